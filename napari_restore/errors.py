@@ -1,0 +1,50 @@
+"""The errors a user can meet, each naming the value, the rule and the way out.
+
+Every error raised on purpose derives from `RestoreError`, so a script can catch all of them at once and the command
+line can print one line and leave with exit code 2.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AxesError",
+    "ChunkError",
+    "ModelError",
+    "OutOfMemory",
+    "OutputError",
+    "RecipeError",
+    "RestoreError",
+    "SourceError",
+]
+
+
+class RestoreError(Exception):
+    """Base of all errors that napari-restore raises on purpose."""
+
+
+class SourceError(RestoreError, ValueError):
+    """The input cannot be opened or is not an image this package can restore."""
+
+
+class AxesError(SourceError):
+    """The axes of the input are unknown, ambiguous or do not fit its shape."""
+
+
+class ChunkError(SourceError):
+    """A stored chunk of the input cannot be read; the message names its index."""
+
+
+class RecipeError(RestoreError, ValueError):
+    """A setting of the run is out of its allowed values."""
+
+
+class ModelError(RestoreError, ValueError):
+    """A model is unknown, or its checkpoint cannot be loaded, or it does not fit the input."""
+
+
+class OutputError(RestoreError, ValueError):
+    """The output cannot be written, or holds the result of another recipe."""
+
+
+class OutOfMemory(RestoreError, MemoryError):
+    """One single tile does not fit the memory of the device."""

@@ -1,0 +1,1 @@
+"""The two published networks, in torch and einops alone."""

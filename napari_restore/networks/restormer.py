@@ -1,0 +1,239 @@
+"""Restormer, written from the paper.
+
+Zamir, Arora, Khan, Hayat, Khan, Yang: "Restormer: Efficient Transformer for High-Resolution Image Restoration",
+CVPR 2022, arXiv 2111.09881. Parameter names and shapes are those of the published state dicts, so the official
+checkpoints load; section numbers below refer to the paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+__all__ = ["NormKind", "Restormer"]
+
+NormKind = Literal["BiasFree", "WithBias"]
+
+
+class _Weights(nn.Module):
+    """Scale, and shift when `shift` is set, of a layer norm over channels (the published key is ``body.weight``)."""
+
+    def __init__(self, channels: int, *, shift: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels)) if shift else None
+
+
+class ChannelNorm(nn.Module):
+    """Layer normalisation over the channels of each pixel, ``(b, c, h, w) -> (b, c, h, w)``.
+
+    ``WithBias`` is the usual one. ``BiasFree`` divides by the standard deviation *without* subtracting the mean and
+    has no shift, so the whole network commutes with a change of exposure: ``f(a x) = a f(x)`` up to epsilon.
+    """
+
+    def __init__(self, channels: int, kind: NormKind) -> None:
+        super().__init__()
+        self.body = _Weights(channels, shift=kind == "WithBias")
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Float32 statistics: under bf16 autocast the variance of a nearly flat pixel would lose all its digits.
+        variance, mean = torch.var_mean(x.float(), dim=1, correction=0, keepdim=True)
+        weight = rearrange(self.body.weight, "c -> c 1 1")
+        inverse_std = torch.rsqrt(variance + 1e-5)
+        if self.body.bias is None:
+            return x * (inverse_std.to(x.dtype) * weight.to(x.dtype))
+        shift = rearrange(self.body.bias, "c -> c 1 1")
+        return ((x - mean) * inverse_std * weight + shift).to(x.dtype)
+
+
+class TransposedAttention(nn.Module):
+    """Multi-Dconv head transposed attention, MDTA (section 3.1, equation 1).
+
+    Attention runs across channels: the map of a head is ``(c, c)``, built from L2-normalised queries and keys whose
+    products are summed over *all* pixels of the input, so its cost is linear in the number of pixels.
+    """
+
+    def __init__(self, channels: int, heads: int, *, bias: bool) -> None:
+        super().__init__()
+        self.heads = heads
+        self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
+        self.qkv = nn.Conv2d(channels, channels * 3, 1, bias=bias)
+        self.qkv_dwconv = nn.Conv2d(channels * 3, channels * 3, 3, padding=1, groups=channels * 3, bias=bias)
+        self.project_out = nn.Conv2d(channels, channels, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height = x.shape[-2]
+        q, k, v = rearrange(
+            self.qkv_dwconv(self.qkv(x)), "b (qkv head c) h w -> qkv b head c (h w)", qkv=3, head=self.heads
+        )
+        similarity = F.normalize(q.float(), dim=-1) @ F.normalize(k.float(), dim=-1).transpose(-2, -1)
+        attention = (similarity * self.temperature).softmax(dim=-1)
+        mixed = rearrange(attention.to(v.dtype) @ v, "b head c (h w) -> b (head c) h w", h=height)
+        return self.project_out(mixed)  # type: ignore[no-any-return]
+
+
+class GatedFeedForward(nn.Module):
+    """Gated-Dconv feed-forward network, GDFN (section 3.2, equation 2)."""
+
+    def __init__(self, channels: int, expansion: float, *, bias: bool) -> None:
+        super().__init__()
+        hidden = int(channels * expansion)
+        self.project_in = nn.Conv2d(channels, hidden * 2, 1, bias=bias)
+        self.dwconv = nn.Conv2d(hidden * 2, hidden * 2, 3, padding=1, groups=hidden * 2, bias=bias)
+        self.project_out = nn.Conv2d(hidden, channels, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, value = self.dwconv(self.project_in(x)).chunk(2, dim=1)
+        return self.project_out(F.gelu(gate) * value)  # type: ignore[no-any-return]
+
+
+class TransformerBlock(nn.Module):
+    """Pre-norm MDTA and GDFN, each with a residual connection (figure 2)."""
+
+    def __init__(self, channels: int, heads: int, expansion: float, *, bias: bool, layer_norm: NormKind) -> None:
+        super().__init__()
+        self.norm1 = ChannelNorm(channels, layer_norm)
+        self.attn = TransposedAttention(channels, heads, bias=bias)
+        self.norm2 = ChannelNorm(channels, layer_norm)
+        self.ffn = GatedFeedForward(channels, expansion, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn(self.norm1(x))
+        return x + self.ffn(self.norm2(x))  # type: ignore[no-any-return]
+
+
+class PatchEmbedding(nn.Module):
+    """Overlapped patch embedding: a 3x3 convolution from pixels to features."""
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.proj(x)  # type: ignore[no-any-return]
+
+
+class Halve(nn.Module):
+    """``(b, c, h, w) -> (b, 2c, h/2, w/2)`` by a 3x3 convolution and pixel-unshuffle."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(channels, channels // 2, 3, padding=1, bias=False), nn.PixelUnshuffle(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x)  # type: ignore[no-any-return]
+
+
+class Double(nn.Module):
+    """``(b, c, h, w) -> (b, c/2, 2h, 2w)`` by a 3x3 convolution and pixel-shuffle."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(channels, channels * 2, 3, padding=1, bias=False), nn.PixelShuffle(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x)  # type: ignore[no-any-return]
+
+
+class Restormer(nn.Module):
+    """The four-level encoder-decoder of figure 2, with refinement and a global residual.
+
+    Parameters
+    ----------
+    in_channels, out_channels
+        Image channels; 6 and 3 for the dual-pixel variant (left and right view in, one image out).
+    dim
+        Features at full resolution; each of the three lower levels has twice as many.
+    blocks
+        Transformer blocks of the four levels; encoder and decoder of a level have the same number.
+    refinement_blocks
+        Blocks after the decoder, at full resolution with ``2 * dim`` features.
+    heads
+        Attention heads of the four levels.
+    expansion
+        Hidden features of the feed-forward network, as a multiple of its input's.
+    bias
+        Whether the convolutions inside the blocks have a bias; no published model has.
+    layer_norm
+        ``"BiasFree"`` for the Gaussian and real denoisers, ``"WithBias"`` for the others.
+    dual_pixel
+        Defocus deblurring from two views: the embedded input is added by a 1x1 convolution before the last
+        convolution, and there is no global residual.
+
+    Notes
+    -----
+    Input ``(b, in_channels, h, w)`` with h and w multiples of 8, since three levels each halve the image; output
+    ``(b, out_channels, h, w)``. Attention looks at all pixels of its input, so the result for a tile is never exactly
+    that for a whole image.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int = 3,
+        out_channels: int = 3,
+        dim: int = 48,
+        blocks: Sequence[int] = (4, 6, 6, 8),
+        refinement_blocks: int = 4,
+        heads: Sequence[int] = (1, 2, 4, 8),
+        expansion: float = 2.66,
+        bias: bool = False,
+        layer_norm: NormKind = "WithBias",
+        dual_pixel: bool = False,
+    ) -> None:
+        super().__init__()
+
+        def stage(channels: int, depth: int, level: int) -> nn.Sequential:
+            return nn.Sequential(
+                *(
+                    TransformerBlock(channels, heads[level], expansion, bias=bias, layer_norm=layer_norm)
+                    for _ in range(depth)
+                )
+            )
+
+        self.dual_pixel = dual_pixel
+        self.patch_embed = PatchEmbedding(in_channels, dim)
+        self.encoder_level1 = stage(dim, blocks[0], 0)
+        self.down1_2 = Halve(dim)
+        self.encoder_level2 = stage(dim * 2, blocks[1], 1)
+        self.down2_3 = Halve(dim * 2)
+        self.encoder_level3 = stage(dim * 4, blocks[2], 2)
+        self.down3_4 = Halve(dim * 4)
+        self.latent = stage(dim * 8, blocks[3], 3)
+
+        self.up4_3 = Double(dim * 8)
+        self.reduce_chan_level3 = nn.Conv2d(dim * 8, dim * 4, 1, bias=bias)
+        self.decoder_level3 = stage(dim * 4, blocks[2], 2)
+        self.up3_2 = Double(dim * 4)
+        self.reduce_chan_level2 = nn.Conv2d(dim * 4, dim * 2, 1, bias=bias)
+        self.decoder_level2 = stage(dim * 2, blocks[1], 1)
+        self.up2_1 = Double(dim * 2)
+        # The top level keeps all concatenated features: no 1x1 reduction there.
+        self.decoder_level1 = stage(dim * 2, blocks[0], 0)
+        self.refinement = stage(dim * 2, refinement_blocks, 0)
+        if dual_pixel:
+            self.skip_conv = nn.Conv2d(dim, dim * 2, 1, bias=bias)
+        self.output = nn.Conv2d(dim * 2, out_channels, 3, padding=1, bias=bias)
+
+    def forward(self, image: Tensor) -> Tensor:
+        embedded = self.patch_embed(image)
+        level1 = self.encoder_level1(embedded)
+        level2 = self.encoder_level2(self.down1_2(level1))
+        level3 = self.encoder_level3(self.down2_3(level2))
+        latent = self.latent(self.down3_4(level3))
+
+        up3 = torch.cat([self.up4_3(latent), level3], dim=1)
+        up3 = self.decoder_level3(self.reduce_chan_level3(up3))
+        up2 = torch.cat([self.up3_2(up3), level2], dim=1)
+        up2 = self.decoder_level2(self.reduce_chan_level2(up2))
+        up1 = self.decoder_level1(torch.cat([self.up2_1(up2), level1], dim=1))
+
+        refined = self.refinement(up1)
+        if self.dual_pixel:
+            return self.output(refined + self.skip_conv(embedded))  # type: ignore[no-any-return]
+        return self.output(refined) + image  # type: ignore[no-any-return]

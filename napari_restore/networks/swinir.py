@@ -1,0 +1,330 @@
+"""SwinIR, written from the paper.
+
+Liang, Cao, Sun, Zhang, Van Gool, Timofte: "SwinIR: Image Restoration Using Swin Transformer", ICCV workshops 2021,
+arXiv 2108.10257; windows and relative position bias after Liu et al., "Swin Transformer", arXiv 2103.14030.
+Parameter names and shapes are those of the published state dicts, so the official checkpoints load.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+__all__ = ["DIV2K_MEAN", "Head", "ResidualConv", "SwinIR"]
+
+Head = Literal["pixelshuffle", "pixelshuffledirect", "nearest+conv", "none"]
+ResidualConv = Literal["1conv", "3conv"]
+
+DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
+"""Mean colour of the training photographs, subtracted by every three-channel model; not part of a state dict."""
+
+_UPSAMPLING_FEATURES = 64
+_FORBIDDEN = -100.0  # added to the logit of two pixels that the cyclic shift has brought together from opposite borders
+
+
+def _relative_position_index(window: int) -> Tensor:
+    """Row of the bias table for each pair of a window's pixels, ``(window^2, window^2)``."""
+    offsets = torch.stack(torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")).flatten(1)
+    relative = offsets[:, :, None] - offsets[:, None, :] + window - 1
+    return relative[0] * (2 * window - 1) + relative[1]
+
+
+def _shift_mask(height: int, width: int, window: int, shift: int) -> Tensor:
+    """Additive mask of the shifted windows, ``(windows, window^2, window^2)``."""
+
+    def regions(length: int) -> Tensor:
+        position = torch.arange(length)
+        return (position >= length - window).long() + (position >= length - shift).long()
+
+    labels = regions(height)[:, None] * 3 + regions(width)[None, :]
+    labels = rearrange(labels, "(ny wy) (nx wx) -> (ny nx) (wy wx)", wy=window, wx=window)
+    apart = labels[:, :, None] != labels[:, None, :]
+    return torch.zeros(apart.shape).masked_fill(apart, _FORBIDDEN)
+
+
+class WindowAttention(nn.Module):
+    """Multi-head self-attention inside each window, with a learned bias by relative position (equation 3).
+
+    Input ``(b, h, w, c)``, h and w multiples of `window`; the same shape comes out. Windows are shifted by `shift`
+    pixels, cyclically, and pixels brought together from opposite borders do not see each other.
+    """
+
+    def __init__(self, channels: int, heads: int, window: int, shift: int) -> None:
+        super().__init__()
+        self.heads, self.window, self.shift = heads, window, shift
+        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
+        # Derived from the window alone: kept out of the state dict, and of a checkpoint when it is loaded.
+        self.register_buffer("relative_position_index", _relative_position_index(window), persistent=False)
+        self.qkv = nn.Linear(channels, channels * 3)
+        self.proj = nn.Linear(channels, channels)
+        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
+
+    def position_bias(self) -> Tensor:
+        """The bias of each head, ``(heads, window^2, window^2)``."""
+        bias = self.relative_position_bias_table[self.relative_position_index]
+        return rearrange(bias, "query key head -> head query key")
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        _, height, width, _ = x.shape
+        if self.shift:
+            x = x.roll((-self.shift, -self.shift), dims=(1, 2))
+        layout = {"wy": self.window, "wx": self.window}
+        q, k, v = rearrange(
+            self.qkv(x),
+            "b (ny wy) (nx wx) (qkv head c) -> qkv b (ny nx) head (wy wx) c",
+            qkv=3,
+            head=self.heads,
+            **layout,
+        )
+        bias = self.position_bias()[None, None]
+        if mask is not None:
+            bias = bias + mask[None, :, None]
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
+        x = rearrange(
+            x,
+            "b (ny nx) head (wy wx) c -> b (ny wy) (nx wx) (head c)",
+            ny=height // self.window,
+            nx=width // self.window,
+            **layout,
+        )
+        x = self.proj(x)
+        return x.roll((self.shift, self.shift), dims=(1, 2)) if self.shift else x
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with a GELU between them."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(channels, hidden)
+        self.fc2 = nn.Linear(hidden, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))  # type: ignore[no-any-return]
+
+
+class SwinLayer(nn.Module):
+    """Swin transformer layer, STL (figure 2b, equation 4): pre-norm attention and feed-forward with residuals."""
+
+    def __init__(self, channels: int, heads: int, window: int, shift: int, mlp_ratio: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(channels)
+        self.attn = WindowAttention(channels, heads, window, shift)
+        self.norm2 = nn.LayerNorm(channels)
+        self.mlp = FeedForward(channels, int(channels * mlp_ratio))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        x = x + self.attn(self.norm1(x), mask if self.attn.shift else None)
+        return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+
+
+class SwinLayers(nn.Module):
+    """The layers of one block; every second one has its windows shifted by half a window."""
+
+    def __init__(self, channels: int, depth: int, heads: int, window: int, mlp_ratio: float) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            SwinLayer(channels, heads, window, window // 2 if index % 2 else 0, mlp_ratio) for index in range(depth)
+        )
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        for layer in self.blocks:
+            x = layer(x, mask)
+        return x
+
+
+def _convolution(channels: int, kind: ResidualConv) -> nn.Module:
+    """The convolution that ends a residual block and the body: one 3x3, or a bottleneck of three (SwinIR-L)."""
+    if kind == "1conv":
+        return nn.Conv2d(channels, channels, 3, padding=1)
+    return nn.Sequential(
+        nn.Conv2d(channels, channels // 4, 3, padding=1),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(channels // 4, channels // 4, 1),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(channels // 4, channels, 3, padding=1),
+    )
+
+
+class ResidualSwinBlock(nn.Module):
+    """Residual Swin transformer block, RSTB (figure 2a, equation 5), on ``(b, h, w, c)``."""
+
+    def __init__(
+        self, channels: int, depth: int, heads: int, window: int, mlp_ratio: float, residual_conv: ResidualConv
+    ) -> None:
+        super().__init__()
+        self.residual_group = SwinLayers(channels, depth, heads, window, mlp_ratio)
+        self.conv = _convolution(channels, residual_conv)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        features = rearrange(self.residual_group(x, mask), "b h w c -> b c h w")
+        return x + rearrange(self.conv(features), "b c h w -> b h w c")
+
+
+class _PatchNorm(nn.Module):
+    """Layer norm after the shallow features (the published key is ``patch_embed.norm``)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(x)  # type: ignore[no-any-return]
+
+
+def _pixel_shuffle_steps(scale: int, features: int) -> nn.Sequential:
+    """Convolution and pixel-shuffle, once for 3 and once per factor of 2 for powers of 2."""
+    factors = [3] if scale == 3 else [2] * int(math.log2(scale))
+    if math.prod(factors) != scale:
+        raise ValueError(f"scale {scale} has no pixel-shuffle head; use 2, 3, 4 or 8")
+    steps: list[nn.Module] = []
+    for factor in factors:
+        steps += [nn.Conv2d(features, features * factor**2, 3, padding=1), nn.PixelShuffle(factor)]
+    return nn.Sequential(*steps)
+
+
+class SwinIR(nn.Module):
+    """Shallow features, residual Swin transformer blocks, and one of four reconstruction heads.
+
+    Parameters
+    ----------
+    in_channels, out_channels
+        Image channels.
+    embed_dim
+        Features of the body.
+    depths, heads
+        Layers and attention heads of each residual block.
+    window
+        Side of an attention window, in input pixels: 8, and 7 for the JPEG models.
+    mlp_ratio
+        Hidden features of the feed-forward layers, as a multiple of `embed_dim`.
+    scale
+        Upscaling factor; 1 for denoising.
+    head
+        ``"pixelshuffle"`` (classical super-resolution), ``"pixelshuffledirect"`` (lightweight), ``"nearest+conv"``
+        (real-world; scale 2 or 4), ``"none"`` (denoising and JPEG, with a global residual).
+    residual_conv
+        Convolution at the end of each block and of the body: ``"1conv"``, or ``"3conv"`` in SwinIR-L.
+    img_range
+        Factor applied to the input after the mean is subtracted, and undone at the end: 255 for the JPEG models.
+    mean
+        Subtracted from the input channels; by default `DIV2K_MEAN` for three channels and 0 otherwise.
+
+    Notes
+    -----
+    Input ``(b, in_channels, h, w)``, any h and w: the image is reflected at its lower and right border up to a
+    multiple of the window (replicated where it is too small to reflect). Output
+    ``(b, out_channels, h * scale, w * scale)``.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int = 3,
+        out_channels: int | None = None,
+        embed_dim: int = 180,
+        depths: Sequence[int] = (6, 6, 6, 6, 6, 6),
+        heads: Sequence[int] = (6, 6, 6, 6, 6, 6),
+        window: int = 8,
+        mlp_ratio: float = 2.0,
+        scale: int = 1,
+        head: Head = "none",
+        residual_conv: ResidualConv = "1conv",
+        img_range: float = 1.0,
+        mean: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        out_channels = in_channels if out_channels is None else out_channels
+        if mean is None:
+            mean = DIV2K_MEAN if in_channels == 3 else (0.0,) * in_channels
+        self.window, self.scale, self.head, self.img_range = window, scale, head, img_range
+        self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1), persistent=False)
+        self._masks: dict[tuple[int, int, torch.device], Tensor] = {}
+
+        self.conv_first = nn.Conv2d(in_channels, embed_dim, 3, padding=1)
+        self.patch_embed = _PatchNorm(embed_dim)
+        self.layers = nn.ModuleList(
+            ResidualSwinBlock(embed_dim, depth, block_heads, window, mlp_ratio, residual_conv)
+            for depth, block_heads in zip(depths, heads, strict=True)
+        )
+        self.norm = nn.LayerNorm(embed_dim)
+        self.conv_after_body = _convolution(embed_dim, residual_conv)
+        self._build_head(embed_dim, out_channels)
+
+    def _build_head(self, embed_dim: int, out_channels: int) -> None:
+        features = _UPSAMPLING_FEATURES
+
+        def conv(channels_in: int, channels_out: int) -> nn.Conv2d:
+            return nn.Conv2d(channels_in, channels_out, 3, padding=1)
+
+        if self.head in ("pixelshuffle", "nearest+conv"):
+            self.conv_before_upsample = nn.Sequential(conv(embed_dim, features), nn.LeakyReLU())
+        if self.head == "pixelshuffle":
+            self.upsample = _pixel_shuffle_steps(self.scale, features)
+            self.conv_last = conv(features, out_channels)
+        elif self.head == "pixelshuffledirect":
+            self.upsample = nn.Sequential(conv(embed_dim, out_channels * self.scale**2), nn.PixelShuffle(self.scale))
+        elif self.head == "nearest+conv":
+            if self.scale not in (2, 4):
+                raise ValueError(f"scale {self.scale} has no nearest+conv head; use 2 or 4")
+            self.conv_up1 = conv(features, features)
+            if self.scale == 4:
+                self.conv_up2 = conv(features, features)
+            self.conv_hr = conv(features, features)
+            self.conv_last = conv(features, out_channels)
+        elif self.head == "none":
+            if self.scale != 1:
+                raise ValueError(f"scale {self.scale} needs an upsampling head; 'none' keeps the size")
+            self.conv_last = conv(embed_dim, out_channels)
+        else:
+            raise ValueError(f"unknown head {self.head!r}; use pixelshuffle, pixelshuffledirect, nearest+conv or none")
+
+    def _mask(self, height: int, width: int, device: torch.device) -> Tensor:
+        """The shift mask for this size, computed once a size."""
+        key = (height, width, device)
+        if key not in self._masks:
+            self._masks[key] = _shift_mask(height, width, self.window, self.window // 2).to(device)
+        return self._masks[key]
+
+    def _body(self, shallow: Tensor) -> Tensor:
+        x = self.patch_embed(rearrange(shallow, "b c h w -> b h w c"))
+        mask = self._mask(x.shape[1], x.shape[2], x.device)
+        for block in self.layers:
+            x = block(x, mask)
+        x = rearrange(self.norm(x), "b h w c -> b c h w")
+        return self.conv_after_body(x) + shallow  # type: ignore[no-any-return]
+
+    def _reconstruct(self, features: Tensor, image: Tensor) -> Tensor:
+        if self.head == "pixelshuffle":
+            return self.conv_last(self.upsample(self.conv_before_upsample(features)))  # type: ignore[no-any-return]
+        if self.head == "pixelshuffledirect":
+            return self.upsample(features)  # type: ignore[no-any-return]
+        if self.head == "nearest+conv":
+            x = self.conv_before_upsample(features)
+            for step in (self.conv_up1, self.conv_up2) if self.scale == 4 else (self.conv_up1,):
+                x = F.leaky_relu(step(F.interpolate(x, scale_factor=2.0, mode="nearest")), 0.2)
+            return self.conv_last(F.leaky_relu(self.conv_hr(x), 0.2))  # type: ignore[no-any-return]
+        return image + self.conv_last(features)  # type: ignore[no-any-return]
+
+    def forward(self, image: Tensor) -> Tensor:
+        height, width = image.shape[-2:]
+        pad_y, pad_x = -height % self.window, -width % self.window
+        if pad_y or pad_x:
+            mode = "reflect" if pad_y < height and pad_x < width else "replicate"
+            image = F.pad(image, (0, pad_x, 0, pad_y), mode=mode)
+        x = (image - self.mean) * self.img_range
+        x = self._reconstruct(self._body(self.conv_first(x)), x)
+        x = x / self.img_range + self.mean
+        return x[..., : height * self.scale, : width * self.scale]
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # Published files carry masks and position indices as buffers of whatever size they were trained at.
+        for key in [key for key in state_dict if key.endswith((".attn_mask", ".relative_position_index"))]:
+            del state_dict[key]
+        super()._load_from_state_dict(state_dict, prefix, *args)
