@@ -1,0 +1,98 @@
+"""What each bundled network is and how it was trained; `train` runs one of these by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from napari_restore.networks.restormer import Restormer
+from napari_restore.networks.swinir import SwinIR
+from napari_restore.training.degrade import denoising_pair, super_resolution_pair
+
+__all__ = ["HELD_OUT", "RECIPES", "TrainingRecipe"]
+
+HELD_OUT = ("BPAE_",)
+"""File names that no training run may see: the bundled demonstration image is made of them."""
+
+_SEED_OF_POOL = 1
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """One network and the schedule that trains it.
+
+    Attributes
+    ----------
+    network
+        Class of the network.
+    hyperparameters
+        Its keyword arguments.
+    degrade
+        Makes ``(input, target)`` from a clean batch ``(b, 1, patch, patch)``.
+    steps, batch, patch
+        Length of the run, images a step, side of a clean crop in pixels.
+    learning_rate
+        Peak of the schedule: linear warm-up over `warmup` steps, constant, then linear to zero over the last `cooldown`
+        share of the steps (so a run can be lengthened until its cool-down begins).
+    loss
+        ``"log-mse"``: mean over images of the logarithm of the mean squared error, which weighs all noise levels
+        alike; ``"l1"``: mean absolute error.
+    """
+
+    network: type[nn.Module]
+    hyperparameters: Mapping[str, Any]
+    degrade: Callable[[Tensor, np.random.Generator], tuple[Tensor, Tensor]]
+    steps: int
+    batch: int
+    patch: int
+    learning_rate: float
+    loss: str
+    warmup: int = 100
+    cooldown: float = 0.3
+    ema_decay: float = 0.998
+    seed: int = 0
+    pool_seed: int = field(default=_SEED_OF_POOL)
+
+
+RECIPES: dict[str, TrainingRecipe] = {
+    "restormer-denoise-light": TrainingRecipe(
+        network=Restormer,
+        hyperparameters={
+            "in_channels": 1,
+            "out_channels": 1,
+            "dim": 16,
+            "blocks": (2, 3, 3, 4),
+            "refinement_blocks": 2,
+            "heads": (1, 2, 4, 8),
+            "layer_norm": "BiasFree",
+        },
+        degrade=denoising_pair,
+        steps=3600,
+        batch=8,
+        patch=64,
+        learning_rate=8e-4,
+        loss="log-mse",
+    ),
+    "swinir-x2-light": TrainingRecipe(
+        network=SwinIR,
+        hyperparameters={
+            "in_channels": 1,
+            "embed_dim": 36,
+            "depths": (4, 4, 4, 4),
+            "heads": (4, 4, 4, 4),
+            "window": 8,
+            "scale": 2,
+            "head": "pixelshuffledirect",
+        },
+        degrade=lambda clean, rng: super_resolution_pair(clean, rng, 2),
+        steps=3200,
+        batch=8,
+        patch=96,
+        learning_rate=8e-4,
+        loss="l1",
+    ),
+}
