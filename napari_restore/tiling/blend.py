@@ -1,0 +1,217 @@
+"""Cutting tiles out of a plane and blending their results into an output rectangle.
+
+Past the end of the plane tiles are filled by reflection (without repeating the last pixel, as ``numpy.pad`` with mode
+"reflect"). Nothing is padded at the origin, where the first tile starts. Given the same grid, a pixel's value does not
+depend on the rectangle it is computed for.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_restore.tiling.grid import AxisTiling, TileGrid
+
+__all__ = ["Canvas", "cut_tile", "source_window"]
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+def source_window(grid: TileGrid, y_range: tuple[int, int], x_range: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Smallest window of the plane that holds every pixel the tiles of a rectangle are made of.
+
+    Parameters
+    ----------
+    grid : TileGrid
+        The grid of the plane.
+    y_range, x_range : (int, int)
+        Rows and columns ``(low, high)`` of the rectangle in *input* pixels, not empty. For an output rectangle at scale
+        s see `Canvas.input_ranges`.
+
+    Returns
+    -------
+    (y0, y1, x0, x1) : tuple of int
+        The window ``[y0:y1, x0:x1]`` of the plane, inside its bounds.
+
+    Raises
+    ------
+    ValueError
+        If no tile touches the rectangle.
+
+    Examples
+    --------
+    >>> from napari_restore.tiling.grid import plane_grid
+    >>> grid = plane_grid(1000, 700, tile=256, halo=32, blend=32, alignment=8)
+    >>> source_window(grid, (512, 600), (0, 100))
+    (320, 736, 0, 256)
+    """
+    return (*_source_range(grid.y, *y_range), *_source_range(grid.x, *x_range))
+
+
+def cut_tile(
+    window: npt.NDArray[Scalar], origin: tuple[int, int], grid: TileGrid, ky: int, kx: int
+) -> npt.NDArray[Scalar]:
+    """Cut one tile out of a window of the plane, reflecting the plane at its end.
+
+    Parameters
+    ----------
+    window : numpy.ndarray
+        Pixels ``[y0:y1, x0:x1]`` of the plane, shape ``(..., y1 - y0, x1 - x0)``; at least what `source_window` says.
+    origin : (int, int)
+        ``(y0, x0)`` in input pixels.
+    grid : TileGrid
+        The grid of the plane.
+    ky, kx : int
+        The tile.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(..., *grid.tile_shape)``. A view of `window` unless the tile reaches past the plane's end.
+
+    Raises
+    ------
+    ValueError
+        If `window` lacks pixels of the tile.
+    """
+    rows = _tile_rows(grid.y, ky, origin[0], window.shape[-2])
+    columns = _tile_rows(grid.x, kx, origin[1], window.shape[-1])
+    tile = window[..., rows, :] if isinstance(rows, slice) else window.take(rows, axis=-2)
+    return tile[..., columns] if isinstance(columns, slice) else tile.take(columns, axis=-1)
+
+
+class Canvas:
+    """A rectangle of the output plane in which weighted tile results are summed.
+
+    Tiles are added in row-major order (that of `TileGrid.touching`): the order of a float32 sum is part of its result,
+    and the result must not depend on the rectangle.
+
+    Parameters
+    ----------
+    grid : TileGrid
+        The grid of the input plane.
+    y_range, x_range : (int, int)
+        Rows and columns ``(low, high)`` of the rectangle in *output* pixels, inside the output plane and not empty.
+    channels : int
+        Length of the leading axis of the results.
+    scale : int
+        Output pixels per input pixel along each axis.
+
+    Raises
+    ------
+    ValueError
+        If the rectangle is empty or not inside the output plane.
+
+    Examples
+    --------
+    >>> from napari_restore.tiling.grid import plane_grid
+    >>> grid = plane_grid(50, 50, tile=32, halo=4, blend=8, alignment=8)
+    >>> canvas = Canvas(grid, (10, 40), (0, 50), channels=1)
+    >>> for ky, kx in canvas.tiles():
+    ...     canvas.add(ky, kx, np.full((1, 32, 32), 7.0, np.float32))
+    >>> canvas.values().shape, bool(np.allclose(canvas.values(), 7.0))
+    ((1, 30, 50), True)
+    """
+
+    def __init__(
+        self, grid: TileGrid, y_range: tuple[int, int], x_range: tuple[int, int], *, channels: int = 1, scale: int = 1
+    ) -> None:
+        for name, (low, high), axis in (("y", y_range, grid.y), ("x", x_range, grid.x)):
+            if not 0 <= low < high <= axis.length * scale:
+                raise ValueError(f"{name} range {low}..{high} is not inside the output's 0..{axis.length * scale}")
+        self.grid = grid
+        self.y_range = y_range
+        self.x_range = x_range
+        self.scale = scale
+        self._sum = np.zeros((channels, y_range[1] - y_range[0], x_range[1] - x_range[0]), np.float32)
+        self._latest = (-1, -1)
+
+    @property
+    def input_ranges(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """The rectangle in input pixels (rows, columns), partly covered pixels included: what `source_window` takes."""
+        (y0, y1), (x0, x1), s = self.y_range, self.x_range, self.scale
+        return (y0 // s, -(-y1 // s)), (x0 // s, -(-x1 // s))
+
+    def tiles(self) -> list[tuple[int, int]]:
+        """Tiles ``(ky, kx)`` that the rectangle needs, in the order to add them."""
+        return self.grid.touching(*self.input_ranges)
+
+    def add(self, ky: int, kx: int, result: npt.NDArray[Any]) -> None:
+        """Add the weighted result of tile ``(ky, kx)``, clipped to the rectangle; a tile outside of it adds nothing.
+
+        Parameters
+        ----------
+        ky, kx : int
+            The tile, after the one added before it in row-major order.
+        result : numpy.ndarray
+            Floating-point, shape ``(channels, height * scale, width * scale)`` with the height and width of
+            `TileGrid.tile_shape`. Pixels without weight may be anything, NaN included.
+
+        Raises
+        ------
+        ValueError
+            If the shape is another one or the tile comes out of order.
+        """
+        expected = (len(self._sum), *(n * self.scale for n in self.grid.tile_shape))
+        if result.shape != expected:
+            raise ValueError(f"the result of a tile has shape {result.shape}; the canvas takes {expected}")
+        if (ky, kx) <= self._latest:
+            raise ValueError(f"tile {(ky, kx)} comes after tile {self._latest}; add tiles once, in row-major order")
+        self._latest = (ky, kx)
+        rows, tile_rows = _clip(self.grid.y, ky, self.y_range, self.scale)
+        columns, tile_columns = _clip(self.grid.x, kx, self.x_range, self.scale)
+        if rows.start >= rows.stop or columns.start >= columns.stop:
+            return
+        weights = np.multiply.outer(
+            self.grid.y.weights(ky, self.scale)[tile_rows], self.grid.x.weights(kx, self.scale)[tile_columns]
+        )
+        self._sum[:, rows, columns] += np.multiply(result[:, tile_rows, tile_columns], weights, dtype=np.float32)
+
+    def values(self) -> npt.NDArray[np.float32]:
+        """Return the blended rectangle, shape ``(channels, rows, columns)``: the accumulator itself, not a copy."""
+        return self._sum
+
+
+def _mirror(index: npt.NDArray[np.intp], length: int) -> npt.NDArray[np.intp]:
+    """Fold indices past the end of an axis back into ``[0, length)``, as often as needed."""
+    period = max(2 * (length - 1), 1)  # an axis of one pixel has nothing to reflect: it is repeated
+    folded = index % period
+    return np.minimum(folded, period - folded) if length > 1 else folded
+
+
+def _source_range(axis: AxisTiling, low: int, high: int) -> tuple[int, int]:
+    """Plane pixels that the tiles touching ``[low, high)`` are made of."""
+    tiles = axis.touching(low, high)
+    if not tiles:
+        raise ValueError(f"no tile touches {low}..{high} of an axis of {axis.length} pixels")
+    start, stop = axis.origin(tiles[0]), axis.origin(tiles[-1]) + axis.size
+    if stop > axis.length:  # the reflection may reach further back than the tile itself
+        start = max(min(start, 2 * axis.length - stop - 1), 0)
+    return start, min(stop, axis.length)
+
+
+def _tile_rows(axis: AxisTiling, k: int, window_start: int, window_size: int) -> slice | npt.NDArray[np.intp]:
+    """Where the pixels of tile `k` lie in a window of the axis: a slice, or indices where the plane is reflected."""
+    start, stop = axis.origin(k), axis.origin(k) + axis.size
+    if stop <= axis.length:
+        first, last = start - window_start, stop - window_start
+        rows: slice | npt.NDArray[np.intp] = slice(first, last)
+    else:
+        rows = _mirror(np.arange(start, stop), axis.length) - window_start
+        first, last = int(rows.min()), int(rows.max()) + 1
+    if first < 0 or last > window_size:
+        raise ValueError(
+            f"tile {k} needs pixels {first + window_start}..{last + window_start}, the window holds "
+            f"{window_start}..{window_start + window_size}; take the window from source_window"
+        )
+    return rows
+
+
+def _clip(axis: AxisTiling, k: int, wanted: tuple[int, int], scale: int) -> tuple[slice, slice]:
+    """Find the part of tile `k` with weight in the `wanted` output pixels: as rows of the canvas and of the tile."""
+    support_low, support_high = axis.support(k)
+    low, high = max(support_low * scale, wanted[0]), min(support_high * scale, wanted[1])
+    offset = axis.origin(k) * scale
+    return slice(low - wanted[0], high - wanted[0]), slice(low - offset, high - offset)
