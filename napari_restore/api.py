@@ -1,0 +1,381 @@
+"""The public functions: what scripts call, and all that the command line and the dock widgets do.
+
+Importing this module loads neither torch nor napari nor Qt.
+
+Examples
+--------
+>>> import numpy as np
+>>> from napari_restore import api
+>>> stack = np.random.default_rng(0).poisson(100, (2, 64, 64)).astype(np.uint16)
+>>> clean = api.denoise(stack, axes="ZYX")
+>>> clean.shape, clean.dtype
+((2, 64, 64), dtype('uint16'))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import numpy as np
+
+from napari_restore.errors import RecipeError
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from numpy.typing import DTypeLike
+
+    from napari_restore.engine.plan import Plan
+    from napari_restore.engine.report import Report
+    from napari_restore.engine.run import Progress
+    from napari_restore.images.image import Image
+    from napari_restore.models.card import ModelCard
+
+__all__ = [
+    "DENOISER",
+    "UPSCALERS",
+    "Settings",
+    "denoise",
+    "inspect",
+    "iter_restore",
+    "models",
+    "open_image",
+    "plan",
+    "restore",
+    "super_resolve",
+    "upscaler",
+    "weights_size",
+]
+
+DENOISER = "restormer-denoise-light"
+"""The model that `denoise` uses unless told otherwise."""
+UPSCALERS = {2: "swinir-x2-light"}
+"""The models that `super_resolve` uses, by scale."""
+
+
+class Settings(TypedDict, total=False):
+    """Settings that all functions here take by keyword; those left out are chosen and shown by `plan`.
+
+    Attributes
+    ----------
+    axes : str
+        One letter of TCZYXS per axis of the source, in its own order: time, channel, depth, height, width, colour
+        sample. Needed where the source's metadata do not tell.
+    level, series : int
+        Resolution level and image of the source; 0.
+    tile : int or (int, int)
+        Side of a tile in input pixels, a multiple of the model's alignment.
+    halo, blend : int
+        Context without weight at a tile's inner edges, and width of the hand-over between tiles, in input pixels.
+    value_range : (float, float) or list of them
+        Values in data units that become 0 and 1 for the network; one pair, or one per channel.
+    dtype : dtype or "same"
+        Of the result; ``"same"`` as the source, rounded and clipped.
+    precision : {"float32", "bfloat16"}
+        Of the network.
+    chunks, shards : tuple of int
+        Of a stored result, one length per axis in the order of TCZYXS.
+    pyramid : bool
+        Whether a stored result gets coarser levels.
+    ome_version : {"0.5", "0.4"}
+        OME-Zarr version of a stored result.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+    batch : int
+        Tiles that go through the network together.
+    workers : int
+        Blocks in progress at a time.
+    """
+
+    axes: str | None
+    level: int
+    series: int
+    tile: int | tuple[int, int] | None
+    halo: int | None
+    blend: int | None
+    value_range: Any
+    dtype: DTypeLike
+    precision: str
+    chunks: tuple[int, ...] | None
+    shards: tuple[int, ...] | None
+    pyramid: bool
+    ome_version: str
+    device: str
+    batch: int | None
+    workers: int | None
+
+
+def models() -> tuple[ModelCard, ...]:
+    """Give the cards of the models that can be named."""
+    from napari_restore.models.zoo import bundled_cards
+
+    return bundled_cards()
+
+
+def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: int = 0) -> Image:
+    """Open a source lazily: see `napari_restore.images.sources.open_image`."""
+    from napari_restore.images import sources
+
+    return sources.open_image(source, axes=axes, level=level, series=series)
+
+
+def plan(
+    source: Any, *, model: str | Path = DENOISER, output: str | Path | None = None, **settings: Unpack[Settings]
+) -> Plan:
+    """Say what a run would do, without doing it.
+
+    Parameters
+    ----------
+    source
+        See `restore`.
+    model
+        See `restore`.
+    output
+        If a run was begun there, settings left open are taken from it.
+    **settings
+        See `Settings`.
+
+    Returns
+    -------
+    Plan
+        Print it: axes, value range, tiles, blocks, size of the result, device, memory. A small sample of the source is
+        read for its value range.
+
+    Raises
+    ------
+    RestoreError
+        If the run is not possible.
+    """
+    return _plan(source, model, None if output is None else Path(output), settings)
+
+
+def restore(
+    source: Any,
+    *,
+    model: str | Path,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+    **settings: Unpack[Settings],
+) -> Any:
+    """Restore an array of any size with any model.
+
+    Parameters
+    ----------
+    source
+        Path of a TIFF, OME-TIFF, ImageJ TIFF, pattern of files, Zarr array or OME-Zarr; or a NumPy, dask, zarr or
+        xarray array; or a list of arrays, the levels of a pyramid.
+    model
+        Name of a bundled model (`models`), or path of a checkpoint of Restormer or SwinIR.
+    output
+        Path of an OME-Zarr to write, block by block. One that a run of the same settings began is continued.
+    overwrite
+        Replace an OME-Zarr at `output`.
+    progress
+        Called with a `Progress` about four times a second, while there is an output or an array in memory is restored.
+    **settings
+        See `Settings`.
+
+    Returns
+    -------
+    Path, numpy.ndarray, xarray.DataArray or dask.array.Array
+        With `output`, its path. Otherwise what the source is: a NumPy array for a NumPy array, an xarray for an xarray
+        (lazy if it was), and a lazy dask array, of which nothing is computed yet, for everything else. Axes are in the
+        order of the source, and its data type is kept unless `dtype` says otherwise; Y and X are `scale` times as long.
+
+    Raises
+    ------
+    RestoreError
+        If anything is wrong with source, model, settings or output, before any work is done; or if a block cannot be
+        read or written, in which case blocks that are stored stay.
+    """
+    if output is not None:
+        for event in iter_restore(source, model=model, output=output, overwrite=overwrite, **settings):
+            if progress is not None:
+                progress(event)
+        return Path(output)
+    if isinstance(source, np.ndarray):
+        return _restore_in_memory(source, model, progress, settings)
+    return _restore_lazily(source, model, settings)
+
+
+def iter_restore(
+    source: Any,
+    *,
+    output: str | Path,
+    model: str | Path = DENOISER,
+    overwrite: bool = False,
+    **settings: Unpack[Settings],
+) -> Generator[Progress, None, None]:
+    """Restore into an OME-Zarr as `restore` does, as a generator of progress events.
+
+    Closing it stops the run after the tiles in progress; the same call goes on from there.
+
+    Yields
+    ------
+    Progress
+        Blocks and tiles done and in all, rate, expected time.
+
+    Raises
+    ------
+    RestoreError
+        See `restore`; raised when the first event is asked for.
+    """
+    from napari_restore.engine.run import run_blocks
+    from napari_restore.engine.sinks import OmeZarrSink
+
+    path = Path(output)
+    chosen = _plan(source, model, None if overwrite else path, settings)
+    sink = OmeZarrSink(chosen, path, overwrite=overwrite)
+    yield from run_blocks(chosen, sink)
+    yield from sink.build_pyramid()
+
+
+def denoise(
+    source: Any,
+    output: str | Path | None = None,
+    *,
+    model: str | Path = DENOISER,
+    overwrite: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+    **settings: Unpack[Settings],
+) -> Any:
+    """Denoise an array of any size: `restore` with a denoiser.
+
+    Raises
+    ------
+    RestoreError
+        See `restore`.
+    """
+    return restore(source, model=model, output=output, overwrite=overwrite, progress=progress, **settings)
+
+
+def super_resolve(
+    source: Any,
+    output: str | Path | None = None,
+    *,
+    scale: int = 2,
+    model: str | Path | None = None,
+    overwrite: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+    **settings: Unpack[Settings],
+) -> Any:
+    """Make Y and X `scale` times as long: `restore` with a super-resolution model.
+
+    Raises
+    ------
+    RecipeError
+        If no bundled model has this scale, or `model` has another one.
+    RestoreError
+        See `restore`.
+    """
+    chosen = upscaler(scale, model)
+    return restore(source, model=chosen, output=output, overwrite=overwrite, progress=progress, **settings)
+
+
+def upscaler(scale: int, model: str | Path | None = None) -> str | Path:
+    """Give the bundled model of a scale, or check that the model given has it.
+
+    Raises
+    ------
+    RecipeError
+        If no bundled model has this scale, or `model` has another one.
+    ModelError
+        If there is no such model.
+    """
+    from napari_restore.models.zoo import find_card
+
+    if model is None and scale not in UPSCALERS:
+        raise RecipeError(
+            f"no bundled model upscales by {scale}; use scale {' or '.join(map(str, UPSCALERS))}, or give model= a "
+            "checkpoint of that scale."
+        )
+    chosen = UPSCALERS[scale] if model is None else model
+    if find_card(chosen).scale != scale:
+        raise RecipeError(f"{model} upscales by {find_card(chosen).scale}, not by {scale}; change scale or model.")
+    return chosen
+
+
+def inspect(source: Any, *, model: str | Path = DENOISER, **settings: Unpack[Settings]) -> Report:
+    """Say what a source is, how noisy it is, and what a run would cost.
+
+    Parameters
+    ----------
+    source, model, **settings
+        See `restore`.
+
+    Returns
+    -------
+    Report
+        Print it. A sample of the source is read, and one tile goes through the network to learn its speed.
+
+    Raises
+    ------
+    RestoreError
+        If the source cannot be opened or the run is not possible.
+    """
+    from napari_restore.engine.report import make_report
+
+    return make_report(_plan(source, model, None, settings))
+
+
+def weights_size(card: ModelCard) -> int:
+    """Bytes of a model's weights on this machine."""
+    from napari_restore.models.zoo import weights_path
+
+    return weights_path(card).stat().st_size
+
+
+def _plan(source: Any, model: str | Path, output: Path | None, settings: Any, *, estimate: bool = True) -> Plan:
+    """Open the source and plan the run; open settings come from a run that was begun at `output`."""
+    from napari_restore.engine.plan import make_plan
+    from napari_restore.engine.recipe import make_recipe
+    from napari_restore.engine.sinks import stored_recipe
+    from napari_restore.models.zoo import find_card
+
+    recipe = make_recipe(model=str(model), **settings)
+    card = find_card(model)
+    earlier = stored_recipe(output) if output is not None else None
+    if earlier is not None:
+        recipe = recipe.merged(earlier)
+    image = open_image(source, axes=recipe.axes, level=recipe.level, series=recipe.series)
+    return make_plan(image, card, recipe, estimate=estimate)
+
+
+def _restore_in_memory(
+    source: np.ndarray[Any, Any], model: str | Path, progress: Callable[[Progress], None] | None, settings: Any
+) -> np.ndarray[Any, Any]:
+    from napari_restore.engine.predictor import free_memory
+    from napari_restore.engine.run import run_blocks
+    from napari_restore.engine.sinks import ArraySink
+    from napari_restore.images.axes import transposition
+
+    chosen = _plan(source, model, None, settings)
+    if chosen.output_bytes > free_memory("cpu"):
+        raise RecipeError(
+            f"the result takes {chosen.output_bytes / 1e9:.1f} GB and only {free_memory('cpu') / 1e9:.1f} GB of memory "
+            "are free; give output= a path, and it is written there block by block."
+        )
+    sink = ArraySink(chosen)
+    for event in run_blocks(chosen, sink):
+        if progress is not None:
+            progress(event)
+    return sink.array.transpose(transposition(chosen.axes, chosen.image.axes))
+
+
+def _restore_lazily(source: Any, model: str | Path, settings: Any) -> Any:
+    from napari_restore.engine.lazy import lazy_result
+    from napari_restore.images.axes import transposition
+
+    chosen = _plan(source, model, None, settings, estimate=False)
+    result = lazy_result(chosen).transpose(transposition(chosen.axes, chosen.image.axes))
+    if type(source).__module__.partition(".")[0] != "xarray":
+        return result
+    if isinstance(source.data, np.ndarray):
+        result = result.compute()
+    if result.shape == source.shape:
+        return source.copy(data=result)
+    kept = {name: values for name, values in source.coords.items() if not {*values.dims} & {*source.dims[-2:]}}
+    return type(source)(result, dims=source.dims, coords=kept, name=source.name, attrs=source.attrs)

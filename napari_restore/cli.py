@@ -1,0 +1,194 @@
+"""The command line ``napari-restore``: each command is one call of `napari_restore.api`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from napari_restore import __version__, api
+from napari_restore.errors import RestoreError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Denoise and super-resolve images of any size with Restormer and SwinIR.",
+)
+_out = Console(highlight=False, soft_wrap=True)
+_errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Source = Annotated[str, typer.Argument(help="TIFF, OME-TIFF, pattern of files, Zarr or OME-Zarr.")]
+Output = Annotated[Path, typer.Argument(help="OME-Zarr to write; one that was begun is continued.")]
+Axes = Annotated[str | None, typer.Option(help="One letter of TCZYXS per axis, if the file does not tell.")]
+Level = Annotated[int, typer.Option(help="Resolution level of the source.")]
+Series = Annotated[int, typer.Option(help="Image of the source, if it holds several.")]
+Tile = Annotated[int | None, typer.Option(help="Side of a tile in pixels; the model's own if left out.")]
+Halo = Annotated[int | None, typer.Option(help="Context in pixels at each edge of a tile.")]
+Range = Annotated[
+    tuple[float, float] | None, typer.Option("--range", help="Values that become 0 and 1.", metavar="LOW HIGH")
+]
+Dtype = Annotated[str, typer.Option(help="Data type of the result: same, uint16, float32, ...")]
+Precision = Annotated[str, typer.Option(help="float32 or bfloat16.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+Batch = Annotated[int | None, typer.Option(help="Tiles that go through the network together.")]
+Workers = Annotated[int | None, typer.Option(help="Blocks in progress at a time.")]
+Pyramid = Annotated[bool, typer.Option(help="Write coarser levels as well.")]
+OmeVersion = Annotated[str, typer.Option(help="OME-Zarr version: 0.5 or 0.4.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an OME-Zarr that is there.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+
+
+def _follow(events: Iterable[Any], quiet: bool) -> None:
+    """Show a run as it goes on."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=_errors, disable=quiet or not _errors.is_terminal) as bar:
+        task = bar.add_task("restoring", total=None, rate="")
+        for event in events:
+            tiles = event.stage == "restoring" and event.tiles_total
+            done, total = (event.tiles_done, event.tiles_total) if tiles else (event.done, event.total)
+            rate = f"{done}/{total} tiles, {event.tiles_per_second:.2f}/s" if tiles else f"{done}/{total} blocks"
+            bar.update(task, description=event.stage, completed=done, total=total, rate=rate)
+
+
+def _run(source: str, output: Path, quiet: bool, overwrite: bool, **settings: Any) -> None:
+    """Plan, say what will run, and run it."""
+    settings["value_range"] = settings.pop("range_")
+    if not quiet:
+        _errors.print(str(api.plan(source, output=None if overwrite else output, **settings)))
+    _follow(api.iter_restore(source, output=output, overwrite=overwrite, **settings), quiet)
+    if not quiet:
+        _out.print(str(output))
+
+
+@app.command()
+def denoise(
+    source: Source,
+    output: Output,
+    model: Annotated[str, typer.Option(help="Name of a model, or path of a checkpoint.")] = api.DENOISER,
+    axes: Axes = None,
+    level: Level = 0,
+    series: Series = 0,
+    tile: Tile = None,
+    halo: Halo = None,
+    range_: Range = None,
+    dtype: Dtype = "same",
+    precision: Precision = "float32",
+    device: Device = "auto",
+    batch: Batch = None,
+    workers: Workers = None,
+    pyramid: Pyramid = True,
+    ome_version: OmeVersion = "0.5",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Denoise SOURCE into the OME-Zarr OUTPUT. Interrupted, the same command goes on."""
+    _run(**locals())
+
+
+@app.command()
+def upscale(
+    source: Source,
+    output: Output,
+    scale: Annotated[int, typer.Option(help="How many times as long Y and X become.")] = 2,
+    model: Annotated[str | None, typer.Option(help="Name of a model, or path of a checkpoint.")] = None,
+    axes: Axes = None,
+    level: Level = 0,
+    series: Series = 0,
+    tile: Tile = None,
+    halo: Halo = None,
+    range_: Range = None,
+    dtype: Dtype = "same",
+    precision: Precision = "float32",
+    device: Device = "auto",
+    batch: Batch = None,
+    workers: Workers = None,
+    pyramid: Pyramid = True,
+    ome_version: OmeVersion = "0.5",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Super-resolve SOURCE into the OME-Zarr OUTPUT. Interrupted, the same command goes on."""
+    settings = locals()
+    settings["model"] = api.upscaler(settings.pop("scale"), model)
+    _run(**settings)
+
+
+@app.command()
+def info(
+    source: Source,
+    model: Annotated[str, typer.Option(help="Model whose run is planned.")] = api.DENOISER,
+    axes: Axes = None,
+    level: Level = 0,
+    series: Series = 0,
+    device: Device = "auto",
+) -> None:
+    """Say what SOURCE is, how noisy it is, and what a run would cost."""
+    report = api.inspect(source, model=model, axes=axes, level=level, series=series, device=device)
+    _out.print(str(report), markup=False)
+
+
+@app.command()
+def models() -> None:
+    """List the models that can be named."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("name", "task", "scale", "channels", "trained for", "size", "licence"):
+        table.add_column(heading)
+    for card in api.models():
+        size = f"{api.weights_size(card) / 1e6:.1f} MB"
+        table.add_row(card.name, card.task, f"x{card.scale}", str(card.in_channels), card.noise, size, card.licence)
+    _out.print(table)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Argument(help="Folder for the result.")] = Path("napari-restore-demo"),
+    device: Device = "auto",
+) -> None:
+    """Denoise the bundled real image; write an OME-Zarr and a picture, and print figures."""
+    from napari_restore.demo import run_demo
+
+    result = run_demo(out, device=device)
+    table = Table(
+        "channel", "PSNR noisy", "PSNR restored", "gain", "SSIM noisy", "SSIM restored", box=None, pad_edge=False
+    )
+    for name, (before, after, ssim_before, ssim_after) in result.scores.items():
+        gain = f"{after - before:+.2f} dB"
+        table.add_row(name, f"{before:.2f} dB", f"{after:.2f} dB", gain, f"{ssim_before:.3f}", f"{ssim_after:.3f}")
+    _out.print(table)
+    _out.print(f"{result.zarr}\n{result.picture}")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    _out.print(__version__)
+
+
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main(run: Callable[[], None] = app) -> None:
+    """Entry point: errors of ours are one line and exit code 2; an interrupted run says how to go on."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        run()
+    except RestoreError as error:
+        _errors.print(f"napari-restore: {' '.join(str(error).split())}", markup=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _errors.print("napari-restore: stopped; blocks that are stored stay, the same command goes on.")
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""The one loop: an image is cut into tiles, restored, blended and written, block by block."""

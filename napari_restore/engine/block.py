@@ -1,0 +1,161 @@
+"""One block: read its source with the halo, restore every tile that touches it, blend, and bring it back.
+
+A block needs no other block. Two blocks that share a tile compute the same numbers for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_restore.engine.plan import Plan
+from napari_restore.intensity.scaling import ValueRange, put_back, split_finite, to_dtype
+from napari_restore.tiling.blend import Canvas, cut_tile, source_window
+
+__all__ = ["Cancelled", "Predict", "Ranges", "restore_region"]
+
+Predict = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
+"""Restores ``(n, channels, height, width)`` tiles; the second argument is the size of a full batch."""
+Ranges = tuple[tuple[float, float], ...]
+Outer = tuple[int, ...]
+
+
+class Cancelled(Exception):
+    """The run was asked to stop; raised between two batches of tiles."""
+
+
+def restore_region(
+    plan: Plan,
+    region: tuple[slice, ...],
+    predict: Predict,
+    ranges: Ranges,
+    after_batch: Callable[[int], None] = lambda tiles: None,
+) -> NDArray[Any]:
+    """Compute a region of the result.
+
+    Parameters
+    ----------
+    plan
+        The run.
+    region
+        One slice per axis in canonical order, in pixels of the result.
+    predict
+        The network.
+    ranges
+        Value range of each channel, or one for all.
+    after_batch
+        Called with the number of tiles of each batch that is done; may raise `Cancelled`.
+
+    Returns
+    -------
+    numpy.ndarray
+        The region in canonical order, of the plan's data type.
+
+    Raises
+    ------
+    ChunkError
+        If the source cannot be read there.
+    """
+    work = _Region(plan, region, ranges)
+    tiles = work.tiles()
+    batch = plan.recipe.batch or 1
+    while group := list(islice(tiles, batch)):
+        results = predict(np.stack([tile for *_, tile in group]), batch)
+        for (outer, ky, kx, _), result in zip(group, results, strict=True):
+            work.add(outer, ky, kx, result)
+        after_batch(len(group))
+    return work.result()
+
+
+class _Region:
+    """A region on its way from source pixels to result pixels, plane by plane.
+
+    A *plane image* is what goes through the network at once: ``(channels, height, width)``, one for each index of the
+    `outer` axes. A one-channel model takes every channel and colour sample on its own; otherwise the samples are its
+    channels.
+    """
+
+    def __init__(self, plan: Plan, region: tuple[slice, ...], ranges: Ranges) -> None:
+        self.plan, self.ranges = plan, ranges
+        self.axes, scale = plan.axes, plan.card.scale
+        where = dict(zip(self.axes, region, strict=True))
+        self.y, self.x = ((where[a].start, where[a].stop) for a in "YX")
+        self.first_channel = where["C"].start if "C" in where else 0
+        probe = self._canvas()
+        self.needed = probe.tiles()
+        y0, y1, x0, x1 = source_window(plan.grid, *probe.input_ranges)
+        self.origin = (y0, x0)
+        source = where | {"Y": slice(y0, y1), "X": slice(x0, x1)}
+        if plan.card.in_channels > 1:
+            source["S"] = slice(0, plan.card.in_channels)
+        self.samples_are_channels = plan.card.in_channels > 1
+        self.pixels = self._channels_first(plan.image.read(tuple(source[a] for a in self.axes)))
+        rows, columns = self.y[1] - self.y[0], self.x[1] - self.x[0]
+        self.values = np.empty((*self.pixels.shape[:-3], plan.card.out_channels, rows, columns), plan.dtype)
+        self.canvases: dict[Outer, Canvas] = {}
+        self.scale = scale
+
+    def _canvas(self) -> Canvas:
+        return Canvas(self.plan.grid, self.y, self.x, channels=self.plan.card.out_channels, scale=self.plan.card.scale)
+
+    def _channels_first(self, block: NDArray[Any]) -> NDArray[Any]:
+        """Bring ``(outer..., y, x[, s])`` to ``(outer..., channels, y, x)``."""
+        if "S" not in self.axes:
+            return block[..., None, :, :]
+        block = np.moveaxis(block, -1, -3)
+        return block if self.samples_are_channels else block[..., None, :, :]
+
+    def _range(self, outer: Outer) -> ValueRange:
+        """Value range of the channel that a plane image belongs to."""
+        channel = self.first_channel + outer[self.axes.index("C")] if "C" in self.axes else 0
+        return ValueRange(*self.ranges[channel if len(self.ranges) > 1 else 0])
+
+    def tiles(self) -> Iterator[tuple[Outer, int, int, NDArray[np.float32]]]:
+        """Yield every tile that the region needs, brought to what the network was trained on, plane by plane."""
+        for outer in np.ndindex(self.pixels.shape[:-3]):
+            span = self._range(outer)
+            for ky, kx in self.needed:
+                tile = cut_tile(self.pixels[outer], self.origin, self.plan.grid, ky, kx)
+                # Tile by tile, and not block by block, so that the filling does not depend on the blocks.
+                yield outer, ky, kx, span.normalise(split_finite(tile)[0])
+
+    def add(self, outer: Outer, ky: int, kx: int, result: NDArray[np.float32]) -> None:
+        """Blend in the result of a tile; the last one of a plane finishes it."""
+        canvas = self.canvases.setdefault(outer, self._canvas())
+        canvas.add(ky, kx, result)
+        if (ky, kx) == self.needed[-1]:
+            del self.canvases[outer]
+            self.values[outer] = self._finished(outer, canvas)
+
+    def _finished(self, outer: Outer, canvas: Canvas) -> NDArray[Any]:
+        """Bring a plane back to the user's units and data type, with its non-finite pixels as they were."""
+        values = self._range(outer).restore(canvas.values())
+        if np.issubdtype(self.plan.image.dtype, np.floating):
+            (y0, y1), (x0, x1) = canvas.input_ranges
+            top, left = y0 - self.origin[0], x0 - self.origin[1]
+            source = self.pixels[outer][:, top : top + y1 - y0, left : left + x1 - x0]
+            self._put_back(values, source, y0, x0)
+        return to_dtype(values, self.plan.dtype)
+
+    def _put_back(self, values: NDArray[Any], source: NDArray[Any], y0: int, x0: int) -> None:
+        mask = ~np.isfinite(source)
+        if not mask.any():
+            return
+        # With upscaling, a region may begin or end within the copies of one input pixel.
+        whole = np.zeros((len(values), source.shape[-2] * self.scale, source.shape[-1] * self.scale))
+        top, left = self.y[0] - y0 * self.scale, self.x[0] - x0 * self.scale
+        inner = whole[:, top : top + values.shape[-2], left : left + values.shape[-1]]
+        inner[...] = values
+        put_back(whole, source, mask)
+        values[...] = inner
+
+    def result(self) -> NDArray[Any]:
+        """The finished region in canonical order."""
+        if "S" not in self.axes:
+            return self.values[..., 0, :, :]
+        values = self.values if self.samples_are_channels else self.values[..., 0, :, :]
+        return np.moveaxis(values, -3, -1)

@@ -1,0 +1,135 @@
+"""The recipe: every setting that a result depends on, and how to run it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from napari_restore.errors import RecipeError
+
+__all__ = ["EXECUTION_FIELDS", "Recipe", "digest", "make_recipe"]
+
+EXECUTION_FIELDS = frozenset({"device", "batch", "workers"})
+"""Fields that say how to run and not what comes out: two recipes that differ in these alone give one result."""
+
+
+class Recipe(BaseModel):
+    """The settings of a run. A field that is None is chosen when the run is planned, and stored with the output.
+
+    Attributes
+    ----------
+    model
+        Name of a bundled model, or path of a checkpoint.
+    axes
+        One letter of TCZYXS per axis of the source, in its own order; None where its metadata tell.
+    level, series
+        Resolution level and image of the source.
+    tile
+        Side of a tile in input pixels, a multiple of the model's alignment; or height and width.
+    halo
+        Context in input pixels at each inner edge of a tile; it has no weight in the result.
+    blend
+        Width in input pixels of the hand-over between two tiles.
+    value_range
+        Values, in data units, that become 0 and 1 for the network: one pair, or one for each channel.
+    dtype
+        ``"same"`` as the source (rounded and clipped, never wrapped), or the name of a NumPy type.
+    precision
+        Of the network: ``"float32"`` or ``"bfloat16"``.
+    chunks, shards
+        Shape of a chunk and of a stored object of the output, in canonical order (TCZYXS).
+    pyramid
+        Whether the output gets coarser levels.
+    ome_version
+        OME-Zarr version of the output: ``"0.5"`` (Zarr 3, sharded) or ``"0.4"`` (Zarr 2).
+    device
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+    batch
+        Tiles that go through the network together.
+    workers
+        Blocks in progress at a time, so that reading, computing and writing overlap.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    axes: str | None = None
+    level: int = Field(default=0, ge=0)
+    series: int = Field(default=0, ge=0)
+    tile: int | tuple[int, int] | None = None
+    halo: int | None = None
+    blend: int | None = None
+    value_range: tuple[tuple[float, float], ...] | None = None
+    dtype: str = "same"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    chunks: tuple[int, ...] | None = None
+    shards: tuple[int, ...] | None = None
+    pyramid: bool = True
+    ome_version: Literal["0.4", "0.5"] = "0.5"
+    device: str = "auto"
+    batch: int | None = Field(default=None, ge=1)
+    workers: int | None = Field(default=None, ge=1)
+
+    @field_validator("value_range", mode="before")
+    @classmethod
+    def _one_pair_is_a_list_of_one(cls, value: Any) -> Any:
+        if value is not None and len(value) == 2 and all(np.isscalar(item) for item in value):
+            return (tuple(value),)
+        return value
+
+    @field_validator("value_range")
+    @classmethod
+    def _rising(cls, value: tuple[tuple[float, float], ...] | None) -> tuple[tuple[float, float], ...] | None:
+        for low, high in value or ():
+            if not (np.isfinite(low) and np.isfinite(high) and low < high):
+                raise ValueError(f"value range {low}..{high}: the first must be less than the second, both finite")
+        return value
+
+    @field_validator("dtype", mode="before")
+    @classmethod
+    def _known_dtype(cls, value: Any) -> str:
+        if value in (None, "same"):
+            return "same"
+        try:
+            dtype = np.dtype(value)
+        except TypeError as error:
+            raise ValueError(f"dtype {value!r} is unknown; use 'same', 'uint16', 'float32', ...") from error
+        if dtype.kind not in "uif":
+            raise ValueError(f"dtype {dtype} cannot hold an image; use 'same', 'uint16', 'float32', ...")
+        return dtype.name
+
+    def merged(self, stored: Recipe) -> Recipe:
+        """Fill the fields left open here from the recipe of an earlier run."""
+        given = self.model_dump(exclude_none=True)
+        return Recipe(**{**stored.model_dump(include=set(Recipe.model_fields) - set(given)), **given})
+
+    def pixel_settings(self) -> dict[str, Any]:
+        """Everything the stored result depends on, as JSON types."""
+        return self.model_dump(mode="json", exclude=set(EXECUTION_FIELDS))
+
+
+def make_recipe(**settings: Any) -> Recipe:
+    """Make a recipe from keyword arguments.
+
+    Raises
+    ------
+    RecipeError
+        If a setting is unknown or out of its allowed values.
+    """
+    try:
+        return Recipe(**settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise RecipeError(f"there is no setting {name!r}; use one of {', '.join(Recipe.model_fields)}.") from None
+        raise RecipeError(f"{name}={first['input']!r}: {first['msg'].removeprefix('Value error, ')}.") from None
+
+
+def digest(content: dict[str, Any]) -> str:
+    """SHA-256 of JSON-like content, independent of the order of keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()

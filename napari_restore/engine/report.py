@@ -1,0 +1,72 @@
+"""What a source is and what a run over it would cost."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_restore.engine.plan import Plan
+from napari_restore.engine.predictor import predictor_for
+from napari_restore.engine.sample import estimate_image_noise
+from napari_restore.intensity.noise import NoiseEstimate
+
+__all__ = ["Report", "make_report", "tile_seconds"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A plan with what was estimated or measured beside it; `print` it.
+
+    Attributes
+    ----------
+    plan
+        What would run.
+    noise
+        Estimate of each channel, None where the image shows too little to tell.
+    seconds
+        Expected time of the whole run.
+    """
+
+    plan: Plan
+    noise: tuple[NoiseEstimate | None, ...]
+    seconds: float
+
+    def __str__(self) -> str:
+        names = [channel.name or "" for channel in self.plan.image.channels] or [""] * len(self.noise)
+        chunks = " x ".join(map(str, self.plan.image.chunks))
+        rows = [str(self.plan), f"{'stored as':<11}chunks of {chunks}"]
+        rows += [f"{'noise':<11}{f'{n}: ' if n else ''}{_noise(e)}" for n, e in zip(names, self.noise, strict=True)]
+        return "\n".join([*rows, f"{'time':<11}about {_duration(self.seconds)} on {self.plan.recipe.device}"])
+
+
+def _noise(estimate: NoiseEstimate | None) -> str:
+    if estimate is None:
+        return "cannot be told from this image"
+    correlation = max(estimate.correlation)
+    kind = f"correlated between neighbours ({correlation:.2f})" if correlation > 0.1 else "independent"
+    return f"sigma {estimate.sigma_median:.3g} at the median, gain {estimate.gain:.3g} a photon, {kind}"
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def tile_seconds(plan: Plan) -> float:
+    """Seconds that one tile takes in the network, measured on a full batch after a first one to warm up."""
+    predict = predictor_for(plan.card, plan.recipe.device, plan.recipe.precision)
+    batch = plan.recipe.batch or 1
+    tiles = np.zeros((batch, plan.card.in_channels, *plan.grid.tile_shape), np.float32)
+    predict(tiles, batch)
+    began = time.perf_counter()
+    predict(tiles, batch)
+    return (time.perf_counter() - began) / batch
+
+
+def make_report(plan: Plan) -> Report:
+    """Estimate the noise of a plan's source and the time of its run."""
+    return Report(plan, estimate_image_noise(plan.image), tile_seconds(plan) * plan.tiles)

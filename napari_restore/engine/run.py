@@ -1,0 +1,151 @@
+"""Running a plan: blocks through a bounded window of workers, with progress, cancelling and resuming."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from numpy.typing import NDArray
+
+from napari_restore.engine.block import Cancelled, restore_region
+from napari_restore.engine.plan import Block, Plan
+from napari_restore.engine.predictor import predictor_for
+
+__all__ = ["Progress", "Sink", "bounded_map", "run_blocks"]
+
+TICK = 0.25
+"""Seconds between two progress events while no block is done."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands.
+
+    Attributes
+    ----------
+    stage
+        ``"restoring"``, then ``"pyramid"`` while coarser levels are made.
+    done, total
+        Blocks of this stage, those of an earlier run included.
+    tiles_done, tiles_total
+        Tiles of this run.
+    seconds
+        Since this run began.
+    """
+
+    stage: Literal["restoring", "pyramid"]
+    done: int
+    total: int
+    tiles_done: int
+    tiles_total: int
+    seconds: float
+
+    @property
+    def tiles_per_second(self) -> float:
+        """Mean rate of this run."""
+        return self.tiles_done / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Expected time until the last tile is restored; None before the first one is."""
+        rate = self.tiles_per_second
+        return (self.tiles_total - self.tiles_done) / rate if rate else None
+
+
+class Sink(Protocol):
+    """Where finished blocks go."""
+
+    def missing(self) -> tuple[int, Iterable[Block]]:
+        """How many blocks are not stored yet, and their indices."""
+
+    def write(self, index: Block, block: NDArray[Any]) -> None:
+        """Store a block, in canonical order."""
+
+
+def bounded_map(
+    function: Callable[[Block], Any], items: Iterable[Block], *, workers: int, stop: threading.Event
+) -> Iterator[bool]:
+    """Call a function on items from worker threads, a few of them waiting at a time.
+
+    Yields True for each item done and False every `TICK` seconds in between, so the caller can report and be closed.
+    When closed, or when a call fails, `stop` is set, no more items start, and those in progress are waited for.
+    """
+    source = iter(items)
+    waiting: set[Future[Any]] = set()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="block")
+    try:
+        while True:
+            # One more than there are workers, so that none of them ever waits for this thread.
+            while len(waiting) <= workers and (item := next(source, None)) is not None:
+                waiting.add(pool.submit(function, item))
+            if not waiting:
+                return
+            finished, waiting = wait(waiting, timeout=TICK, return_when=FIRST_COMPLETED)
+            for future in finished:
+                future.result()
+                yield True
+            if not finished:
+                yield False
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Counter:
+    """Counts tiles from all workers, and stops them between two batches."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self.stop, self.value = stop, 0
+        self._lock = threading.Lock()
+
+    def __call__(self, tiles: int) -> None:
+        with self._lock:
+            self.value += tiles
+        if self.stop.is_set():
+            raise Cancelled
+
+
+def run_blocks(plan: Plan, sink: Sink) -> Generator[Progress, None, None]:
+    """Restore the blocks that a sink is missing.
+
+    Closing the generator stops the run after the batches in progress; what is stored stays.
+
+    Yields
+    ------
+    Progress
+        At the start, after each block, and every quarter of a second.
+
+    Raises
+    ------
+    RestoreError
+        The error of the first block that fails; blocks that are stored stay.
+    """
+    recipe = plan.recipe
+    assert recipe.workers is not None and recipe.value_range is not None
+    ranges = recipe.value_range
+    count, indices = sink.missing()
+    done, stop = plan.blocks - count, threading.Event()
+    counter, began = _Counter(stop), time.monotonic()
+    tiles_total = round(plan.tiles * count / plan.blocks)
+
+    def progress() -> Progress:
+        tiles = min(counter.value, tiles_total) if done < plan.blocks else tiles_total
+        return Progress("restoring", done, plan.blocks, tiles, tiles_total, time.monotonic() - began)
+
+    yield progress()
+    if not count:
+        return
+    predict = predictor_for(plan.card, recipe.device, recipe.precision)
+
+    def restore(index: Block) -> None:
+        sink.write(index, restore_region(plan, plan.region(index), predict, ranges, counter))
+
+    with closing(bounded_map(restore, indices, workers=recipe.workers, stop=stop)) as steps:
+        for block_done in steps:
+            done += block_done
+            yield progress()

@@ -1,0 +1,78 @@
+"""Looking at a little of an image, evenly spread, to learn its value range and noise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_restore.images.image import Image
+from napari_restore.intensity.noise import NoiseEstimate, estimate_noise
+from napari_restore.intensity.scaling import estimate_range
+
+__all__ = ["estimate_image_noise", "estimate_ranges", "sample_planes"]
+
+CROPS = 64
+"""Crops that are read of each channel."""
+CROP = 256
+"""Their height and width in pixels."""
+
+
+def sample_planes(image: Image, channel: int, *, crops: int = CROPS) -> list[NDArray[Any]]:
+    """Read crops of a channel, evenly spread over time, depth and the plane.
+
+    Parameters
+    ----------
+    image
+        The source.
+    channel
+        Index along C; 0 where there is no C.
+    crops
+        How many at most. A channel of no more pixels than that is read whole.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        Crops ``(height, width)``, or ``(samples, height, width)`` for an image with S.
+    """
+    sizes = image.sizes
+    outer = {axis: sizes[axis] for axis in "TZ" if axis in sizes}
+    planes = int(np.prod(list(outer.values()), dtype=np.int64))
+    rows, columns = min(sizes["Y"], CROP), min(sizes["X"], CROP)
+    per_plane = -(-sizes["Y"] // rows) * -(-sizes["X"] // columns)
+    count = min(crops, planes * per_plane)
+    if count == planes * per_plane:
+        rows, columns, count = sizes["Y"], sizes["X"], planes
+    samples = []
+    for k in range(count):
+        # The fractional parts of multiples of the plastic number's powers fill the square evenly (Roberts, 2018).
+        where = np.unravel_index(int((k + 0.5) * planes / count), tuple(outer.values())) if outer else ()
+        start = dict(zip(outer, (int(index) for index in where), strict=True))
+        start["Y"] = int((0.5 + k * 0.7548776662466927) % 1 * (sizes["Y"] - rows + 1))
+        start["X"] = int((0.5 + k * 0.5698402909980532) % 1 * (sizes["X"] - columns + 1))
+        start["C"] = channel
+        length = {"Y": rows, "X": columns, "S": sizes.get("S", 1)}
+        region = tuple(slice(start.get(a, 0), start.get(a, 0) + length.get(a, 1)) for a in image.canonical)
+        pixels = image.read(region)
+        pixels = np.moveaxis(pixels, -1, 0) if "S" in sizes else pixels
+        samples.append(pixels.reshape(-1, rows, columns) if "S" in sizes else pixels.reshape(rows, columns))
+    return samples
+
+
+def estimate_ranges(image: Image) -> tuple[tuple[float, float], ...]:
+    """Estimate one value range per channel from an even sample; colour samples share theirs."""
+    ranges = []
+    for channel in range(image.sizes.get("C", 1)):
+        values = np.concatenate([crop.reshape(-1) for crop in sample_planes(image, channel)])
+        found = estimate_range(values)
+        ranges.append((found.low, found.high))
+    return tuple(ranges)
+
+
+def estimate_image_noise(image: Image) -> tuple[NoiseEstimate | None, ...]:
+    """Estimate the noise of each channel from an even sample; None where it shows too little to tell."""
+    return tuple(
+        estimate_noise([plane for crop in sample_planes(image, channel, crops=16) for plane in np.atleast_3d(crop.T).T])
+        for channel in range(image.sizes.get("C", 1))
+    )

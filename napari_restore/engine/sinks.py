@@ -1,0 +1,235 @@
+"""Where blocks go: into an array in memory, or into an OME-Zarr that is its own journal."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import threading
+import time
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_restore import __version__
+from napari_restore.engine.describe import human_bytes
+from napari_restore.engine.plan import Block, Plan
+from napari_restore.engine.recipe import Recipe
+from napari_restore.engine.run import Progress, bounded_map
+from napari_restore.errors import OutputError
+from napari_restore.images import ome_zarr
+from napari_restore.images.image import Channel
+from napari_restore.images.pyramid import downsample_unit
+
+__all__ = ["ArraySink", "OmeZarrSink", "stored_recipe"]
+
+
+class ArraySink:
+    """Collects blocks in a new array, in canonical order."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.array: NDArray[Any] = np.empty(plan.shape, plan.dtype)
+
+    def missing(self) -> tuple[int, Iterable[Block]]:
+        """All blocks: nothing is there before a run."""
+        return self.plan.blocks, self.plan.indices()
+
+    def write(self, index: Block, block: NDArray[Any]) -> None:
+        """Copy a block to its place."""
+        self.array[self.plan.region(index)] = block
+
+
+def stored_recipe(path: Path) -> Recipe | None:
+    """Give the recipe of the run that made an output, or None where there is no output of this package."""
+    attributes = ome_zarr.read_attributes(path) if path.exists() else None
+    return Recipe.model_validate(attributes["recipe"]) if attributes and "recipe" in attributes else None
+
+
+class OmeZarrSink:
+    """Writes each block as one stored object of an OME-Zarr, and knows by looking which are there.
+
+    Parameters
+    ----------
+    plan
+        The run.
+    path
+        The output directory. It is created with its metadata, or, if a run of the same fingerprint began it, continued.
+    overwrite
+        Delete what is there first, if it is a Zarr.
+
+    Raises
+    ------
+    OutputError
+        If `path` holds anything else, lies inside the input or around it, or there is too little space.
+    """
+
+    def __init__(self, plan: Plan, path: Path, *, overwrite: bool = False) -> None:
+        self.plan, self.path = plan, path
+        _check_apart(plan, path)
+        if overwrite and path.exists():
+            _delete_zarr(path)
+        attributes = ome_zarr.read_attributes(path) if path.exists() else None
+        if attributes is None:
+            _check_space(plan.output_bytes, path)
+            self._create()
+        else:
+            _check_same_run(plan, attributes, path)
+            ome_zarr.sweep_partial(path)
+        self.array = ome_zarr.open_level(path, 0, "r+")
+        # Position in canonical order of each stored axis: colour samples are stored in the place of channels.
+        letters = plan.axes.replace("S", "C")
+        self.order = tuple(letters.index(letter) for letter in ome_zarr.stored_axes(plan.axes))
+
+    def _create(self) -> None:
+        plan, image, recipe = self.plan, self.plan.image, self.plan.recipe
+        assert recipe.chunks is not None
+        scale = plan.card.scale
+        size = {axis: image.pixel_size.get(axis, 1.0) for axis in plan.axes if axis != "S"}
+        origin = {axis: image.origin.get(axis, 0.0) for axis in size}
+        for axis in "YX":
+            # The centre of the first of `scale` new pixels lies half an old pixel minus half a new one further back.
+            origin[axis] -= size[axis] * (1 - 1 / scale) / 2
+            size[axis] /= scale
+        ome_zarr.create(
+            self.path,
+            shape=plan.shape,
+            dtype=plan.dtype,
+            axes=plan.axes,
+            chunks=recipe.chunks,
+            shards=recipe.shards,
+            levels=plan.levels,
+            pixel_size=size,
+            origin=origin,
+            units={axis: unit for axis, unit in image.units.items() if axis in size},
+            channels=_channels(plan),
+            name=f"{image.name} · {plan.card.name}",
+            version=recipe.ome_version,
+            attributes={
+                "version": __version__,
+                "fingerprint": plan.fingerprint,
+                "identity": plan.identity(),
+                "recipe": recipe.model_dump(mode="json"),
+                "model": plan.card.model_dump(mode="json", include={"name", "title", "paper", "licence", "sha256"}),
+                "source": image.location or image.name,
+            },
+        )
+
+    def missing(self) -> tuple[int, Iterable[Block]]:
+        """Blocks whose stored object is not there, by one listing of the output."""
+        stored = ome_zarr.stored_units(self.path, 0)
+        back = np.argsort(self.order)
+        count = int(stored.size - np.count_nonzero(stored))
+        if count == stored.size:
+            return count, self.plan.indices()
+        missing = ome_zarr.missing_units(self.path, 0)
+        return count, (tuple(index[axis] for axis in back) for index in missing)
+
+    def write(self, index: Block, block: NDArray[Any]) -> None:
+        """Write one stored object, whole and once."""
+        stored_index = tuple(index[axis] for axis in self.order)
+        try:
+            ome_zarr.write_unit(self.array, stored_index, ome_zarr.to_stored(block, self.plan.axes))
+        except OSError as error:
+            _raise_if_full(error, self.path)
+            raise
+
+    def build_pyramid(self) -> Generator[Progress, None, None]:
+        """Compute the missing units of the coarser levels, one level after the other."""
+        workers = self.plan.recipe.workers or 1
+        began = time.monotonic()
+        for level in range(1, self.plan.levels):
+            total = int(ome_zarr.stored_units(self.path, level).size)
+            missing = list(ome_zarr.missing_units(self.path, level))
+            done = total - len(missing)
+
+            def downsample(index: Block, level: int = level) -> None:
+                downsample_unit(self.path, level, index)
+
+            steps = bounded_map(downsample, missing, workers=workers, stop=threading.Event())
+            with closing(steps):
+                for unit_done in steps:
+                    done += unit_done
+                    yield Progress("pyramid", done, total, 0, 0, time.monotonic() - began)
+
+
+def _channels(plan: Plan) -> tuple[Channel, ...]:
+    """Channels of the result: those of the image, without display windows that belong to other units."""
+    channels = plan.image.channels
+    same_units = plan.dtype == plan.image.dtype
+    return tuple(Channel(c.name, c.color, c.window if same_units else None) for c in channels)
+
+
+def _check_apart(plan: Plan, path: Path) -> None:
+    """Refuse an output inside the input, or around it: one would overwrite the other."""
+    location = plan.image.location
+    if location is None or "://" in location:
+        return
+    source, output = Path(location).resolve(), path.resolve()
+    if output == source or source in output.parents or output in source.parents:
+        raise OutputError(f"output {path} and input {location} lie inside one another; choose an output elsewhere.")
+
+
+def _check_space(needed: int, path: Path) -> None:
+    """Refuse a run whose result would not fit even if it compressed to half its size."""
+    parent = next(folder for folder in (path.resolve(), *path.resolve().parents) if folder.exists())
+    free = shutil.disk_usage(parent).free
+    if needed / 2 > free:
+        raise OutputError(
+            f"the result takes {human_bytes(needed)} before compression, and {parent} has {human_bytes(free)} free; "
+            "make room, or write to another disk."
+        )
+
+
+def _check_same_run(plan: Plan, attributes: dict[str, Any], path: Path) -> None:
+    """Allow only the continuation of the same run, and name what differs otherwise."""
+    if "fingerprint" not in attributes:
+        raise OutputError(f"{path} exists and holds no result of this package; choose another path.")
+    if attributes["fingerprint"] == plan.fingerprint:
+        return
+    old, new = attributes.get("identity", {}), plan.identity()
+    flat_old, flat_new = (_flattened(content) for content in (old, new))
+    changed = [
+        f"{key}: {flat_old.get(key)} there, {flat_new.get(key)} now"
+        for key in sorted(flat_old | flat_new)
+        if flat_old.get(key) != flat_new.get(key)
+    ]
+    raise OutputError(
+        f"{path} exists and is the result of another recipe ({'; '.join(changed)}); choose another output, give the "
+        "same settings to go on with it, or replace it with overwrite (--overwrite)."
+    )
+
+
+def _flattened(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Dotted keys and values as text, so that tuples and JSON's lists compare alike."""
+    flat: dict[str, str] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            flat |= _flattened(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = str(_listed(value))
+    return flat
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _delete_zarr(path: Path) -> None:
+    """Delete a Zarr directory, and nothing else."""
+    if path.is_dir() and (any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray"))):
+        shutil.rmtree(path)
+    elif not path.is_dir() or os.listdir(path):
+        raise OutputError(f"{path} is no Zarr, so it is not overwritten; delete it yourself or choose another path.")
+
+
+def _raise_if_full(error: OSError, path: Path) -> None:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise OutputError(
+            f"no space left for {path}: {error}; blocks that are stored stay. Make room and run the same command "
+            "again to go on."
+        ) from error
