@@ -1,0 +1,1 @@
+"""Files, axes, scale and units: images are opened here, and the output is written here."""

@@ -1,0 +1,179 @@
+"""An image as the rest of the package sees it: a lazy array with axes, scale, units and channels."""
+
+from __future__ import annotations
+
+__all__ = ["Channel", "Image", "LazyArray"]
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_restore.errors import AxesError, ChunkError, RestoreError
+from napari_restore.images.axes import canonical_axes, check_axes, transposition
+
+
+class LazyArray(Protocol):
+    """What `Image.data` has to offer: numpy, dask and zarr arrays all do."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis in pixels."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of the pixels."""
+
+    def __getitem__(self, region: tuple[slice, ...], /) -> Any:
+        """Return a region, one slice per axis; reading may wait for `numpy.asarray`."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """How one channel is called and shown.
+
+    Attributes
+    ----------
+    name : str or None
+        Name of the dye, filter or detector.
+    color : str or None
+        Display colour as six hexadecimal digits, RRGGBB.
+    window : tuple of float or None
+        Lower and upper display limit, in the units of the pixel values.
+    """
+
+    name: str | None = None
+    color: str | None = None
+    window: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """A lazy image of known axes.
+
+    Nothing is read before `read` is called. An image pickles: one on disk as its location and how to open it, one in
+    memory with its pixels. `read` may be called from several threads at once.
+
+    Attributes
+    ----------
+    data : LazyArray
+        The pixels, in the order of `axes`.
+    axes : str
+        One letter of "TCZYXS" per dimension, in the user's order.
+    name : str
+        Name for people: of the file, the series or the layer.
+    pixel_size : dict of str to float
+        Distance between pixel centres along an axis, in `units`; an axis that is missing counts 1.0.
+    origin : dict of str to float
+        Position of the centre of the first pixel, in `units`; an axis that is missing counts 0.0.
+    units : dict of str to str
+        Unit of an axis as OME-Zarr spells it, such as "micrometer" or "second"; missing where it is unknown.
+    channels : tuple of Channel
+        One per index along C, or empty; an image without C may have one.
+    chunks : tuple of int
+        Shape of a stored chunk in canonical order; the shape of the image where there are none.
+    location : str or None
+        Absolute path or URL of an image on disk.
+
+    Raises
+    ------
+    AxesError
+        If `axes` does not fit the shape of `data`, or `channels` the length of C.
+    """
+
+    data: LazyArray
+    axes: str
+    name: str = "image"
+    pixel_size: dict[str, float] = field(default_factory=dict)
+    origin: dict[str, float] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    channels: tuple[Channel, ...] = ()
+    chunks: tuple[int, ...] = ()
+    location: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "axes", check_axes(self.axes, tuple(self.data.shape)))
+        if not self.chunks:
+            object.__setattr__(self, "chunks", self.shape)
+        expected = self.sizes.get("C", 1)
+        if self.channels and len(self.channels) != expected:
+            raise AxesError(
+                f"{len(self.channels)} channels are described, but the image has {expected}; "
+                "describe each of them or none."
+            )
+
+    @property
+    def canonical(self) -> str:
+        """The letters of `axes` in canonical order, that of "TCZYXS"."""
+        return canonical_axes(self.axes)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis in pixels, in canonical order."""
+        order = transposition(self.axes, self.canonical)
+        return tuple(int(self.data.shape[axis]) for axis in order)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of the pixels that `read` returns, in the byte order of this machine."""
+        return np.dtype(self.data.dtype).newbyteorder("=")
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Length of each axis in pixels, by letter."""
+        return dict(zip(self.canonical, self.shape, strict=True))
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all pixels in bytes, as `read` would return them."""
+        return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+
+    def read(self, region: tuple[slice, ...]) -> NDArray[Any]:
+        """Read a region into memory.
+
+        Parameters
+        ----------
+        region : tuple of slice
+            One slice of step 1 per axis, in canonical order.
+
+        Returns
+        -------
+        numpy.ndarray
+            The pixels in canonical order: contiguous, writable, and not shared with the source.
+
+        Raises
+        ------
+        ChunkError
+            If a stored chunk is damaged or cannot be read; the message names the file and the chunk or the region.
+        ValueError
+            If `region` has not one slice of step 1 per axis.
+        """
+        region = self._resolved(region)
+        back = transposition(self.canonical, self.axes)
+        try:
+            pixels = _to_memory(self.data[tuple(region[axis] for axis in back)])
+        except (RestoreError, MemoryError):
+            raise
+        except Exception as error:
+            where = ", ".join(f"{axis} {s.start}:{s.stop}" for axis, s in zip(self.canonical, region, strict=True))
+            raise ChunkError(f"{self.location or self.name}: region {where} cannot be read: {error}") from error
+        pixels = pixels.transpose(transposition(self.axes, self.canonical))
+        return np.require(pixels, dtype=self.dtype, requirements=["C", "W", "O"])
+
+    def _resolved(self, region: tuple[slice, ...]) -> tuple[slice, ...]:
+        """Fill in the open ends of `region`."""
+        if len(region) != len(self.axes) or any(getattr(s, "step", 0) not in (None, 1) for s in region):
+            raise ValueError(f"region {region!r} is not one slice of step 1 for each of the axes {self.canonical}.")
+        return tuple(slice(*s.indices(length)[:2]) for s, length in zip(region, self.shape, strict=True))
+
+
+def _to_memory(lazy: Any) -> NDArray[Any]:
+    """Compute what a lazy array returned for a region.
+
+    dask gets its synchronous scheduler: the caller already reads many regions at once, and inside a worker of a
+    cluster the default scheduler would send the region back to that cluster.
+    """
+    if hasattr(lazy, "__dask_graph__") and hasattr(lazy, "compute"):
+        lazy = lazy.compute(scheduler="synchronous")
+    return np.asarray(lazy)

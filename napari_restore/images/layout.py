@@ -1,0 +1,100 @@
+"""How an image is laid out in storage: the order of its axes, the shapes of its levels, and what is allowed."""
+
+from __future__ import annotations
+
+__all__ = ["check_layout", "level_shape", "stored_axes", "stored_order", "to_stored"]
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from napari_restore.errors import OutputError
+from napari_restore.images.axes import canonical_axes
+
+
+def stored_axes(axes: str) -> str:
+    """Return the letters in the order in which they are stored.
+
+    Parameters
+    ----------
+    axes : str
+        Letters in canonical order, that of "TCZYXS".
+
+    Returns
+    -------
+    str
+        The letters of the stored array, S renamed to C and put in its place.
+
+    Raises
+    ------
+    OutputError
+        If there are both C and S: OME-Zarr has room for one channel axis only.
+
+    Examples
+    --------
+    >>> stored_axes("TZYXS")
+    'TCZYX'
+    """
+    if "C" in axes and "S" in axes:
+        raise OutputError(
+            f"axes {axes!r} has channels (C) and colour samples (S), but OME-Zarr stores one channel axis; "
+            "restore the channels one at a time, or take the samples apart into channels first."
+        )
+    return canonical_axes(axes.upper().replace("S", "C"))
+
+
+def to_stored(block: NDArray[Any], axes: str) -> NDArray[Any]:
+    """Bring a block from canonical into stored order, as a view.
+
+    Parameters
+    ----------
+    block : numpy.ndarray
+        Pixels in the order of `axes`.
+    axes : str
+        Letters in canonical order, that of "TCZYXS".
+
+    Returns
+    -------
+    numpy.ndarray
+        The same pixels in the order of ``stored_axes(axes)``.
+    """
+    return block.transpose(stored_order(axes))
+
+
+def stored_order(axes: str) -> tuple[int, ...]:
+    """Return for each stored axis its position in `axes`."""
+    letters = axes.upper().replace("S", "C")
+    return tuple(letters.index(letter) for letter in stored_axes(axes))
+
+
+def level_shape(letters: str, shape: tuple[int, ...], level: int) -> tuple[int, ...]:
+    """Return the shape of a level: Y and X halved `level` times, rounded up."""
+    step = 2**level
+    return tuple(
+        -(-length // step) if letter in "YX" else length for letter, length in zip(letters, shape, strict=True)
+    )
+
+
+def check_layout(
+    letters: str,
+    shape: tuple[int, ...],
+    chunks: tuple[int, ...],
+    shards: tuple[int, ...] | None,
+    levels: int,
+    version: str,
+    channels: int,
+) -> None:
+    """Raise OutputError where an array cannot be laid out as asked; all in stored order."""
+    if version not in ("0.4", "0.5"):
+        raise OutputError(f"OME-Zarr {version!r} is not written here; use '0.5' or '0.4'.")
+    if version == "0.4" and shards is not None:
+        raise OutputError(f"shards {shards} need Zarr 3, and OME-Zarr 0.4 is Zarr 2; use version '0.5' or no shards.")
+    if levels < 1:
+        raise OutputError(f"levels {levels} is less than 1; the image itself is the first level.")
+    if min(chunks) < 1 or min(shape) < 1:
+        raise OutputError(f"chunks {chunks} of the shape {shape} have a length of less than 1.")
+    if shards is not None and any(s % c or s < 1 for s, c in zip(shards, chunks, strict=True)):
+        raise OutputError(f"shards {shards} are not multiples of the chunks {chunks} along every axis.")
+    stored = shape[letters.index("C")] if "C" in letters else 1
+    if channels and channels != stored:
+        raise OutputError(f"{channels} channels are described, but {stored} are stored; describe each of them or none.")

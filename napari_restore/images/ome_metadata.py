@@ -1,0 +1,135 @@
+"""The attributes of an OME-Zarr group: multiscales and omero, made and checked through ome-zarr-models."""
+
+from __future__ import annotations
+
+__all__ = ["ome_attributes"]
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from napari_restore.images.image import Channel
+
+_AXIS_TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
+
+# Display colours for channels that have none, since omero wants one for each: the first is kept for a single channel.
+_COLOURS = ("00FF00", "FF00FF", "00FFFF", "FFFF00", "FF0000", "0000FF")
+_RGB = ("FF0000", "00FF00", "0000FF")
+
+
+def ome_attributes(
+    letters: str,
+    levels: int,
+    dtype: np.dtype[Any],
+    pixel_size: Mapping[str, float],
+    origin: Mapping[str, float],
+    units: Mapping[str, str],
+    channels: Sequence[Channel],
+    name: str,
+    version: str,
+    *,
+    colour: bool = False,
+) -> dict[str, Any]:
+    """Return the attributes of the group of an image pyramid.
+
+    Level n is the 2×2 mean, n times, of level 0: its pixels are 2^n as far apart along Y and X, and the centre of its
+    first pixel lies (2^n − 1)/2 pixels of level 0 behind the centre of the first pixel of level 0.
+
+    Parameters
+    ----------
+    letters : str
+        Axes in stored order, out of "TCZYX".
+    levels : int
+        Number of levels, stored as arrays "0", "1", ...
+    dtype : numpy.dtype
+        Data type of the pixels; display limits that are unknown come from it.
+    pixel_size, origin : mapping of str to float
+        Of level 0, by letter; 1.0 and 0.0 where missing.
+    units : mapping of str to str
+        By letter; unknown where missing.
+    channels : sequence of Channel
+        One per stored channel; where it is empty or says nothing, no omero is written.
+    name : str
+        Name of the image.
+    version : {"0.5", "0.4"}
+        Version of OME-Zarr.
+    colour : bool
+        The channels are the red, green and blue (and alpha) samples of a colour image.
+
+    Returns
+    -------
+    dict
+        What goes into the attributes of the group.
+    """
+    from ome_zarr_models.common.coordinate_transformations import VectorScale, VectorTranslation
+
+    transforms = [
+        (VectorScale.build(scale), VectorTranslation.build(shift))
+        for scale, shift in (_placement(letters, pixel_size, origin, level) for level in range(levels))
+    ]
+    axes = [{"name": a.lower(), "type": _AXIS_TYPES[a], **({"unit": units[a]} if a in units else {})} for a in letters]
+    multiscale = {
+        "name": name,
+        "axes": axes,
+        "datasets": [{"path": str(n), "coordinateTransformations": pair} for n, pair in enumerate(transforms)],
+        "type": "mean",
+    }
+    omero = _omero(channels, dtype, colour)
+    return _checked_05(multiscale, omero) if version == "0.5" else _checked_04(multiscale, omero)
+
+
+def _checked_05(multiscale: dict[str, Any], omero: dict[str, Any]) -> dict[str, Any]:
+    from ome_zarr_models.v05.image import ImageAttrs
+
+    checked = ImageAttrs.model_validate({"version": "0.5", "multiscales": [multiscale], **omero})
+    return {"ome": checked.model_dump(mode="json", exclude_none=True)}
+
+
+def _checked_04(multiscale: dict[str, Any], omero: dict[str, Any]) -> dict[str, Any]:
+    from ome_zarr_models.v04.image import ImageAttrs
+
+    checked = ImageAttrs.model_validate({"multiscales": [{**multiscale, "version": "0.4"}], **omero})
+    return checked.model_dump(mode="json", exclude_none=True)
+
+
+def _placement(
+    letters: str, pixel_size: Mapping[str, float], origin: Mapping[str, float], level: int
+) -> tuple[list[float], list[float]]:
+    """Return scale and translation of a level, one number per axis."""
+    steps = [2**level if letter in "YX" else 1 for letter in letters]
+    sizes = [float(pixel_size.get(letter, 1.0)) for letter in letters]
+    starts = [float(origin.get(letter, 0.0)) for letter in letters]
+    scale = [size * step for size, step in zip(sizes, steps, strict=True)]
+    shift = [start + (step - 1) / 2 * size for start, size, step in zip(starts, sizes, steps, strict=True)]
+    return scale, shift
+
+
+def _omero(channels: Sequence[Channel], dtype: np.dtype[Any], colour: bool) -> dict[str, Any]:
+    """Return the omero block, or nothing where nothing is known about the channels."""
+    if not any(channel != Channel() for channel in channels):
+        return {}
+    from ome_zarr_models.common.omero import Omero
+
+    default = _RGB if colour else _COLOURS if len(channels) > 1 else ("FFFFFF",)
+    described = [
+        {
+            "label": f"Channel {n}" if channel.name is None else channel.name,
+            "color": channel.color or default[n % len(default)],
+            "window": _window(channel.window, dtype),
+            "active": True,
+        }
+        for n, channel in enumerate(channels)
+    ]
+    omero = Omero.model_validate({"channels": described})
+    return {"omero": omero.model_dump(mode="json", exclude_none=True)}
+
+
+def _window(window: tuple[float, float] | None, dtype: np.dtype[Any]) -> dict[str, float]:
+    """Return display limits (start, end) inside the possible ones (min, max)."""
+    if np.issubdtype(dtype, np.integer):
+        low, high = float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
+    else:
+        low, high = (0.0, 1.0) if window is None else (float(window[0]), float(window[1]))
+    start, end = (low, high) if window is None else (float(window[0]), float(window[1]))
+    return {"min": min(low, start), "max": max(high, end), "start": start, "end": end}

@@ -1,0 +1,239 @@
+"""Opens whatever a user hands over: a path, a URL, or an array of numpy, dask, zarr or xarray."""
+
+from __future__ import annotations
+
+__all__ = ["open_image"]
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_restore.errors import AxesError, SourceError
+from napari_restore.images.axes import CANONICAL, canonical_axes, check_axes, transposition
+from napari_restore.images.image import Channel, Image, LazyArray
+from napari_restore.images.stored import MappedArray
+from napari_restore.images.units import unit_name
+
+_TIFF_ENDINGS = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".lsm", ".stk", ".svs", ".ndpi", ".scn", ".qptiff")
+
+_ACCEPTED = (
+    "what can be opened: TIFF (.tif, .tiff, OME, ImageJ, BigTIFF, a pattern such as 'img_t*.tif'), Zarr and OME-Zarr; "
+    "open other formats with their own reader and pass the array"
+)
+
+_DIMENSIONS = {**{letter.lower(): letter for letter in CANONICAL}, "time": "T", "channel": "C", "ch": "C", "rgb": "S"}
+
+
+def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: int = 0) -> Image:
+    """Open an image without reading its pixels.
+
+    Parameters
+    ----------
+    source : path or array
+        Path of a TIFF file (plain, OME, ImageJ or BigTIFF), a pattern of TIFF files such as "img_t*.tif", path or URL
+        of a Zarr array (versions 2 and 3) or an OME-Zarr group (0.4 and 0.5); a numpy, memmap, dask or zarr array, an
+        `xarray.DataArray`, or a list of arrays, which are the levels of a pyramid.
+    axes : str, optional
+        One letter per dimension: T time, C channel, Z depth, Y rows, X columns, S colour samples. It wins over the
+        metadata, and is needed where there are none, except for a plane.
+    level : int
+        Level of a pyramid, 0 being the largest.
+    series : int
+        Number of the image in a file that holds several.
+
+    Returns
+    -------
+    Image
+        The image, with axes, pixel size, units and channels as far as the source tells.
+
+    Raises
+    ------
+    AxesError
+        If the axes are unknown, or `axes` does not fit the shape.
+    SourceError
+        If the source is missing, damaged, empty, of an unknown format, or of a data type other than integers of 8 to
+        64 bits and floats of 16 to 64 bits; or has no such level or series.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> open_image(np.zeros((5, 64, 64), np.uint16), axes="ZYX").sizes
+    {'Z': 5, 'Y': 64, 'X': 64}
+    """
+    if isinstance(source, (str, Path)):
+        image = _open_path(str(source), axes, level, series)
+    elif isinstance(source, Sequence):
+        return _open_levels(source, axes, level, series)
+    else:
+        image = _open_object(source, axes, level, series)
+    _check_pixels(image)
+    return image
+
+
+def _open_path(path: str, axes: str | None, level: int, series: int) -> Image:
+    if "://" in path:
+        from napari_restore.images.zarr_source import open_zarr
+
+        return open_zarr(path, axes=axes, level=level, series=series)
+    path = os.path.abspath(os.path.expanduser(path))
+    if os.path.isdir(path):
+        return _open_directory(path, axes, level, series)
+    if not os.path.exists(path):
+        return _open_pattern(path, axes, level, series)
+    if os.path.getsize(path) == 0:
+        raise SourceError(f"{path} is empty; copy or export the image again.")
+    try:
+        from napari_restore.images.tiff import is_tiff, open_tiff
+
+        if is_tiff(path):
+            return open_tiff(path, axes=axes, level=level, series=series)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error}") from error
+    if path.lower().endswith(_TIFF_ENDINGS):
+        raise SourceError(f"{path} is called a TIFF, but does not begin like one; copy or export the image again.")
+    raise SourceError(f"{path} is of the unknown format {os.path.splitext(path)[1]!r}; {_ACCEPTED}.")
+
+
+def _open_directory(path: str, axes: str | None, level: int, series: int) -> Image:
+    from napari_restore.images.zarr_source import is_zarr, open_zarr
+
+    if not is_zarr(path):
+        raise SourceError(
+            f"{path} is a directory, but no Zarr: it has no zarr.json, .zarray or .zgroup. "
+            "For TIFF files in it pass a pattern, such as 'folder/img_t*.tif'."
+        )
+    return open_zarr(path, axes=axes, level=level, series=series)
+
+
+def _open_pattern(path: str, axes: str | None, level: int, series: int) -> Image:
+    from napari_restore.images.file_series import is_pattern, open_file_series
+
+    if not is_pattern(path):
+        raise SourceError(f"{path} does not exist; check the folder and the spelling.")
+    return open_file_series(path, axes=axes, level=level, series=series)
+
+
+def _open_levels(source: Sequence[Any], axes: str | None, level: int, series: int) -> Image:
+    if not source or any(not hasattr(array, "shape") for array in source):
+        raise SourceError("the list does not hold arrays; pass the levels of a pyramid, or numpy.asarray of numbers.")
+    if not 0 <= level < len(source):
+        raise SourceError(f"level {level} is not there: the list has {len(source)}, counted from 0.")
+    return open_image(source[level], axes=axes, series=series)
+
+
+def _open_object(source: Any, axes: str | None, level: int, series: int) -> Image:
+    zarr, xarray = sys.modules.get("zarr"), sys.modules.get("xarray")  # an object of theirs means they are loaded
+    if zarr is not None and isinstance(source, zarr.Group):
+        raise SourceError("a zarr.Group is not an array; pass its path, or one of the arrays in it.")
+    if zarr is not None and isinstance(source, zarr.Array):
+        from napari_restore.images.zarr_source import open_zarr_array
+
+        return open_zarr_array(source, axes=axes, level=level, series=series)
+    for name, number in (("level", level), ("series", series)):
+        if number:
+            raise SourceError(f"{name} {number} is not there: an array is {name} 0 only.")
+    if xarray is not None and isinstance(source, xarray.DataArray):
+        return _open_xarray(source, axes)
+    if not (hasattr(source, "shape") and hasattr(source, "dtype") and hasattr(source, "__getitem__")):
+        raise SourceError(f"{type(source).__name__} is neither a path nor an array; {_ACCEPTED}.")
+    return _open_array(source, axes)
+
+
+def _open_array(array: Any, axes: str | None) -> Image:
+    if any(length != length for length in array.shape):  # NaN: dask does not know the length
+        raise SourceError(f"the dask array has unknown lengths {array.shape}; call its compute_chunk_sizes() first.")
+    letters = _array_axes(array.shape, axes)
+    data: LazyArray = array
+    location = None
+    if isinstance(array, np.memmap) and array.filename is not None and array.mode != "c":
+        data = MappedArray(array)
+        location = data.path
+    return Image(data, letters, chunks=_array_chunks(array, letters), location=location)
+
+
+def _array_axes(shape: tuple[int, ...], axes: str | None) -> str:
+    if axes is not None:
+        return check_axes(axes, tuple(shape))
+    if len(shape) == 2:
+        return "YX"
+    raise AxesError(
+        f"an array of shape {tuple(shape)} does not tell what its axes mean; "
+        "pass axes= with one letter of TCZYXS per dimension, such as 'ZYX'."
+    )
+
+
+def _array_chunks(array: Any, letters: str) -> tuple[int, ...]:
+    """Return the largest chunk of a dask array, in canonical order; nothing for others."""
+    chunks = getattr(array, "chunks", None)
+    if not chunks or not all(isinstance(lengths, tuple) and lengths for lengths in chunks):
+        return ()
+    return tuple(max(chunks[i]) for i in transposition(letters, canonical_axes(letters)))
+
+
+def _open_xarray(array: Any, axes: str | None) -> Image:
+    """Take axes from the dimensions, pixel size and origin from evenly spaced coordinates."""
+    found = [_DIMENSIONS.get(str(name).lower()) for name in array.dims]
+    if axes is None and None in found:
+        raise AxesError(
+            f"the dimensions {array.dims} of the DataArray do not tell what all axes mean; "
+            "pass axes= with one letter of TCZYXS per dimension, or rename them."
+        )
+    letters = check_axes(axes or "".join(letter or "" for letter in found), array.shape)
+    pixel_size, origin, units = {}, {}, {}
+    for letter, name in zip(letters, array.dims, strict=True):
+        if letter in "CS" or name not in array.coords:
+            continue
+        coordinate = array.coords[name]
+        spacing = _spacing(np.asarray(coordinate.values))
+        if spacing is not None:
+            pixel_size[letter], origin[letter] = spacing, float(coordinate.values[0])
+            if unit := unit_name(coordinate.attrs.get("units")):
+                units[letter] = unit
+    lazy = array.data if array.chunks is not None else array.variable
+    return Image(
+        data=lazy,
+        axes=letters,
+        name="image" if array.name is None else str(array.name),
+        pixel_size=pixel_size,
+        origin=origin,
+        units=units,
+        channels=_xarray_channels(array, letters),
+        chunks=_array_chunks(lazy, letters),
+    )
+
+
+def _spacing(values: np.ndarray[Any, Any]) -> float | None:
+    """Return the distance of evenly spaced, rising numbers; None for anything else."""
+    if values.ndim != 1 or len(values) < 2 or not np.issubdtype(values.dtype, np.number):
+        return None
+    steps = np.diff(values.astype(float))
+    mean = float(steps.mean())
+    return mean if mean > 0 and np.allclose(steps, mean, rtol=1e-3, atol=0) else None
+
+
+def _xarray_channels(array: Any, letters: str) -> tuple[Channel, ...]:
+    """Return the channel names where the coordinates of C are strings."""
+    name = array.dims[letters.index("C")] if "C" in letters else None
+    if name is None or name not in array.coords:
+        return ()
+    values = array.coords[name].values
+    if values.ndim != 1 or not all(isinstance(value, str) for value in values.tolist()):
+        return ()
+    return tuple(Channel(name=value) for value in values.tolist())
+
+
+def _check_pixels(image: Image) -> None:
+    """Raise SourceError for data types and shapes that cannot be restored."""
+    place = image.location or "the array"
+    if image.dtype.kind not in "uif" or image.dtype.itemsize > 8:
+        wayout = {"b": "convert a mask to uint8", "c": "pass its magnitude"}.get(image.dtype.kind, "convert it first")
+        raise SourceError(
+            f"{place} has the data type {image.dtype}; integers of 8 to 64 bits and floats of 16 to 64 bits can be "
+            f"restored: {wayout}."
+        )
+    if 0 in image.shape:
+        raise SourceError(f"{place} holds no pixels: its shape is {image.shape} ({image.canonical}).")

@@ -1,0 +1,210 @@
+"""Arrays on disk that can be sliced, pickled by location, and read from many threads at once."""
+
+from __future__ import annotations
+
+__all__ = ["ChunkedArray", "MappedArray", "RawArray", "read_chunks"]
+
+import itertools
+import mmap
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_restore.errors import ChunkError, SourceError
+
+if TYPE_CHECKING:
+    import zarr
+
+Region = tuple[slice, ...]
+
+
+def read_chunks(array: zarr.Array[Any], region: Region, location: str) -> NDArray[Any]:
+    """Read a region of a zarr array, and find the chunk that is to blame where that fails.
+
+    Parameters
+    ----------
+    array : zarr.Array
+        The array, of which several threads may read at once.
+    region : tuple of slice
+        One slice of step 1 per axis.
+    location : str
+        What to call the file in messages.
+
+    Returns
+    -------
+    numpy.ndarray
+        The pixels.
+
+    Raises
+    ------
+    ChunkError
+        If a chunk cannot be read or decoded.
+    """
+    try:
+        return np.asarray(array[region])
+    except MemoryError:
+        raise
+    except Exception as error:
+        for index, part in _chunks_in(region, array.chunks):
+            try:
+                array[part]
+            except Exception as cause:
+                raise ChunkError(f"{location}: chunk {index}{_object_key(array, index)} is damaged: {cause}") from cause
+        where = ", ".join(f"{s.start}:{s.stop}" for s in region)
+        raise ChunkError(f"{location}: region {where} cannot be read: {error}") from error
+
+
+def _object_key(array: zarr.Array[Any], index: tuple[int, ...]) -> str:
+    """Return the name of the object that holds a chunk, for a message."""
+    unit = array.shards or array.chunks
+    stored = tuple(i * chunk // whole for i, chunk, whole in zip(index, array.chunks, unit, strict=True))
+    try:
+        return f" (object {array.metadata.encode_chunk_key(stored)!r})"
+    except (AttributeError, NotImplementedError):
+        return ""
+
+
+def _chunks_in(region: Region, chunks: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], Region]]:
+    """Yield index and pixels of each chunk that a region touches, clipped to the region."""
+    spans = [range(s.start // c, -(-s.stop // c)) for s, c in zip(region, chunks, strict=True)]
+    for index in itertools.product(*spans):
+        yield (
+            index,
+            tuple(
+                slice(max(s.start, i * c), min(s.stop, (i + 1) * c))
+                for s, i, c in zip(region, index, chunks, strict=True)
+            ),
+        )
+
+
+class ChunkedArray:
+    """A zarr array whose damage is named.
+
+    Parameters
+    ----------
+    array : zarr.Array
+        The array; it pickles by location unless its store is in memory.
+    location : str
+        What to call it in messages.
+    """
+
+    def __init__(self, array: zarr.Array[Any], location: str) -> None:
+        self.array = array
+        self.location = location
+        self.shape: tuple[int, ...] = tuple(array.shape)
+        self.dtype = np.dtype(array.dtype)
+
+    def __getitem__(self, region: Region) -> NDArray[Any]:
+        return read_chunks(self.array, region, self.location)
+
+
+class RawArray:
+    """An uncompressed array that lies in one piece in a file.
+
+    Reading opens the file, so threads and processes share nothing. It is not mapped into memory: a file that shrinks
+    or a network that fails would kill a process that maps it, and raises an error here.
+
+    Parameters
+    ----------
+    path : str
+        Absolute path of the file.
+    dtype : numpy.dtype
+        Data type with the byte order of the file.
+    shape : tuple of int
+        Shape of the array, in C order.
+    offset : int
+        Position of the first pixel, in bytes.
+    row_axis : int
+        The axis along which rows follow each other; the axes before it are gone through one by one.
+    """
+
+    def __init__(self, path: str, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int, row_axis: int) -> None:
+        self.path = path
+        self.dtype = dtype
+        self.shape = shape
+        self.offset = offset
+        self.row_axis = row_axis
+
+    def __getitem__(self, region: Region) -> NDArray[Any]:
+        out = np.empty([s.stop - s.start for s in region], dtype=self.dtype)
+        axis = self._span_axis(region)
+        if not out.size:
+            return out
+        with open(self.path, "rb", buffering=0) as file:
+            for index in itertools.product(*(range(s.start, s.stop) for s in region[:axis])):
+                target = tuple(i - s.start for i, s in zip(index, region[:axis], strict=True))
+                out[target] = self._read_span(file, index, region[axis:], axis)
+        return out
+
+    def _span_axis(self, region: Region) -> int:
+        """Return the axis whose range is read at once: whole rows, or parts of rows where most would be thrown away."""
+        inner = self.row_axis + 1
+        if inner >= len(self.shape) or 4 * (region[inner].stop - region[inner].start) >= self.shape[inner]:
+            return self.row_axis
+        return inner
+
+    def _read_span(self, file: Any, index: tuple[int, ...], region: Region, axis: int) -> NDArray[Any]:
+        """Read all that lies between the start and the stop of one axis, and slice it along the axes behind."""
+        behind = self.shape[axis + 1 :]
+        span = np.empty((region[0].stop - region[0].start, *behind), dtype=self.dtype)
+        first = np.ravel_multi_index((*index, region[0].start), self.shape[: axis + 1]) * int(np.prod(behind))
+        file.seek(self.offset + int(first) * self.dtype.itemsize)
+        _fill(file, span, f"{self.path}: region {[(s.start, s.stop) for s in region]} of plane {index}")
+        inside: NDArray[Any] = span[(slice(None), *region[1:])]
+        return inside
+
+
+def _fill(file: Any, span: NDArray[Any], what: str) -> None:
+    """Read an array full, in as many goes as the system needs."""
+    view = memoryview(span.reshape(-1).view(np.uint8).data)
+    done = 0
+    while done < len(view):
+        try:
+            count = file.readinto(view[done:])
+        except OSError as error:
+            raise ChunkError(f"{what} cannot be read: {error}") from error
+        if not count:
+            raise ChunkError(f"{what} lies behind the end of the file; the file is truncated.")
+        done += count
+
+
+class MappedArray:
+    """A `numpy.memmap`, or a view of one, that pickles by location.
+
+    Parameters
+    ----------
+    array : numpy.memmap
+        The mapped array.
+
+    Raises
+    ------
+    SourceError
+        If the array is not mapped from a named file.
+    """
+
+    def __init__(self, array: np.memmap[Any, Any]) -> None:
+        root: Any = array
+        while not isinstance(root.base, mmap.mmap) and isinstance(root.base, np.memmap):
+            root = root.base
+        if not isinstance(root.base, mmap.mmap) or root.filename is None:
+            raise SourceError("the memmap has no named file behind it; pass numpy.asarray of it.")
+        start = array.__array_interface__["data"][0] - root.__array_interface__["data"][0]
+        self.path: str = os.path.abspath(root.filename)
+        self.shape: tuple[int, ...] = array.shape
+        self.dtype: np.dtype[Any] = array.dtype
+        self._offset = int(root.offset + start)
+        self._strides = array.strides
+        self._array: NDArray[Any] | None = array
+
+    def __getitem__(self, region: Region) -> NDArray[Any]:
+        if self._array is None:
+            whole: Any = np.memmap(self.path, dtype=np.uint8, mode="r")
+            self._array = np.ndarray(self.shape, self.dtype, whole, self._offset, self._strides)
+        part: NDArray[Any] = np.asarray(self._array[region])
+        return part
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_array": None}
