@@ -1,0 +1,16 @@
+"""Intensity: value ranges, data types and noise, of arrays that have never heard of a file."""
+
+from __future__ import annotations
+
+from napari_restore.intensity.noise import NoiseEstimate, estimate_noise
+from napari_restore.intensity.scaling import ValueRange, estimate_range, put_back, split_finite, to_dtype
+
+__all__ = [
+    "NoiseEstimate",
+    "ValueRange",
+    "estimate_noise",
+    "estimate_range",
+    "put_back",
+    "split_finite",
+    "to_dtype",
+]

@@ -1,0 +1,354 @@
+"""Noise of a camera or a photon detector, estimated from the image itself.
+
+The model is Poisson-Gaussian: ``variance = gain * (signal - offset) + read_variance``, a line in the signal. One image
+shows the line and not its parts, so it is given as ``variance = gain * level + intercept``, where `level` is the
+expected value in data units, detector offset included.
+
+How it is estimated, in the spirit of Foi et al., "Practical Poissonian-Gaussian noise modeling and fitting for
+single-image raw-data", IEEE TIP 17 (2008), with the filter of Immerkaer, "Fast noise variance estimation", CVIU 64
+(1996):
+
+1. A high-pass filter leaves noise and fine structure; its mean square over small blocks is a variance for the block's
+   mean level. Blocks with clipped or non-finite pixels are left out.
+2. Of the blocks of about one level, those of low variance show noise alone: a lower quantile is taken, and divided by
+   that quantile of pure noise.
+3. A line is fitted to these variances robustly; most of all against excesses, which are structure.
+4. The autocorrelation of the noise is measured on the flattest larger blocks. Where there is some, the filter is
+   stretched to reach beyond it, and what it still takes away is corrected.
+
+Limits: texture that fills the image at the scale of pixels cannot be told from noise and raises the estimate (gravel
+or grass by several times), and so does any structure where the noise is below about 1 % of the image's range. The gain
+is less certain than the sigmas within `NoiseEstimate.levels`; levels outside of them are extrapolated. Autocorrelation
+is seen up to about 0.8 and underestimated by up to 0.1 above 0.5; the wider filter admits more structure. Rounding to
+integers counts as noise. Values that were stretched by a curve (gamma), denoised or compressed with loss have no such
+line.
+
+Measured against the 50-frame means of 24 confocal, two-photon and wide-field frames of the FMD set: sigma within 18 %
+at the 25th, 50th, 75th and 95th percentile of the levels, autocorrelation within 0.1 for the wide-field frames (0.6)
+and within 0.22 for the others (0 to 0.24).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage, special
+
+from napari_restore.errors import SourceError
+
+__all__ = ["NoiseEstimate", "estimate_noise"]
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+_BLOCK = 8  # side of the blocks whose variance is taken, in pixels
+_CELL = 4  # from one block to the next; divides _BLOCK
+_FLAT_BLOCK = 16  # side of the blocks on which the autocorrelation is measured
+_FLATTEST = 0.15  # part of these blocks that is used
+_QUANTILE = 0.1  # of the block variances at one level
+_BINS = 24  # levels, at most
+_BLOCKS_PER_BIN = 32  # at least
+_CLIPPED = 0.02  # a block with more of its pixels at the data's extremes is left out
+_WHITE = 0.05  # autocorrelation that cannot be told from none
+_TOLERANCE = 0.1  # relative deviation of a variance from the line that may be chance
+_BELOW = 4.0  # cost of a variance far below the line, relative to one far above it
+
+
+@dataclass(frozen=True)
+class NoiseEstimate:
+    """Poisson-Gaussian noise: ``variance = gain * level + intercept``, everything in data units.
+
+    Parameters
+    ----------
+    gain : float
+        Data units per detected photon, 0 or more; 0 also where the image is too flat to tell.
+    intercept : float
+        Variance extrapolated to level 0: ``read_variance - gain * offset``, negative for many cameras.
+    levels : (float, float)
+        Lowest and highest level the line was fitted to.
+    median_level : float
+        Median of the image.
+    correlation : (float, float)
+        Autocorrelation of the noise between neighbouring pixels, along y and along x; about 0 for independent noise.
+
+    Examples
+    --------
+    >>> noise = NoiseEstimate(2.0, -150.0, levels=(100.0, 500.0), median_level=300.0, correlation=(0.0, 0.0))
+    >>> float(noise.sigma(100)), noise.sigma_median, noise.read_variance(offset=100)
+    (7.0710678118654755, 21.213203435596427, 50.0)
+    """
+
+    gain: float
+    intercept: float
+    levels: tuple[float, float]
+    median_level: float
+    correlation: tuple[float, float]
+
+    def variance(self, level: npt.ArrayLike) -> Floats:
+        """Return the variance of the noise at a level, in data units squared; constant below the lowest level seen."""
+        return _on_line(self.gain, self.intercept, self.levels[0], np.asarray(level, np.float64))
+
+    def sigma(self, level: npt.ArrayLike) -> Floats:
+        """Return the standard deviation of the noise at a level, in data units."""
+        return np.sqrt(self.variance(level))
+
+    @property
+    def sigma_median(self) -> float:
+        """Standard deviation of the noise at the median of the image, in data units."""
+        return float(self.sigma(self.median_level))
+
+    def read_variance(self, offset: float) -> float:
+        """Return the variance in the dark, given the value of the detector's offset."""
+        return max(self.gain * offset + self.intercept, 0.0)
+
+
+class _Line(NamedTuple):
+    gain: float
+    intercept: float
+    levels: tuple[float, float]
+
+
+def estimate_noise(planes: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]) -> NoiseEstimate | None:
+    """Estimate the noise of one or several planes taken by one detector with one setting.
+
+    Parameters
+    ----------
+    planes : numpy.ndarray or sequence of numpy.ndarray
+        Shape ``(..., h, w)``, integer or floating-point. A few planes or crops of 512 x 512 pixels are plenty; some ten
+        times the memory of the planes is used for float64 copies. Pixels that are NaN, infinite, or at the data's
+        minimum or maximum in numbers (clipped) are left out.
+
+    Returns
+    -------
+    NoiseEstimate or None
+        None where there is too little to go by: fewer than about 32 x 32 usable pixels. Zero noise for a constant
+        image.
+
+    Raises
+    ------
+    SourceError
+        If an array has fewer than two axes.
+
+    Examples
+    --------
+    >>> signal = np.linspace(100, 1000, 256) * np.ones((256, 1))
+    >>> noise = estimate_noise(np.random.default_rng(0).poisson(signal))
+    >>> 0.9 < noise.gain < 1.1, 0.95 < noise.sigma_median / 550**0.5 < 1.05
+    (True, True)
+    """
+    arrays = _float_planes(planes)
+    finite = np.concatenate([array[np.isfinite(array)] for array in arrays]) if arrays else np.zeros(0)
+    if finite.size == 0:
+        return None
+    low, high, median = float(finite.min()), float(finite.max()), float(np.median(finite))
+    clipped = [((array == low) | (array == high)) & (low < high) for array in arrays]
+    line = _fit(arrays, clipped, step=1, correlation=(0.0, 0.0))
+    if line is None:
+        return None
+    correlation = _correlation(arrays, clipped, line)
+    if max(correlation) > _WHITE:
+        line = _fit(arrays, clipped, _filter_step(max(correlation)), correlation) or line
+    return NoiseEstimate(*line, median_level=median, correlation=correlation)
+
+
+def _float_planes(planes: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]) -> list[Floats]:
+    """Every plane as float64, with NaN for whatever is not finite."""
+    result = []
+    for array in [planes] if isinstance(planes, np.ndarray) else planes:
+        if array.ndim < 2:
+            raise SourceError(f"an array of shape {array.shape} is not a plane; pass arrays of shape (..., Y, X).")
+        for plane in array.reshape(math.prod(array.shape[:-2]), *array.shape[-2:]):
+            values = plane.astype(np.float64)
+            values[~np.isfinite(values)] = np.nan
+            result.append(values)
+    return result
+
+
+def _on_line(gain: float, intercept: float, lowest: float, level: Floats) -> Floats:
+    return np.maximum(gain * np.maximum(level, lowest) + intercept, 0.0)
+
+
+# ---------------------------------------------------------------------------------------- the line
+
+
+def _fit(planes: list[Floats], clipped: list[Mask], step: int, correlation: tuple[float, float]) -> _Line | None:
+    """Fit the noise line with the filter of one `step`, corrected for the noise's `correlation`."""
+    found = [_block_variances(plane, bad, step) for plane, bad in zip(planes, clipped, strict=True)]
+    levels, variances = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    bins = min(_BINS, len(levels) // _BLOCKS_PER_BIN)
+    if bins == 0:
+        return None
+    power, freedom = _response(step, correlation)
+    pure_noise = power * 2 / freedom * float(special.gammaincinv(freedom / 2, _QUANTILE))
+    points = []
+    for part in np.array_split(np.argsort(levels, kind="stable"), bins):
+        quantile = np.quantile(variances[part], _QUANTILE)
+        quiet = part[variances[part] <= 1.5 * quantile]
+        points.append((levels[quiet].mean(), quantile / pure_noise))
+    x, v = np.array(points).T
+    return _robust_line(x, v)
+
+
+def _block_variances(plane: Floats, clipped: Mask, step: int) -> tuple[Floats, Floats]:
+    """Mean level and mean squared high-pass residual of every usable block."""
+    if min(plane.shape) < _BLOCK + 2 * step:
+        return np.zeros(0), np.zeros(0)
+    kernel = _kernel(step)
+    residual = ndimage.convolve1d(ndimage.convolve1d(plane, kernel, axis=0), kernel, axis=1)
+    inner = (slice(step, -step), slice(step, -step))
+    levels, variances = _block_means(plane[inner]), _block_means(residual[inner] ** 2)
+    keep = np.isfinite(variances) & (_block_means(clipped[inner].astype(np.float64)) <= _CLIPPED)
+    return levels[keep], variances[keep]
+
+
+def _kernel(step: int) -> Floats:
+    """Second difference over `step` pixels, of unit power: applied along both axes it is Immerkaer's mask."""
+    kernel = np.zeros(2 * step + 1)
+    kernel[[0, step, 2 * step]] = np.array([1, -2, 1]) / math.sqrt(6)
+    return kernel
+
+
+def _block_means(values: Floats) -> Floats:
+    """Means over overlapping blocks, flattened."""
+    height, width = (n // _CELL for n in values.shape)
+    cells = values[: height * _CELL, : width * _CELL].reshape(height, _CELL, width, _CELL).mean((1, 3))
+    per_side = _BLOCK // _CELL
+    means: Floats = np.lib.stride_tricks.sliding_window_view(cells, (per_side, per_side)).mean((-2, -1)).ravel()
+    return means
+
+
+def _response(step: int, correlation: tuple[float, float]) -> tuple[float, float]:
+    """Mean square of the filtered noise of unit variance, and degrees of freedom of its mean over a block."""
+    power, spread = 1.0, 1.0
+    kernel = _kernel(step)
+    rows = np.array([np.pad(kernel, (i, _BLOCK - 1 - i)) for i in range(_BLOCK)])
+    for rho in correlation:  # filter, block and model are separable
+        covariance = rows @ _covariance(_BLOCK + 2 * step, rho) @ rows.T
+        power *= float(np.trace(covariance)) / _BLOCK
+        spread *= float((covariance**2).sum())
+    return power, (power * _BLOCK**2) ** 2 / spread
+
+
+def _robust_line(levels: Floats, variances: Floats) -> _Line:
+    """Fit a rising line to variances, some of which are too large as the blocks had structure."""
+    ends = (float(levels.min()), float(levels.max()))
+    typical = float(np.median(variances))
+    chance = math.sqrt(typical) / _BLOCK  # standard deviation of a block's mean
+    if len(levels) < 3 or ends[1] - ends[0] <= 10 * chance or typical == 0:
+        return _Line(0.0, typical, ends)
+    gain, intercept = _best_candidate(levels, variances, 0.02 * typical)
+    for _ in range(10):
+        scale = np.maximum(gain * levels + intercept, 0.02 * typical)
+        deviation = (variances / scale - gain * levels / scale - intercept / scale) / (2 * _TOLERANCE)
+        weights = (np.clip(1 - deviation**2, 0, None) ** 2 + 1e-6) / scale**2  # Tukey's biweight
+        x, v = np.average(levels, weights=weights), np.average(variances, weights=weights)
+        slope = np.average((levels - x) * (variances - v), weights=weights)
+        gain = max(float(slope / np.average((levels - x) ** 2, weights=weights)), 0.0)
+        intercept = float(v - gain * x)
+    return _Line(gain, intercept, ends)
+
+
+def _best_candidate(levels: Floats, variances: Floats, floor: float) -> tuple[float, float]:
+    """Of the lines through two points, or level through one, the one that most points lie near and few lie below."""
+    first, second = np.triu_indices(len(levels), 1)
+    run = levels[second] - levels[first]
+    slopes = np.divide(variances[second] - variances[first], run, out=np.zeros_like(run), where=run > 0)
+    gains = np.concatenate([np.maximum(slopes, 0), np.zeros(len(levels))])
+    intercepts = np.concatenate([variances[first], variances]) - gains * np.concatenate([levels[first], levels])
+    predicted = np.maximum(np.outer(gains, levels) + intercepts[:, None], floor)
+    deviation = (variances - predicted) / predicted / _TOLERANCE
+    costs = np.where(deviation > 0, np.minimum(deviation, 1.0), np.minimum(-deviation, _BELOW)).sum(axis=1)
+    best = int(np.argmin(costs))
+    return float(gains[best]), float(intercepts[best])
+
+
+# --------------------------------------------------------------------------------- autocorrelation
+
+
+def _filter_step(rho: float) -> int:
+    """Step of the filter at which correlated noise is nearly independent."""
+    return 2 if rho**4 < 0.08 else 3
+
+
+def _covariance(size: int, rho: float) -> Floats:
+    """Covariance along an axis of white noise blurred by a Gaussian: ``rho ** lag^2``."""
+    lag = np.subtract.outer(np.arange(size), np.arange(size)).astype(np.float64)
+    covariance: Floats = max(rho, 0.0) ** lag**2
+    return covariance
+
+
+def _correlation(planes: list[Floats], clipped: list[Mask], line: _Line) -> tuple[float, float]:
+    """Autocorrelation of the noise along y and x at lag 1, from the blocks that are flattest for their level."""
+    blocks = np.concatenate([_flat_blocks(plane, bad) for plane, bad in zip(planes, clipped, strict=True)])
+    if len(blocks) < 4:
+        return 0.0, 0.0
+    levels = blocks.mean(axis=1)
+    basis = _plane_basis()
+    residual = blocks - (blocks @ basis) @ basis.T
+    power = (residual**2).mean(axis=1)
+    power[power <= 1e-24 * (blocks**2).mean(axis=1)] = np.inf  # rounding errors only: not flat, but without noise
+    expected = _on_line(*line[:2], line.levels[0], levels)
+    flatness = power / np.maximum(expected, 1e-3 * expected.max() or 1.0)
+    keep = np.argsort(flatness, kind="stable")[: max(4, int(len(blocks) * _FLATTEST))]
+    keep = keep[np.isfinite(power[keep])]
+    if keep.size == 0:
+        return 0.0, 0.0
+    fields = residual[keep].reshape(-1, _FLAT_BLOCK, _FLAT_BLOCK)
+    along_y = np.median((fields[:, 1:] * fields[:, :-1]).mean((1, 2)) / power[keep])
+    along_x = np.median((fields[:, :, 1:] * fields[:, :, :-1]).mean((1, 2)) / power[keep])
+    return _undo_detrending(float(along_y), float(along_x))
+
+
+def _flat_blocks(plane: Floats, clipped: Mask) -> Floats:
+    """Usable blocks of a plane side by side, shape ``(n, pixels)``."""
+    side = _FLAT_BLOCK
+    height, width = (n // side for n in plane.shape)
+
+    def cut(values: Floats) -> Floats:
+        part = values[: height * side, : width * side].reshape(height, side, width, side)
+        rows: Floats = part.swapaxes(1, 2).reshape(-1, side * side)
+        return rows
+
+    blocks = cut(plane)
+    usable = np.isfinite(blocks).all(axis=1) & (cut(clipped.astype(np.float64)).mean(axis=1) <= _CLIPPED)
+    kept: Floats = blocks[usable]
+    return kept
+
+
+def _undo_detrending(along_y: float, along_x: float) -> tuple[float, float]:
+    """Autocorrelation of the noise, of which `along_y` and `along_x` are left after a plane was fitted and removed."""
+    rho_y, rho_x = along_y, along_x
+    for _ in range(8):
+        expected_y, expected_x = _detrended(round(rho_y, 4), round(rho_x, 4))
+        rho_y = min(max(rho_y + along_y - expected_y, -1.0), 0.95)
+        rho_x = min(max(rho_x + along_x - expected_x, -1.0), 0.95)
+    return rho_y, rho_x
+
+
+@lru_cache(maxsize=64)
+def _detrended(rho_y: float, rho_x: float) -> tuple[float, float]:
+    """Autocorrelation at lag 1 that is left of correlated noise in a block after a plane was removed."""
+    side = _FLAT_BLOCK
+    basis = _plane_basis()
+    covariance = np.kron(_covariance(side, rho_y), _covariance(side, rho_x))
+    covariance -= basis @ (basis.T @ covariance)
+    covariance -= (covariance @ basis) @ basis.T
+    pairs = covariance.reshape(side, side, side, side)
+    power = np.einsum("ijij", pairs) / side**2
+    along_y = np.einsum("ijij", pairs[1:, :, :-1, :]) / (side * (side - 1))
+    along_x = np.einsum("ijij", pairs[:, 1:, :, :-1]) / (side * (side - 1))
+    return float(along_y / power), float(along_x / power)
+
+
+@lru_cache(maxsize=1)
+def _plane_basis() -> Floats:
+    """Orthonormal basis of the planes ``a + b y + c x`` over a block, shape ``(pixels, 3)``."""
+    y, x = (axis.ravel() for axis in np.indices((_FLAT_BLOCK, _FLAT_BLOCK)) - (_FLAT_BLOCK - 1) / 2)
+    basis: Floats = np.linalg.qr(np.stack([np.ones_like(x), y, x], axis=1))[0]
+    return basis

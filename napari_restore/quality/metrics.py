@@ -1,0 +1,229 @@
+"""Measures of restored images, thin over scikit-image where it has them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_restore.errors import SourceError
+
+__all__ = ["fit_gain_offset", "psnr", "residual_autocorrelation", "seam_ratio", "ssim"]
+
+Array = npt.NDArray[Any]
+
+_SSIM_WINDOW = 7  # scikit-image's default
+
+
+def psnr(reference: Array, image: Array, data_range: float) -> float:
+    """Peak signal-to-noise ratio in dB.
+
+    Parameters
+    ----------
+    reference, image : numpy.ndarray
+        Of one shape, any number of axes.
+    data_range : float
+        The peak: the value range of the data, such as 1 or 255.
+
+    Returns
+    -------
+    float
+        ``10 log10(data_range^2 / mse)``; infinity for equal images.
+
+    Raises
+    ------
+    SourceError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> round(psnr(np.zeros((8, 8)), np.full((8, 8), 0.1), data_range=1.0), 6)
+    20.0
+    """
+    from skimage.metrics import mean_squared_error
+
+    _check_pair(reference, image)
+    error = float(mean_squared_error(reference.astype(np.float64), image.astype(np.float64)))
+    return math.inf if error == 0 else 10 * math.log10(data_range**2 / error)
+
+
+def ssim(reference: Array, image: Array, data_range: float, *, channel_axis: int | None = None) -> float:
+    """Mean structural similarity (Wang et al. 2004), with scikit-image's 7 x 7 uniform window.
+
+    Parameters
+    ----------
+    reference, image : numpy.ndarray
+        Of one shape. Every axis but `channel_axis` is spatial and has 7 pixels or more.
+    data_range : float
+        The value range of the data, such as 1 or 255.
+    channel_axis : int, optional
+        Axis over which single similarities are averaged.
+
+    Returns
+    -------
+    float
+        In [-1, 1]; 1 for equal images.
+
+    Raises
+    ------
+    SourceError
+        If the shapes differ or an axis is shorter than the window.
+    """
+    from skimage.metrics import structural_similarity
+
+    _check_pair(reference, image)
+    spatial = list(reference.shape)
+    if channel_axis is not None:
+        del spatial[channel_axis]
+    if min(spatial) < _SSIM_WINDOW:
+        raise SourceError(
+            f"an image of shape {reference.shape} is too small for SSIM; each axis needs {_SSIM_WINDOW} pixels."
+        )
+    first, second = reference.astype(np.float64), image.astype(np.float64)
+    return float(structural_similarity(first, second, data_range=data_range, channel_axis=channel_axis))  # type: ignore[no-untyped-call]
+
+
+def seam_ratio(image: Array, borders_y: Sequence[int], borders_x: Sequence[int]) -> float:
+    """Visibility of tile borders: mean absolute gradient across them over that elsewhere.
+
+    Each axis is compared with itself, so an image with stronger gradients along one axis does not look seamed.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        One plane, shape ``(h, w)``. Non-finite pixels are left out.
+    borders_y, borders_x : sequence of int
+        Border positions along each axis: `p` is the border between the pixels ``p - 1`` and ``p``, so 1 to size - 1.
+
+    Returns
+    -------
+    float
+        About 1 where borders cannot be told from the rest; infinity if there are gradients at borders only; NaN if
+        there is nothing to compare.
+
+    Raises
+    ------
+    SourceError
+        If `image` is not a plane or a border is not inside of it.
+
+    Examples
+    --------
+    >>> ramp = np.arange(20.0) * np.ones((20, 1))
+    >>> seam_ratio(ramp, [], [10]), seam_ratio(ramp + 4 * (np.arange(20) >= 10), [], [10])
+    (1.0, 5.0)
+    """
+    _check_plane(image)
+    across, expected, count = 0.0, 0.0, 0
+    for axis, borders in ((0, borders_y), (1, borders_x)):
+        at_border = _border_mask(image.shape[axis], borders)
+        gradient = np.abs(np.diff(np.moveaxis(image.astype(np.float64), axis, 0), axis=0))
+        here, elsewhere = (values[np.isfinite(values)] for values in (gradient[at_border], gradient[~at_border]))
+        if here.size and elsewhere.size:
+            across += float(here.sum())
+            expected += here.size * float(elsewhere.mean())
+            count += here.size
+    if count == 0 or across == expected == 0:
+        return math.nan
+    return across / expected if expected else math.inf
+
+
+def fit_gain_offset(image: Array, reference: Array) -> tuple[float, float]:
+    """Fit ``gain * image + offset`` to a reference by least squares.
+
+    Parameters
+    ----------
+    image, reference : numpy.ndarray
+        Of one shape. Pixels that are not finite in both are left out.
+
+    Returns
+    -------
+    gain, offset : float
+        Gain 1 for a constant image, where only the offset can be told.
+
+    Raises
+    ------
+    SourceError
+        If the shapes differ or no pixel is finite in both.
+
+    Examples
+    --------
+    >>> fit_gain_offset(np.array([0.0, 1.0, 2.0]), np.array([5.0, 7.0, 9.0]))
+    (2.0, 5.0)
+    """
+    _check_pair(reference, image)
+    valid = np.isfinite(image) & np.isfinite(reference)
+    if not valid.any():
+        raise SourceError("image and reference have no finite pixel in common; there is nothing to fit.")
+    x, y = image[valid].astype(np.float64), reference[valid].astype(np.float64)
+    centred = x - x.mean()
+    power = float(centred @ centred)
+    gain = float(centred @ (y - y.mean())) / power if power > 0 else 1.0
+    return gain, float(y.mean() - gain * x.mean())
+
+
+def residual_autocorrelation(residual: Array, lag: int = 1) -> tuple[float, float]:
+    """Autocorrelation of a residual along y and along x: about 0 for what should be white noise.
+
+    Parameters
+    ----------
+    residual : numpy.ndarray
+        One plane, shape ``(h, w)``; its mean is removed, non-finite pixels are left out.
+    lag : int
+        Distance in pixels, 1 or more and less than either side.
+
+    Returns
+    -------
+    along_y, along_x : float
+        In about [-1, 1]; 0 for a constant residual.
+
+    Raises
+    ------
+    SourceError
+        If `residual` is not a plane or is not larger than `lag`.
+
+    Examples
+    --------
+    >>> stripes = np.tile([1.0, -1.0], (8, 4))
+    >>> residual_autocorrelation(stripes)
+    (1.0, -1.0)
+    """
+    _check_plane(residual)
+    if not 1 <= lag < min(residual.shape):
+        raise SourceError(f"lag {lag} is not in 1..{min(residual.shape) - 1} for a residual of shape {residual.shape}.")
+    finite = np.isfinite(residual)
+    if not finite.any():
+        return 0.0, 0.0
+    values = np.where(finite, residual.astype(np.float64), np.nan)
+    values -= np.nanmean(values)
+    power = float(np.nanmean(values**2))
+    if power == 0:
+        return 0.0, 0.0
+    return _lagged(values[:-lag] * values[lag:]) / power, _lagged(values[:, :-lag] * values[:, lag:]) / power
+
+
+def _lagged(products: npt.NDArray[np.float64]) -> float:
+    finite = products[np.isfinite(products)]
+    return float(finite.mean()) if finite.size else 0.0
+
+
+def _border_mask(size: int, borders: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """Which of the ``size - 1`` gradients along an axis lie across a border."""
+    mask = np.zeros(size - 1, bool)
+    for border in borders:
+        if not 1 <= border < size:
+            raise SourceError(f"border {border} is not between two pixels of an axis of {size}; use 1 to {size - 1}.")
+        mask[border - 1] = True
+    return mask
+
+
+def _check_pair(reference: Array, image: Array) -> None:
+    if reference.shape != image.shape:
+        raise SourceError(f"reference {reference.shape} and image {image.shape} differ in shape; crop or resample one.")
+
+
+def _check_plane(image: Array) -> None:
+    if image.ndim != 2:
+        raise SourceError(f"an array of shape {image.shape} is not one plane; pass a single Y x X image.")
