@@ -52,9 +52,9 @@ def _composite(stack: Stack, clean: Stack, colours: list[str]) -> NDArray[np.flo
     """Mix the channels ``(c, y, x)`` in their colours, with the contrast of the clean ones, to RGB in [0, 1]."""
     mixed = np.zeros((*stack.shape[1:], 3))
     for plane, truth, colour in zip(stack, clean, colours, strict=True):
-        low, high = truth.min(), np.percentile(truth, 99.8)
+        low, high = float(truth.min()), float(np.percentile(truth, 99.8))
         rgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (0, 2, 4)])
-        mixed += np.clip((plane - low) / (high - low), 0, 1)[..., None] * rgb
+        mixed += np.clip((plane.astype(np.float64) - low) / (high - low), 0, 1)[..., None] * rgb
     return np.clip(mixed, 0, 1)
 
 

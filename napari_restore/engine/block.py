@@ -125,7 +125,9 @@ class _Region:
 
     def add(self, outer: Outer, ky: int, kx: int, result: NDArray[np.float32]) -> None:
         """Blend in the result of a tile; the last one of a plane finishes it."""
-        canvas = self.canvases.setdefault(outer, self._canvas())
+        if outer not in self.canvases:
+            self.canvases[outer] = self._canvas()
+        canvas = self.canvases[outer]
         canvas.add(ky, kx, result)
         if (ky, kx) == self.needed[-1]:
             del self.canvases[outer]

@@ -27,6 +27,7 @@ Block = tuple[int, ...]
 _BLOCK_BYTES = 32 * 2**20
 _BLOCK_SIDE = 4096
 _CHUNK_SIDE = 512
+_UNSHARDED_CHUNK_SIDE = 1024
 _FEWEST_BLOCKS = 16
 
 
@@ -253,7 +254,8 @@ def _layout(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Choose the shapes of a chunk and of a block (a stored object), or check those given."""
     lengths = dict(zip(axes, shape, strict=True))
-    chunk = {a: min(lengths[a], _CHUNK_SIDE) if a in "YX" else (lengths[a] if a == "S" else 1) for a in axes}
+    side = _UNSHARDED_CHUNK_SIDE if recipe.ome_version == "0.4" else _CHUNK_SIDE
+    chunk = {a: min(lengths[a], side) if a in "YX" else (lengths[a] if a == "S" else 1) for a in axes}
     if recipe.chunks is not None:
         chunk = dict(zip(axes, _checked(recipe.chunks, axes, "chunks"), strict=True))
     if recipe.ome_version == "0.4":

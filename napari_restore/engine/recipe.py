@@ -103,7 +103,9 @@ class Recipe(BaseModel):
         return dtype.name
 
     def merged(self, stored: Recipe) -> Recipe:
-        """Fill the fields left open here from the recipe of an earlier run."""
+        """Fill the fields left open here from the recipe of an earlier run with the same model."""
+        if stored.model != self.model:
+            return self
         given = self.model_dump(exclude_none=True)
         return Recipe(**{**stored.model_dump(include=set(Recipe.model_fields) - set(given)), **given})
 
