@@ -24,7 +24,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Denoise and super-resolve images of any size with Restormer and SwinIR.",
 )
-_out = Console(highlight=False, soft_wrap=True)
+# Tables that go into a file or a pipe are not folded to the width of a terminal that is not there.
+_out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
 _errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Source = Annotated[str, typer.Argument(help="TIFF, OME-TIFF, pattern of files, Zarr or OME-Zarr.")]

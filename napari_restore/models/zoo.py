@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +72,6 @@ def tiling_defaults(architecture: Architecture, hyperparameters: dict[str, Any])
     }  # fmt: skip
 
 
-@cache
 def card_of_file(path: Path) -> ModelCard:
     """Make a card for a checkpoint of the user's own from its parameters' shapes.
 
@@ -81,6 +80,15 @@ def card_of_file(path: Path) -> ModelCard:
     ModelError
         If the file is missing or damaged, or its parameters belong to neither network.
     """
+    if not path.is_file():
+        raise ModelError(f"checkpoint {path} does not exist; give the path of a .safetensors or .pth file.")
+    state = path.stat()
+    return _card_of_file(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=16)
+def _card_of_file(path: Path, modified: int, size: int) -> ModelCard:
+    """Read a checkpoint once; a file that has changed since is another one."""
     from napari_restore.models.architecture import infer_architecture
     from napari_restore.models.checkpoint import file_digest, read_state_dict
 

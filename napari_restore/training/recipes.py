@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,11 @@ __all__ = ["HELD_OUT", "RECIPES", "TrainingRecipe"]
 HELD_OUT = ("BPAE_",)
 """File names that no training run may see: the bundled demonstration image is made of them."""
 
-_SEED_OF_POOL = 1
+FOLDER_SOURCES = (
+    "CellProfiler example images (BSD-3-Clause), BioImageAnalysisNotebooks images without BPAE (CC BY 4.0), "
+    "StarDist example images (BSD-3-Clause)"
+)
+"""What the folder of further images held when the bundled weights were trained."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,8 @@ class TrainingRecipe:
     cooldown: float = 0.3
     ema_decay: float = 0.998
     seed: int = 0
-    pool_seed: int = field(default=_SEED_OF_POOL)
+    pool_seed: int = 1
+    folder_sources: str = FOLDER_SOURCES
 
 
 RECIPES: dict[str, TrainingRecipe] = {

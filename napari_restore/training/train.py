@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from napari_restore.training.bundle import write_card
 from napari_restore.training.clean import clean_pool
 from napari_restore.training.recipes import HELD_OUT, RECIPES, TrainingRecipe
 from napari_restore.training.structures import Picture
@@ -141,7 +142,7 @@ def train(
     compiled: bool = False,
     log_every: int = 50,
 ) -> Path:
-    """Train the named recipe and write ``out/NAME.safetensors``.
+    """Train the named recipe and write ``out/NAME.safetensors`` and its card ``out/NAME.json``.
 
     Parameters
     ----------
@@ -186,6 +187,8 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{name}.safetensors"
     run.export(path)
+    recent = float(np.mean(losses[-200:])) if losses else float("nan")
+    write_card(name, path, images=len(pool), folder=images, final_loss=recent)
     return path
 
 

@@ -1,0 +1,91 @@
+"""The card that is stored beside bundled weights: who they are and how they came about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from napari_restore.models.card import PAPERS, ModelCard, Task
+from napari_restore.models.checkpoint import file_digest
+from napari_restore.models.zoo import tiling_defaults
+from napari_restore.training.recipes import RECIPES
+
+__all__ = ["write_card"]
+
+
+class _Text(NamedTuple):
+    title: str
+    task: Task
+    noise: str
+
+
+_TEXTS = {
+    "restormer-denoise-light": _Text(
+        "Blind gray denoiser for micrographs, small enough for a CPU",
+        "denoise",
+        "blind: photon, read and neighbour-correlated noise, 0.8-28 % of contrast",
+    ),
+    "swinir-x2-light": _Text(
+        "Two-fold upscaling of gray micrographs, small enough for a CPU",
+        "super-resolve",
+        "pixel binning, a little optical blur, camera noise up to 5 % of contrast",
+    ),
+}
+
+_DATA = {
+    "synthetic": "filaments, nuclei, membranes, spots, vesicles, electron micrographs, textures (training.structures)",
+    "scikit-image": "images of its wheel (training.clean.SCIKIT_IMAGES)",
+}
+
+
+def write_card(name: str, weights: Path, *, images: int, folder: Path | None, final_loss: float) -> Path:
+    """Write the card of freshly trained weights beside them, as JSON.
+
+    Parameters
+    ----------
+    name
+        A key of `RECIPES`.
+    weights
+        The ``.safetensors`` file.
+    images
+        How many clean images the run drew from.
+    folder
+        Folder of further images it used; its name is recorded.
+    final_loss
+        Mean loss of the last steps.
+    """
+    recipe, text = RECIPES[name], _TEXTS[name]
+    architecture = "restormer" if recipe.network.__name__ == "Restormer" else "swinir"
+    hyperparameters: dict[str, Any] = dict(recipe.hyperparameters)
+    card = ModelCard(
+        name=name,
+        title=text.title,
+        task=text.task,
+        architecture=architecture,
+        hyperparameters=hyperparameters,
+        scale=hyperparameters.get("scale", 1),
+        in_channels=hyperparameters["in_channels"],
+        out_channels=hyperparameters.get("out_channels", hyperparameters["in_channels"]),
+        noise=text.noise,
+        licence="BSD-3-Clause",
+        paper=PAPERS[architecture],
+        training={
+            "command": f"napari-restore-train {name}" + (" --images FOLDER" if folder else ""),
+            "steps": recipe.steps,
+            "batch": recipe.batch,
+            "patch": recipe.patch,
+            "learning_rate": recipe.learning_rate,
+            "loss": recipe.loss,
+            "final_loss": round(final_loss, 4),
+            "seed": recipe.seed,
+            "clean_images": images,
+            "data": {**_DATA, **({"folder": recipe.folder_sources} if folder else {})},
+        },
+        weights=weights.name,
+        sha256=file_digest(weights),
+        bundled=True,
+        **tiling_defaults(architecture, hyperparameters),
+    )
+    path = weights.with_suffix(".json")
+    path.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return path

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import time
+import tracemalloc
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+import pytest
+
+from napari_restore import api
+from napari_restore.errors import ModelError, RecipeError
+
+
+def test_everything_open_is_chosen(checkpoints: dict[str, Path], stack: np.ndarray) -> None:
+    plan = api.plan(stack, axes="ZYX", model=checkpoints["upscaler"])
+    open_fields = [name for name, value in plan.recipe if value is None]
+    assert open_fields == []
+    assert plan.shape == (3, 150, 220) and plan.dtype == np.uint16
+    assert plan.tiles == 3 * plan.grid.count
+    for word in ("Z 3 · Y 75 · X 110", "uint16", "halo", "upscaler", "memory"):
+        assert word in str(plan)
+
+
+def test_value_range_is_of_each_channel(checkpoints: dict[str, Path]) -> None:
+    image = np.stack([np.tile(np.arange(100), (100, 1)), np.tile(np.arange(100), (100, 1)) * 10])
+    plan = api.plan(image, axes="CYX", model=checkpoints["denoiser"])
+    assert plan.recipe.value_range == ((0, 99), (0, 990))
+
+
+def test_tile_off_the_grid_names_a_way_out(checkpoints: dict[str, Path], stack: np.ndarray) -> None:
+    with pytest.raises(RecipeError, match=r"tile 100 is not a multiple of 8.* 96 or 104"):
+        api.plan(stack, axes="ZYX", model=checkpoints["denoiser"], tile=100)
+
+
+@pytest.mark.parametrize("halo", [0, 3, 20, 37])
+def test_any_halo_leaves_tiles_on_the_networks_grid(checkpoints: dict[str, Path], stack: np.ndarray, halo: int) -> None:
+    grid = api.plan(stack, axes="ZYX", model=checkpoints["local"], tile=128, halo=halo).grid
+    assert grid.x.stride % 8 == 0 and grid.x.halo == halo
+
+
+def test_wrong_number_of_samples(checkpoints: dict[str, Path], stack: np.ndarray) -> None:
+    with pytest.raises(ModelError, match="takes 3 colour samples"):
+        api.plan(stack, axes="ZYX", model=checkpoints["colour_denoiser"])
+
+
+def test_wrong_number_of_ranges(checkpoints: dict[str, Path], stack: np.ndarray) -> None:
+    with pytest.raises(RecipeError, match="2 pairs, but the image has 3 channels"):
+        api.plan(stack, axes="CYX", model=checkpoints["denoiser"], value_range=((0, 1), (0, 2)))
+
+
+def test_shards_are_multiples_of_chunks(checkpoints: dict[str, Path], stack: np.ndarray) -> None:
+    with pytest.raises(RecipeError, match="not multiples"):
+        api.plan(stack, axes="ZYX", model=checkpoints["denoiser"], chunks=(1, 32, 32), shards=(1, 48, 64))
+
+
+def test_a_million_blocks_are_planned_at_once(checkpoints: dict[str, Path]) -> None:
+    volume = da.zeros((1_000_000, 4096, 4096), chunks=(1, 4096, 4096), dtype=np.uint16)
+    settings = {"axes": "ZYX", "chunks": (1, 512, 512), "shards": (1, 4096, 4096), "value_range": (0, 1)}
+    api.plan(volume, model=checkpoints["denoiser"], **settings)  # type: ignore[arg-type]
+    tracemalloc.start()
+    began = time.perf_counter()
+    plan = api.plan(volume, model=checkpoints["denoiser"], **settings)  # type: ignore[arg-type]
+    assert plan.blocks == 1_000_000 and plan.tiles > 1e6 and next(plan.indices()) == (0, 0, 0)
+    assert time.perf_counter() - began < 5
+    assert tracemalloc.get_traced_memory()[1] < 3e8
+    tracemalloc.stop()

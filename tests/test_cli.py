@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_restore import api, cli
+from napari_restore.images import ome_zarr
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
+    """Run the command line in this process: exit code, standard output, standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["napari-restore", *map(str, arguments)])
+        monkeypatch.setattr("signal.signal", lambda *_: None)
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(end.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture
+def tiff(tmp_path: Path, stack: np.ndarray) -> Path:
+    path = tmp_path / "cells.ome.tif"
+    metadata = {"axes": "ZYX", "PhysicalSizeX": 0.2, "PhysicalSizeXUnit": "µm"}
+    tifffile.imwrite(path, stack, metadata=metadata)
+    return path
+
+
+def test_denoise_and_go_on(run, tiff: Path, checkpoints: dict[str, Path], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    arguments = ("denoise", tiff, tmp_path / "o.zarr", "--model", checkpoints["denoiser"], "--tile", 64, "--halo", 8)
+    code, out, err = run(*arguments)
+    assert code == 0 and out.strip() == str(tmp_path / "o.zarr")
+    assert "Z 3 · Y 75 · X 110" in err
+    expected = api.denoise(tifffile.imread(tiff), axes="ZYX", model=checkpoints["denoiser"], tile=64, halo=8)
+    np.testing.assert_array_equal(ome_zarr.open_level(tmp_path / "o.zarr", 0)[...], expected)
+    assert run(*arguments, "--quiet") == (0, "", "")
+    code, _, err = run(*arguments, "--range", 0, 99)
+    assert code == 2 and "value_range" in err and "--overwrite" in err
+    assert run(*arguments, "--range", 0, 99, "--overwrite", "-q")[0] == 0
+
+
+def test_upscale(run, tiff: Path, checkpoints: dict[str, Path], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    code, _, _ = run("upscale", tiff, tmp_path / "o.zarr", "--scale", 2, "--model", checkpoints["upscaler"], "-q")
+    assert code == 0
+    image = api.open_image(tmp_path / "o.zarr")
+    assert image.sizes["X"] == 220 and image.pixel_size["X"] == pytest.approx(0.1)
+    assert image.origin["X"] == pytest.approx(-0.05)
+    assert run("upscale", tiff, tmp_path / "p.zarr", "--scale", 3)[0] == 2
+
+
+def test_info_says_what_it_is_and_what_it_costs(run, tiff: Path) -> None:  # type: ignore[no-untyped-def]
+    code, out, _ = run("info", tiff)
+    assert code == 0
+    for word in (
+        "Z 3 · Y 75 · X 110",
+        "uint16",
+        "X 0.2 micrometer",
+        "noise",
+        "sigma",
+        "tiles",
+        "memory",
+        "time",
+        "chunks",
+    ):
+        assert word in out, word
+
+
+def test_models_are_listed(run) -> None:  # type: ignore[no-untyped-def]
+    code, out, _ = run("models")
+    assert code == 0
+    for card in api.models():
+        assert card.name in out and card.licence in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("denoise", "missing.tif", "o.zarr"), "missing.tif"),
+        (("denoise", "{tiff}", "o.zarr", "--model", "restormer-denoise-lite"), "did you mean"),
+        (("denoise", "{tiff}", "o.zarr", "--tile", "100"), "96 or 104"),
+        (("denoise", "{tiff}", "o.zarr", "--axes", "YX"), "YX"),
+        (("denoise", "{tiff}", "{tiff}"), "inside"),
+        (("denoise", "{folder}", "o.zarr"), "Zarr"),
+        (("denoise", "{cut}", "o.zarr"), "cut.tif"),
+        (("info", "{text}"), "text.txt"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(  # type: ignore[no-untyped-def]
+    run, tiff: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text.txt").write_text("no image")
+    (tmp_path / "cut.tif").write_bytes(tiff.read_bytes()[:20_000])
+    names = {"tiff": tiff, "folder": tmp_path / "folder", "text": tmp_path / "text.txt", "cut": tmp_path / "cut.tif"}
+    before = tiff.read_bytes()
+    code, out, err = run(*(argument.format(**names) for argument in arguments))
+    assert (code, out) == (2, "") and words in err
+    assert err.startswith("napari-restore: ") and err.count("\n") == 1
+    assert tiff.read_bytes() == before and not (tmp_path / "o.zarr").exists()
+
+
+def test_as_a_process(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "napari_restore", "denoise", str(tmp_path / "missing.tif"), "o.zarr"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 2 and "Traceback" not in result.stderr and len(result.stderr.splitlines()) == 1

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from napari_restore.models.card import ModelCard
+from napari_restore.models.zoo import find_card
+from napari_restore.training import train as module
+from napari_restore.training.recipes import RECIPES
+from napari_restore.training.train import TrainingRun, draw_batch, learning_rate_factor, restoration_loss, train
+
+SHORT = {
+    "restormer-denoise-light": {"dim": 8, "blocks": (1, 1, 1, 1), "refinement_blocks": 1, "heads": (1, 1, 1, 1)},
+    "swinir-x2-light": {"embed_dim": 12, "depths": (2,), "heads": (2,)},
+}
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real recipes, with small networks, few steps and few images."""
+    for name, smaller in SHORT.items():
+        recipe = RECIPES[name]
+        hyperparameters = {**recipe.hyperparameters, **smaller}
+        monkeypatch.setitem(
+            RECIPES, name, replace(recipe, hyperparameters=hyperparameters, steps=12, batch=2, patch=32, warmup=3)
+        )
+    pool = module.clean_pool
+    monkeypatch.setattr(module, "clean_pool", lambda rng, **kw: pool(rng, synthetic=7, **kw))
+
+
+@pytest.mark.parametrize("name", SHORT)
+@pytest.mark.usefixtures("short")
+def test_a_run_makes_weights_that_load_with_their_card(tmp_path: Path, name: str) -> None:
+    path = train(name, tmp_path, log_every=6)
+    card = ModelCard.model_validate_json(path.with_suffix(".json").read_text())
+    assert card.sha256 == find_card(path).sha256
+    inferred = find_card(path).hyperparameters
+    assert inferred["in_channels"] == 1 and inferred.get("scale", 1) == card.scale
+
+
+@pytest.mark.usefixtures("short")
+def test_interrupted_and_continued_is_the_same_run(tmp_path: Path) -> None:
+    recipe = RECIPES["swinir-x2-light"]
+    images = [np.random.default_rng(0).random((40, 40)).astype(np.float32)]
+
+    def advance(run: TrainingRun, steps: int) -> list[float]:
+        return [run.advance(draw_batch(images, np.ones(1), 2, 32, run.rng)) for _ in range(steps)]
+
+    whole, first, second = (TrainingRun.start(recipe) for _ in range(3))
+    expected = advance(whole, 6)
+    begun = advance(first, 3)
+    first.save(tmp_path / "state")
+    second.restore(tmp_path / "state")
+    np.testing.assert_allclose(begun + advance(second, 3), expected, rtol=1e-5)
+    assert second.step == 6
+
+
+@pytest.mark.usefixtures("short")
+def test_training_lowers_the_loss() -> None:
+    run = TrainingRun.start(replace(RECIPES["restormer-denoise-light"], steps=60))
+    images = [np.tile(np.linspace(0, 1, 48, dtype=np.float32), (48, 1))]
+    losses = [run.advance(draw_batch(images, np.ones(1), 4, 32, run.rng)) for _ in range(40)]
+    assert np.mean(losses[-8:]) < np.mean(losses[:8]) - 0.3
+
+
+def test_the_schedule_warms_up_and_cools_down() -> None:
+    recipe = replace(RECIPES["swinir-x2-light"], steps=1000, warmup=100, cooldown=0.2)
+    factors = [learning_rate_factor(recipe, step) for step in range(1000)]
+    assert factors[0] == pytest.approx(0.01) and factors[100:801] == [1.0] * 701
+    assert factors[-1] == pytest.approx(0.005) and np.all(np.diff(factors[800:]) < 0)
+
+
+def test_losses() -> None:
+    target, output = torch.zeros(2, 1, 4, 4), torch.stack([torch.full((1, 4, 4), v) for v in (0.1, 1.0)])
+    assert float(restoration_loss("l1", output, target)) == pytest.approx(0.55)
+    assert float(restoration_loss("log-mse", output, target)) == pytest.approx(np.log(0.1), abs=1e-3)
