@@ -44,6 +44,7 @@ __all__ = [
     "open_image",
     "plan",
     "restore",
+    "run",
     "super_resolve",
     "upscaler",
     "weights_size",
@@ -122,9 +123,14 @@ def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: 
 
 
 def plan(
-    source: Any, *, model: str | Path = DENOISER, output: str | Path | None = None, **settings: Unpack[Settings]
+    source: Any,
+    *,
+    model: str | Path = DENOISER,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    **settings: Unpack[Settings],
 ) -> Plan:
-    """Say what a run would do, without doing it.
+    """Say what a run would do, without doing it. `run` does it.
 
     Parameters
     ----------
@@ -132,8 +138,9 @@ def plan(
         See `restore`.
     model
         See `restore`.
-    output
-        If a run was begun there, settings left open are taken from it.
+    output, overwrite
+        Where the result would be written: it is checked that this is possible. If a run was begun there, settings left
+        open are taken from it.
     **settings
         See `Settings`.
 
@@ -148,7 +155,34 @@ def plan(
     RestoreError
         If the run is not possible.
     """
-    return _plan(source, model, None if output is None else Path(output), settings)
+    from napari_restore.engine.sinks import check_output
+
+    path = None if output is None else Path(output)
+    chosen = _plan(source, model, None if overwrite else path, settings)
+    if path is not None:
+        check_output(chosen, path, overwrite=overwrite)
+    return chosen
+
+
+def run(plan: Plan, output: str | Path, *, overwrite: bool = False) -> Generator[Progress, None, None]:
+    """Carry out a plan: `iter_restore` for what `plan` has returned.
+
+    Yields
+    ------
+    Progress
+        See `iter_restore`.
+
+    Raises
+    ------
+    RestoreError
+        See `restore`; raised when the first event is asked for.
+    """
+    from napari_restore.engine.run import run_blocks
+    from napari_restore.engine.sinks import OmeZarrSink
+
+    sink = OmeZarrSink(plan, Path(output), overwrite=overwrite)
+    yield from run_blocks(plan, sink)
+    yield from sink.build_pyramid()
 
 
 def restore(
@@ -223,14 +257,8 @@ def iter_restore(
     RestoreError
         See `restore`; raised when the first event is asked for.
     """
-    from napari_restore.engine.run import run_blocks
-    from napari_restore.engine.sinks import OmeZarrSink
-
-    path = Path(output)
-    chosen = _plan(source, model, None if overwrite else path, settings)
-    sink = OmeZarrSink(chosen, path, overwrite=overwrite)
-    yield from run_blocks(chosen, sink)
-    yield from sink.build_pyramid()
+    chosen = plan(source, model=model, output=output, overwrite=overwrite, **settings)
+    yield from run(chosen, output, overwrite=overwrite)
 
 
 def denoise(

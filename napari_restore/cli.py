@@ -67,9 +67,10 @@ def _follow(events: Iterable[Any], quiet: bool) -> None:
 def _run(source: str, output: Path, quiet: bool, overwrite: bool, **settings: Any) -> None:
     """Plan, say what will run, and run it."""
     settings["value_range"] = settings.pop("range_")
+    plan = api.plan(source, output=output, overwrite=overwrite, **settings)
     if not quiet:
-        _errors.print(str(api.plan(source, output=None if overwrite else output, **settings)))
-    _follow(api.iter_restore(source, output=output, overwrite=overwrite, **settings), quiet)
+        _errors.print(str(plan), markup=False)
+    _follow(api.run(plan, output, overwrite=overwrite), quiet)
     if not quiet:
         _out.print(str(output))
 

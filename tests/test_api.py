@@ -83,7 +83,7 @@ def test_the_recipe_is_stored_with_the_output(checkpoints: dict[str, Path], stac
         (np.zeros((3, 4, 5)), {}, AxesError, "axes="),
         (np.zeros((3, 4, 5)), {"axes": "ZY"}, AxesError, "ZY"),
         (np.zeros((3, 4)), {"axes": "QX"}, AxesError, "Q"),
-        (np.zeros(9), {}, SourceError, ""),
+        (np.zeros(9), {}, SourceError, "no plane"),
         (np.zeros((0, 9)), {}, SourceError, "0"),
         (np.zeros((9, 9), complex), {}, SourceError, "complex"),
         (np.zeros((9, 9), bool), {}, SourceError, "bool"),

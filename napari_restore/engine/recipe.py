@@ -100,7 +100,7 @@ class Recipe(BaseModel):
             raise ValueError(f"dtype {value!r} is unknown; use 'same', 'uint16', 'float32', ...") from error
         if dtype.kind not in "uif":
             raise ValueError(f"dtype {dtype} cannot hold an image; use 'same', 'uint16', 'float32', ...")
-        return dtype.name
+        return str(dtype.name)
 
     def merged(self, stored: Recipe) -> Recipe:
         """Fill the fields left open here from the recipe of an earlier run with the same model."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ class Sink(Protocol):
 
 def bounded_map(
     function: Callable[[Block], Any], items: Iterable[Block], *, workers: int, stop: threading.Event
-) -> Iterator[bool]:
+) -> Generator[bool, None, None]:
     """Call a function on items from worker threads, a few of them waiting at a time.
 
     Yields True for each item done and False every `TICK` seconds in between, so the caller can report and be closed.

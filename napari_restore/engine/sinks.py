@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import threading
 import time
@@ -25,7 +24,7 @@ from napari_restore.images import ome_zarr
 from napari_restore.images.image import Channel
 from napari_restore.images.pyramid import downsample_unit
 
-__all__ = ["ArraySink", "OmeZarrSink", "stored_recipe"]
+__all__ = ["ArraySink", "OmeZarrSink", "check_output", "stored_recipe"]
 
 
 class ArraySink:
@@ -60,26 +59,23 @@ class OmeZarrSink:
     path
         The output directory. It is created with its metadata, or, if a run of the same fingerprint began it, continued.
     overwrite
-        Delete what is there first, if it is a Zarr.
+        Delete what is there first.
 
     Raises
     ------
     OutputError
-        If `path` holds anything else, lies inside the input or around it, or there is too little space.
+        See `check_output`.
     """
 
     def __init__(self, plan: Plan, path: Path, *, overwrite: bool = False) -> None:
         self.plan, self.path = plan, path
-        _check_apart(plan, path)
+        check_output(plan, path, overwrite=overwrite)
         if overwrite and path.exists():
-            _delete_zarr(path)
-        attributes = ome_zarr.read_attributes(path) if path.exists() else None
-        if attributes is None:
-            _check_space(plan.output_bytes, path)
-            self._create()
-        else:
-            _check_same_run(plan, attributes, path)
+            shutil.rmtree(path)
+        if path.exists() and ome_zarr.read_attributes(path) is not None:
             ome_zarr.sweep_partial(path)
+        else:
+            self._create()
         self.array = ome_zarr.open_level(path, 0, "r+")
         # Position in canonical order of each stored axis: colour samples are stored in the place of channels.
         letters = plan.axes.replace("S", "C")
@@ -157,6 +153,30 @@ class OmeZarrSink:
                     yield Progress("pyramid", done, total, 0, 0, time.monotonic() - began)
 
 
+def check_output(plan: Plan, path: Path, *, overwrite: bool = False) -> None:
+    """Check that a plan's result may be written to a path, without touching it.
+
+    Raises
+    ------
+    OutputError
+        If `path` holds something else than the beginning of this very run (or, with `overwrite`, something else than a
+        Zarr), if it lies inside the input or around it, or if there is too little space.
+    """
+    _check_apart(plan, path)
+    if "S" in plan.axes:
+        ome_zarr.stored_axes(plan.axes)
+    attributes = ome_zarr.read_attributes(path) if path.exists() and not overwrite else None
+    if attributes is not None:
+        _check_same_run(plan, attributes, path)
+        return
+    if path.exists() and not _is_empty_or_zarr(path, zarr_too=overwrite):
+        raise OutputError(
+            f"{path} exists and is no {'Zarr' if overwrite else 'result of this package'}; choose another output, or "
+            "delete it yourself."
+        )
+    _check_space(plan.output_bytes, path)
+
+
 def _channels(plan: Plan) -> tuple[Channel, ...]:
     """Channels of the result: those of the image, without display windows that belong to other units."""
     channels = plan.image.channels
@@ -219,12 +239,12 @@ def _listed(value: Any) -> Any:
     return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _delete_zarr(path: Path) -> None:
-    """Delete a Zarr directory, and nothing else."""
-    if path.is_dir() and (any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray"))):
-        shutil.rmtree(path)
-    elif not path.is_dir() or os.listdir(path):
-        raise OutputError(f"{path} is no Zarr, so it is not overwritten; delete it yourself or choose another path.")
+def _is_empty_or_zarr(path: Path, *, zarr_too: bool) -> bool:
+    """Tell whether a path is an empty directory, or a Zarr where that is allowed too."""
+    if not path.is_dir():
+        return False
+    is_zarr = any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray"))
+    return (zarr_too and is_zarr) or not any(path.iterdir())
 
 
 def _raise_if_full(error: OSError, path: Path) -> None:

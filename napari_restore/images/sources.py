@@ -160,6 +160,8 @@ def _array_axes(shape: tuple[int, ...], axes: str | None) -> str:
         return check_axes(axes, tuple(shape))
     if len(shape) == 2:
         return "YX"
+    if len(shape) < 2:
+        raise AxesError(f"an array of shape {tuple(shape)} has no plane; give one with at least the axes Y and X.")
     raise AxesError(
         f"an array of shape {tuple(shape)} does not tell what its axes mean; "
         "pass axes= with one letter of TCZYXS per dimension, such as 'ZYX'."

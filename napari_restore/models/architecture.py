@@ -21,8 +21,8 @@ State = Mapping[str, Tensor]
 
 def build(architecture: Architecture, hyperparameters: Mapping[str, Any]) -> nn.Module:
     """Make the network, with random weights, in evaluation mode."""
-    network = {"restormer": Restormer, "swinir": SwinIR}[architecture]
-    return network(**hyperparameters).eval()
+    network: nn.Module = {"restormer": Restormer, "swinir": SwinIR}[architecture](**hyperparameters)
+    return network.eval()
 
 
 def infer_architecture(state: State) -> tuple[Architecture, dict[str, Any]]:
@@ -66,7 +66,7 @@ def _expansion(state: State, dim: int) -> float:
     hidden = [state[f"{stage}.0.ffn.project_out.weight"].shape[1] for stage in stages]
     for digits in range(6):
         for rounding in (0, 1):
-            candidate = round(int(hidden[-1] / channels[-1] * 10**digits + rounding) / 10**digits, digits)
+            candidate: float = round(int(hidden[-1] / channels[-1] * 10**digits + rounding) / 10**digits, digits)
             if [int(count * candidate) for count in channels] == hidden:
                 return candidate
     raise ValueError(f"feed-forward widths {hidden} follow no common expansion of {channels}")

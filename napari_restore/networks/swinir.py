@@ -55,6 +55,8 @@ class WindowAttention(nn.Module):
     pixels, cyclically, and pixels brought together from opposite borders do not see each other.
     """
 
+    relative_position_index: Tensor
+
     def __init__(self, channels: int, heads: int, window: int, shift: int) -> None:
         super().__init__()
         self.heads, self.window, self.shift = heads, window, shift
@@ -164,7 +166,7 @@ class ResidualSwinBlock(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         features = rearrange(self.residual_group(x, mask), "b h w c -> b c h w")
-        return x + rearrange(self.conv(features), "b c h w -> b h w c")
+        return x + rearrange(self.conv(features), "b c h w -> b h w c")  # type: ignore[no-any-return]
 
 
 class _PatchNorm(nn.Module):
@@ -222,6 +224,8 @@ class SwinIR(nn.Module):
     multiple of the window (replicated where it is too small to reflect). Output
     ``(b, out_channels, h * scale, w * scale)``.
     """
+
+    mean: Tensor
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from napari_restore.models.card import PAPERS, ModelCard, Task
+from napari_restore.models.card import PAPERS, Architecture, ModelCard, Task
 from napari_restore.models.checkpoint import file_digest
 from napari_restore.models.zoo import tiling_defaults
 from napari_restore.training.recipes import RECIPES
@@ -55,7 +55,7 @@ def write_card(name: str, weights: Path, *, images: int, folder: Path | None, fi
         Mean loss of the last steps.
     """
     recipe, text = RECIPES[name], _TEXTS[name]
-    architecture = "restormer" if recipe.network.__name__ == "Restormer" else "swinir"
+    architecture: Architecture = "restormer" if recipe.network.__name__ == "Restormer" else "swinir"
     hyperparameters: dict[str, Any] = dict(recipe.hyperparameters)
     card = ModelCard(
         name=name,
