@@ -23,6 +23,9 @@ Predict = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
 Ranges = tuple[tuple[float, float], ...]
 Outer = tuple[int, ...]
 
+_ROWS = 128
+"""Rows of the result that are brought back to the user's units at a time."""
+
 
 class Cancelled(Exception):
     """The run was asked to stop; raised between two batches of tiles."""
@@ -131,25 +134,36 @@ class _Region:
         canvas.add(ky, kx, result)
         if (ky, kx) == self.needed[-1]:
             del self.canvases[outer]
-            self.values[outer] = self._finished(outer, canvas)
+            self._finish(outer, canvas.values())
 
-    def _finished(self, outer: Outer, canvas: Canvas) -> NDArray[Any]:
-        """Bring a plane back to the user's units and data type, with its non-finite pixels as they were."""
-        values = self._range(outer).restore(canvas.values())
-        if np.issubdtype(self.plan.image.dtype, np.floating):
-            (y0, y1), (x0, x1) = canvas.input_ranges
-            top, left = y0 - self.origin[0], x0 - self.origin[1]
-            source = self.pixels[outer][:, top : top + y1 - y0, left : left + x1 - x0]
-            self._put_back(values, source, y0, x0)
-        return to_dtype(values, self.plan.dtype)
+    def _finish(self, outer: Outer, plane: NDArray[np.float32]) -> None:
+        """Bring a plane back to the user's units and data type, with its non-finite pixels as they were.
 
-    def _put_back(self, values: NDArray[Any], source: NDArray[Any], y0: int, x0: int) -> None:
+        A few rows at a time: a plane in float64 would take more memory than all the rest of a block.
+        """
+        span = self._range(outer)
+        for first in range(0, plane.shape[-2], _ROWS):
+            rows = slice(first, first + _ROWS)
+            values = span.restore(plane[:, rows])
+            if np.issubdtype(self.plan.image.dtype, np.floating):
+                self._put_back(values, outer, self.y[0] + first)
+            self.values[outer][:, rows] = to_dtype(values, self.plan.dtype)
+
+    def _put_back(self, values: NDArray[Any], outer: Outer, first_row: int) -> None:
+        """Put the non-finite pixels of the source back into rows of the result, in place."""
+        s = self.scale
+        (y0, y1), (x0, x1) = (
+            (low // s, -(-high // s)) for low, high in ((first_row, first_row + values.shape[-2]), self.x)
+        )
+        source = self.pixels[outer][
+            :, y0 - self.origin[0] : y1 - self.origin[0], x0 - self.origin[1] : x1 - self.origin[1]
+        ]
         mask = ~np.isfinite(source)
         if not mask.any():
             return
         # With upscaling, a region may begin or end within the copies of one input pixel.
-        whole = np.zeros((len(values), source.shape[-2] * self.scale, source.shape[-1] * self.scale))
-        top, left = self.y[0] - y0 * self.scale, self.x[0] - x0 * self.scale
+        whole = np.zeros((len(values), source.shape[-2] * s, source.shape[-1] * s))
+        top, left = first_row - y0 * s, self.x[0] - x0 * s
         inner = whole[:, top : top + values.shape[-2], left : left + values.shape[-1]]
         inner[...] = values
         put_back(whole, source, mask)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 import threading
 import time
@@ -71,7 +70,7 @@ class OmeZarrSink:
         self.plan, self.path = plan, path
         check_output(plan, path, overwrite=overwrite)
         if overwrite and path.exists():
-            shutil.rmtree(path)
+            _delete(path)
         if path.exists() and ome_zarr.read_attributes(path) is not None:
             ome_zarr.sweep_partial(path)
         else:
@@ -82,6 +81,20 @@ class OmeZarrSink:
         self.order = tuple(letters.index(letter) for letter in ome_zarr.stored_axes(plan.axes))
 
     def _create(self) -> None:
+        """Write the metadata beside the output and rename them: a run killed before leaves nothing in its own way."""
+        fresh = self.path.with_name(f".{self.path.name}.new")
+        try:
+            shutil.rmtree(fresh, ignore_errors=True)
+            self._create_at(fresh)
+            if self.path.is_dir():
+                self.path.rmdir()  # it is empty
+            fresh.rename(self.path)
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be made: {error}; choose a place with write access.") from error
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+    def _create_at(self, path: Path) -> None:
         plan, image, recipe = self.plan, self.plan.image, self.plan.recipe
         assert recipe.chunks is not None
         scale = plan.card.scale
@@ -92,7 +105,7 @@ class OmeZarrSink:
             origin[axis] -= size[axis] * (1 - 1 / scale) / 2
             size[axis] /= scale
         ome_zarr.create(
-            self.path,
+            path,
             shape=plan.shape,
             dtype=plan.dtype,
             axes=plan.axes,
@@ -128,11 +141,7 @@ class OmeZarrSink:
     def write(self, index: Block, block: NDArray[Any]) -> None:
         """Write one stored object, whole and once."""
         stored_index = tuple(index[axis] for axis in self.order)
-        try:
-            ome_zarr.write_unit(self.array, stored_index, ome_zarr.to_stored(block, self.plan.axes))
-        except OSError as error:
-            _raise_if_full(error, self.path)
-            raise
+        ome_zarr.write_unit(self.array, stored_index, ome_zarr.to_stored(block, self.plan.axes))
 
     def build_pyramid(self) -> Generator[Progress, None, None]:
         """Compute the missing units of the coarser levels, one level after the other."""
@@ -239,17 +248,23 @@ def _listed(value: Any) -> Any:
     return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
+_MARKS = ("zarr.json", ".zgroup", ".zarray")
+"""Files that tell that a directory is a Zarr."""
+
+
 def _is_empty_or_zarr(path: Path, *, zarr_too: bool) -> bool:
     """Tell whether a path is an empty directory, or a Zarr where that is allowed too."""
     if not path.is_dir():
         return False
-    is_zarr = any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray"))
+    is_zarr = any((path / mark).is_file() for mark in _MARKS)
     return (zarr_too and is_zarr) or not any(path.iterdir())
 
 
-def _raise_if_full(error: OSError, path: Path) -> None:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        raise OutputError(
-            f"no space left for {path}: {error}; blocks that are stored stay. Make room and run the same command "
-            "again to go on."
-        ) from error
+def _delete(path: Path) -> None:
+    """Delete a Zarr, its marks last: what is left of it when that is interrupted is still known as a Zarr."""
+    for child in path.iterdir():
+        if child.is_dir() and not child.is_symlink():
+            shutil.rmtree(child)
+        elif child.name not in _MARKS:
+            child.unlink()
+    shutil.rmtree(path)

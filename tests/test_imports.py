@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import napari_restore
+
+GUI = {"napari", "magicgui", "superqt", "qtpy", "vispy", "PyQt5", "PyQt6", "PySide2", "PySide6"}
+
+CHILD = """
+import json, sys, time
+import numpy, dask.array
+began = time.process_time()
+import napari_restore.api
+seconds = time.process_time() - began
+print(json.dumps([seconds, sorted({name.partition(".")[0] for name in sys.modules})]))
+"""
+
+
+def test_the_api_loads_no_torch_and_no_qt_and_is_quick() -> None:
+    seconds, loaded = min(_import_in_a_child() for _ in range(3))
+    assert not {"torch", *GUI} & set(loaded)
+    assert seconds < 0.5
+
+
+def _import_in_a_child() -> tuple[float, list[str]]:
+    """Seconds of the processor, which another program on the machine does not lengthen, and what is loaded then."""
+    done = subprocess.run([sys.executable, "-c", CHILD], check=True, capture_output=True, text=True)
+    seconds, loaded = json.loads(done.stdout)
+    return seconds, loaded
+
+
+PACKAGE = Path(napari_restore.__file__).parent
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] != "widgets")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_only_widgets_import_napari_or_qt(path: Path) -> None:
+    imported: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            imported.add(node.module.partition(".")[0])
+    assert not imported & GUI
