@@ -67,15 +67,15 @@ class OmeZarrSink:
     """
 
     def __init__(self, plan: Plan, path: Path, *, overwrite: bool = False) -> None:
-        self.plan, self.path = plan, path
         check_output(plan, path, overwrite=overwrite)
-        if overwrite and path.exists():
-            _delete(path)
-        if path.exists() and ome_zarr.read_attributes(path) is not None:
-            ome_zarr.sweep_partial(path)
+        self.plan, self.path = plan, path.resolve()  # what a link points to is replaced, not the link
+        if overwrite and self.path.exists():
+            _delete(self.path)
+        if self.path.exists() and ome_zarr.read_attributes(self.path) is not None:
+            ome_zarr.sweep_partial(self.path)
         else:
             self._create()
-        self.array = ome_zarr.open_level(path, 0, "r+")
+        self.array = ome_zarr.open_level(self.path, 0, "r+")
         # Position in canonical order of each stored axis: colour samples are stored in the place of channels.
         letters = plan.axes.replace("S", "C")
         self.order = tuple(letters.index(letter) for letter in ome_zarr.stored_axes(plan.axes))
@@ -187,10 +187,18 @@ def check_output(plan: Plan, path: Path, *, overwrite: bool = False) -> None:
 
 
 def _channels(plan: Plan) -> tuple[Channel, ...]:
-    """Channels of the result: those of the image, without display windows that belong to other units."""
-    channels = plan.image.channels
+    """Channels of the result: those of the image, displayed by the run's value range where nothing else is known."""
+    if "S" in plan.axes:
+        return ()
+    count = plan.image.sizes.get("C", 1)
+    ranges = plan.recipe.value_range or ()
+    windows = ranges if len(ranges) == count else ranges * count
+    channels = plan.image.channels or (Channel(None, None, None),) * count
     same_units = plan.dtype == plan.image.dtype
-    return tuple(Channel(c.name, c.color, c.window if same_units else None) for c in channels)
+    return tuple(
+        Channel(channel.name, channel.color, channel.window if channel.window and same_units else window)
+        for channel, window in zip(channels, windows, strict=True)
+    )
 
 
 def _check_apart(plan: Plan, path: Path) -> None:
