@@ -33,7 +33,7 @@ class ChannelNorm(nn.Module):
     """Layer normalisation over the channels of each pixel, ``(b, c, h, w) -> (b, c, h, w)``.
 
     ``WithBias`` is the usual one. ``BiasFree`` divides by the standard deviation *without* subtracting the mean and
-    has no shift, so the whole network commutes with a change of exposure: ``f(a x) = a f(x)`` up to epsilon.
+    has no shift, so black stays black; a change of exposure is divided out of each block's branch, not of the network.
     """
 
     def __init__(self, channels: int, kind: NormKind) -> None:

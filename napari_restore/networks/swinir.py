@@ -292,9 +292,12 @@ class SwinIR(nn.Module):
     def _mask(self, height: int, width: int, device: torch.device) -> Tensor:
         """The shift mask for this size, computed once a size."""
         key = (height, width, device)
-        if key not in self._masks:
-            self._masks[key] = _shift_mask(height, width, self.window, self.window // 2).to(device)
-        return self._masks[key]
+        if key in self._masks:
+            return self._masks[key]
+        mask = _shift_mask(height, width, self.window, self.window // 2).to(device)
+        if not torch.compiler.is_compiling():  # a traced tensor must not outlive its trace
+            self._masks[key] = mask
+        return mask
 
     def _body(self, shallow: Tensor) -> Tensor:
         x = self.patch_embed(rearrange(shallow, "b c h w -> b h w c"))
