@@ -167,7 +167,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
 
     _check_channels(image, card)
     device = choose_device(recipe.device)
-    tile = recipe.tile if recipe.tile is not None else card.tile
+    tile = recipe.tile if recipe.tile is not None else _fitting_tile(card, device)
     halo = recipe.halo if recipe.halo is not None else card.halo
     # A halo of the user's own choice still has to leave a stride on the network's grid: the hand-over gives way.
     blend = recipe.blend if recipe.blend is not None else _fitting_blend(card, halo)
@@ -217,6 +217,17 @@ def _check_channels(image: Image, card: ModelCard) -> None:
         )
     if min(image.shape) == 0:
         raise SourceError(f"{image.name} has no pixels: its shape is {image.shape}.")
+
+
+def _fitting_tile(card: ModelCard, device: str) -> int:
+    """Give the card's tile, or the largest smaller one that uses at most half of the free memory."""
+    from napari_restore.engine.predictor import free_memory
+
+    tile, room = card.tile, free_memory(device) // 2
+    smallest = 2 * card.halo + card.blend + card.alignment
+    while tile - card.alignment >= smallest and tile**2 * card.bytes_per_pixel > room:
+        tile -= card.alignment
+    return tile
 
 
 def _fitting_blend(card: ModelCard, halo: int) -> int:

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from napari_restore.engine.predictor import Predictor, choose_device, free_memory, predictor_for
+from napari_restore.errors import OutOfMemory, RecipeError
+from napari_restore.models.zoo import find_card
+
+
+class Recorder(torch.nn.Module):
+    """Doubles its input; remembers batch sizes and threads; runs out of memory above a batch size."""
+
+    def __init__(self, largest: int = 99) -> None:
+        super().__init__()
+        self.largest = largest
+        self.batches: list[int] = []
+        self.threads: set[str] = set()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > self.largest:
+            raise torch.OutOfMemoryError("no room")
+        self.batches.append(len(x))
+        self.threads.add(threading.current_thread().name)
+        return x * 2
+
+
+def tiles(count: int) -> np.ndarray:
+    return np.random.default_rng(count).random((count, 1, 8, 8), np.float32)
+
+
+def test_the_last_batch_is_padded() -> None:
+    network = Recorder()
+    predict = Predictor(network, "cpu")
+    for count in (4, 3, 1):
+        np.testing.assert_array_equal(predict(tiles(count), 4), tiles(count) * 2)
+    assert network.batches == [4, 4, 4]
+
+
+def test_out_of_memory_halves_the_batch_for_good() -> None:
+    network = Recorder(largest=3)
+    predict = Predictor(network, "cpu")
+    np.testing.assert_array_equal(predict(tiles(8), 8), tiles(8) * 2)
+    assert network.batches == [2, 2, 2, 2]
+    predict(tiles(2), 8)
+    assert network.batches == [2] * 5
+
+
+def test_one_tile_too_many_fails_clearly() -> None:
+    with pytest.raises(
+        OutOfMemory, match="one tile of 8 x 8 pixels does not fit the memory of cpu; use a smaller tile"
+    ):
+        Predictor(Recorder(largest=0), "cpu")(tiles(4), 4)
+
+
+def test_other_errors_of_a_network_are_not_taken_for_memory() -> None:
+    class Broken(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        Predictor(Broken(), "cpu")(tiles(1), 1)
+
+
+def test_callers_on_many_threads_share_one_lane() -> None:
+    network = Recorder()
+    predict = Predictor(network, "cpu")
+    callers = [threading.Thread(target=predict, args=(tiles(2), 2)) for _ in range(6)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert len(network.threads) == 1 and len(network.batches) == 6
+
+
+def test_a_model_is_loaded_once(checkpoints: dict[str, Path]) -> None:
+    card = find_card(checkpoints["local"])
+    assert predictor_for(card, "cpu") is predictor_for(card, "cpu")
+    assert predictor_for(card, "cpu", "bfloat16") is not predictor_for(card, "cpu")
+
+
+def test_bfloat16_is_near(checkpoints: dict[str, Path]) -> None:
+    card = find_card(checkpoints["local"])
+    exact, rough = (predictor_for(card, "cpu", precision)(tiles(2), 2) for precision in ("float32", "bfloat16"))
+    assert rough.dtype == np.float32
+    assert 0 < np.abs(rough - exact).max() < 0.05 * np.abs(exact).max()
+
+
+def test_devices() -> None:
+    assert choose_device("cpu") == "cpu"
+    assert choose_device("auto") in {"cpu", "cuda:0", "mps"}
+    assert free_memory("cpu") > 1e8
+    with pytest.raises(RecipeError, match="not on this machine"):
+        choose_device(f"cuda:{torch.cuda.device_count()}")
+    with pytest.raises(RecipeError, match="unknown"):
+        choose_device("gpu")
