@@ -38,7 +38,9 @@ _DATA = {
 }
 
 
-def write_card(name: str, weights: Path, *, images: int, folder: Path | None, final_loss: float) -> Path:
+def write_card(
+    name: str, weights: Path, *, images: int, folder: Path | None, final_loss: float, bf16: bool = False
+) -> Path:
     """Write the card of freshly trained weights beside them, as JSON.
 
     Parameters
@@ -53,6 +55,8 @@ def write_card(name: str, weights: Path, *, images: int, folder: Path | None, fi
         Folder of further images it used; its name is recorded.
     final_loss
         Mean loss of the last steps.
+    bf16
+        Whether the network ran in bfloat16 under autocast.
     """
     recipe, text = RECIPES[name], _TEXTS[name]
     architecture: Architecture = "restormer" if recipe.network.__name__ == "Restormer" else "swinir"
@@ -70,7 +74,7 @@ def write_card(name: str, weights: Path, *, images: int, folder: Path | None, fi
         licence="BSD-3-Clause",
         paper=PAPERS[architecture],
         training={
-            "command": f"napari-restore-train {name}" + (" --images FOLDER" if folder else ""),
+            "command": f"napari-restore-train {name}" + (" --images FOLDER" if folder else "") + (" --bf16" if bf16 else ""),
             "steps": recipe.steps,
             "batch": recipe.batch,
             "patch": recipe.patch,

@@ -188,7 +188,7 @@ def train(
     path = out / f"{name}.safetensors"
     run.export(path)
     recent = float(np.mean(losses[-200:])) if losses else float("nan")
-    write_card(name, path, images=len(pool), folder=images, final_loss=recent)
+    write_card(name, path, images=len(pool), folder=images, final_loss=recent, bf16=bf16)
     return path
 
 
