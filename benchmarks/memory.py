@@ -6,7 +6,8 @@
 
 Each volume is a stack of uint16 planes of 4096 x 4096 pixels, written plane by plane to a temporary folder. It goes
 through a Restormer with one transformer block, with the settings that `napari_restore.api` would choose, in a process
-of its own. The column to look at is the peak of the resident memory above what ``import torch`` alone takes. Linux only.
+of its own. The column to look at is the peak of the resident memory above what ``import torch`` alone takes. Linux
+only.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """How good the bundled models are on real microscopes' images: ``python benchmarks/quality.py EVAL_FOLDER``.
 
 EVAL_FOLDER holds ``fmd/{raw,gt}`` (pairs of the Fluorescence Microscopy Denoising set, Zhang et al., CVPR 2019),
-``w2s/{avg1,avg400}`` (Zhou et al., ECCV workshops 2020) and, for super-resolution, ``hr/`` (any gray images that serve
-as high-resolution truth). No setting is touched. PSNR and SSIM are on [0, 1], data range 1; on W2S, whose images have each
-their own stretch, after a least-squares gain and offset.
+``w2s/{avg1,avg400}`` (Zhou et al., ECCV workshops 2020) and, for super-resolution, ``hr/`` (gray images that serve as
+high-resolution truth). No setting is touched. PSNR and SSIM are on [0, 1], data range 1; on W2S, whose images have
+each their own stretch, after a least-squares gain and offset.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def fmd_pairs(folder: Path) -> Iterator[tuple[str, Plane, Plane]]:
 
 
 def w2s_pairs(folder: Path) -> Iterator[tuple[str, Plane, Plane]]:
-    for path in sorted((folder / "w2s" / "avg1").glob("*.png")):
+    for path in sorted((folder / "w2s" / "avg1").glob("*.tif")):
         truth = folder / "w2s" / "avg400" / path.name.replace("input_avg1", "target_avg400")
         yield path.stem, imread(path).astype(np.float32), imread(truth).astype(np.float32)
 

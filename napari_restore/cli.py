@@ -192,5 +192,7 @@ def main(run: Callable[[], None] = app) -> None:
         _errors.print(f"napari-restore: {' '.join(str(error).split())}", markup=False)
         sys.exit(2)
     except KeyboardInterrupt:
-        _errors.print("napari-restore: stopped; blocks that are stored stay, the same command goes on.")
+        _errors.print(
+            "napari-restore: stopped; blocks that are stored stay, the same command (without --overwrite) goes on."
+        )
         sys.exit(130)

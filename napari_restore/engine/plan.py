@@ -168,7 +168,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     _check_channels(image, card)
     device = choose_device(recipe.device)
     tile = recipe.tile if recipe.tile is not None else _fitting_tile(card, device)
-    halo = recipe.halo if recipe.halo is not None else card.halo
+    halo = recipe.halo if recipe.halo is not None else _fitting_halo(card, tile)
     # A halo of the user's own choice still has to leave a stride on the network's grid: the hand-over gives way.
     blend = recipe.blend if recipe.blend is not None else _fitting_blend(card, halo)
     grid = plane_grid(image.sizes["Y"], image.sizes["X"], tile=tile, halo=halo, blend=blend, alignment=card.alignment)
@@ -228,6 +228,14 @@ def _fitting_tile(card: ModelCard, device: str) -> int:
     while tile - card.alignment >= smallest and tile**2 * card.bytes_per_pixel > room:
         tile -= card.alignment
     return tile
+
+
+def _fitting_halo(card: ModelCard, tile: int | tuple[int, int]) -> int:
+    """Give the card's halo, or a quarter of a tile that is too small for it."""
+    side = min(tile) if isinstance(tile, tuple) else tile
+    if side >= 2 * card.halo + card.blend + card.alignment:
+        return card.halo
+    return side // 4 // card.alignment * card.alignment
 
 
 def _fitting_blend(card: ModelCard, halo: int) -> int:

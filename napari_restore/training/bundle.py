@@ -74,7 +74,9 @@ def write_card(
         licence="BSD-3-Clause",
         paper=PAPERS[architecture],
         training={
-            "command": f"napari-restore-train {name}" + (" --images FOLDER" if folder else "") + (" --bf16" if bf16 else ""),
+            "command": f"napari-restore-train {name}"
+            + (" --images FOLDER" if folder else "")
+            + (" --bf16" if bf16 else ""),
             "steps": recipe.steps,
             "batch": recipe.batch,
             "patch": recipe.patch,

@@ -76,9 +76,7 @@ def test_batches(case: tuple[Path, np.ndarray], source: np.ndarray, batch: int) 
 
 
 @pytest.mark.parametrize("kind", ["dask", "zarr", "tiff", "tiff in tiles"])
-def test_how_the_source_is_stored(
-    case: tuple[Path, np.ndarray], source: np.ndarray, tmp_path: Path, kind: str
-) -> None:
+def test_how_the_source_is_stored(case: tuple[Path, np.ndarray], source: np.ndarray, tmp_path: Path, kind: str) -> None:
     model, expected = case
     given: Any = tmp_path / "source.tif"
     if kind == "dask":

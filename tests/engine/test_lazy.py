@@ -41,9 +41,7 @@ def counted(stack: np.ndarray) -> Counted:
 
 
 @pytest.mark.parametrize(("model", "scale"), [("denoiser", 1), ("upscaler", 2)])
-def test_nothing_is_read_to_make_it(
-    checkpoints: dict[str, Path], counted: Counted, model: str, scale: int
-) -> None:
+def test_nothing_is_read_to_make_it(checkpoints: dict[str, Path], counted: Counted, model: str, scale: int) -> None:
     lazy = api.restore(counted.lazy((1, 16, 16)), model=checkpoints[model], **SETTINGS)
     assert isinstance(lazy, da.Array) and counted.read == []
     assert lazy.shape == (3, 75 * scale, 110 * scale) and lazy.dtype == np.uint16 and lazy._meta.dtype == np.uint16

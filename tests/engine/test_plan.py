@@ -34,6 +34,11 @@ def test_tile_off_the_grid_names_a_way_out(checkpoints: dict[str, Path], stack: 
         api.plan(stack, axes="ZYX", model=checkpoints["denoiser"], tile=100)
 
 
+def test_a_small_tile_gets_a_smaller_halo(checkpoints: dict[str, Path], stack: np.ndarray) -> None:
+    grid = api.plan(stack, axes="ZYX", model=checkpoints["local"], tile=64).grid
+    assert (grid.x.halo, grid.x.blend, grid.x.stride) == (16, 16, 16)
+
+
 @pytest.mark.parametrize("halo", [0, 3, 20, 37])
 def test_any_halo_leaves_tiles_on_the_networks_grid(checkpoints: dict[str, Path], stack: np.ndarray, halo: int) -> None:
     grid = api.plan(stack, axes="ZYX", model=checkpoints["local"], tile=128, halo=halo).grid
