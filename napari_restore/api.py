@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari_restore.engine.plan import Plan
     from napari_restore.engine.report import Report
     from napari_restore.engine.run import Progress
+    from napari_restore.engine.verify import Verification
     from napari_restore.images.image import Image
     from napari_restore.models.card import ModelCard
 
@@ -47,6 +48,7 @@ __all__ = [
     "run",
     "super_resolve",
     "upscaler",
+    "verify",
     "weights_size",
 ]
 
@@ -347,6 +349,50 @@ def inspect(source: Any, *, model: str | Path = DENOISER, **settings: Unpack[Set
     from napari_restore.engine.report import make_report
 
     return make_report(_plan(source, model, None, settings))
+
+
+def verify(
+    output: str | Path,
+    *,
+    recompute: int = 0,
+    repair: bool = False,
+    source: Any = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Verification:
+    """Check a stored result, and mend it.
+
+    Parameters
+    ----------
+    output
+        An OME-Zarr that this package wrote.
+    recompute
+        How many blocks, evenly spread, are computed anew and compared with what is stored; needs the source.
+    repair
+        Compute exactly the missing and bad objects anew; needs the source.
+    source
+        Where the source is, if it is not where it was (or was an array in memory).
+    progress
+        Called with a `Progress` while repairing.
+
+    Returns
+    -------
+    Verification
+        Print it. After a repair, what a second look found.
+
+    Raises
+    ------
+    OutputError
+        If `output` is no such result, or the source is needed and not there.
+    """
+    from napari_restore.engine.verify import repair_output, verify_output
+
+    found = verify_output(Path(output), recompute=recompute, source=source)
+    if not repair or not found.bad:
+        return found
+    for event in repair_output(found, source=source):
+        if progress is not None:
+            progress(event)
+    return verify_output(Path(output), recompute=recompute, source=source)
 
 
 def weights_size(card: ModelCard) -> int:

@@ -143,6 +143,19 @@ def info(
 
 
 @app.command()
+def verify(
+    output: Annotated[Path, typer.Argument(help="OME-Zarr that a run has written.")],
+    recompute: Annotated[int, typer.Option(min=0, help="Blocks to compute anew and compare.")] = 0,
+    repair: Annotated[bool, typer.Option("--repair", help="Compute bad objects anew.")] = False,
+    source: Annotated[str | None, typer.Option(help="Where the source is now, if it has moved.")] = None,
+) -> None:
+    """Read back every stored object of OUTPUT; exit code 1 if any is bad."""
+    found = api.verify(output, recompute=recompute, repair=repair, source=source)
+    _out.print(str(found), markup=False)
+    raise typer.Exit(0 if found.ok else 1)
+
+
+@app.command()
 def models() -> None:
     """List the models that can be named."""
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 __all__ = [
     "create",
+    "delete_unit",
     "missing_units",
     "open_level",
     "read_attributes",
@@ -263,7 +264,7 @@ def write_unit(array: zarr.Array[Any], index: Sequence[int], block: NDArray[Any]
         )
     try:
         if array.shards:
-            _delete_unit(array, index)
+            delete_unit(array, index)
         array[region] = block
     except OSError as error:
         raise OutputError(
@@ -272,7 +273,7 @@ def write_unit(array: zarr.Array[Any], index: Sequence[int], block: NDArray[Any]
         ) from error
 
 
-def _delete_unit(array: zarr.Array[Any], index: Sequence[int]) -> None:
+def delete_unit(array: zarr.Array[Any], index: Sequence[int]) -> None:
     """Delete one stored object where there is one.
 
     zarr reads a shard before it writes it, even if all of it is written: that would fail on the damaged or empty shard

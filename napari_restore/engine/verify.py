@@ -1,0 +1,194 @@
+"""Checking a stored result: every object there, readable, and what the recipe makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_restore.engine.block import restore_region
+from napari_restore.engine.plan import Plan, make_plan
+from napari_restore.engine.predictor import predictor_for
+from napari_restore.engine.recipe import Recipe, digest
+from napari_restore.engine.run import Progress, run_blocks
+from napari_restore.engine.sinks import OmeZarrSink
+from napari_restore.errors import OutputError
+from napari_restore.images import ome_zarr
+from napari_restore.images.sources import open_image
+from napari_restore.models.zoo import find_card
+
+__all__ = ["Unit", "Verification", "repair_output", "verify_output"]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One stored object: the level it belongs to and its index there, in stored order."""
+
+    level: int
+    index: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"level {self.level}, unit {'/'.join(map(str, self.index))}"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a check found; `str` of it is one line for each bad object and one for the whole.
+
+    Attributes
+    ----------
+    path
+        The result.
+    units
+        Stored objects there should be, over all levels.
+    missing, damaged, differing
+        Those that are not there; cannot be decoded, or fail their checksum; hold other pixels than the recipe makes.
+    recomputed
+        How many were computed anew for that.
+    fingerprint_intact
+        Whether the stored fingerprint is that of the stored identity of the run.
+    """
+
+    path: Path
+    units: int
+    missing: tuple[Unit, ...]
+    damaged: tuple[Unit, ...]
+    differing: tuple[Unit, ...]
+    recomputed: int
+    fingerprint_intact: bool
+
+    @property
+    def bad(self) -> tuple[Unit, ...]:
+        """All units that a repair would compute anew."""
+        return tuple(dict.fromkeys((*self.missing, *self.damaged, *self.differing)))
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.bad and self.fingerprint_intact
+
+    def __str__(self) -> str:
+        rows = [
+            f"{kind}: {unit}"
+            for kind, units in (("missing", self.missing), ("damaged", self.damaged), ("differing", self.differing))
+            for unit in units
+        ]
+        if not self.fingerprint_intact:
+            rows.append("the fingerprint does not fit the run it describes: the attributes were changed")
+        checked = f"{self.units} stored objects read back, {self.recomputed} computed anew"
+        return "\n".join([*rows, f"{self.path}: {checked}, {len(self.bad)} bad"])
+
+
+def _attributes(path: Path) -> dict[str, Any]:
+    attributes = ome_zarr.read_attributes(path) if path.exists() else None
+    if attributes is None or "fingerprint" not in attributes:
+        raise OutputError(f"{path} is no result of this package; give the path of an OME-Zarr that it wrote.")
+    return attributes
+
+
+def _levels(path: Path) -> Iterator[int]:
+    level = 0
+    while (path / str(level)).is_dir():
+        yield level
+        level += 1
+
+
+def _is_readable(array: Any, index: tuple[int, ...]) -> bool:
+    """Decode one stored object, checksums included."""
+    try:
+        array[ome_zarr.unit_region(array, index)]
+    except MemoryError:
+        raise
+    except Exception:  # whatever a codec or the store says of a damaged object
+        return False
+    return True
+
+
+def _reopened(path: Path, attributes: dict[str, Any], source: Any) -> Plan:
+    """Plan the run that made a result once more."""
+    recipe = Recipe.model_validate(attributes["recipe"])
+    place = attributes["source"] if source is None else source
+    if source is None and not (Path(place).exists() or "://" in place or "*" in place):
+        raise OutputError(f"the source of {path} was {place!r}, which is not there now; give it as source= (--source).")
+    image = open_image(place, axes=recipe.axes, level=recipe.level, series=recipe.series)
+    return make_plan(image, find_card(recipe.model), recipe)
+
+
+def _differing(path: Path, plan: Plan, units: list[Unit]) -> Iterator[Unit]:
+    """Compute level-0 units anew and yield those that hold something else."""
+    sink = OmeZarrSink(plan, path)
+    recipe = plan.recipe
+    predict = predictor_for(plan.card, recipe.device, recipe.precision)
+    for unit in units:
+        block = tuple(unit.index[axis] for axis in np.argsort(sink.order))
+        expected = restore_region(plan, plan.region(block), predict, recipe.value_range or ())
+        stored = np.asarray(sink.array[ome_zarr.unit_region(sink.array, unit.index)])
+        expected = ome_zarr.to_stored(expected, plan.axes)
+        # Another device or batch may round the last bit of float32 the other way: one step of an integer, no more.
+        slack = 1 if plan.dtype.kind in "ui" else 1e-5 * float(np.ptp(recipe.value_range or ((0.0, 1.0),)))
+        if not np.allclose(stored.astype(np.float64), expected.astype(np.float64), rtol=0, atol=slack, equal_nan=True):
+            yield unit
+
+
+def verify_output(path: Path, *, recompute: int = 0, source: Any = None) -> Verification:
+    """Read back every stored object of a result, and compute some of them anew.
+
+    Parameters
+    ----------
+    path
+        An OME-Zarr that this package wrote.
+    recompute
+        How many blocks of level 0, evenly spread, are computed anew and compared; needs the source.
+    source
+        Where the source is, if it is not where it was.
+
+    Raises
+    ------
+    OutputError
+        If `path` is no such result, or the source is needed and not there.
+    """
+    attributes = _attributes(path)
+    missing: list[Unit] = []
+    damaged: list[Unit] = []
+    sound: list[Unit] = []
+    for level in _levels(path):
+        array, stored = ome_zarr.open_level(path, level), ome_zarr.stored_units(path, level)
+        for index in np.ndindex(stored.shape):
+            unit = Unit(level, index)
+            if not stored[index]:
+                missing.append(unit)
+            elif _is_readable(array, index):
+                sound.append(unit)
+            else:
+                damaged.append(unit)
+    blocks = [unit for unit in sound if unit.level == 0]
+    chosen = [blocks[i] for i in sorted({int((k + 0.5) * len(blocks) / recompute) for k in range(recompute)})]
+    differing = tuple(_differing(path, _reopened(path, attributes, source), chosen)) if chosen else ()
+    intact = digest(attributes["identity"]) == attributes["fingerprint"]
+    units = len(missing) + len(damaged) + len(sound)
+    return Verification(path, units, tuple(missing), tuple(damaged), differing, len(chosen), intact)
+
+
+def repair_output(verification: Verification, *, source: Any = None) -> Iterator[Progress]:
+    """Compute exactly the bad objects anew, those of coarser levels from the level before.
+
+    Yields
+    ------
+    Progress
+        As a run does.
+
+    Raises
+    ------
+    OutputError
+        If the source is not there, or the run is not the one that made the result.
+    """
+    path = verification.path
+    plan = _reopened(path, _attributes(path), source)
+    sink = OmeZarrSink(plan, path)  # checks that this is the same run, before anything is deleted
+    for unit in verification.bad:
+        ome_zarr.delete_unit(ome_zarr.open_level(path, unit.level, "r+"), unit.index)
+    yield from run_blocks(plan, sink)
+    yield from sink.build_pyramid()
