@@ -71,7 +71,7 @@ def test_other_pixels_behind_right_checksums_are_found_by_computing(result: Path
 def test_changed_attributes_are_noticed(result: Path) -> None:
     group = zarr.open_group(result, mode="r+")
     attributes = group.attrs["napari_restore"]
-    attributes["identity"]["recipe"]["tile"] = 128  # type: ignore[index,call-overload]
+    attributes["identity"]["recipe"]["tile"] = 256  # type: ignore[index,call-overload]
     group.update_attributes({"napari_restore": attributes})
     found = api.verify(result)
     assert not found.ok and not found.bad and "fingerprint" in str(found)
