@@ -15,6 +15,7 @@ Examples
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -38,6 +39,7 @@ __all__ = [
     "UPSCALERS",
     "Settings",
     "denoise",
+    "fetch",
     "inspect",
     "iter_restore",
     "models",
@@ -48,6 +50,7 @@ __all__ = [
     "super_resolve",
     "upscaler",
     "weights_size",
+    "weights_state",
 ]
 
 DENOISER = "restormer-denoise-light"
@@ -109,10 +112,35 @@ class Settings(TypedDict, total=False):
 
 
 def models() -> tuple[ModelCard, ...]:
-    """Give the cards of the models that can be named."""
-    from napari_restore.models.zoo import bundled_cards
+    """Give the cards of the models that can be named: the bundled ones, then those that are fetched on first use."""
+    from napari_restore.models.zoo import all_cards
 
-    return bundled_cards()
+    return all_cards()
+
+
+def fetch(model: str | Path, progress: Callable[[int, int | None], None] | None = None) -> ModelCard:
+    """Make sure that the weights of a model are on this machine; all functions here do so by themselves.
+
+    Parameters
+    ----------
+    model
+        Name of a model, or path of a checkpoint.
+    progress
+        Called with the bytes that have arrived and those in all, while a published file is downloaded.
+
+    Returns
+    -------
+    ModelCard
+        With the SHA-256 of the file. The licence of a published file is logged before it is asked for.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be had or is not the right one; the message says where to put it by hand.
+    """
+    from napari_restore.models.zoo import find_card, local_card
+
+    return local_card(find_card(model), progress)
 
 
 def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: int = 0) -> Image:
@@ -316,9 +344,10 @@ def upscaler(scale: int, model: str | Path | None = None) -> str | Path:
     from napari_restore.models.zoo import find_card
 
     if model is None and scale not in UPSCALERS:
+        published = ", ".join(card.name for card in models() if card.scale == scale)
         raise RecipeError(
-            f"no bundled model upscales by {scale}; use scale {' or '.join(map(str, UPSCALERS))}, or give model= a "
-            "checkpoint of that scale."
+            f"no bundled model upscales by {scale}; use scale {' or '.join(map(str, UPSCALERS))}, or give model= the "
+            f"name of a published model of that scale ({published or 'there is none'}) or a checkpoint."
         )
     chosen = UPSCALERS[scale] if model is None else model
     if find_card(chosen).scale != scale:
@@ -350,18 +379,29 @@ def inspect(source: Any, *, model: str | Path = DENOISER, **settings: Unpack[Set
 
 
 def weights_size(card: ModelCard) -> int:
-    """Bytes of a model's weights on this machine."""
-    from napari_restore.models.zoo import weights_path
+    """Bytes of a model's weights; for one that is not on this machine, four for each parameter."""
+    from napari_restore.models import zoo
 
-    return weights_path(card).stat().st_size
+    return zoo.weights_size(card)
+
+
+def weights_state(card: ModelCard) -> str:
+    """Whether a model's weights are bundled, downloaded, or will be downloaded, and how their identity is known."""
+    from napari_restore.models import zoo
+
+    return zoo.weights_state(card)
 
 
 def _plan(source: Any, model: str | Path, output: Path | None, settings: Any, *, estimate: bool = True) -> Plan:
-    """Open the source and plan the run; open settings come from a run that was begun at `output`."""
+    """Open the source and plan the run; open settings come from a run that was begun at `output`.
+
+    Published weights that are not here are fetched last, when all else is known to be right: their digest is part of
+    what a result is known by.
+    """
     from napari_restore.engine.plan import make_plan
     from napari_restore.engine.recipe import make_recipe
     from napari_restore.engine.sinks import stored_recipe
-    from napari_restore.models.zoo import find_card
+    from napari_restore.models.zoo import find_card, local_card
 
     recipe = make_recipe(model=str(model), **settings)
     card = find_card(model)
@@ -369,7 +409,8 @@ def _plan(source: Any, model: str | Path, output: Path | None, settings: Any, *,
     if earlier is not None:
         recipe = recipe.merged(earlier)
     image = open_image(source, axes=recipe.axes, level=recipe.level, series=recipe.series)
-    return make_plan(image, card, recipe, estimate=estimate)
+    chosen = make_plan(image, card, recipe, estimate=estimate)
+    return replace(chosen, card=local_card(chosen.card))
 
 
 def _restore_in_memory(

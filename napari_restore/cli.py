@@ -6,15 +6,27 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
 from napari_restore import __version__, api
 from napari_restore.errors import RestoreError
+
+if TYPE_CHECKING:
+    from napari_restore.models.card import ModelCard
 
 __all__ = ["app", "main"]
 
@@ -24,8 +36,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Denoise and super-resolve images of any size with Restormer and SwinIR.",
 )
+models_app = typer.Typer(no_args_is_help=False)
+app.add_typer(models_app, name="models")
 # Tables that go into a file or a pipe are not folded to the width of a terminal that is not there.
-_out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
+_out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 250)
 _errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Source = Annotated[str, typer.Argument(help="TIFF, OME-TIFF, pattern of files, Zarr or OME-Zarr.")]
@@ -64,9 +78,23 @@ def _follow(events: Iterable[Any], quiet: bool) -> None:
             bar.update(task, description=event.stage, completed=done, total=total, rate=rate)
 
 
+def _fetch(model: str, quiet: bool) -> ModelCard:
+    """Show the download of a model, if there is one to be done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=_errors, disable=quiet or not _errors.is_terminal, transient=True) as bar:
+        task = bar.add_task(f"fetching {model}", total=None, visible=False)
+
+        def show(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total, visible=True)
+
+        return api.fetch(model, show)
+
+
 def _run(source: str, output: Path, quiet: bool, overwrite: bool, **settings: Any) -> None:
     """Plan, say what will run, and run it."""
     settings["value_range"] = settings.pop("range_")
+    api.open_image(source, axes=settings["axes"], level=settings["level"], series=settings["series"])
+    _fetch(settings["model"], quiet)  # with a progress bar, but not for a source that cannot be opened
     plan = api.plan(source, output=output, overwrite=overwrite, **settings)
     if not quiet:
         _errors.print(str(plan), markup=False)
@@ -142,16 +170,27 @@ def info(
     _out.print(str(report), markup=False)
 
 
-@app.command()
-def models() -> None:
-    """List the models that can be named."""
+@models_app.callback(invoke_without_command=True)
+def models(context: typer.Context) -> None:
+    """List the models that can be named: the bundled ones, and those that are downloaded on first use."""
+    if context.invoked_subcommand is not None:
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("name", "task", "scale", "channels", "trained for", "size", "licence"):
-        table.add_column(heading)
+    for heading in ("name", "task", "scale", "channels", "size", "state", "licence", "trained for"):
+        table.add_column(heading, no_wrap=True)
     for card in api.models():
         size = f"{api.weights_size(card) / 1e6:.1f} MB"
-        table.add_row(card.name, card.task, f"x{card.scale}", str(card.in_channels), card.noise, size, card.licence)
+        state = api.weights_state(card)
+        row = (card.name, card.task, f"x{card.scale}", str(card.in_channels), size, state, card.licence, card.noise)
+        table.add_row(*row)
     _out.print(table)
+
+
+@models_app.command()
+def fetch(names: Annotated[list[str], typer.Argument(help="Names of published models.")], quiet: Quiet = False) -> None:
+    """Download the weights of published models now, for a machine that will be without a network."""
+    for name in names:
+        _out.print(f"{_fetch(name, quiet).name}: {api.weights_state(api.fetch(name))}")
 
 
 @app.command()

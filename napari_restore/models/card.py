@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Architecture", "ModelCard", "Task"]
+__all__ = ["PAPERS", "Architecture", "ModelCard", "Task", "tiling_defaults"]
 
 Architecture = Literal["restormer", "swinir"]
-Task = Literal["denoise", "super-resolve", "other"]
+Task = Literal["denoise", "super-resolve", "deblur", "derain", "jpeg", "other"]
 
 PAPERS: dict[Architecture, str] = {
     "restormer": "Zamir et al., Restormer, CVPR 2022, arXiv 2111.09881",
@@ -27,7 +27,8 @@ class ModelCard(BaseModel):
     title
         One line for a person.
     task
-        ``"denoise"``, ``"super-resolve"``, or ``"other"`` (a checkpoint that does not tell).
+        ``"denoise"``, ``"super-resolve"``, ``"deblur"``, ``"derain"``, ``"jpeg"`` (removal of its artefacts), or
+        ``"other"`` (a checkpoint that does not tell).
     architecture, hyperparameters
         The network class and its keyword arguments.
     scale
@@ -36,6 +37,9 @@ class ModelCard(BaseModel):
         Image channels: 1 for gray, 3 for RGB. A one-channel model takes each channel and sample on its own.
     noise
         The noise it was trained for, in words.
+    sigma
+        Standard deviation of the Gaussian noise it was trained for, as a share of the value range; None where that is
+        no single number.
     alignment
         Tile sizes and origins are multiples of this many pixels.
     tile, halo, blend
@@ -51,10 +55,19 @@ class ModelCard(BaseModel):
         What black and white of the data become before the network sees them.
     licence, paper, training, scores
         Of the weights; what they were trained on and how; what they reach.
+    licence_url
+        Where the licence can be read.
     weights
-        File of the weights: its name inside the package, or a path.
+        File of the weights: its name inside the package or on the release page, or a path.
+    url
+        Where the file is published; None for a bundled file and for one of the user's own.
     sha256
-        Digest of that file.
+        Digest of that file; empty where it is not known before the file is here (see `pinned`).
+    pinned
+        Whether the digest was not known beforehand: it is that of the first file that was fetched, and later ones
+        have to equal it.
+    parameters
+        Number of weights, where the card tells.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,6 +81,7 @@ class ModelCard(BaseModel):
     in_channels: int = Field(ge=1)
     out_channels: int = Field(ge=1)
     noise: str
+    sigma: float | None = None
     alignment: int = Field(ge=1)
     tile: int
     halo: int
@@ -77,11 +91,15 @@ class ModelCard(BaseModel):
     bytes_per_pixel: int
     value_range: tuple[float, float] = (0.0, 1.0)
     licence: str
+    licence_url: str = ""
     paper: str
     training: dict[str, Any] = {}
     scores: dict[str, Any] = {}
     weights: str
+    url: str | None = None
     sha256: str
+    pinned: bool = False
+    parameters: int | None = None
     bundled: bool = False
 
     def summary(self) -> str:
@@ -89,3 +107,26 @@ class ModelCard(BaseModel):
         colours = "gray" if self.in_channels == 1 else f"{self.in_channels} channels"
         scale = f" x{self.scale}" if self.scale > 1 else ""
         return f"{self.name}: {self.task}{scale}, {colours}; {self.noise}; {self.licence}"
+
+    def licence_notice(self) -> str:
+        """What a person should know before the weights are fetched."""
+        terms = f" ({self.licence_url})" if self.licence_url else ""
+        return f"{self.name} is fetched from {self.url}; its weights are the authors', under: {self.licence}{terms}."
+
+
+def tiling_defaults(architecture: Architecture, hyperparameters: dict[str, Any]) -> dict[str, Any]:
+    """Alignment, tile, halo, hand-over and memory that fit a network of this architecture."""
+    if architecture == "restormer":
+        # Attention over a tile near the training size beats one over a whole frame (TLC, arXiv 2112.04491).
+        width = hyperparameters["dim"] * 60 * 4
+        return {
+            "alignment": 8, "tile": 256, "halo": 16, "blend": 32, "exact_tiles": False, "minimum_size": 8,
+            "bytes_per_pixel": width,
+        }  # fmt: skip
+    window = hyperparameters["window"]
+    tile, halo = (256, 40) if window == 8 else (32 * window, 6 * window)
+    width = hyperparameters["embed_dim"] * 16 * 4 + 64 * 4 * 2 * hyperparameters.get("scale", 1) ** 2
+    return {
+        "alignment": window, "tile": tile, "halo": halo, "blend": window * 2, "exact_tiles": True,
+        "minimum_size": window, "bytes_per_pixel": width,
+    }  # fmt: skip

@@ -6,15 +6,27 @@ import difflib
 from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_restore.errors import ModelError
-from napari_restore.models.card import PAPERS, Architecture, ModelCard
+from napari_restore.models.card import PAPERS, ModelCard, tiling_defaults
+from napari_restore.models.fetch import Progress, fetch, models_folder, pinned_digest
+from napari_restore.models.published import published_cards
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["bundled_cards", "card_of_file", "find_card", "load_weights", "weights_path"]
+__all__ = [
+    "all_cards",
+    "bundled_cards",
+    "card_of_file",
+    "find_card",
+    "load_weights",
+    "local_card",
+    "weights_path",
+    "weights_size",
+    "weights_state",
+]
 
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 
@@ -32,44 +44,47 @@ def bundled_cards() -> tuple[ModelCard, ...]:
     )
 
 
+def all_cards() -> tuple[ModelCard, ...]:
+    """Give the cards of all models that can be named: the bundled ones, then the published ones."""
+    return bundled_cards() + tuple(_pinned(card) for card in published_cards())
+
+
+def _pinned(card: ModelCard) -> ModelCard:
+    """Add the digest that was noted when the file was first fetched."""
+    digest = None if card.sha256 else pinned_digest(weights_path(card))
+    return card.model_copy(update={"sha256": digest, "pinned": True}) if digest else card
+
+
 def find_card(model: str | Path) -> ModelCard:
-    """Give the card of a bundled model by name, or make one for the checkpoint at a path.
+    """Give the card of a model by name, or make one for the checkpoint at a path.
+
+    Parameters
+    ----------
+    model
+        Name of a bundled or published model, the official name of a published file without its suffix, or a path.
 
     Raises
     ------
     ModelError
         If there is no such model or file; the message suggests the nearest name.
     """
-    names = {card.name: card for card in bundled_cards()}
-    if isinstance(model, str) and model in names:
-        return names[model]
+    published = {Path(card.weights).stem: card for card in published_cards()}
+    names = {card.name: card for card in (*bundled_cards(), *published.values())}
+    if isinstance(model, str) and (card := names.get(model) or published.get(model)):
+        return _pinned(card)
     path = Path(model).expanduser()
     if path.suffix.lower() in _SUFFIXES or path.is_file():
+        if not path.is_file() and path.stem in published:
+            raise ModelError(
+                f"checkpoint {path} does not exist; model={published[path.stem].name!r} fetches it, or put it there."
+            )
         return card_of_file(path)
-    near = difflib.get_close_matches(str(model), names, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(str(model), [*names, *published], n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ModelError(
-        f"there is no model {str(model)!r}; {hint}Models: {', '.join(names)}; or give the path of a "
-        f"checkpoint ({', '.join(_SUFFIXES)})."
+        f"there is no model {str(model)!r}; {hint}Bundled: {', '.join(card.name for card in bundled_cards())}; "
+        f"`napari-restore models` lists all {len(names)}; or give the path of a checkpoint ({', '.join(_SUFFIXES)})."
     )
-
-
-def tiling_defaults(architecture: Architecture, hyperparameters: dict[str, Any]) -> dict[str, Any]:
-    """Alignment, tile, halo, hand-over and memory that fit a network of this architecture."""
-    if architecture == "restormer":
-        # Attention over a tile near the training size beats one over a whole frame (TLC, arXiv 2112.04491).
-        width = hyperparameters["dim"] * 60 * 4
-        return {
-            "alignment": 8, "tile": 256, "halo": 16, "blend": 32, "exact_tiles": False, "minimum_size": 8,
-            "bytes_per_pixel": width,
-        }  # fmt: skip
-    window = hyperparameters["window"]
-    tile, halo = (256, 40) if window == 8 else (32 * window, 6 * window)
-    width = hyperparameters["embed_dim"] * 16 * 4 + 64 * 4 * 2 * hyperparameters.get("scale", 1) ** 2
-    return {
-        "alignment": window, "tile": tile, "halo": halo, "blend": window * 2, "exact_tiles": True,
-        "minimum_size": window, "bytes_per_pixel": width,
-    }  # fmt: skip
 
 
 def card_of_file(path: Path) -> ModelCard:
@@ -113,12 +128,46 @@ def _card_of_file(path: Path, modified: int, size: int) -> ModelCard:
 
 
 def weights_path(card: ModelCard) -> Path:
-    """Where the weights of a card lie on this machine."""
-    return _weights_folder() / card.weights if card.bundled else Path(card.weights)
+    """Where the weights of a card lie on this machine, or will lie once they are fetched."""
+    if card.bundled:
+        return _weights_folder() / card.weights
+    return models_folder() / card.weights if card.url else Path(card.weights)
+
+
+def weights_size(card: ModelCard) -> int:
+    """Bytes of a model's weights; for one that is not here, four for each parameter."""
+    path = weights_path(card)
+    return path.stat().st_size if path.is_file() else 4 * (card.parameters or 0)
+
+
+def weights_state(card: ModelCard) -> str:
+    """Say in a few words whether the weights are here, and how their identity is known."""
+    if card.bundled:
+        return "bundled"
+    if card.url is None:
+        return "file"
+    if weights_path(card).is_file():
+        return "downloaded, pinned" if card.pinned else "downloaded" if card.sha256 else "downloaded, not yet pinned"
+    return "will download" if card.sha256 else "will download, pinned on first use"
+
+
+def local_card(card: ModelCard, progress: Progress | None = None) -> ModelCard:
+    """Fetch the weights of a published model unless they are here, and give its card with their digest.
+
+    Raises
+    ------
+    ModelError
+        See `napari_restore.models.fetch.fetch`.
+    """
+    if card.url is None or (card.sha256 and weights_path(card).is_file()):
+        return card
+    return fetch(card, progress)
 
 
 def load_weights(card: ModelCard) -> nn.Module:
     """Build the card's network and load its weights: on the CPU, float32, in evaluation mode.
+
+    Weights of a published model that are not here are fetched.
 
     Raises
     ------
@@ -127,6 +176,7 @@ def load_weights(card: ModelCard) -> nn.Module:
     """
     from napari_restore.models.checkpoint import file_digest, load_network
 
+    card = local_card(card)
     path = weights_path(card)
     if not path.is_file():
         raise ModelError(
