@@ -38,10 +38,12 @@ __all__ = [
     "DENOISER",
     "UPSCALERS",
     "Settings",
+    "convert_model",
     "denoise",
     "fetch",
     "inspect",
     "iter_restore",
+    "model_card",
     "models",
     "open_image",
     "plan",
@@ -69,6 +71,9 @@ class Settings(TypedDict, total=False):
         sample. Needed where the source's metadata do not tell.
     level, series : int
         Resolution level and image of the source; 0.
+    img_range, mean : float, tuple of float
+        Of a SwinIR checkpoint given by path, where neither its shapes nor its metadata tell: the factor on the input,
+        and what is subtracted from its channels.
     tile : int or (int, int)
         Side of a tile in input pixels, a multiple of the model's alignment.
     halo, blend : int
@@ -96,6 +101,8 @@ class Settings(TypedDict, total=False):
     axes: str | None
     level: int
     series: int
+    img_range: float | None
+    mean: tuple[float, ...] | None
     tile: int | tuple[int, int] | None
     halo: int | None
     blend: int | None
@@ -141,6 +148,48 @@ def fetch(model: str | Path, progress: Callable[[int, int | None], None] | None 
     from napari_restore.models.zoo import find_card, local_card
 
     return local_card(find_card(model), progress)
+
+
+def model_card(
+    model: str | Path, *, img_range: float | None = None, mean: tuple[float, ...] | None = None
+) -> ModelCard:
+    """Say what a model is: print its `description()`.
+
+    Parameters
+    ----------
+    model
+        Name of a model, or path of a checkpoint, whose hyper-parameters are inferred.
+    img_range, mean
+        See `Settings`.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, or the file cannot be read.
+    """
+    from napari_restore.models.zoo import find_card
+
+    return find_card(model, img_range=img_range, mean=mean)
+
+
+def convert_model(
+    model: str | Path,
+    target: str | Path,
+    *,
+    half: bool = False,
+    img_range: float | None = None,
+    mean: tuple[float, ...] | None = None,
+) -> ModelCard:
+    """Write a model's weights alone as a ``.safetensors`` file: see `napari_restore.models.zoo.convert`.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be read, or the target cannot be written.
+    """
+    from napari_restore.models import zoo
+
+    return zoo.convert(model, Path(target), half=half, img_range=img_range, mean=mean)
 
 
 def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: int = 0) -> Image:
@@ -404,7 +453,7 @@ def _plan(source: Any, model: str | Path, output: Path | None, settings: Any, *,
     from napari_restore.models.zoo import find_card, local_card
 
     recipe = make_recipe(model=str(model), **settings)
-    card = find_card(model)
+    card = find_card(model, img_range=recipe.img_range, mean=recipe.mean)
     earlier = stored_recipe(output) if output is not None else None
     if earlier is not None:
         recipe = recipe.merged(earlier)

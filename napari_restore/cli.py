@@ -23,7 +23,7 @@ from rich.progress import (
 from rich.table import Table
 
 from napari_restore import __version__, api
-from napari_restore.errors import RestoreError
+from napari_restore.errors import ModelError, RestoreError
 
 if TYPE_CHECKING:
     from napari_restore.models.card import ModelCard
@@ -191,6 +191,43 @@ def fetch(names: Annotated[list[str], typer.Argument(help="Names of published mo
     """Download the weights of published models now, for a machine that will be without a network."""
     for name in names:
         _out.print(f"{_fetch(name, quiet).name}: {api.weights_state(api.fetch(name))}")
+
+
+ImgRange = Annotated[float | None, typer.Option(help="SwinIR's factor on its input: 255 for the JPEG models, else 1.")]
+Mean = Annotated[
+    str | None, typer.Option(help="What SwinIR subtracts from its channels: numbers with commas between them.")
+]
+
+
+def _numbers(text: str | None) -> tuple[float, ...] | None:
+    try:
+        return None if text is None else tuple(float(number) for number in text.split(","))
+    except ValueError:
+        raise ModelError(f"--mean {text!r} is not numbers with commas between them, like 0.45,0.44,0.40.") from None
+
+
+@models_app.command()
+def inspect(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A checkpoint, or the name of a model.")],
+    img_range: ImgRange = None,
+    mean: Mean = None,
+) -> None:
+    """Print what FILE is: network and hyper-parameters, inferred from its shapes."""
+    card = api.model_card(file, img_range=img_range, mean=_numbers(mean))
+    _out.print(card.description(), markup=False)
+
+
+@models_app.command()
+def convert(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A checkpoint, or the name of a model.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="A .safetensors file to write.")],
+    half: Annotated[bool, typer.Option("--half", help="Store float16: half the size.")] = False,
+    img_range: ImgRange = None,
+    mean: Mean = None,
+) -> None:
+    """Write the weights of FILE alone to OUT, with the hyper-parameters in its metadata."""
+    card = api.convert_model(file, target, half=half, img_range=img_range, mean=_numbers(mean))
+    _out.print(f"{target}: {api.weights_size(card) / 1e6:.1f} MB")
 
 
 @app.command()

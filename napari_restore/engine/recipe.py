@@ -24,6 +24,9 @@ class Recipe(BaseModel):
     ----------
     model
         Name of a bundled model, or path of a checkpoint.
+    img_range, mean
+        Of SwinIR, where `model` is a path: the factor on the input and what is subtracted from its channels, which the
+        shapes in a checkpoint do not tell. None: what the file's metadata say, or the published models' values.
     axes
         One letter of TCZYXS per axis of the source, in its own order; None where its metadata tell.
     level, series
@@ -57,6 +60,8 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
+    img_range: float | None = None
+    mean: tuple[float, ...] | None = None
     axes: str | None = None
     level: int = Field(default=0, ge=0)
     series: int = Field(default=0, ge=0)

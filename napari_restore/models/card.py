@@ -68,6 +68,8 @@ class ModelCard(BaseModel):
         have to equal it.
     parameters
         Number of weights, where the card tells.
+    assumed
+        Hyper-parameters that nothing told and that have their usual values.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -100,6 +102,7 @@ class ModelCard(BaseModel):
     sha256: str
     pinned: bool = False
     parameters: int | None = None
+    assumed: tuple[str, ...] = ()
     bundled: bool = False
 
     def summary(self) -> str:
@@ -107,6 +110,21 @@ class ModelCard(BaseModel):
         colours = "gray" if self.in_channels == 1 else f"{self.in_channels} channels"
         scale = f" x{self.scale}" if self.scale > 1 else ""
         return f"{self.name}: {self.task}{scale}, {colours}; {self.noise}; {self.licence}"
+
+    def description(self) -> str:
+        """Everything the card says, one line each."""
+        usual = {name: f"{value} (assumed)" for name, value in self.hyperparameters.items() if name in self.assumed}
+        rows = {
+            "name": self.name, "title": self.title, "task": self.task, "network": self.architecture,
+            **{f"  {name}": usual.get(name, value) for name, value in self.hyperparameters.items()},
+            "parameters": "unknown" if self.parameters is None else f"{self.parameters:,}",
+            "channels": f"{self.in_channels} in, {self.out_channels} out", "scale": self.scale,
+            "trained for": self.noise, "alignment": f"{self.alignment} px",
+            "tiles": f"{self.tile} px, halo {self.halo}, hand-over {self.blend}",
+            "licence": f"{self.licence} {self.licence_url}".rstrip(), "paper": self.paper,
+            "weights": self.url or self.weights, "SHA-256": self.sha256 or "pinned on first use",
+        }  # fmt: skip
+        return "\n".join(f"{name:<18}{value}" for name, value in rows.items())
 
     def licence_notice(self) -> str:
         """What a person should know before the weights are fetched."""

@@ -20,6 +20,7 @@ __all__ = [
     "all_cards",
     "bundled_cards",
     "card_of_file",
+    "convert",
     "find_card",
     "load_weights",
     "local_card",
@@ -55,13 +56,15 @@ def _pinned(card: ModelCard) -> ModelCard:
     return card.model_copy(update={"sha256": digest, "pinned": True}) if digest else card
 
 
-def find_card(model: str | Path) -> ModelCard:
+def find_card(model: str | Path, *, img_range: float | None = None, mean: tuple[float, ...] | None = None) -> ModelCard:
     """Give the card of a model by name, or make one for the checkpoint at a path.
 
     Parameters
     ----------
     model
         Name of a bundled or published model, the official name of a published file without its suffix, or a path.
+    img_range, mean
+        See `card_of_file`; for a path alone.
 
     Raises
     ------
@@ -71,6 +74,8 @@ def find_card(model: str | Path) -> ModelCard:
     published = {Path(card.weights).stem: card for card in published_cards()}
     names = {card.name: card for card in (*bundled_cards(), *published.values())}
     if isinstance(model, str) and (card := names.get(model) or published.get(model)):
+        if img_range is not None or mean is not None:
+            raise ModelError(f"the card of {card.name} tells its img_range and mean; they are for checkpoints by path.")
         return _pinned(card)
     path = Path(model).expanduser()
     if path.suffix.lower() in _SUFFIXES or path.is_file():
@@ -78,7 +83,7 @@ def find_card(model: str | Path) -> ModelCard:
             raise ModelError(
                 f"checkpoint {path} does not exist; model={published[path.stem].name!r} fetches it, or put it there."
             )
-        return card_of_file(path)
+        return card_of_file(path, img_range=img_range, mean=mean)
     near = difflib.get_close_matches(str(model), [*names, *published], n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ModelError(
@@ -87,29 +92,50 @@ def find_card(model: str | Path) -> ModelCard:
     )
 
 
-def card_of_file(path: Path) -> ModelCard:
+def card_of_file(path: Path, *, img_range: float | None = None, mean: tuple[float, ...] | None = None) -> ModelCard:
     """Make a card for a checkpoint of the user's own from its parameters' shapes.
+
+    Parameters
+    ----------
+    path
+        The file.
+    img_range, mean
+        What SwinIR's shapes do not tell, see `napari_restore.networks.swinir.SwinIR`; by default what the file's
+        metadata say, or the published models' values.
 
     Raises
     ------
     ModelError
-        If the file is missing or damaged, or its parameters belong to neither network.
+        If the file is missing or damaged, or its parameters belong to neither network, or the two numbers do not fit.
     """
     if not path.is_file():
         raise ModelError(f"checkpoint {path} does not exist; give the path of a .safetensors or .pth file.")
     state = path.stat()
-    return _card_of_file(path, state.st_mtime_ns, state.st_size)
+    return _card_of_file(path, state.st_mtime_ns, state.st_size, img_range, mean)
 
 
 @lru_cache(maxsize=16)
-def _card_of_file(path: Path, modified: int, size: int) -> ModelCard:
+def _card_of_file(
+    path: Path, modified: int, size: int, img_range: float | None, mean: tuple[float, ...] | None
+) -> ModelCard:
     """Read a checkpoint once; a file that has changed since is another one."""
     from napari_restore.models.architecture import infer_architecture
-    from napari_restore.models.checkpoint import file_digest, read_state_dict
+    from napari_restore.models.checkpoint import UNTOLD, file_digest, read_metadata, read_state_dict, untold
 
-    architecture, hyperparameters = infer_architecture(read_state_dict(path))
-    scale = hyperparameters.get("scale", 1)
-    return ModelCard(
+    state = read_state_dict(path)
+    architecture, hyperparameters = infer_architecture(state)
+    try:
+        given = untold(img_range, mean)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{error}; give SwinIR's range as one number and its mean as one for each channel.") from None
+    if given and architecture != "swinir":
+        raise ModelError(f"{path.name} is a {architecture}, which has no {' or '.join(given)}; leave that out.")
+    told = {**read_metadata(path), **given} if architecture == "swinir" else {}
+    hyperparameters |= told
+    if len(hyperparameters.get("mean") or [0] * hyperparameters["in_channels"]) != hyperparameters["in_channels"]:
+        raise ModelError(f"{path.name} has {hyperparameters['in_channels']} channels; give mean one number for each.")
+    scale, digest = hyperparameters.get("scale", 1), file_digest(path)
+    card = ModelCard(
         name=path.stem,
         title=f"{path.name}, a {architecture} checkpoint",
         task="super-resolve" if scale > 1 else "other",
@@ -122,9 +148,61 @@ def _card_of_file(path: Path, modified: int, size: int) -> ModelCard:
         licence="unknown: that of the file's authors",
         paper=PAPERS[architecture],
         weights=str(path.resolve()),
-        sha256=file_digest(path),
+        sha256=digest,
+        parameters=sum(value.numel() for value in state.values()),
+        assumed=tuple(name for name in UNTOLD if name not in told) if architecture == "swinir" else (),
         **tiling_defaults(architecture, hyperparameters),
     )
+    return card if given else _as_published(card)
+
+
+def _as_published(card: ModelCard) -> ModelCard:
+    """Complete the card of a file that is a published one: by its digest, or its name where that is not known."""
+    for published in published_cards():
+        same = published.sha256 == card.sha256 if published.sha256 else Path(published.weights).stem == card.name
+        if same and {**card.hyperparameters, **published.hyperparameters} == card.hyperparameters:
+            texts = published.model_dump(include={"title", "task", "noise", "sigma", "licence", "licence_url"})
+            return card.model_copy(update={**texts, "assumed": ()})
+    return card
+
+
+def convert(
+    model: str | Path, target: Path, *, half: bool = False, img_range: float | None = None,
+    mean: tuple[float, ...] | None = None,
+) -> ModelCard:  # fmt: skip
+    """Write a model's weights alone, as a ``.safetensors`` file that tells its hyper-parameters.
+
+    Parameters
+    ----------
+    model
+        Name of a model, or path of a checkpoint.
+    target
+        File to write; its suffix is ``.safetensors``, and nothing is there yet.
+    half
+        Store float16: half the size, and a relative error of 2^-11 in each weight. Networks still compute in float32.
+    img_range, mean
+        See `card_of_file`; for a path alone.
+
+    Returns
+    -------
+    ModelCard
+        Of the file written.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be read, or the target is there already or has another suffix.
+    """
+    from napari_restore.models.checkpoint import read_state_dict, write_checkpoint
+
+    if target.suffix != ".safetensors":
+        raise ModelError(f"{target} does not end in .safetensors, which is what a checkpoint is converted to.")
+    if target.exists():
+        raise ModelError(f"{target} is there already; name another file, or remove it.")
+    card = local_card(find_card(model, img_range=img_range, mean=mean))
+    state = read_state_dict(weights_path(card))
+    write_checkpoint(target, state, card.architecture, card.hyperparameters, half=half)
+    return card_of_file(target)
 
 
 def weights_path(card: ModelCard) -> Path:
