@@ -78,6 +78,9 @@ class Settings(TypedDict, total=False):
         Side of a tile in input pixels, a multiple of the model's alignment.
     halo, blend : int
         Context without weight at a tile's inner edges, and width of the hand-over between tiles, in input pixels.
+    padding : {"reflect", "authors"}
+        How a plane is enlarged to a size that the network takes; ``"authors"`` is the rule of the networks' own test
+        scripts, on whole planes without tiles.
     value_range : (float, float) or list of them
         Values in data units that become 0 and 1 for the network; one pair, or one per channel.
     dtype : dtype or "same"
@@ -106,6 +109,7 @@ class Settings(TypedDict, total=False):
     tile: int | tuple[int, int] | None
     halo: int | None
     blend: int | None
+    padding: str
     value_range: Any
     dtype: DTypeLike
     precision: str

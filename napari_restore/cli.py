@@ -49,6 +49,7 @@ Level = Annotated[int, typer.Option(help="Resolution level of the source.")]
 Series = Annotated[int, typer.Option(help="Image of the source, if it holds several.")]
 Tile = Annotated[int | None, typer.Option(help="Side of a tile in pixels; the model's own if left out.")]
 Halo = Annotated[int | None, typer.Option(help="Context in pixels at each edge of a tile.")]
+Padding = Annotated[str, typer.Option(help="reflect; or authors, to reproduce their tables on whole planes.")]
 Range = Annotated[
     tuple[float, float] | None, typer.Option("--range", help="Values that become 0 and 1.", metavar="LOW HIGH")
 ]
@@ -113,6 +114,7 @@ def denoise(
     series: Series = 0,
     tile: Tile = None,
     halo: Halo = None,
+    padding: Padding = "reflect",
     range_: Range = None,
     dtype: Dtype = "same",
     precision: Precision = "float32",
@@ -139,6 +141,7 @@ def upscale(
     series: Series = 0,
     tile: Tile = None,
     halo: Halo = None,
+    padding: Padding = "reflect",
     range_: Range = None,
     dtype: Dtype = "same",
     precision: Precision = "float32",

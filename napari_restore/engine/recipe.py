@@ -37,6 +37,9 @@ class Recipe(BaseModel):
         Context in input pixels at each inner edge of a tile; it has no weight in the result.
     blend
         Width in input pixels of the hand-over between two tiles.
+    padding
+        How a plane is enlarged to a size that the network takes: ``"reflect"``, or ``"authors"``, the rule of the
+        networks' own test scripts, for reproducing their tables. It is for whole planes: there are no tiles.
     value_range
         Values, in data units, that become 0 and 1 for the network: one pair, or one for each channel.
     dtype
@@ -68,6 +71,7 @@ class Recipe(BaseModel):
     tile: int | tuple[int, int] | None = None
     halo: int | None = None
     blend: int | None = None
+    padding: Literal["reflect", "authors"] = "reflect"
     value_range: tuple[tuple[float, float], ...] | None = None
     dtype: str = "same"
     precision: Literal["float32", "bfloat16"] = "float32"
