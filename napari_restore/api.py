@@ -15,6 +15,7 @@ Examples
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -38,9 +39,12 @@ __all__ = [
     "DENOISER",
     "UPSCALERS",
     "Settings",
+    "convert_model",
     "denoise",
+    "fetch",
     "inspect",
     "iter_restore",
+    "model_card",
     "models",
     "open_image",
     "plan",
@@ -50,6 +54,7 @@ __all__ = [
     "upscaler",
     "verify",
     "weights_size",
+    "weights_state",
 ]
 
 DENOISER = "restormer-denoise-light"
@@ -68,10 +73,16 @@ class Settings(TypedDict, total=False):
         sample. Needed where the source's metadata do not tell.
     level, series : int
         Resolution level and image of the source; 0.
+    img_range, mean : float, tuple of float
+        Of a SwinIR checkpoint given by path, where neither its shapes nor its metadata tell: the factor on the input,
+        and what is subtracted from its channels.
     tile : int or (int, int)
         Side of a tile in input pixels, a multiple of the model's alignment.
     halo, blend : int
         Context without weight at a tile's inner edges, and width of the hand-over between tiles, in input pixels.
+    padding : {"reflect", "authors"}
+        How a plane is enlarged to a size that the network takes; ``"authors"`` is the rule of the networks' own test
+        scripts, on whole planes without tiles.
     value_range : (float, float) or list of them
         Values in data units that become 0 and 1 for the network; one pair, or one per channel.
     dtype : dtype or "same"
@@ -95,9 +106,12 @@ class Settings(TypedDict, total=False):
     axes: str | None
     level: int
     series: int
+    img_range: float | None
+    mean: tuple[float, ...] | None
     tile: int | tuple[int, int] | None
     halo: int | None
     blend: int | None
+    padding: str
     value_range: Any
     dtype: DTypeLike
     precision: str
@@ -111,10 +125,77 @@ class Settings(TypedDict, total=False):
 
 
 def models() -> tuple[ModelCard, ...]:
-    """Give the cards of the models that can be named."""
-    from napari_restore.models.zoo import bundled_cards
+    """Give the cards of the models that can be named: the bundled ones, then those that are fetched on first use."""
+    from napari_restore.models.zoo import all_cards
 
-    return bundled_cards()
+    return all_cards()
+
+
+def fetch(model: str | Path, progress: Callable[[int, int | None], None] | None = None) -> ModelCard:
+    """Make sure that the weights of a model are on this machine; all functions here do so by themselves.
+
+    Parameters
+    ----------
+    model
+        Name of a model, or path of a checkpoint.
+    progress
+        Called with the bytes that have arrived and those in all, while a published file is downloaded.
+
+    Returns
+    -------
+    ModelCard
+        With the SHA-256 of the file. The licence of a published file is logged before it is asked for.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be had or is not the right one; the message says where to put it by hand.
+    """
+    from napari_restore.models.zoo import find_card, local_card
+
+    return local_card(find_card(model), progress)
+
+
+def model_card(
+    model: str | Path, *, img_range: float | None = None, mean: tuple[float, ...] | None = None
+) -> ModelCard:
+    """Say what a model is: print its `description()`.
+
+    Parameters
+    ----------
+    model
+        Name of a model, or path of a checkpoint, whose hyper-parameters are inferred.
+    img_range, mean
+        See `Settings`.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, or the file cannot be read.
+    """
+    from napari_restore.models.zoo import find_card
+
+    return find_card(model, img_range=img_range, mean=mean)
+
+
+def convert_model(
+    model: str | Path,
+    target: str | Path,
+    *,
+    half: bool = False,
+    img_range: float | None = None,
+    mean: tuple[float, ...] | None = None,
+) -> ModelCard:
+    """Write a model's weights alone as a ``.safetensors`` file: see `napari_restore.models.zoo.convert`.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be read, or the target cannot be written.
+    """
+    from napari_restore.models import zoo
+
+    return zoo.convert(model, Path(target), half=half, img_range=img_range, mean=mean)
 
 
 def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: int = 0) -> Image:
@@ -318,9 +399,10 @@ def upscaler(scale: int, model: str | Path | None = None) -> str | Path:
     from napari_restore.models.zoo import find_card
 
     if model is None and scale not in UPSCALERS:
+        published = ", ".join(card.name for card in models() if card.scale == scale)
         raise RecipeError(
-            f"no bundled model upscales by {scale}; use scale {' or '.join(map(str, UPSCALERS))}, or give model= a "
-            "checkpoint of that scale."
+            f"no bundled model upscales by {scale}; use scale {' or '.join(map(str, UPSCALERS))}, or give model= the "
+            f"name of a published model of that scale ({published or 'there is none'}) or a checkpoint."
         )
     chosen = UPSCALERS[scale] if model is None else model
     if find_card(chosen).scale != scale:
@@ -396,26 +478,38 @@ def verify(
 
 
 def weights_size(card: ModelCard) -> int:
-    """Bytes of a model's weights on this machine."""
-    from napari_restore.models.zoo import weights_path
+    """Bytes of a model's weights; for one that is not on this machine, four for each parameter."""
+    from napari_restore.models import zoo
 
-    return weights_path(card).stat().st_size
+    return zoo.weights_size(card)
+
+
+def weights_state(card: ModelCard) -> str:
+    """Whether a model's weights are bundled, downloaded, or will be downloaded, and how their identity is known."""
+    from napari_restore.models import zoo
+
+    return zoo.weights_state(card)
 
 
 def _plan(source: Any, model: str | Path, output: Path | None, settings: Any, *, estimate: bool = True) -> Plan:
-    """Open the source and plan the run; open settings come from a run that was begun at `output`."""
+    """Open the source and plan the run; open settings come from a run that was begun at `output`.
+
+    Published weights that are not here are fetched last, when all else is known to be right: their digest is part of
+    what a result is known by.
+    """
     from napari_restore.engine.plan import make_plan
     from napari_restore.engine.recipe import make_recipe
     from napari_restore.engine.sinks import stored_recipe
-    from napari_restore.models.zoo import find_card
+    from napari_restore.models.zoo import find_card, local_card
 
     recipe = make_recipe(model=str(model), **settings)
-    card = find_card(model)
+    card = find_card(model, img_range=recipe.img_range, mean=recipe.mean)
     earlier = stored_recipe(output) if output is not None else None
     if earlier is not None:
         recipe = recipe.merged(earlier)
     image = open_image(source, axes=recipe.axes, level=recipe.level, series=recipe.series)
-    return make_plan(image, card, recipe, estimate=estimate)
+    chosen = make_plan(image, card, recipe, estimate=estimate)
+    return replace(chosen, card=local_card(chosen.card))
 
 
 def _restore_in_memory(

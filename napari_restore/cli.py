@@ -6,15 +6,27 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
 from napari_restore import __version__, api
-from napari_restore.errors import RestoreError
+from napari_restore.errors import ModelError, RestoreError
+
+if TYPE_CHECKING:
+    from napari_restore.models.card import ModelCard
 
 __all__ = ["app", "main"]
 
@@ -24,8 +36,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Denoise and super-resolve images of any size with Restormer and SwinIR.",
 )
+models_app = typer.Typer(no_args_is_help=False)
+app.add_typer(models_app, name="models")
 # Tables that go into a file or a pipe are not folded to the width of a terminal that is not there.
-_out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
+_out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 250)
 _errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Source = Annotated[str, typer.Argument(help="TIFF, OME-TIFF, pattern of files, Zarr or OME-Zarr.")]
@@ -35,6 +49,7 @@ Level = Annotated[int, typer.Option(help="Resolution level of the source.")]
 Series = Annotated[int, typer.Option(help="Image of the source, if it holds several.")]
 Tile = Annotated[int | None, typer.Option(help="Side of a tile in pixels; the model's own if left out.")]
 Halo = Annotated[int | None, typer.Option(help="Context in pixels at each edge of a tile.")]
+Padding = Annotated[str, typer.Option(help="reflect; or authors, to reproduce their tables on whole planes.")]
 Range = Annotated[
     tuple[float, float] | None, typer.Option("--range", help="Values that become 0 and 1.", metavar="LOW HIGH")
 ]
@@ -64,9 +79,23 @@ def _follow(events: Iterable[Any], quiet: bool) -> None:
             bar.update(task, description=event.stage, completed=done, total=total, rate=rate)
 
 
+def _fetch(model: str, quiet: bool) -> ModelCard:
+    """Show the download of a model, if there is one to be done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=_errors, disable=quiet or not _errors.is_terminal, transient=True) as bar:
+        task = bar.add_task(f"fetching {model}", total=None, visible=False)
+
+        def show(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total, visible=True)
+
+        return api.fetch(model, show)
+
+
 def _run(source: str, output: Path, quiet: bool, overwrite: bool, **settings: Any) -> None:
     """Plan, say what will run, and run it."""
     settings["value_range"] = settings.pop("range_")
+    api.open_image(source, axes=settings["axes"], level=settings["level"], series=settings["series"])
+    _fetch(settings["model"], quiet)  # with a progress bar, but not for a source that cannot be opened
     plan = api.plan(source, output=output, overwrite=overwrite, **settings)
     if not quiet:
         _errors.print(str(plan), markup=False)
@@ -85,6 +114,7 @@ def denoise(
     series: Series = 0,
     tile: Tile = None,
     halo: Halo = None,
+    padding: Padding = "reflect",
     range_: Range = None,
     dtype: Dtype = "same",
     precision: Precision = "float32",
@@ -111,6 +141,7 @@ def upscale(
     series: Series = 0,
     tile: Tile = None,
     halo: Halo = None,
+    padding: Padding = "reflect",
     range_: Range = None,
     dtype: Dtype = "same",
     precision: Precision = "float32",
@@ -155,16 +186,64 @@ def verify(
     raise typer.Exit(0 if found.ok else 1)
 
 
-@app.command()
-def models() -> None:
-    """List the models that can be named."""
+@models_app.callback(invoke_without_command=True)
+def models(context: typer.Context) -> None:
+    """List the models that can be named: the bundled ones, and those that are downloaded on first use."""
+    if context.invoked_subcommand is not None:
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("name", "task", "scale", "channels", "trained for", "size", "licence"):
-        table.add_column(heading)
+    for heading in ("name", "task", "scale", "channels", "size", "state", "licence", "trained for"):
+        table.add_column(heading, no_wrap=True)
     for card in api.models():
         size = f"{api.weights_size(card) / 1e6:.1f} MB"
-        table.add_row(card.name, card.task, f"x{card.scale}", str(card.in_channels), card.noise, size, card.licence)
+        state = api.weights_state(card)
+        row = (card.name, card.task, f"x{card.scale}", str(card.in_channels), size, state, card.licence, card.noise)
+        table.add_row(*row)
     _out.print(table)
+
+
+@models_app.command()
+def fetch(names: Annotated[list[str], typer.Argument(help="Names of published models.")], quiet: Quiet = False) -> None:
+    """Download the weights of published models now, for a machine that will be without a network."""
+    for name in names:
+        _out.print(f"{_fetch(name, quiet).name}: {api.weights_state(api.fetch(name))}")
+
+
+ImgRange = Annotated[float | None, typer.Option(help="SwinIR's factor on its input: 255 for the JPEG models, else 1.")]
+Mean = Annotated[
+    str | None, typer.Option(help="What SwinIR subtracts from its channels: numbers with commas between them.")
+]
+
+
+def _numbers(text: str | None) -> tuple[float, ...] | None:
+    try:
+        return None if text is None else tuple(float(number) for number in text.split(","))
+    except ValueError:
+        raise ModelError(f"--mean {text!r} is not numbers with commas between them, like 0.45,0.44,0.40.") from None
+
+
+@models_app.command()
+def inspect(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A checkpoint, or the name of a model.")],
+    img_range: ImgRange = None,
+    mean: Mean = None,
+) -> None:
+    """Print what FILE is: network and hyper-parameters, inferred from its shapes."""
+    card = api.model_card(file, img_range=img_range, mean=_numbers(mean))
+    _out.print(card.description(), markup=False)
+
+
+@models_app.command()
+def convert(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A checkpoint, or the name of a model.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="A .safetensors file to write.")],
+    half: Annotated[bool, typer.Option("--half", help="Store float16: half the size.")] = False,
+    img_range: ImgRange = None,
+    mean: Mean = None,
+) -> None:
+    """Write the weights of FILE alone to OUT, with the hyper-parameters in its metadata."""
+    card = api.convert_model(file, target, half=half, img_range=img_range, mean=_numbers(mean))
+    _out.print(f"{target}: {api.weights_size(card) / 1e6:.1f} MB")
 
 
 @app.command()

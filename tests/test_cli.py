@@ -81,6 +81,30 @@ def test_models_are_listed(run) -> None:  # type: ignore[no-untyped-def]
         assert card.name in out and card.licence in out
 
 
+def test_models_are_inspected_and_converted(run, checkpoints: dict[str, Path], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    code, out, _ = run("models", "inspect", checkpoints["local"])
+    assert code == 0
+    for word in ("swinir", "window", "1.0 (assumed)", "alignment", "SHA-256"):
+        assert word in out, word
+    target = tmp_path / "small.safetensors"
+    code, out, _ = run("models", "convert", checkpoints["local"], target, "--half", "--img-range", 255, "--mean", "0.5")
+    assert code == 0 and str(target) in out
+    _, out, _ = run("models", "inspect", target)
+    assert "255.0\n" in out and "(0.5,)" in out and "assumed" not in out
+    assert run("models", "inspect", target, "--mean", "x")[0] == 2
+    assert run("models", "inspect", "restormer-real-denoise")[0] == 0
+
+
+def test_models_are_fetched_ahead(  # type: ignore[no-untyped-def]
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAPARI_RESTORE_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("NAPARI_RESTORE_MIRROR", str(tmp_path / "mirror"))
+    code, _, err = run("models", "fetch", "swinir-lightweight-x2")
+    assert code == 2 and "002_lightweightSR_DIV2K_s64w8_SwinIR-S_x2.pth" in err and "NAPARI_RESTORE_MIRROR" in err
+    assert run("models", "fetch", "swinir-x2-light")[:2] == (0, "swinir-x2-light: bundled\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_restore.engine.padding import authors_padded, fitted
 from napari_restore.engine.plan import Plan
 from napari_restore.intensity.scaling import ValueRange, put_back, split_finite, to_dtype
 from napari_restore.tiling.blend import Canvas, cut_tile, source_window
@@ -79,7 +80,7 @@ class _Region:
 
     A *plane image* is what goes through the network at once: ``(channels, height, width)``, one for each index of the
     `outer` axes. A one-channel model takes every channel and colour sample on its own; otherwise the samples are its
-    channels.
+    channels. A gray image goes through a colour model as three equal samples, and their mean comes back.
     """
 
     def __init__(self, plan: Plan, region: tuple[slice, ...], ranges: Ranges) -> None:
@@ -93,17 +94,22 @@ class _Region:
         y0, y1, x0, x1 = source_window(plan.grid, *probe.input_ranges)
         self.origin = (y0, x0)
         source = where | {"Y": slice(y0, y1), "X": slice(x0, x1)}
-        if plan.card.in_channels > 1:
+        self.samples_are_channels = plan.card.in_channels > 1 and plan.repeats == 1
+        if self.samples_are_channels:
             source["S"] = slice(0, plan.card.in_channels)
-        self.samples_are_channels = plan.card.in_channels > 1
         self.pixels = self._channels_first(plan.image.read(tuple(source[a] for a in self.axes)))
         rows, columns = self.y[1] - self.y[0], self.x[1] - self.x[0]
-        self.values = np.empty((*self.pixels.shape[:-3], plan.card.out_channels, rows, columns), plan.dtype)
+        self.values = np.empty((*self.pixels.shape[:-3], self.out_channels, rows, columns), plan.dtype)
         self.canvases: dict[Outer, Canvas] = {}
         self.scale = scale
 
     def _canvas(self) -> Canvas:
-        return Canvas(self.plan.grid, self.y, self.x, channels=self.plan.card.out_channels, scale=self.plan.card.scale)
+        return Canvas(self.plan.grid, self.y, self.x, channels=self.out_channels, scale=self.plan.card.scale)
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of a finished plane image."""
+        return 1 if self.plan.repeats > 1 else self.plan.card.out_channels
 
     def _channels_first(self, block: NDArray[Any]) -> NDArray[Any]:
         """Bring ``(outer..., y, x[, s])`` to ``(outer..., channels, y, x)``."""
@@ -122,14 +128,23 @@ class _Region:
         for outer in np.ndindex(self.pixels.shape[:-3]):
             span = self._range(outer)
             for ky, kx in self.needed:
-                tile = cut_tile(self.pixels[outer], self.origin, self.plan.grid, ky, kx)
+                if self.plan.recipe.padding == "authors":  # the one tile is the whole plane
+                    tile = authors_padded(self.pixels[outer], self.plan.card)
+                else:
+                    tile = cut_tile(self.pixels[outer], self.origin, self.plan.grid, ky, kx)
                 # Tile by tile, and not block by block, so that the filling does not depend on the blocks.
-                yield outer, ky, kx, span.normalise(split_finite(tile)[0])
+                filled = span.normalise(split_finite(tile)[0])
+                yield outer, ky, kx, np.repeat(filled, self.plan.repeats, axis=0)
 
     def add(self, outer: Outer, ky: int, kx: int, result: NDArray[np.float32]) -> None:
         """Blend in the result of a tile; the last one of a plane finishes it."""
         if outer not in self.canvases:
             self.canvases[outer] = self._canvas()
+        if self.plan.repeats > 1:
+            result = result.mean(axis=0, keepdims=True)
+        if self.plan.recipe.padding == "authors":
+            height, width = self.plan.grid.tile_shape
+            result = fitted(result, height * self.scale, width * self.scale)
         canvas = self.canvases[outer]
         canvas.add(ky, kx, result)
         if (ky, kx) == self.needed[-1]:

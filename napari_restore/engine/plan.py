@@ -88,6 +88,11 @@ class Plan:
             for i, size, length in zip(index, self.block, self.shape, strict=True)
         )
 
+    @property
+    def repeats(self) -> int:
+        """How many times a gray plane is repeated to be the channels of a colour model; 1 otherwise."""
+        return self.card.in_channels if _gray_through_colour(self.image, self.card) else 1
+
     @cached_property
     def tiles_in_plane(self) -> int:
         """Tiles that all blocks of one plane compute; tiles that two blocks share count twice."""
@@ -167,10 +172,9 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
 
     _check_channels(image, card)
     device = choose_device(recipe.device)
-    tile = recipe.tile if recipe.tile is not None else _fitting_tile(card, device)
-    halo = recipe.halo if recipe.halo is not None else _fitting_halo(card, tile)
-    # A halo of the user's own choice still has to leave a stride on the network's grid: the hand-over gives way.
-    blend = recipe.blend if recipe.blend is not None else _fitting_blend(card, halo)
+    tile, halo, blend = (
+        _whole_plane(image, card, recipe) if recipe.padding == "authors" else _tiling(card, recipe, device)
+    )
     grid = plane_grid(image.sizes["Y"], image.sizes["X"], tile=tile, halo=halo, blend=blend, alignment=card.alignment)
     ranges = recipe.value_range
     if ranges is None and estimate:
@@ -195,18 +199,41 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     return plan if recipe.workers else replace(plan, recipe=plan.recipe.model_copy(update={"workers": _workers(plan)}))
 
 
+def _tiling(card: ModelCard, recipe: Recipe, device: str) -> tuple[int | tuple[int, int], int, int]:
+    """Choose tile, halo and hand-over where they are open."""
+    tile = recipe.tile if recipe.tile is not None else _fitting_tile(card, device)
+    halo = recipe.halo if recipe.halo is not None else _fitting_halo(card, tile)
+    # A halo of the user's own choice still has to leave a stride on the network's grid: the hand-over gives way.
+    return tile, halo, recipe.blend if recipe.blend is not None else _fitting_blend(card, halo)
+
+
+def _whole_plane(image: Image, card: ModelCard, recipe: Recipe) -> tuple[tuple[int, int], int, int]:
+    """Give the one tile that is a whole plane: the authors' padding is made for nothing else."""
+    height, width = (-(-image.sizes[axis] // card.alignment) * card.alignment for axis in "YX")
+    if recipe.tile not in (None, (height, width)) or recipe.halo or recipe.blend:
+        raise RecipeError(
+            f"padding='authors' restores whole planes ({height} x {width} here), and tile={recipe.tile}, "
+            f"halo={recipe.halo}, blend={recipe.blend} divide them; leave these out, or use padding='reflect'."
+        )
+    return (height, width), 0, 0
+
+
+def _gray_through_colour(image: Image, card: ModelCard) -> bool:
+    return image.sizes.get("S", 1) == 1 and card.in_channels == card.out_channels > 1
+
+
 def result_shape(image: Image, card: ModelCard) -> tuple[int, ...]:
     """Shape of the restored image, in canonical order."""
     factor = {"Y": card.scale, "X": card.scale}
     lengths = {axis: length * factor.get(axis, 1) for axis, length in image.sizes.items()}
-    if card.in_channels > 1:
+    if card.in_channels > 1 and not _gray_through_colour(image, card):
         lengths["S"] = card.out_channels
     return tuple(lengths[axis] for axis in image.canonical)
 
 
 def _check_channels(image: Image, card: ModelCard) -> None:
     samples = image.sizes.get("S", 1)
-    if card.in_channels not in (1, samples):
+    if card.in_channels not in (1, samples) and not _gray_through_colour(image, card):
         raise ModelError(
             f"{card.name} takes {card.in_channels} colour samples (axis S), the image has {samples} "
             f"(axes {image.axes}); use a one-channel model, or name the sample axis S in axes=."
@@ -290,7 +317,7 @@ def _layout(
             )
     else:
         block = _default_block(axes, lengths, chunk, dtype)
-    if card.in_channels > 1 and block["S"] < lengths["S"]:
+    if card.in_channels > 1 and block.get("S", 0) < lengths.get("S", 0):
         raise RecipeError(f"{card.name} needs all {lengths['S']} colour samples in one chunk; do not divide axis S.")
     return tuple(chunk.values()), tuple(block.values())
 
@@ -318,6 +345,16 @@ def _times(lengths: tuple[int, ...]) -> str:
     return " x ".join(map(str, lengths))
 
 
+def _channels(plan: Plan) -> str:
+    """How the image's channels become the network's."""
+    if plan.repeats > 1:
+        return f"gray, {plan.repeats} times over; the mean of what comes back"
+    samples = plan.image.sizes.get("S", 1)
+    if plan.card.in_channels == 1:
+        return "each on its own" + (f", and each of {samples} colour samples" if samples > 1 else "")
+    return f"{samples} colour samples together"
+
+
 def _description(plan: Plan) -> str:
     """One line for each thing the run will use, with units."""
     recipe, image, card = plan.recipe, plan.image, plan.card
@@ -332,8 +369,10 @@ def _description(plan: Plan) -> str:
         "pixel size": pixel or "unknown",
         "model": card.summary(),
         "values": f"{shown} become 0..1",
+        "channels": _channels(plan),
         "tiles": f"{tile_y} x {tile_x}, halo {recipe.halo}, hand-over {recipe.blend}; {plan.tiles} in all, "
-        f"{per_plane:.2f} times the pixels of the image",
+        f"{per_plane:.2f} times the pixels of the image"
+        + (", padded as the authors do" if recipe.padding == "authors" else ""),
         "result": f"{human_shape(plan.axes, plan.shape)}, {plan.dtype}, {human_bytes(plan.output_bytes)} uncompressed, "
         f"{plan.levels} level{'s' if plan.levels > 1 else ''}",
         "blocks": f"{plan.blocks} of {_times(plan.block)}, chunks {_times(recipe.chunks or ())}",

@@ -24,6 +24,9 @@ class Recipe(BaseModel):
     ----------
     model
         Name of a bundled model, or path of a checkpoint.
+    img_range, mean
+        Of SwinIR, where `model` is a path: the factor on the input and what is subtracted from its channels, which the
+        shapes in a checkpoint do not tell. None: what the file's metadata say, or the published models' values.
     axes
         One letter of TCZYXS per axis of the source, in its own order; None where its metadata tell.
     level, series
@@ -34,6 +37,9 @@ class Recipe(BaseModel):
         Context in input pixels at each inner edge of a tile; it has no weight in the result.
     blend
         Width in input pixels of the hand-over between two tiles.
+    padding
+        How a plane is enlarged to a size that the network takes: ``"reflect"``, or ``"authors"``, the rule of the
+        networks' own test scripts, for reproducing their tables. It is for whole planes: there are no tiles.
     value_range
         Values, in data units, that become 0 and 1 for the network: one pair, or one for each channel.
     dtype
@@ -57,12 +63,15 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
+    img_range: float | None = None
+    mean: tuple[float, ...] | None = None
     axes: str | None = None
     level: int = Field(default=0, ge=0)
     series: int = Field(default=0, ge=0)
     tile: int | tuple[int, int] | None = None
     halo: int | None = None
     blend: int | None = None
+    padding: Literal["reflect", "authors"] = "reflect"
     value_range: tuple[tuple[float, float], ...] | None = None
     dtype: str = "same"
     precision: Literal["float32", "bfloat16"] = "float32"

@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from napari_restore.errors import ModelError
 from napari_restore.models.architecture import build, infer_architecture
 from napari_restore.models.card import Architecture
 
-__all__ = ["file_digest", "load_network", "read_state_dict"]
+__all__ = [
+    "UNTOLD",
+    "file_digest",
+    "load_network",
+    "read_metadata",
+    "read_state_dict",
+    "untold",
+    "write_checkpoint",
+]
 
-_WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model", "net_g", "network", "generator")
-_PREFIXES = re.compile(r"^(module|netG|net_g|model|network|_orig_mod)\.")
+_WRAPPERS = (
+    "params_ema", "params", "state_dict_ema", "state_dict", "model_state_dict", "model_ema", "ema", "model", "netG",
+    "net_g", "net", "network", "generator", "weights",
+)  # fmt: skip
+_PREFIXES = re.compile(r"^(module|netG|net_g|net|model|network|generator|_orig_mod)\.")
+_METADATA_KEY = "napari_restore"
+UNTOLD = ("img_range", "mean")
+"""Hyper-parameters of SwinIR that the shapes of its parameters do not tell."""
 _DERIVED = (".attn_mask", ".relative_position_index")
 
 
@@ -42,17 +59,22 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_pickle(path: Path) -> Any:
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()  # torch does not look at the checksums
+            if damaged is not None:
+                raise ModelError(f"{path} is damaged: the checksum of {damaged} is wrong; fetch it again.")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols: what cannot be read is an error below
             return torch.load(path, map_location="cpu", weights_only=True)
+    except ModelError:
+        raise
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path} was not loaded: it is damaged, or it is a pickle that asks for more than tensors, which could run "
             "any code on this machine; ask its authors for a file of plain weights or a .safetensors file."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
-        raise ModelError(f"{path} is damaged or no torch checkpoint: {error}") from error
-    except (zipfile.BadZipFile, AssertionError, UnicodeDecodeError, MemoryError, OverflowError) as error:
+    except Exception as error:  # whatever else a damaged file makes of the readers of two formats
         raise ModelError(f"{path} is damaged or no torch checkpoint: {error!r}") from error
 
 
@@ -70,6 +92,86 @@ def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
         f"{path} holds no state dict, neither flat nor under one of {', '.join(_WRAPPERS)}; save the network's "
         "state_dict() and load that."
     )
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Read the hyper-parameters that `write_checkpoint` has stored; empty for a file without them.
+
+    Raises
+    ------
+    ModelError
+        If the metadata are damaged.
+    """
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(_METADATA_KEY, "{}")
+        content = json.loads(text)["hyperparameters"] if text != "{}" else {}
+        found = {key: content[key] for key in UNTOLD if key in content}
+        return untold(**found)
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"the metadata of {path} are damaged: {error}; convert the checkpoint again.") from error
+
+
+def untold(img_range: float | None = None, mean: Sequence[float] | None = None) -> dict[str, Any]:
+    """Check the hyper-parameters of SwinIR that shapes do not tell; those that are None are left out.
+
+    Raises
+    ------
+    ValueError
+        If a number is none, not finite, or the range is not positive.
+    """
+    given: dict[str, Any] = {}
+    if img_range is not None:
+        given["img_range"] = float(img_range)
+        if not 0 < given["img_range"] < math.inf:
+            raise ValueError(f"img_range {img_range} is not positive")
+    if mean is not None:
+        given["mean"] = tuple(float(value) for value in mean)
+        if not all(math.isfinite(value) for value in given["mean"]):
+            raise ValueError(f"mean {mean} is not finite")
+    return given
+
+
+def write_checkpoint(
+    path: Path,
+    state: Mapping[str, Tensor],
+    architecture: Architecture,
+    hyperparameters: Mapping[str, Any],
+    *,
+    half: bool,
+) -> None:
+    """Write parameters as a ``.safetensors`` file that tells all hyper-parameters in its metadata.
+
+    Parameters
+    ----------
+    path
+        File to write; it appears whole or not at all.
+    state
+        Parameters under their plain names.
+    architecture, hyperparameters
+        Of the network.
+    half
+        Store float16: half the size, and a relative error of 2^-11 in each weight.
+
+    Raises
+    ------
+    ModelError
+        If a weight is too large for float16, or the file cannot be written.
+    """
+    kept = {key: (value.half() if half else value).contiguous() for key, value in state.items()}
+    beyond = [key for key, value in kept.items() if not torch.isfinite(value).all()]
+    if half and beyond:
+        raise ModelError(f"{beyond[0]} has weights beyond the range of float16; convert without half precision.")
+    content = json.dumps({"architecture": architecture, "hyperparameters": dict(hyperparameters)})
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        save_file(kept, partial, metadata={"format": "pt", _METADATA_KEY: content})
+        partial.replace(path)
+    except (SafetensorError, OSError) as error:
+        partial.unlink(missing_ok=True)
+        raise ModelError(f"{path} cannot be written: {error}; name a file in a folder that is there.") from error
 
 
 def _plain_key(key: str) -> str:

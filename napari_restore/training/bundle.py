@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from napari_restore.models.card import PAPERS, Architecture, ModelCard, Task
+from napari_restore.models.card import PAPERS, Architecture, ModelCard, Task, tiling_defaults
 from napari_restore.models.checkpoint import file_digest
-from napari_restore.models.zoo import tiling_defaults
 from napari_restore.training.recipes import RECIPES
 
 __all__ = ["write_card"]

@@ -140,3 +140,16 @@ def test_restormer_leaves_no_seams_with_the_bundled_model() -> None:
         middles = [[a.seam(k) + a.blend // 2 for k in range(1, a.count)] for a in (grid.y, grid.x)]
         assert all(middles)
         assert seam_ratio(tiled, *middles) <= 1.02 * seam_ratio(untiled, *middles)
+
+
+@pytest.mark.parametrize(("shape", "axes"), [((75, 110), "YX"), ((2, 40, 50), "CYX"), ((40, 50, 1), "YXS")])
+def test_gray_through_a_colour_model(checkpoints: dict[str, Path], shape: tuple[int, ...], axes: str) -> None:
+    image = np.random.default_rng(0).random(shape).astype(np.float32)
+    settings = {"axes": axes, "tile": 128, "value_range": (0, 1)}
+    result = api.denoise(image, model=checkpoints["colour_denoiser"], **settings)
+    assert result.shape == image.shape
+    colour = np.stack([image if axes != "YXS" else image[..., 0]] * 3, axis=-1)
+    together = api.denoise(colour, model=checkpoints["colour_denoiser"], **settings | {"axes": axes.strip("S") + "S"})
+    np.testing.assert_allclose(result.reshape(together.shape[:-1]), together.mean(axis=-1), atol=1e-6)
+    plan = api.plan(image, model=checkpoints["colour_denoiser"], **settings)
+    assert "3 times over" in str(plan) and plan.tiles == len(together.reshape(-1, *together.shape[-3:]))

@@ -1,0 +1,48 @@
+"""How the authors' own test scripts enlarge a whole image to a size that the network takes."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_restore.models.card import ModelCard
+
+__all__ = ["authors_padded", "fitted"]
+
+T = TypeVar("T", bound=np.generic)
+
+
+def authors_padded(image: NDArray[T], card: ModelCard) -> NDArray[T]:
+    """Enlarge an image at its lower and right border as the network's authors do.
+
+    Parameters
+    ----------
+    image
+        ``(channels, height, width)``.
+    card
+        SwinIR appends the mirrored image, edge row included, up to the *next* multiple of the window: a height that
+        is a multiple already grows by a whole window. Restormer reflects about the edge row up to a multiple of 8.
+        SwinIR appends no more than there is, so less for an image of less than half a window.
+
+    Returns
+    -------
+    numpy.ndarray
+        The image with the padding.
+    """
+    height, width = image.shape[-2:]
+    step = card.alignment
+    if card.architecture == "swinir":
+        pads = [min((length // step + 1) * step - length, length) for length in (height, width)]
+        mode: Any = "symmetric"
+    else:
+        pads = [-length % step for length in (height, width)]
+        mode = "reflect"
+    return np.pad(image, ((0, 0), (0, pads[0]), (0, pads[1])), mode=mode)
+
+
+def fitted(image: NDArray[T], height: int, width: int) -> NDArray[T]:
+    """Cut an image at its lower and right border, or enlarge it there with zeros, to a height and width."""
+    rows, columns = max(0, height - image.shape[-2]), max(0, width - image.shape[-1])
+    return np.pad(image[..., :height, :width], ((0, 0), (0, rows), (0, columns)))

@@ -1,0 +1,322 @@
+from __future__ import annotations
+
+import hashlib
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import torch
+
+from napari_restore.errors import ModelError
+from napari_restore.models import fetch as fetching
+from napari_restore.models.card import ModelCard
+from napari_restore.models.checkpoint import read_state_dict
+from napari_restore.models.fetch import fetch, pin_path, pinned_digest
+from napari_restore.models.zoo import find_card, load_weights, local_card, weights_path, weights_state
+
+FILE = "tiny_denoiser.pth"
+
+
+class Server:
+    """A release page on this machine. `cut` ends each connection after so many bytes."""
+
+    def __init__(self) -> None:
+        self.content, self.cut, self.version, self.ranges = b"", 0, '"1"', True
+        self.asked: list[str | None] = []
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_: object) -> None:
+                pass
+
+            def do_GET(self) -> None:
+                server.asked.append(self.headers["Range"])
+                if self.path != f"/{FILE}":
+                    self.send_error(404)
+                    return
+                start, wanted = 0, self.headers["Range"]
+                same = self.headers["If-Range"] in (None, server.version)
+                if server.ranges and wanted is not None and same:
+                    start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+                    if start >= len(server.content):
+                        self.send_error(416)
+                        return
+                    self.send_response(206)
+                else:
+                    self.send_response(200)
+                rest = server.content[start:]
+                self.send_header("Content-Length", str(len(rest)))
+                if server.version:
+                    self.send_header("ETag", server.version)
+                self.end_headers()
+                self.wfile.write(rest[: server.cut] if server.cut else rest)
+                self.close_connection = True
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}"
+        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01})
+        self.thread.start()
+
+    def close(self) -> None:
+        self.http.shutdown()
+        self.http.server_close()
+        self.thread.join()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    server = Server()
+    monkeypatch.setenv("NAPARI_RESTORE_MIRROR", server.url)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(fetching, "PAUSE", 0.0)
+    monkeypatch.setattr(fetching, "_CHUNK", 1000)
+    monkeypatch.setenv("NAPARI_RESTORE_MODELS", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def content(checkpoints: dict[str, Path], tmp_path: Path) -> bytes:
+    torch.save({"params": read_state_dict(checkpoints["denoiser"])}, tmp_path / "published.pth")
+    return (tmp_path / "published.pth").read_bytes()
+
+
+@pytest.fixture
+def unknown(checkpoints: dict[str, Path]) -> ModelCard:
+    """A published model whose digest is not known."""
+    update = {"name": "tiny", "weights": FILE, "url": f"https://example.org/{FILE}", "sha256": "", "licence": "MIT"}
+    return find_card(checkpoints["denoiser"]).model_copy(update=update)
+
+
+@pytest.fixture
+def known(unknown: ModelCard, content: bytes) -> ModelCard:
+    return unknown.model_copy(update={"sha256": hashlib.sha256(content).hexdigest()})
+
+
+def test_a_file_is_fetched_once(server: Server, folder: Path, content: bytes, known: ModelCard) -> None:
+    server.content = content
+    seen: list[tuple[int, int | None]] = []
+    assert weights_state(known) == "will download"
+    assert fetch(known, lambda *now: seen.append(now)) == known
+    assert weights_path(known).read_bytes() == content and weights_state(known) == "downloaded"
+    assert seen[-1] == (len(content), len(content))
+    load_weights(known)
+    assert server.asked == [None]
+    assert [path.name for path in folder.iterdir()] == [FILE]
+
+
+def test_loading_fetches(server: Server, folder: Path, content: bytes, known: ModelCard) -> None:
+    server.content = content
+    assert load_weights(known).training is False
+
+
+def test_the_licence_is_shown_before_the_first_byte(
+    server: Server, folder: Path, content: bytes, known: ModelCard, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.content = b"another file"
+    with pytest.raises(ModelError), caplog.at_level(logging.WARNING):
+        fetch(known)
+    assert "under: MIT" in caplog.text and known.url is not None and known.url in caplog.text
+
+
+def test_a_broken_connection_is_continued(server: Server, folder: Path, content: bytes, known: ModelCard) -> None:
+    server.content, server.cut = content, len(content) // 4
+    fetch(known)
+    assert weights_path(known).read_bytes() == content
+    starts = [0 if wanted is None else int(wanted[6:-1]) for wanted in server.asked]
+    assert starts == sorted(set(starts)) and len(starts) in (4, 5)
+
+
+def test_the_next_call_goes_on_where_the_last_one_ended(
+    server: Server, folder: Path, content: bytes, known: ModelCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.content, server.cut = content, len(content) // 3
+    monkeypatch.setattr(fetching, "_ATTEMPTS", 1)
+    with pytest.raises(ModelError, match="broke off"):
+        fetch(known)
+    assert not weights_path(known).exists()
+    server.cut = 0
+    fetch(known)
+    assert server.asked == [None, f"bytes={len(content) // 3 // 1000 * 1000}-"]
+    assert weights_path(known).read_bytes() == content
+    assert [path.name for path in folder.iterdir()] == [FILE]
+
+
+def test_a_file_that_has_changed_meanwhile_begins_anew(
+    server: Server, folder: Path, content: bytes, unknown: ModelCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.content, server.cut = bytes(len(content)), len(content) // 2
+    monkeypatch.setattr(fetching, "_ATTEMPTS", 1)
+    with pytest.raises(ModelError):
+        fetch(unknown)
+    server.content, server.cut, server.version = content, 0, '"2"'
+    fetch(unknown)
+    assert weights_path(unknown).read_bytes() == content
+
+
+@pytest.mark.parametrize("version", ["", '"1"'])
+def test_a_server_without_ranges(
+    server: Server, folder: Path, content: bytes, unknown: ModelCard, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.content, server.cut, server.version, server.ranges = content, len(content) // 2, version, False
+    with pytest.raises(ModelError, match="broke off"):
+        fetch(unknown)
+    assert len(server.asked) == 4  # one that got somewhere and three in vain
+    server.cut = 0
+    fetch(unknown)
+    assert weights_path(unknown).read_bytes() == content
+
+
+def test_a_partial_file_longer_than_the_real_one(
+    server: Server, folder: Path, content: bytes, known: ModelCard
+) -> None:
+    folder.mkdir()
+    (folder / f"{FILE}.partial").write_bytes(bytes(len(content) + 1))
+    server.content = content
+    fetch(known)
+    assert weights_path(known).read_bytes() == content
+
+
+def test_a_wrong_file_is_refused_and_removed(server: Server, folder: Path, content: bytes, known: ModelCard) -> None:
+    server.content = content[:-1] + b"!"
+    with pytest.raises(ModelError, match=r"is not the file that tiny stands for.*removed.*put tiny_denoiser\.pth"):
+        fetch(known)
+    assert list(folder.iterdir()) == []
+
+
+def test_an_unknown_digest_is_pinned_on_first_use(
+    server: Server, folder: Path, content: bytes, unknown: ModelCard, known: ModelCard
+) -> None:
+    assert weights_state(unknown) == "will download, pinned on first use"
+    server.content = content
+    card = fetch(unknown)
+    assert card.pinned and card.sha256 == known.sha256 == pinned_digest(weights_path(unknown))
+    assert weights_state(card) == "downloaded, pinned"
+    weights_path(card).unlink()
+    server.content = content + b"!"  # another file, that could well load
+    with pytest.raises(ModelError, match="removed"):
+        fetch(unknown)
+    weights_path(card).write_bytes(content + b"!")
+    with pytest.raises(ModelError, match="SHA-256"):
+        load_weights(unknown)
+
+
+@pytest.mark.parametrize("page", [b"<html>Please log in</html>", b""])
+def test_a_login_page_is_not_pinned(server: Server, folder: Path, unknown: ModelCard, page: bytes) -> None:
+    server.content = page
+    with pytest.raises(ModelError, match="it was removed"):
+        fetch(unknown)
+    assert list(folder.iterdir()) == []
+
+
+def test_weights_of_another_network_are_not_pinned(
+    server: Server, folder: Path, unknown: ModelCard, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    torch.save(read_state_dict(checkpoints["local"]), tmp_path / "other.pth")
+    server.content = (tmp_path / "other.pth").read_bytes()
+    with pytest.raises(ModelError, match="does not fit"):
+        fetch(unknown)
+    assert not pin_path(folder / FILE).exists() and not (folder / FILE).exists()
+
+
+def test_a_file_put_there_by_hand(folder: Path, content: bytes, unknown: ModelCard) -> None:
+    folder.mkdir()
+    (folder / FILE).write_bytes(content)
+    assert local_card(unknown).pinned
+    pin_path(folder / FILE).unlink()
+    (folder / FILE).write_bytes(b"no weights")
+    with pytest.raises(ModelError, match="remove it"):
+        local_card(unknown)
+    assert (folder / FILE).exists()
+
+
+def test_a_folder_as_a_mirror(
+    folder: Path, content: bytes, known: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAPARI_RESTORE_MIRROR", str(tmp_path / "mirror"))
+    with pytest.raises(ModelError, match=r"mirror.*NAPARI_RESTORE_MIRROR may name"):
+        fetch(known)
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / FILE).write_bytes(content)
+    fetch(known)
+    assert weights_path(known).read_bytes() == content
+
+
+def test_a_file_that_is_not_there(server: Server, folder: Path, known: ModelCard) -> None:
+    with pytest.raises(ModelError, match=r"127\.0\.0\.1 answers 404 Not Found"):
+        fetch(known.model_copy(update={"weights": "gone.pth"}))
+
+
+def test_no_network(folder: Path, known: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    monkeypatch.setenv("NAPARI_RESTORE_MIRROR", f"http://127.0.0.1:{port}")
+    with pytest.raises(ModelError, match=r"no connection to 127.*put tiny_denoiser\.pth .*into .*, or pass its path"):
+        fetch(known)
+
+
+def test_a_server_that_does_not_answer(folder: Path, known: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "TIMEOUT", (0.2, 0.2))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        monkeypatch.setenv("NAPARI_RESTORE_MIRROR", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        with pytest.raises(ModelError, match=r"127\.0\.0\.1 does not answer"):
+            fetch(known)
+
+
+def test_a_server_that_stops_in_the_middle(folder: Path, known: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "TIMEOUT", (0.2, 0.2))
+    Stalling.ends = threading.Event()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Stalling)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    monkeypatch.setenv("NAPARI_RESTORE_MIRROR", f"http://127.0.0.1:{server.server_port}")
+    try:
+        with pytest.raises(ModelError, match="not fetched"):
+            fetch(known)
+    finally:
+        Stalling.ends.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class Stalling(BaseHTTPRequestHandler):
+    ends: ClassVar[threading.Event]
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(b"ten bytes.")
+        self.wfile.flush()
+        self.ends.wait(10)
+
+
+def test_a_folder_that_cannot_be_written(
+    folder: Path, content: bytes, known: ModelCard, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.write_text("a file is in the way")
+    with pytest.raises(ModelError, match="not fetched"):
+        fetch(known)
+
+
+def test_a_file_of_the_users_own_is_not_fetched(checkpoints: dict[str, Path]) -> None:
+    card = find_card(checkpoints["denoiser"])
+    assert local_card(card) is card
+    with pytest.raises(ModelError, match="not published"):
+        fetching.origin(card)
