@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,10 @@ _UPSAMPLING_FEATURES = 64
 _FORBIDDEN = -100.0  # added to the logit of two pixels that the cyclic shift has brought together from opposite borders
 
 
+_PIECE = 64
+"""Windows that go through a layer together on a CPU, so that what lies between its steps stays in the cache."""
+
+
 def _relative_position_index(window: int) -> Tensor:
     """Row of the bias table for each pair of a window's pixels, ``(window^2, window^2)``."""
     offsets = torch.stack(torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")).flatten(1)
@@ -35,31 +39,97 @@ def _relative_position_index(window: int) -> Tensor:
     return relative[0] * (2 * window - 1) + relative[1]
 
 
-def _shift_mask(height: int, width: int, window: int, shift: int) -> Tensor:
-    """Additive mask of the shifted windows, ``(windows, window^2, window^2)``."""
+class _Group(NamedTuple):
+    """Windows that follow each other in a layout and have the same mask."""
 
-    def regions(length: int) -> Tensor:
-        position = torch.arange(length)
-        return (position >= length - window).long() + (position >= length - shift).long()
+    windows: int
+    mask: Tensor | None
 
-    labels = regions(height)[:, None] * 3 + regions(width)[None, :]
-    labels = rearrange(labels, "(ny wy) (nx wx) -> (ny nx) (wy wx)", wy=window, wx=window)
-    apart = labels[:, :, None] != labels[:, None, :]
-    return torch.zeros(apart.shape).masked_fill(apart, _FORBIDDEN)
+
+class _Layout(NamedTuple):
+    """An order of an image's pixels in which each window's pixels are neighbours.
+
+    `pixels` has the place in the image of each, ``(h * w,)``. The windows of a `_Group` follow each other.
+    """
+
+    pixels: Tensor
+    groups: tuple[_Group, ...]
+
+
+class _Layouts(NamedTuple):
+    """The layouts of one image size, for layers with plain and with shifted windows, and the ways between orders.
+
+    A layer does the same to each pixel or to each window, wherever they lie. So pixels stay in the order of the
+    windows, and between a plain and a shifted layer one gathering of rows takes the place of a roll and two
+    rearrangements.
+    """
+
+    plain: _Layout
+    shifted: _Layout
+    plain_to_shifted: Tensor
+    shifted_to_plain: Tensor
+    plain_to_image: Tensor
+    shifted_to_image: Tensor
+
+
+def _inverse(order: Tensor) -> Tensor:
+    return torch.empty_like(order).scatter_(0, order, torch.arange(len(order)))
+
+
+def _layout(height: int, width: int, window: int, shift: int) -> _Layout:
+    """Put windows, shifted cyclically, one after the other: those inside, at the right, at the bottom, in the corner.
+
+    Only where the shift has brought pixels together from opposite borders there is something to mask.
+    """
+    image = torch.arange(height * width).reshape(height, width).roll((-shift, -shift), dims=(0, 1))
+    if not shift:
+        pixels = rearrange(image, "(ny wy) (nx wx) -> (ny nx wy wx)", wy=window, wx=window)
+        return _Layout(pixels, (_Group(len(pixels) // window**2, None),))
+    windows = rearrange(image, "(ny wy) (nx wx) -> ny nx (wy wx)", wy=window, wx=window)
+    rest, last = slice(None, -1), slice(-1, None)
+    parts, groups = [], []
+    wrapped = torch.arange(window) >= window - shift
+    for rows, columns in ((rest, rest), (rest, last), (last, rest), (last, last)):
+        part = windows[rows, columns].flatten(0, 1)
+        from_top, from_left = wrapped & (rows is last), wrapped & (columns is last)
+        region = (2 * from_top[:, None] + from_left[None, :]).flatten()
+        apart = region[:, None] != region[None, :]
+        mask = None if rows is rest and columns is rest else torch.zeros(apart.shape).masked_fill(apart, _FORBIDDEN)
+        if len(part):
+            parts.append(part.flatten())
+            groups.append(_Group(len(part), mask))
+    return _Layout(torch.cat(parts), tuple(groups))
+
+
+def _layouts(height: int, width: int, window: int, device: torch.device) -> _Layouts:
+    plain, shifted = (_layout(height, width, window, shift) for shift in (0, window // 2))
+    place_plain, place_shifted = _inverse(plain.pixels), _inverse(shifted.pixels)
+
+    def moved(layout: _Layout) -> _Layout:
+        groups = (_Group(n, None if mask is None else mask.to(device)) for n, mask in layout.groups)
+        return _Layout(layout.pixels.to(device), tuple(groups))
+
+    return _Layouts(
+        moved(plain),
+        moved(shifted),
+        plain_to_shifted=place_plain[shifted.pixels].to(device),
+        shifted_to_plain=place_shifted[plain.pixels].to(device),
+        plain_to_image=place_plain.to(device),
+        shifted_to_image=place_shifted.to(device),
+    )
 
 
 class WindowAttention(nn.Module):
     """Multi-head self-attention inside each window, with a learned bias by relative position (equation 3).
 
-    Input ``(b, h, w, c)``, h and w multiples of `window`; the same shape comes out. Windows are shifted by `shift`
-    pixels, cyclically, and pixels brought together from opposite borders do not see each other.
+    Input ``(windows, pixels, c)``, the pixels of a window row by row; the same shape comes out.
     """
 
     relative_position_index: Tensor
 
-    def __init__(self, channels: int, heads: int, window: int, shift: int) -> None:
+    def __init__(self, channels: int, heads: int, window: int) -> None:
         super().__init__()
-        self.heads, self.window, self.shift = heads, window, shift
+        self.heads = heads
         self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
         # Derived from the window alone: kept out of the state dict, and of a checkpoint when it is loaded.
         self.register_buffer("relative_position_index", _relative_position_index(window), persistent=False)
@@ -72,31 +142,12 @@ class WindowAttention(nn.Module):
         bias = self.relative_position_bias_table[self.relative_position_index]
         return rearrange(bias, "query key head -> head query key")
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        _, height, width, _ = x.shape
-        if self.shift:
-            x = x.roll((-self.shift, -self.shift), dims=(1, 2))
-        layout = {"wy": self.window, "wx": self.window}
-        q, k, v = rearrange(
-            self.qkv(x),
-            "b (ny wy) (nx wx) (qkv head c) -> qkv b (ny nx) head (wy wx) c",
-            qkv=3,
-            head=self.heads,
-            **layout,
-        )
-        bias = self.position_bias()[None, None]
-        if mask is not None:
-            bias = bias + mask[None, :, None]
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
-        x = rearrange(
-            x,
-            "b (ny nx) head (wy wx) c -> b (ny wy) (nx wx) (head c)",
-            ny=height // self.window,
-            nx=width // self.window,
-            **layout,
-        )
-        x = self.proj(x)
-        return x.roll((self.shift, self.shift), dims=(1, 2)) if self.shift else x
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        """Attend, with the bias of each head and pair of pixels, ``(heads, pixels, pixels)``, mask included."""
+        q, k, v = rearrange(self.qkv(x), "w n (qkv head c) -> qkv w head n c", qkv=3, head=self.heads)
+        # Four axes and a bias that is only broadcast: with others torch leaves its fused kernel.
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None].to(q.dtype))
+        return self.proj(rearrange(x, "w head n c -> w n (head c)"))  # type: ignore[no-any-return]
 
 
 class FeedForward(nn.Module):
@@ -112,33 +163,58 @@ class FeedForward(nn.Module):
 
 
 class SwinLayer(nn.Module):
-    """Swin transformer layer, STL (figure 2b, equation 4): pre-norm attention and feed-forward with residuals."""
+    """Swin transformer layer, STL (figure 2b, equation 4): pre-norm attention and feed-forward with residuals.
 
-    def __init__(self, channels: int, heads: int, window: int, shift: int, mlp_ratio: float) -> None:
+    Windows are those of the plain grid, or of one that is `shifted` cyclically by half a window.
+    """
+
+    def __init__(self, channels: int, heads: int, window: int, mlp_ratio: float, *, shifted: bool) -> None:
         super().__init__()
+        self.shifted = shifted
         self.norm1 = nn.LayerNorm(channels)
-        self.attn = WindowAttention(channels, heads, window, shift)
+        self.attn = WindowAttention(channels, heads, window)
         self.norm2 = nn.LayerNorm(channels)
         self.mlp = FeedForward(channels, int(channels * mlp_ratio))
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        x = x + self.attn(self.norm1(x), mask if self.attn.shift else None)
+    def _on_windows(self, x: Tensor, bias: Tensor) -> Tensor:
+        x = x + self.attn(self.norm1(x), bias)
         return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+
+    def forward(self, x: Tensor, groups: tuple[_Group, ...]) -> Tensor:
+        """Take and give ``(windows, images, pixels, c)``, windows in the order of the groups."""
+        bias = self.attn.position_bias()
+        images, results = x.shape[1], []
+        piece = _PIECE if x.device.type == "cpu" and not torch.is_grad_enabled() else len(x)
+        for (windows, mask), group in zip(groups, torch.split(x, [windows for windows, _ in groups]), strict=True):
+            masked = bias if mask is None else bias + mask
+            for part in torch.split(group, min(piece, windows)):
+                y = self._on_windows(rearrange(part, "w b n c -> (w b) n c"), masked)
+                results.append(rearrange(y, "(w b) n c -> w b n c", b=images))
+        return results[0] if len(results) == 1 else torch.cat(results)
 
 
 class SwinLayers(nn.Module):
-    """The layers of one block; every second one has its windows shifted by half a window."""
+    """The layers of one block, on ``(b, h, w, c)``; every second one has its windows shifted by half a window."""
 
     def __init__(self, channels: int, depth: int, heads: int, window: int, mlp_ratio: float) -> None:
         super().__init__()
+        self.window_pixels = window**2
         self.blocks = nn.ModuleList(
-            SwinLayer(channels, heads, window, window // 2 if index % 2 else 0, mlp_ratio) for index in range(depth)
+            SwinLayer(channels, heads, window, mlp_ratio, shifted=index % 2 == 1) for index in range(depth)
         )
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        for layer in self.blocks:
-            x = layer(x, mask)
-        return x
+    def forward(self, x: Tensor, layouts: _Layouts) -> Tensor:
+        """Go from the image's order of pixels to that of the windows, from one to the next, and back."""
+        height, width = x.shape[1:3]
+        x = rearrange(x, "b h w c -> (h w) b c")[layouts.plain.pixels]
+        for index, layer in enumerate(self.blocks):
+            if index:
+                x = x[layouts.plain_to_shifted if layer.shifted else layouts.shifted_to_plain]
+            layout = layouts.shifted if layer.shifted else layouts.plain
+            tokens = rearrange(x, "(w n) b c -> w b n c", n=self.window_pixels)
+            x = rearrange(layer(tokens, layout.groups), "w b n c -> (w n) b c")
+        x = x[layouts.shifted_to_image if len(self.blocks) % 2 == 0 else layouts.plain_to_image]
+        return rearrange(x, "(h w) b c -> b h w c", h=height, w=width)
 
 
 def _convolution(channels: int, kind: ResidualConv) -> nn.Module:
@@ -164,8 +240,8 @@ class ResidualSwinBlock(nn.Module):
         self.residual_group = SwinLayers(channels, depth, heads, window, mlp_ratio)
         self.conv = _convolution(channels, residual_conv)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        features = rearrange(self.residual_group(x, mask), "b h w c -> b c h w")
+    def forward(self, x: Tensor, layouts: _Layouts) -> Tensor:
+        features = rearrange(self.residual_group(x, layouts), "b h w c -> b c h w")
         return x + rearrange(self.conv(features), "b c h w -> b h w c")  # type: ignore[no-any-return]
 
 
@@ -249,7 +325,7 @@ class SwinIR(nn.Module):
             mean = DIV2K_MEAN if in_channels == 3 else (0.0,) * in_channels
         self.window, self.scale, self.head, self.img_range = window, scale, head, img_range
         self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1), persistent=False)
-        self._masks: dict[tuple[int, int, torch.device], Tensor] = {}
+        self._layouts: dict[tuple[int, int, torch.device], _Layouts] = {}
 
         self.conv_first = nn.Conv2d(in_channels, embed_dim, 3, padding=1)
         self.patch_embed = _PatchNorm(embed_dim)
@@ -289,21 +365,22 @@ class SwinIR(nn.Module):
         else:
             raise ValueError(f"unknown head {self.head!r}; use pixelshuffle, pixelshuffledirect, nearest+conv or none")
 
-    def _mask(self, height: int, width: int, device: torch.device) -> Tensor:
-        """The shift mask for this size, computed once a size."""
+    def _layouts_for(self, height: int, width: int, device: torch.device) -> _Layouts:
+        """The layouts for this size, computed once a size."""
         key = (height, width, device)
-        if key in self._masks:
-            return self._masks[key]
-        mask = _shift_mask(height, width, self.window, self.window // 2).to(device)
-        if not torch.compiler.is_compiling():  # a traced tensor must not outlive its trace
-            self._masks[key] = mask
-        return mask
+        if key in self._layouts:
+            return self._layouts[key]
+        if torch.compiler.is_compiling():  # a traced tensor must not outlive its trace
+            return _layouts(height, width, self.window, device)
+        with torch.inference_mode(False):  # training may come later, and autograd keeps no tensor of inference mode
+            self._layouts[key] = _layouts(height, width, self.window, device)
+        return self._layouts[key]
 
     def _body(self, shallow: Tensor) -> Tensor:
         x = self.patch_embed(rearrange(shallow, "b c h w -> b h w c"))
-        mask = self._mask(x.shape[1], x.shape[2], x.device)
+        layouts = self._layouts_for(x.shape[1], x.shape[2], x.device)
         for block in self.layers:
-            x = block(x, mask)
+            x = block(x, layouts)
         x = rearrange(self.norm(x), "b h w c -> b c h w")
         return self.conv_after_body(x) + shallow  # type: ignore[no-any-return]
 
