@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from napari_restore.images.image import Image
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -119,5 +121,7 @@ def _dask(image: Image) -> Any:
 
     from napari_restore.images.axes import transposition
 
-    array = da.from_array(image.data, chunks=image.data.shape if not image.chunks else "auto")
+    back = transposition(image.canonical, image.axes)
+    chunks = tuple(image.chunks[i] for i in back)
+    array = da.from_array(image.data, chunks=chunks, meta=np.empty((0,) * len(chunks), image.dtype))
     return array.transpose(transposition(image.axes, image.canonical))

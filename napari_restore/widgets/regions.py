@@ -70,7 +70,8 @@ def current_view(layer: ImageLayer, axes: str, point: Sequence[float]) -> Region
     region = list(current_planes(layer, axes, point))
     # corner_pixels counts pixels of the level that is shown.
     factors = np.asarray(layer.downsample_factors[layer.data_level])[: layer.ndim] if layer.multiscale else 1.0
-    low, high = np.asarray(layer.corner_pixels)[:, : layer.ndim] * factors
+    first, last = np.asarray(layer.corner_pixels)[:, : layer.ndim]
+    low, high = first * factors, (last + 1) * factors
     for axis, letter in enumerate(axes):
         if letter in "YX":
             region[axis] = _clamped(low[axis], high[axis], region[axis].stop)

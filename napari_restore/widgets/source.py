@@ -102,7 +102,8 @@ def _cropped(data: Any, region: Region) -> Any:
         return data[region]
     import dask.array as da
 
-    return da.from_array(data, chunks=getattr(data, "chunks", "auto"))[region]
+    meta = np.empty((0,) * len(data.shape), data.dtype)
+    return da.from_array(data, chunks=getattr(data, "chunks", "auto"), meta=meta)[region]
 
 
 def _clipped(chunks: tuple[int, ...], letters: str, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import dask.array as da
 import numpy as np
 import pytest
+import xarray
+import zarr
 from napari.layers import Image
 
 from napari_restore.models.zoo import find_card
 from napari_restore.widgets.controller import Choices, Job, overlap, result_region
 from napari_restore.widgets.results import result_layers
-from napari_restore.widgets.source import suggested_axes, whole
+from napari_restore.widgets.source import describe_layer, layer_image, suggested_axes, whole
 
 
 def corners_of_pixels(layer: Image) -> np.ndarray:
@@ -110,3 +115,16 @@ def test_a_view_is_found_in_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     view = (slice(2, 3), slice(0, 20), slice(40, 48))
     assert result_region(plan, view, origin) == (slice(1, 2), slice(0, 20), slice(80, 96))
     assert overlap(view, origin) == (slice(2, 3), slice(10, 20), slice(40, 48))
+
+
+def test_every_kind_of_array_can_be_read(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 200, (3, 20, 30)).astype(np.uint8)
+    stored = zarr.create_array(tmp_path / "a.zarr", shape=pixels.shape, chunks=(1, 8, 8), dtype=pixels.dtype)
+    stored[...] = pixels
+    region = (slice(1, 3), slice(2, 12), slice(0, 30))
+    lazy = da.from_array(pixels, chunks=(1, 10, 10))
+    for data in (pixels, lazy, stored, xarray.DataArray(pixels, dims=("z", "y", "x")), [lazy, lazy[:, ::2, ::2]]):
+        layer = Image(data, rgb=False)
+        image = layer_image(layer, "ZYX", region)
+        np.testing.assert_array_equal(image.read((slice(None),) * 3), pixels[region])
+        assert describe_layer(layer, "ZYX").startswith("Z 3 · Y 20 · X 30, uint8, 1.8 kB")
