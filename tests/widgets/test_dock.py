@@ -96,7 +96,7 @@ def test_preview_shows_the_pixels_of_a_run(qtbot: Any, viewer: Viewer, dock: Res
     until_idle(qtbot, dock)
     whole = viewer.layers["cells · denoiser"]
     viewer.layers["cells"].visible = True
-    viewer.camera.zoom = 20
+    viewer.scene.camera.zoom = 20
     viewer.dims.set_current_step(0, 1)
     qtbot.wait(300)
     click(qtbot, dock.bar.preview)
@@ -171,7 +171,8 @@ def test_an_error_brings_every_button_back(qtbot: Any, dock: RestoreDock, monkey
 def test_closing_the_window_ends_the_run(
     qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path], tmp_path: Path
 ) -> None:
-    viewer.add_image(np.zeros((40, 120, 160), np.uint16), name="long")
+    planes = np.random.default_rng(0).poisson(100, (40, 120, 160)).astype(np.uint16)
+    viewer.add_image(planes, name="long")
     dock = dock_in(viewer, checkpoints["denoiser"])
     to_disk(dock, tmp_path / "o.zarr")
     click(qtbot, dock.bar.run)
