@@ -9,6 +9,7 @@ __all__ = [
     "Choices",
     "Grown",
     "Job",
+    "Landed",
     "Look",
     "Started",
     "look",
@@ -25,6 +26,7 @@ from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
 
 import numpy as np
 
@@ -169,6 +171,14 @@ class Started:
 
 
 @dataclass(frozen=True)
+class Landed:
+    """Blocks have landed on disk since the last such event: what was read before is out of date."""
+
+    plan: Plan
+    levels: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
 class Grown:
     """The last event of a run to disk: all levels are there."""
 
@@ -239,7 +249,7 @@ def overlap(region: Region, origin: Region) -> Region:
     return tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(region, origin, strict=True))
 
 
-def restore(job: Job) -> Generator[Started | Progress | Grown, None, None]:
+def restore(job: Job) -> Generator[Started | Progress | Landed | Grown, None, None]:
     """Carry out a job. Closing the generator stops it after the batch in progress.
 
     Raises
@@ -264,7 +274,12 @@ def restore(job: Job) -> Generator[Started | Progress | Grown, None, None]:
         first = next(events)  # the output is created when the first event is asked for
         yield Started(plan, stored_levels(output, plan, 1))
         yield first
-        yield from events
+        done = first.done
+        for event in events:
+            yield event
+            if event.stage == "restoring" and event.done > done:
+                done = event.done
+                yield Landed(plan, stored_levels(output, plan, 1))
     finally:
         events.close()
     yield Grown(plan, stored_levels(output, plan, plan.levels))
@@ -278,7 +293,10 @@ def stored_levels(output: str, plan: Plan, count: int) -> tuple[Any, ...]:
 
     stored = stored_axes(plan.axes).replace("C", "S") if "S" in plan.axes else stored_axes(plan.axes)
     order = [stored.index(letter) for letter in plan.axes]
-    return tuple(da.from_zarr(open_level(output, level)).transpose(order) for level in range(count))
+    # A new name each time: napari keeps chunks that dask has computed, by name, and these fill in.
+    return tuple(
+        da.from_zarr(open_level(output, level), name=f"stored-{uuid4().hex}").transpose(order) for level in range(count)
+    )
 
 
 def _check_memory(plan: Plan) -> int:

@@ -18,7 +18,7 @@ from napari_restore.errors import RestoreError
 from napari_restore.widgets import calls, controller
 from napari_restore.widgets.compare import Comparison
 from napari_restore.widgets.compare_box import CompareBox
-from napari_restore.widgets.controller import Choices, Grown, Job, Look, Started
+from napari_restore.widgets.controller import Choices, Grown, Job, Landed, Look, Started
 from napari_restore.widgets.input_box import InputBox
 from napari_restore.widgets.model_box import ModelBox
 from napari_restore.widgets.output_box import OutputBox
@@ -238,6 +238,12 @@ class RestoreDock(QWidget):
         if isinstance(event, Started):
             self._plan = event.plan
             self._show_layers(result_layers(self._job.layer, event.plan, self._job.region, event.levels), self._job)
+            return
+        if isinstance(event, Landed):
+            fresh = result_layers(self._job.layer, event.plan, self._job.region, event.levels)
+            for layer, (data, _, _) in zip(self.results, fresh, strict=False):
+                if layer in self.viewer.layers:
+                    layer.data = data
             return
         if isinstance(event, Grown):
             if len(event.levels) > 1:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_restore.quality.metrics import psnr, residual_autocorrelation, seam_ratio, ssim
+from napari_restore.quality.metrics import fit_gain_offset, psnr, residual_autocorrelation, seam_ratio, ssim
 
 Plane = NDArray[Any]
 
@@ -41,8 +41,11 @@ def plane_figures(
     found = []
     if reference is not None and reference.shape == after.shape:
         span = float(np.ptp(reference)) or 1.0
-        found.append((f"PSNR {psnr(reference, after, span):.1f} dB", "closeness to the reference; higher is closer"))
-        found.append((f"SSIM {ssim(reference, after, span):.3f}", "likeness of structure to the reference; 1 is equal"))
+        # Two exposures of one specimen differ in gain and offset, which is no fault of the restoration.
+        gain, offset = fit_gain_offset(after, reference)
+        fitted = gain * after.astype(float) + offset
+        found.append((f"PSNR {psnr(reference, fitted, span):.1f} dB", "closeness to the reference; higher is closer"))
+        found.append((f"SSIM {ssim(reference, fitted, span):.3f}", "likeness to the reference; 1 is equal"))
     factor = after.shape[0] // before.shape[0]
     if min(before.shape) > 1 and factor >= 1:
         small = after.astype(float).reshape(before.shape[0], factor, before.shape[1], factor).mean((1, 3))
