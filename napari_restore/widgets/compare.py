@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Comparison"]
 
+from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -138,7 +139,9 @@ class Comparison:
 
     def _reference(self, placed: dict[str, Any], shape: tuple[int, ...]) -> Any:
         """The same part of a layer called clean or reference, if its pixels lie where those of the result do."""
-        for layer in self.viewer.layers:
+        # Of several, such as one a channel, the one whose name is most like that of the source.
+        likeness = {layer: SequenceMatcher(None, layer.name, self.source.name).ratio() for layer in self.viewer.layers}
+        for layer in sorted(self.viewer.layers, key=likeness.__getitem__, reverse=True):
             if not any(word in layer.name.lower() for word in ("clean", "reference", "truth")):
                 continue
             if "napari_restore" in layer.metadata or layer.ndim != len(placed["shape"]):
