@@ -47,7 +47,9 @@ __all__ = [
     "model_card",
     "models",
     "open_image",
+    "part",
     "plan",
+    "report",
     "restore",
     "run",
     "super_resolve",
@@ -247,8 +249,19 @@ def plan(
     return chosen
 
 
-def run(plan: Plan, output: str | Path, *, overwrite: bool = False) -> Generator[Progress, None, None]:
+def run(
+    plan: Plan, output: str | Path | np.ndarray[Any, Any], *, overwrite: bool = False
+) -> Generator[Progress, None, None]:
     """Carry out a plan: `iter_restore` for what `plan` has returned.
+
+    Parameters
+    ----------
+    plan
+        What `plan` has returned.
+    output
+        Path of an OME-Zarr; or an array in memory, of the plan's `shape` and `dtype`, that blocks are copied to.
+    overwrite
+        Replace an OME-Zarr that is there.
 
     Yields
     ------
@@ -261,11 +274,48 @@ def run(plan: Plan, output: str | Path, *, overwrite: bool = False) -> Generator
         See `restore`; raised when the first event is asked for.
     """
     from napari_restore.engine.run import run_blocks
-    from napari_restore.engine.sinks import OmeZarrSink
+    from napari_restore.engine.sinks import ArraySink, OmeZarrSink
 
+    if isinstance(output, np.ndarray):
+        yield from run_blocks(plan, ArraySink(plan, output))
+        return
     sink = OmeZarrSink(plan, Path(output), overwrite=overwrite)
     yield from run_blocks(plan, sink)
     yield from sink.build_pyramid()
+
+
+def part(
+    plan: Plan, region: tuple[slice, ...], *, after_batch: Callable[[int], None] = lambda tiles: None
+) -> np.ndarray[Any, Any]:
+    """Compute a region of a plan's result: the very pixels that a run of it would store there.
+
+    Parameters
+    ----------
+    plan
+        What `plan` has returned.
+    region
+        One slice per axis in canonical order, in pixels of the result.
+    after_batch
+        Called with the number of tiles of each batch that is done; what it raises ends the work.
+
+    Raises
+    ------
+    ChunkError
+        If the source cannot be read there.
+    """
+    from napari_restore.engine.block import restore_region
+    from napari_restore.engine.predictor import predictor_for
+
+    assert plan.recipe.value_range is not None
+    predict = predictor_for(plan.card, plan.recipe.device, plan.recipe.precision)
+    return restore_region(plan, region, predict, plan.recipe.value_range, after_batch)
+
+
+def report(plan: Plan) -> Report:
+    """Say how noisy the source of a plan is and how long its run would take: `inspect` for what `plan` has returned."""
+    from napari_restore.engine.report import make_report
+
+    return make_report(plan)
 
 
 def restore(

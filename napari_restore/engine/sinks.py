@@ -27,11 +27,22 @@ __all__ = ["ArraySink", "OmeZarrSink", "check_output", "stored_recipe"]
 
 
 class ArraySink:
-    """Collects blocks in a new array, in canonical order."""
+    """Collects blocks in an array in canonical order: a new one, or one that is given.
 
-    def __init__(self, plan: Plan) -> None:
+    Raises
+    ------
+    OutputError
+        If the array given has not the shape and data type of the result.
+    """
+
+    def __init__(self, plan: Plan, array: NDArray[Any] | None = None) -> None:
         self.plan = plan
-        self.array: NDArray[Any] = np.empty(plan.shape, plan.dtype)
+        self.array: NDArray[Any] = np.empty(plan.shape, plan.dtype) if array is None else array
+        if (self.array.shape, self.array.dtype) != (plan.shape, plan.dtype):
+            raise OutputError(
+                f"the array given is {self.array.shape} of {self.array.dtype}, the result {plan.shape} of "
+                f"{plan.dtype}; make it with numpy.zeros(plan.shape, plan.dtype)."
+            )
 
     def missing(self) -> tuple[int, Iterable[Block]]:
         """All blocks: nothing is there before a run."""

@@ -36,7 +36,7 @@ def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: 
     source : path or array
         Path of a TIFF file (plain, OME, ImageJ or BigTIFF), a pattern of TIFF files such as "img_t*.tif", path or URL
         of a Zarr array (versions 2 and 3) or an OME-Zarr group (0.4 and 0.5); a numpy, memmap, dask or zarr array, an
-        `xarray.DataArray`, or a list of arrays, which are the levels of a pyramid.
+        `xarray.DataArray`, or a list of arrays, which are the levels of a pyramid; or an `Image`, which is given back.
     axes : str, optional
         One letter per dimension: T time, C channel, Z depth, Y rows, X columns, S colour samples. It wins over the
         metadata, and is needed where there are none, except for a plane.
@@ -64,13 +64,24 @@ def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: 
     >>> open_image(np.zeros((5, 64, 64), np.uint16), axes="ZYX").sizes
     {'Z': 5, 'Y': 64, 'X': 64}
     """
-    if isinstance(source, (str, Path)):
+    if isinstance(source, Image):
+        image = _as_it_is(source, axes, level, series)
+    elif isinstance(source, (str, Path)):
         image = _open_path(str(source), axes, level, series)
     elif isinstance(source, Sequence):
         return _open_levels(source, axes, level, series)
     else:
         image = _open_object(source, axes, level, series)
     _check_pixels(image)
+    return image
+
+
+def _as_it_is(image: Image, axes: str | None, level: int, series: int) -> Image:
+    if axes is not None and axes.upper() != image.axes:
+        raise AxesError(f"the image says that its axes are {image.axes!r}, not {axes!r}; leave axes out.")
+    for name, number in (("level", level), ("series", series)):
+        if number:
+            raise SourceError(f"{name} {number} is not there: an opened image is {name} 0 only.")
     return image
 
 

@@ -1,0 +1,80 @@
+"""Drive the dock widgets through their story in a real window and save what is on screen.
+
+``xvfb-run -a -s "-screen 0 1280x800x24" python docs/story.py`` writes docs/images/napari_*.png.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import napari
+from qtpy.QtWidgets import QApplication
+
+IMAGES = Path(__file__).parent / "images"
+LIMIT = 300
+
+
+def spin(seconds: float) -> None:
+    """Let the window live for a while."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        QApplication.processEvents()
+        time.sleep(0.005)
+
+
+def wait_for(done: Callable[[], bool], what: str) -> float:
+    """Let the window live until something has happened; seconds it took."""
+    began = time.monotonic()
+    while not done():
+        if time.monotonic() - began > LIMIT:
+            raise TimeoutError(what)
+        spin(0.02)
+    return time.monotonic() - began
+
+
+def main() -> None:
+    """Open, preview, compare, run, result."""
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(1280, 800)
+
+    def save(name: str) -> None:
+        spin(0.5)
+        IMAGES.mkdir(exist_ok=True)
+        viewer.screenshot(str(IMAGES / f"napari_{name}.png"), canvas_only=False, flash=False)
+
+    clean = viewer.open_sample("napari-restore", "cells_clean")
+    noisy = viewer.open_sample("napari-restore", "cells_noisy")
+    for layer in [*clean, *noisy]:
+        layer.visible = layer.name == "actin noisy"
+    viewer.layers.selection.active = viewer.layers["actin noisy"]
+    _, dock = viewer.window.add_plugin_dock_widget("napari-restore", "Denoise")
+    wait_for(lambda: dock.look is not None, "a look at the layer")
+    save("open")
+    dock.bar.preview.click()
+    seconds = wait_for(lambda: not dock.works, "the preview")
+    print(f"preview: {seconds:.1f} s, {dock.bar.line.text()}")
+    save("preview")
+    dock.compare.wipe.setValue(50)
+    save("wipe")
+    dock.compare.wipe.setValue(0)
+    with tempfile.TemporaryDirectory() as folder:
+        dock.output.place.setCurrentIndex(1)
+        dock.output.path.setText(f"{folder}/actin.zarr")
+        dock.output.path.editingFinished.emit()
+        dock.bar.run.click()
+        wait_for(lambda: dock.bar.bar.value() > 1, "the first tiles")
+        save("run")
+        seconds = wait_for(lambda: not dock.works, "the run")
+        print(f"run: {seconds:.1f} s, {dock.bar.line.text()}")
+        dock.compare.measure.click()
+        save("result")
+        viewer.theme = "light"
+        save("light")
+        viewer.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,437 @@
+"""The dock widgets: boxes of choices over one run bar, and the layers that come out."""
+
+from __future__ import annotations
+
+__all__ = ["DenoiseDock", "RestoreDock", "SuperResolutionDock"]
+
+import threading
+import traceback
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from napari.utils import cancelable_progress
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtWidgets import QApplication, QFileDialog, QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from napari_restore.engine.describe import human_shape
+from napari_restore.errors import RestoreError
+from napari_restore.widgets import calls, controller
+from napari_restore.widgets.compare import Comparison
+from napari_restore.widgets.compare_box import CompareBox
+from napari_restore.widgets.controller import Choices, Grown, Job, Landed, Look, Started
+from napari_restore.widgets.input_box import InputBox
+from napari_restore.widgets.model_box import ModelBox
+from napari_restore.widgets.output_box import OutputBox
+from napari_restore.widgets.performance_box import PerformanceBox
+from napari_restore.widgets.results import LayerData, result_layers
+from napari_restore.widgets.run_bar import RunBar
+from napari_restore.widgets.work import Work
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+    from napari_restore.engine.plan import Plan
+
+PREVIEW = "preview · "
+LOOK_AFTER = 400
+"""Milliseconds without a change after which the layer is looked at."""
+
+
+class RestoreDock(QWidget):
+    """One dock widget for one task."""
+
+    task: ClassVar[controller.Task]
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.look: Look | None = None
+        self.works: dict[str, Work] = {}
+        self.results: list[Any] = []
+        self.activity: Any = None
+        self._job: Job | None = None
+        self._looked: Choices | None = None
+        self.input, self.model, self.output = InputBox(napari_viewer), ModelBox(self.task), OutputBox()
+        self.performance, self.compare, self.bar = PerformanceBox(), CompareBox(), RunBar()
+        self.comparison = Comparison(napari_viewer)
+        self._lay_out()
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(LOOK_AFTER)
+        self._timer.timeout.connect(self.look_again)
+        for box in (self.input, self.model, self.output, self.performance):
+            box.changed.connect(self._changed)
+        self.bar.preview_wanted.connect(self.start_preview)
+        self.bar.run_wanted.connect(self.start_run)
+        self.bar.cancel_wanted.connect(self.cancel)
+        self.compare.swapped.connect(self.comparison.swap)
+        self.compare.wiped.connect(self._guarded(self.comparison.wipe))
+        self.compare.difference_wanted.connect(self._guarded(self.comparison.add_difference))
+        self.compare.figures_wanted.connect(self._guarded(self._measure))
+        for title, action in (
+            ("Copy as Python", self.copy_python), ("Copy as command", self.copy_command),
+            ("Save recipe…", self.save_recipe), ("Load recipe…", self.load_recipe),
+        ):  # fmt: skip
+            self.bar.menu.addAction(title, self._guarded(action))
+        self._window: QWidget | None = None
+        self._changed()
+
+    def _lay_out(self) -> None:
+        choices = QWidget()
+        column = QVBoxLayout(choices)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        for box in (self.input, self.model, self.output, self.performance, self.compare):
+            column.addWidget(box)
+        column.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(choices)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(6, 6, 6, 6)
+        outer.addWidget(scroll, 1)
+        outer.addWidget(self.bar)
+        self.setMinimumWidth(330)
+
+    # ------------------------------------------------------------------------------------ choices
+
+    def choices(self) -> Choices:
+        """What is chosen now.
+
+        Raises
+        ------
+        RestoreError
+            If something that is typed is wrong.
+        """
+        model = self.model.model()
+        if model is None:
+            raise RestoreError("no model is chosen; choose one, or drop a checkpoint on the list.")
+        performance = self.performance
+        return Choices(
+            model=model,
+            value_range=self.output.value_range(),
+            dtype=self.output.dtype.currentText(),
+            pyramid=self.output.pyramid.isChecked(),
+            device=performance.device.currentText().partition(" ")[0],
+            precision=performance.precision.currentText(),
+            tile=performance.tile.value() or None,
+            halo=None if performance.halo.value() < 0 else performance.halo.value(),
+            output=self.output.output(),
+            overwrite=self.output.overwrite.isChecked(),
+        )
+
+    def job(self) -> Job:
+        """The job that is described now.
+
+        Raises
+        ------
+        RestoreError
+            If the choices do not make one.
+        """
+        region = self.input.region()
+        layer = self.input.layer()
+        assert layer is not None
+        return Job.of(layer, self.input.letters(), region, self.choices())
+
+    def _changed(self) -> None:
+        self.look = None
+        self.bar.set_resumes(False)
+        self._timer.start()
+
+    def look_again(self) -> None:
+        """Plan what is chosen and show what it takes, on a worker thread."""
+        self._stop("look")
+        if "run" in self.works:
+            return
+        self.model.show_report(None)
+        try:
+            job = self.job()
+        except RestoreError as error:
+            self.look = None
+            if self.input.layer() is not None:
+                self.output.show_error(str(error))
+            return
+
+        def start(stop: threading.Event) -> Generator[Look, None, None]:
+            yield controller.look(job)
+
+        self._start("look", start, self._show_look, self._show_look_error)
+
+    def _show_look(self, look: Look) -> None:
+        self.look = look
+        self.model.show_report(look.report)
+        self.output.show_look(look)
+        self.performance.show_plan(look.plan)
+        self.bar.set_resumes(0 < look.blocks_there < look.plan.blocks)
+
+    def _show_look_error(self, error: BaseException | None) -> None:
+        if error is not None:
+            self.output.show_error(str(error))
+
+    # ------------------------------------------------------------------------------------ preview
+
+    def start_preview(self) -> None:
+        """Restore what is on screen, and show it as a layer of its own."""
+        self._stop("preview")
+        try:
+            job = self._in_memory(self.job())
+            view = self.input.region("view")
+        except RestoreError as error:
+            self.bar.tell(str(error), warning=True)
+            return
+        look = self.look
+        self.bar.set_state("previewing")
+        self.bar.tell("Restoring what is on screen…")
+
+        def start(stop: threading.Event) -> Generator[Any, None, None]:
+            plan = job.plan() if look is None else look.plan
+            region = controller.result_region(plan, view, job.region)
+            array = controller.preview(job, region, plan, stop)
+            if array is not None:
+                yield plan, array
+
+        def show(event: tuple[Plan, Any]) -> None:
+            plan, array = event
+            inner = controller.overlap(view, job.region)
+            layers = result_layers(job.layer, plan, inner, (array,))
+            for _data, arguments, _ in layers:
+                arguments["name"] = f"{PREVIEW}{arguments['name']}"
+            self._show_layers(layers, job)
+            self.bar.tell(f"Preview: {human_shape(plan.axes, array.shape)}")
+
+        self._start("preview", start, show, self._ended("preview"))
+
+    @staticmethod
+    def _in_memory(job: Job) -> Job:
+        from dataclasses import replace
+
+        return replace(job, choices=replace(job.choices, output=None, overwrite=False))
+
+    # ---------------------------------------------------------------------------------------- run
+
+    def start_run(self) -> None:
+        """Restore the region; its layer appears at once and fills in."""
+        self._stop("look")
+        self._stop("preview")
+        try:
+            job = self.job()
+        except RestoreError as error:
+            self.bar.tell(str(error), warning=True)
+            return
+        self._job = job
+        self.bar.set_state("running")
+        self.bar.bar.setRange(0, 0)
+        self.bar.tell("Planning…")
+        self.activity = cancelable_progress(total=0, desc=f"Restoring {job.layer.name}", cancel_callback=self.cancel)
+        self._follow_window()
+        self._start("run", lambda stop: controller.restore(job), self._advance, self._ended("run"))
+
+    def cancel(self) -> None:
+        """Stop the run after the batch in progress; blocks that are stored stay."""
+        if self._stop("run"):
+            self.bar.set_state("cancelling")
+
+    def _advance(self, event: Any) -> None:
+        assert self._job is not None
+        if isinstance(event, Started):
+            self._plan = event.plan
+            self._show_layers(result_layers(self._job.layer, event.plan, self._job.region, event.levels), self._job)
+            return
+        if isinstance(event, Landed):
+            fresh = result_layers(self._job.layer, event.plan, self._job.region, event.levels)
+            for layer, (data, _, _) in zip(self.results, fresh, strict=False):
+                if layer in self.viewer.layers:
+                    layer.data = data
+            return
+        if isinstance(event, Grown):
+            if len(event.levels) > 1:
+                self._show_layers(result_layers(self._job.layer, event.plan, self._job.region, event.levels), self._job)
+            return
+        pixels = self._plan.image.sizes["Y"] * self._plan.image.sizes["X"] / max(self._plan.tiles_in_plane, 1)
+        if self.bar.state == "running":
+            self.bar.show_progress(event, pixels)
+        if self.activity is not None:
+            self.activity.total = max(event.tiles_total, event.total)
+            self.activity.n = event.tiles_done if event.stage == "restoring" else event.done
+            self.activity.refresh()
+        for layer in self.results:
+            if layer in self.viewer.layers:
+                layer.refresh(extent=False, highlight=False, thumbnail=False)
+
+    def _show_layers(self, layers: list[LayerData], job: Job) -> None:
+        """Put result layers on the list, in place of previews and of those of the same name that this widget made."""
+        from napari.layers import Layer
+
+        names = {arguments["name"] for _, arguments, _ in layers}
+        shown = [layer for layer in self.results if layer in self.viewer.layers]
+        for layer in shown:
+            if layer.name in names or layer.name.startswith(PREVIEW):
+                self.viewer.layers.remove(layer)
+        self.results = [self.viewer.add_layer(Layer.create(*layer)) for layer in layers]
+        self.comparison.between(job.layer, job.axes, self.results)
+        self.compare.setEnabled(True)
+
+    def _ended(self, name: str) -> Any:
+        """What to do when the work of a name has ended, with or without an error."""
+
+        def end(error: BaseException | None) -> None:
+            cancelled = self.bar.state == "cancelling"
+            if name == "run" and self.activity is not None:
+                self.activity.close()
+                self.activity = None
+            self.bar.set_state("idle")
+            if error is not None:
+                expected = isinstance(error, RestoreError)
+                details = "" if expected else "".join(traceback.format_exception(error))
+                line = str(error) if expected else f"{type(error).__name__}: {error}"
+                self.bar.tell(line, warning=True, details=details)
+            elif cancelled:
+                kept = self._job is not None and self._job.choices.output is not None
+                self.bar.tell("Cancelled; what is stored stays, and Resume goes on." if kept else "Cancelled.")
+                self._timer.start()
+            elif name == "run":
+                self.bar.tell("Done.")
+            for layer in self.results:
+                if layer in self.viewer.layers:
+                    layer.refresh()
+
+        return end
+
+    # ------------------------------------------------------------------------------------- threads
+
+    def _start(self, name: str, start: Any, event: Any, ended: Any) -> None:
+        """Start work, one of a name at a time; events of work that was replaced are dropped."""
+
+        def only_if_current(call: Any) -> Any:
+            return lambda item: call(item) if self.works.get(name) is work else None
+
+        def end(error: BaseException | None) -> None:
+            if self.works.get(name) is work:
+                del self.works[name]
+                ended(error)
+
+        work = Work(start, only_if_current(event), end)
+        self.works[name] = work
+
+    def _stop(self, name: str) -> bool:
+        """Ask work to end; a run is still current until it has, others are forgotten at once."""
+        work = self.works.get(name)
+        if work is None:
+            return False
+        work.stop()
+        if name != "run":
+            del self.works[name]
+            if name == "preview" and self.bar.state == "previewing":
+                self.bar.set_state("idle")
+        return True
+
+    def _follow_window(self) -> None:
+        window = self.window()
+        if window is not self._window and window is not None:
+            self._window = window
+            window.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """End all work when the window closes."""
+        if event is not None and event.type() == QEvent.Type.Close and watched is self._window:
+            self.end()
+        return False
+
+    def showEvent(self, event: Any) -> None:
+        super().showEvent(event)
+        self._follow_window()
+
+    def closeEvent(self, event: Any) -> None:
+        self.end()
+        super().closeEvent(event)
+
+    def end(self) -> None:
+        """Stop all work and follow the viewer no more; events still on their way are dropped."""
+        self._timer.stop()
+        for work in self.works.values():
+            work.stop()
+        self.works = {}
+        if self.activity is not None:
+            self.activity.close()
+            self.activity = None
+
+    # -------------------------------------------------------------------------------------- actions
+
+    def _guarded(self, action: Any) -> Any:
+        """Show an error of ours as the line of the run bar."""
+
+        def call(*arguments: Any) -> None:
+            try:
+                # A menu's or a button's `checked` is of no interest to an action without arguments.
+                action(*arguments) if arguments and not isinstance(arguments[0], bool) else action()
+            except RestoreError as error:
+                self.bar.tell(str(error), warning=True)
+
+        return call
+
+    def copy_python(self) -> None:
+        """Put the call as Python on the clipboard."""
+        self._copy(calls.as_python(self.job()))
+
+    def copy_command(self) -> None:
+        """Put the command line on the clipboard."""
+        self._copy(calls.as_command(self.job()))
+
+    def _copy(self, text: str) -> None:
+        clipboard = QApplication.clipboard()
+        assert clipboard is not None
+        clipboard.setText(text)
+        self.bar.tell("Copied.", details=text)
+
+    def save_recipe(self) -> None:
+        """Save what is chosen as a file."""
+        path, _ = QFileDialog.getSaveFileName(self, "Save recipe", "recipe.json", "Recipes (*.json)")
+        if path:
+            calls.save_recipe(self.choices(), path)
+
+    def load_recipe(self) -> None:
+        """Load choices from a recipe file."""
+        path, _ = QFileDialog.getOpenFileName(self, "Load recipe", "", "Recipes (*.json)")
+        if path:
+            self.show_choices(calls.load_recipe(path))
+
+    def show_choices(self, choices: Choices) -> None:
+        """Set every control to choices."""
+        self.model.choose(choices.model)
+        for edit, value in zip((self.output.low, self.output.high), choices.value_range or (None, None), strict=True):
+            edit.setText("" if value is None else f"{value:g}")
+        self.output.dtype.setCurrentText(choices.dtype)
+        self.output.place.setCurrentIndex(0 if choices.output is None else 1)
+        self.output.path.setText(choices.output or "")
+        self.output.pyramid.setChecked(choices.pyramid)
+        self.output.overwrite.setChecked(choices.overwrite)
+        performance = self.performance
+        performance.device.setCurrentText(choices.device)
+        performance.precision.setCurrentText(choices.precision)
+        performance.tile.setValue(choices.tile or 0)
+        performance.halo.setValue(-1 if choices.halo is None else choices.halo)
+        self._changed()
+
+    def _measure(self) -> None:
+        plan = getattr(self, "_plan", None) or (self.look.plan if self.look is not None else None)
+        self.compare.show_figures(self.comparison.figures(plan))
+
+
+class DenoiseDock(RestoreDock):
+    """Denoise a layer."""
+
+    task = "denoise"
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__(napari_viewer)
+
+
+class SuperResolutionDock(RestoreDock):
+    """Make a layer's Y and X several times as long."""
+
+    task = "super-resolve"
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__(napari_viewer)

@@ -1,0 +1,61 @@
+"""Figures of a restored plane, each with a line that says what it means. Needs no window."""
+
+from __future__ import annotations
+
+__all__ = ["plane_figures"]
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_restore.quality.metrics import fit_gain_offset, psnr, residual_autocorrelation, seam_ratio, ssim
+
+Plane = NDArray[Any]
+
+
+def plane_figures(
+    before: Plane,
+    after: Plane,
+    *,
+    reference: Plane | None = None,
+    borders: tuple[Sequence[int], Sequence[int]] = ((), ()),
+) -> list[tuple[str, str]]:
+    """Give figures of a plane and their meaning.
+
+    Parameters
+    ----------
+    before, after
+        ``(h, w)``, in one unit; `after` may be an integer factor larger, then it is averaged down to compare.
+    reference
+        The truth, of the shape of `after`, if it is known.
+    borders
+        Borders between tiles along y and x, in pixels of `after`.
+
+    Returns
+    -------
+    list of (figure, meaning)
+        Such as ``("PSNR 31.2 dB", "…")``.
+    """
+    found = []
+    if reference is not None and reference.shape == after.shape:
+        span = float(np.ptp(reference)) or 1.0
+        # Two exposures of one specimen differ in gain and offset, which is no fault of the restoration.
+        gain, offset = fit_gain_offset(after, reference)
+        fitted = gain * after.astype(float) + offset
+        found.append((f"PSNR {psnr(reference, fitted, span):.1f} dB", "closeness to the reference; higher is closer"))
+        found.append((f"SSIM {ssim(reference, fitted, span):.3f}", "likeness to the reference; 1 is equal"))
+    factor = after.shape[0] // before.shape[0]
+    if min(before.shape) > 1 and factor >= 1:
+        small = after.astype(float).reshape(before.shape[0], factor, before.shape[1], factor).mean((1, 3))
+        residual = before.astype(float) - small
+        along = residual_autocorrelation(residual)
+        worst = max(along, key=abs)
+        found.append((f"Whiteness {worst:+.2f}", "correlation of neighbours in what was removed; 0 is pure noise"))
+        structure = float(np.corrcoef(residual.ravel(), small.ravel())[0, 1]) if residual.std() and small.std() else 0.0
+        found.append((f"Structure {structure:+.2f}", "correlation of what was removed with the image; 0 is none lost"))
+    if any(len(border) for border in borders):
+        ratio = seam_ratio(after, *borders)
+        found.append((f"Seams {ratio:.2f}", "gradient at tile borders over that elsewhere; 1 is invisible"))
+    return found

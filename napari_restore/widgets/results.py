@@ -1,0 +1,123 @@
+"""Result layers that lie exactly on the layer they were made from."""
+
+from __future__ import annotations
+
+__all__ = ["LayerData", "result_layers"]
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_restore.images.axes import transposition
+from napari_restore.widgets.source import Region
+
+if TYPE_CHECKING:
+    from napari.layers import Image as ImageLayer
+
+    from napari_restore.engine.plan import Plan
+
+LayerData = tuple[Any, dict[str, Any], str]
+"""Data, keyword arguments and type of a layer, as napari's hooks exchange them."""
+
+_COLORMAPS = ("cyan", "magenta", "yellow", "green", "red", "blue")
+
+
+def result_layers(layer: ImageLayer, plan: Plan, region: Region, levels: Sequence[Any]) -> list[LayerData]:
+    """Describe the layers that show a result: one, or one for each channel.
+
+    Parameters
+    ----------
+    layer
+        What was restored.
+    plan
+        How.
+    region
+        Which part of it.
+    levels
+        Arrays of the result, the largest first, in canonical order.
+
+    Returns
+    -------
+    list of (data, keyword arguments, "image")
+        In the order of the layer's axes. The axis C is dropped from each channel's layer, as napari does where it
+        splits a stack.
+    """
+    axes = plan.image.axes
+    order = transposition(plan.axes, axes)
+    arrays = [array.transpose(order) for array in levels]
+    kept = [i for i, letter in enumerate(axes) if letter not in "CS"]
+    shown = {**_geometry(layer, axes, region, plan.card.scale, kept), **_looks(layer, plan)}
+    if "C" not in axes:
+        return [(_one_or_many(arrays), shown, "image")]
+    position = axes.index("C")
+    count = arrays[0].shape[position]
+    result = []
+    for channel in range(count):
+        index = (slice(None),) * position + (channel,)
+        channel_name = plan.image.channels[channel].name if plan.image.channels else f"channel {channel}"
+        own = {**shown, "name": f"{shown['name']} · {channel_name}"}
+        if count > 1:
+            own |= {"colormap": _COLORMAPS[channel % len(_COLORMAPS)], "blending": "additive"}
+        result.append((_one_or_many([array[index] for array in arrays]), own, "image"))
+    return result
+
+
+def _one_or_many(arrays: list[Any]) -> Any:
+    return arrays if len(arrays) > 1 else arrays[0]
+
+
+def _geometry(layer: ImageLayer, axes: str, region: Region, factor: int, kept: list[int]) -> dict[str, Any]:
+    """Scale and position of the result: pixel q of it lies at start + (q + 1/2) / factor - 1/2 of the layer's pixels.
+
+    Rotation, shear and affine act on what comes out of the scale, so they are those of the layer.
+    """
+    from napari.utils.transforms import Affine
+
+    ndim = layer.ndim
+    upscaled = np.array([factor if letter in "YX" else 1 for letter in axes if letter != "S"], float)
+    first = np.array([s.start for s in region[:ndim]]) + 0.5 / upscaled - 0.5
+    inner = Affine(scale=layer.scale, translate=layer.translate, rotate=layer.rotate, shear=layer.shear, ndim=ndim)
+    translate = np.asarray(inner(first))
+    shear = np.asarray(layer.shear)
+    shear = shear if shear.ndim == 2 else _shear_matrix(shear, ndim)
+    affine = np.asarray(layer.affine.affine_matrix)
+    with_last = [*kept, ndim]
+    return {
+        "scale": (np.asarray(layer.scale) / upscaled)[kept],
+        "translate": translate[kept],
+        "rotate": np.asarray(layer.rotate)[np.ix_(kept, kept)],
+        "shear": shear[np.ix_(kept, kept)],
+        "affine": affine[np.ix_(with_last, with_last)],
+        "units": [layer.units[i] for i in kept],
+        "axis_labels": [layer.axis_labels[i] for i in kept],
+    }
+
+
+def _shear_matrix(shear: np.ndarray, ndim: int) -> np.ndarray:
+    """The upper triangular matrix of shears that napari keeps as a vector."""
+    matrix = np.eye(ndim)
+    matrix[np.triu_indices(ndim, 1)] = shear
+    return matrix
+
+
+def _looks(layer: ImageLayer, plan: Plan) -> dict[str, Any]:
+    """Everything that is seen of a layer and not part of its geometry."""
+    looks = {
+        "name": f"{layer.name} · {plan.card.name}",
+        "rgb": layer.rgb,
+        "gamma": layer.gamma,
+        "blending": "translucent" if layer.blending == "opaque" else layer.blending,
+        "opacity": layer.opacity,
+        "metadata": {
+            "napari_restore": {
+                "recipe": plan.recipe.model_dump(mode="json"),
+                "fingerprint": plan.fingerprint,
+                "model": plan.card.name,
+                "source": layer.name,
+            }
+        },
+    }
+    if not layer.rgb:
+        looks |= {"contrast_limits": list(layer.contrast_limits), "colormap": layer.colormap}
+    return looks

@@ -1,0 +1,44 @@
+"""The look that the boxes of the dock widgets share."""
+
+from __future__ import annotations
+
+__all__ = ["Box", "note"]
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QSizePolicy, QWidget
+
+
+def note(tooltip: str = "") -> QLabel:
+    """A line of text that wraps, can be copied, and takes no room while it is empty."""
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setToolTip(tooltip)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    label.hide()
+    return label
+
+
+class Box(QGroupBox):
+    """A titled group of labelled rows."""
+
+    def __init__(self, title: str, parent: QWidget | None = None) -> None:
+        super().__init__(title, parent)
+        self.rows = QFormLayout(self)
+        self.rows.setContentsMargins(8, 4, 8, 6)
+        self.rows.setVerticalSpacing(4)
+        self.rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+
+    def add(self, label: str, widget: QWidget, tooltip: str) -> None:
+        """Add a row; its tooltip is that of label and widget."""
+        self.rows.addRow(label, widget)
+        for part in (widget, self.rows.labelForField(widget)):
+            if part is not None:
+                part.setToolTip(tooltip)
+        widget.setAccessibleName(label)
+
+    @staticmethod
+    def say(label: QLabel, text: str, *, warning: bool = False) -> None:
+        """Show a text in a `note`; a warning begins with a sign, not only a colour."""
+        label.setText(f"⚠ {text}" if warning and text else text)
+        label.setVisible(bool(text))

@@ -1,0 +1,270 @@
+"""The dock widgets in a real window, by their real controls."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari import Viewer
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QApplication
+
+from napari_restore.images import ome_zarr
+from napari_restore.widgets import dock as dock_module
+from napari_restore.widgets.compare import DIFFERENCE, WIPE
+from napari_restore.widgets.dock import DenoiseDock, RestoreDock, SuperResolutionDock
+
+# A window of napari that is closed leaves timers and sockets to the garbage collector.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture
+def viewer(qtbot: Any) -> Iterator[Viewer]:
+    """A window that is shown."""
+    viewer = Viewer(show=True)
+    viewer.window.resize(1280, 800)
+    yield viewer
+    with contextlib.suppress(RuntimeError):  # the test may have closed it
+        viewer.close()
+
+
+def dock_in(viewer: Viewer, model: Path, kind: type[RestoreDock] = DenoiseDock) -> RestoreDock:
+    dock = kind(viewer)
+    viewer.window.add_dock_widget(dock, name="Restore", area="right")
+    dock.model.choose(str(model))
+    dock.performance.tile.setValue(96)
+    dock.performance.halo.setValue(8)
+    dock.performance.tile.editingFinished.emit()
+    return dock
+
+
+@pytest.fixture
+def dock(viewer: Viewer, checkpoints: dict[str, Path], stack: np.ndarray) -> RestoreDock:
+    viewer.add_image(stack, name="cells", scale=(2.0, 0.5, 0.5))
+    return dock_in(viewer, checkpoints["denoiser"])
+
+
+def click(qtbot: Any, button: Any) -> None:
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def until_idle(qtbot: Any, dock: RestoreDock) -> None:
+    qtbot.waitUntil(lambda: not dock.works and dock.bar.state == "idle", timeout=60_000)
+
+
+def test_says_what_the_layer_is_and_what_the_run_takes(qtbot: Any, dock: RestoreDock) -> None:
+    assert dock.input.description.text() == "Z 3 · Y 75 · X 110, uint16, 49.5 kB, numpy"
+    qtbot.waitUntil(lambda: dock.look is not None, timeout=60_000)
+    assert "49.5 kB to memory" in dock.output.cost.text() and "on cpu" in dock.output.cost.text()
+    assert float(dock.output.low.placeholderText()) < float(dock.output.high.placeholderText())
+    assert "Noise here: σ" in dock.model.noise.text()
+
+
+def test_axes_are_checked_as_typed(qtbot: Any, dock: RestoreDock) -> None:
+    dock.input.axes.clear()
+    qtbot.keyClicks(dock.input.axes, "ZX")
+    assert dock.input.description.text().startswith("⚠") and "ZX" in dock.input.description.text()
+    click(qtbot, dock.bar.run)
+    assert dock.bar.line.text().startswith("⚠") and dock.bar.state == "idle"
+    dock.input.axes.clear()
+    qtbot.keyClicks(dock.input.axes, "tyx")
+    assert dock.input.description.text().startswith("T 3")
+
+
+def test_run_in_memory_equals_the_api(qtbot: Any, viewer: Viewer, dock: RestoreDock, stack: np.ndarray) -> None:
+    from napari_restore import api
+
+    click(qtbot, dock.bar.run)
+    assert dock.bar.run.text() == "Cancel" and not dock.bar.preview.isEnabled()
+    until_idle(qtbot, dock)
+    assert dock.bar.line.text() == "Done." and dock.bar.run.text() == "Run"
+    model = dock.model.model()
+    assert model is not None
+    expected = api.denoise(stack, axes="ZYX", model=model, tile=96, halo=8)
+    np.testing.assert_array_equal(viewer.layers["cells · denoiser"].data, expected)
+
+
+def test_preview_shows_the_pixels_of_a_run(qtbot: Any, viewer: Viewer, dock: RestoreDock) -> None:
+    click(qtbot, dock.bar.run)
+    until_idle(qtbot, dock)
+    whole = viewer.layers["cells · denoiser"]
+    viewer.layers["cells"].visible = True
+    viewer.scene.camera.zoom = 20
+    viewer.dims.set_current_step(0, 1)
+    qtbot.wait(300)
+    click(qtbot, dock.bar.preview)
+    until_idle(qtbot, dock)
+    preview = viewer.layers["preview · cells · denoiser"]
+    assert preview.data.shape[0] == 1 and preview.data.size < whole.data[0].size
+    start = np.round(whole.world_to_data(preview.translate)).astype(int)
+    stop = start + preview.data.shape
+    np.testing.assert_array_equal(preview.data, whole.data[tuple(map(slice, start, stop))])
+
+
+def test_super_resolution_lies_on_its_source(qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path]) -> None:
+    viewer.add_image(np.random.default_rng(0).random((40, 50)).astype(np.float32), name="plane", scale=(0.5, 0.25))
+    dock = dock_in(viewer, checkpoints["upscaler"], SuperResolutionDock)
+    click(qtbot, dock.bar.run)
+    until_idle(qtbot, dock)
+    result = viewer.layers["plane · upscaler"]
+    assert result.data.shape == (80, 100) and result.data.dtype == np.float32
+    np.testing.assert_allclose(result.scale, (0.25, 0.125))
+    np.testing.assert_allclose(result.translate, (-0.125, -0.0625))
+
+
+def to_disk(dock: RestoreDock, path: Path) -> None:
+    dock.output.place.setCurrentIndex(1)
+    dock.output.path.setText(str(path))
+    dock.output.path.editingFinished.emit()
+
+
+def objects(path: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
+
+
+def test_cancel_then_resume_ends_with_the_same_bytes(
+    qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    planes = np.random.default_rng(0).poisson(100, (12, 90, 90)).astype(np.uint16)
+    viewer.add_image(planes, name="movie", axis_labels=("t", "y", "x"))
+    dock = dock_in(viewer, checkpoints["denoiser"])
+    to_disk(dock, tmp_path / "whole.zarr")
+    click(qtbot, dock.bar.run)
+    until_idle(qtbot, dock)
+    assert dock.bar.line.text() == "Done."
+    to_disk(dock, tmp_path / "parts.zarr")
+    click(qtbot, dock.bar.run)
+    qtbot.waitUntil(lambda: bool(list((tmp_path / "parts.zarr" / "0").glob("c/*/*/*"))), timeout=60_000)
+    click(qtbot, dock.bar.run)
+    assert dock.bar.run.text() == "Cancelling…" and not dock.bar.run.isEnabled()
+    until_idle(qtbot, dock)
+    assert dock.bar.line.text().startswith("Cancelled")
+    # What has landed is seen, and not what napari remembers of the empty output.
+    layer = viewer.layers["movie · denoiser"]
+    assert np.asarray(layer.data[0]).any() and np.asarray(layer.data[0]).std() > 0
+    stored = int(ome_zarr.stored_units(tmp_path / "parts.zarr", 0).sum())
+    assert 0 < stored < 12
+    qtbot.waitUntil(lambda: dock.bar.run.text() == "Resume", timeout=60_000)
+    click(qtbot, dock.bar.run)
+    until_idle(qtbot, dock)
+    assert objects(tmp_path / "parts.zarr") == objects(tmp_path / "whole.zarr")
+
+
+def test_an_error_brings_every_button_back(qtbot: Any, dock: RestoreDock, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise ZeroDivisionError("in the middle")
+
+    monkeypatch.setattr("napari_restore.engine.run.restore_region", fail)
+    click(qtbot, dock.bar.run)
+    until_idle(qtbot, dock)
+    assert dock.bar.line.text() == "⚠ ZeroDivisionError: in the middle"
+    assert dock.bar.run.isEnabled() and dock.bar.run.text() == "Run" and dock.bar.preview.isEnabled()
+    assert not dock.bar.details.isVisible()
+    click(qtbot, dock.bar.show_details)
+    assert dock.bar.details.isVisible() and "Traceback" in dock.bar.details.text()
+
+
+def test_closing_the_window_ends_the_run(
+    qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    planes = np.random.default_rng(0).poisson(100, (40, 120, 160)).astype(np.uint16)
+    viewer.add_image(planes, name="long")
+    dock = dock_in(viewer, checkpoints["denoiser"])
+    to_disk(dock, tmp_path / "o.zarr")
+    click(qtbot, dock.bar.run)
+    qtbot.waitUntil(lambda: dock.bar.bar.maximum() > 0 and dock.bar.bar.value() > 0, timeout=60_000)
+    work = dock.works["run"]
+    viewer.close()
+    assert work.stopping.is_set()
+    qtbot.waitUntil(work.finished.is_set, timeout=60_000)
+    assert ome_zarr.stored_units(tmp_path / "o.zarr", 0).sum() < 40
+    assert ome_zarr.sweep_partial(tmp_path / "o.zarr") == 0
+
+
+def test_compare_tools(qtbot: Any, viewer: Viewer, dock: RestoreDock) -> None:
+    assert not dock.compare.isEnabled()
+    click(qtbot, dock.bar.run)
+    until_idle(qtbot, dock)
+    result, source = viewer.layers["cells · denoiser"], viewer.layers["cells"]
+    assert result.visible and not source.visible
+    qtbot.mousePress(dock.compare.hold, Qt.MouseButton.LeftButton)
+    assert source.visible and not result.visible
+    qtbot.mouseRelease(dock.compare.hold, Qt.MouseButton.LeftButton)
+    assert result.visible and not source.visible
+    dock.compare.wipe.setValue(50)
+    before, after, _ = dock.comparison.planes()
+    half = round(before.shape[1] / 2)
+    np.testing.assert_array_equal(viewer.layers[WIPE].data[0, :, :half], before[:, :half])
+    np.testing.assert_array_equal(viewer.layers[WIPE].data[0, :, half + 1 :], after[:, half + 1 :])
+    dock.compare.wipe.setValue(0)
+    assert WIPE not in viewer.layers
+    click(qtbot, dock.compare.difference)
+    assert viewer.layers[DIFFERENCE].data[0].shape == before.shape
+    click(qtbot, dock.compare.measure)
+    assert "Whiteness" in dock.compare.figures.text()
+
+
+def test_the_call_is_copied(qtbot: Any, dock: RestoreDock, tmp_path: Path) -> None:
+    to_disk(dock, tmp_path / "o.zarr")
+    dock.copy_python()
+    clipboard = QApplication.clipboard()
+    assert clipboard is not None
+    text = clipboard.text()
+    compile(text, "copied", "exec")
+    assert "api.restore(image" in text and "tile=96" in text and "halo=8" in text
+
+
+class Heartbeat:
+    """The longest time between two beats of a timer on the main thread."""
+
+    def __init__(self) -> None:
+        import time
+
+        self.clock, self.longest, self.last = time.perf_counter, 0.0, time.perf_counter()
+        self.timer = QTimer()
+        self.timer.setInterval(5)
+        self.timer.timeout.connect(self.beat)
+        self.timer.start()
+
+    def beat(self) -> None:
+        now = self.clock()
+        self.longest, self.last = max(self.longest, now - self.last), now
+
+
+def test_the_window_stays_alive_during_a_run(
+    qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path], tmp_path: Path, record_property: Any
+) -> None:
+    viewer.add_image(np.zeros((5, 120, 160), np.uint16), name="cells")
+    dock = dock_in(viewer, checkpoints["denoiser"])
+    to_disk(dock, tmp_path / "o.zarr")
+    qtbot.waitUntil(lambda: dock.look is not None, timeout=60_000)
+    click(qtbot, dock.bar.run)
+    heart = Heartbeat()
+    until_idle(qtbot, dock)
+    record_property("longest_gap_ms", round(1000 * heart.longest))
+    print(f"longest gap {1000 * heart.longest:.0f} ms")
+    # The figure that is aimed at is 100 ms; a machine that runs other things besides may add to it.
+    assert heart.longest < 0.5
+
+
+def test_settings_survive_saving_and_loading(dock: RestoreDock, tmp_path: Path) -> None:
+    from napari_restore.widgets.calls import load_recipe, save_recipe
+
+    dock.output.low.setText("90")
+    dock.output.high.setText("900")
+    to_disk(dock, tmp_path / "o.zarr")
+    chosen = dock.choices()
+    save_recipe(chosen, tmp_path / "recipe.json")
+    dock.output.low.clear()
+    dock.output.high.clear()
+    dock.performance.tile.setValue(0)
+    dock.show_choices(load_recipe(tmp_path / "recipe.json"))
+    assert dock.choices() == chosen
+    assert dock_module.LOOK_AFTER > 0
