@@ -62,9 +62,8 @@ class Comparison:
         data, restored = full_resolution(self.source), full_resolution(result)
         factors = np.round(np.asarray(self.source.scale) / np.asarray(result.scale)).astype(int)
         first = np.asarray(result.world_to_data(self.source.data_to_world([s.start for s in view])))
-        first = np.round(first - (factors - 1) / 2).astype(
-            int
-        )  # centre of the first source pixel to first result pixel
+        # From the centre of the first source pixel to the first result pixel.
+        first = np.round(first - (factors - 1) / 2).astype(int)
         before, after = [], []
         for start, factor, length, here in zip(first, factors, restored.shape, view, strict=True):
             low = max(0, -(start // factor))

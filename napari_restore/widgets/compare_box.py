@@ -1,4 +1,4 @@
-"""Before and after: a key to hold, a wipe, the difference, and figures."""
+"""Before and after: a button to hold, a wipe, the difference, and figures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class CompareBox(Box):
             QPushButton("Difference"),
             QPushButton("Figures"),
         )
-        self.hold.setToolTip("Hold to see the source instead of the result; or hold Alt-B over the canvas")
+        self.hold.setToolTip("Hold to see the source instead of the result")
         self.difference.setToolTip("Add a layer of source minus result, of what is on screen")
         self.measure.setToolTip(
             "Measure what is on screen; PSNR and SSIM if a layer named “…clean” or “…reference” is there"
