@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import torch
 
 from napari_restore import api
 from napari_restore.engine import run as engine_run
@@ -64,11 +65,13 @@ def test_killed_at_three_moments(
     source: Path, checkpoints: dict[str, Path], whole: dict[str, bytes], tmp_path: Path
 ) -> None:
     output, rng = tmp_path / "out.zarr", np.random.default_rng(7)
+    # As many threads as in this process: with others, sums are taken in another order, and a last bit may differ.
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     command = [sys.executable, "-m", "napari_restore", "denoise", str(source), str(output), "--quiet"]
     command += ["--model", str(checkpoints["denoiser"]), "--tile", "64", "--halo", "4", "--workers", "2"]
     for _ in range(3):
         target = stored(output) + int(rng.integers(1, 4))
-        child = subprocess.Popen(command)
+        child = subprocess.Popen(command, env=environment)
         while stored(output) < target:
             assert child.poll() is None, "the run ended before it could be killed"
             time.sleep(0.002)
@@ -76,7 +79,7 @@ def test_killed_at_three_moments(
         child.kill()
         assert child.wait() == -9
         assert target <= stored(output) < PLANES
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, env=environment)
     assert files(output) == whole
 
 

@@ -26,7 +26,7 @@ def corners_of_pixels(layer: Image) -> np.ndarray:
 def restored(source: Image, axes: str, scale: int, region: tuple[slice, ...], monkeypatch: pytest.MonkeyPatch) -> Image:
     """The result layer of a model of some scale, with the zeros that a run begins with."""
     card = find_card("swinir-x2-light").model_copy(update={"scale": scale})
-    monkeypatch.setattr("napari_restore.models.zoo.find_card", lambda model: card)
+    monkeypatch.setattr("napari_restore.models.zoo.find_card", lambda model, **_: card)
     plan = Job.of(source, axes, region, Choices("any", value_range=(0.0, 1.0))).plan()
     data, arguments, _ = result_layers(source, plan, region, (np.zeros(plan.shape, plan.dtype),))[0]
     return Image(data, **arguments)
@@ -90,7 +90,7 @@ def test_rgb_only_where_the_input_was(
     source = Image(np.zeros(shape, np.uint8), rgb=rgb)
     axes = "YXS" if rgb else "CYX"
     card = find_card("swinir-x2-light")
-    monkeypatch.setattr("napari_restore.models.zoo.find_card", lambda model: card)
+    monkeypatch.setattr("napari_restore.models.zoo.find_card", lambda model, **_: card)
     plan = Job.of(source, axes, whole(source), Choices("any", value_range=(0, 255))).plan()
     layers = [
         Image(d, **a) for d, a, _ in result_layers(source, plan, whole(source), (np.zeros(plan.shape, np.uint8),))
@@ -110,7 +110,7 @@ def test_a_view_is_found_in_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     source = Image(np.zeros((4, 40, 48), np.float32))
     origin = (slice(1, 3), slice(10, 30), slice(0, 48))
     card = find_card("swinir-x2-light")
-    monkeypatch.setattr("napari_restore.models.zoo.find_card", lambda model: card)
+    monkeypatch.setattr("napari_restore.models.zoo.find_card", lambda model, **_: card)
     plan = Job.of(source, "ZYX", origin, Choices("any", value_range=(0, 1))).plan()
     view = (slice(2, 3), slice(0, 20), slice(40, 48))
     assert result_region(plan, view, origin) == (slice(1, 2), slice(0, 20), slice(80, 96))
