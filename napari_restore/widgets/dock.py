@@ -137,6 +137,7 @@ class RestoreDock(QWidget):
 
     def _changed(self) -> None:
         self.look = None
+        self.output.show_look(None)  # what it said is of the settings before
         self.bar.set_resumes(False)
         self._timer.start()
 
