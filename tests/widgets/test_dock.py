@@ -132,6 +132,10 @@ def objects(path: Path) -> dict[str, bytes]:
 def test_cancel_then_resume_ends_with_the_same_bytes(
     qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path], tmp_path: Path
 ) -> None:
+    def landed() -> list[int]:
+        """Planes that are stored: workers may end them in any order."""
+        return [int(t) for t in np.argwhere(ome_zarr.stored_units(tmp_path / "parts.zarr", 0))[:, 0]]
+
     planes = np.random.default_rng(0).poisson(100, (12, 90, 90)).astype(np.uint16)
     viewer.add_image(planes, name="movie", axis_labels=("t", "y", "x"))
     dock = dock_in(viewer, checkpoints["denoiser"])
@@ -141,16 +145,16 @@ def test_cancel_then_resume_ends_with_the_same_bytes(
     assert dock.bar.line.text() == "Done."
     to_disk(dock, tmp_path / "parts.zarr")
     click(qtbot, dock.bar.run)
-    qtbot.waitUntil(lambda: bool(list((tmp_path / "parts.zarr" / "0").glob("c/*/*/*"))), timeout=60_000)
+    qtbot.waitUntil(lambda: (tmp_path / "parts.zarr").exists() and bool(landed()), timeout=60_000)
     click(qtbot, dock.bar.run)
     assert dock.bar.run.text() == "Cancelling…" and not dock.bar.run.isEnabled()
     until_idle(qtbot, dock)
     assert dock.bar.line.text().startswith("Cancelled")
     # What has landed is seen, and not what napari remembers of the empty output.
     layer = viewer.layers["movie · denoiser"]
-    assert np.asarray(layer.data[0]).any() and np.asarray(layer.data[0]).std() > 0
-    stored = int(ome_zarr.stored_units(tmp_path / "parts.zarr", 0).sum())
-    assert 0 < stored < 12
+    assert 0 < len(landed()) < 12
+    for plane in landed():
+        assert np.asarray(layer.data[plane]).std() > 0
     qtbot.waitUntil(lambda: dock.bar.run.text() == "Resume", timeout=60_000)
     click(qtbot, dock.bar.run)
     until_idle(qtbot, dock)
