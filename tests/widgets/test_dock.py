@@ -254,8 +254,9 @@ def test_the_window_stays_alive_during_a_run(
     until_idle(qtbot, dock)
     record_property("longest_gap_ms", round(1000 * heart.longest))
     print(f"longest gap {1000 * heart.longest:.0f} ms")
-    # The figure that is aimed at is 100 ms; a machine that runs other things besides may add to it.
-    assert heart.longest < 0.5
+    # The figure that is aimed at is 100 ms, but it is the machine's as much as ours (434 ms beside two busy processes, of
+    # which a test must not fail). A window that waits for the network, or for torch's import, stands still for longer.
+    assert heart.longest < 1.5
 
 
 def test_settings_survive_saving_and_loading(dock: RestoreDock, tmp_path: Path) -> None:
