@@ -8,13 +8,12 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
-from numpy.typing import NDArray
-
-from napari_restore.engine.block import Cancelled, restore_region
+from napari_restore.engine.block import Cancelled
 from napari_restore.engine.plan import Block, Plan
 from napari_restore.engine.predictor import predictor_for
+from napari_restore.engine.task import BlockStore, Receipt, restore_block
 
 __all__ = ["Progress", "Sink", "bounded_map", "run_blocks"]
 
@@ -57,26 +56,27 @@ class Progress:
         return (self.tiles_total - self.tiles_done) / rate if rate else None
 
 
-class Sink(Protocol):
+class Sink(BlockStore, Protocol):
     """Where finished blocks go."""
 
     def missing(self) -> tuple[int, Iterable[Block]]:
         """How many blocks are not stored yet, and their indices."""
 
-    def write(self, index: Block, block: NDArray[Any]) -> None:
-        """Store a block, in canonical order."""
+
+Done = TypeVar("Done")
 
 
 def bounded_map(
-    function: Callable[[Block], Any], items: Iterable[Block], *, workers: int, stop: threading.Event
-) -> Generator[bool, None, None]:
+    function: Callable[[Block], Done], items: Iterable[Block], *, workers: int, stop: threading.Event
+) -> Generator[Done | None, None, None]:
     """Call a function on items from worker threads, a few of them waiting at a time.
 
-    Yields True for each item done and False every `TICK` seconds in between, so the caller can report and be closed.
+    Yields what the function returns for each item, and None every `TICK` seconds in between, so the caller can report
+    and be closed.
     When closed, or when a call fails, `stop` is set, no more items start, and those in progress are waited for.
     """
     source = iter(items)
-    waiting: set[Future[Any]] = set()
+    waiting: set[Future[Done]] = set()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="block")
     try:
         while True:
@@ -87,10 +87,9 @@ def bounded_map(
                 return
             finished, waiting = wait(waiting, timeout=TICK, return_when=FIRST_COMPLETED)
             for future in finished:
-                future.result()
-                yield True
+                yield future.result()
             if not finished:
-                yield False
+                yield None
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
@@ -110,10 +109,21 @@ class _Counter:
             raise Cancelled
 
 
-def run_blocks(plan: Plan, sink: Sink) -> Generator[Progress, None, None]:
+def run_blocks(
+    plan: Plan, sink: Sink, record: Callable[[Receipt], Any] = lambda receipt: None
+) -> Generator[Progress, None, None]:
     """Restore the blocks that a sink is missing.
 
     Closing the generator stops the run after the batches in progress; what is stored stays.
+
+    Parameters
+    ----------
+    plan
+        The run, its value range chosen.
+    sink
+        Where the blocks go.
+    record
+        Called with the receipt of each block, on the thread that asks for events.
 
     Yields
     ------
@@ -127,7 +137,6 @@ def run_blocks(plan: Plan, sink: Sink) -> Generator[Progress, None, None]:
     """
     recipe = plan.recipe
     assert recipe.workers is not None and recipe.value_range is not None
-    ranges = recipe.value_range
     count, indices = sink.missing()
     done, stop = plan.blocks - count, threading.Event()
     counter, began = _Counter(stop), time.monotonic()
@@ -140,12 +149,14 @@ def run_blocks(plan: Plan, sink: Sink) -> Generator[Progress, None, None]:
     yield progress()
     if not count:
         return
-    predict = predictor_for(plan.card, recipe.device, recipe.precision)
+    predictor_for(plan.card, recipe.device, recipe.precision)  # a model that cannot be loaded is no block's error
 
-    def restore(index: Block) -> None:
-        sink.write(index, restore_region(plan, plan.region(index), predict, ranges, counter))
+    def restore(index: Block) -> Receipt:
+        return restore_block(plan, sink, index, counter)
 
     with closing(bounded_map(restore, indices, workers=recipe.workers, stop=stop)) as steps:
-        for block_done in steps:
-            done += block_done
+        for receipt in steps:
+            if receipt is not None:
+                done += 1
+                record(receipt)
             yield progress()

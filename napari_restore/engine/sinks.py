@@ -163,13 +163,14 @@ class OmeZarrSink:
             missing = list(ome_zarr.missing_units(self.path, level))
             done = total - len(missing)
 
-            def downsample(index: Block, level: int = level) -> None:
+            def downsample(index: Block, level: int = level) -> Block:
                 downsample_unit(self.path, level, index)
+                return index
 
             steps = bounded_map(downsample, missing, workers=workers, stop=threading.Event())
             with closing(steps):
                 for unit_done in steps:
-                    done += unit_done
+                    done += unit_done is not None
                     yield Progress("pyramid", done, total, 0, 0, time.monotonic() - began)
 
 

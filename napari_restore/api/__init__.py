@@ -1,0 +1,42 @@
+"""The public functions: what scripts call, and all that the command line and the dock widgets do.
+
+Importing this module loads neither torch nor napari nor Qt.
+
+Examples
+--------
+>>> import numpy as np
+>>> from napari_restore import api
+>>> stack = np.random.default_rng(0).poisson(100, (2, 64, 64)).astype(np.uint16)
+>>> clean = api.denoise(stack, axes="ZYX")
+>>> clean.shape, clean.dtype
+((2, 64, 64), dtype('uint16'))
+"""
+
+from napari_restore.api.checking import inspect, report, verify
+from napari_restore.api.restoring import denoise, iter_restore, open_image, part, plan, restore, run, super_resolve
+from napari_restore.api.settings import DENOISER, UPSCALERS, Settings
+from napari_restore.api.zoo import convert_model, fetch, model_card, models, upscaler, weights_size, weights_state
+
+__all__ = [
+    "DENOISER",
+    "UPSCALERS",
+    "Settings",
+    "convert_model",
+    "denoise",
+    "fetch",
+    "inspect",
+    "iter_restore",
+    "model_card",
+    "models",
+    "open_image",
+    "part",
+    "plan",
+    "report",
+    "restore",
+    "run",
+    "super_resolve",
+    "upscaler",
+    "verify",
+    "weights_size",
+    "weights_state",
+]

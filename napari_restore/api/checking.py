@@ -1,0 +1,94 @@
+"""Looking before a run, and checking after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_restore.api.restoring import plan as make_plan
+from napari_restore.api.settings import DENOISER, Settings
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from napari_restore.engine.plan import Plan
+    from napari_restore.engine.report import Report
+    from napari_restore.engine.run import Progress
+    from napari_restore.engine.verify import Verification
+
+__all__ = ["inspect", "report", "verify"]
+
+
+def inspect(source: Any, *, model: str | Path = DENOISER, **settings: Unpack[Settings]) -> Report:
+    """Say what a source is, how noisy it is, and what a run would cost.
+
+    Parameters
+    ----------
+    source, model, **settings
+        See `restore`.
+
+    Returns
+    -------
+    Report
+        Print it. A sample of the source is read, and one tile goes through the network to learn its speed.
+
+    Raises
+    ------
+    RestoreError
+        If the source cannot be opened or the run is not possible.
+    """
+    from napari_restore.engine.report import make_report
+
+    return make_report(make_plan(source, model=model, **settings))
+
+
+def report(plan: Plan) -> Report:
+    """Say how noisy the source of a plan is and how long its run would take: `inspect` for what `plan` has returned."""
+    from napari_restore.engine.report import make_report
+
+    return make_report(plan)
+
+
+def verify(
+    output: str | Path,
+    *,
+    recompute: int = 0,
+    repair: bool = False,
+    source: Any = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Verification:
+    """Check a stored result, and mend it.
+
+    Parameters
+    ----------
+    output
+        An OME-Zarr that this package wrote.
+    recompute
+        How many blocks, evenly spread, are computed anew and compared with what is stored; needs the source.
+    repair
+        Compute exactly the missing and bad objects anew; needs the source.
+    source
+        Where the source is, if it is not where it was (or was an array in memory).
+    progress
+        Called with a `Progress` while repairing.
+
+    Returns
+    -------
+    Verification
+        Print it. After a repair, what a second look found.
+
+    Raises
+    ------
+    OutputError
+        If `output` is no such result, or the source is needed and not there.
+    """
+    from napari_restore.engine.verify import repair_output, verify_output
+
+    found = verify_output(Path(output), recompute=recompute, source=source)
+    if not repair or not found.bad:
+        return found
+    for event in repair_output(found, source=source):
+        if progress is not None:
+            progress(event)
+    return verify_output(Path(output), recompute=recompute, source=source)
