@@ -43,7 +43,7 @@ _out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty(
 _errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Source = Annotated[str, typer.Argument(help="TIFF, OME-TIFF, pattern of files, Zarr or OME-Zarr.")]
-Output = Annotated[Path, typer.Argument(help="OME-Zarr to write; one that was begun is continued.")]
+Output = Annotated[str, typer.Argument(help="OME-Zarr to write, a path or URL; one that was begun is continued.")]
 Axes = Annotated[str | None, typer.Option(help="One letter of TCZYXS per axis, if the file does not tell.")]
 Level = Annotated[int, typer.Option(help="Resolution level of the source.")]
 Series = Annotated[int, typer.Option(help="Image of the source, if it holds several.")]
@@ -91,7 +91,7 @@ def _fetch(model: str, quiet: bool) -> ModelCard:
         return api.fetch(model, show)
 
 
-def _run(source: str, output: Path, quiet: bool, overwrite: bool, **settings: Any) -> None:
+def _run(source: str, output: str, quiet: bool, overwrite: bool, **settings: Any) -> None:
     """Plan, say what will run, and run it."""
     settings["value_range"] = settings.pop("range_")
     api.open_image(source, axes=settings["axes"], level=settings["level"], series=settings["series"])
@@ -175,7 +175,7 @@ def info(
 
 @app.command()
 def verify(
-    output: Annotated[Path, typer.Argument(help="OME-Zarr that a run has written.")],
+    output: Annotated[str, typer.Argument(help="OME-Zarr that a run has written.")],
     recompute: Annotated[int, typer.Option(min=0, help="Blocks to compute anew and compare.")] = 0,
     repair: Annotated[bool, typer.Option("--repair", help="Compute bad objects anew.")] = False,
     source: Annotated[str | None, typer.Option(help="Where the source is now, if it has moved.")] = None,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_restore.api.restoring import plan as make_plan
-from napari_restore.api.settings import DENOISER, Settings
+from napari_restore.api.settings import DENOISER, Settings, location
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -85,10 +85,10 @@ def verify(
     """
     from napari_restore.engine.verify import repair_output, verify_output
 
-    found = verify_output(Path(output), recompute=recompute, source=source)
+    found = verify_output(location(output), recompute=recompute, source=source)
     if not repair or not found.bad:
         return found
     for event in repair_output(found, source=source):
         if progress is not None:
             progress(event)
-    return verify_output(Path(output), recompute=recompute, source=source)
+    return verify_output(location(output), recompute=recompute, source=source)

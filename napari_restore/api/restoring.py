@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_restore.api.settings import DENOISER, Settings
+from napari_restore.api.settings import DENOISER, Settings, location
 from napari_restore.api.zoo import upscaler
 from napari_restore.errors import RecipeError
 
@@ -65,7 +65,7 @@ def plan(
     """
     from napari_restore.engine.sinks import check_output
 
-    path = None if output is None else Path(output)
+    path = None if output is None else location(output)
     chosen = _plan(source, model, None if overwrite else path, settings)
     if path is not None:
         check_output(chosen, path, overwrite=overwrite)
@@ -102,7 +102,7 @@ def run(
     if isinstance(output, np.ndarray):
         yield from run_blocks(plan, ArraySink(plan, output))
         return
-    sink = OmeZarrSink(plan, Path(output), overwrite=overwrite)
+    sink = OmeZarrSink(plan, location(output), overwrite=overwrite)
     yield from run_blocks(plan, sink)
     yield from sink.build_pyramid()
 
@@ -153,7 +153,8 @@ def restore(
     model
         Name of a bundled model (`models`), or path of a checkpoint of Restormer or SwinIR.
     output
-        Path of an OME-Zarr to write, block by block. One that a run of the same settings began is continued.
+        Path or URL (``"s3://bucket/image.zarr"``) of an OME-Zarr to write, block by block. One that a run of the same
+        settings began is continued.
     overwrite
         Replace an OME-Zarr at `output`.
     progress
@@ -163,10 +164,11 @@ def restore(
 
     Returns
     -------
-    Path, numpy.ndarray, xarray.DataArray or dask.array.Array
-        With `output`, its path. Otherwise what the source is: a NumPy array for a NumPy array, an xarray for an xarray
-        (lazy if it was), and a lazy dask array, of which nothing is computed yet, for everything else. Axes are in the
-        order of the source, and its data type is kept unless `dtype` says otherwise; Y and X are `scale` times as long.
+    Path, str, numpy.ndarray, xarray.DataArray or dask.array.Array
+        With `output`, its path or URL. Otherwise what the source is: a NumPy array for a NumPy array, an xarray for an
+        xarray (lazy if it was), and a lazy dask array, of which nothing is computed yet, for everything else. Axes are
+        in the order of the source, and its data type is kept unless `dtype` says otherwise; Y and X are `scale` times
+        as long.
 
     Raises
     ------
@@ -178,7 +180,7 @@ def restore(
         for event in iter_restore(source, model=model, output=output, overwrite=overwrite, **settings):
             if progress is not None:
                 progress(event)
-        return Path(output)
+        return location(output)
     if isinstance(source, np.ndarray):
         return _restore_in_memory(source, model, progress, settings)
     return _restore_lazily(source, model, settings)
@@ -252,7 +254,7 @@ def super_resolve(
     return restore(source, model=chosen, output=output, overwrite=overwrite, progress=progress, **settings)
 
 
-def _plan(source: Any, model: str | Path, output: Path | None, settings: Any, *, estimate: bool = True) -> Plan:
+def _plan(source: Any, model: str | Path, output: Path | str | None, settings: Any, *, estimate: bool = True) -> Plan:
     """Open the source and plan the run; open settings come from a run that was begun at `output`.
 
     Published weights that are not here are fetched last, when all else is known to be right: their digest is part of

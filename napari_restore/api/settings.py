@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-__all__ = ["DENOISER", "UPSCALERS", "Settings"]
+__all__ = ["DENOISER", "UPSCALERS", "Settings", "location"]
 
 DENOISER = "restormer-denoise-light"
 """The model that `denoise` uses unless told otherwise."""
@@ -75,3 +76,8 @@ class Settings(TypedDict, total=False):
     device: str
     batch: int | None
     workers: int | None
+
+
+def location(place: str | Path) -> str | Path:
+    """Give a URL as it is and a path as a Path, which would take one of the two slashes of a URL."""
+    return str(place) if "://" in str(place) else Path(place)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Generator, Iterable
 from contextlib import closing
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import zarr
 from numpy.typing import NDArray
 
 from napari_restore import __version__
@@ -22,6 +23,7 @@ from napari_restore.errors import OutputError
 from napari_restore.images import ome_zarr
 from napari_restore.images.image import Channel
 from napari_restore.images.pyramid import downsample_unit
+from napari_restore.images.store import Place, place_of
 
 __all__ = ["ArraySink", "OmeZarrSink", "check_output", "stored_recipe"]
 
@@ -53,9 +55,9 @@ class ArraySink:
         self.array[self.plan.region(index)] = block
 
 
-def stored_recipe(path: Path) -> Recipe | None:
+def stored_recipe(path: Path | str) -> Recipe | None:
     """Give the recipe of the run that made an output, or None where there is no output of this package."""
-    attributes = ome_zarr.read_attributes(path) if path.exists() else None
+    attributes = ome_zarr.read_attributes(path)
     return Recipe.model_validate(attributes["recipe"]) if attributes and "recipe" in attributes else None
 
 
@@ -67,7 +69,8 @@ class OmeZarrSink:
     plan
         The run.
     path
-        The output directory. It is created with its metadata, or, if a run of the same fingerprint began it, continued.
+        The output: a directory, or a URL of an object store. It is created with its metadata, or, if a run of the same
+        fingerprint began it, continued.
     overwrite
         Delete what is there first.
 
@@ -77,35 +80,29 @@ class OmeZarrSink:
         See `check_output`.
     """
 
-    def __init__(self, plan: Plan, path: Path, *, overwrite: bool = False) -> None:
+    def __init__(self, plan: Plan, path: Path | str, *, overwrite: bool = False) -> None:
         check_output(plan, path, overwrite=overwrite)
-        self.plan, self.path = plan, path.resolve()  # what a link points to is replaced, not the link
-        if overwrite and self.path.exists():
-            _delete(self.path)
-        if self.path.exists() and ome_zarr.read_attributes(self.path) is not None:
-            ome_zarr.sweep_partial(self.path)
+        place = place_of(path)
+        self.plan, self.path = plan, place.location
+        if overwrite and place.holds() == "zarr":
+            place.delete()
+        if place.holds() == "zarr":
+            place.sweep()
         else:
-            self._create()
-        self.array = ome_zarr.open_level(self.path, 0, "r+")
+            place.create(self._create)
         # Position in canonical order of each stored axis: colour samples are stored in the place of channels.
         letters = plan.axes.replace("S", "C")
         self.order = tuple(letters.index(letter) for letter in ome_zarr.stored_axes(plan.axes))
 
-    def _create(self) -> None:
-        """Write the metadata beside the output and rename them: a run killed before leaves nothing in its own way."""
-        fresh = self.path.with_name(f".{self.path.name}.new")
-        try:
-            shutil.rmtree(fresh, ignore_errors=True)
-            self._create_at(fresh)
-            if self.path.is_dir():
-                self.path.rmdir()  # it is empty
-            fresh.rename(self.path)
-        except OSError as error:
-            raise OutputError(f"{self.path} cannot be made: {error}; choose a place with write access.") from error
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+    @cached_property
+    def array(self) -> zarr.Array[Any]:
+        """Level 0, opened once in each process: a sink that is sent to another one goes without it."""
+        return ome_zarr.open_level(self.path, 0, "r+")
 
-    def _create_at(self, path: Path) -> None:
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "array"}
+
+    def _create(self, path: Path | str) -> None:
         plan, image, recipe = self.plan, self.plan.image, self.plan.recipe
         assert recipe.chunks is not None
         scale = plan.card.scale
@@ -174,7 +171,7 @@ class OmeZarrSink:
                     yield Progress("pyramid", done, total, 0, 0, time.monotonic() - began)
 
 
-def check_output(plan: Plan, path: Path, *, overwrite: bool = False) -> None:
+def check_output(plan: Plan, path: Path | str, *, overwrite: bool = False) -> None:
     """Check that a plan's result may be written to a path, without touching it.
 
     Raises
@@ -183,19 +180,23 @@ def check_output(plan: Plan, path: Path, *, overwrite: bool = False) -> None:
         If `path` holds something else than the beginning of this very run (or, with `overwrite`, something else than a
         Zarr), if it lies inside the input or around it, or if there is too little space.
     """
-    _check_apart(plan, path)
+    place = place_of(path)
+    location = plan.image.location
+    if location is not None and place.overlaps(location):
+        raise OutputError(f"output {path} and input {location} lie inside one another; choose an output elsewhere.")
     if "S" in plan.axes:
         ome_zarr.stored_axes(plan.axes)
-    attributes = ome_zarr.read_attributes(path) if path.exists() and not overwrite else None
+    holds = place.holds()
+    attributes = ome_zarr.read_attributes(path) if holds == "zarr" and not overwrite else None
     if attributes is not None:
         _check_same_run(plan, attributes, path)
         return
-    if path.exists() and not _is_empty_or_zarr(path, zarr_too=overwrite):
+    if holds == "other" or (holds == "zarr" and not overwrite):
         raise OutputError(
             f"{path} exists and is no {'Zarr' if overwrite else 'result of this package'}; choose another output, or "
             "delete it yourself."
         )
-    _check_space(plan.output_bytes, path)
+    _check_space(plan.output_bytes, place)
 
 
 def _channels(plan: Plan) -> tuple[Channel, ...]:
@@ -213,28 +214,17 @@ def _channels(plan: Plan) -> tuple[Channel, ...]:
     )
 
 
-def _check_apart(plan: Plan, path: Path) -> None:
-    """Refuse an output inside the input, or around it: one would overwrite the other."""
-    location = plan.image.location
-    if location is None or "://" in location:
-        return
-    source, output = Path(location).resolve(), path.resolve()
-    if output == source or source in output.parents or output in source.parents:
-        raise OutputError(f"output {path} and input {location} lie inside one another; choose an output elsewhere.")
-
-
-def _check_space(needed: int, path: Path) -> None:
+def _check_space(needed: int, place: Place) -> None:
     """Refuse a run whose result would not fit even if it compressed to half its size."""
-    parent = next(folder for folder in (path.resolve(), *path.resolve().parents) if folder.exists())
-    free = shutil.disk_usage(parent).free
-    if needed / 2 > free:
+    room = place.free()
+    if room is not None and needed / 2 > room[0]:
         raise OutputError(
-            f"the result takes {human_bytes(needed)} before compression, and {parent} has {human_bytes(free)} free; "
-            "make room, or write to another disk."
+            f"the result takes {human_bytes(needed)} before compression, and {room[1]} has {human_bytes(room[0])} "
+            "free; make room, or write to another disk."
         )
 
 
-def _check_same_run(plan: Plan, attributes: dict[str, Any], path: Path) -> None:
+def _check_same_run(plan: Plan, attributes: dict[str, Any], path: Path | str) -> None:
     """Allow only the continuation of the same run, and name what differs otherwise."""
     if "fingerprint" not in attributes:
         raise OutputError(f"{path} exists and holds no result of this package; choose another path.")
@@ -266,25 +256,3 @@ def _flattened(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
 
 def _listed(value: Any) -> Any:
     return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-_MARKS = ("zarr.json", ".zgroup", ".zarray")
-"""Files that tell that a directory is a Zarr."""
-
-
-def _is_empty_or_zarr(path: Path, *, zarr_too: bool) -> bool:
-    """Tell whether a path is an empty directory, or a Zarr where that is allowed too."""
-    if not path.is_dir():
-        return False
-    is_zarr = any((path / mark).is_file() for mark in _MARKS)
-    return (zarr_too and is_zarr) or not any(path.iterdir())
-
-
-def _delete(path: Path) -> None:
-    """Delete a Zarr, its marks last: what is left of it when that is interrupted is still known as a Zarr."""
-    for child in path.iterdir():
-        if child.is_dir() and not child.is_symlink():
-            shutil.rmtree(child)
-        elif child.name not in _MARKS:
-            child.unlink()
-    shutil.rmtree(path)

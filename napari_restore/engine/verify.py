@@ -18,6 +18,7 @@ from napari_restore.engine.sinks import OmeZarrSink
 from napari_restore.errors import OutputError
 from napari_restore.images import ome_zarr
 from napari_restore.images.sources import open_image
+from napari_restore.images.store import place_of
 from napari_restore.models.zoo import find_card
 
 __all__ = ["Unit", "Verification", "repair_output", "verify_output"]
@@ -52,7 +53,7 @@ class Verification:
         Whether the stored fingerprint is that of the stored identity of the run.
     """
 
-    path: Path
+    path: Path | str
     units: int
     missing: tuple[Unit, ...]
     damaged: tuple[Unit, ...]
@@ -82,16 +83,16 @@ class Verification:
         return "\n".join([*rows, f"{self.path}: {checked}, {len(self.bad)} bad"])
 
 
-def _attributes(path: Path) -> dict[str, Any]:
-    attributes = ome_zarr.read_attributes(path) if path.exists() else None
+def _attributes(path: Path | str) -> dict[str, Any]:
+    attributes = ome_zarr.read_attributes(path)
     if attributes is None or "fingerprint" not in attributes:
         raise OutputError(f"{path} is no result of this package; give the path of an OME-Zarr that it wrote.")
     return attributes
 
 
-def _levels(path: Path) -> Iterator[int]:
-    level = 0
-    while (path / str(level)).is_dir():
+def _levels(path: Path | str) -> Iterator[int]:
+    place, level = place_of(path), 0
+    while place.has(str(level)):
         yield level
         level += 1
 
@@ -107,7 +108,7 @@ def _is_readable(array: Any, index: tuple[int, ...]) -> bool:
     return True
 
 
-def _reopened(path: Path, attributes: dict[str, Any], source: Any) -> Plan:
+def _reopened(path: Path | str, attributes: dict[str, Any], source: Any) -> Plan:
     """Plan the run that made a result once more."""
     recipe = Recipe.model_validate(attributes["recipe"])
     place = attributes["source"] if source is None else source
@@ -117,7 +118,7 @@ def _reopened(path: Path, attributes: dict[str, Any], source: Any) -> Plan:
     return make_plan(image, find_card(recipe.model), recipe)
 
 
-def _differing(path: Path, plan: Plan, units: list[Unit]) -> Iterator[Unit]:
+def _differing(path: Path | str, plan: Plan, units: list[Unit]) -> Iterator[Unit]:
     """Compute level-0 units anew and yield those that hold something else."""
     sink = OmeZarrSink(plan, path)
     recipe = plan.recipe
@@ -133,7 +134,7 @@ def _differing(path: Path, plan: Plan, units: list[Unit]) -> Iterator[Unit]:
             yield unit
 
 
-def verify_output(path: Path, *, recompute: int = 0, source: Any = None) -> Verification:
+def verify_output(path: Path | str, *, recompute: int = 0, source: Any = None) -> Verification:
     """Read back every stored object of a result, and compute some of them anew.
 
     Parameters

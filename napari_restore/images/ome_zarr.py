@@ -25,27 +25,29 @@ __all__ = [
     "write_unit",
 ]
 
-import itertools
-import os
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import zarr
 from numpy.typing import DTypeLike, NDArray
+from zarr.storage import StorePath, WrapperStore
 
 from napari_restore.errors import OutputError
 from napari_restore.images.axes import canonical_axes, check_axes
 from napari_restore.images.image import Channel
 from napari_restore.images.layout import check_layout, level_shape, stored_axes, stored_order, to_stored
 from napari_restore.images.ome_metadata import ome_attributes
+from napari_restore.images.store import is_url, place_of
+
+if TYPE_CHECKING:
+    from zarr.abc.store import ByteRequest, Store
+    from zarr.core.buffer import Buffer, BufferPrototype
 
 ATTRIBUTES = "napari_restore"
 """Key of the group's attributes that holds what this package has to say about the image."""
-
-_PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial$")  # what zarr calls an object that it has not renamed yet
 
 
 def create(
@@ -111,7 +113,7 @@ def create(
     shape, chunks = tuple(shape[i] for i in order), tuple(chunks[i] for i in order)
     shards = None if shards is None else tuple(shards[i] for i in order)
     check_layout(letters, shape, chunks, shards, levels, version, len(channels))
-    if _is_occupied(path):
+    if place_of(path).holds() != "nothing":
         raise OutputError(f"{path} is there already; choose another path, or delete it first.")
     shapes = [level_shape(letters, shape, level) for level in range(levels)]
     kind = np.dtype(dtype).newbyteorder("=")
@@ -119,7 +121,7 @@ def create(
         letters, levels, kind, pixel_size or {}, origin or {}, units or {}, channels, name, version, colour="S" in axes
     )
     try:
-        group = zarr.create_group(_store(path), zarr_format=3 if version == "0.5" else 2)
+        group = zarr.create_group(place_of(path).location, zarr_format=3 if version == "0.5" else 2)
         for level, its_shape in enumerate(shapes):
             _create_level(group, str(level), its_shape, kind, letters, chunks, shards)
         group.update_attributes({ATTRIBUTES: dict(attributes or {}), **metadata})
@@ -172,10 +174,10 @@ def read_attributes(path: str | Path) -> dict[str, Any] | None:
     OutputError
         If the metadata is there and cannot be read.
     """
-    if not _is_url(path) and not Path(path).is_dir():
+    if not is_url(path) and not Path(path).is_dir():
         return None
     try:
-        group = zarr.open_group(_store(path), mode="r")
+        group = zarr.open_group(place_of(path).location, mode="r")
     except FileNotFoundError:
         return None
     except Exception as error:
@@ -205,7 +207,7 @@ def open_level(path: str | Path, level: int, mode: Literal["r", "r+"] = "r") -> 
         If the level is not there.
     """
     try:
-        array = zarr.open_array(_store(path), path=str(level), mode=mode)
+        array = zarr.open_array(place_of(path).location, path=str(level), mode=mode)
     except FileNotFoundError as error:
         raise OutputError(f"{path} has no level {level}; was the image made by this package?") from error
     return array.with_config({"write_empty_chunks": True})
@@ -263,22 +265,49 @@ def write_unit(array: zarr.Array[Any], index: Sequence[int], block: NDArray[Any]
             f"which is {expected} of {array.dtype}."
         )
     try:
-        if array.shards:
-            delete_unit(array, index)
-        array[region] = block
-    except OSError as error:
+        _for_whole_objects(array)[region] = block
+    except (MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # an object store has errors of its own
         raise OutputError(
             f"unit {tuple(index)} of {array.store_path} cannot be written: {error}; "
             "make room or restore the access, and run again: units that are done stay."
         ) from error
 
 
-def delete_unit(array: zarr.Array[Any], index: Sequence[int]) -> None:
-    """Delete one stored object where there is one.
+_METADATA = ("zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata")
 
-    zarr reads a shard before it writes it, even if all of it is written: that would fail on the damaged or empty shard
-    that is to be replaced.
+
+class _WholeObjects(WrapperStore[Any]):
+    """A zarr store for writing objects whole: it says of no chunk or shard that it is there.
+
+    zarr reads a shard before it writes it, even when all of it is written. That costs a request, fails on the damaged
+    shard that is to be replaced, and to delete that first would leave a moment without it: if two processes write one
+    block, as when a worker that was given up comes back, the second to be killed would take the block with it.
+
+    Parameters
+    ----------
+    store : zarr.abc.store.Store
+        Where objects are written.
     """
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+
+    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
+        if key.rsplit("/", 1)[-1] not in _METADATA:
+            return None
+        return await super().get(key, prototype, byte_range)
+
+
+def _for_whole_objects(array: zarr.Array[Any]) -> zarr.Array[Any]:
+    """Give the same array, to be written without being read."""
+    place = StorePath(_WholeObjects(array.store), array.path)
+    return zarr.Array(dataclasses.replace(array.async_array, store_path=place))
+
+
+def delete_unit(array: zarr.Array[Any], index: Sequence[int]) -> None:
+    """Delete one stored object where there is one."""
     from zarr.core.sync import sync
 
     place = array.store_path / array.metadata.encode_chunk_key(tuple(index))
@@ -286,7 +315,7 @@ def delete_unit(array: zarr.Array[Any], index: Sequence[int]) -> None:
 
 
 def stored_units(path: str | Path, level: int) -> NDArray[np.bool_]:
-    """Tell which units of a level are stored, by listing directories and without opening an object.
+    """Tell which units of a level are stored, by one listing and without opening an object.
 
     An empty file counts as missing: a machine that lost power can leave one behind.
 
@@ -306,7 +335,7 @@ def stored_units(path: str | Path, level: int) -> NDArray[np.bool_]:
     counts = unit_counts(array)
     stored = np.zeros(counts, dtype=bool)
     prefix = "c/" if array.metadata.zarr_format == 3 else ""
-    for key in _stored_keys(path, str(level)):
+    for key in place_of(path).keys(str(level)):
         parts = key.removeprefix(prefix).split("/")
         if len(parts) == len(counts) and all(part.isdecimal() for part in parts):
             index = tuple(map(int, parts))
@@ -349,53 +378,4 @@ def sweep_partial(path: str | Path) -> int:
     int
         How many files were deleted.
     """
-    if _is_url(path):
-        return 0
-    swept = 0
-    for directory, _, names in os.walk(path):
-        for name in names:
-            if _PARTIAL.search(name):
-                Path(directory, name).unlink(missing_ok=True)
-                swept += 1
-    return swept
-
-
-def _stored_keys(path: str | Path, level: str) -> Iterable[str]:
-    """Yield the keys of all non-empty objects below a level, relative to it."""
-    if not _is_url(path):
-        return _walk(os.path.join(path, level), "")
-    import fsspec  # type: ignore[import-untyped]
-
-    files, root = fsspec.core.url_to_fs(f"{str(path).rstrip('/')}/{level}")
-    found = files.find(root, detail=True)
-    return (name[name.index(root) + len(root) :].lstrip("/") for name, info in found.items() if info.get("size") != 0)
-
-
-def _walk(directory: str, prefix: str) -> Iterator[str]:
-    """Yield the keys of all non-empty files below a directory."""
-    folders = []
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                folders.append(entry.name)
-            elif not _PARTIAL.search(entry.name) and entry.stat().st_size:  # a partial one may be gone any moment
-                yield prefix + entry.name
-    yield from itertools.chain.from_iterable(_walk(f"{directory}/{name}", f"{prefix}{name}/") for name in folders)
-
-
-def _is_url(path: str | Path) -> bool:
-    return "://" in str(path)
-
-
-def _store(path: str | Path) -> str:
-    return str(path) if _is_url(path) else os.path.abspath(path)
-
-
-def _is_occupied(path: str | Path) -> bool:
-    """Tell whether there is anything at `path`."""
-    if _is_url(path):
-        return read_attributes(path) is not None
-    if not os.path.isdir(path):
-        return os.path.exists(path)
-    with os.scandir(path) as entries:
-        return any(entries)
+    return place_of(path).sweep()

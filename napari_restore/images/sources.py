@@ -15,6 +15,7 @@ import numpy as np
 from napari_restore.errors import AxesError, SourceError
 from napari_restore.images.axes import CANONICAL, canonical_axes, check_axes, transposition
 from napari_restore.images.image import Channel, Image, LazyArray
+from napari_restore.images.store import is_url
 from napari_restore.images.stored import MappedArray
 from napari_restore.images.units import unit_name
 
@@ -86,8 +87,11 @@ def _as_it_is(image: Image, axes: str | None, level: int, series: int) -> Image:
 
 
 def _open_path(path: str, axes: str | None, level: int, series: int) -> Image:
-    if "://" in path:
+    if is_url(path):
         from napari_restore.images.zarr_source import open_zarr
+
+        if path.lower().endswith(_TIFF_ENDINGS):
+            raise SourceError(f"{path} is a TIFF, which is read from a disk; copy it there, or store it as OME-Zarr.")
 
         return open_zarr(path, axes=axes, level=level, series=series)
     path = os.path.abspath(os.path.expanduser(path))

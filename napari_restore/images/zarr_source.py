@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_restore.errors import AxesError, RestoreError, SourceError
+from napari_restore.errors import AxesError, OutputError, RestoreError, SourceError
 from napari_restore.images.axes import CANONICAL, canonical_axes, check_axes, transposition
 from napari_restore.images.image import Channel, Image
+from napari_restore.images.store import filesystem, is_url
 from napari_restore.images.stored import ChunkedArray
 from napari_restore.images.units import unit_name
 
@@ -62,6 +63,8 @@ def open_zarr(location: str, *, axes: str | None = None, level: int = 0, series:
     """
     import zarr
 
+    if is_url(location):
+        _check_filesystem(location)
     try:
         node = zarr.open(location, mode="r")
         if isinstance(node, zarr.Group):
@@ -75,6 +78,14 @@ def open_zarr(location: str, *, axes: str | None = None, level: int = 0, series:
         raise SourceError(
             f"the Zarr metadata of {location} cannot be read: {error!r}. Copy the image again."
         ) from error
+
+
+def _check_filesystem(url: str) -> None:
+    """Say which package opens a URL, if it is not installed."""
+    try:
+        filesystem(url)
+    except OutputError as error:
+        raise SourceError(str(error)) from error
 
 
 def open_zarr_array(
