@@ -23,7 +23,7 @@ from rich.progress import (
 from rich.table import Table
 
 from napari_restore import __version__, api
-from napari_restore.errors import ModelError, RestoreError
+from napari_restore.errors import ModelError, RecipeError, RestoreError
 
 if TYPE_CHECKING:
     from napari_restore.models.card import ModelCard
@@ -61,6 +61,11 @@ Workers = Annotated[int | None, typer.Option(help="Blocks in progress at a time.
 Pyramid = Annotated[bool, typer.Option(help="Write coarser levels as well.")]
 OmeVersion = Annotated[str, typer.Option(help="OME-Zarr version: 0.5 or 0.4.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an OME-Zarr that is there.")]
+Scheduler = Annotated[str | None, typer.Option(help="Run on the Dask cluster of this scheduler, tcp://host:8786.")]
+Resources = Annotated[
+    str | None,
+    typer.Option(help="What a worker has to offer to take part: GPU=1 (for CUDA without saying so), or none."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 
@@ -91,15 +96,26 @@ def _fetch(model: str, quiet: bool) -> ModelCard:
         return api.fetch(model, show)
 
 
+def _amounts(text: str | None) -> dict[str, float] | None:
+    """Read "GPU=1 disk=2"."""
+    if text is None or text == "none":
+        return None if text is None else {}
+    try:
+        return {name: float(amount) for name, amount in (part.split("=") for part in text.replace(",", " ").split())}
+    except ValueError:
+        raise RecipeError(f"--resources {text!r} is not names with amounts, like GPU=1, or none.") from None
+
+
 def _run(source: str, output: str, quiet: bool, overwrite: bool, **settings: Any) -> None:
     """Plan, say what will run, and run it."""
     settings["value_range"] = settings.pop("range_")
     api.open_image(source, axes=settings["axes"], level=settings["level"], series=settings["series"])
     _fetch(settings["model"], quiet)  # with a progress bar, but not for a source that cannot be opened
-    plan = api.plan(source, output=output, overwrite=overwrite, **settings)
+    where = {"scheduler": settings.pop("scheduler"), "resources": _amounts(settings.pop("resources"))}
+    plan = api.plan(source, output=output, overwrite=overwrite, **where, **settings)
     if not quiet:
         _errors.print(str(plan), markup=False)
-    _follow(api.run(plan, output, overwrite=overwrite), quiet)
+    _follow(api.run(plan, output, overwrite=overwrite, **where), quiet)
     if not quiet:
         _out.print(str(output))
 
@@ -124,6 +140,8 @@ def denoise(
     pyramid: Pyramid = True,
     ome_version: OmeVersion = "0.5",
     overwrite: Overwrite = False,
+    scheduler: Scheduler = None,
+    resources: Resources = None,
     quiet: Quiet = False,
 ) -> None:
     """Denoise SOURCE into the OME-Zarr OUTPUT. Interrupted, the same command goes on."""
@@ -151,6 +169,8 @@ def upscale(
     pyramid: Pyramid = True,
     ome_version: OmeVersion = "0.5",
     overwrite: Overwrite = False,
+    scheduler: Scheduler = None,
+    resources: Resources = None,
     quiet: Quiet = False,
 ) -> None:
     """Super-resolve SOURCE into the OME-Zarr OUTPUT. Interrupted, the same command goes on."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 __all__ = [
     "AxesError",
+    "BlocksFailed",
     "ChunkError",
+    "ClusterError",
     "ModelError",
     "OutOfMemory",
     "OutputError",
@@ -44,6 +46,14 @@ class ModelError(RestoreError, ValueError):
 
 class OutputError(RestoreError, ValueError):
     """The output cannot be written, or holds the result of another recipe."""
+
+
+class ClusterError(RestoreError, RuntimeError):
+    """A cluster cannot do a run, or was lost in the middle of one; the message says why, and how to go on."""
+
+
+class BlocksFailed(RestoreError, RuntimeError):
+    """Some blocks could not be made, and all others are stored; the message names them."""
 
 
 class OutOfMemory(RestoreError, MemoryError):

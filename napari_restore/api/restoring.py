@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,8 @@ def plan(
     model: str | Path = DENOISER,
     output: str | Path | None = None,
     overwrite: bool = False,
+    scheduler: Any = None,
+    resources: Mapping[str, float] | None = None,
     **settings: Unpack[Settings],
 ) -> Plan:
     """Say what a run would do, without doing it. `run` does it.
@@ -49,6 +51,8 @@ def plan(
     output, overwrite
         Where the result would be written: it is checked that this is possible. If a run was begun there, settings left
         open are taken from it.
+    scheduler, resources
+        See `restore`: with a cluster, the device is one of its workers', and tile and batch are chosen for it.
     **settings
         See `Settings`.
 
@@ -66,14 +70,19 @@ def plan(
     from napari_restore.engine.sinks import check_output
 
     path = None if output is None else location(output)
-    chosen = _plan(source, model, None if overwrite else path, settings)
+    chosen = _plan(source, model, None if overwrite else path, settings, cluster=(scheduler, resources))
     if path is not None:
         check_output(chosen, path, overwrite=overwrite)
     return chosen
 
 
 def run(
-    plan: Plan, output: str | Path | np.ndarray[Any, Any], *, overwrite: bool = False
+    plan: Plan,
+    output: str | Path | np.ndarray[Any, Any],
+    *,
+    overwrite: bool = False,
+    scheduler: Any = None,
+    resources: Mapping[str, float] | None = None,
 ) -> Generator[Progress, None, None]:
     """Carry out a plan: `iter_restore` for what `plan` has returned.
 
@@ -85,6 +94,8 @@ def run(
         Path of an OME-Zarr; or an array in memory, of the plan's `shape` and `dtype`, that blocks are copied to.
     overwrite
         Replace an OME-Zarr that is there.
+    scheduler, resources
+        See `restore`.
 
     Yields
     ------
@@ -100,7 +111,15 @@ def run(
     from napari_restore.engine.sinks import ArraySink, OmeZarrSink
 
     if isinstance(output, np.ndarray):
+        if scheduler is not None:
+            raise RecipeError("a cluster cannot write to an array in memory; give output= a path or URL.")
         yield from run_blocks(plan, ArraySink(plan, output))
+        return
+    if scheduler is not None:
+        from napari_restore.engine.cluster import connected, run_on
+
+        with connected(scheduler, plan.recipe.device, resources) as cluster:
+            yield from run_on(cluster, plan, OmeZarrSink(plan, location(output), overwrite=overwrite))
         return
     sink = OmeZarrSink(plan, location(output), overwrite=overwrite)
     yield from run_blocks(plan, sink)
@@ -141,6 +160,8 @@ def restore(
     output: str | Path | None = None,
     overwrite: bool = False,
     progress: Callable[[Progress], None] | None = None,
+    scheduler: Any = None,
+    resources: Mapping[str, float] | None = None,
     **settings: Unpack[Settings],
 ) -> Any:
     """Restore an array of any size with any model.
@@ -159,6 +180,11 @@ def restore(
         Replace an OME-Zarr at `output`.
     progress
         Called with a `Progress` about four times a second, while there is an output or an array in memory is restored.
+    scheduler
+        A Dask cluster to run on: the address of its scheduler (``"tcp://head:8786"``), a `distributed.Client`, or a
+        cluster object. Source, output and a checkpoint given by path have to be where its workers reach them.
+    resources
+        What a worker has to offer to take part, by Dask's names. By default ``{"GPU": 1}`` for CUDA, else nothing.
     **settings
         See `Settings`.
 
@@ -177,10 +203,13 @@ def restore(
         read or written, in which case blocks that are stored stay.
     """
     if output is not None:
-        for event in iter_restore(source, model=model, output=output, overwrite=overwrite, **settings):
+        where = {"scheduler": scheduler, "resources": resources}
+        for event in iter_restore(source, model=model, output=output, overwrite=overwrite, **where, **settings):
             if progress is not None:
                 progress(event)
         return location(output)
+    if scheduler is not None:
+        raise RecipeError("a cluster writes to a place that all its workers reach; give output= a path or URL.")
     if isinstance(source, np.ndarray):
         return _restore_in_memory(source, model, progress, settings)
     return _restore_lazily(source, model, settings)
@@ -192,6 +221,8 @@ def iter_restore(
     output: str | Path,
     model: str | Path = DENOISER,
     overwrite: bool = False,
+    scheduler: Any = None,
+    resources: Mapping[str, float] | None = None,
     **settings: Unpack[Settings],
 ) -> Generator[Progress, None, None]:
     """Restore into an OME-Zarr as `restore` does, as a generator of progress events.
@@ -208,8 +239,9 @@ def iter_restore(
     RestoreError
         See `restore`; raised when the first event is asked for.
     """
-    chosen = plan(source, model=model, output=output, overwrite=overwrite, **settings)
-    yield from run(chosen, output, overwrite=overwrite)
+    where = {"scheduler": scheduler, "resources": resources}
+    chosen = plan(source, model=model, output=output, overwrite=overwrite, **where, **settings)
+    yield from run(chosen, output, overwrite=overwrite, **where)
 
 
 def denoise(
@@ -219,6 +251,8 @@ def denoise(
     model: str | Path = DENOISER,
     overwrite: bool = False,
     progress: Callable[[Progress], None] | None = None,
+    scheduler: Any = None,
+    resources: Mapping[str, float] | None = None,
     **settings: Unpack[Settings],
 ) -> Any:
     """Denoise an array of any size: `restore` with a denoiser.
@@ -228,7 +262,10 @@ def denoise(
     RestoreError
         See `restore`.
     """
-    return restore(source, model=model, output=output, overwrite=overwrite, progress=progress, **settings)
+    return restore(
+        source, model=model, output=output, overwrite=overwrite, progress=progress, scheduler=scheduler,
+        resources=resources, **settings,
+    )  # fmt: skip
 
 
 def super_resolve(
@@ -239,6 +276,8 @@ def super_resolve(
     model: str | Path | None = None,
     overwrite: bool = False,
     progress: Callable[[Progress], None] | None = None,
+    scheduler: Any = None,
+    resources: Mapping[str, float] | None = None,
     **settings: Unpack[Settings],
 ) -> Any:
     """Make Y and X `scale` times as long: `restore` with a super-resolution model.
@@ -251,10 +290,21 @@ def super_resolve(
         See `restore`.
     """
     chosen = upscaler(scale, model)
-    return restore(source, model=chosen, output=output, overwrite=overwrite, progress=progress, **settings)
+    return restore(
+        source, model=chosen, output=output, overwrite=overwrite, progress=progress, scheduler=scheduler,
+        resources=resources, **settings,
+    )  # fmt: skip
 
 
-def _plan(source: Any, model: str | Path, output: Path | str | None, settings: Any, *, estimate: bool = True) -> Plan:
+def _plan(
+    source: Any,
+    model: str | Path,
+    output: Path | str | None,
+    settings: Any,
+    *,
+    estimate: bool = True,
+    cluster: tuple[Any, Mapping[str, float] | None] = (None, None),
+) -> Plan:
     """Open the source and plan the run; open settings come from a run that was begun at `output`.
 
     Published weights that are not here are fetched last, when all else is known to be right: their digest is part of
@@ -271,6 +321,11 @@ def _plan(source: Any, model: str | Path, output: Path | str | None, settings: A
     if earlier is not None:
         recipe = recipe.merged(earlier)
     image = open_image(source, axes=recipe.axes, level=recipe.level, series=recipe.series)
+    if cluster[0] is not None:
+        from napari_restore.engine.cluster import connected, plan_on
+
+        with connected(cluster[0], recipe.device, cluster[1]) as workers:
+            return plan_on(workers, image, local_card(card), recipe)
     chosen = make_plan(image, card, recipe, estimate=estimate)
     return replace(chosen, card=local_card(chosen.card))
 

@@ -1,0 +1,266 @@
+"""A run on a cluster gives the bytes of a run in this process, whatever happens to its workers."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import pytest
+import tifffile
+from poison import Poison
+
+from napari_restore import api
+from napari_restore.engine import cluster as engine_cluster
+from napari_restore.engine import window
+from napari_restore.engine.cluster import Cluster
+from napari_restore.errors import BlocksFailed, ClusterError, RecipeError, SourceError
+from napari_restore.images.image import Image
+
+# Workers that are killed leave a socket or a pipe to the garbage collector now and then.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*:pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+]
+
+SETTINGS: dict[str, Any] = {"tile": 64, "halo": 4, "workers": 2, "device": "cpu"}
+SHAPE = (12, 32, 260)
+KNOWN: dict[str, Any] = SETTINGS | {"value_range": (0, 200), "axes": "ZYX"}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stack of 12 blocks, wide enough for a second level."""
+    path = tmp_path_factory.mktemp("source") / "stack.tif"
+    pixels = np.random.default_rng(0).poisson(100, SHAPE).astype(np.uint16)
+    tifffile.imwrite(path, pixels, photometric="minisblack", metadata={"axes": "ZYX"})
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(source: Path, checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Every file of a run in this process."""
+    path = tmp_path_factory.mktemp("whole") / "whole.zarr"
+    api.denoise(source, path, model=checkpoints["denoiser"], **SETTINGS)
+    return files(path)
+
+
+def files(path: Path) -> dict[str, bytes]:
+    return {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def stored(path: Path) -> int:
+    return sum(not file.name.endswith(".partial") for file in path.glob("0/c/*/*/*"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many threads of torch as in this process: with others, sums are taken in another order."""
+    monkeypatch.setattr(Cluster, "threads", 1)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    """A scheduler and two worker processes, which are started again when they die."""
+    from distributed import Client, LocalCluster
+
+    for name in ("distributed.nanny", "distributed.scheduler", "distributed.core"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(
+            n_workers=2, threads_per_worker=2, resources={"disk": 1}, dashboard_address=None, memory_limit=0
+        ) as here,
+        Client(here) as client,
+    ):
+        yield client
+
+
+def test_two_processes_give_the_bytes_of_this_one(
+    source: Path, checkpoints: dict[str, Path], whole: dict[str, bytes], tmp_path: Path, client: Any
+) -> None:
+    output, address = tmp_path / "out.zarr", client.scheduler.address
+    events = list(api.iter_restore(source, output=output, model=checkpoints["denoiser"], scheduler=address, **SETTINGS))
+    assert files(output) == whole
+    assert [(event.stage, event.done) for event in (events[0], events[-1])] == [("restoring", 0), ("pyramid", 12)]
+    last = [event for event in events if event.stage == "restoring"][-1]
+    assert last.done == last.total == 12 and last.tiles_done == last.tiles_total > 0
+    # Nothing stays behind on the workers.
+    assert not any(client.run(lambda dask_worker: [n for n in dask_worker.plugins if "napari" in n]).values())
+
+
+def test_what_is_there_is_not_made_again(
+    source: Path, checkpoints: dict[str, Path], whole: dict[str, bytes], tmp_path: Path, client: Any
+) -> None:
+    output = tmp_path / "out.zarr"
+    events = api.iter_restore(source, output=output, model=checkpoints["denoiser"], scheduler=client, **SETTINGS)
+    next(event for event in events if event.done >= 2)
+    events.close()
+    there = stored(output)
+    assert 2 <= there < 12
+    time.sleep(0.3)
+    assert stored(output) == there  # closed is over
+    events = api.iter_restore(source, output=output, model=checkpoints["denoiser"], scheduler=client, **SETTINGS)
+    assert next(events).done == there
+    list(events)
+    assert files(output) == whole
+
+
+def test_a_worker_that_is_killed(
+    source: Path, checkpoints: dict[str, Path], whole: dict[str, bytes], tmp_path: Path, client: Any
+) -> None:
+    output, killed = tmp_path / "out.zarr", False
+    for event in api.iter_restore(
+        source, output=output, model=checkpoints["denoiser"], scheduler=client, resources={"disk": 1}, **SETTINGS
+    ):
+        if event.done >= 2 and not killed:
+            os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+            killed = True
+    assert killed and files(output) == whole
+
+
+def test_a_block_that_fails_once_is_made_elsewhere(
+    checkpoints: dict[str, Path], tmp_path: Path, client: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = Image(Poison(SHAPE, {5}, "fail", tmp_path / "failed"), "ZYX")
+    output = api.denoise(image, tmp_path / "out.zarr", model=checkpoints["denoiser"], scheduler=client, **KNOWN)
+    assert (tmp_path / "failed").exists() and stored(output) == 12
+
+
+def test_blocks_that_fail_or_kill_are_named_at_the_end(
+    checkpoints: dict[str, Path], tmp_path: Path, client: Any
+) -> None:
+    image, output = Image(Poison(SHAPE, {5}, "fail"), "ZYX"), tmp_path / "fails.zarr"
+    with pytest.raises(BlocksFailed, match=r"1 of 12 blocks .*\(5, 0, 0\): .*the plane is damaged"):
+        api.denoise(image, output, model=checkpoints["denoiser"], scheduler=client, **KNOWN)
+    assert stored(output) == 11
+    image, output = Image(Poison(SHAPE, {5}, "kill"), "ZYX"), tmp_path / "kills.zarr"
+    with pytest.raises(BlocksFailed, match=r"1 of 12 blocks .*\(5, 0, 0\): workers that try it die"):
+        api.denoise(image, output, model=checkpoints["denoiser"], scheduler=client, **KNOWN)
+    assert stored(output) == 11
+
+
+def test_what_fails_everywhere_ends_the_run_early(checkpoints: dict[str, Path], tmp_path: Path, client: Any) -> None:
+    image = Image(Poison((200, 32, 32), range(1, 200), "fail"), "ZYX")
+    with pytest.raises(SourceError, match="the plane is damaged"):
+        api.denoise(
+            image, tmp_path / "out.zarr", model=checkpoints["denoiser"], scheduler=client, shards=(1, 32, 32),
+            chunks=(1, 32, 32), **KNOWN,
+        )  # fmt: skip
+
+
+def test_a_straggler_is_overtaken(
+    checkpoints: dict[str, Path], tmp_path: Path, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(window, "STRAGGLER", 0.5)
+    monkeypatch.setattr(window, "TIMES_MEDIAN", 0.0)
+    end = tmp_path / "end"
+    image = Image(Poison(SHAPE, {11}, "wait", end), "ZYX")
+    first, sends = window.Window._send, []
+
+    def send(self: Any, unit: Any) -> None:
+        sends.append(unit)
+        first(self, unit)
+        if sends.count((0, (11, 0, 0))) == 2:
+            end.touch()
+
+    monkeypatch.setattr(window.Window, "_send", send)
+    output = api.denoise(image, tmp_path / "out.zarr", model=checkpoints["denoiser"], scheduler=client, **KNOWN)
+    assert sends.count((0, (11, 0, 0))) == 2 and stored(output) == 12
+
+
+def test_preflight(
+    source: Path,
+    checkpoints: dict[str, Path],
+    tmp_path: Path,
+    client: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = {"model": checkpoints["denoiser"], "scheduler": client, **SETTINGS}
+    output = tmp_path / "out.zarr"
+    with pytest.raises(ClusterError, match=r"none of the 2 workers .* offers .*GPU.*--resources \"GPU=1\""):
+        api.denoise(source, output, **settings | {"device": "cuda"})
+    with pytest.raises(SourceError, match=r"19\.1 MiB|20\.\d MB.*memory of this process"):
+        api.denoise(np.zeros((10, 1000, 1000), np.uint16), output, axes="ZYX", **settings)
+    with pytest.raises(RecipeError, match="give output="):
+        api.denoise(source, **settings)
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+        pytest.raises(ClusterError, match=r"no Dask scheduler at tcp://127\.0\.0\.1:9 "),
+    ):
+        api.denoise(source, output, **settings | {"scheduler": "tcp://127.0.0.1:9"})
+    asker = engine_cluster._facts_asker
+    monkeypatch.setattr(engine_cluster, "_facts_asker", lambda: _Older(asker()))
+    with pytest.raises(ClusterError, match=r"torch .*here 0\.1"):
+        api.denoise(source, output, **settings)
+    monkeypatch.undo()
+    monkeypatch.setattr(Cluster, "threads", 1)
+    assert not output.exists()
+    elsewhere = Image(Poison(SHAPE, {0}, "fail"), "ZYX")
+    with pytest.raises(ClusterError, match=r"cannot do this run: .*damaged .2 of 2 workers"):
+        api.denoise(elsewhere, output, **settings | KNOWN)
+
+
+class _Older:
+    """Tells an older torch here, and travels as what asks for the truth."""
+
+    def __init__(self, ask: Any) -> None:
+        self.ask = ask
+
+    def __call__(self) -> Any:
+        facts = self.ask()
+        return facts | {"versions": facts["versions"] | {"torch": "0.1"}}
+
+    def __reduce__(self) -> Any:
+        return (_itself, (self.ask,))
+
+
+def _itself(ask: Any) -> Any:
+    return ask
+
+
+@pytest.fixture
+def command() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A scheduler that can be killed, with a worker."""
+    from distributed.utils import open_port
+
+    address = f"tcp://127.0.0.1:{open_port()}"
+    port = address.rsplit(":", 1)[1]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    line = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", port]
+    scheduler = subprocess.Popen([*line, "--no-dashboard"], **quiet)
+    line = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny"]
+    worker = subprocess.Popen([*line, "--no-dashboard"], **quiet)
+    yield scheduler, address
+    for child in (scheduler, worker):
+        child.kill()
+        child.wait()
+
+
+def test_a_scheduler_that_is_killed(
+    source: Path,
+    checkpoints: dict[str, Path],
+    whole: dict[str, bytes],
+    tmp_path: Path,
+    client: Any,
+    command: tuple[subprocess.Popen[bytes], str],
+) -> None:
+    scheduler, address = command
+    output = tmp_path / "out.zarr"
+    with pytest.raises(ClusterError, match="same call goes on"):  # noqa: PT012
+        for event in api.iter_restore(
+            source, output=output, model=checkpoints["denoiser"], scheduler=address, **SETTINGS
+        ):
+            if event.done >= 2:
+                scheduler.kill()
+    assert 2 <= stored(output) < 12
+    api.denoise(source, output, model=checkpoints["denoiser"], scheduler=client, **SETTINGS)
+    assert files(output) == whole
