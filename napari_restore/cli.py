@@ -55,7 +55,7 @@ Range = Annotated[
 ]
 Dtype = Annotated[str, typer.Option(help="Data type of the result: same, uint16, float32, ...")]
 Precision = Annotated[str, typer.Option(help="float32 or bfloat16.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, mps, cuda:1; cuda for all GPUs, cuda:0,cuda:2 for some.")]
 Batch = Annotated[int | None, typer.Option(help="Tiles that go through the network together.")]
 Workers = Annotated[int | None, typer.Option(help="Blocks in progress at a time.")]
 Pyramid = Annotated[bool, typer.Option(help="Write coarser levels as well.")]

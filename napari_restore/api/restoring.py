@@ -115,9 +115,12 @@ def run(
             raise RecipeError("a cluster cannot write to an array in memory; give output= a path or URL.")
         yield from run_blocks(plan, ArraySink(plan, output))
         return
-    if scheduler is not None:
-        from napari_restore.engine.cluster import connected, run_on
+    if scheduler is not None or "," in plan.recipe.device:
+        from napari_restore.engine.cluster import connected, run_on, run_on_devices
 
+        if scheduler is None:
+            yield from run_on_devices(plan, lambda: OmeZarrSink(plan, location(output), overwrite=overwrite))
+            return
         with connected(scheduler, plan.recipe.device, resources) as cluster:
             yield from run_on(cluster, plan, OmeZarrSink(plan, location(output), overwrite=overwrite))
         return

@@ -50,7 +50,8 @@ class Settings(TypedDict, total=False):
     ome_version : {"0.5", "0.4"}
         OME-Zarr version of a stored result.
     device : str
-        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        ``"auto"``, ``"cpu"``, ``"cuda:1"``, ``"mps"``; ``"cuda"`` for all GPUs, ``"cuda:0,cuda:2"`` for some: a stored
+        result is then made by a process for each.
     batch : int
         Tiles that go through the network together.
     workers : int

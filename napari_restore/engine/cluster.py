@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from napari_restore.engine.describe import human_bytes
+from napari_restore.engine.local_processes import processes
 from napari_restore.engine.plan import Plan, make_plan
+from napari_restore.engine.predictor import devices_of, free_memory
 from napari_restore.engine.recipe import Recipe
 from napari_restore.engine.run import Progress
 from napari_restore.engine.task import Receipt
@@ -28,7 +30,7 @@ from napari_restore.models.card import ModelCard
 if TYPE_CHECKING:
     from napari_restore.engine.sinks import OmeZarrSink
 
-__all__ = ["Cluster", "connected", "plan_on", "run_on"]
+__all__ = ["Cluster", "connected", "plan_on", "run_on", "run_on_devices"]
 
 ANSWER = 60.0
 """Seconds that workers have for answering a question before the run."""
@@ -175,7 +177,7 @@ class Cluster:
         shares: list[int] = [facts["cores"] // hosts[facts["host"]] for facts in self._facts.values()]
         return max(1, min(shares))
 
-    def fit(self, plan: Plan) -> None:
+    def fit(self, plan: Plan, memory: float = math.inf) -> None:
         """Choose how many blocks a worker has in progress, by its threads and its memory.
 
         Raises
@@ -185,7 +187,7 @@ class Cluster:
         """
         workers = self.client.scheduler_info()["workers"]
         taking_part = [worker for worker in workers.values() if self._offers(worker)]
-        limit = min((worker["memory_limit"] or math.inf for worker in taking_part), default=math.inf)
+        limit = min((worker["memory_limit"] or memory for worker in taking_part), default=memory)
         for at_once in range(plan.recipe.workers or 1, 0, -1):
             needed = replace(plan, recipe=plan.recipe.model_copy(update={"workers": at_once})).memory_bytes
             if needed <= limit:
@@ -277,7 +279,11 @@ def plan_on(cluster: Cluster, image: Image, card: ModelCard, recipe: Recipe) -> 
         resources=cluster.resources or None, workers=list(cluster.workers()),
     )  # fmt: skip
     plan: Plan = future.result()
-    return plan
+    return _on_device(plan, devices_of(plan.recipe.device)[0])
+
+
+def _on_device(plan: Plan, device: str) -> Plan:
+    return replace(plan, recipe=plan.recipe.model_copy(update={"device": device}))
 
 
 def _check_sendable(content: Any, image: Image) -> None:
@@ -316,7 +322,12 @@ class _Limited(io.RawIOBase):
 
 
 def run_on(
-    cluster: Cluster, plan: Plan, sink: OmeZarrSink, record: Callable[[Receipt], Any] = lambda receipt: None
+    cluster: Cluster,
+    plan: Plan,
+    sink: OmeZarrSink,
+    record: Callable[[Receipt], Any] = lambda receipt: None,
+    *,
+    memory: float = math.inf,
 ) -> Generator[Progress, None, None]:
     """Restore the blocks that an output is missing, and then the coarser levels, on a cluster.
 
@@ -330,6 +341,8 @@ def run_on(
         The run, and its output.
     record
         Called with the receipt of each block.
+    memory
+        Bytes that a worker may use, where it does not have a limit of its own.
 
     Yields
     ------
@@ -343,7 +356,7 @@ def run_on(
     BlocksFailed
         At the end, if some blocks could not be made on any worker.
     """
-    cluster.fit(plan)
+    cluster.fit(plan, memory)
     _check_sendable((plan, sink), plan.image)
     name = f"napari-restore-{uuid4().hex[:12]}"
     count, missing = sink.missing()
@@ -360,6 +373,26 @@ def run_on(
         with suppress(OSError, RuntimeError):  # the scheduler was lost, and all that it had been told with it
             if cluster.client.status == "running":
                 cluster.client.unregister_worker_plugin(name)
+
+
+def run_on_devices(
+    plan: Plan, sink: Callable[[], OmeZarrSink], record: Callable[[Receipt], Any] = lambda receipt: None
+) -> Generator[Progress, None, None]:
+    """Carry out a plan of several devices on this machine, with a process for each: see `run_on`.
+
+    Parameters
+    ----------
+    plan, record
+        See `run_on`.
+    sink
+        Makes the output, when all else is known to be right.
+    """
+    devices = devices_of(plan.recipe.device)
+    alone = _on_device(plan, "cuda:0" if devices[0].startswith("cuda") else devices[0])
+    _check_sendable(alone, plan.image)
+    with processes(devices, plan.recipe.workers or 1) as client:
+        cluster = Cluster(client, devices[0], None)
+        yield from run_on(cluster, alone, sink(), record, memory=free_memory("cpu") // len(devices))
 
 
 class _Stage:

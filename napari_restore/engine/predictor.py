@@ -15,13 +15,15 @@ from napari_restore.errors import OutOfMemory, RecipeError
 from napari_restore.models.card import ModelCard
 from napari_restore.models.zoo import load_weights
 
-__all__ = ["Predictor", "choose_device", "free_memory", "predictor_for"]
+__all__ = ["Predictor", "choose_device", "devices_of", "free_memory", "predictor_for"]
 
 Tiles = NDArray[np.float32]
 
 
 def choose_device(wanted: str) -> str:
     """Resolve ``"auto"`` to the best device here, and check that a named one exists.
+
+    ``"cuda"`` and ``"cuda:all"`` are all GPUs, and several devices have commas between them.
 
     Raises
     ------
@@ -32,18 +34,33 @@ def choose_device(wanted: str) -> str:
         if torch.cuda.is_available():
             return "cuda:0"
         return "mps" if torch.backends.mps.is_available() else "cpu"
+    if wanted in ("cuda", "cuda:all") and torch.cuda.device_count() > 1:
+        return ",".join(f"cuda:{number}" for number in range(torch.cuda.device_count()))
+    if "," in wanted:
+        return ",".join(choose_device(part.strip()) for part in wanted.split(","))
+    if wanted == "cuda:all":
+        wanted = "cuda:0"
     try:
         device = torch.device(wanted)
     except RuntimeError:
-        raise RecipeError(f"device {wanted!r} is unknown; use 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'.") from None
+        raise RecipeError(
+            f"device {wanted!r} is unknown; use 'auto', 'cpu', 'cuda', 'cuda:1', 'cuda:all' or 'mps'."
+        ) from None
     there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     if (device.index or 0) >= there.get(device.type, 0):
         raise RecipeError(f"device {wanted!r} is not on this machine; use 'auto' or 'cpu'.")
     return f"cuda:{device.index or 0}" if device.type == "cuda" else device.type
 
 
+def devices_of(device: str) -> list[str]:
+    """Give the devices of a recipe one by one; a single process uses the first of them."""
+    return device.split(",")
+
+
 def free_memory(device: str) -> int:
-    """Bytes that a run may count on: free memory of the GPU, or what this machine has available."""
+    """Bytes that a run may count on: free memory of the GPU, the least of several, or what this machine has."""
+    if "," in device:
+        return min(map(free_memory, devices_of(device)))
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(torch.device(device))[0])
     import psutil
@@ -147,4 +164,4 @@ def predictor_for(card: ModelCard, device: str, precision: str = "float32") -> P
         If its weights cannot be loaded.
     """
     with _loading:
-        return _load(card.model_dump_json(), device, precision)
+        return _load(card.model_dump_json(), devices_of(device)[0], precision)

@@ -53,7 +53,8 @@ class Recipe(BaseModel):
     ome_version
         OME-Zarr version of the output: ``"0.5"`` (Zarr 3, sharded) or ``"0.4"`` (Zarr 2).
     device
-        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        ``"auto"``, ``"cpu"``, ``"cuda:1"``, ``"mps"``; ``"cuda"`` for all GPUs, ``"cuda:0,cuda:2"`` for some: a stored
+        result is then made by a process for each.
     batch
         Tiles that go through the network together.
     workers

@@ -227,6 +227,25 @@ def _itself(ask: Any) -> Any:
     return ask
 
 
+def test_several_devices_of_this_machine(
+    source: Path, checkpoints: dict[str, Path], whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    """CPU processes in the place of GPUs: the same but for what a process sees."""
+    output = tmp_path / "out.zarr"
+    plan = api.plan(source, output=output, model=checkpoints["denoiser"], **SETTINGS | {"device": "cpu,cpu"})
+    assert "cpu,cpu" in str(plan)
+    assert list(api.run(plan, output))[-1].done == 12
+    there = files(output)
+    assert b"cpu,cpu" in there.pop("zarr.json")
+    assert there == {name: content for name, content in whole.items() if name != "zarr.json"}
+    with pytest.raises(SourceError, match="in the memory of this process"):
+        api.denoise(
+            np.zeros((10, 1000, 1000), np.uint16), tmp_path / "other.zarr", axes="ZYX", model=checkpoints["denoiser"],
+            **SETTINGS | {"device": "cpu,cpu"},
+        )  # fmt: skip
+    assert not (tmp_path / "other.zarr").exists()
+
+
 @pytest.fixture
 def command() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A scheduler that can be killed, with a worker."""
