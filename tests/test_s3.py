@@ -145,7 +145,7 @@ def test_repair(source: str, server: str, checkpoints: dict[str, Path], whole: d
     assert objects(url) == only_pixels(whole)
 
 
-def test_a_cluster_writes_to_the_store(
+def test_another_process_writes_to_the_store(
     source: str, server: str, checkpoints: dict[str, Path], whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from distributed import Client, LocalCluster
@@ -155,7 +155,7 @@ def test_a_cluster_writes_to_the_store(
     monkeypatch.setattr(Cluster, "threads", 1)
     url = f"{server}/cluster.zarr"
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0) as here,
+        LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None, memory_limit=0) as here,
         Client(here) as client,
     ):
         api.denoise(source, url, model=checkpoints["denoiser"], scheduler=client, **SETTINGS)

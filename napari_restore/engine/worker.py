@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from distributed import WorkerPlugin, get_worker
 
-from napari_restore.engine.block import Cancelled
-from napari_restore.engine.plan import Plan
-from napari_restore.engine.task import Receipt, restore_block
 from napari_restore.errors import OutOfMemory, RestoreError
 
+# The scheduler imports this module too, to read what is sent; it needs no torch.
 if TYPE_CHECKING:
+    from napari_restore.engine.plan import Plan
     from napari_restore.engine.sinks import OmeZarrSink
+    from napari_restore.engine.task import Receipt
 
 __all__ = ["Failure", "Run", "Unit", "carry_out", "obstacle"]
 
@@ -110,6 +110,8 @@ class Run(WorkerPlugin):
 
     def check(self, tiles: int = 0) -> None:
         """Raise `Cancelled` if the run was stopped."""
+        from napari_restore.engine.block import Cancelled
+
         if self._stop.is_set():
             raise Cancelled
 
@@ -120,6 +122,8 @@ def carry_out(name: str, unit: Unit) -> Receipt | Failure:
     What goes wrong comes back as a value, so that the scheduler, which would keep it together with its traceback,
     need not know of it.
     """
+    from napari_restore.engine.block import Cancelled
+
     worker = get_worker()
     run: Any = worker.plugins.get(name)
     if run is None:
@@ -138,6 +142,7 @@ def carry_out(name: str, unit: Unit) -> Receipt | Failure:
 
 
 def _made(run: Run, unit: Unit) -> Receipt:
+    from napari_restore.engine.task import Receipt, restore_block
     from napari_restore.images.pyramid import downsample_unit
 
     plan, sink = run.open()

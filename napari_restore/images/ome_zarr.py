@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import zarr
 from numpy.typing import DTypeLike, NDArray
+from zarr.errors import ContainsArrayError
 from zarr.storage import StorePath, WrapperStore
 
 from napari_restore.errors import OutputError
@@ -178,7 +179,7 @@ def read_attributes(path: str | Path) -> dict[str, Any] | None:
         return None
     try:
         group = zarr.open_group(place_of(path).location, mode="r")
-    except FileNotFoundError:
+    except (FileNotFoundError, ContainsArrayError):
         return None
     except Exception as error:
         raise OutputError(f"the metadata of {path} cannot be read: {error}; choose another path.") from error
