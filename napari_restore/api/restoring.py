@@ -102,9 +102,9 @@ def run(
     if isinstance(output, np.ndarray):
         yield from run_blocks(plan, ArraySink(plan, output))
         return
-    sink = OmeZarrSink(plan, Path(output), overwrite=overwrite)
-    yield from run_blocks(plan, sink)
-    yield from sink.build_pyramid()
+    with OmeZarrSink(plan, Path(output), overwrite=overwrite) as sink:
+        yield from run_blocks(plan, sink)
+        yield from sink.build_pyramid()
 
 
 def part(

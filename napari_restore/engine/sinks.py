@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import errno
+import math
 import shutil
 import threading
 import time
+import weakref
 from collections.abc import Generator, Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_restore import __version__
 from napari_restore.engine.describe import human_bytes
+from napari_restore.engine.lock import OutputLock
 from napari_restore.engine.plan import Block, Plan
 from napari_restore.engine.recipe import Recipe
 from napari_restore.engine.run import Progress, bounded_map
-from napari_restore.errors import OutputError
+from napari_restore.errors import DiskFull, OutputError
 from napari_restore.images import ome_zarr
 from napari_restore.images.image import Channel
 from napari_restore.images.pyramid import downsample_unit
 
-__all__ = ["ArraySink", "OmeZarrSink", "check_output", "stored_recipe"]
+__all__ = ["ArraySink", "OmeZarrSink", "check_output", "remaining_bytes", "stored_order", "stored_recipe"]
 
 
 class ArraySink:
@@ -62,6 +66,9 @@ def stored_recipe(path: Path) -> Recipe | None:
 class OmeZarrSink:
     """Writes each block as one stored object of an OME-Zarr, and knows by looking which are there.
 
+    It holds the lock of the output until it is closed, which `with` does, or no longer there. A copy that was pickled
+    writes as long as the lock is held where it was made.
+
     Parameters
     ----------
     plan
@@ -73,6 +80,8 @@ class OmeZarrSink:
 
     Raises
     ------
+    OutputInUse
+        If another run is writing it.
     OutputError
         See `check_output`.
     """
@@ -80,26 +89,48 @@ class OmeZarrSink:
     def __init__(self, plan: Plan, path: Path, *, overwrite: bool = False) -> None:
         check_output(plan, path, overwrite=overwrite)
         self.plan, self.path = plan, path.resolve()  # what a link points to is replaced, not the link
+        lock = OutputLock(self.path, fsync=plan.recipe.fsync)
+        self.stage = lock.stage
+        self._release = weakref.finalize(self, lock.release)
+        try:
+            check_output(plan, path, overwrite=overwrite)  # another run may have ended between the check and the lock
+            self._begin(overwrite)
+        except BaseException:
+            self.close()
+            raise
+        self.array = ome_zarr.open_level(self.path, 0, "r+")
+        self.order = stored_order(plan)
+
+    def _begin(self, overwrite: bool) -> None:
+        """Make the output, or make what is there ready to be continued."""
         if overwrite and self.path.exists():
-            _delete(self.path)
+            self.stage.discard(self.path)
         if self.path.exists() and ome_zarr.read_attributes(self.path) is not None:
             ome_zarr.sweep_partial(self.path)
         else:
             self._create()
-        self.array = ome_zarr.open_level(self.path, 0, "r+")
-        # Position in canonical order of each stored axis: colour samples are stored in the place of channels.
-        letters = plan.axes.replace("S", "C")
-        self.order = tuple(letters.index(letter) for letter in ome_zarr.stored_axes(plan.axes))
+
+    def close(self) -> None:
+        """Give back the lock. May be called twice."""
+        self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_release"}
 
     def _create(self) -> None:
         """Write the metadata beside the output and rename them: a run killed before leaves nothing in its own way."""
-        fresh = self.path.with_name(f".{self.path.name}.new")
+        fresh = self.stage.folder / "new"
         try:
-            shutil.rmtree(fresh, ignore_errors=True)
             self._create_at(fresh)
             if self.path.is_dir():
                 self.path.rmdir()  # it is empty
-            fresh.rename(self.path)
+            self.stage.move_in(fresh, self.path)
         except OSError as error:
             raise OutputError(f"{self.path} cannot be made: {error}; choose a place with write access.") from error
         finally:
@@ -152,7 +183,23 @@ class OmeZarrSink:
     def write(self, index: Block, block: NDArray[Any]) -> None:
         """Write one stored object, whole and once."""
         stored_index = tuple(index[axis] for axis in self.order)
-        ome_zarr.write_unit(self.array, stored_index, ome_zarr.to_stored(block, self.plan.axes))
+        try:
+            ome_zarr.write_unit(self.array, stored_index, ome_zarr.to_stored(block, self.plan.axes), self.stage)
+        except OutputError as error:
+            raise self._explained(error) from error.__cause__
+
+    def _explained(self, error: OutputError) -> OutputError:
+        """Say of a full disk how much is missing."""
+        cause = error.__cause__
+        if not isinstance(cause, OSError) or cause.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return error
+        needed, missing, total = remaining_bytes(self.plan, self.path)
+        free = shutil.disk_usage(self.path).free
+        return DiskFull(
+            f"{self.path} cannot be finished: {cause.strerror or cause}. {missing} of {total} stored objects are "
+            f"missing, about {human_bytes(needed)} more; {human_bytes(free)} are free there. Make room and run the same "
+            "again: what is stored stays."
+        )
 
     def build_pyramid(self) -> Generator[Progress, None, None]:
         """Compute the missing units of the coarser levels, one level after the other."""
@@ -164,7 +211,10 @@ class OmeZarrSink:
             done = total - len(missing)
 
             def downsample(index: Block, level: int = level) -> Block:
-                downsample_unit(self.path, level, index)
+                try:
+                    downsample_unit(self.path, level, index, self.stage)
+                except OutputError as error:
+                    raise self._explained(error) from error.__cause__
                 return index
 
             steps = bounded_map(downsample, missing, workers=workers, stop=threading.Event())
@@ -172,6 +222,31 @@ class OmeZarrSink:
                 for unit_done in steps:
                     done += unit_done is not None
                     yield Progress("pyramid", done, total, 0, 0, time.monotonic() - began)
+
+
+def stored_order(plan: Plan) -> tuple[int, ...]:
+    """Position in canonical order of each stored axis: colour samples are stored in the place of channels."""
+    letters = plan.axes.replace("S", "C")
+    return tuple(letters.index(letter) for letter in ome_zarr.stored_axes(plan.axes))
+
+
+def remaining_bytes(plan: Plan, path: Path) -> tuple[int, int, int]:
+    """Estimate what a run still has to store, from what is stored.
+
+    Returns
+    -------
+    tuple of int
+        Bytes, stored objects that are missing, and stored objects in all, over all levels.
+    """
+    pixels = [math.prod(ome_zarr.open_level(path, level).shape) for level in range(plan.levels)]
+    stored = [ome_zarr.stored_units(path, level) for level in range(plan.levels)]
+    there = sum(float(units.mean()) * count for units, count in zip(stored, pixels, strict=True))
+    used = sum(
+        file.stat().st_size for level in range(plan.levels) for file in path.glob(f"{level}/**/*") if file.is_file()
+    )
+    per_pixel = used / there if there else float(plan.dtype.itemsize)
+    missing = sum(int(units.size - units.sum()) for units in stored)
+    return round(per_pixel * (sum(pixels) - there)), missing, sum(units.size for units in stored)
 
 
 def check_output(plan: Plan, path: Path, *, overwrite: bool = False) -> None:
@@ -278,13 +353,3 @@ def _is_empty_or_zarr(path: Path, *, zarr_too: bool) -> bool:
         return False
     is_zarr = any((path / mark).is_file() for mark in _MARKS)
     return (zarr_too and is_zarr) or not any(path.iterdir())
-
-
-def _delete(path: Path) -> None:
-    """Delete a Zarr, its marks last: what is left of it when that is interrupted is still known as a Zarr."""
-    for child in path.iterdir():
-        if child.is_dir() and not child.is_symlink():
-            shutil.rmtree(child)
-        elif child.name not in _MARKS:
-            child.unlink()
-    shutil.rmtree(path)

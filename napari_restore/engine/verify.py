@@ -14,7 +14,7 @@ from napari_restore.engine.plan import Plan, make_plan
 from napari_restore.engine.predictor import predictor_for
 from napari_restore.engine.recipe import Recipe, digest
 from napari_restore.engine.run import Progress, run_blocks
-from napari_restore.engine.sinks import OmeZarrSink
+from napari_restore.engine.sinks import OmeZarrSink, stored_order
 from napari_restore.errors import OutputError
 from napari_restore.images import ome_zarr
 from napari_restore.images.sources import open_image
@@ -119,13 +119,13 @@ def _reopened(path: Path, attributes: dict[str, Any], source: Any) -> Plan:
 
 def _differing(path: Path, plan: Plan, units: list[Unit]) -> Iterator[Unit]:
     """Compute level-0 units anew and yield those that hold something else."""
-    sink = OmeZarrSink(plan, path)
+    array, order = ome_zarr.open_level(path, 0), stored_order(plan)
     recipe = plan.recipe
     predict = predictor_for(plan.card, recipe.device, recipe.precision)
     for unit in units:
-        block = tuple(unit.index[axis] for axis in np.argsort(sink.order))
+        block = tuple(unit.index[axis] for axis in np.argsort(order))
         expected = restore_region(plan, plan.region(block), predict, recipe.value_range or ())
-        stored = np.asarray(sink.array[ome_zarr.unit_region(sink.array, unit.index)])
+        stored = np.asarray(array[ome_zarr.unit_region(array, unit.index)])
         expected = ome_zarr.to_stored(expected, plan.axes)
         # Another device or batch may round the last bit of float32 the other way: one step of an integer, no more.
         slack = 1 if plan.dtype.kind in "ui" else 1e-5 * float(np.ptp(recipe.value_range or ((0.0, 1.0),)))
