@@ -51,6 +51,8 @@ class Plan:
         Shape of a block: what one unit of work writes, in canonical order.
     levels
         Resolution levels of a stored result.
+    spares
+        Devices that the run goes on with if the one of the recipe stops working: none if the user has named it.
     """
 
     image: Image
@@ -61,6 +63,7 @@ class Plan:
     dtype: np.dtype[Any]
     block: tuple[int, ...]
     levels: int
+    spares: tuple[str, ...] = ()
 
     @property
     def axes(self) -> str:
@@ -168,7 +171,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     RecipeError, ModelError, SourceError
         If a setting does not fit the model or the image.
     """
-    from napari_restore.engine.predictor import choose_device
+    from napari_restore.engine.predictor import choose_device, spare_devices
 
     _check_channels(image, card)
     device = choose_device(recipe.device)
@@ -195,6 +198,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     plan = Plan(
         image, card, recipe.model_copy(update=chosen), grid, shape, dtype, block,
         levels_for(shape, image.canonical) if recipe.pyramid else 1,
+        spare_devices(device) if recipe.device == "auto" else (),
     )  # fmt: skip
     return plan if recipe.workers else replace(plan, recipe=plan.recipe.model_copy(update={"workers": _workers(plan)}))
 

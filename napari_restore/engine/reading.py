@@ -1,4 +1,4 @@
-"""Reading a source that fails: once more where that may help, then what cannot be read is named, or filled and listed."""
+"""Reading a source that fails: again where that may help; what stays unreadable is named, or filled and listed."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 import weakref
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from napari_restore import __version__
 from napari_restore.engine.describe import human_bytes
 from napari_restore.engine.lock import OutputLock
+from napari_restore.engine.marks import read_marks, remove_mark, write_mark
 from napari_restore.engine.plan import Block, Plan
 from napari_restore.engine.recipe import Recipe
 from napari_restore.engine.run import Progress, bounded_map
@@ -52,8 +53,8 @@ class ArraySink:
         """All blocks: nothing is there before a run."""
         return self.plan.blocks, self.plan.indices()
 
-    def write(self, index: Block, block: NDArray[Any]) -> None:
-        """Copy a block to its place."""
+    def write(self, index: Block, block: NDArray[Any], filled: Sequence[str] = ()) -> None:
+        """Copy a block to its place; what was filled is in the log alone."""
         self.array[self.plan.region(index)] = block
 
 
@@ -100,6 +101,7 @@ class OmeZarrSink:
             raise
         self.array = ome_zarr.open_level(self.path, 0, "r+")
         self.order = stored_order(plan)
+        self.marked = read_marks(self.path)
 
     def _begin(self, overwrite: bool) -> None:
         """Make the output, or make what is there ready to be continued."""
@@ -180,13 +182,27 @@ class OmeZarrSink:
         missing = ome_zarr.missing_units(self.path, 0)
         return count, (tuple(index[axis] for axis in back) for index in missing)
 
-    def write(self, index: Block, block: NDArray[Any]) -> None:
-        """Write one stored object, whole and once."""
+    def write(self, index: Block, block: NDArray[Any], filled: Sequence[str] = ()) -> None:
+        """Write one stored object, whole and once, with a mark if some of its source was filled."""
         stored_index = tuple(index[axis] for axis in self.order)
         try:
+            if filled:
+                write_mark(self.array, stored_index, filled, self.stage)
+            elif stored_index in self.marked:
+                self.discard_above(stored_index)
             ome_zarr.write_unit(self.array, stored_index, ome_zarr.to_stored(block, self.plan.axes), self.stage)
+            if stored_index in self.marked and not filled:
+                remove_mark(self.array, stored_index, self.stage)
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be written: {error}; run the same again.") from error
         except OutputError as error:
             raise self._explained(error) from error.__cause__
+
+    def discard_above(self, stored_index: tuple[int, ...]) -> None:
+        """Delete what the coarser levels made of a block, because it is going to be another one."""
+        for level in range(1, self.plan.levels):
+            above = (*stored_index[:-2], *(i >> level for i in stored_index[-2:]))
+            ome_zarr.delete_unit(ome_zarr.open_level(self.path, level, "r+"), above, self.stage)
 
     def _explained(self, error: OutputError) -> OutputError:
         """Say of a full disk how much is missing."""
@@ -197,8 +213,8 @@ class OmeZarrSink:
         free = shutil.disk_usage(self.path).free
         return DiskFull(
             f"{self.path} cannot be finished: {cause.strerror or cause}. {missing} of {total} stored objects are "
-            f"missing, about {human_bytes(needed)} more; {human_bytes(free)} are free there. Make room and run the same "
-            "again: what is stored stays."
+            f"missing, about {human_bytes(needed)} more; {human_bytes(free)} are free there. Make room and run the "
+            "same again: what is stored stays."
         )
 
     def build_pyramid(self) -> Generator[Progress, None, None]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_restore.engine.block import restore_region
-from napari_restore.engine.plan import Plan, make_plan
+from napari_restore.engine.marks import read_marks
+from napari_restore.engine.plan import Block, Plan, make_plan
 from napari_restore.engine.predictor import predictor_for
 from napari_restore.engine.recipe import Recipe, digest
 from napari_restore.engine.run import Progress, run_blocks
@@ -50,6 +51,8 @@ class Verification:
         How many were computed anew for that.
     fingerprint_intact
         Whether the stored fingerprint is that of the stored identity of the run.
+    filled
+        Blocks whose source could not be read in full when they were made, and what was filled (`on_error="fill"`).
     """
 
     path: Path
@@ -59,11 +62,12 @@ class Verification:
     differing: tuple[Unit, ...]
     recomputed: int
     fingerprint_intact: bool
+    filled: Mapping[Unit, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def bad(self) -> tuple[Unit, ...]:
         """All units that a repair would compute anew."""
-        return tuple(dict.fromkeys((*self.missing, *self.damaged, *self.differing)))
+        return tuple(dict.fromkeys((*self.missing, *self.damaged, *self.differing, *self.filled)))
 
     @property
     def ok(self) -> bool:
@@ -76,6 +80,7 @@ class Verification:
             for kind, units in (("missing", self.missing), ("damaged", self.damaged), ("differing", self.differing))
             for unit in units
         ]
+        rows += [f"filled: {unit}: {reason}" for unit, reasons in self.filled.items() for reason in reasons]
         if not self.fingerprint_intact:
             rows.append("the fingerprint does not fit the run it describes: the attributes were changed")
         checked = f"{self.units} stored objects read back, {self.recomputed} computed anew"
@@ -169,11 +174,16 @@ def verify_output(path: Path, *, recompute: int = 0, source: Any = None) -> Veri
     differing = tuple(_differing(path, _reopened(path, attributes, source), chosen)) if chosen else ()
     intact = digest(attributes["identity"]) == attributes["fingerprint"]
     units = len(missing) + len(damaged) + len(sound)
-    return Verification(path, units, tuple(missing), tuple(damaged), differing, len(chosen), intact)
+    filled = {Unit(0, index): reasons for index, reasons in read_marks(path).items()}
+    return Verification(path, units, tuple(missing), tuple(damaged), differing, len(chosen), intact, filled)
 
 
 def repair_output(verification: Verification, *, source: Any = None) -> Iterator[Progress]:
     """Compute exactly the bad objects anew, those of coarser levels from the level before.
+
+    A block of level 0 is replaced, not deleted first, so nothing is lost if the source cannot be read. What coarser
+    levels have made of a block that held other pixels is computed anew as well. If some of the result was filled, then
+    what still cannot be read is filled again.
 
     Yields
     ------
@@ -187,8 +197,34 @@ def repair_output(verification: Verification, *, source: Any = None) -> Iterator
     """
     path = verification.path
     plan = _reopened(path, _attributes(path), source)
-    sink = OmeZarrSink(plan, path)  # checks that this is the same run, before anything is deleted
-    for unit in verification.bad:
-        ome_zarr.delete_unit(ome_zarr.open_level(path, unit.level, "r+"), unit.index)
-    yield from run_blocks(plan, sink)
-    yield from sink.build_pyramid()
+    if verification.filled:
+        plan = replace(plan, recipe=plan.recipe.model_copy(update={"on_error": "fill"}))
+    with OmeZarrSink(plan, path) as sink:  # checks that this is the same run, before anything is changed
+        for unit in verification.differing:
+            sink.discard_above(unit.index)
+        for unit in verification.bad:
+            if unit.level:
+                ome_zarr.delete_unit(ome_zarr.open_level(path, unit.level, "r+"), unit.index, sink.stage)
+        yield from run_blocks(plan, _Chosen(sink, [unit.index for unit in verification.bad if unit.level == 0]))
+        yield from sink.build_pyramid()
+
+
+class _Chosen:
+    """A sink that takes the blocks it is given for the missing ones.
+
+    Parameters
+    ----------
+    sink
+        Where they go.
+    indices
+        Of the blocks, in stored order.
+    """
+
+    def __init__(self, sink: OmeZarrSink, indices: list[tuple[int, ...]]) -> None:
+        back = np.argsort(sink.order)
+        self.sink, self.indices = sink, [tuple(index[axis] for axis in back) for index in indices]
+        self.write = sink.write
+
+    def missing(self) -> tuple[int, Iterable[Block]]:
+        """The blocks that were given."""
+        return len(self.indices), self.indices

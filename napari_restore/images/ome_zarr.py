@@ -305,14 +305,17 @@ def _object_path(array: zarr.Array[Any], index: Sequence[int]) -> Path:
     return folder / array.metadata.encode_chunk_key(tuple(index))
 
 
-def delete_unit(array: zarr.Array[Any], index: Sequence[int]) -> None:
-    """Delete one stored object where there is one.
+def delete_unit(array: zarr.Array[Any], index: Sequence[int], stage: Stage | None = None) -> None:
+    """Delete one stored object where there is one, through a stage if one is given.
 
     zarr reads a shard before it writes it, even if all of it is written: that would fail on the damaged or empty shard
     that is to be replaced.
     """
     from zarr.core.sync import sync
 
+    if stage is not None:
+        stage.discard(_object_path(array, index))
+        return
     place = array.store_path / array.metadata.encode_chunk_key(tuple(index))
     sync(place.delete())
 
