@@ -336,8 +336,11 @@ def _check_same_run(plan: Plan, attributes: dict[str, Any], path: Path) -> None:
     changed = [
         f"{key}: {flat_old.get(key)} there, {flat_new.get(key)} now"
         for key in sorted(flat_old | flat_new)
-        if flat_old.get(key) != flat_new.get(key)
+        if flat_old.get(key) != flat_new.get(key) and key != "model_sha256"
     ]
+    if old.get("model_sha256") != plan.card.sha256:
+        there = f"{attributes.get('model', {}).get('name')} of SHA-256 {str(old.get('model_sha256'))[:12]}"
+        changed.insert(0, f"other weights: {there} there, {plan.card.name} of {str(plan.card.sha256)[:12]} now")
     raise OutputError(
         f"{path} exists and is the result of another recipe ({'; '.join(changed)}); choose another output, give the "
         "same settings to go on with it, or replace it with overwrite (--overwrite)."

@@ -10,18 +10,20 @@ from typing import Any
 import numpy as np
 
 from napari_restore.engine.block import restore_region
+from napari_restore.engine.lock import OutputLock
 from napari_restore.engine.marks import read_marks
 from napari_restore.engine.plan import Block, Plan, make_plan
-from napari_restore.engine.predictor import predictor_for
+from napari_restore.engine.predictor import choose_device, predictor_for
 from napari_restore.engine.recipe import Recipe, digest
 from napari_restore.engine.run import Progress, run_blocks
 from napari_restore.engine.sinks import OmeZarrSink, stored_order
-from napari_restore.errors import OutputError
+from napari_restore.errors import OutputError, RecipeError
 from napari_restore.images import ome_zarr
+from napari_restore.images.metadata_copy import COPY, copied_metadata, mend_metadata, metadata_changes
 from napari_restore.images.sources import open_image
 from napari_restore.models.zoo import find_card
 
-__all__ = ["Unit", "Verification", "repair_output", "verify_output"]
+__all__ = ["Unit", "Verification", "repair_metadata", "repair_output", "verify_output"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ class Verification:
         Whether the stored fingerprint is that of the stored identity of the run.
     filled
         Blocks whose source could not be read in full when they were made, and what was filled (`on_error="fill"`).
+    metadata
+        Files of metadata that do not say any more what was written. If those of a level are among them, its pixels
+        cannot be told, and no stored object is looked at before they are mended.
     """
 
     path: Path
@@ -63,6 +68,7 @@ class Verification:
     recomputed: int
     fingerprint_intact: bool
     filled: Mapping[Unit, tuple[str, ...]] = field(default_factory=dict)
+    metadata: tuple[str, ...] = ()
 
     @property
     def bad(self) -> tuple[Unit, ...]:
@@ -72,7 +78,7 @@ class Verification:
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong."""
-        return not self.bad and self.fingerprint_intact
+        return not self.bad and not self.metadata and self.fingerprint_intact
 
     def __str__(self) -> str:
         rows = [
@@ -81,6 +87,7 @@ class Verification:
             for unit in units
         ]
         rows += [f"filled: {unit}: {reason}" for unit, reasons in self.filled.items() for reason in reasons]
+        rows += [f"metadata changed: {name}" for name in self.metadata]
         if not self.fingerprint_intact:
             rows.append("the fingerprint does not fit the run it describes: the attributes were changed")
         checked = f"{self.units} stored objects read back, {self.recomputed} computed anew"
@@ -88,7 +95,13 @@ class Verification:
 
 
 def _attributes(path: Path) -> dict[str, Any]:
-    attributes = ome_zarr.read_attributes(path) if path.exists() else None
+    """Read what a run has said of its result; from the copy, where that has been changed since."""
+    copied = copied_metadata(path) if path.exists() and metadata_changes(path) else None
+    if copied is not None:
+        group = copied.get("zarr.json", {}).get("attributes") or copied.get(".zattrs", {})
+        attributes: dict[str, Any] | None = group.get(ome_zarr.ATTRIBUTES)
+    else:
+        attributes = ome_zarr.read_attributes(path) if path.exists() else None
     if attributes is None or "fingerprint" not in attributes:
         raise OutputError(f"{path} is no result of this package; give the path of an OME-Zarr that it wrote.")
     return attributes
@@ -118,6 +131,10 @@ def _reopened(path: Path, attributes: dict[str, Any], source: Any) -> Plan:
     place = attributes["source"] if source is None else source
     if source is None and not (Path(place).exists() or "://" in place or "*" in place):
         raise OutputError(f"the source of {path} was {place!r}, which is not there now; give it as source= (--source).")
+    try:
+        choose_device(recipe.device)
+    except RecipeError:  # the run was on another machine
+        recipe = recipe.model_copy(update={"device": "auto"})
     image = open_image(place, axes=recipe.axes, level=recipe.level, series=recipe.series)
     return make_plan(image, find_card(recipe.model), recipe)
 
@@ -156,6 +173,10 @@ def verify_output(path: Path, *, recompute: int = 0, source: Any = None) -> Veri
         If `path` is no such result, or the source is needed and not there.
     """
     attributes = _attributes(path)
+    changed = metadata_changes(path)
+    intact = digest(attributes["identity"]) == attributes["fingerprint"]
+    if any(name.split("/")[0].isdecimal() and name != COPY for name in changed):
+        return Verification(path, 0, (), (), (), 0, intact, metadata=changed)
     missing: list[Unit] = []
     damaged: list[Unit] = []
     sound: list[Unit] = []
@@ -169,13 +190,27 @@ def verify_output(path: Path, *, recompute: int = 0, source: Any = None) -> Veri
                 sound.append(unit)
             else:
                 damaged.append(unit)
-    blocks = [unit for unit in sound if unit.level == 0]
+    filled = {Unit(0, index): reasons for index, reasons in read_marks(path).items()}
+    blocks = [unit for unit in sound if unit.level == 0 and unit not in filled]
     chosen = [blocks[i] for i in sorted({int((k + 0.5) * len(blocks) / recompute) for k in range(recompute)})]
     differing = tuple(_differing(path, _reopened(path, attributes, source), chosen)) if chosen else ()
-    intact = digest(attributes["identity"]) == attributes["fingerprint"]
     units = len(missing) + len(damaged) + len(sound)
-    filled = {Unit(0, index): reasons for index, reasons in read_marks(path).items()}
-    return Verification(path, units, tuple(missing), tuple(damaged), differing, len(chosen), intact, filled)
+    return Verification(path, units, tuple(missing), tuple(damaged), differing, len(chosen), intact, filled, changed)
+
+
+def repair_metadata(path: Path) -> None:
+    """Write the metadata of a result back as they were.
+
+    Raises
+    ------
+    OutputInUse
+        If a run is writing it.
+    """
+    lock = OutputLock(path)
+    try:
+        mend_metadata(path.resolve(), lock.stage)
+    finally:
+        lock.release()
 
 
 def repair_output(verification: Verification, *, source: Any = None) -> Iterator[Progress]:

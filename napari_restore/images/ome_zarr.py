@@ -41,6 +41,7 @@ from napari_restore.errors import OutputError
 from napari_restore.images.axes import canonical_axes, check_axes
 from napari_restore.images.image import Channel
 from napari_restore.images.layout import check_layout, level_shape, stored_axes, stored_order, to_stored
+from napari_restore.images.metadata_copy import write_copy
 from napari_restore.images.ome_metadata import ome_attributes
 from napari_restore.images.staging import Stage
 
@@ -125,6 +126,7 @@ def create(
         for level, its_shape in enumerate(shapes):
             _create_level(group, str(level), its_shape, kind, letters, chunks, shards)
         group.update_attributes({ATTRIBUTES: dict(attributes or {}), **metadata})
+        write_copy(path, levels)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error}; choose a place with space and write access.") from error
 
