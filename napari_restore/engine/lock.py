@@ -27,7 +27,7 @@ import psutil
 from napari_restore.errors import OutputError, OutputInUse
 from napari_restore.images.staging import Stage
 
-__all__ = ["LEASE", "OutputLock", "Owner", "lock_of", "owner_of"]
+__all__ = ["LEASE", "OutputLock", "Owner", "gone", "lock_of", "owner_of", "this_process"]
 
 PERIOD = 5.0
 """Seconds between two heartbeats."""
@@ -80,8 +80,9 @@ class OutputLock:
 
     Attributes
     ----------
-    stage
-        What the run writes through; it pickles, and workers elsewhere may use it while the lock is held here.
+    stage, guard
+        What the run writes through, and what is asked whether it still may; it pickles, and workers elsewhere may use
+        it while the lock is held here.
 
     Raises
     ------
@@ -93,7 +94,7 @@ class OutputLock:
 
     def __init__(self, path: Path, *, fsync: bool = False) -> None:
         self.path = path.resolve()
-        self.owner = _this_process()
+        self.owner = this_process()
         self._place = lock_of(self.path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +104,7 @@ class OutputLock:
                 f"{self.path.parent} cannot hold the lock of {self.path.name}: {error}; choose an output with write "
                 "access to the folder around it."
             ) from error
-        self.stage = Stage(self._place / self.owner.token, fsync)
+        self.stage = self.guard = Stage(self._place / self.owner.token, fsync)
         self._released = threading.Event()
         threading.Thread(target=self._beat, name="output-lock", daemon=True).start()
 
@@ -135,7 +136,7 @@ class OutputLock:
             return
         folder, owner = held
         silent = _silence(folder, fresh / self.owner.token / "owner.json")
-        if (reason := _gone(owner, silent)) is None:
+        if (reason := gone(owner, silent)) is None:
             raise OutputInUse(
                 f"{self.path} is being written by another run ({owner or 'owner unknown'}; last sign of life "
                 f"{max(silent, 0):.0f} s ago); wait for it, stop it, or choose another output."
@@ -200,7 +201,7 @@ def _silence(folder: Path, now: Path) -> float:
     return now.stat().st_mtime - last
 
 
-def _gone(owner: Owner | None, silent: float) -> str | None:
+def gone(owner: Owner | None, silent: float) -> str | None:
     """Say why the owner of a lock is taken for gone, or None if it may be alive."""
     if owner is not None and owner.machine == _machine() and _started(owner.pid) != owner.started:
         return "has ended without giving it back"
@@ -209,7 +210,8 @@ def _gone(owner: Owner | None, silent: float) -> str | None:
     return None
 
 
-def _this_process() -> Owner:
+def this_process() -> Owner:
+    """Describe this process as the owner of a new lock."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container may run under a number without a name

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_restore.engine.describe import human_bytes, human_shape
+from napari_restore.engine.reading import patient
 from napari_restore.engine.recipe import Recipe, digest
 from napari_restore.engine.sample import estimate_ranges
 from napari_restore.errors import ModelError, RecipeError, SourceError
@@ -181,7 +182,8 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     grid = plane_grid(image.sizes["Y"], image.sizes["X"], tile=tile, halo=halo, blend=blend, alignment=card.alignment)
     ranges = recipe.value_range
     if ranges is None and estimate:
-        ranges = estimate_ranges(image)
+        # A disk that fails for a moment is asked again here too; a chunk that is damaged is not part of the sample.
+        ranges = estimate_ranges(patient(image, "raise", ()), skip_damaged=recipe.on_error == "fill")
     if ranges is not None and len(ranges) not in (1, image.sizes.get("C", 1)):
         raise RecipeError(
             f"value_range has {len(ranges)} pairs, but the image has {image.sizes.get('C', 1)} channels; "

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,10 @@ from napari_restore.errors import DiskFull, OutputError
 from napari_restore.images import ome_zarr
 from napari_restore.images.image import Channel
 from napari_restore.images.pyramid import downsample_unit
+from napari_restore.images.staging import Stage
+
+if TYPE_CHECKING:
+    from napari_restore.engine.object_lock import ObjectLock
 
 __all__ = ["ArraySink", "OmeZarrSink", "check_output", "remaining_bytes", "stored_order", "stored_recipe"]
 
@@ -90,8 +94,8 @@ class OmeZarrSink:
     def __init__(self, plan: Plan, path: Path, *, overwrite: bool = False) -> None:
         check_output(plan, path, overwrite=overwrite)
         self.plan, self.path = plan, path.resolve()  # what a link points to is replaced, not the link
-        lock = OutputLock(self.path, fsync=plan.recipe.fsync)
-        self.stage = lock.stage
+        lock = _locked(self.path, fsync=plan.recipe.fsync)
+        self.guard = lock.guard
         self._release = weakref.finalize(self, lock.release)
         try:
             check_output(plan, path, overwrite=overwrite)  # another run may have ended between the check and the lock
@@ -105,12 +109,18 @@ class OmeZarrSink:
 
     def _begin(self, overwrite: bool) -> None:
         """Make the output, or make what is there ready to be continued."""
+        assert self.stage is not None
         if overwrite and self.path.exists():
             self.stage.discard(self.path)
         if self.path.exists() and ome_zarr.read_attributes(self.path) is not None:
             ome_zarr.sweep_partial(self.path)
         else:
             self._create()
+
+    @property
+    def stage(self) -> Stage | None:
+        """What an output on a disk is written through; an object store has none."""
+        return self.guard if isinstance(self.guard, Stage) else None
 
     def close(self) -> None:
         """Give back the lock. May be called twice."""
@@ -127,6 +137,7 @@ class OmeZarrSink:
 
     def _create(self) -> None:
         """Write the metadata beside the output and rename them: a run killed before leaves nothing in its own way."""
+        assert self.stage is not None
         fresh = self.stage.folder / "new"
         try:
             self._create_at(fresh)
@@ -185,6 +196,7 @@ class OmeZarrSink:
     def write(self, index: Block, block: NDArray[Any], filled: Sequence[str] = ()) -> None:
         """Write one stored object, whole and once, with a mark if some of its source was filled."""
         stored_index = tuple(index[axis] for axis in self.order)
+        self.guard.check()
         try:
             if filled:
                 write_mark(self.array, stored_index, filled, self.stage)
@@ -217,6 +229,14 @@ class OmeZarrSink:
             "same again: what is stored stays."
         )
 
+    def downsample(self, level: int, stored_index: tuple[int, ...]) -> None:
+        """Make one stored object of a coarser level from the level before, in whatever process this is called."""
+        self.guard.check()
+        try:
+            downsample_unit(self.path, level, stored_index, self.stage)
+        except OutputError as error:
+            raise self._explained(error) from error.__cause__
+
     def build_pyramid(self) -> Generator[Progress, None, None]:
         """Compute the missing units of the coarser levels, one level after the other."""
         workers = self.plan.recipe.workers or 1
@@ -227,10 +247,7 @@ class OmeZarrSink:
             done = total - len(missing)
 
             def downsample(index: Block, level: int = level) -> Block:
-                try:
-                    downsample_unit(self.path, level, index, self.stage)
-                except OutputError as error:
-                    raise self._explained(error) from error.__cause__
+                self.downsample(level, index)
                 return index
 
             steps = bounded_map(downsample, missing, workers=workers, stop=threading.Event())
@@ -238,6 +255,15 @@ class OmeZarrSink:
                 for unit_done in steps:
                     done += unit_done is not None
                     yield Progress("pyramid", done, total, 0, 0, time.monotonic() - began)
+
+
+def _locked(path: Path | str, *, fsync: bool) -> OutputLock | ObjectLock:
+    """Lock an output, on a disk or in an object store."""
+    if "://" in str(path):
+        from napari_restore.engine.object_lock import ObjectLock
+
+        return ObjectLock(str(path))
+    return OutputLock(Path(path), fsync=fsync)
 
 
 def stored_order(plan: Plan) -> tuple[int, ...]:

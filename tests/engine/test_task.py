@@ -94,6 +94,17 @@ def contents(path: Path) -> dict[str, bytes]:
     return {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*/c/**/*") if file.is_file()}
 
 
+def test_a_value_range_is_chosen_from_what_can_be_read(
+    source: Path, checkpoints: dict[str, Path], stack: np.ndarray, tmp_path: Path
+) -> None:
+    flip(source / "c/1/0/1")
+    settings = {"model": checkpoints["local"], **SETTINGS, "value_range": None}
+    with pytest.raises(ChunkError):
+        api.plan(source, **settings)
+    chosen = api.plan(source, on_error="fill", **settings)
+    assert chosen.recipe.value_range == api.plan(stack[[0, 2]], **settings).recipe.value_range
+
+
 def test_what_is_filled_does_not_depend_on_the_blocks(
     source: Path, checkpoints: dict[str, Path], tmp_path: Path
 ) -> None:
