@@ -228,7 +228,7 @@ class Campaign:
                     return _skipped(row, "only root can mount a small file system")
                 kind, value = trials.fork(lambda: trials.restore(self.folder, disk / "out.zarr")).result()
                 row.add(
-                    trials=1, interrupted=kind == "RestoreError", found=kind == "RestoreError" and "space" in value[1]
+                    trials=1, interrupted=kind == "RestoreError", found=kind == "RestoreError" and "room" in value[1]
                 )
                 if kind != "RestoreError":
                     row.notes.append(f"disk not full: {kind}")
@@ -324,14 +324,21 @@ class Campaign:
             shutil.rmtree(room)
         return rows
 
-    def cluster(self, workers: int, schedulers: int) -> Row:
-        """Kill worker processes and schedulers of a local Dask cluster."""
-        row = Row("worker and scheduler kills (Dask)")
+    def cluster(self, workers: int, schedulers: int, sleepers: int) -> list[Row]:
+        """Kill workers and schedulers of a Dask cluster, and wake up workers whose blocks were given to others."""
         try:
-            import napari_restore.engine.cluster  # type: ignore[import-not-found]  # noqa: F401
+            import napari_restore.engine.cluster  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
         except ImportError:
-            return _skipped(row, "this version has no engine.cluster")
-        return _skipped(row, f"{workers} and {schedulers}: not written yet")
+            return [_skipped(Row("kills on a Dask cluster"), "this version has no engine.cluster")]
+        import fault_cluster
+
+        rows = [Row("Dask: workers killed"), Row("Dask: schedulers killed"), Row("Dask: workers stopped, woken late")]
+        does = (fault_cluster.kill_workers, fault_cluster.kill_schedulers, fault_cluster.wake_workers)
+        for row, function, count in zip(rows, does, (workers, schedulers, sleepers), strict=True):
+            began = time.monotonic()
+            function(self, row, count)
+            row.seconds = time.monotonic() - began
+        return rows
 
 
 def _skipped(row: Row, reason: str) -> Row:
@@ -352,7 +359,7 @@ def campaign(folder: Path, given: argparse.Namespace) -> list[Row]:
         "disk": lambda: todo.full_disks(given.disks),
         "errors": lambda: todo.failing_disks(given.errors),
         "flips": lambda: todo.flips(given.flips),
-        "cluster": lambda: todo.cluster(given.workers, given.schedulers),
+        "cluster": lambda: todo.cluster(given.workers, given.schedulers, given.sleepers),
     }
     rows: list[Row] = []
     for name in given.only or parts:
@@ -369,11 +376,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name, count in (
         ("kills", 200), ("points", 200), ("zombies", 24), ("locks", 20), ("disks", 10), ("errors", 20), ("flips", 200),
-        ("workers", 50), ("schedulers", 10), ("seed", 0),
+        ("workers", 50), ("schedulers", 10), ("sleepers", 6), ("seed", 0),
     ):  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=count)
     parser.add_argument(
-        "--only", type=lambda text: text.split(","), help="kills,points,zombies,locks,disk,errors,flips"
+        "--only", type=lambda text: text.split(","), help="kills,points,zombies,locks,disk,errors,flips,cluster"
     )
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
