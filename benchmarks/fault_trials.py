@@ -245,10 +245,16 @@ def failing_output(number: int, share: float, seed: int = 0) -> None:
 
 
 def flip(path: Path, dice: random.Random) -> Callable[[], object]:
-    """Flip one bit of a file; what is returned puts it back."""
+    """Flip one bit of a file, of a TIFF one of its compressed pixels; what is returned puts it back."""
     whole = path.read_bytes()
     damaged = bytearray(whole)
-    damaged[dice.randrange(len(damaged))] ^= 1 << dice.randrange(8)
+    start, length = 0, len(damaged)
+    if path.suffix == ".tif":  # its tags have no checksum: a flip there may as well be what somebody has written
+        with tifffile.TiffFile(path) as tiff:
+            page = tiff.pages[dice.randrange(len(tiff.pages))]
+            place = dice.randrange(len(page.dataoffsets))
+            start, length = page.dataoffsets[place], page.databytecounts[place]
+    damaged[start + dice.randrange(length)] ^= 1 << dice.randrange(8)
     path.write_bytes(damaged)
     return lambda: path.write_bytes(whole)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import itertools
 import json
 import logging
 import os
@@ -33,6 +34,9 @@ PERIOD = 5.0
 """Seconds between two heartbeats."""
 LEASE = 12
 """Heartbeats that may fail to come before a lock counts as left behind."""
+
+TRIES = 100
+"""How often a lock is tried that other runs give back and take between one look and the next."""
 
 _log = logging.getLogger(__name__)
 
@@ -114,13 +118,14 @@ class OutputLock:
         try:
             mark.parent.mkdir(parents=True)
             mark.write_text(json.dumps(asdict(self.owner)))
-            while True:
+            for attempt in itertools.count(1):
                 mark.touch()
-                with contextlib.suppress(OSError):  # on POSIX the directory may be there and empty
-                    os.rename(fresh, self._place)
+                try:
+                    os.rename(fresh, self._place)  # on POSIX the directory may be there and empty
                     break
-                if not self._place.is_dir() and self._place.exists():
-                    raise NotADirectoryError(f"{self._place} is no directory")
+                except OSError:
+                    if attempt == TRIES or (self._place.exists() and not self._place.is_dir()):
+                        raise
                 self._clear(fresh)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)

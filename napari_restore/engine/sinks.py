@@ -206,9 +206,11 @@ class OmeZarrSink:
             if stored_index in self.marked and not filled:
                 remove_mark(self.array, stored_index, self.stage)
         except OSError as error:
-            raise OutputError(f"{self.path} cannot be written: {error}; run the same again.") from error
+            raise self._explained(
+                OutputError(f"{self.path} cannot be written: {error}; run it again."), error
+            ) from error
         except OutputError as error:
-            raise self._explained(error) from error.__cause__
+            raise self._explained(error, error.__cause__) from error.__cause__
 
     def discard_above(self, stored_index: tuple[int, ...]) -> None:
         """Delete what the coarser levels made of a block, because it is going to be another one."""
@@ -216,9 +218,8 @@ class OmeZarrSink:
             above = (*stored_index[:-2], *(i >> level for i in stored_index[-2:]))
             ome_zarr.delete_unit(ome_zarr.open_level(self.path, level, "r+"), above, self.stage)
 
-    def _explained(self, error: OutputError) -> OutputError:
+    def _explained(self, error: OutputError, cause: BaseException | None) -> OutputError:
         """Say of a full disk how much is missing."""
-        cause = error.__cause__
         if not isinstance(cause, OSError) or cause.errno not in (errno.ENOSPC, errno.EDQUOT):
             return error
         needed, missing, total = remaining_bytes(self.plan, self.path)
@@ -235,7 +236,7 @@ class OmeZarrSink:
         try:
             downsample_unit(self.path, level, stored_index, self.stage)
         except OutputError as error:
-            raise self._explained(error) from error.__cause__
+            raise self._explained(error, error.__cause__) from error.__cause__
 
     def build_pyramid(self) -> Generator[Progress, None, None]:
         """Compute the missing units of the coarser levels, one level after the other."""

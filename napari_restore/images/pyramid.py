@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import OutputError
 from napari_restore.images.ome_zarr import open_level, unit_region, write_unit
-from napari_restore.images.staging import Stage
+from napari_restore.images.staging import Stage, tried
 
 
 def levels_for(shape: Sequence[int], axes: str, largest: int = 256) -> int:
@@ -142,7 +142,7 @@ def _doubled(part: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ..
 
 def _read(array: zarr.Array[Any], region: tuple[slice, ...]) -> NDArray[Any]:
     try:
-        return np.asarray(array[region])
+        return tried(lambda: np.asarray(array[region]))
     except (MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:

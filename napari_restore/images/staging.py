@@ -7,7 +7,7 @@ finds that the way is gone, however late it looks.
 
 from __future__ import annotations
 
-__all__ = ["Stage"]
+__all__ = ["Stage", "tried"]
 
 import contextlib
 import errno
@@ -17,10 +17,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from napari_restore.errors import OutputTaken
+
+Result = TypeVar("Result")
 
 PAUSES = (0.1, 0.5, 2.0)
 """Seconds to wait before an operation that a disk or a network has failed is tried again."""
@@ -119,21 +121,43 @@ class Stage:
         """Raise `OutputTaken` if the directory of this run is gone."""
         if not self.folder.is_dir():
             raise OutputTaken(
-                f"another run has taken over the output of this one while it stood still ({self.folder.parent} is not "
-                "its own any more); nothing more is written. What is there belongs to the other run."
+                f"another run has taken over the output of this one while it stood still, or somebody has deleted its "
+                f"lock ({self.folder.parent} is not its own any more); nothing more is written."
             )
 
     def _tried(self, operation: Callable[[], Any]) -> None:
-        """Do something that a disk may fail, several times where that can help."""
-        for pause in (*PAUSES, None):
-            try:
-                operation()
-                return
-            except OSError as error:
-                self.check()
-                if pause is None or error.errno in _FINAL:
-                    raise
-            time.sleep(pause)
+        """Do something that a disk may fail, several times where that can help, and as long as it is allowed."""
+        tried(operation, self.check)
+
+
+def tried(operation: Callable[[], Result], check: Callable[[], None] = lambda: None) -> Result:
+    """Do something that a disk or a network may fail, several times where that can help.
+
+    Parameters
+    ----------
+    operation
+        What is done.
+    check
+        Called after each failure; may raise.
+
+    Raises
+    ------
+    OSError
+        The last failure, or one that another try does not mend.
+    """
+    for pause in PAUSES:
+        try:
+            return operation()
+        except OSError as error:
+            check()
+            if error.errno in _FINAL:
+                raise
+        time.sleep(pause)
+    try:
+        return operation()
+    except OSError:
+        check()
+        raise
 
 
 def _write_all(file: Any, content: Any) -> None:
