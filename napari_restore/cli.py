@@ -54,7 +54,10 @@ Range = Annotated[
     tuple[float, float] | None, typer.Option("--range", help="Values that become 0 and 1.", metavar="LOW HIGH")
 ]
 Dtype = Annotated[str, typer.Option(help="Data type of the result: same, uint16, float32, ...")]
-Precision = Annotated[str, typer.Option(help="float32 or bfloat16.")]
+Precision = Annotated[str | None, typer.Option(help="float32 or bfloat16; chosen by device and model if left out.")]
+Compiled = Annotated[
+    bool | None, typer.Option("--compiled/--not-compiled", help="Compile the network first; for long runs if left out.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 Batch = Annotated[int | None, typer.Option(help="Tiles that go through the network together.")]
 Workers = Annotated[int | None, typer.Option(help="Blocks in progress at a time.")]
@@ -121,12 +124,13 @@ def denoise(
     padding: Padding = "reflect",
     range_: Range = None,
     dtype: Dtype = "same",
-    precision: Precision = "float32",
+    precision: Precision = None,
     device: Device = "auto",
     batch: Batch = None,
     workers: Workers = None,
     on_error: OnError = "raise",
     fsync: Fsync = False,
+    compiled: Compiled = None,
     pyramid: Pyramid = True,
     ome_version: OmeVersion = "0.5",
     overwrite: Overwrite = False,
@@ -150,12 +154,13 @@ def upscale(
     padding: Padding = "reflect",
     range_: Range = None,
     dtype: Dtype = "same",
-    precision: Precision = "float32",
+    precision: Precision = None,
     device: Device = "auto",
     batch: Batch = None,
     workers: Workers = None,
     on_error: OnError = "raise",
     fsync: Fsync = False,
+    compiled: Compiled = None,
     pyramid: Pyramid = True,
     ome_version: OmeVersion = "0.5",
     overwrite: Overwrite = False,
