@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from napari_restore.engine.compiled import compiled
+from napari_restore.engine.compiled import Compiled
 from napari_restore.errors import OutOfMemory, RecipeError
 from napari_restore.models.card import ModelCard
 from napari_restore.models.zoo import load_weights
@@ -102,7 +102,7 @@ class Predictor:
         self.device = torch.device(device)
         self.precision = precision
         network = network.to(self.device).eval()
-        self._network = compiled(network, device) if compile_first else network
+        self._network = Compiled(network, device) if compile_first else network
         self._lane = ThreadPoolExecutor(1, thread_name_prefix=f"network-{device}")
         self._largest: dict[tuple[int, ...], int] = {}
 
