@@ -16,13 +16,6 @@ from napari_restore.networks.swinir import SwinIR
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script_method.*:DeprecationWarning")
 
 
-class Uncompilable(nn.Module):
-    def forward(self, tiles: Tensor) -> Tensor:
-        if torch.compiler.is_compiling():
-            raise RuntimeError("no compiler here\nand more lines")
-        return 2 * tiles
-
-
 def test_long_runs_pay_and_short_ones_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled, "can_compile", lambda device: True)
     assert pays("cpu", 1e9) and not pays("cpu", 1e6)
@@ -44,11 +37,26 @@ def test_a_compiled_network_gives_the_same() -> None:
         assert torch.allclose(Compiled(network, "cpu")(tile), network(tile), rtol=0, atol=1e-5)
 
 
-def test_a_network_that_cannot_be_compiled_runs_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
-    network = Compiled(Uncompilable(), "cpu")
+def test_a_network_that_cannot_be_compiled_runs_as_it_is(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(tiles: Tensor) -> Tensor:
+        raise RuntimeError("fatal error: Python.h: No such file\nand more lines")
+
+    monkeypatch.setattr(torch, "compile", lambda network, **_: broken)
+    network = Compiled(nn.Identity(), "cpu")
     with caplog.at_level(logging.WARNING):
-        assert network(torch.ones(1, 1)).item() == 2 and network(torch.ones(1, 1)).item() == 2
-    assert len(caplog.records) == 1 and "could not be compiled" in caplog.text and "more lines" not in caplog.text
+        assert network(torch.ones(1)).item() == 1 and network(torch.ones(1)).item() == 1
+    assert len(caplog.records) == 1 and "Python.h" in caplog.text and "more lines" not in caplog.text
+
+
+def test_memory_that_runs_out_is_no_reason_to_go_on_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(tiles: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("full")
+
+    monkeypatch.setattr(torch, "compile", lambda network, **_: full)
+    with pytest.raises(torch.OutOfMemoryError):
+        Compiled(nn.Identity(), "cpu")(torch.ones(1))
 
 
 def test_the_plan_says_whether_it_compiles() -> None:
