@@ -54,10 +54,17 @@ Range = Annotated[
     tuple[float, float] | None, typer.Option("--range", help="Values that become 0 and 1.", metavar="LOW HIGH")
 ]
 Dtype = Annotated[str, typer.Option(help="Data type of the result: same, uint16, float32, ...")]
-Precision = Annotated[str, typer.Option(help="float32 or bfloat16.")]
+Precision = Annotated[str | None, typer.Option(help="float32 or bfloat16; chosen by device and model if left out.")]
+Compiled = Annotated[
+    bool | None, typer.Option("--compiled/--not-compiled", help="Compile the network first; for long runs if left out.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, mps, cuda:1; cuda for all GPUs, cuda:0,cuda:2 for some.")]
 Batch = Annotated[int | None, typer.Option(help="Tiles that go through the network together.")]
 Workers = Annotated[int | None, typer.Option(help="Blocks in progress at a time.")]
+OnError = Annotated[
+    str, typer.Option(help="Source that cannot be read: raise ends the run; fill goes on, and lists it.")
+]
+Fsync = Annotated[bool, typer.Option("--fsync", help="Stored blocks outlast a power cut.")]
 Pyramid = Annotated[bool, typer.Option(help="Write coarser levels as well.")]
 OmeVersion = Annotated[str, typer.Option(help="OME-Zarr version: 0.5 or 0.4.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an OME-Zarr that is there.")]
@@ -133,10 +140,13 @@ def denoise(
     padding: Padding = "reflect",
     range_: Range = None,
     dtype: Dtype = "same",
-    precision: Precision = "float32",
+    precision: Precision = None,
     device: Device = "auto",
     batch: Batch = None,
     workers: Workers = None,
+    on_error: OnError = "raise",
+    fsync: Fsync = False,
+    compiled: Compiled = None,
     pyramid: Pyramid = True,
     ome_version: OmeVersion = "0.5",
     overwrite: Overwrite = False,
@@ -162,10 +172,13 @@ def upscale(
     padding: Padding = "reflect",
     range_: Range = None,
     dtype: Dtype = "same",
-    precision: Precision = "float32",
+    precision: Precision = None,
     device: Device = "auto",
     batch: Batch = None,
     workers: Workers = None,
+    on_error: OnError = "raise",
+    fsync: Fsync = False,
+    compiled: Compiled = None,
     pyramid: Pyramid = True,
     ome_version: OmeVersion = "0.5",
     overwrite: Overwrite = False,

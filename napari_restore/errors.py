@@ -11,9 +11,13 @@ __all__ = [
     "BlocksFailed",
     "ChunkError",
     "ClusterError",
+    "DeviceLost",
+    "DiskFull",
     "ModelError",
     "OutOfMemory",
     "OutputError",
+    "OutputInUse",
+    "OutputTaken",
     "RecipeError",
     "RestoreError",
     "SourceError",
@@ -54,6 +58,22 @@ class ClusterError(RestoreError, RuntimeError):
 
 class BlocksFailed(RestoreError, RuntimeError):
     """Some blocks could not be made, and all others are stored; the message names them."""
+
+
+class OutputInUse(OutputError):
+    """Another run is writing the output; the message says whose, where and since when."""
+
+
+class OutputTaken(OutputError):
+    """Another run has taken over the output while this one stood still; this one writes nothing more."""
+
+
+class DiskFull(OutputError):
+    """There is no room for the rest of the output; what is stored stays."""
+
+
+class DeviceLost(RestoreError, RuntimeError):
+    """A device stopped working in the middle of a run."""
 
 
 class OutOfMemory(RestoreError, MemoryError):

@@ -83,9 +83,12 @@ def verify(
     OutputError
         If `output` is no such result, or the source is needed and not there.
     """
-    from napari_restore.engine.verify import repair_output, verify_output
+    from napari_restore.engine.verify import repair_metadata, repair_output, verify_output
 
     found = verify_output(location(output), recompute=recompute, source=source)
+    if repair and found.metadata:
+        repair_metadata(location(output))
+        found = verify_output(location(output), recompute=recompute, source=source)
     if not repair or not found.bad:
         return found
     for event in repair_output(found, source=source):

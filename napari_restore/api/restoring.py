@@ -121,12 +121,15 @@ def run(
         if scheduler is None:
             yield from run_on_devices(plan, lambda: OmeZarrSink(plan, location(output), overwrite=overwrite))
             return
-        with connected(scheduler, plan.recipe.device, resources) as cluster:
-            yield from run_on(cluster, plan, OmeZarrSink(plan, location(output), overwrite=overwrite))
+        with (
+            connected(scheduler, plan.recipe.device, resources) as cluster,
+            OmeZarrSink(plan, location(output), overwrite=overwrite) as sink,
+        ):
+            yield from run_on(cluster, plan, sink)
         return
-    sink = OmeZarrSink(plan, location(output), overwrite=overwrite)
-    yield from run_blocks(plan, sink)
-    yield from sink.build_pyramid()
+    with OmeZarrSink(plan, location(output), overwrite=overwrite) as sink:
+        yield from run_blocks(plan, sink)
+        yield from sink.build_pyramid()
 
 
 def part(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import math
 import threading
 import time
-from collections.abc import Generator, Iterable
+import weakref
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import zarr
@@ -16,16 +19,30 @@ from numpy.typing import NDArray
 
 from napari_restore import __version__
 from napari_restore.engine.describe import human_bytes
+from napari_restore.engine.lock import OutputLock
+from napari_restore.engine.marks import read_marks, remove_mark, write_mark
 from napari_restore.engine.plan import Block, Plan
 from napari_restore.engine.recipe import Recipe
 from napari_restore.engine.run import Progress, bounded_map
-from napari_restore.errors import OutputError
+from napari_restore.errors import DiskFull, OutputError
 from napari_restore.images import ome_zarr
 from napari_restore.images.image import Channel
 from napari_restore.images.pyramid import downsample_unit
-from napari_restore.images.store import Place, place_of
+from napari_restore.images.staging import Stage
+from napari_restore.images.store import Place, is_url, place_of
 
-__all__ = ["ArraySink", "OmeZarrSink", "check_output", "stored_recipe"]
+if TYPE_CHECKING:
+    from napari_restore.engine.object_lock import ObjectLock
+
+__all__ = [
+    "ArraySink",
+    "OmeZarrSink",
+    "check_output",
+    "lock_output",
+    "remaining_bytes",
+    "stored_order",
+    "stored_recipe",
+]
 
 
 class ArraySink:
@@ -50,8 +67,8 @@ class ArraySink:
         """All blocks: nothing is there before a run."""
         return self.plan.blocks, self.plan.indices()
 
-    def write(self, index: Block, block: NDArray[Any]) -> None:
-        """Copy a block to its place."""
+    def write(self, index: Block, block: NDArray[Any], filled: Sequence[str] = ()) -> None:
+        """Copy a block to its place; what was filled is in the log alone."""
         self.array[self.plan.region(index)] = block
 
 
@@ -63,6 +80,9 @@ def stored_recipe(path: Path | str) -> Recipe | None:
 
 class OmeZarrSink:
     """Writes each block as one stored object of an OME-Zarr, and knows by looking which are there.
+
+    It holds the lock of the output until it is closed, which `with` does, or no longer there. A copy that was pickled
+    writes as long as the lock is held where it was made.
 
     Parameters
     ----------
@@ -76,31 +96,59 @@ class OmeZarrSink:
 
     Raises
     ------
+    OutputInUse
+        If another run is writing it.
     OutputError
         See `check_output`.
     """
 
     def __init__(self, plan: Plan, path: Path | str, *, overwrite: bool = False) -> None:
         check_output(plan, path, overwrite=overwrite)
-        place = place_of(path)
+        place = place_of(path)  # what a link points to is replaced, not the link
         self.plan, self.path = plan, place.location
+        lock = lock_output(self.path, fsync=plan.recipe.fsync)
+        self.guard = lock.guard
+        self._release = weakref.finalize(self, lock.release)
+        try:
+            check_output(plan, path, overwrite=overwrite)  # another run may have ended between the check and the lock
+            self._begin(place, overwrite)
+        except BaseException:
+            self.close()
+            raise
+        self.order = stored_order(plan)
+        self.marked = read_marks(self.path)
+
+    def _begin(self, place: Place, overwrite: bool) -> None:
+        """Make the output, or make what is there ready to be continued."""
         if overwrite and place.holds() == "zarr":
-            place.delete()
+            place.delete(self.stage)
         if place.holds() == "zarr":
             place.sweep()
         else:
-            place.create(self._create)
-        # Position in canonical order of each stored axis: colour samples are stored in the place of channels.
-        letters = plan.axes.replace("S", "C")
-        self.order = tuple(letters.index(letter) for letter in ome_zarr.stored_axes(plan.axes))
+            place.create(self._create, self.stage)
+
+    @property
+    def stage(self) -> Stage | None:
+        """What an output on a disk is written through; an object store has none."""
+        return self.guard if isinstance(self.guard, Stage) else None
+
+    def close(self) -> None:
+        """Give back the lock. May be called twice."""
+        self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @cached_property
     def array(self) -> zarr.Array[Any]:
-        """Level 0, opened once in each process: a sink that is sent to another one goes without it."""
+        """Level 0, opened once in each process."""
         return ome_zarr.open_level(self.path, 0, "r+")
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "array"}
+        return {key: value for key, value in self.__dict__.items() if key not in ("_release", "array")}
 
     def _create(self, path: Path | str) -> None:
         plan, image, recipe = self.plan, self.plan.image, self.plan.recipe
@@ -146,10 +194,50 @@ class OmeZarrSink:
         missing = ome_zarr.missing_units(self.path, 0)
         return count, (tuple(index[axis] for axis in back) for index in missing)
 
-    def write(self, index: Block, block: NDArray[Any]) -> None:
-        """Write one stored object, whole and once."""
+    def write(self, index: Block, block: NDArray[Any], filled: Sequence[str] = ()) -> None:
+        """Write one stored object, whole and once, with a mark if some of its source was filled."""
         stored_index = tuple(index[axis] for axis in self.order)
-        ome_zarr.write_unit(self.array, stored_index, ome_zarr.to_stored(block, self.plan.axes))
+        self.guard.check()
+        try:
+            if filled:
+                write_mark(self.array, stored_index, filled, self.stage)
+            elif stored_index in self.marked:
+                self.discard_above(stored_index)
+            ome_zarr.write_unit(self.array, stored_index, ome_zarr.to_stored(block, self.plan.axes), self.stage)
+            if stored_index in self.marked and not filled:
+                remove_mark(self.array, stored_index, self.stage)
+        except OSError as error:
+            raise self._explained(
+                OutputError(f"{self.path} cannot be written: {error}; run it again."), error
+            ) from error
+        except OutputError as error:
+            raise self._explained(error, error.__cause__) from error.__cause__
+
+    def discard_above(self, stored_index: tuple[int, ...]) -> None:
+        """Delete what the coarser levels made of a block, because it is going to be another one."""
+        for level in range(1, self.plan.levels):
+            above = (*stored_index[:-2], *(i >> level for i in stored_index[-2:]))
+            ome_zarr.delete_unit(ome_zarr.open_level(self.path, level, "r+"), above, self.stage)
+
+    def _explained(self, error: OutputError, cause: BaseException | None) -> OutputError:
+        """Say of a full disk how much is missing."""
+        if not isinstance(cause, OSError) or cause.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return error
+        needed, missing, total = remaining_bytes(self.plan, self.path)
+        free = (place_of(self.path).free() or (0, ""))[0]
+        return DiskFull(
+            f"{self.path} cannot be finished: {cause.strerror or cause}. {missing} of {total} stored objects are "
+            f"missing, about {human_bytes(needed)} more; {human_bytes(free)} are free there. Make room and run the "
+            "same again: what is stored stays."
+        )
+
+    def downsample(self, level: int, stored_index: tuple[int, ...]) -> None:
+        """Make one stored object of a coarser level from the level before, in whatever process this is called."""
+        self.guard.check()
+        try:
+            downsample_unit(self.path, level, stored_index, self.stage)
+        except OutputError as error:
+            raise self._explained(error, error.__cause__) from error.__cause__
 
     def build_pyramid(self) -> Generator[Progress, None, None]:
         """Compute the missing units of the coarser levels, one level after the other."""
@@ -161,7 +249,7 @@ class OmeZarrSink:
             done = total - len(missing)
 
             def downsample(index: Block, level: int = level) -> Block:
-                downsample_unit(self.path, level, index)
+                self.downsample(level, index)
                 return index
 
             steps = bounded_map(downsample, missing, workers=workers, stop=threading.Event())
@@ -169,6 +257,43 @@ class OmeZarrSink:
                 for unit_done in steps:
                     done += unit_done is not None
                     yield Progress("pyramid", done, total, 0, 0, time.monotonic() - began)
+
+
+def lock_output(path: Path | str, *, fsync: bool = False) -> OutputLock | ObjectLock:
+    """Lock an output, on a disk or in an object store."""
+    if is_url(path):
+        from napari_restore.engine.object_lock import ObjectLock
+
+        return ObjectLock(str(path))
+    return OutputLock(Path(path), fsync=fsync)
+
+
+def stored_order(plan: Plan) -> tuple[int, ...]:
+    """Position in canonical order of each stored axis: colour samples are stored in the place of channels."""
+    letters = plan.axes.replace("S", "C")
+    return tuple(letters.index(letter) for letter in ome_zarr.stored_axes(plan.axes))
+
+
+def remaining_bytes(plan: Plan, path: Path | str) -> tuple[int, int, int]:
+    """Estimate what a run still has to store, from what is stored.
+
+    Returns
+    -------
+    tuple of int
+        Bytes, stored objects that are missing, and stored objects in all, over all levels.
+    """
+    pixels = [math.prod(ome_zarr.open_level(path, level).shape) for level in range(plan.levels)]
+    stored = [ome_zarr.stored_units(path, level) for level in range(plan.levels)]
+    there = sum(float(units.mean()) * count for units, count in zip(stored, pixels, strict=True))
+    used = sum(
+        file.stat().st_size
+        for level in range(plan.levels)
+        for file in Path(path).glob(f"{level}/**/*")  # an object store is never full
+        if file.is_file()
+    )
+    per_pixel = used / there if there else float(plan.dtype.itemsize)
+    missing = sum(int(units.size - units.sum()) for units in stored)
+    return round(per_pixel * (sum(pixels) - there)), missing, sum(units.size for units in stored)
 
 
 def check_output(plan: Plan, path: Path | str, *, overwrite: bool = False) -> None:
@@ -235,8 +360,11 @@ def _check_same_run(plan: Plan, attributes: dict[str, Any], path: Path | str) ->
     changed = [
         f"{key}: {flat_old.get(key)} there, {flat_new.get(key)} now"
         for key in sorted(flat_old | flat_new)
-        if flat_old.get(key) != flat_new.get(key)
+        if flat_old.get(key) != flat_new.get(key) and key != "model_sha256"
     ]
+    if old.get("model_sha256") != plan.card.sha256:
+        there = f"{attributes.get('model', {}).get('name')} of SHA-256 {str(old.get('model_sha256'))[:12]}"
+        changed.insert(0, f"other weights: {there} there, {plan.card.name} of {str(plan.card.sha256)[:12]} now")
     raise OutputError(
         f"{path} exists and is the result of another recipe ({'; '.join(changed)}); choose another output, give the "
         "same settings to go on with it, or replace it with overwrite (--overwrite)."

@@ -143,13 +143,12 @@ def carry_out(name: str, unit: Unit) -> Receipt | Failure:
 
 def _made(run: Run, unit: Unit) -> Receipt:
     from napari_restore.engine.task import Receipt, restore_block
-    from napari_restore.images.pyramid import downsample_unit
 
     plan, sink = run.open()
     level, index = unit
     if level == 0:
         return restore_block(plan, sink, index, run.check)
-    downsample_unit(sink.path, level, index)
+    sink.downsample(level, index)
     return Receipt(index, 0, 0.0, run.address)
 
 

@@ -25,27 +25,26 @@ __all__ = [
     "write_unit",
 ]
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import zarr
 from numpy.typing import DTypeLike, NDArray
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
 from zarr.errors import ContainsArrayError
-from zarr.storage import StorePath, WrapperStore
+from zarr.storage import LocalStore, MemoryStore, StorePath
 
-from napari_restore.errors import OutputError
+from napari_restore.errors import OutputError, RestoreError
 from napari_restore.images.axes import canonical_axes, check_axes
 from napari_restore.images.image import Channel
 from napari_restore.images.layout import check_layout, level_shape, stored_axes, stored_order, to_stored
+from napari_restore.images.metadata_copy import write_copy
 from napari_restore.images.ome_metadata import ome_attributes
+from napari_restore.images.staging import Stage
 from napari_restore.images.store import is_url, place_of
-
-if TYPE_CHECKING:
-    from zarr.abc.store import ByteRequest, Store
-    from zarr.core.buffer import Buffer, BufferPrototype
 
 ATTRIBUTES = "napari_restore"
 """Key of the group's attributes that holds what this package has to say about the image."""
@@ -126,6 +125,7 @@ def create(
         for level, its_shape in enumerate(shapes):
             _create_level(group, str(level), its_shape, kind, letters, chunks, shards)
         group.update_attributes({ATTRIBUTES: dict(attributes or {}), **metadata})
+        write_copy(path, levels)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error}; choose a place with space and write access.") from error
 
@@ -241,7 +241,7 @@ def unit_region(array: zarr.Array[Any], index: Sequence[int]) -> tuple[slice, ..
     )
 
 
-def write_unit(array: zarr.Array[Any], index: Sequence[int], block: NDArray[Any]) -> None:
+def write_unit(array: zarr.Array[Any], index: Sequence[int], block: NDArray[Any], stage: Stage | None = None) -> None:
     """Write one stored object, whole.
 
     Parameters
@@ -252,9 +252,13 @@ def write_unit(array: zarr.Array[Any], index: Sequence[int], block: NDArray[Any]
         Index of the unit, in stored order.
     block : numpy.ndarray
         All pixels of the unit (clipped at the end of the array), in stored order and of the array's data type.
+    stage : Stage, optional
+        What an output in a local directory is written through; without it, the array's own store writes.
 
     Raises
     ------
+    OutputTaken
+        If the stage is gone.
     OutputError
         If the block has another shape or data type than the unit, or the disk does not take it.
     """
@@ -266,8 +270,13 @@ def write_unit(array: zarr.Array[Any], index: Sequence[int], block: NDArray[Any]
             f"which is {expected} of {array.dtype}."
         )
     try:
-        _for_whole_objects(array)[region] = block
-    except (MemoryError, KeyboardInterrupt):
+        content = _encoded(array, index, block)
+        if stage is not None:
+            stage.put(_object_path(array, index), content.as_buffer_like())
+        else:
+            # Not by array[region]: zarr reads a shard before it writes it, which fails on a damaged one.
+            sync((array.store_path / array.metadata.encode_chunk_key(tuple(index))).set(content))
+    except (MemoryError, RestoreError):
         raise
     except Exception as error:  # an object store has errors of its own
         raise OutputError(
@@ -276,41 +285,31 @@ def write_unit(array: zarr.Array[Any], index: Sequence[int], block: NDArray[Any]
         ) from error
 
 
-_METADATA = ("zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata")
+def _encoded(array: zarr.Array[Any], index: Sequence[int], block: NDArray[Any]) -> Any:
+    """Return the bytes of one stored object, as the array's own store would get them."""
+    store, own = MemoryStore(), array.async_array
+    alone = zarr.Array(zarr.AsyncArray(own.metadata, StorePath(store, ""), own.config))
+    alone[unit_region(array, index)] = block
+    found = sync(store.get(array.metadata.encode_chunk_key(tuple(index)), default_buffer_prototype()))
+    assert found is not None
+    return found
 
 
-class _WholeObjects(WrapperStore[Any]):
-    """A zarr store for writing objects whole: it says of no chunk or shard that it is there.
-
-    zarr reads a shard before it writes it, even when all of it is written. That costs a request, fails on the damaged
-    shard that is to be replaced, and to delete that first would leave a moment without it: if two processes write one
-    block, as when a worker that was given up comes back, the second to be killed would take the block with it.
-
-    Parameters
-    ----------
-    store : zarr.abc.store.Store
-        Where objects are written.
-    """
-
-    def __init__(self, store: Store) -> None:
-        super().__init__(store)
-
-    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
-        if key.rsplit("/", 1)[-1] not in _METADATA:
-            return None
-        return await super().get(key, prototype, byte_range)
+def _object_path(array: zarr.Array[Any], index: Sequence[int]) -> Path:
+    """Return the file of one stored object of an array in a local directory, which has to be there."""
+    store = array.store
+    assert isinstance(store, LocalStore)
+    folder = store.root / array.path
+    if not folder.is_dir():  # it would be made again, without its metadata
+        raise FileNotFoundError(f"{folder} is not there any more; was it deleted or moved?")
+    return folder / array.metadata.encode_chunk_key(tuple(index))
 
 
-def _for_whole_objects(array: zarr.Array[Any]) -> zarr.Array[Any]:
-    """Give the same array, to be written without being read."""
-    place = StorePath(_WholeObjects(array.store), array.path)
-    return zarr.Array(dataclasses.replace(array.async_array, store_path=place))
-
-
-def delete_unit(array: zarr.Array[Any], index: Sequence[int]) -> None:
-    """Delete one stored object where there is one."""
-    from zarr.core.sync import sync
-
+def delete_unit(array: zarr.Array[Any], index: Sequence[int], stage: Stage | None = None) -> None:
+    """Delete one stored object where there is one, through a stage if one is given."""
+    if stage is not None:
+        stage.discard(_object_path(array, index))
+        return
     place = array.store_path / array.metadata.encode_chunk_key(tuple(index))
     sync(place.delete())
 

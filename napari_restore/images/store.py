@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from napari_restore.errors import OutputError, RestoreError
+from napari_restore.images.staging import Stage
 
 Holds = Literal["nothing", "zarr", "other"]
 
@@ -38,8 +39,10 @@ class Place(Protocol):
     def holds(self) -> Holds:
         """Tell what is there; a folder that is empty, and what an interrupted `create` left, count as nothing."""
 
-    def create(self, make: Callable[[Path | str], None]) -> None:
+    def create(self, make: Callable[[Path | str], None], stage: Stage | None = None) -> None:
         """Have an image's metadata made at a location, all of them or, if that is interrupted, none.
+
+        A stage is what an output on a disk is written through.
 
         Raises
         ------
@@ -56,7 +59,7 @@ class Place(Protocol):
     def sweep(self) -> int:
         """Delete what interrupted writes left behind, and say how much; to be called while nobody writes."""
 
-    def delete(self) -> None:
+    def delete(self, stage: Stage | None = None) -> None:
         """Delete a Zarr, its marks last: what is left of it when that is interrupted is still known as a Zarr."""
 
     def free(self) -> tuple[int, str] | None:
@@ -122,15 +125,18 @@ class Folder:
             return "zarr"
         return "other" if any(self.path.iterdir()) else "nothing"
 
-    def create(self, make: Callable[[Path | str], None]) -> None:
+    def create(self, make: Callable[[Path | str], None], stage: Stage | None = None) -> None:
         """Make the metadata beside the place and rename them: what a killed run leaves is in nobody's way."""
-        fresh = self.path.with_name(f".{self.path.name}.new")
+        fresh = self.path.with_name(f".{self.path.name}.new") if stage is None else stage.folder / "new"
         try:
             shutil.rmtree(fresh, ignore_errors=True)
             make(fresh)
             if self.path.is_dir():
                 self.path.rmdir()  # it is empty
-            fresh.rename(self.path)
+            if stage is None:
+                fresh.rename(self.path)
+            else:
+                stage.move_in(fresh, self.path)
         except OSError as error:
             raise OutputError(f"{self.path} cannot be made: {error}; choose a place with write access.") from error
         finally:
@@ -151,7 +157,10 @@ class Folder:
                     swept += 1
         return swept
 
-    def delete(self) -> None:
+    def delete(self, stage: Stage | None = None) -> None:
+        if stage is not None:
+            stage.discard(self.path)
+            return
         for child in self.path.iterdir():
             if child.is_dir() and not child.is_symlink():
                 shutil.rmtree(child)
@@ -235,7 +244,7 @@ class Prefix:
             return "nothing"
         return "zarr" if names & set(_MARKS) else "other"
 
-    def create(self, make: Callable[[Path | str], None]) -> None:
+    def create(self, make: Callable[[Path | str], None], stage: Stage | None = None) -> None:
         """Make the metadata with a mark beside them that goes last: where it is found, they are made anew."""
         with self._opened() as (files, root):
             if _UNFINISHED in self._names():
@@ -259,7 +268,7 @@ class Prefix:
         """Nothing: what was not written whole is not there."""
         return 0
 
-    def delete(self) -> None:
+    def delete(self, stage: Stage | None = None) -> None:
         with self._opened() as (files, root):
             for name in sorted(self._names(), key=lambda name: name in _MARKS):
                 files.rm(f"{root}/{name}", recursive=True)
