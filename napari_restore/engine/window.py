@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from napari_restore.engine.task import Receipt
 from napari_restore.engine.worker import Failure, Unit, carry_out
-from napari_restore.errors import ClusterError, RestoreError
+from napari_restore.errors import ClusterError, DiskFull, ModelError, OutputTaken, RestoreError
 
 __all__ = ["Pool", "Window"]
 
@@ -33,6 +33,10 @@ PATIENCE = 300.0
 """Seconds without any worker after which a run ends."""
 STRAGGLER, TIMES_MEDIAN = 30.0, 4.0
 """Seconds, and times the median of the units so far, that a unit may take before an idle worker makes it as well."""
+
+
+_FINAL = (DiskFull, ModelError, OutputTaken)
+"""Errors that are no block's own, and that another worker would meet as well."""
 
 
 class Pool(Protocol):
@@ -217,7 +221,7 @@ class Window:
             )
         state.tries += 1
         state.failed_on.add(outcome.worker)
-        if too_many:
+        if too_many or isinstance(outcome.error, _FINAL):
             raise outcome.error
         if state.tasks:
             return  # a copy is on its way

@@ -1,0 +1,119 @@
+"""A folder and a prefix keep the same promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import uuid4
+
+import fsspec
+import pytest
+
+from napari_restore.errors import OutputError
+from napari_restore.images.store import Folder, Place, Prefix, filesystem, place_of
+
+
+@pytest.fixture(params=["folder", "prefix"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    return place_of(tmp_path / "image.zarr" if request.param == "folder" else f"memory://{uuid4().hex}/image.zarr")
+
+
+def put(place: Place, **content: str) -> None:
+    """Store objects; "__" in a name is a "/", and "_" a "."."""
+    files, root = fsspec.core.url_to_fs(str(place.location))
+    for name, text in content.items():
+        path = f"{root}/{name.replace('__', '/').replace('_', '.')}"
+        files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+        files.pipe_file(path, text.encode())
+
+
+def test_kinds(tmp_path: Path) -> None:
+    assert isinstance(place_of(tmp_path), Folder) and isinstance(place_of("s3://bucket/a.zarr/"), Prefix)
+    assert place_of("s3://bucket/a.zarr/").location == "s3://bucket/a.zarr"
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    assert place_of(tmp_path / "link").location == tmp_path / "there"
+
+
+def test_what_is_there(place: Place) -> None:
+    assert place.holds() == "nothing"
+    put(place, c__0="pixels")
+    assert place.holds() == "other"
+    put(place, zarr_json="{}")
+    assert place.holds() == "zarr"
+
+
+def test_a_file_is_no_zarr(place: Place) -> None:
+    files, root = fsspec.core.url_to_fs(str(place.location))
+    files.makedirs(root.rsplit("/", 1)[0], exist_ok=True)
+    files.pipe_file(root, b"the only copy")
+    assert place.holds() == "other"
+
+
+def test_keys_of_what_is_not_empty(place: Place) -> None:
+    put(place, **{"0__zarr_json": "{}", "0__c__0__0": "pixels", "0__c__0__1": "", "1__c__0__0": "pixels"})
+    assert sorted(place.keys("0")) == ["c/0/0", "zarr.json"]
+    assert place.has("1") and not place.has("2")
+
+
+def test_made_whole_or_not_at_all(place: Place) -> None:
+    def half(location: Path | str) -> None:
+        put(place_of(location), **{"0__zarr_json": "{}"})
+        raise KeyboardInterrupt
+
+    def whole(location: Path | str) -> None:
+        put(place_of(location), zarr_json="{}")
+
+    with pytest.raises(KeyboardInterrupt):
+        place.create(half)
+    assert place.holds() == "nothing"
+    place.create(whole)
+    assert place.holds() == "zarr"
+    assert not place.has("0")  # nothing of the first try
+    files, root = fsspec.core.url_to_fs(str(place.location))
+    assert [name.rsplit("/", 1)[-1] for name in files.find(root)] == ["zarr.json"]
+
+
+def test_deleted(place: Place) -> None:
+    put(place, **{"zarr_json": "{}", "0__c__0": "pixels", "a": "", "zz": ""})
+    place.delete()
+    assert place.holds() == "nothing"
+
+
+def test_swept(tmp_path: Path) -> None:
+    partial = tmp_path / f"0/c/0.{'0a' * 16}.partial"
+    partial.parent.mkdir(parents=True)
+    partial.write_text("half")
+    assert list(Folder(tmp_path).keys("0")) == []
+    assert Folder(tmp_path).sweep() == 1
+    assert not partial.exists()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("s3://b/a.zarr", "s3://b/a.zarr/", True),
+        ("s3://b/a.zarr", "s3://b/a.zarr/0", True),
+        ("s3://b", "s3://b/a.zarr", True),
+        ("s3://b/a.zarr", "s3://b/a.zarr.old", False),
+        ("s3://b/a.zarr", "/data/a.zarr", False),
+        ("/data/a.zarr", "s3://b/a.zarr", False),
+        ("/data/a.zarr", "/data/a.zarr/0", True),
+        ("/data/a.zarr", "/data/b.zarr", False),
+    ],
+)
+def test_overlaps(one: str, other: str, expected: bool) -> None:
+    assert place_of(one).overlaps(other) is expected
+
+
+def test_a_package_that_is_missing() -> None:
+    with pytest.raises(OutputError, match=r"nowhere://a cannot be opened: .*use a path on a disk"):
+        filesystem("nowhere://a")
+
+
+def test_what_goes_wrong_names_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def ls(self, *_: object, **__: object) -> None:
+            raise RuntimeError("no credentials")
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", lambda url, **_: (Broken(), "b/a.zarr"))
+    with pytest.raises(OutputError, match=r"s3://b/a\.zarr cannot be reached: .*no credentials.*check the address"):
+        place_of("s3://b/a.zarr").holds()
