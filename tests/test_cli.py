@@ -57,6 +57,31 @@ def test_upscale(run, tiff: Path, checkpoints: dict[str, Path], tmp_path: Path) 
     assert run("upscale", tiff, tmp_path / "p.zarr", "--scale", 3)[0] == 2
 
 
+def test_on_a_cluster(run, tiff: Path, checkpoints: dict[str, Path], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    from distributed import LocalCluster
+
+    arguments = (
+        "denoise",
+        tiff,
+        tmp_path / "o.zarr",
+        "--model",
+        checkpoints["denoiser"],
+        "--tile",
+        64,
+        "--halo",
+        8,
+        "-q",
+    )
+    with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster:
+        address = cluster.scheduler_address
+        code, _, err = run(*arguments, "--scheduler", address, "--resources", "GPU=1,disk=2")
+        assert code == 2 and "none of the 1 workers" in err and '--resources "GPU=1 disk=2"' in err
+        assert run(*arguments, "--scheduler", address, "--resources", "none") == (0, "", "")
+    assert ome_zarr.stored_units(tmp_path / "o.zarr", 0).all()
+    code, _, err = run(*arguments, "--resources", "GPU")
+    assert code == 2 and "like GPU=1" in err
+
+
 def test_info_says_what_it_is_and_what_it_costs(run, tiff: Path) -> None:  # type: ignore[no-untyped-def]
     code, out, _ = run("info", tiff)
     assert code == 0

@@ -15,14 +15,14 @@ from uuid import uuid4
 
 from napari_restore.engine.describe import human_bytes
 from napari_restore.engine.local_processes import processes
-from napari_restore.engine.plan import Plan, make_plan
+from napari_restore.engine.plan import Plan
 from napari_restore.engine.predictor import devices_of, free_memory
 from napari_restore.engine.recipe import Recipe
 from napari_restore.engine.run import Progress
 from napari_restore.engine.task import Receipt
 from napari_restore.engine.window import Window
-from napari_restore.engine.worker import Run, first_pixel, obstacle
-from napari_restore.errors import BlocksFailed, ClusterError, SourceError
+from napari_restore.engine.worker import Run, first_pixel, obstacle, planned
+from napari_restore.errors import BlocksFailed, ClusterError, RestoreError, SourceError
 from napari_restore.images import ome_zarr
 from napari_restore.images.image import Image
 from napari_restore.models.card import ModelCard
@@ -275,10 +275,12 @@ def plan_on(cluster: Cluster, image: Image, card: ModelCard, recipe: Recipe) -> 
     """
     _check_sendable((image, card), image)
     future = cluster.client.submit(
-        make_plan, image, card, recipe, pure=False, key=f"napari-restore-plan-{uuid4().hex}",
+        planned, image, card, recipe, pure=False, key=f"napari-restore-plan-{uuid4().hex}",
         resources=cluster.resources or None, workers=list(cluster.workers()),
     )  # fmt: skip
-    plan: Plan = future.result()
+    plan: Plan | RestoreError = future.result()
+    if isinstance(plan, RestoreError):
+        raise plan
     return _on_device(plan, devices_of(plan.recipe.device)[0])
 
 

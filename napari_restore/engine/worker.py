@@ -22,10 +22,13 @@ from napari_restore.errors import OutOfMemory, RestoreError
 # The scheduler imports this module too, to read what is sent; it needs no torch.
 if TYPE_CHECKING:
     from napari_restore.engine.plan import Plan
+    from napari_restore.engine.recipe import Recipe
     from napari_restore.engine.sinks import OmeZarrSink
     from napari_restore.engine.task import Receipt
+    from napari_restore.images.image import Image
+    from napari_restore.models.card import ModelCard
 
-__all__ = ["Failure", "Run", "Unit", "carry_out", "obstacle"]
+__all__ = ["Failure", "Run", "Unit", "carry_out", "first_pixel", "obstacle", "planned"]
 
 Unit = tuple[int, tuple[int, ...]]
 """What is to be made: level and index, of level 0 in canonical order, of coarser levels in stored order."""
@@ -114,6 +117,16 @@ class Run(WorkerPlugin):
 
         if self._stop.is_set():
             raise Cancelled
+
+
+def planned(image: Image, card: ModelCard, recipe: Recipe) -> Plan | RestoreError:
+    """Make a plan on the worker that this is called on; what is wrong with it comes back as a value."""
+    from napari_restore.engine.plan import make_plan
+
+    try:
+        return make_plan(image, card, recipe)
+    except RestoreError as error:
+        return error
 
 
 def carry_out(name: str, unit: Unit) -> Receipt | Failure:
