@@ -50,7 +50,7 @@ def real(blocks: int) -> None:
         source = zarr.create_array(folder / "source.zarr", shape=(blocks, 512, 512), chunks=(1, 512, 512), dtype="u2")
         source[...] = np.random.default_rng(0).poisson(100, source.shape)
         for workers in (1, 2):
-            with LocalCluster(n_workers=workers, threads_per_worker=2, dashboard_address=None) as cluster:
+            with LocalCluster(n_workers=workers, threads_per_worker=2, dashboard_address=":0") as cluster:
                 events = api.iter_restore(
                     folder / "source.zarr", output=folder / f"{workers}.zarr", model=folder / "model.safetensors",
                     axes="ZYX", scheduler=cluster, device="cpu", pyramid=False, workers=2, tile=256, halo=32,

@@ -72,7 +72,7 @@ def test_on_a_cluster(run, tiff: Path, checkpoints: dict[str, Path], tmp_path: P
         8,
         "-q",
     )
-    with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0") as cluster:
         address = cluster.scheduler_address
         code, _, err = run(*arguments, "--scheduler", address, "--resources", "GPU=1,disk=2")
         assert code == 2 and "none of the 1 workers" in err and '--resources "GPU=1 disk=2"' in err

@@ -155,7 +155,7 @@ def test_another_process_writes_to_the_store(
     monkeypatch.setattr(Cluster, "threads", 1)
     url = f"{server}/cluster.zarr"
     with (
-        LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None, memory_limit=0) as here,
+        LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0", memory_limit=0) as here,
         Client(here) as client,
     ):
         api.denoise(source, url, model=checkpoints["denoiser"], scheduler=client, **SETTINGS)

@@ -87,9 +87,16 @@ class Cluster:
 
     def _everyone(self) -> dict[str, Any]:
         deadline = time.monotonic() + FIRST_WORKER
-        while not (workers := self.client.scheduler_info()["workers"]) and time.monotonic() < deadline:
+        while not (workers := self._known()) and time.monotonic() < deadline:
             time.sleep(0.2)
-        return dict(workers)
+        return workers
+
+    def _known(self) -> dict[str, Any]:
+        """Describe all workers there are now, by address."""
+        found = self.client.scheduler_info() if self.client.status == "running" else {}
+        if "workers" not in found:
+            raise ConnectionError("the connection was lost")
+        return dict(found["workers"])
 
     def _offers(self, worker: Mapping[str, Any]) -> bool:
         offer = worker.get("resources") or {}
@@ -97,7 +104,7 @@ class Cluster:
 
     def workers(self) -> dict[str, int]:
         """Address of each worker that offers what is needed, and how many blocks it takes at a time."""
-        found = self.client.scheduler_info()["workers"]
+        found = self._known()
         return {address: self._takes(worker) for address, worker in found.items() if self._offers(worker)}
 
     def _takes(self, worker: Mapping[str, Any]) -> int:
@@ -185,7 +192,7 @@ class Cluster:
         ClusterError
             If not even one fits the memory of each worker.
         """
-        workers = self.client.scheduler_info()["workers"]
+        workers = self._known()
         taking_part = [worker for worker in workers.values() if self._offers(worker)]
         limit = min((worker["memory_limit"] or memory for worker in taking_part), default=memory)
         for at_once in range(plan.recipe.workers or 1, 0, -1):

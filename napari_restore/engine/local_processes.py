@@ -44,8 +44,8 @@ def processes(devices: Sequence[str], at_once: int) -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
     children: list[subprocess.Popen[bytes]] = []
-    # Of LocalCluster only the scheduler is wanted, which listens on this machine alone.
-    cluster: Any = LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None)  # type: ignore[no-untyped-call]
+    # Of LocalCluster only the scheduler is wanted, which listens on this machine alone, and on ports that are free.
+    cluster: Any = LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=":0")  # type: ignore[no-untyped-call]
     with cluster, Client(cluster, set_as_default=False) as client:  # type: ignore[no-untyped-call]
         try:
             children += [_start(device, cluster.scheduler_address, at_once) for device in devices]

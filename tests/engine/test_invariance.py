@@ -106,7 +106,7 @@ def cluster() -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as here,
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0") as here,
         Client(here) as client,
     ):
         yield client
