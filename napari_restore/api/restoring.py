@@ -36,6 +36,7 @@ def plan(
     model: str | Path = DENOISER,
     output: str | Path | None = None,
     overwrite: bool = False,
+    download: Callable[[int, int | None], None] | None = None,
     **settings: Unpack[Settings],
 ) -> Plan:
     """Say what a run would do, without doing it. `run` does it.
@@ -49,6 +50,8 @@ def plan(
     output, overwrite
         Where the result would be written: it is checked that this is possible. If a run was begun there, settings left
         open are taken from it.
+    download
+        Told bytes done and in all while published weights are fetched.
     **settings
         See `Settings`.
 
@@ -66,7 +69,7 @@ def plan(
     from napari_restore.engine.sinks import check_output
 
     path = None if output is None else Path(output)
-    chosen = _plan(source, model, None if overwrite else path, settings)
+    chosen = _plan(source, model, None if overwrite else path, settings, download=download)
     if path is not None:
         check_output(chosen, path, overwrite=overwrite)
     return chosen
@@ -252,7 +255,15 @@ def super_resolve(
     return restore(source, model=chosen, output=output, overwrite=overwrite, progress=progress, **settings)
 
 
-def _plan(source: Any, model: str | Path, output: Path | None, settings: Any, *, estimate: bool = True) -> Plan:
+def _plan(
+    source: Any,
+    model: str | Path,
+    output: Path | None,
+    settings: Any,
+    *,
+    estimate: bool = True,
+    download: Callable[[int, int | None], None] | None = None,
+) -> Plan:
     """Open the source and plan the run; open settings come from a run that was begun at `output`.
 
     Published weights that are not here are fetched last, when all else is known to be right: their digest is part of
@@ -270,7 +281,7 @@ def _plan(source: Any, model: str | Path, output: Path | None, settings: Any, *,
         recipe = recipe.merged(earlier)
     image = open_image(source, axes=recipe.axes, level=recipe.level, series=recipe.series)
     chosen = make_plan(image, card, recipe, estimate=estimate)
-    return replace(chosen, card=local_card(chosen.card))
+    return replace(chosen, card=local_card(chosen.card, download))
 
 
 def _restore_in_memory(
