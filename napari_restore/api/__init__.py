@@ -12,7 +12,7 @@ Examples
 ((2, 64, 64), dtype('uint16'))
 """
 
-from napari_restore.api.checking import inspect, report, verify
+from napari_restore.api.checking import inspect, report, run_report, verify
 from napari_restore.api.restoring import denoise, iter_restore, open_image, part, plan, restore, run, super_resolve
 from napari_restore.api.settings import DENOISER, UPSCALERS, Settings
 from napari_restore.api.zoo import convert_model, fetch, model_card, models, upscaler, weights_size, weights_state
@@ -34,6 +34,7 @@ __all__ = [
     "report",
     "restore",
     "run",
+    "run_report",
     "super_resolve",
     "upscaler",
     "verify",

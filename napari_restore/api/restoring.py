@@ -85,7 +85,8 @@ def run(
     plan
         What `plan` has returned.
     output
-        Path of an OME-Zarr; or an array in memory, of the plan's `shape` and `dtype`, that blocks are copied to.
+        Path of an OME-Zarr, beside which a report of the run is kept (`run_report`); or an array in memory, of the
+        plan's `shape` and `dtype`, that blocks are copied to.
     overwrite
         Replace an OME-Zarr that is there.
 
@@ -100,14 +101,13 @@ def run(
         See `restore`; raised when the first event is asked for.
     """
     from napari_restore.engine.run import run_blocks
+    from napari_restore.engine.run_report import reported
     from napari_restore.engine.sinks import ArraySink, OmeZarrSink
 
     if isinstance(output, np.ndarray):
         yield from run_blocks(plan, ArraySink(plan, output))
         return
-    sink = OmeZarrSink(plan, Path(output), overwrite=overwrite)
-    yield from run_blocks(plan, sink)
-    yield from sink.build_pyramid()
+    yield from reported(plan, OmeZarrSink(plan, Path(output), overwrite=overwrite))
 
 
 def part(

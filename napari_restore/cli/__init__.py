@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from napari_restore import __version__
-from napari_restore.cli.checking import info, verify
+from napari_restore.cli.checking import info, report, verify
 from napari_restore.cli.models import models_app
 from napari_restore.cli.options import Device
 from napari_restore.cli.restoring import denoise, upscale
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Denoise and super-resolve images of any size with Restormer and SwinIR.",
 )
-for command in (denoise, upscale, info, verify):
+for command in (denoise, upscale, info, verify, report):
     app.command()(command)
 app.add_typer(models_app, name="models")
 

@@ -1,9 +1,10 @@
-"""Commands that look at a source before a run, and at a result after it: ``info`` and ``verify``."""
+"""Commands that look at a source before a run, and at a result after it: ``info``, ``verify`` and ``report``."""
 
 from __future__ import annotations
 
-__all__ = ["info", "verify"]
+__all__ = ["info", "report", "verify"]
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -37,3 +38,12 @@ def verify(
     found = api.verify(output, recompute=recompute, repair=repair, source=source)
     out.print(str(found), markup=False)
     raise typer.Exit(0 if found.ok else 1)
+
+
+def report(
+    output: Annotated[Path, typer.Argument(help="OME-Zarr that a run has written.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the JSON instead of the page.")] = False,
+) -> None:
+    """Print the report of the run that wrote OUTPUT: when, from what, how fast, and what went wrong."""
+    found = api.run_report(output)
+    out.print(json.dumps(found.content, indent=1) if as_json else str(found), markup=False)

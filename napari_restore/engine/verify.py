@@ -13,7 +13,8 @@ from napari_restore.engine.block import restore_region
 from napari_restore.engine.plan import Plan, make_plan
 from napari_restore.engine.predictor import predictor_for
 from napari_restore.engine.recipe import Recipe, digest
-from napari_restore.engine.run import Progress, run_blocks
+from napari_restore.engine.run import Progress
+from napari_restore.engine.run_report import reported
 from napari_restore.engine.sinks import OmeZarrSink
 from napari_restore.errors import OutputError
 from napari_restore.images import ome_zarr
@@ -190,5 +191,4 @@ def repair_output(verification: Verification, *, source: Any = None) -> Iterator
     sink = OmeZarrSink(plan, path)  # checks that this is the same run, before anything is deleted
     for unit in verification.bad:
         ome_zarr.delete_unit(ome_zarr.open_level(path, unit.level, "r+"), unit.index)
-    yield from run_blocks(plan, sink)
-    yield from sink.build_pyramid()
+    yield from reported(plan, sink)
