@@ -103,7 +103,7 @@ def run_report(output: str | Path) -> RunReport:
     Parameters
     ----------
     output
-        An OME-Zarr that this package wrote.
+        An OME-Zarr that this package wrote, or the folder of a batch.
 
     Returns
     -------
@@ -115,6 +115,7 @@ def run_report(output: str | Path) -> RunReport:
     OutputError
         If there is no report of it.
     """
+    from napari_restore.engine.batch_report import read_batch_report
     from napari_restore.engine.run_report import read_report
 
-    return read_report(output)
+    return read_batch_report(output) or read_report(output)

@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from napari_restore.engine.run import Progress
     from napari_restore.images.image import Image
 
-__all__ = ["denoise", "iter_restore", "open_image", "part", "plan", "restore", "run", "super_resolve"]
+__all__ = [
+    "denoise",
+    "iter_restore",
+    "open_image",
+    "part",
+    "plan",
+    "plan_unestimated",
+    "restore",
+    "run",
+    "super_resolve",
+]
 
 
 def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: int = 0) -> Image:
@@ -73,6 +83,17 @@ def plan(
     if path is not None:
         check_output(chosen, path, overwrite=overwrite)
     return chosen
+
+
+def plan_unestimated(
+    source: Any,
+    model: str | Path,
+    output: Path | None,
+    settings: dict[str, Any],
+    download: Callable[[int, int | None], None] | None = None,
+) -> Plan:
+    """Plan as `plan` does, but read no pixels: the value range stays open unless it is given, or stored at `output`."""
+    return _plan(source, model, output, settings, estimate=False, download=download)
 
 
 def run(

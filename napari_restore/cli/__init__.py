@@ -15,7 +15,7 @@ from napari_restore import __version__
 from napari_restore.cli.checking import info, report, verify
 from napari_restore.cli.models import models_app
 from napari_restore.cli.options import Device
-from napari_restore.cli.restoring import denoise, upscale
+from napari_restore.cli.restoring import batch, denoise, upscale
 from napari_restore.cli.screen import errors, out
 from napari_restore.errors import RestoreError
 
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Denoise and super-resolve images of any size with Restormer and SwinIR.",
 )
-for command in (denoise, upscale, info, verify, report):
+for command in (denoise, upscale, batch, info, verify, report):
     app.command()(command)
 app.add_typer(models_app, name="models")
 

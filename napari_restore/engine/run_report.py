@@ -13,7 +13,7 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -44,7 +44,7 @@ __all__ = [
     "record_verification",
     "report_place",
     "reported",
-    "write_text",
+    "write_report",
 ]
 
 _log = logging.getLogger(__name__)
@@ -68,13 +68,16 @@ class RunReport:
         Path or URL of the JSON file.
     content
         What is in it.
+    page
+        It, to be read: Markdown.
     """
 
     place: str
     content: dict[str, Any]
+    page: str
 
     def __str__(self) -> str:
-        return report_page(self.content)
+        return self.page
 
 
 def report_place(output: Path | str) -> str:
@@ -112,7 +115,7 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def write_text(place: str, text: str) -> None:
+def _write_text(place: str, text: str) -> None:
     """Write a file whole: under another name, and renamed; object stores write whole objects as it is."""
     if "://" in place:
         import fsspec  # type: ignore[import-untyped]
@@ -130,8 +133,8 @@ def write_text(place: str, text: str) -> None:
         fresh.unlink(missing_ok=True)
 
 
-def _read(place: str) -> dict[str, Any] | None:
-    """Read a report; None where there is none, or none that can be read."""
+def read_content(place: str) -> dict[str, Any] | None:
+    """Read the JSON of a report; None where there is none, or none that can be read."""
     try:
         if "://" in place:
             import fsspec
@@ -154,17 +157,17 @@ def read_report(output: Path | str) -> RunReport:
         If there is none.
     """
     place = report_place(output)
-    content = _read(place)
+    content = read_content(place)
     if content is None or "sessions" not in content:
         raise OutputError(f"there is no report of {output} at {place}.json; was it written by this package?")
-    return RunReport(f"{place}.json", content)
+    return RunReport(f"{place}.json", content, report_page(content))
 
 
-def _write(place: str, content: dict[str, Any]) -> None:
+def write_report(place: str, content: dict[str, Any], page: Callable[[dict[str, Any]], str] = report_page) -> None:
     """Write JSON and page. A report that cannot be written ends no run."""
     try:
-        write_text(f"{place}.json", json.dumps(content, indent=1, allow_nan=False))
-        write_text(f"{place}.md", report_page(content))
+        _write_text(f"{place}.json", json.dumps(content, indent=1, allow_nan=False))
+        _write_text(f"{place}.md", page(content))
     except Exception as error:  # whatever the file system or the object store says
         _log.warning("the report %s.json cannot be written: %s", place, error)
 
@@ -224,7 +227,7 @@ class Session:
     def note(self, event: Progress) -> None:
         """Take in an event of the run; the session begins with the first that has work behind it."""
         if not self._session:
-            if event.stage == "restoring" and event.done == event.total and _read(self.place) is not None:
+            if event.stage == "restoring" and event.done == event.total and read_content(self.place) is not None:
                 return
             self._begin(event)
         self._session["seconds" if event.stage == "restoring" else "pyramid_seconds"] = round(event.seconds, 3)
@@ -252,7 +255,7 @@ class Session:
             "blocks_before": event.done, "blocks": 0, "tiles": 0, "pixels": 0, "seconds": 0.0, "pyramid_seconds": 0.0,
             "retries": 0, "filled": [], "blocks_by_worker": {},
         }  # fmt: skip
-        earlier = _read(self.place) or {}
+        earlier = read_content(self.place) or {}
         sessions = earlier.get("sessions", []) if earlier.get("fingerprint") == self.plan.fingerprint else []
         if event.done == 0 and any(session["blocks"] for session in sessions):
             sessions = []  # of a result that was replaced or deleted
@@ -278,7 +281,7 @@ class Session:
     def _flush(self) -> None:
         self._session["seen"] = now()
         self._written = time.monotonic()
-        _write(self.place, self._content)
+        write_report(self.place, self._content)
 
     def __enter__(self) -> Self:
         return self
@@ -328,7 +331,7 @@ def _stages(plan: Plan, sink: OmeZarrSink, session: Session) -> Generator[Progre
 def record_verification(found: Verification) -> None:
     """Write into the report of a result, where there is one, what a check of it has found."""
     place = report_place(found.path)
-    content = _read(place)
+    content = read_content(place)
     if content is None:
         return
     content["verification"] = {
@@ -339,4 +342,4 @@ def record_verification(found: Verification) -> None:
         "fingerprint_intact": found.fingerprint_intact,
         **{kind: [str(unit) for unit in getattr(found, kind)] for kind in ("missing", "damaged", "differing")},
     }
-    _write(place, content)
+    write_report(place, content)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["open_image"]
+__all__ = ["BIOIO_ENDINGS", "ENDINGS", "HDF5_ENDINGS", "open_image"]
 
 import os
 import sys
@@ -18,10 +18,18 @@ from napari_restore.images.image import Channel, Image, LazyArray
 from napari_restore.images.stored import MappedArray
 from napari_restore.images.units import unit_name
 
-_TIFF_ENDINGS = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".lsm", ".stk", ".svs", ".ndpi", ".scn", ".qptiff")
+TIFF_ENDINGS = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".lsm", ".stk", ".svs", ".ndpi", ".scn", ".qptiff")
+
+HDF5_ENDINGS = (".h5", ".hdf5", ".hdf", ".he5")
+
+BIOIO_ENDINGS = (".czi", ".nd2", ".lif")
+
+ENDINGS = (*TIFF_ENDINGS, *HDF5_ENDINGS, ".ims", *BIOIO_ENDINGS)
+"""Of all files that can be opened; what some of them need besides is said where it is missing."""
 
 _ACCEPTED = (
-    "what can be opened: TIFF (.tif, .tiff, OME, ImageJ, BigTIFF, a pattern such as 'img_t*.tif'), Zarr and OME-Zarr; "
+    "what can be opened: TIFF (.tif, .tiff, OME, ImageJ, BigTIFF, a pattern such as 'img_t*.tif'), Zarr and OME-Zarr, "
+    "HDF5 (.h5, with '::' and the dataset behind), Imaris (.ims), CZI, ND2 and LIF; "
     "open other formats with their own reader and pass the array"
 )
 
@@ -104,7 +112,7 @@ def _open_path(path: str, axes: str | None, level: int, series: int) -> Image:
             return open_tiff(path, axes=axes, level=level, series=series)
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error}") from error
-    if path.lower().endswith(_TIFF_ENDINGS):
+    if path.lower().endswith(TIFF_ENDINGS):
         raise SourceError(f"{path} is called a TIFF, but does not begin like one; copy or export the image again.")
     raise SourceError(f"{path} is of the unknown format {os.path.splitext(path)[1]!r}; {_ACCEPTED}.")
 
