@@ -148,7 +148,7 @@ def test_from_the_command_line(
 
 
 def write_plate(path: Path, stack: np.ndarray, version: str) -> None:
-    """Write a plate of two wells, one of two fields, with the library of the format's authors; a third well is empty."""
+    """Write a plate of three wells, of two, one and no fields, with the library of the format's authors."""
     from ome_zarr.format import FormatV04, FormatV05
 
     with warnings.catch_warnings():
