@@ -122,6 +122,16 @@ def test_what_is_wrong_with_all_is_said_at_once(folder: Path, tmp_path: Path, ch
     )
 
 
+def test_other_images_in_a_file_are_not_passed_over_in_silence(
+    tmp_path: Path, stack: np.ndarray, checkpoints: dict[str, Path]
+) -> None:
+    with tifffile.TiffWriter(tmp_path / "two.ome.tif") as file:
+        file.write(stack[0], metadata={"axes": "YX"})
+        file.write(stack, metadata={"axes": "ZYX"})
+    plan = api.plan_batch(tmp_path / "two.ome.tif", tmp_path / "out", model=checkpoints["local"])
+    assert "image 0 of 2 in the file" in str(plan)
+
+
 def test_from_the_command_line(
     folder: Path, tmp_path: Path, checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -202,6 +212,20 @@ def test_a_plate_in_a_plate_out(tmp_path: Path, stack: np.ndarray, checkpoints: 
     other = "0.4" if version == "0.5" else "0.5"
     with pytest.raises(OutputError):
         api.restore_batch(source, out, model=model, ome_version=other, overwrite=True, **SETTINGS)
+
+
+def test_a_plate_with_a_field_that_fails_is_valid(
+    tmp_path: Path, stack: np.ndarray, checkpoints: dict[str, Path]
+) -> None:
+    source, out = tmp_path / "screen.zarr", tmp_path / "out"
+    write_plate(source, stack, "0.5")
+    shards = sorted((source / "A/1/0").rglob("c/*/*/*"))
+    shards[-1].write_bytes(shards[-1].read_bytes()[:50])
+    model = checkpoints["local"]
+    ended = api.restore_batch(source, out, model=model, value_range=(0, 2000), **SETTINGS)
+    assert [item.state for item in ended] == ["failed", "done", "done"] and "A/1/0" in ended[0].message
+    assert v05.HCS.from_zarr(zarr.open_group(out / "screen.zarr", mode="r")).n_wells == 3
+    assert "1 failed" in str(api.run_report(out))
 
 
 def test_a_plate_is_not_made_in_its_own_place(tmp_path: Path, stack: np.ndarray, checkpoints: dict[str, Path]) -> None:

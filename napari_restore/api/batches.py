@@ -309,7 +309,9 @@ def _looked_at(
 
     plan = plan_unestimated(item.source, model, None if overwrite else item.output, settings, download)
     check_output(plan, item.output, overwrite=overwrite)
-    item = replace(item, input_bytes=plan.image.nbytes, output_bytes=plan.output_bytes)
+    count, chosen = plan.image.series_count, plan.recipe.series
+    note = f"image {chosen} of {count} in the file; series (--series) chooses another" if count > 1 else ""
+    item = replace(item, message=note, input_bytes=plan.image.nbytes, output_bytes=plan.output_bytes)
     if overwrite or not item.output.exists() or ome_zarr.read_attributes(item.output) is None:
         return item
     stored = [ome_zarr.stored_units(item.output, level) for level in range(plan.levels)]

@@ -68,6 +68,7 @@ def open_bioio(path: str, *, axes: str | None = None, level: int = 0, series: in
         channels=channels,
         chunks=tuple(chunks[i] for i in transposition(data.axes, canonical_axes(data.axes))),
         location=path,
+        series_count=len(opened.scenes),
     )
 
 

@@ -40,6 +40,7 @@ def test_a_file_that_a_reader_opens(tmp_path: Path, pixels: np.ndarray) -> None:
     tifffile.imwrite(path, pixels, metadata={**metadata, "Channel": {"Name": ["DAPI", "GFP"]}})
     image = open_bioio(str(path))
     assert image.axes == "CZYX" and image.shape == (2, 3, 40, 50) and image.dtype == np.uint16
+    assert image.series_count == 1
     assert image.pixel_size == pytest.approx({"Z": 1.5, "Y": 0.3, "X": 0.2})
     assert [channel.name for channel in image.channels] == ["DAPI", "GFP"]
     part = (slice(1, 2), slice(0, 3), slice(5, 30), slice(10, 50))
