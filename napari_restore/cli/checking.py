@@ -41,7 +41,7 @@ def verify(
 
 
 def report(
-    output: Annotated[Path, typer.Argument(help="OME-Zarr that a run has written.")],
+    output: Annotated[str, typer.Argument(help="OME-Zarr that a run has written, or the folder of a batch.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the JSON instead of the page.")] = False,
 ) -> None:
     """Print the report of the run that wrote OUTPUT: when, from what, how fast, and what went wrong."""

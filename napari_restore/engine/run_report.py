@@ -91,7 +91,7 @@ def report_place(output: Path | str) -> str:
     >>> report_place("s3://bucket/cells.zarr"), report_place("s3://bucket/plate.zarr/A/1/0")
     ('s3://bucket/cells.zarr.report', 's3://bucket/plate.zarr.reports/A/1/0')
     """
-    place = str(output).rstrip("/") if "://" in str(output) else str(Path(output).resolve())
+    place = str(output).rstrip("/") if "://" in str(output) else Path(output).resolve().as_posix()
     outermost = next((folder for folder in _folders(place) if _is_zarr(folder)), place)
     inside = place[len(outermost) :]
     return f"{outermost}.reports{inside}" if inside else f"{place}.report"
@@ -159,7 +159,10 @@ def read_report(output: Path | str) -> RunReport:
     place = report_place(output)
     content = read_content(place)
     if content is None or "sessions" not in content:
-        raise OutputError(f"there is no report of {output} at {place}.json; was it written by this package?")
+        raise OutputError(
+            f"there is no report of {output} at {place}.json; give the path of a result of this package, or of the "
+            "folder of a batch. A plate is in its batch's report, and each field has one."
+        )
     return RunReport(f"{place}.json", content, report_page(content))
 
 

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from napari_restore.errors import SourceError
@@ -78,7 +79,40 @@ def find_images(sources: Sequence[str | Path], *, apart: str | Path | None = Non
             f"no image in {', '.join(map(str, sources)) or 'nothing'}; what is looked for ends in .zarr, "
             f"{', '.join(ENDINGS)}."
         )
-    return [found for path, name in _named(paths).items() for found in _images(path, name)], ignored
+    names = _named(paths)
+    if apart is not None:
+        folder = Path(os.path.abspath(apart))
+        _check_apart(sources, folder, [folder / name for name in names.values()])
+    return [found for path, name in names.items() for found in _images(path, name)], ignored
+
+
+def _check_apart(sources: Sequence[str | Path], apart: Path, outputs: list[Path]) -> None:
+    """Refuse results that the same sources would stand for the next time.
+
+    No source is looked for in a folder of results that lies inside a source, so those are fine.
+    """
+    for source in map(str, sources):
+        path = os.path.abspath(os.path.expanduser(source))
+        root = _root(path)
+        if "://" in source or os.path.isfile(path) or is_zarr(path) or _is_inside(apart, root):
+            continue
+        among = [out for out in outputs if _is_inside(out, root) and (root == path or fnmatch(str(out), path))]
+        if among:
+            raise SourceError(
+                f"the result {among[0]} would lie among what {source} stands for, and be restored itself the next "
+                "time; choose a folder of its own for the results."
+            )
+
+
+def _is_inside(path: Path, folder: str) -> bool:
+    return str(path) != folder and path.is_relative_to(folder)
+
+
+def _root(pattern: str) -> str:
+    """Return the deepest folder that a pattern names without a wildcard; a path without one as it is."""
+    while glob.has_magic(pattern):
+        pattern = os.path.dirname(pattern)
+    return pattern
 
 
 def _images(path: str, name: str) -> Iterator[Found]:
@@ -120,12 +154,12 @@ def _walk(folder: str, apart: str | None) -> Iterator[tuple[str, bool]]:
 
 def _matches(pattern: str, apart: str | None) -> Iterator[tuple[str, str, bool]]:
     """Yield what matches a pattern, and nothing that lies in a Zarr."""
-    root = pattern
-    while glob.has_magic(root):
-        root = os.path.dirname(root)
+    root = _root(pattern)
     for path in sorted(glob.glob(pattern, recursive=True), key=_natural):
         parents = [str(parent) for parent in Path(path).parents if parent.is_relative_to(root)]
-        if apart in (path, *parents) or any(is_zarr(parent) for parent in parents if parent != root):
+        if (apart != root and apart in (path, *parents)) or any(
+            is_zarr(parent) for parent in parents if parent != root
+        ):
             continue
         if os.path.isdir(path):
             if is_zarr(path):

@@ -147,6 +147,15 @@ def test_a_report_that_cannot_be_written_ends_no_run(
     assert ome_zarr.stored_units(tmp_path / "o.zarr", 0).all() and "cannot be written" in caplog.text
 
 
+def test_beside_an_object_in_a_store(source: Path, checkpoints: dict[str, Path]) -> None:
+    plan = api.plan(source, model=checkpoints["local"], **SETTINGS)
+    session = Session(plan, "memory://bucket/o.zarr")
+    session.note(Progress("restoring", 0, plan.blocks, 0, plan.tiles, 0.0))
+    session.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    found = api.run_report("memory://bucket/o.zarr")
+    assert found.place == "memory://bucket/o.zarr.report.json" and found.content["sessions"][0]["how"] == "stopped"
+
+
 def test_an_image_inside_a_zarr_has_its_report_outside(tmp_path: Path) -> None:
     (tmp_path / "plate.zarr/A/1").mkdir(parents=True)
     for folder in ("", "A", "A/1"):

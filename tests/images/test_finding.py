@@ -54,6 +54,17 @@ def test_results_are_no_sources(data: Path) -> None:
     assert "out/x.zarr" not in outputs(f"{data}/**/*", apart=data / "out")
 
 
+def test_results_that_would_be_sources_are_refused(data: Path) -> None:
+    for source in (data, f"{data}/*/*", f"{data}/**/*.zarr"):
+        with pytest.raises(SourceError, match="folder of its own"):
+            outputs(source, apart=data)
+    assert outputs(f"{data}/*/*.tif", apart=data) == ["a/x.zarr", "b/x.zarr", "b/y_10.zarr"]
+    assert outputs(data / "a/x.tif", apart=data / "a") == ["x.zarr"]
+    assert outputs(data / "a", apart=data / "a/out") == ["x.zarr"]
+    with pytest.raises(SourceError, match="folder of its own"):
+        outputs(data / "a", data / "b", apart=data)
+
+
 def test_nothing_found_is_said(data: Path) -> None:
     with pytest.raises(SourceError, match="does not exist"):
         find_images([data / "c"])
