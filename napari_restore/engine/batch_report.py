@@ -96,7 +96,8 @@ def _facts(output: Path | str) -> dict[str, Any]:
         "tiles_per_second": tiles / seconds if seconds else None,
         "retries": sum(session["retries"] for session in sessions),
         "filled": sum(len(session["filled"]) for session in sessions),
-        "seams": (content["seams"] or {}).get("mean"),
+        "seams": (content["seams"] or {}).get("ratio"),
+        "between": (content["seams"] or {}).get("between"),
         "value_range": content["recipe"]["value_range"],
         "fingerprint": content["fingerprint"],
     }
@@ -117,7 +118,7 @@ def batch_page(content: dict[str, Any]) -> str:
     failed = [(name, image["source"], image["message"]) for name, image in images.items() if image["state"] == "failed"]
     if failed:
         parts += ["## Failed", table(("result", "source", "why"), failed)]
-    headings = ("result", "state", "source", "shape", "tiles/s", "retries", "filled", "seams")
+    headings = ("result", "state", "source", "shape", "tiles/s", "retries", "filled", "seams", "between")
     parts += ["## Images", table(headings, (_row(name, image) for name, image in images.items()))]
     return "\n\n".join(parts) + "\n"
 
@@ -128,5 +129,7 @@ def _ended(content: dict[str, Any]) -> str:
 
 def _row(name: str, image: dict[str, Any]) -> tuple[Any, ...]:
     shape = " x ".join(map(str, image.get("shape", ())))
-    rate, seams = (None if image.get(key) is None else f"{image[key]:.2f}" for key in ("tiles_per_second", "seams"))
-    return name, image["state"], image["source"], shape, rate, image.get("retries"), image.get("filled"), seams
+    rate, seams, between = (
+        None if image.get(key) is None else f"{image[key]:.2f}" for key in ("tiles_per_second", "seams", "between")
+    )
+    return name, image["state"], image["source"], shape, rate, image.get("retries"), image.get("filled"), seams, between

@@ -85,9 +85,12 @@ def _seams(seams: dict[str, Any] | None) -> str:
         return "not measured: the run is not complete"
     if "error" in seams:
         return f"could not be measured: {seams['error']}"
-    if seams["mean"] is None:
+    if seams["ratio"] is None:
         return "no tile border in the planes looked at"
-    return f"ratio {seams['mean']:.3f}, at most {seams['highest']:.3f} in {seams['windows']} windows (1 is none)"
+    return (
+        f"gradient at tile borders {seams['ratio']:.3f} of that elsewhere, and {seams['between']:.3f} half-way between "
+        f"borders, where none can be; in {seams['windows']} windows"
+    )
 
 
 def _verification(found: dict[str, Any] | None) -> str:

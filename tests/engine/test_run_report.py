@@ -47,7 +47,7 @@ def test_it_says_what_was_made_of_what_and_how_fast(source: Path, tmp_path: Path
     assert session["how"] == "finished" and session["began"] <= session["ended"]
     assert (session["blocks"], session["tiles"], session["pixels"]) == (plan.blocks, plan.tiles, 6 * 75 * 110)
     assert session["seconds"] > 0 and session["retries"] == 0 and session["filled"] == []
-    assert found["seams"]["windows"] == 6 and 0.5 < found["seams"]["mean"] < 1.5
+    assert found["seams"]["windows"] == 6 and 0.5 < found["seams"]["ratio"] < 1.5
     page = Path(f"{output}.report.md").read_text()
     for words in (
         plan.card.sha256[:16],
