@@ -210,7 +210,7 @@ def test_a_plate_in_a_plate_out(tmp_path: Path, stack: np.ndarray, checkpoints: 
     assert [item.state for item in plan.items] == ["done"] * 3
     assert not api.restore_batch(source, out, model=model, ome_version=version, **SETTINGS)[0].message
     other = "0.4" if version == "0.5" else "0.5"
-    with pytest.raises(OutputError):
+    with pytest.raises(OutputError, match="not made from these images"):
         api.restore_batch(source, out, model=model, ome_version=other, overwrite=True, **SETTINGS)
 
 

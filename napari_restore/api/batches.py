@@ -180,6 +180,7 @@ def plan_batch(
         If a source is not there, no image is found, none of them can be restored, or the results would not fit.
     """
     from napari_restore.engine.recipe import make_recipe
+    from napari_restore.images.collection import check_collection
     from napari_restore.images.finding import find_images
     from napari_restore.models.zoo import find_card
 
@@ -197,10 +198,15 @@ def plan_batch(
     }
     items: list[BatchItem] = []
     errors: list[Exception] = []
+    unchecked = set(collections)
     for one in found:
         item = BatchItem(one.source, folder / one.output, one.output, "new")
         try:
-            items.append(_looked_at(item, model, overwrite, dict(settings), download))
+            looked_at = _looked_at(item, model, overwrite, dict(settings), download)
+            for path in _collections_of(item, unchecked):
+                check_collection(path, collections[path], recipe.ome_version)
+                unchecked.remove(path)
+            items.append(looked_at)
         except Exception as error:  # whatever opening a file raises, the others are not to suffer from it
             errors.append(error)
             items.append(replace(item, state="impossible", message=_line(error)))
@@ -224,14 +230,11 @@ def run_batch(plan: BatchPlan) -> Generator[BatchProgress, None, None]:
 
     Raises
     ------
-    OutputError
-        If a new plate or collection cannot be made.
     RecipeError
         If one value range is to be shared by images of different channels.
     """
     from napari_restore.engine.batch_report import BatchReport
     from napari_restore.engine.recipe import make_recipe
-    from napari_restore.images.collection import create_collection
 
     settings = dict(plan.settings)
     recipe = make_recipe(model=str(plan.model), **settings)
@@ -241,11 +244,10 @@ def run_batch(plan: BatchPlan) -> Generator[BatchProgress, None, None]:
         if report.content["shared_range"] is None or plan.overwrite:
             report.share_range([list(pair) for pair in _shared_range(plan)])
         settings["value_range"] = [tuple(pair) for pair in report.content["shared_range"]]
-    for path, collection in plan.collections.items():
-        create_collection(path, collection, recipe.ome_version)
+    to_make = set(plan.collections)
     try:
         for number, item in enumerate(plan.items, 1):
-            ended = yield from _run_item(plan, item, settings, number)
+            ended = yield from _run_item(plan, item, settings, number, to_make)
             state = "skipped" if item.state == "done" else ended.state
             report.image(item.name, item.source, item.output, state, ended.message or None)
             yield BatchProgress(ended, number, len(plan.items))
@@ -320,10 +322,17 @@ def _looked_at(
     return replace(item, state="begun", message=f"{np.count_nonzero(stored[0])} of {plan.blocks} blocks are there")
 
 
+def _collections_of(item: BatchItem, collections: set[Path]) -> list[Path]:
+    """Give those of some new plates and collections that an image goes into."""
+    return [path for path in item.output.parents if path in collections]
+
+
 def _run_item(
-    plan: BatchPlan, item: BatchItem, settings: dict[str, Any], number: int
+    plan: BatchPlan, item: BatchItem, settings: dict[str, Any], number: int, to_make: set[Path]
 ) -> Generator[BatchProgress, None, BatchItem]:
-    """Restore one image, and return what came of it."""
+    """Restore one image, in its new plate, and return what came of it."""
+    from napari_restore.images.collection import create_collection
+
     if item.state == "done":
         return item
     if item.state == "impossible":
@@ -332,6 +341,9 @@ def _run_item(
         chosen = plan_image(
             item.source, model=plan.model, output=item.output, overwrite=plan.overwrite, **settings
         )  # fmt: skip
+        for path in _collections_of(item, to_make):
+            create_collection(path, plan.collections[path], chosen.recipe.ome_version)
+            to_make.remove(path)
         for event in run(chosen, item.output, overwrite=plan.overwrite):
             yield BatchProgress(item, number, len(plan.items), event)
     except Exception as error:  # of any kind: the next image has nothing to do with it

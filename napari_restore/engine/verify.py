@@ -112,7 +112,7 @@ def _reopened(path: Path, attributes: dict[str, Any], source: Any) -> Plan:
     """Plan the run that made a result once more."""
     recipe = Recipe.model_validate(attributes["recipe"])
     place = attributes["source"] if source is None else source
-    file = place.partition("::")[0]  # behind it is the path of a dataset in the file
+    file = attributes["source"].partition("::")[0]  # behind it is the path of a dataset in the file
     if source is None and not (Path(file).exists() or "://" in place or "*" in place):
         raise OutputError(f"the source of {path} was {place!r}, which is not there now; give it as source= (--source).")
     image = open_image(place, axes=recipe.axes, level=recipe.level, series=recipe.series)

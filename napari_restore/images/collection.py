@@ -6,7 +6,7 @@ one gets the same rows, wells and acquisitions, and each image its place.
 
 from __future__ import annotations
 
-__all__ = ["Collection", "create_collection", "read_collection"]
+__all__ = ["Collection", "check_collection", "create_collection", "read_collection"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -133,12 +133,10 @@ def create_collection(path: str | Path, source: Collection, version: Literal["0.
     SourceError
         If the source's metadata are not those of a valid plate.
     """
-    contents = _contents(source, version)
-    identity = {"collection": {"source": source.location, "members": list(source.members), "version": version}}
-    place = str(path)
+    contents, identity, place = _contents(source, version), _identity(source, version), str(path)
+    if check_collection(path, source, version):
+        return
     try:
-        if _is_made(place, identity):
-            return
         zarr_format: Literal[2, 3] = 3 if version == "0.5" else 2
         # What an interrupted making left there is replaced: no image is in it before the group's metadata are.
         zarr.create_group(place, zarr_format=zarr_format, attributes={ATTRIBUTES: identity}, overwrite=True)
@@ -152,8 +150,24 @@ def create_collection(path: str | Path, source: Collection, version: Literal["0.
         raise OutputError(f"{path} cannot be made: {error}; choose a place with write access.") from error
 
 
-def _is_made(place: str, identity: dict[str, Any]) -> bool:
-    """Tell whether this very collection is there; False where nothing is, or the beginning of it without an image."""
+def _identity(source: Collection, version: str) -> dict[str, Any]:
+    return {"collection": {"source": source.location, "members": list(source.members), "version": version}}
+
+
+def check_collection(path: str | Path, source: Collection, version: Literal["0.4", "0.5"] = "0.5") -> bool:
+    """Check that a new collection may be made at a path, without touching it.
+
+    Returns
+    -------
+    bool
+        Whether this very collection is there; False where nothing is, or the beginning of it without an image.
+
+    Raises
+    ------
+    OutputError
+        If something else is there.
+    """
+    place, identity = str(path), _identity(source, version)
     try:
         attributes = zarr.open_group(place, mode="r").attrs.asdict()
     except FileNotFoundError:
