@@ -44,6 +44,7 @@ __all__ = [
     "record_verification",
     "report_place",
     "reported",
+    "run_here",
     "write_report",
 ]
 
@@ -205,7 +206,8 @@ def _device_name(device: str) -> str:
         return f"{device} ({os.cpu_count()} cores, {platform.machine()})"
     import torch
 
-    return f"{device} ({torch.cuda.get_device_name(device)})"
+    # On a cluster the device is one of its workers', and this machine may have none.
+    return f"{device} ({torch.cuda.get_device_name(device)})" if torch.cuda.is_available() else device
 
 
 class Session:
@@ -307,28 +309,44 @@ class Session:
             return {"error": str(error)}
 
 
-def reported(plan: Plan, sink: OmeZarrSink) -> Generator[Progress, None, None]:
-    """Carry out a plan into an OME-Zarr, its blocks and then its coarser levels, and keep the report of it.
+Stages = Callable[[Plan, "OmeZarrSink", Callable[[Receipt], Any]], Generator[Progress, None, None]]
+"""What carries out a plan into an OME-Zarr, and hands on the receipt of each block."""
+
+
+def run_here(
+    plan: Plan, sink: OmeZarrSink, record: Callable[[Receipt], Any] = lambda receipt: None
+) -> Generator[Progress, None, None]:
+    """Carry out a plan on this machine: its blocks, and then its coarser levels."""
+    yield from run_blocks(plan, sink, record)
+    yield from sink.build_pyramid()
+
+
+def reported(plan: Plan, sink: OmeZarrSink, stages: Stages = run_here) -> Generator[Progress, None, None]:
+    """Carry out a plan into an OME-Zarr, and keep the report of it.
+
+    Parameters
+    ----------
+    plan
+        The run.
+    sink
+        The result.
+    stages
+        How: here, or on a cluster.
 
     Yields
     ------
     Progress
-        See `run_blocks` and `OmeZarrSink.build_pyramid`.
+        What `stages` yields.
 
     Raises
     ------
     RestoreError
-        See there.
+        See `run_blocks` and `OmeZarrSink.build_pyramid`.
     """
-    with Session(plan, sink.path) as session, closing(_stages(plan, sink, session)) as events:
+    with Session(plan, sink.path) as session, closing(stages(plan, sink, session.block)) as events:
         for event in events:
             session.note(event)
             yield event
-
-
-def _stages(plan: Plan, sink: OmeZarrSink, session: Session) -> Generator[Progress, None, None]:
-    yield from run_blocks(plan, sink, session.block)
-    yield from sink.build_pyramid()
 
 
 def record_verification(found: Verification) -> None:
