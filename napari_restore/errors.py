@@ -9,9 +9,13 @@ from __future__ import annotations
 __all__ = [
     "AxesError",
     "ChunkError",
+    "DeviceLost",
+    "DiskFull",
     "ModelError",
     "OutOfMemory",
     "OutputError",
+    "OutputInUse",
+    "OutputTaken",
     "RecipeError",
     "RestoreError",
     "SourceError",
@@ -44,6 +48,22 @@ class ModelError(RestoreError, ValueError):
 
 class OutputError(RestoreError, ValueError):
     """The output cannot be written, or holds the result of another recipe."""
+
+
+class OutputInUse(OutputError):
+    """Another run is writing the output; the message says whose, where and since when."""
+
+
+class OutputTaken(OutputError):
+    """Another run has taken over the output while this one stood still; this one writes nothing more."""
+
+
+class DiskFull(OutputError):
+    """There is no room for the rest of the output; what is stored stays."""
+
+
+class DeviceLost(RestoreError, RuntimeError):
+    """A device stopped working in the middle of a run."""
 
 
 class OutOfMemory(RestoreError, MemoryError):

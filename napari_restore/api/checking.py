@@ -85,9 +85,12 @@ def verify(
         If `output` is no such result, or the source is needed and not there.
     """
     from napari_restore.engine.run_report import record_verification
-    from napari_restore.engine.verify import repair_output, verify_output
+    from napari_restore.engine.verify import repair_metadata, repair_output, verify_output
 
     found = verify_output(Path(output), recompute=recompute, source=source)
+    if repair and found.metadata:
+        repair_metadata(Path(output))
+        found = verify_output(Path(output), recompute=recompute, source=source)
     if repair and found.bad:
         for event in repair_output(found, source=source):
             if progress is not None:

@@ -128,7 +128,8 @@ def run(
     if isinstance(output, np.ndarray):
         yield from run_blocks(plan, ArraySink(plan, output))
         return
-    yield from reported(plan, OmeZarrSink(plan, Path(output), overwrite=overwrite))
+    with OmeZarrSink(plan, Path(output), overwrite=overwrite) as sink:
+        yield from reported(plan, sink)
 
 
 def part(

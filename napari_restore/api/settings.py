@@ -54,6 +54,10 @@ class Settings(TypedDict, total=False):
         Tiles that go through the network together.
     workers : int
         Blocks in progress at a time.
+    on_error : {"raise", "fill"}
+        Pixels of the source that cannot be read end the run, or are filled and listed.
+    fsync : bool
+        Whether stored blocks outlast a power cut.
     """
 
     axes: str | None
@@ -75,3 +79,5 @@ class Settings(TypedDict, total=False):
     device: str
     batch: int | None
     workers: int | None
+    on_error: str
+    fsync: bool

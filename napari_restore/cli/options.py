@@ -25,6 +25,10 @@ Precision = Annotated[str, typer.Option(help="float32 or bfloat16.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 Batch = Annotated[int | None, typer.Option(help="Tiles that go through the network together.")]
 Workers = Annotated[int | None, typer.Option(help="Blocks in progress at a time.")]
+OnError = Annotated[
+    str, typer.Option(help="Source that cannot be read: raise ends the run; fill goes on, and lists it.")
+]
+Fsync = Annotated[bool, typer.Option("--fsync", help="Stored blocks outlast a power cut.")]
 Pyramid = Annotated[bool, typer.Option(help="Write coarser levels as well.")]
 OmeVersion = Annotated[str, typer.Option(help="OME-Zarr version: 0.5 or 0.4.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an OME-Zarr that is there.")]
@@ -45,6 +49,8 @@ def _settings(
     device: Device = "auto",
     batch: Batch = None,
     workers: Workers = None,
+    on_error: OnError = "raise",
+    fsync: Fsync = False,
     pyramid: Pyramid = True,
     ome_version: OmeVersion = "0.5",
 ) -> None:

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from napari_restore.engine.report_page import table
+from napari_restore.engine.report_page import filled_places, table
 from napari_restore.engine.run_report import FORMAT, RunReport, now, read_content, read_report, write_report
 from napari_restore.errors import OutputError
 
@@ -95,7 +95,7 @@ def _facts(output: Path | str) -> dict[str, Any]:
         "seconds": seconds,
         "tiles_per_second": tiles / seconds if seconds else None,
         "retries": sum(session["retries"] for session in sessions),
-        "filled": sum(len(session["filled"]) for session in sessions),
+        "filled": len(filled_places(content)),
         "seams": (content["seams"] or {}).get("ratio"),
         "between": (content["seams"] or {}).get("between"),
         "value_range": content["recipe"]["value_range"],

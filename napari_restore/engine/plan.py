@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_restore.engine.describe import human_bytes, human_shape
+from napari_restore.engine.reading import patient
 from napari_restore.engine.recipe import Recipe, digest
 from napari_restore.engine.sample import estimate_ranges
 from napari_restore.errors import ModelError, RecipeError, SourceError
@@ -51,6 +52,8 @@ class Plan:
         Shape of a block: what one unit of work writes, in canonical order.
     levels
         Resolution levels of a stored result.
+    spares
+        Devices that the run goes on with if the one of the recipe stops working: none if the user has named it.
     """
 
     image: Image
@@ -61,6 +64,7 @@ class Plan:
     dtype: np.dtype[Any]
     block: tuple[int, ...]
     levels: int
+    spares: tuple[str, ...] = ()
 
     @property
     def axes(self) -> str:
@@ -168,7 +172,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     RecipeError, ModelError, SourceError
         If a setting does not fit the model or the image.
     """
-    from napari_restore.engine.predictor import choose_device
+    from napari_restore.engine.predictor import choose_device, spare_devices
 
     _check_channels(image, card)
     device = choose_device(recipe.device)
@@ -178,7 +182,8 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     grid = plane_grid(image.sizes["Y"], image.sizes["X"], tile=tile, halo=halo, blend=blend, alignment=card.alignment)
     ranges = recipe.value_range
     if ranges is None and estimate:
-        ranges = estimate_ranges(image)
+        # A disk that fails for a moment is asked again here too; a chunk that is damaged is not part of the sample.
+        ranges = estimate_ranges(patient(image, "raise", ()), skip_damaged=recipe.on_error == "fill")
     if ranges is not None and len(ranges) not in (1, image.sizes.get("C", 1)):
         raise RecipeError(
             f"value_range has {len(ranges)} pairs, but the image has {image.sizes.get('C', 1)} channels; "
@@ -195,6 +200,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     plan = Plan(
         image, card, recipe.model_copy(update=chosen), grid, shape, dtype, block,
         levels_for(shape, image.canonical) if recipe.pyramid else 1,
+        spare_devices(device) if recipe.device == "auto" else (),
     )  # fmt: skip
     return plan if recipe.workers else replace(plan, recipe=plan.recipe.model_copy(update={"workers": _workers(plan)}))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -15,7 +16,9 @@ from napari_restore.errors import OutOfMemory, RecipeError
 from napari_restore.models.card import ModelCard
 from napari_restore.models.zoo import load_weights
 
-__all__ = ["Predictor", "choose_device", "free_memory", "predictor_for"]
+__all__ = ["Predictor", "choose_device", "free_memory", "predictor_for", "spare_devices"]
+
+_log = logging.getLogger(__name__)
 
 Tiles = NDArray[np.float32]
 
@@ -42,6 +45,12 @@ def choose_device(wanted: str) -> str:
     return f"cuda:{device.index or 0}" if device.type == "cuda" else device.type
 
 
+def spare_devices(device: str) -> tuple[str, ...]:
+    """Devices of this machine that a run may go on with when the one that was chosen for it stops working."""
+    others = tuple(f"cuda:{i}" for i in range(torch.cuda.device_count()) if f"cuda:{i}" != device)
+    return () if device == "cpu" else (*others, "cpu")
+
+
 def free_memory(device: str) -> int:
     """Bytes that a run may count on: free memory of the GPU, or what this machine has available."""
     if device.startswith("cuda"):
@@ -51,8 +60,11 @@ def free_memory(device: str) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(text in str(error) for text in _OUT_OF_MEMORY)
 
 
 class Predictor:
@@ -99,13 +111,18 @@ class Predictor:
         """
         return self._lane.submit(self._restore, tiles, batch).result()
 
+    @property
+    def largest_batch(self) -> int | None:
+        """Tiles that fitted the memory together, where that was fewer than asked for."""
+        return min(self._largest.values(), default=None)
+
     def _restore(self, tiles: Tiles, batch: int) -> Tiles:
         shape = tiles.shape[1:]
         size = min(batch, self._largest.get(shape, batch))
         while True:
             try:
                 return np.concatenate([self._forward(tiles[i : i + size], size) for i in range(0, len(tiles), size)])
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
             if self.device.type == "cuda":
@@ -116,6 +133,7 @@ class Predictor:
                     "smaller tile (it is part of the recipe, since it may change the result), or another device."
                 )
             size = self._largest[shape] = size // 2
+            _log.warning("%s is out of memory: batches of %d tiles from here on", self.device, size)
 
     def _forward(self, tiles: Tiles, size: int) -> Tiles:
         """One batch through the network, padded to `size` with repeats of its last tile."""

@@ -13,7 +13,7 @@ from napari_restore.errors import RecipeError
 
 __all__ = ["EXECUTION_FIELDS", "Recipe", "digest", "make_recipe"]
 
-EXECUTION_FIELDS = frozenset({"device", "batch", "workers"})
+EXECUTION_FIELDS = frozenset({"device", "batch", "workers", "on_error", "fsync"})
 """Fields that say how to run and not what comes out: two recipes that differ in these alone give one result."""
 
 
@@ -58,6 +58,11 @@ class Recipe(BaseModel):
         Tiles that go through the network together.
     workers
         Blocks in progress at a time, so that reading, computing and writing overlap.
+    on_error
+        What to do about pixels of the source that cannot be read: ``"raise"`` ends the run and names them; ``"fill"``
+        puts the lower end of the value range in their place, and the result says where.
+    fsync
+        Whether each stored object is on the disk before the next one counts, so that a power cut takes none of them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -82,6 +87,8 @@ class Recipe(BaseModel):
     device: str = "auto"
     batch: int | None = Field(default=None, ge=1)
     workers: int | None = Field(default=None, ge=1)
+    on_error: Literal["raise", "fill"] = "raise"
+    fsync: bool = False
 
     @field_validator("value_range", mode="before")
     @classmethod

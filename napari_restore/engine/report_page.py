@@ -7,7 +7,7 @@ from typing import Any
 
 from napari_restore.engine.describe import human_bytes, human_shape
 
-__all__ = ["report_page", "table"]
+__all__ = ["filled_places", "report_page", "table"]
 
 _SHOWN = 20
 """Lines of a list that the page shows; the JSON has all."""
@@ -50,17 +50,24 @@ def report_page(report: dict[str, Any]) -> str:
         "## Sessions",
         _sessions(report["sessions"]),
         "## Filled places",
-        _filled(report["sessions"]),
+        _filled(filled_places(report)),
         "## Recipe",
         table(("setting", "value"), ((name, value) for name, value in report["recipe"].items() if value is not None)),
     ]
     return "\n\n".join(parts) + "\n"
 
 
+def filled_places(report: dict[str, Any]) -> list[str]:
+    """List what of the source was filled: as the result says, or, of a run that is not over, as its blocks said."""
+    if report["filled"] is None:
+        return [place for session in report["sessions"] for place in session["filled"]]
+    return [f"block {index}: {place}" for index, places in report["filled"].items() for place in places]
+
+
 def _state(report: dict[str, Any]) -> str:
     last = report["sessions"][-1]
     done, total = last["blocks_before"] + last["blocks"], report["result"]["blocks"]
-    filled = sum(len(session["filled"]) for session in report["sessions"])
+    filled = len(filled_places(report))
     state = f"{_end(last)}, {done} of {total} blocks"
     return state + (f"; **{filled} places of the source could not be read and were filled**" if filled else "")
 
@@ -97,7 +104,7 @@ def _verification(found: dict[str, Any] | None) -> str:
     if found is None:
         return "not verified since the last block was stored"
     bad = ", ".join(f"{len(found[kind])} {kind}" for kind in ("missing", "damaged", "differing") if found[kind])
-    state = "sound" if found["ok"] else bad or "the fingerprint does not fit"
+    state = "sound" if found["ok"] else bad or "metadata or fingerprint were changed"
     return f"{state}, {found['units']} objects read back and {found['recomputed']} computed anew on {found['when']}"
 
 
@@ -122,8 +129,7 @@ def _session_row(session: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def _filled(sessions: list[dict[str, Any]]) -> str:
-    places = [place for session in sessions for place in session["filled"]]
+def _filled(places: list[str]) -> str:
     if not places:
         return "None: every pixel of the source that was needed could be read."
     lines = [f"- {place}" for place in places[:_SHOWN]]

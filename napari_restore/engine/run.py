@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
 from napari_restore.engine.block import Cancelled
+from napari_restore.engine.devices import working_device
 from napari_restore.engine.plan import Block, Plan
 from napari_restore.engine.predictor import predictor_for
 from napari_restore.engine.task import BlockStore, Receipt, restore_block
@@ -149,7 +150,9 @@ def run_blocks(
     yield progress()
     if not count:
         return
-    predictor_for(plan.card, recipe.device, recipe.precision)  # a model that cannot be loaded is no block's error
+    predictor_for(
+        plan.card, working_device(plan), recipe.precision
+    )  # a model that cannot be loaded is no block's error
 
     def restore(index: Block) -> Receipt:
         return restore_block(plan, sink, index, counter)

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from napari_restore import __version__
+from napari_restore.engine.marks import read_marks
 from napari_restore.engine.plan import Plan
 from napari_restore.engine.recipe import digest
 from napari_restore.engine.report_page import report_page
@@ -221,10 +222,12 @@ class Session:
         The run.
     output
         The result, made already.
+    keep
+        What the report says of earlier sessions stays even where none of their blocks is there any more.
     """
 
-    def __init__(self, plan: Plan, output: Path | str) -> None:
-        self.plan, self.output, self.place = plan, output, report_place(output)
+    def __init__(self, plan: Plan, output: Path | str, *, keep: bool = False) -> None:
+        self.plan, self.output, self.place, self.keep = plan, output, report_place(output), keep
         self._content: dict[str, Any] = {}
         self._session: dict[str, Any] = {}
         self._written = 0.0
@@ -246,8 +249,10 @@ class Session:
         session["tiles"] += receipt.tiles
         session["pixels"] += math.prod(s.stop - s.start for s in self.plan.region(receipt.index))
         session["retries"] += receipt.retries
+        session["failures"] += receipt.failures[: _AT_ONCE - len(session["failures"])]
         session["filled"] += receipt.filled
-        session["blocks_by_worker"][receipt.worker] = session["blocks_by_worker"].get(receipt.worker, 0) + 1
+        for key, value in (("blocks_by_worker", receipt.worker), ("blocks_by_batch", f"{receipt.batch} tiles")):
+            session[key][value] = session[key].get(value, 0) + 1
         if receipt.filled and len(session["filled"]) <= _AT_ONCE:
             self._flush()
 
@@ -258,13 +263,19 @@ class Session:
             "host": socket.gethostname(), "pid": os.getpid(), "device": _device_name(recipe.device),
             "batch": recipe.batch, "workers": recipe.workers, "versions": _versions(), "platform": platform.platform(),
             "blocks_before": event.done, "blocks": 0, "tiles": 0, "pixels": 0, "seconds": 0.0, "pyramid_seconds": 0.0,
-            "retries": 0, "filled": [], "blocks_by_worker": {},
+            "retries": 0, "failures": [], "filled": [], "blocks_by_worker": {}, "blocks_by_batch": {},
         }  # fmt: skip
         earlier = read_content(self.place) or {}
         sessions = earlier.get("sessions", []) if earlier.get("fingerprint") == self.plan.fingerprint else []
-        if event.done == 0 and any(session["blocks"] for session in sessions):
+        if event.done == 0 and not self.keep and any(session["blocks"] for session in sessions):
             sessions = []  # of a result that was replaced or deleted
-        self._content = {**self._run(), "sessions": [*sessions, self._session], "seams": None, "verification": None}
+        self._content = {
+            **self._run(),
+            "sessions": [*sessions, self._session],
+            "filled": None,
+            "seams": None,
+            "verification": None,
+        }
         self._flush()
 
     def _run(self) -> dict[str, Any]:
@@ -298,9 +309,18 @@ class Session:
             return
         how = "finished" if kind is None else "failed" if issubclass(kind, Exception) else "stopped"
         self._session.update(ended=now(), how=how, message=str(error) if how == "failed" else None)
+        self._content["filled"] = self._filled()
         if how == "finished":
             self._content["seams"] = self._seams()
         self._flush()
+
+    def _filled(self) -> dict[str, list[str]] | None:
+        """Read what the result says of filled places: it knows of those too whose receipt was lost when a run ended."""
+        try:
+            marks = read_marks(self.output)
+        except Exception:  # the result is not there any more, or cannot be read
+            return None
+        return {"/".join(map(str, index)): list(reasons) for index, reasons in marks.items()}
 
     def _seams(self) -> dict[str, Any]:
         try:
@@ -321,7 +341,9 @@ def run_here(
     yield from sink.build_pyramid()
 
 
-def reported(plan: Plan, sink: OmeZarrSink, stages: Stages = run_here) -> Generator[Progress, None, None]:
+def reported(
+    plan: Plan, sink: OmeZarrSink, stages: Stages = run_here, *, keep: bool = False
+) -> Generator[Progress, None, None]:
     """Carry out a plan into an OME-Zarr, and keep the report of it.
 
     Parameters
@@ -332,6 +354,8 @@ def reported(plan: Plan, sink: OmeZarrSink, stages: Stages = run_here) -> Genera
         The result.
     stages
         How: here, or on a cluster.
+    keep
+        See `Session`.
 
     Yields
     ------
@@ -343,7 +367,7 @@ def reported(plan: Plan, sink: OmeZarrSink, stages: Stages = run_here) -> Genera
     RestoreError
         See `run_blocks` and `OmeZarrSink.build_pyramid`.
     """
-    with Session(plan, sink.path) as session, closing(stages(plan, sink, session.block)) as events:
+    with Session(plan, sink.path, keep=keep) as session, closing(stages(plan, sink, session.block)) as events:
         for event in events:
             session.note(event)
             yield event
@@ -361,6 +385,8 @@ def record_verification(found: Verification) -> None:
         "units": found.units,
         "recomputed": found.recomputed,
         "fingerprint_intact": found.fingerprint_intact,
+        "metadata": list(found.metadata),
         **{kind: [str(unit) for unit in getattr(found, kind)] for kind in ("missing", "damaged", "differing")},
     }
+    content["filled"] = {"/".join(map(str, unit.index)): list(reasons) for unit, reasons in found.filled.items()}
     write_report(place, content)

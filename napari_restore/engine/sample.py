@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_restore.errors import ChunkError
 from napari_restore.images.image import Image
 from napari_restore.intensity.noise import NoiseEstimate, estimate_noise
 from napari_restore.intensity.scaling import estimate_range
@@ -19,7 +20,7 @@ CROP = 256
 """Their height and width in pixels."""
 
 
-def sample_planes(image: Image, channel: int, *, crops: int = CROPS) -> list[NDArray[Any]]:
+def sample_planes(image: Image, channel: int, *, crops: int = CROPS, skip_damaged: bool = False) -> list[NDArray[Any]]:
     """Read crops of a channel, evenly spread over time, depth and the plane.
 
     Parameters
@@ -30,11 +31,18 @@ def sample_planes(image: Image, channel: int, *, crops: int = CROPS) -> list[NDA
         Index along C; 0 where there is no C.
     crops
         How many at most. A channel of no more pixels than that is read whole.
+    skip_damaged
+        Leave out crops that cannot be read.
 
     Returns
     -------
     list of numpy.ndarray
         Crops ``(height, width)``, or ``(samples, height, width)`` for an image with S.
+
+    Raises
+    ------
+    ChunkError
+        If a crop cannot be read; with `skip_damaged`, if none can.
     """
     sizes = image.sizes
     outer = {axis: sizes[axis] for axis in "TZ" if axis in sizes}
@@ -44,7 +52,7 @@ def sample_planes(image: Image, channel: int, *, crops: int = CROPS) -> list[NDA
     count = min(crops, planes * per_plane)
     if count == planes * per_plane:
         rows, columns, count = sizes["Y"], sizes["X"], planes
-    samples = []
+    samples: list[NDArray[Any]] = []
     for k in range(count):
         # The fractional parts of multiples of the plastic number's powers fill the square evenly (Roberts, 2018).
         where = np.unravel_index(int((k + 0.5) * planes / count), tuple(outer.values())) if outer else ()
@@ -54,17 +62,22 @@ def sample_planes(image: Image, channel: int, *, crops: int = CROPS) -> list[NDA
         start["C"] = channel
         length = {"Y": rows, "X": columns, "S": sizes.get("S", 1)}
         region = tuple(slice(start.get(a, 0), start.get(a, 0) + length.get(a, 1)) for a in image.canonical)
-        pixels = image.read(region)
+        try:
+            pixels = image.read(region)
+        except ChunkError:
+            if not skip_damaged or (k == count - 1 and not samples):
+                raise
+            continue
         pixels = np.moveaxis(pixels, -1, 0) if "S" in sizes else pixels
         samples.append(pixels.reshape(-1, rows, columns) if "S" in sizes else pixels.reshape(rows, columns))
     return samples
 
 
-def estimate_ranges(image: Image) -> tuple[tuple[float, float], ...]:
+def estimate_ranges(image: Image, *, skip_damaged: bool = False) -> tuple[tuple[float, float], ...]:
     """Estimate one value range per channel from an even sample; colour samples share theirs."""
     ranges = []
     for channel in range(image.sizes.get("C", 1)):
-        values = np.concatenate([crop.reshape(-1) for crop in sample_planes(image, channel)])
+        values = np.concatenate([crop.reshape(-1) for crop in sample_planes(image, channel, skip_damaged=skip_damaged)])
         found = estimate_range(values)
         ranges.append((found.low, found.high))
     return tuple(ranges)

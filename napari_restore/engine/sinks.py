@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import errno
+import math
 import shutil
 import threading
 import time
-from collections.abc import Generator, Iterable
+import weakref
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_restore import __version__
 from napari_restore.engine.describe import human_bytes
+from napari_restore.engine.lock import OutputLock
+from napari_restore.engine.marks import read_marks, remove_mark, write_mark
 from napari_restore.engine.plan import Block, Plan
 from napari_restore.engine.recipe import Recipe
 from napari_restore.engine.run import Progress, bounded_map
-from napari_restore.errors import OutputError
+from napari_restore.errors import DiskFull, OutputError
 from napari_restore.images import ome_zarr
 from napari_restore.images.image import Channel
 from napari_restore.images.pyramid import downsample_unit
+from napari_restore.images.staging import Stage
 
-__all__ = ["ArraySink", "OmeZarrSink", "check_output", "stored_recipe"]
+if TYPE_CHECKING:
+    from napari_restore.engine.object_lock import ObjectLock
+
+__all__ = ["ArraySink", "OmeZarrSink", "check_output", "remaining_bytes", "stored_order", "stored_recipe"]
 
 
 class ArraySink:
@@ -48,8 +57,8 @@ class ArraySink:
         """All blocks: nothing is there before a run."""
         return self.plan.blocks, self.plan.indices()
 
-    def write(self, index: Block, block: NDArray[Any]) -> None:
-        """Copy a block to its place."""
+    def write(self, index: Block, block: NDArray[Any], filled: Sequence[str] = ()) -> None:
+        """Copy a block to its place; what was filled is in the log alone."""
         self.array[self.plan.region(index)] = block
 
 
@@ -62,6 +71,9 @@ def stored_recipe(path: Path) -> Recipe | None:
 class OmeZarrSink:
     """Writes each block as one stored object of an OME-Zarr, and knows by looking which are there.
 
+    It holds the lock of the output until it is closed, which `with` does, or no longer there. A copy that was pickled
+    writes as long as the lock is held where it was made.
+
     Parameters
     ----------
     plan
@@ -73,6 +85,8 @@ class OmeZarrSink:
 
     Raises
     ------
+    OutputInUse
+        If another run is writing it.
     OutputError
         See `check_output`.
     """
@@ -80,26 +94,56 @@ class OmeZarrSink:
     def __init__(self, plan: Plan, path: Path, *, overwrite: bool = False) -> None:
         check_output(plan, path, overwrite=overwrite)
         self.plan, self.path = plan, path.resolve()  # what a link points to is replaced, not the link
+        lock = _locked(self.path, fsync=plan.recipe.fsync)
+        self.guard = lock.guard
+        self._release = weakref.finalize(self, lock.release)
+        try:
+            check_output(plan, path, overwrite=overwrite)  # another run may have ended between the check and the lock
+            self._begin(overwrite)
+        except BaseException:
+            self.close()
+            raise
+        self.array = ome_zarr.open_level(self.path, 0, "r+")
+        self.order = stored_order(plan)
+        self.marked = read_marks(self.path)
+
+    def _begin(self, overwrite: bool) -> None:
+        """Make the output, or make what is there ready to be continued."""
+        assert self.stage is not None
         if overwrite and self.path.exists():
-            _delete(self.path)
+            self.stage.discard(self.path)
         if self.path.exists() and ome_zarr.read_attributes(self.path) is not None:
             ome_zarr.sweep_partial(self.path)
         else:
             self._create()
-        self.array = ome_zarr.open_level(self.path, 0, "r+")
-        # Position in canonical order of each stored axis: colour samples are stored in the place of channels.
-        letters = plan.axes.replace("S", "C")
-        self.order = tuple(letters.index(letter) for letter in ome_zarr.stored_axes(plan.axes))
+
+    @property
+    def stage(self) -> Stage | None:
+        """What an output on a disk is written through; an object store has none."""
+        return self.guard if isinstance(self.guard, Stage) else None
+
+    def close(self) -> None:
+        """Give back the lock. May be called twice."""
+        self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_release"}
 
     def _create(self) -> None:
         """Write the metadata beside the output and rename them: a run killed before leaves nothing in its own way."""
-        fresh = self.path.with_name(f".{self.path.name}.new")
+        assert self.stage is not None
+        fresh = self.stage.folder / "new"
         try:
-            shutil.rmtree(fresh, ignore_errors=True)
             self._create_at(fresh)
             if self.path.is_dir():
                 self.path.rmdir()  # it is empty
-            fresh.rename(self.path)
+            self.stage.move_in(fresh, self.path)
         except OSError as error:
             raise OutputError(f"{self.path} cannot be made: {error}; choose a place with write access.") from error
         finally:
@@ -149,10 +193,50 @@ class OmeZarrSink:
         missing = ome_zarr.missing_units(self.path, 0)
         return count, (tuple(index[axis] for axis in back) for index in missing)
 
-    def write(self, index: Block, block: NDArray[Any]) -> None:
-        """Write one stored object, whole and once."""
+    def write(self, index: Block, block: NDArray[Any], filled: Sequence[str] = ()) -> None:
+        """Write one stored object, whole and once, with a mark if some of its source was filled."""
         stored_index = tuple(index[axis] for axis in self.order)
-        ome_zarr.write_unit(self.array, stored_index, ome_zarr.to_stored(block, self.plan.axes))
+        self.guard.check()
+        try:
+            if filled:
+                write_mark(self.array, stored_index, filled, self.stage)
+            elif stored_index in self.marked:
+                self.discard_above(stored_index)
+            ome_zarr.write_unit(self.array, stored_index, ome_zarr.to_stored(block, self.plan.axes), self.stage)
+            if stored_index in self.marked and not filled:
+                remove_mark(self.array, stored_index, self.stage)
+        except OSError as error:
+            raise self._explained(
+                OutputError(f"{self.path} cannot be written: {error}; run it again."), error
+            ) from error
+        except OutputError as error:
+            raise self._explained(error, error.__cause__) from error.__cause__
+
+    def discard_above(self, stored_index: tuple[int, ...]) -> None:
+        """Delete what the coarser levels made of a block, because it is going to be another one."""
+        for level in range(1, self.plan.levels):
+            above = (*stored_index[:-2], *(i >> level for i in stored_index[-2:]))
+            ome_zarr.delete_unit(ome_zarr.open_level(self.path, level, "r+"), above, self.stage)
+
+    def _explained(self, error: OutputError, cause: BaseException | None) -> OutputError:
+        """Say of a full disk how much is missing."""
+        if not isinstance(cause, OSError) or cause.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return error
+        needed, missing, total = remaining_bytes(self.plan, self.path)
+        free = shutil.disk_usage(self.path).free
+        return DiskFull(
+            f"{self.path} cannot be finished: {cause.strerror or cause}. {missing} of {total} stored objects are "
+            f"missing, about {human_bytes(needed)} more; {human_bytes(free)} are free there. Make room and run the "
+            "same again: what is stored stays."
+        )
+
+    def downsample(self, level: int, stored_index: tuple[int, ...]) -> None:
+        """Make one stored object of a coarser level from the level before, in whatever process this is called."""
+        self.guard.check()
+        try:
+            downsample_unit(self.path, level, stored_index, self.stage)
+        except OutputError as error:
+            raise self._explained(error, error.__cause__) from error.__cause__
 
     def build_pyramid(self) -> Generator[Progress, None, None]:
         """Compute the missing units of the coarser levels, one level after the other."""
@@ -164,7 +248,7 @@ class OmeZarrSink:
             done = total - len(missing)
 
             def downsample(index: Block, level: int = level) -> Block:
-                downsample_unit(self.path, level, index)
+                self.downsample(level, index)
                 return index
 
             steps = bounded_map(downsample, missing, workers=workers, stop=threading.Event())
@@ -172,6 +256,40 @@ class OmeZarrSink:
                 for unit_done in steps:
                     done += unit_done is not None
                     yield Progress("pyramid", done, total, 0, 0, time.monotonic() - began)
+
+
+def _locked(path: Path | str, *, fsync: bool) -> OutputLock | ObjectLock:
+    """Lock an output, on a disk or in an object store."""
+    if "://" in str(path):
+        from napari_restore.engine.object_lock import ObjectLock
+
+        return ObjectLock(str(path))
+    return OutputLock(Path(path), fsync=fsync)
+
+
+def stored_order(plan: Plan) -> tuple[int, ...]:
+    """Position in canonical order of each stored axis: colour samples are stored in the place of channels."""
+    letters = plan.axes.replace("S", "C")
+    return tuple(letters.index(letter) for letter in ome_zarr.stored_axes(plan.axes))
+
+
+def remaining_bytes(plan: Plan, path: Path) -> tuple[int, int, int]:
+    """Estimate what a run still has to store, from what is stored.
+
+    Returns
+    -------
+    tuple of int
+        Bytes, stored objects that are missing, and stored objects in all, over all levels.
+    """
+    pixels = [math.prod(ome_zarr.open_level(path, level).shape) for level in range(plan.levels)]
+    stored = [ome_zarr.stored_units(path, level) for level in range(plan.levels)]
+    there = sum(float(units.mean()) * count for units, count in zip(stored, pixels, strict=True))
+    used = sum(
+        file.stat().st_size for level in range(plan.levels) for file in path.glob(f"{level}/**/*") if file.is_file()
+    )
+    per_pixel = used / there if there else float(plan.dtype.itemsize)
+    missing = sum(int(units.size - units.sum()) for units in stored)
+    return round(per_pixel * (sum(pixels) - there)), missing, sum(units.size for units in stored)
 
 
 def check_output(plan: Plan, path: Path, *, overwrite: bool = False) -> None:
@@ -245,8 +363,11 @@ def _check_same_run(plan: Plan, attributes: dict[str, Any], path: Path) -> None:
     changed = [
         f"{key}: {flat_old.get(key)} there, {flat_new.get(key)} now"
         for key in sorted(flat_old | flat_new)
-        if flat_old.get(key) != flat_new.get(key)
+        if flat_old.get(key) != flat_new.get(key) and key != "model_sha256"
     ]
+    if old.get("model_sha256") != plan.card.sha256:
+        there = f"{attributes.get('model', {}).get('name')} of SHA-256 {str(old.get('model_sha256'))[:12]}"
+        changed.insert(0, f"other weights: {there} there, {plan.card.name} of {str(plan.card.sha256)[:12]} now")
     raise OutputError(
         f"{path} exists and is the result of another recipe ({'; '.join(changed)}); choose another output, give the "
         "same settings to go on with it, or replace it with overwrite (--overwrite)."
@@ -278,13 +399,3 @@ def _is_empty_or_zarr(path: Path, *, zarr_too: bool) -> bool:
         return False
     is_zarr = any((path / mark).is_file() for mark in _MARKS)
     return (zarr_too and is_zarr) or not any(path.iterdir())
-
-
-def _delete(path: Path) -> None:
-    """Delete a Zarr, its marks last: what is left of it when that is interrupted is still known as a Zarr."""
-    for child in path.iterdir():
-        if child.is_dir() and not child.is_symlink():
-            shutil.rmtree(child)
-        elif child.name not in _MARKS:
-            child.unlink()
-    shutil.rmtree(path)

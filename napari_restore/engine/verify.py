@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_restore.engine.block import restore_region
-from napari_restore.engine.plan import Plan, make_plan
-from napari_restore.engine.predictor import predictor_for
+from napari_restore.engine.lock import OutputLock
+from napari_restore.engine.marks import read_marks
+from napari_restore.engine.plan import Block, Plan, make_plan
+from napari_restore.engine.predictor import choose_device, predictor_for
 from napari_restore.engine.recipe import Recipe, digest
-from napari_restore.engine.run import Progress
+from napari_restore.engine.run import Progress, run_blocks
 from napari_restore.engine.run_report import reported
-from napari_restore.engine.sinks import OmeZarrSink
-from napari_restore.errors import OutputError
+from napari_restore.engine.sinks import OmeZarrSink, stored_order
+from napari_restore.engine.task import Receipt
+from napari_restore.errors import OutputError, RecipeError
 from napari_restore.images import ome_zarr
+from napari_restore.images.metadata_copy import COPY, copied_metadata, mend_metadata, metadata_changes
 from napari_restore.images.sources import open_image
 from napari_restore.models.zoo import find_card
 
-__all__ = ["Unit", "Verification", "repair_output", "verify_output"]
+__all__ = ["Unit", "Verification", "repair_metadata", "repair_output", "verify_output"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,11 @@ class Verification:
         How many were computed anew for that.
     fingerprint_intact
         Whether the stored fingerprint is that of the stored identity of the run.
+    filled
+        Blocks whose source could not be read in full when they were made, and what was filled (`on_error="fill"`).
+    metadata
+        Files of metadata that do not say any more what was written. If those of a level are among them, its pixels
+        cannot be told, and no stored object is looked at before they are mended.
     """
 
     path: Path
@@ -60,16 +69,18 @@ class Verification:
     differing: tuple[Unit, ...]
     recomputed: int
     fingerprint_intact: bool
+    filled: Mapping[Unit, tuple[str, ...]] = field(default_factory=dict)
+    metadata: tuple[str, ...] = ()
 
     @property
     def bad(self) -> tuple[Unit, ...]:
         """All units that a repair would compute anew."""
-        return tuple(dict.fromkeys((*self.missing, *self.damaged, *self.differing)))
+        return tuple(dict.fromkeys((*self.missing, *self.damaged, *self.differing, *self.filled)))
 
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong."""
-        return not self.bad and self.fingerprint_intact
+        return not self.bad and not self.metadata and self.fingerprint_intact
 
     def __str__(self) -> str:
         rows = [
@@ -77,6 +88,8 @@ class Verification:
             for kind, units in (("missing", self.missing), ("damaged", self.damaged), ("differing", self.differing))
             for unit in units
         ]
+        rows += [f"filled: {unit}: {reason}" for unit, reasons in self.filled.items() for reason in reasons]
+        rows += [f"metadata changed: {name}" for name in self.metadata]
         if not self.fingerprint_intact:
             rows.append("the fingerprint does not fit the run it describes: the attributes were changed")
         checked = f"{self.units} stored objects read back, {self.recomputed} computed anew"
@@ -84,7 +97,13 @@ class Verification:
 
 
 def _attributes(path: Path) -> dict[str, Any]:
-    attributes = ome_zarr.read_attributes(path) if path.exists() else None
+    """Read what a run has said of its result; from the copy, where that has been changed since."""
+    copied = copied_metadata(path) if path.exists() and metadata_changes(path) else None
+    if copied is not None:
+        group = copied.get("zarr.json", {}).get("attributes") or copied.get(".zattrs", {})
+        attributes: dict[str, Any] | None = group.get(ome_zarr.ATTRIBUTES)
+    else:
+        attributes = ome_zarr.read_attributes(path) if path.exists() else None
     if attributes is None or "fingerprint" not in attributes:
         raise OutputError(f"{path} is no result of this package; give the path of an OME-Zarr that it wrote.")
     return attributes
@@ -115,19 +134,23 @@ def _reopened(path: Path, attributes: dict[str, Any], source: Any) -> Plan:
     file = attributes["source"].partition("::")[0]  # behind it is the path of a dataset in the file
     if source is None and not (Path(file).exists() or "://" in place or "*" in place):
         raise OutputError(f"the source of {path} was {place!r}, which is not there now; give it as source= (--source).")
+    try:
+        choose_device(recipe.device)
+    except RecipeError:  # the run was on another machine
+        recipe = recipe.model_copy(update={"device": "auto"})
     image = open_image(place, axes=recipe.axes, level=recipe.level, series=recipe.series)
     return make_plan(image, find_card(recipe.model), recipe)
 
 
 def _differing(path: Path, plan: Plan, units: list[Unit]) -> Iterator[Unit]:
     """Compute level-0 units anew and yield those that hold something else."""
-    sink = OmeZarrSink(plan, path)
+    array, order = ome_zarr.open_level(path, 0), stored_order(plan)
     recipe = plan.recipe
     predict = predictor_for(plan.card, recipe.device, recipe.precision)
     for unit in units:
-        block = tuple(unit.index[axis] for axis in np.argsort(sink.order))
+        block = tuple(unit.index[axis] for axis in np.argsort(order))
         expected = restore_region(plan, plan.region(block), predict, recipe.value_range or ())
-        stored = np.asarray(sink.array[ome_zarr.unit_region(sink.array, unit.index)])
+        stored = np.asarray(array[ome_zarr.unit_region(array, unit.index)])
         expected = ome_zarr.to_stored(expected, plan.axes)
         # Another device or batch may round the last bit of float32 the other way: one step of an integer, no more.
         slack = 1 if plan.dtype.kind in "ui" else 1e-5 * float(np.ptp(recipe.value_range or ((0.0, 1.0),)))
@@ -153,6 +176,10 @@ def verify_output(path: Path, *, recompute: int = 0, source: Any = None) -> Veri
         If `path` is no such result, or the source is needed and not there.
     """
     attributes = _attributes(path)
+    changed = metadata_changes(path)
+    intact = digest(attributes["identity"]) == attributes["fingerprint"]
+    if any(name.split("/")[0].isdecimal() and name != COPY for name in changed):
+        return Verification(path, 0, (), (), (), 0, intact, metadata=changed)
     missing: list[Unit] = []
     damaged: list[Unit] = []
     sound: list[Unit] = []
@@ -166,16 +193,35 @@ def verify_output(path: Path, *, recompute: int = 0, source: Any = None) -> Veri
                 sound.append(unit)
             else:
                 damaged.append(unit)
-    blocks = [unit for unit in sound if unit.level == 0]
+    filled = {Unit(0, index): reasons for index, reasons in read_marks(path).items()}
+    blocks = [unit for unit in sound if unit.level == 0 and unit not in filled]
     chosen = [blocks[i] for i in sorted({int((k + 0.5) * len(blocks) / recompute) for k in range(recompute)})]
     differing = tuple(_differing(path, _reopened(path, attributes, source), chosen)) if chosen else ()
-    intact = digest(attributes["identity"]) == attributes["fingerprint"]
     units = len(missing) + len(damaged) + len(sound)
-    return Verification(path, units, tuple(missing), tuple(damaged), differing, len(chosen), intact)
+    return Verification(path, units, tuple(missing), tuple(damaged), differing, len(chosen), intact, filled, changed)
+
+
+def repair_metadata(path: Path) -> None:
+    """Write the metadata of a result back as they were.
+
+    Raises
+    ------
+    OutputInUse
+        If a run is writing it.
+    """
+    lock = OutputLock(path)
+    try:
+        mend_metadata(path.resolve(), lock.stage)
+    finally:
+        lock.release()
 
 
 def repair_output(verification: Verification, *, source: Any = None) -> Iterator[Progress]:
     """Compute exactly the bad objects anew, those of coarser levels from the level before.
+
+    A block of level 0 is replaced, not deleted first, so nothing is lost if the source cannot be read. What coarser
+    levels have made of a block that held other pixels is computed anew as well. If some of the result was filled, then
+    what still cannot be read is filled again.
 
     Yields
     ------
@@ -189,7 +235,39 @@ def repair_output(verification: Verification, *, source: Any = None) -> Iterator
     """
     path = verification.path
     plan = _reopened(path, _attributes(path), source)
-    sink = OmeZarrSink(plan, path)  # checks that this is the same run, before anything is deleted
-    for unit in verification.bad:
-        ome_zarr.delete_unit(ome_zarr.open_level(path, unit.level, "r+"), unit.index)
-    yield from reported(plan, sink)
+    if verification.filled:
+        plan = replace(plan, recipe=plan.recipe.model_copy(update={"on_error": "fill"}))
+    with OmeZarrSink(plan, path) as sink:  # checks that this is the same run, before anything is changed
+        for unit in verification.differing:
+            sink.discard_above(unit.index)
+        for unit in verification.bad:
+            if unit.level:
+                ome_zarr.delete_unit(ome_zarr.open_level(path, unit.level, "r+"), unit.index, sink.stage)
+        chosen = _Chosen(sink, [unit.index for unit in verification.bad if unit.level == 0])
+
+        def mend(plan: Plan, sink: OmeZarrSink, record: Callable[[Receipt], Any]) -> Generator[Progress, None, None]:
+            yield from run_blocks(plan, chosen, record)
+            yield from sink.build_pyramid()
+
+        yield from reported(plan, sink, mend, keep=True)
+
+
+class _Chosen:
+    """A sink that takes the blocks it is given for the missing ones.
+
+    Parameters
+    ----------
+    sink
+        Where they go.
+    indices
+        Of the blocks, in stored order.
+    """
+
+    def __init__(self, sink: OmeZarrSink, indices: list[tuple[int, ...]]) -> None:
+        back = np.argsort(sink.order)
+        self.sink, self.indices = sink, [tuple(index[axis] for axis in back) for index in indices]
+        self.write = sink.write
+
+    def missing(self) -> tuple[int, Iterable[Block]]:
+        """The blocks that were given."""
+        return len(self.indices), self.indices

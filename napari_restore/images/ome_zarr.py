@@ -35,12 +35,15 @@ from typing import Any, Literal
 import numpy as np
 import zarr
 from numpy.typing import DTypeLike, NDArray
+from zarr.storage import LocalStore, MemoryStore, StorePath
 
 from napari_restore.errors import OutputError
 from napari_restore.images.axes import canonical_axes, check_axes
 from napari_restore.images.image import Channel
 from napari_restore.images.layout import check_layout, level_shape, stored_axes, stored_order, to_stored
+from napari_restore.images.metadata_copy import write_copy
 from napari_restore.images.ome_metadata import ome_attributes
+from napari_restore.images.staging import Stage
 
 ATTRIBUTES = "napari_restore"
 """Key of the group's attributes that holds what this package has to say about the image."""
@@ -123,6 +126,7 @@ def create(
         for level, its_shape in enumerate(shapes):
             _create_level(group, str(level), its_shape, kind, letters, chunks, shards)
         group.update_attributes({ATTRIBUTES: dict(attributes or {}), **metadata})
+        write_copy(path, levels)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error}; choose a place with space and write access.") from error
 
@@ -238,7 +242,7 @@ def unit_region(array: zarr.Array[Any], index: Sequence[int]) -> tuple[slice, ..
     )
 
 
-def write_unit(array: zarr.Array[Any], index: Sequence[int], block: NDArray[Any]) -> None:
+def write_unit(array: zarr.Array[Any], index: Sequence[int], block: NDArray[Any], stage: Stage | None = None) -> None:
     """Write one stored object, whole.
 
     Parameters
@@ -249,9 +253,13 @@ def write_unit(array: zarr.Array[Any], index: Sequence[int], block: NDArray[Any]
         Index of the unit, in stored order.
     block : numpy.ndarray
         All pixels of the unit (clipped at the end of the array), in stored order and of the array's data type.
+    stage : Stage, optional
+        What an output in a local directory is written through; without it, the array's own store writes.
 
     Raises
     ------
+    OutputTaken
+        If the stage is gone.
     OutputError
         If the block has another shape or data type than the unit, or the disk does not take it.
     """
@@ -263,6 +271,9 @@ def write_unit(array: zarr.Array[Any], index: Sequence[int], block: NDArray[Any]
             f"which is {expected} of {array.dtype}."
         )
     try:
+        if stage is not None:
+            stage.put(_object_path(array, index), _encoded(array, index, block))
+            return
         if array.shards:
             delete_unit(array, index)
         array[region] = block
@@ -273,14 +284,40 @@ def write_unit(array: zarr.Array[Any], index: Sequence[int], block: NDArray[Any]
         ) from error
 
 
-def delete_unit(array: zarr.Array[Any], index: Sequence[int]) -> None:
-    """Delete one stored object where there is one.
+def _encoded(array: zarr.Array[Any], index: Sequence[int], block: NDArray[Any]) -> Any:
+    """Return the bytes of one stored object, as the array's own store would get them."""
+    from zarr.core.buffer import default_buffer_prototype
+    from zarr.core.sync import sync
+
+    store, own = MemoryStore(), array.async_array
+    alone = zarr.Array(zarr.AsyncArray(own.metadata, StorePath(store, ""), own.config))
+    alone[unit_region(array, index)] = block
+    found = sync(store.get(array.metadata.encode_chunk_key(tuple(index)), default_buffer_prototype()))
+    assert found is not None
+    return found.as_buffer_like()
+
+
+def _object_path(array: zarr.Array[Any], index: Sequence[int]) -> Path:
+    """Return the file of one stored object of an array in a local directory, which has to be there."""
+    store = array.store
+    assert isinstance(store, LocalStore)
+    folder = store.root / array.path
+    if not folder.is_dir():  # it would be made again, without its metadata
+        raise FileNotFoundError(f"{folder} is not there any more; was it deleted or moved?")
+    return folder / array.metadata.encode_chunk_key(tuple(index))
+
+
+def delete_unit(array: zarr.Array[Any], index: Sequence[int], stage: Stage | None = None) -> None:
+    """Delete one stored object where there is one, through a stage if one is given.
 
     zarr reads a shard before it writes it, even if all of it is written: that would fail on the damaged or empty shard
     that is to be replaced.
     """
     from zarr.core.sync import sync
 
+    if stage is not None:
+        stage.discard(_object_path(array, index))
+        return
     place = array.store_path / array.metadata.encode_chunk_key(tuple(index))
     sync(place.delete())
 

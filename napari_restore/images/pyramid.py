@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import OutputError
 from napari_restore.images.ome_zarr import open_level, unit_region, write_unit
+from napari_restore.images.staging import Stage, tried
 
 
 def levels_for(shape: Sequence[int], axes: str, largest: int = 256) -> int:
@@ -47,7 +48,7 @@ def levels_for(shape: Sequence[int], axes: str, largest: int = 256) -> int:
     return levels
 
 
-def downsample_unit(path: str | Path, level: int, index: Sequence[int]) -> None:
+def downsample_unit(path: str | Path, level: int, index: Sequence[int], stage: Stage | None = None) -> None:
     """Compute one unit of a level from the level before and write it.
 
     The level before must be complete where this unit lies. It is read chunk by chunk, so that no more than the unit
@@ -61,6 +62,8 @@ def downsample_unit(path: str | Path, level: int, index: Sequence[int]) -> None:
         The level to compute, at least 1.
     index : sequence of int
         Index of the unit, in stored order.
+    stage : Stage, optional
+        What it is written through, see `napari_restore.images.ome_zarr.write_unit`.
 
     Raises
     ------
@@ -75,7 +78,7 @@ def downsample_unit(path: str | Path, level: int, index: Sequence[int]) -> None:
     for part in _chunks_of(target, region):
         inside = tuple(slice(p.start - r.start, p.stop - r.start) for p, r in zip(part, region, strict=True))
         block[inside] = downsample(_read(source, _doubled(part, source.shape)))
-    write_unit(target, index, block)
+    write_unit(target, index, block, stage)
 
 
 def downsample(pixels: NDArray[Any]) -> NDArray[Any]:
@@ -139,11 +142,11 @@ def _doubled(part: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ..
 
 def _read(array: zarr.Array[Any], region: tuple[slice, ...]) -> NDArray[Any]:
     try:
-        return np.asarray(array[region])
+        return tried(lambda: np.asarray(array[region]))
     except (MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:
         where = ", ".join(f"{s.start}:{s.stop}" for s in region)
         raise OutputError(
-            f"region {where} of {array.store_path} cannot be read: {error}; delete the damaged objects and run again."
+            f"region {where} of {array.store_path} cannot be read: {error}; `napari-restore verify --repair` mends it."
         ) from error

@@ -80,11 +80,14 @@ def test_every_session_is_kept_and_how_it_ended(source: Path, tmp_path: Path, ch
     assert len(content(output)["sessions"]) == 1
 
 
-def test_a_failure_is_named(tmp_path: Path, stack: np.ndarray, checkpoints: dict[str, Path]) -> None:
+def test_a_failure_is_named_and_what_was_filled_is_listed_until_it_is_healed(
+    tmp_path: Path, stack: np.ndarray, checkpoints: dict[str, Path]
+) -> None:
     tifffile.imwrite(tmp_path / "in.tif", stack, compression="zlib", metadata={"axes": "ZYX"}, photometric="minisblack")
     with tifffile.TiffFile(tmp_path / "in.tif") as tiff:
         offset = tiff.pages[2].dataoffsets[0]
-    whole = bytearray((tmp_path / "in.tif").read_bytes())
+    good = (tmp_path / "in.tif").read_bytes()
+    whole = bytearray(good)
     whole[offset : offset + 200] = bytes(200)
     (tmp_path / "in.tif").write_bytes(whole)
     with pytest.raises(ChunkError):
@@ -92,6 +95,15 @@ def test_a_failure_is_named(tmp_path: Path, stack: np.ndarray, checkpoints: dict
     (session,) = content(tmp_path / "o.zarr")["sessions"]
     assert session["how"] == "failed" and "in.tif" in session["message"]
     assert "not measured" in str(api.run_report(tmp_path / "o.zarr"))
+    api.denoise(tmp_path / "in.tif", tmp_path / "o.zarr", model=checkpoints["local"], on_error="fill", **SETTINGS)
+    found = api.run_report(tmp_path / "o.zarr")
+    assert [session["how"] for session in found.content["sessions"]] == ["failed", "finished"]
+    assert list(found.content["filled"]) == ["2/0/0"] and found.content["sessions"][1]["filled"]
+    assert "of the source could not be read and were filled" in str(found) and "- block 2/0/0: " in str(found)
+    (tmp_path / "in.tif").write_bytes(good)
+    assert api.verify(tmp_path / "o.zarr", repair=True).ok
+    found = api.run_report(tmp_path / "o.zarr")
+    assert found.content["filled"] == {} and "every pixel" in str(found) and len(found.content["sessions"]) == 3
 
 
 def test_a_killed_session_leaves_what_it_had(source: Path, tmp_path: Path, checkpoints: dict[str, Path]) -> None:
@@ -118,7 +130,9 @@ def test_filled_places_and_retries_are_listed(source: Path, tmp_path: Path, chec
     (tmp_path / "o.zarr").mkdir()
     with Session(plan, tmp_path / "o.zarr") as session:
         session.note(Progress("restoring", 0, plan.blocks, 0, plan.tiles, 0.0))
-        session.block(Receipt((0, 0, 0), 12, 1.0, "here:1", filled=("chunk 0/0 of plane 3: CRC",), retries=2))
+        session.block(
+            Receipt((0, 0, 0), 12, 1.0, "here:1", filled=("chunk 0/0 of plane 3: CRC",), retries=2, failures=("EIO",))
+        )
         assert content(tmp_path / "o.zarr")["sessions"][0]["filled"] == ["chunk 0/0 of plane 3: CRC"]
     found = api.run_report(tmp_path / "o.zarr")
     assert found.content["sessions"][0]["retries"] == 2

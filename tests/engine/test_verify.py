@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,38 @@ def test_changed_attributes_are_noticed(result: Path) -> None:
     attributes["identity"]["recipe"]["tile"] = 256  # type: ignore[index,call-overload]
     group.update_attributes({"napari_restore": attributes})
     found = api.verify(result)
+    assert not found.ok and not found.bad and "metadata changed: zarr.json" in str(found)
+    assert api.verify(result, repair=True).ok
+    (result / "0/.metadata.json").unlink()  # as in results of earlier versions
+    assert api.verify(result).ok
+    group.update_attributes({"napari_restore": attributes})
+    found = api.verify(result)
     assert not found.ok and not found.bad and "fingerprint" in str(found)
+
+
+def test_metadata_that_cannot_be_read_are_mended(result: Path) -> None:
+    whole = {file: json.loads(file.read_bytes()) for file in result.rglob("zarr.json")}
+    for name in ("zarr.json", "0/zarr.json", "1/zarr.json"):
+        content = (result / name).read_bytes()
+        (result / name).write_bytes(content[:40] + b"?" + content[41:])
+    found = api.verify(result)
+    assert found.metadata == ("zarr.json", "0/zarr.json", "1/zarr.json") and found.units == 0 and not found.ok
+    assert api.verify(result, repair=True).ok
+    assert {file: json.loads(file.read_bytes()) for file in result.rglob("zarr.json")} == whole
+    copy = result / "0/.metadata.json"
+    copy.write_bytes(copy.read_bytes()[:-30])
+    assert api.verify(result).metadata == ("0/.metadata.json",)
+    assert api.verify(result, repair=True).ok
+
+
+def test_attributes_that_others_have_added_stay(result: Path) -> None:
+    zarr.open_group(result, mode="r+").update_attributes({"mine": 1})
+    assert api.verify(result).ok
+    file = result / "zarr.json"
+    file.write_text(file.read_text().replace("multiscales", "multiscalez"))
+    assert not api.verify(result).ok
+    assert api.verify(result, repair=True).ok
+    assert zarr.open_group(result).attrs["mine"] == 1
 
 
 def test_a_source_that_has_moved(result: Path, tmp_path: Path) -> None:

@@ -1,0 +1,26 @@
+"""A short fault campaign: `benchmarks/faults.py` is the long one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CAMPAIGN = Path(__file__).parents[2] / "benchmarks/faults.py"
+COUNTS = {"kills": 6, "points": 12, "zombies": 4, "locks": 1, "disks": 1, "errors": 2, "flips": 8}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork") or sys.platform != "linux", reason="the campaign needs Linux")
+def test_nothing_is_lost_wrong_or_silent() -> None:
+    counts = [f"--{name}={count}" for name, count in COUNTS.items()]
+    only = "--only=kills,points,zombies,locks,disk,errors,flips"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(CAMPAIGN), *counts, only]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    print(done.stdout, done.stderr)
+    assert done.returncode == 0
+    rows = [line for line in done.stdout.splitlines() if line.endswith(" s")]
+    assert len(rows) >= 13  # a line for each kind of fault, and one for the run that nothing disturbs
