@@ -188,6 +188,8 @@ def plan_batch(
     find_card(model, img_range=recipe.img_range, mean=recipe.mean)
     if shared_range and recipe.value_range is not None:
         raise RecipeError("value_range is given and is one range for all already; leave shared_range out.")
+    if "://" in str(output):
+        raise OutputError(f"a batch is written to a folder on a disk, not to {output}; restore there image by image.")
     folder = Path(output)
     listed = [sources] if isinstance(sources, str | Path) else list(sources)
     found, ignored = find_images(listed, apart=folder)

@@ -165,7 +165,7 @@ def test_an_error_brings_every_button_back(qtbot: Any, dock: RestoreDock, monkey
     def fail(*args: object, **kwargs: object) -> None:
         raise ZeroDivisionError("in the middle")
 
-    monkeypatch.setattr("napari_restore.engine.run.restore_region", fail)
+    monkeypatch.setattr("napari_restore.engine.task.restore_region", fail)
     click(qtbot, dock.bar.run)
     until_idle(qtbot, dock)
     assert dock.bar.line.text() == "⚠ ZeroDivisionError: in the middle"
