@@ -1,10 +1,16 @@
-"""Our networks against the authors' own, as spandrel packages them: speed, agreement and memory.
+"""Our networks against the authors' own, as spandrel packages them: speed, agreement, memory, and the floor.
 
     tox -e oracle --notest && PYTHONPATH=tests .tox/oracle/bin/python benchmarks/networks.py
 
 Both have the same weights (seeded, not trained) and the same input, and take turns in one process, so what else the
-machine does hits both. The ratio is that of the medians, theirs to ours. Peak memory is measured in a process of its
-own for each, above what the network holds before it runs; on Linux only.
+machine does hits both. The ratio is that of the medians, theirs to ours; theirs is always float32, since that is what
+their scripts run. The difference is that of the outputs, whose range is about [0, 1].
+
+The floor is what the machine could not do faster: the operations of all products (matrices, convolutions, attention)
+over the rate of one big matrix product, and the bytes that all steps read and write over the rate of one big copy, both
+measured here, in the precision of the run. Steps whose data stay in the cache beat the second.
+
+Peak memory is measured in a process of its own for each, above what the network holds before it runs; on Linux only.
 """
 
 from __future__ import annotations
@@ -16,6 +22,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +31,9 @@ from oracle.reference_networks import reference
 from published import RESTORMER, SWINIR
 from seeded_weights import fill, seeded_image
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
 
 from napari_restore.networks.restormer import Restormer
 from napari_restore.networks.swinir import SwinIR
@@ -57,7 +67,7 @@ def pair(name: str) -> tuple[nn.Module, nn.Module, int]:
     return ours, theirs, parameters["in_channels"]
 
 
-def seconds(network: nn.Module, image: Tensor) -> float:
+def seconds(network: Callable[[Tensor], Tensor], image: Tensor) -> float:
     began = time.perf_counter()
     network(image)
     if image.is_cuda:
@@ -79,15 +89,74 @@ def child(name: str, side: int, whose: int) -> None:
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
 
 
-def compare(name: str, side: int, rounds: int, device: str, precision: str, memory: bool) -> list[str]:
+class _Traffic(TorchDispatchMode):
+    """Counts the bytes that steps read and write; a view moves nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            tensors = [each for each in tree_leaves((args, kwargs, result)) if isinstance(each, Tensor)]
+            self.bytes += sum(each.numel() * each.element_size() for each in tensors)
+        return result
+
+
+def best_seconds(work: Callable[[], object], device: str) -> float:
+    def once() -> float:
+        began = time.perf_counter()
+        work()
+        if device != "cpu":
+            torch.cuda.synchronize()
+        return time.perf_counter() - began
+
+    return min(once() for _ in range(5))
+
+
+def rates(device: str, precision: str) -> tuple[float, float]:
+    """Operations a second of one big matrix product, and bytes a second that one big copy reads and writes."""
+    size = 4096 if device != "cpu" else 2048
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    source = torch.zeros(2**28, dtype=torch.uint8, device=device)
+    target = torch.zeros_like(source)
+    operations = 2 * size**3 / best_seconds(lambda: a @ b, device)
+    return operations, 2 * source.numel() / best_seconds(lambda: target.copy_(source), device)
+
+
+def floor(network: nn.Module, image: Tensor, precision: str) -> tuple[float, float]:
+    """Seconds of the products and of the bytes, at the rates measured."""
+    device = image.device.type
+    operation_rate, byte_rate = rates(device, precision)
+    with (
+        torch.inference_mode(),
+        torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"),
+        FlopCounterMode(display=False) as products,
+        _Traffic() as traffic,
+    ):
+        network(image)
+    return products.get_total_flops() / operation_rate, traffic.bytes / byte_rate
+
+
+def compare(name: str, side: int, rounds: int, device: str, precision: str, compiled: bool, memory: bool) -> list[str]:
     ours, theirs, channels = pair(name)
     ours, theirs = ours.to(device), theirs.to(device)
     image = seeded_image((1, channels, side, side), seed=1).to(device)
-    with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
-        difference = float((ours(image) - theirs(image)).abs().max())
-        times = [(seconds(ours, image), seconds(theirs, image)) for _ in range(rounds)]
-    mine, authors = (statistics.median(column) for column in zip(*times, strict=True))
-    row = [name, f"{side}²", f"{mine:.3f} s", f"{authors:.3f} s", f"{authors / mine:.2f}", f"{difference:.1e}"]
+    by_products, by_bytes = floor(ours, image, precision)
+    fast = torch.compile(ours, dynamic=False) if compiled else ours
+
+    def mine(image: Tensor) -> Tensor:
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
+            return fast(image)  # type: ignore[no-any-return]
+
+    with torch.inference_mode():
+        difference = float((mine(image) - theirs(image)).abs().max())
+        times = [(seconds(mine, image), seconds(theirs, image)) for _ in range(rounds)]
+    own, authors = (statistics.median(column) for column in zip(*times, strict=True))
+    row = [name, f"{side}²", f"{own:.3f} s", f"{authors:.3f} s", f"{authors / own:.2f}", f"{difference:.1e}"]
+    row += [f"{by_products:.3f} s", f"{by_bytes:.3f} s"]
     if memory:
         row += [f"{peak_bytes(name, side, whose) / side**2 / 1000:.1f} GB" for whose in (0, 1)]
     return row
@@ -101,6 +170,7 @@ def main() -> None:
     arguments.add_argument("--device", default="cpu")
     arguments.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     arguments.add_argument("--threads", type=int, default=torch.get_num_threads())
+    arguments.add_argument("--compiled", action="store_true", help="ours through torch.compile")
     arguments.add_argument("--memory", action="store_true", help="measure peak memory as well")
     arguments.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     given = arguments.parse_args()
@@ -109,14 +179,13 @@ def main() -> None:
     if given.child:
         child(given.child[0], int(given.child[1]), int(given.child[2]))
         return
-    print(
-        f"torch {torch.__version__}, {given.device}, {given.precision}, {given.threads} threads, {given.rounds} rounds"
-    )
-    headings = ["network", "input", "ours", "authors'", "ratio", "difference"]
+    how = f"{given.precision}{', compiled' if given.compiled else ''}"
+    print(f"torch {torch.__version__}, {given.device}, ours {how}, {given.threads} threads, {given.rounds} rounds")
+    headings = ["network", "input", "ours", "authors'", "ratio", "difference", "floor: products", "bytes"]
     headings += ["ours, a Mpx", "authors', a Mpx"] if given.memory else []
     print(f"| {' | '.join(headings)} |\n|{'---|' * len(headings)}")
     for name in given.names:
-        row = compare(name, given.side, given.rounds, given.device, given.precision, given.memory)
+        row = compare(name, given.side, given.rounds, given.device, given.precision, given.compiled, given.memory)
         print(f"| {' | '.join(row)} |", flush=True)
 
 

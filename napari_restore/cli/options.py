@@ -21,7 +21,10 @@ Range = Annotated[
     tuple[float, float] | None, typer.Option("--range", help="Values that become 0 and 1.", metavar="LOW HIGH")
 ]
 Dtype = Annotated[str, typer.Option(help="Data type of the result: same, uint16, float32, ...")]
-Precision = Annotated[str, typer.Option(help="float32 or bfloat16.")]
+Precision = Annotated[str | None, typer.Option(help="float32 or bfloat16; chosen by device and model if left out.")]
+Compiled = Annotated[
+    bool | None, typer.Option("--compiled/--not-compiled", help="Compile the network first; for long runs if left out.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 Batch = Annotated[int | None, typer.Option(help="Tiles that go through the network together.")]
 Workers = Annotated[int | None, typer.Option(help="Blocks in progress at a time.")]
@@ -45,7 +48,8 @@ def _settings(
     padding: Padding = "reflect",
     value_range: Range = None,
     dtype: Dtype = "same",
-    precision: Precision = "float32",
+    precision: Precision = None,
+    compiled: Compiled = None,
     device: Device = "auto",
     batch: Batch = None,
     workers: Workers = None,

@@ -172,7 +172,8 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     RecipeError, ModelError, SourceError
         If a setting does not fit the model or the image.
     """
-    from napari_restore.engine.predictor import choose_device, spare_devices
+    from napari_restore.engine.compiled import pays
+    from napari_restore.engine.predictor import choose_device, choose_precision, spare_devices
 
     _check_channels(image, card)
     device = choose_device(recipe.device)
@@ -196,13 +197,20 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
         "axes": image.axes, "tile": tile, "halo": halo, "blend": blend, "value_range": ranges, "device": device,
         "chunks": chunks, "shards": None if recipe.ome_version == "0.4" else block,
         "workers": recipe.workers or 2, "batch": recipe.batch or _fitting_batch(grid, card, device),
+        "precision": recipe.precision or choose_precision(card, device),
     }  # fmt: skip
     plan = Plan(
         image, card, recipe.model_copy(update=chosen), grid, shape, dtype, block,
         levels_for(shape, image.canonical) if recipe.pyramid else 1,
         spare_devices(device) if recipe.device == "auto" else (),
     )  # fmt: skip
-    return plan if recipe.workers else replace(plan, recipe=plan.recipe.model_copy(update={"workers": _workers(plan)}))
+    later = {
+        "workers": recipe.workers or _workers(plan),
+        "compiled": pays(device, plan.tiles * math.prod(grid.tile_shape))
+        if recipe.compiled is None
+        else recipe.compiled,
+    }
+    return replace(plan, recipe=plan.recipe.model_copy(update=later))
 
 
 def _tiling(card: ModelCard, recipe: Recipe, device: str) -> tuple[int | tuple[int, int], int, int]:
@@ -382,7 +390,8 @@ def _description(plan: Plan) -> str:
         "result": f"{human_shape(plan.axes, plan.shape)}, {plan.dtype}, {human_bytes(plan.output_bytes)} uncompressed, "
         f"{plan.levels} level{'s' if plan.levels > 1 else ''}",
         "blocks": f"{plan.blocks} of {_times(plan.block)}, chunks {_times(recipe.chunks or ())}",
-        "device": f"{recipe.device}, {recipe.precision}, batch {recipe.batch}, {recipe.workers} blocks in progress",
+        "device": f"{recipe.device}, {recipe.precision}, {'compiled first, ' if recipe.compiled else ''}"
+        f"batch {recipe.batch}, {recipe.workers} blocks in progress",
         "memory": f"about {human_bytes(plan.memory_bytes)}",
     }
     return "\n".join(f"{name:<11}{value}" for name, value in rows.items())

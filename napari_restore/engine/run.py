@@ -150,9 +150,8 @@ def run_blocks(
     yield progress()
     if not count:
         return
-    predictor_for(
-        plan.card, working_device(plan), recipe.precision
-    )  # a model that cannot be loaded is no block's error
+    # Here, since a model that cannot be loaded is no block's error.
+    predictor_for(plan.card, working_device(plan), recipe.precision, compile_first=bool(recipe.compiled))
 
     def restore(index: Block) -> Receipt:
         return restore_block(plan, sink, index, counter)

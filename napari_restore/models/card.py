@@ -51,6 +51,8 @@ class ModelCard(BaseModel):
         Smallest height and width the network takes; smaller planes are reflected up to it.
     bytes_per_pixel
         Working memory of one input pixel of a tile, float32, as measured.
+    bfloat16_loss
+        PSNR in dB that bfloat16 costs, as `benchmarks/precision.py` measures it; None where nobody has.
     value_range
         What black and white of the data become before the network sees them.
     licence, paper, training, scores
@@ -91,6 +93,7 @@ class ModelCard(BaseModel):
     exact_tiles: bool
     minimum_size: int
     bytes_per_pixel: int
+    bfloat16_loss: float | None = None
     value_range: tuple[float, float] = (0.0, 1.0)
     licence: str
     licence_url: str = ""

@@ -15,7 +15,8 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -101,16 +102,39 @@ def fetch(card: ModelCard, progress: Progress | None = None) -> ModelCard:
     The licence is logged, at level WARNING so that it is seen, before the first byte is asked for. A file whose
     digest is not known has to fit the network; then its digest is noted beside it and checked ever after.
     """
-    with _fetching:
-        path = models_folder() / card.weights
-        here = path.is_file()
+    path = models_folder() / card.weights
+    if path.is_file() and (card.sha256 or pinned_digest(path)):
+        return _pinned(card, pinned_digest(path))
+    with _alone(card, path):
+        here = path.is_file()  # another process may have fetched it while this one waited
         if not here:
             _log.warning("%s", card.licence_notice())
             _retrieve(card, path, progress)
         if card.sha256:
             return card
-        digest = pinned_digest(path) or _pin(card, path, remove=not here)
-        return card.model_copy(update={"sha256": digest, "pinned": True})
+        return _pinned(card, pinned_digest(path) or _pin(card, path, remove=not here))
+
+
+def _pinned(card: ModelCard, digest: str | None) -> ModelCard:
+    return card if card.sha256 else card.model_copy(update={"sha256": digest, "pinned": True})
+
+
+@contextmanager
+def _alone(card: ModelCard, path: Path) -> Iterator[None]:
+    """Let one thread of one process fetch at a time, on this and on any machine that shares the folder."""
+    from filelock import FileLock
+
+    with _fetching:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path.parent / ".lock")
+            lock.acquire()
+        except OSError as error:
+            raise ModelError(f"{card.name} was not fetched: {error}; {_way_out(card, path)}") from error
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 def _retrieve(card: ModelCard, path: Path, progress: Progress | None) -> None:
@@ -131,7 +155,6 @@ def _retrieve(card: ModelCard, path: Path, progress: Progress | None) -> None:
         _validator(partial).unlink(missing_ok=True)
 
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         pooch.retrieve(source, known_hash=known, fname=path.name, path=path.parent, downloader=download)
     except _Broken as error:
         raise ModelError(f"{card.name} was not fetched: {error}; {_way_out(card, path)}") from error

@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from napari_restore.networks.exact import in_float32
+
 __all__ = ["NormKind", "Restormer"]
 
 _EPSILON = 1e-5
@@ -131,7 +133,7 @@ class PatchEmbedding(nn.Module):
         self.proj = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.proj(x)  # type: ignore[no-any-return]
+        return in_float32(self.proj, x)
 
 
 class Halve(nn.Module):
@@ -252,5 +254,5 @@ class Restormer(nn.Module):
 
         refined = self.refinement(up1)
         if self.dual_pixel:
-            return self.output(refined + self.skip_conv(embedded))  # type: ignore[no-any-return]
-        return self.output(refined) + image  # type: ignore[no-any-return]
+            return in_float32(self.output, refined + self.skip_conv(embedded))
+        return in_float32(self.output, refined) + image

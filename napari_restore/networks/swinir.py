@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from napari_restore.networks.exact import in_float32
+
 __all__ = ["DIV2K_MEAN", "Head", "ResidualConv", "SwinIR"]
 
 Head = Literal["pixelshuffle", "pixelshuffledirect", "nearest+conv", "none"]
@@ -386,15 +388,15 @@ class SwinIR(nn.Module):
 
     def _reconstruct(self, features: Tensor, image: Tensor) -> Tensor:
         if self.head == "pixelshuffle":
-            return self.conv_last(self.upsample(self.conv_before_upsample(features)))  # type: ignore[no-any-return]
+            return in_float32(self.conv_last, self.upsample(self.conv_before_upsample(features)))
         if self.head == "pixelshuffledirect":
-            return self.upsample(features)  # type: ignore[no-any-return]
+            return in_float32(self.upsample, features)
         if self.head == "nearest+conv":
             x = self.conv_before_upsample(features)
             for step in (self.conv_up1, self.conv_up2) if self.scale == 4 else (self.conv_up1,):
                 x = F.leaky_relu(step(F.interpolate(x, scale_factor=2.0, mode="nearest")), 0.2)
-            return self.conv_last(F.leaky_relu(self.conv_hr(x), 0.2))  # type: ignore[no-any-return]
-        return image + self.conv_last(features)  # type: ignore[no-any-return]
+            return in_float32(self.conv_last, F.leaky_relu(self.conv_hr(x), 0.2))
+        return image + in_float32(self.conv_last, features)
 
     def forward(self, image: Tensor) -> Tensor:
         height, width = image.shape[-2:]
@@ -403,7 +405,7 @@ class SwinIR(nn.Module):
             mode = "reflect" if pad_y < height and pad_x < width else "replicate"
             image = F.pad(image, (0, pad_x, 0, pad_y), mode=mode)
         x = (image - self.mean) * self.img_range
-        x = self._reconstruct(self._body(self.conv_first(x)), x)
+        x = self._reconstruct(self._body(in_float32(self.conv_first, x)), x)
         x = x / self.img_range + self.mean
         return x[..., : height * self.scale, : width * self.scale]
 

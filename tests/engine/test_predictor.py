@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_restore.engine.predictor import Predictor, choose_device, free_memory, predictor_for
+from napari_restore.engine.predictor import Predictor, choose_device, choose_precision, free_memory, predictor_for
 from napari_restore.errors import OutOfMemory, RecipeError
 from napari_restore.models.zoo import find_card
 
@@ -98,3 +98,14 @@ def test_devices() -> None:
         choose_device(f"cuda:{torch.cuda.device_count()}")
     with pytest.raises(RecipeError, match="unknown"):
         choose_device("gpu")
+
+
+@pytest.mark.parametrize(("loss", "has_amx", "expected"), [
+    (0.01, True, "bfloat16"), (0.01, False, "float32"), (0.03, True, "float32"), (None, True, "float32"),
+])  # fmt: skip
+def test_bfloat16_is_chosen_where_it_is_fast_and_costs_nothing(
+    checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch, loss: float | None, has_amx: bool, expected: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has_amx})
+    card = find_card(checkpoints["denoiser"]).model_copy(update={"bfloat16_loss": loss})
+    assert choose_precision(card, "cpu") == expected

@@ -95,8 +95,8 @@ def test_closed_within_a_batch(
     output, calls, closing = tmp_path / "out.zarr", 0, threading.Event()
     predictor_for = task.predictor_for
 
-    def counting(*arguments: Any) -> Callable[..., Any]:
-        predict = predictor_for(*arguments)
+    def counting(*arguments: Any, **how: Any) -> Callable[..., Any]:
+        predict = predictor_for(*arguments, **how)
 
         def counted(tiles: np.ndarray, batch: int) -> np.ndarray:
             nonlocal calls

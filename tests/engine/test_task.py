@@ -186,7 +186,7 @@ def test_a_smaller_batch_is_on_the_receipt(
         return forward(tiles, size)
 
     monkeypatch.setattr(roomy, "_forward", narrow)
-    monkeypatch.setattr(task, "predictor_for", lambda *_: roomy)
+    monkeypatch.setattr(task, "predictor_for", lambda *_, **__: roomy)
     assert {receipt.batch for receipt in receipts(plan)} == {2}
 
 
@@ -223,7 +223,7 @@ def test_a_device_that_is_lost(
     list(run_blocks(plan, expected))
     calls = 0
 
-    def on_a_gpu(card: Any, device: str, precision: str) -> Any:
+    def on_a_gpu(card: Any, device: str, precision: str, **how: Any) -> Any:
         predict = predictor_for(card, "cpu", precision)
 
         def dying(tiles: np.ndarray, batch: int) -> np.ndarray:

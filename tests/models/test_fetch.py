@@ -3,6 +3,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -68,6 +70,10 @@ class Server:
         self.thread.join()
 
 
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
+
+
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     server = Server()
@@ -111,7 +117,20 @@ def test_a_file_is_fetched_once(server: Server, folder: Path, content: bytes, kn
     assert seen[-1] == (len(content), len(content))
     load_weights(known)
     assert server.asked == [None]
-    assert [path.name for path in folder.iterdir()] == [FILE]
+    assert files(folder) == [FILE]
+
+
+def test_processes_that_want_the_same_file_fetch_it_once(
+    server: Server, folder: Path, content: bytes, known: ModelCard
+) -> None:
+    server.content = content
+    code = "import sys; from napari_restore.models import fetch, card; "
+    code += "fetch.fetch(card.ModelCard.model_validate_json(sys.argv[1]))"
+    command = [sys.executable, "-c", code, known.model_dump_json()]
+    started = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    outcomes = [(process.communicate()[1].count("is fetched from"), process.returncode) for process in started]
+    assert sorted(outcomes) == [(0, 0), (0, 0), (1, 0)]
+    assert server.asked == [None] and files(folder) == [FILE]
 
 
 def test_loading_fetches(server: Server, folder: Path, content: bytes, known: ModelCard) -> None:
@@ -148,7 +167,7 @@ def test_the_next_call_goes_on_where_the_last_one_ended(
     fetch(known)
     assert server.asked == [None, f"bytes={len(content) // 3 // 1000 * 1000}-"]
     assert weights_path(known).read_bytes() == content
-    assert [path.name for path in folder.iterdir()] == [FILE]
+    assert files(folder) == [FILE]
 
 
 def test_a_file_that_has_changed_meanwhile_begins_anew(
@@ -190,7 +209,7 @@ def test_a_wrong_file_is_refused_and_removed(server: Server, folder: Path, conte
     server.content = content[:-1] + b"!"
     with pytest.raises(ModelError, match=r"is not the file that tiny stands for.*removed.*put tiny_denoiser\.pth"):
         fetch(known)
-    assert list(folder.iterdir()) == []
+    assert files(folder) == []
 
 
 def test_an_unknown_digest_is_pinned_on_first_use(
@@ -215,7 +234,7 @@ def test_a_login_page_is_not_pinned(server: Server, folder: Path, unknown: Model
     server.content = page
     with pytest.raises(ModelError, match="it was removed"):
         fetch(unknown)
-    assert list(folder.iterdir()) == []
+    assert files(folder) == []
 
 
 def test_weights_of_another_network_are_not_pinned(
