@@ -75,7 +75,7 @@ def _state(report: dict[str, Any]) -> str:
 def _end(session: dict[str, Any]) -> str:
     """How a session ended: one that says nothing was killed, or is running."""
     if session["how"] is None:
-        return f"no end is recorded (running, or killed after {session['seen']})"
+        return f"no end is recorded (running, or killed or out of disk after {session['seen']})"
     return f"{session['how']}: {session['message']}" if session["message"] else str(session["how"])
 
 
