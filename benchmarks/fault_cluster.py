@@ -41,7 +41,7 @@ class Cluster:
     def _schedule(self) -> None:
         async def main() -> None:
             with dask.config.set({"distributed.scheduler.worker-ttl": TTL}):
-                async with distributed.Scheduler(port=0, dashboard=False) as scheduler:
+                async with distributed.Scheduler(port=0, dashboard_address=":0") as scheduler:
                     fresh = self.note.with_suffix(".new")
                     fresh.write_text(scheduler.address)
                     fresh.rename(self.note)
@@ -53,7 +53,7 @@ class Cluster:
         async def main() -> None:
             place = str(self.folder)
             async with distributed.Worker(
-                self.address, nthreads=1, memory_limit=0, dashboard=False, local_directory=place
+                self.address, nthreads=1, memory_limit=0, dashboard_address=":0", local_directory=place
             ) as worker:
                 await worker.finished()
 

@@ -173,6 +173,7 @@ def _half(content: Any) -> memoryview:
 # Owner and name of the function, whether it has been done when the fault comes, and how often a run comes by.
 POINTS: dict[str, tuple[Any, str, bool, int]] = {
     "before the lock": (sinks, "OutputLock", False, 1),
+    "while the lock is made": (Path, "touch", False, 1),
     "metadata written beside": (staging.Stage, "move_in", False, 1),
     "output made": (staging.Stage, "move_in", True, 1),
     "before a block": (run, "restore_block", False, 12),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import glob
 import itertools
 import json
 import logging
@@ -129,8 +130,17 @@ class OutputLock:
                 self._clear(fresh)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
-        for left in (self._place / self.owner.token).glob("*.stale"):
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Delete what dead runs have left: the contents of the lock that was taken over, and locks half made."""
+        own = self._place / self.owner.token
+        for left in own.glob("*.stale"):
             shutil.rmtree(left, ignore_errors=True)
+        for left in self.path.parent.glob(f"{glob.escape(f'.{self.path.name}.')}{'[0-9a-f]' * 32}.lock"):
+            held = _held_by(left)
+            if held is not None and gone(held[1], _silence(held[0], own / "owner.json")) is not None:
+                shutil.rmtree(left, ignore_errors=True)
 
     def _clear(self, fresh: Path) -> None:
         """Move a lock away whose owner is gone, or raise if it is alive."""

@@ -206,7 +206,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     )  # fmt: skip
     later = {
         "workers": recipe.workers or _workers(plan),
-        "compiled": pays(device, plan.tiles * math.prod(grid.tile_shape))
+        "compiled": pays(card, device, plan.tiles * math.prod(grid.tile_shape))
         if recipe.compiled is None
         else recipe.compiled,
     }

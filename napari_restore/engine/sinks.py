@@ -198,10 +198,10 @@ class OmeZarrSink:
         stored_index = tuple(index[axis] for axis in self.order)
         self.guard.check()
         try:
+            if stored_index in self.marked:
+                self.discard_above(stored_index)
             if filled:
                 write_mark(self.array, stored_index, filled, self.stage)
-            elif stored_index in self.marked:
-                self.discard_above(stored_index)
             ome_zarr.write_unit(self.array, stored_index, ome_zarr.to_stored(block, self.plan.axes), self.stage)
             if stored_index in self.marked and not filled:
                 remove_mark(self.array, stored_index, self.stage)

@@ -93,6 +93,8 @@ class Stage:
         OSError
             If it cannot be renamed.
         """
+        if self.fsync:
+            _fsync_all(source)
         self._tried(lambda: os.replace(source, target))
         if self.fsync:
             _fsync_folder(target.parent)
@@ -176,6 +178,15 @@ def _make_folders(folder: Path) -> list[Path]:
     for made in reversed(new):
         made.mkdir(exist_ok=True)
     return [made.parent for made in new]
+
+
+def _fsync_all(place: Path) -> None:
+    """Bring a directory and all in it to the disk."""
+    for folder, _, names in os.walk(place):
+        for name in names:
+            with open(Path(folder, name), "r+b") as file:
+                os.fsync(file.fileno())
+        _fsync_folder(Path(folder))
 
 
 def _fsync_folder(folder: Path) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from napari_restore.networks.exact import in_float32
 
-__all__ = ["NormKind", "Restormer"]
+__all__ = ["NormKind", "Restormer", "TransformerBlock"]
 
 _EPSILON = 1e-5
 

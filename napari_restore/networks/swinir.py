@@ -178,21 +178,25 @@ class SwinLayer(nn.Module):
         self.norm2 = nn.LayerNorm(channels)
         self.mlp = FeedForward(channels, int(channels * mlp_ratio))
 
-    def _on_windows(self, x: Tensor, bias: Tensor) -> Tensor:
+    def _on_windows(self, x: Tensor, bias: Tensor, out: Tensor | None = None) -> Tensor:
         x = x + self.attn(self.norm1(x), bias)
-        return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+        return torch.add(x, self.mlp(self.norm2(x)), out=out)
 
     def forward(self, x: Tensor, groups: tuple[_Group, ...]) -> Tensor:
         """Take and give ``(windows, images, pixels, c)``, windows in the order of the groups."""
         bias = self.attn.position_bias()
-        images, results = x.shape[1], []
-        piece = _PIECE if x.device.type == "cpu" and not torch.is_grad_enabled() else len(x)
-        for (windows, mask), group in zip(groups, torch.split(x, [windows for windows, _ in groups]), strict=True):
-            masked = bias if mask is None else bias + mask
-            for part in torch.split(group, min(piece, windows)):
-                y = self._on_windows(rearrange(part, "w b n c -> (w b) n c"), masked)
-                results.append(rearrange(y, "(w b) n c -> w b n c", b=images))
-        return results[0] if len(results) == 1 else torch.cat(results)
+        sizes = [windows * x.shape[1] for windows, _ in groups]
+        tokens = rearrange(x, "w b n c -> (w b) n c")
+        masks = [bias if mask is None else bias + mask for _, mask in groups]
+        if x.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling():
+            parts = zip(torch.split(tokens, sizes), masks, strict=True)
+            result = torch.cat([self._on_windows(part, masked) for part, masked in parts])
+        else:
+            result = torch.empty_like(tokens)
+            for part, masked, out in zip(torch.split(tokens, sizes), masks, torch.split(result, sizes), strict=True):
+                for piece, place in zip(torch.split(part, _PIECE), torch.split(out, _PIECE), strict=True):
+                    self._on_windows(piece, masked, place)
+        return rearrange(result, "(w b) n c -> w b n c", b=x.shape[1])
 
 
 class SwinLayers(nn.Module):
@@ -208,14 +212,15 @@ class SwinLayers(nn.Module):
     def forward(self, x: Tensor, layouts: _Layouts) -> Tensor:
         """Go from the image's order of pixels to that of the windows, from one to the next, and back."""
         height, width = x.shape[1:3]
-        x = rearrange(x, "b h w c -> (h w) b c")[layouts.plain.pixels]
+        # `index_select` copies whole rows, where indexing with brackets goes number by number.
+        x = rearrange(x, "b h w c -> (h w) b c").index_select(0, layouts.plain.pixels)
         for index, layer in enumerate(self.blocks):
             if index:
-                x = x[layouts.plain_to_shifted if layer.shifted else layouts.shifted_to_plain]
+                x = x.index_select(0, layouts.plain_to_shifted if layer.shifted else layouts.shifted_to_plain)
             layout = layouts.shifted if layer.shifted else layouts.plain
             tokens = rearrange(x, "(w n) b c -> w b n c", n=self.window_pixels)
             x = rearrange(layer(tokens, layout.groups), "w b n c -> (w n) b c")
-        x = x[layouts.shifted_to_image if len(self.blocks) % 2 == 0 else layouts.plain_to_image]
+        x = x.index_select(0, layouts.shifted_to_image if len(self.blocks) % 2 == 0 else layouts.plain_to_image)
         return rearrange(x, "(h w) b c -> b h w c", h=height, w=width)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 CAMPAIGN = Path(__file__).parents[2] / "benchmarks/faults.py"
-COUNTS = {"kills": 6, "points": 12, "zombies": 4, "locks": 1, "disks": 1, "errors": 2, "flips": 8}
+COUNTS = {"kills": 3, "points": 13, "zombies": 2, "locks": 1, "disks": 1, "errors": 1, "flips": 4}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork") or sys.platform != "linux", reason="the campaign needs Linux")

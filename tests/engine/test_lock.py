@@ -138,6 +138,19 @@ def test_a_folder_without_write_access_is_told(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
 
 
+def test_a_lock_that_was_half_made_is_swept(tmp_path: Path) -> None:
+    held = OutputLock(tmp_path / "out.zarr")
+    half = tmp_path / f".out.zarr.{held.owner.token}.lock"
+    other = tmp_path / f".out.zarr.zarr.{held.owner.token}.lock"
+    for place in (half, other):
+        (place / held.owner.token).mkdir(parents=True)
+        dead = json.loads((held.stage.folder / "owner.json").read_text()) | {"started": "never"}
+        (place / held.owner.token / "owner.json").write_text(json.dumps(dead))
+    held.release()
+    OutputLock(tmp_path / "out.zarr").release()
+    assert os.listdir(tmp_path) == [other.name]
+
+
 def test_a_file_in_the_place_of_the_lock_is_told(tmp_path: Path) -> None:
     lock_of(tmp_path / "out.zarr").write_text("?")
     with pytest.raises(OutputError, match="cannot hold the lock"):
