@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from napari_restore.engine.run import Progress
     from napari_restore.images.image import Image
 
-__all__ = ["denoise", "iter_restore", "open_image", "part", "plan", "restore", "run", "super_resolve"]
+__all__ = [
+    "denoise",
+    "iter_restore",
+    "open_image",
+    "part",
+    "plan",
+    "plan_unestimated",
+    "restore",
+    "run",
+    "super_resolve",
+]
 
 
 def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: int = 0) -> Image:
@@ -36,6 +46,7 @@ def plan(
     model: str | Path = DENOISER,
     output: str | Path | None = None,
     overwrite: bool = False,
+    download: Callable[[int, int | None], None] | None = None,
     **settings: Unpack[Settings],
 ) -> Plan:
     """Say what a run would do, without doing it. `run` does it.
@@ -49,6 +60,8 @@ def plan(
     output, overwrite
         Where the result would be written: it is checked that this is possible. If a run was begun there, settings left
         open are taken from it.
+    download
+        Told bytes done and in all while published weights are fetched.
     **settings
         See `Settings`.
 
@@ -66,10 +79,21 @@ def plan(
     from napari_restore.engine.sinks import check_output
 
     path = None if output is None else Path(output)
-    chosen = _plan(source, model, None if overwrite else path, settings)
+    chosen = _plan(source, model, None if overwrite else path, settings, download=download)
     if path is not None:
         check_output(chosen, path, overwrite=overwrite)
     return chosen
+
+
+def plan_unestimated(
+    source: Any,
+    model: str | Path,
+    output: Path | None,
+    settings: dict[str, Any],
+    download: Callable[[int, int | None], None] | None = None,
+) -> Plan:
+    """Plan as `plan` does, but read no pixels: the value range stays open unless it is given, or stored at `output`."""
+    return _plan(source, model, output, settings, estimate=False, download=download)
 
 
 def run(
@@ -82,7 +106,8 @@ def run(
     plan
         What `plan` has returned.
     output
-        Path of an OME-Zarr; or an array in memory, of the plan's `shape` and `dtype`, that blocks are copied to.
+        Path of an OME-Zarr, beside which a report of the run is kept (`run_report`); or an array in memory, of the
+        plan's `shape` and `dtype`, that blocks are copied to.
     overwrite
         Replace an OME-Zarr that is there.
 
@@ -97,14 +122,14 @@ def run(
         See `restore`; raised when the first event is asked for.
     """
     from napari_restore.engine.run import run_blocks
+    from napari_restore.engine.run_report import reported
     from napari_restore.engine.sinks import ArraySink, OmeZarrSink
 
     if isinstance(output, np.ndarray):
         yield from run_blocks(plan, ArraySink(plan, output))
         return
     with OmeZarrSink(plan, Path(output), overwrite=overwrite) as sink:
-        yield from run_blocks(plan, sink)
-        yield from sink.build_pyramid()
+        yield from reported(plan, sink)
 
 
 def part(
@@ -252,7 +277,15 @@ def super_resolve(
     return restore(source, model=chosen, output=output, overwrite=overwrite, progress=progress, **settings)
 
 
-def _plan(source: Any, model: str | Path, output: Path | None, settings: Any, *, estimate: bool = True) -> Plan:
+def _plan(
+    source: Any,
+    model: str | Path,
+    output: Path | None,
+    settings: Any,
+    *,
+    estimate: bool = True,
+    download: Callable[[int, int | None], None] | None = None,
+) -> Plan:
     """Open the source and plan the run; open settings come from a run that was begun at `output`.
 
     Published weights that are not here are fetched last, when all else is known to be right: their digest is part of
@@ -270,7 +303,7 @@ def _plan(source: Any, model: str | Path, output: Path | None, settings: Any, *,
         recipe = recipe.merged(earlier)
     image = open_image(source, axes=recipe.axes, level=recipe.level, series=recipe.series)
     chosen = make_plan(image, card, recipe, estimate=estimate)
-    return replace(chosen, card=local_card(chosen.card))
+    return replace(chosen, card=local_card(chosen.card, download))
 
 
 def _restore_in_memory(
