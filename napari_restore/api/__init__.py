@@ -16,7 +16,16 @@ from napari_restore.api.batches import BatchItem, BatchPlan, BatchProgress, plan
 from napari_restore.api.checking import inspect, report, run_report, verify
 from napari_restore.api.restoring import denoise, iter_restore, open_image, part, plan, restore, run, super_resolve
 from napari_restore.api.settings import DENOISER, UPSCALERS, Settings
-from napari_restore.api.zoo import convert_model, fetch, model_card, models, upscaler, weights_size, weights_state
+from napari_restore.api.zoo import (
+    convert_model,
+    devices,
+    fetch,
+    model_card,
+    models,
+    upscaler,
+    weights_size,
+    weights_state,
+)
 
 __all__ = [
     "DENOISER",
@@ -27,6 +36,7 @@ __all__ = [
     "Settings",
     "convert_model",
     "denoise",
+    "devices",
     "fetch",
     "inspect",
     "iter_restore",

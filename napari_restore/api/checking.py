@@ -44,11 +44,19 @@ def inspect(source: Any, *, model: str | Path = DENOISER, **settings: Unpack[Set
     return make_report(make_plan(source, model=model, **settings))
 
 
-def report(plan: Plan) -> Report:
-    """Say how noisy the source of a plan is and how long its run would take: `inspect` for what `plan` has returned."""
+def report(plan: Plan, *, timed: bool = True) -> Report:
+    """Say how noisy the source of a plan is and how long its run would take: `inspect` for what `plan` has returned.
+
+    Parameters
+    ----------
+    plan
+        What `plan` has returned.
+    timed
+        Load the network to learn its speed.
+    """
     from napari_restore.engine.report import make_report
 
-    return make_report(plan)
+    return make_report(plan, timed=timed)
 
 
 def verify(

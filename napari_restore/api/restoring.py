@@ -47,6 +47,7 @@ def plan(
     output: str | Path | None = None,
     overwrite: bool = False,
     download: Callable[[int, int | None], None] | None = None,
+    fetch: bool = True,
     **settings: Unpack[Settings],
 ) -> Plan:
     """Say what a run would do, without doing it. `run` does it.
@@ -62,6 +63,9 @@ def plan(
         open are taken from it.
     download
         Told bytes done and in all while published weights are fetched.
+    fetch
+        Fetch published weights that are not on this machine. Without them a plan has no fingerprint to be trusted, and
+        is for looking at.
     **settings
         See `Settings`.
 
@@ -79,7 +83,7 @@ def plan(
     from napari_restore.engine.sinks import check_output
 
     path = None if output is None else Path(output)
-    chosen = _plan(source, model, None if overwrite else path, settings, download=download)
+    chosen = _plan(source, model, None if overwrite else path, settings, download=download, fetch=fetch)
     if path is not None:
         check_output(chosen, path, overwrite=overwrite)
     return chosen
@@ -285,6 +289,7 @@ def _plan(
     *,
     estimate: bool = True,
     download: Callable[[int, int | None], None] | None = None,
+    fetch: bool = True,
 ) -> Plan:
     """Open the source and plan the run; open settings come from a run that was begun at `output`.
 
@@ -303,7 +308,7 @@ def _plan(
         recipe = recipe.merged(earlier)
     image = open_image(source, axes=recipe.axes, level=recipe.level, series=recipe.series)
     chosen = make_plan(image, card, recipe, estimate=estimate)
-    return replace(chosen, card=local_card(chosen.card, download))
+    return replace(chosen, card=local_card(chosen.card, download)) if fetch else chosen
 
 
 def _restore_in_memory(

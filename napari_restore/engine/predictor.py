@@ -18,7 +18,7 @@ from napari_restore.errors import OutOfMemory, RecipeError
 from napari_restore.models.card import ModelCard
 from napari_restore.models.zoo import load_weights
 
-__all__ = ["Predictor", "choose_device", "choose_precision", "free_memory", "predictor_for", "spare_devices"]
+__all__ = ["Predictor", "choose_device", "choose_precision", "devices", "free_memory", "predictor_for", "spare_devices"]
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +63,12 @@ def choose_precision(card: ModelCard, device: str) -> Literal["float32", "bfloat
     else:  # AMX: without matrix units bfloat16 saves nothing on a CPU
         fast = device == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16"))
     return "bfloat16" if fast else "float32"
+
+
+def devices() -> tuple[str, ...]:
+    """Names of the devices of this machine that a network can run on: ``("cpu", "cuda:0")``."""
+    gpus = tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
+    return ("cpu", *gpus, *(("mps",) if torch.backends.mps.is_available() else ()))
 
 
 def free_memory(device: str) -> int:
