@@ -128,7 +128,7 @@ def weights_size(card: ModelCard) -> int:
 
 
 def weights_state(card: ModelCard) -> str:
-    """Say whether a model's weights are bundled, downloaded, missing or yet to download, and how their identity is known."""
+    """Say whether weights are bundled, downloaded, missing or yet to be downloaded, and how their identity is known."""
     from napari_restore.models import zoo
 
     return zoo.weights_state(card)

@@ -217,7 +217,7 @@ def test_compare_tools(qtbot: Any, viewer: Viewer, dock: RestoreDock) -> None:
 
 def test_the_call_is_copied(qtbot: Any, dock: RestoreDock, tmp_path: Path) -> None:
     to_disk(dock, tmp_path / "o.zarr")
-    dock.copy_python()
+    dock.recipes.copy_python()
     clipboard = QApplication.clipboard()
     assert clipboard is not None
     text = clipboard.text()
@@ -270,6 +270,6 @@ def test_settings_survive_saving_and_loading(dock: RestoreDock, tmp_path: Path) 
     dock.output.low.clear()
     dock.output.high.clear()
     dock.performance.tile.setValue(0)
-    dock.show_choices(load_recipe(tmp_path / "recipe.json"))
+    dock.form.show_choices(load_recipe(tmp_path / "recipe.json"))
     assert dock.choices() == chosen
     assert dock_module.LOOK_AFTER > 0
