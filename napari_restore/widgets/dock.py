@@ -106,8 +106,9 @@ class RestoreDock(QWidget):
         return self.form.job()
 
     def _changed(self) -> None:
+        self._stop("look")  # it would tell of the settings before
         self.look = None
-        self.output.show_look(None)  # what it said is of the settings before
+        self.output.show_look(None)
         self.bar.set_resumes(False)
         self._timer.start()
 
@@ -353,6 +354,10 @@ class RestoreDock(QWidget):
         """Stop all work and follow the viewer no more; events still on their way are dropped."""
         self._timer.stop()
         self.form.leave()
+        if self._window is not None:
+            # A reference would keep the closed window, and its canvas, alive.
+            self._window.removeEventFilter(self)
+            self._window = None
         for work in self.works.values():
             work.stop()
         self.works = {}

@@ -43,20 +43,21 @@ class Form(QWidget):
         self._carried_line.setToolTip("Settings without a control of their own")
         self.drop.setText("Drop")
         self.drop.setToolTip("Use the usual settings instead of those of the recipe")
-        self._carried_row = QWidget()
-        row = QHBoxLayout(self._carried_row)
+        self.carried_row = QWidget()
+        row = QHBoxLayout(self.carried_row)
         row.setContentsMargins(8, 0, 0, 0)
         row.addWidget(self._carried_line, 1)
         row.addWidget(self.drop)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        for box in (self.input, self.model, self.output, self.performance, self._carried_row):
+        for box in (self.input, self.model, self.output, self.performance, self.carried_row):
             column.addWidget(box)
         self._carry({})
         self._preferences = Preferences()
         self._unfollow: Any = None
         self.take_preferences()
+        self.follow()
         self._changed()
         for box in (self.input, self.model, self.output, self.performance):
             box.changed.connect(self._changed)
@@ -176,4 +177,4 @@ class Form(QWidget):
         self._carried = settings
         words = ", ".join(f"{name} {value}" for name, value in settings.items())
         self._carried_line.setText(f"Also from the recipe: {words}")
-        self._carried_row.setVisible(bool(settings))
+        self.carried_row.setVisible(bool(settings))

@@ -24,7 +24,10 @@ SETTLED = 250
 
 
 class InputBox(Box):
-    """Chooses layer, axes and region; follows the viewer's selection, and its camera where the region does."""
+    """Chooses layer, axes and region; follows the viewer's selection, and its camera where the region does.
+
+    A plugin is given proxies of napari's objects, a new one each time: layers are compared by ``==``, never by ``is``.
+    """
 
     changed = Signal()
 
@@ -87,7 +90,7 @@ class InputBox(Box):
     def choose(self, layer: ImageLayer | str) -> None:
         """Choose a layer, or the one of a name."""
         for index in range(self.layers.count()):
-            if self.layers.itemData(index) is layer or self.layers.itemText(index) == layer:
+            if layer in (self.layers.itemData(index), self.layers.itemText(index)):
                 self.layers.setCurrentIndex(index)
                 return
 
@@ -119,7 +122,7 @@ class InputBox(Box):
     def _shapes(self) -> Shapes | None:
         found: list[Any] = [layer for layer in self.viewer.layers if layer.__class__.__name__ == "Shapes"]
         active = self.viewer.layers.selection.active
-        return next((layer for layer in found if layer is active), found[-1] if found else None)
+        return next((layer for layer in found if layer == active), found[-1] if found else None)
 
     def _fill(self, event: object = None) -> None:
         layers = [layer for layer in self.viewer.layers if layer.__class__.__name__ == "Image"]
@@ -128,9 +131,9 @@ class InputBox(Box):
         self.layers.clear()
         for layer in layers:
             self.layers.addItem(layer.name, layer)
-        self.layers.setCurrentIndex(next((i for i, layer in enumerate(layers) if layer is chosen), len(layers) - 1))
+        self.layers.setCurrentIndex(next((i for i, layer in enumerate(layers) if layer == chosen), len(layers) - 1))
         self.layers.blockSignals(False)
-        if self.layer() is not chosen or chosen is None:
+        if self.layer() != chosen or chosen is None:
             self._chosen()
         for layer in self.viewer.layers:
             if layer.__class__.__name__ == "Shapes":

@@ -78,7 +78,7 @@ class ModelBox(Box):
         view = self.models.view()
         assert view is not None
         # The list is wider than the dock widget where its details need it.
-        view.setMinimumWidth(min(view.sizeHintForColumn(0) + 30, 760))
+        view.setMinimumWidth(min(view.sizeHintForColumn(0) + 40, 760))
 
     def _add_heading(self, title: str) -> None:
         self.models.addItem(title)
@@ -111,7 +111,8 @@ class ModelBox(Box):
 
     def show_card(self, card: ModelCard) -> None:
         """Say what the model is, and whether its weights are here."""
-        self.say(self.description, f"{describe(card)} {state(card).capitalize()}.")
+        here = state(card)
+        self.say(self.description, f"{describe(card)} {here[0].upper()}{here[1:]}.")
         self._detail(self.models.currentIndex(), card)
         missing = api.weights_state(card).startswith("will")
         self.fetch.setText(f"Download {human_bytes(api.weights_size(card))}")

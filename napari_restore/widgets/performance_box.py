@@ -74,8 +74,9 @@ class PerformanceBox(QCollapsible):
 
     def show_look(self, look: Look) -> None:
         """Show what “auto” stands for, and which devices there are."""
-        recipe, grid = look.plan.recipe, look.plan.grid
-        self.tile.setSpecialValueText(f"auto ({grid.tile_shape[0]})")
+        recipe = look.plan.recipe
+        tile = recipe.tile if isinstance(recipe.tile, int) else " × ".join(map(str, look.plan.grid.tile_shape))
+        self.tile.setSpecialValueText(f"auto ({tile})")
         self.halo.setSpecialValueText(f"auto ({recipe.halo})")
         self.memory.setSpecialValueText(f"auto ({look.plan.memory_bytes / _GB:.1f} GB)")
         self.device.blockSignals(True)

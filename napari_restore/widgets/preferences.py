@@ -12,8 +12,8 @@ from typing import Any
 
 _PLUGIN = "napari-restore"
 _CACHE = "NAPARI_RESTORE_MODELS"
-_GIVEN = os.environ.get(_CACHE)
-"""Folder that the environment names; it goes before the preferences."""
+_taken: dict[str, str] = {}
+"""What of the preferences was put into the environment here."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,11 @@ def follow_preferences(changed: Callable[[], None]) -> Callable[[], None]:
 
 def use_cache_folder() -> None:
     """Keep downloaded weights in the folder of the preferences, unless the environment names one."""
-    if _GIVEN:
-        return
+    if os.environ.get(_CACHE) != _taken.get(_CACHE):
+        return  # somebody else has set it
     folder = preferences().cache_folder.strip()
     if folder:
-        os.environ[_CACHE] = folder
+        os.environ[_CACHE] = _taken[_CACHE] = folder
     else:
         os.environ.pop(_CACHE, None)
+        _taken.pop(_CACHE, None)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from qtpy.QtCore import QLocale, Signal
 from qtpy.QtGui import QDoubleValidator
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QToolButton, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPushButton, QSizePolicy, QWidget
 
 from napari_restore.errors import RecipeError
 
@@ -24,10 +24,10 @@ class RangeEdit(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.channel, self.low, self.high, self.reset = QComboBox(), QLineEdit(), QLineEdit(), QToolButton()
+        self.channel, self.low, self.high, self.reset = QComboBox(), QLineEdit(), QLineEdit(), QPushButton("auto")
         self.channel.setToolTip("Channel whose range is shown; one range may stand for all")
         self.channel.setAccessibleName("Channel of the range")
-        self.reset.setText("auto")
+        self.reset.setFixedWidth(44)
         self.reset.setToolTip("Let the range be estimated from an even sample, for all channels")
         self.reset.setAccessibleName("Estimate the range")
         numbers = QDoubleValidator(self)
@@ -39,6 +39,7 @@ class RangeEdit(QWidget):
             edit.setValidator(numbers)
             edit.setAccessibleName(name)
             edit.setMinimumWidth(50)
+            edit.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             edit.editingFinished.connect(self._edited)
             row.addWidget(edit)
         row.addWidget(self.reset)

@@ -52,7 +52,8 @@ def state(card: ModelCard) -> str:
 
 def detail(card: ModelCard) -> str:
     """What stands behind a model's name in the list."""
-    return f"{_what(card)}, {_colours(card)}, {state(card)}"
+    here = api.weights_state(card).partition(",")[0]
+    return f"{_what(card)}, {_colours(card)}, {here}, {human_bytes(api.weights_size(card))}"
 
 
 def describe(card: ModelCard) -> str:
@@ -63,7 +64,7 @@ def describe(card: ModelCard) -> str:
 
 def noise_of(card: ModelCard) -> str:
     """What a model was trained for, in words."""
-    return card.noise.removeprefix("none: ")
+    return card.noise.removeprefix("none: ").removeprefix("blind: ")
 
 
 def _what(card: ModelCard) -> str:
