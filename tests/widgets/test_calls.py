@@ -4,13 +4,13 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import dask.array as da
 import numpy as np
 import pytest
 import tifffile
 from docks import objects
-from napari.components import ViewerModel
 from napari.layers import Image
 from typer.testing import CliRunner
 
@@ -43,14 +43,15 @@ def test_the_copied_call_makes_the_same_output(checkpoints: dict[str, Path], sta
     assert load_recipe(tmp_path / "a.zarr").tile == 96
 
 
-def test_a_file_has_a_command(checkpoints: dict[str, Path], stack: np.ndarray, tmp_path: Path) -> None:
+def test_a_file_has_a_command(
+    make_napari_viewer: Any, checkpoints: dict[str, Path], stack: np.ndarray, tmp_path: Path
+) -> None:
     path = tmp_path / "cells.tif"
     tifffile.imwrite(path, stack, metadata={"axes": "ZYX"}, ome=True)
     layer = Image(stack, name="cells")
     with pytest.raises(SourceError, match="whole files"):
         as_command(job_of(layer, "ZYX", checkpoints["denoiser"], tmp_path / "o.zarr"))
-    viewer = ViewerModel()
-    (layer,) = viewer.open(path, plugin="napari")
+    (layer,) = make_napari_viewer().open(path, plugin="napari")
     words = shlex.split(as_command(job_of(layer, "ZYX", checkpoints["denoiser"], tmp_path / "o.zarr")))
     assert words[:4] == ["napari-restore", "denoise", str(path), str(tmp_path / "o.zarr")]
     assert words[words.index("--tile") + 1] == "96"
@@ -59,12 +60,12 @@ def test_a_file_has_a_command(checkpoints: dict[str, Path], stack: np.ndarray, t
 
 
 def test_settings_that_differ_are_all_in_the_command(
-    checkpoints: dict[str, Path], stack: np.ndarray, tmp_path: Path
+    make_napari_viewer: Any, checkpoints: dict[str, Path], stack: np.ndarray, tmp_path: Path
 ) -> None:
     """The command writes what the job writes."""
     path = tmp_path / "cells.tif"
     tifffile.imwrite(path, np.stack([stack, stack]), metadata={"axes": "CZYX"}, ome=True)
-    (layer,) = ViewerModel().open(path, plugin="napari")
+    (layer,) = make_napari_viewer().open(path, plugin="napari")
     job = job_of(layer, "CZYX", checkpoints["upscaler"], tmp_path / "a.zarr")
     job = Job.of(
         layer, "CZYX", whole(layer),
