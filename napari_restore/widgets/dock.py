@@ -225,7 +225,7 @@ class RestoreDock(QWidget):
         self._job = job
         self.bar.set_state("running")
         self.bar.bar.setRange(0, 0)
-        self.bar.tell("Planning…")
+        self.bar.tell("Planning…" if self.model.fetch.isHidden() else "Fetching the weights, then planning…")
         self.activity = cancelable_progress(total=0, desc=f"Restoring {job.layer.name}", cancel_callback=self.cancel)
         self._follow_window()
         self._start("run", lambda stop: controller.restore(job), self._advance, self._ended("run"))

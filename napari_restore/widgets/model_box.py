@@ -78,7 +78,7 @@ class ModelBox(Box):
         view = self.models.view()
         assert view is not None
         # The list is wider than the dock widget where its details need it.
-        view.setMinimumWidth(min(view.sizeHintForColumn(0) + 40, 760))
+        view.setMinimumWidth(min(view.sizeHintForColumn(0) + 80, 760))
 
     def _add_heading(self, title: str) -> None:
         self.models.addItem(title)

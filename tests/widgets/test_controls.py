@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
     QComboBox,
+    QFileDialog,
     QLineEdit,
     QScrollBar,
     QWidget,
@@ -329,3 +330,30 @@ def test_settings_of_a_recipe_without_control_are_shown_and_dropped(qtbot: Any, 
     assert dock.choices().blend == 8 and not dock.form.carried_row.isHidden()
     click(qtbot, dock.form.drop)
     assert dock.choices().blend is None and dock.form.carried_row.isHidden()
+
+
+def test_the_menu_copies_saves_and_loads(
+    qtbot: Any, dock: RestoreDock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = {action.text(): action for action in dock.bar.menu.actions()}
+    assert all(action.toolTip() != action.text() for action in entries.values())
+    clipboard = QApplication.clipboard()
+    assert clipboard is not None
+    to_disk(dock, tmp_path / "o.zarr")
+    entries["Copy as Python"].trigger()
+    compile(clipboard.text(), "copied", "exec")
+    assert "layer_image(layer, 'ZYX')" in clipboard.text() and "tile=96, halo=8" in clipboard.text()
+    entries["Copy as command"].trigger()
+    assert dock.bar.line.text().startswith("⚠ the command line restores whole files")
+    chosen = dock.choices()
+    path = str(tmp_path / "recipe.json")
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (path, ""))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (path, ""))
+    entries["Save recipe…"].trigger()
+    dock.output.place.setCurrentIndex(0)
+    dock.performance.tile.setValue(0)
+    entries["Load recipe…"].trigger()
+    assert dock.choices() == chosen
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    entries["Load recipe of an OME-Zarr…"].trigger()
+    assert dock.bar.line.text().startswith("⚠") and "holds no recipe" in dock.bar.line.text()
