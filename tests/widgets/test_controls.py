@@ -55,8 +55,9 @@ def test_every_control_has_a_tooltip_and_follows_in_order(qtbot: Any, viewer: Vi
     dock.performance.expand(animate=False)
     to_disk(dock, Path("o.zarr"))
     performance = dock.performance
+    # Unfolded, and laid out: its rows are apart.
     qtbot.waitUntil(
-        lambda: performance.precision.mapTo(dock, QPoint()).y() > performance.device.mapTo(dock, QPoint()).y()
+        lambda: performance.halo.mapTo(dock, QPoint()).y() > performance.device.mapTo(dock, QPoint(0, 60)).y()
     )
     chain, widget = [], dock.input.layers
     while widget not in chain:
