@@ -58,8 +58,7 @@ class Look:
     @property
     def stored_bytes(self) -> int:
         """Uncompressed bytes of the result with its coarser levels, of which each has a quarter of the pixels."""
-        to_disk = self.plan.recipe.pyramid and self.plan.levels > 1
-        return self.plan.output_bytes * 4 // 3 if to_disk else self.plan.output_bytes
+        return self.plan.output_bytes * 4 // 3 if self.plan.levels > 1 else self.plan.output_bytes
 
 
 def look(job: Job) -> Look:
