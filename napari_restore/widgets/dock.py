@@ -13,7 +13,6 @@ from napari.utils import cancelable_progress
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from napari_restore import api
 from napari_restore.engine.describe import human_shape
 from napari_restore.errors import RestoreError
 from napari_restore.widgets import controller
@@ -22,10 +21,11 @@ from napari_restore.widgets.compare import Comparison
 from napari_restore.widgets.compare_box import CompareBox
 from napari_restore.widgets.controller import Grown, Landed, Look, Started
 from napari_restore.widgets.form import Form
+from napari_restore.widgets.model_tools import ModelTools
 from napari_restore.widgets.recipe_menu import RecipeMenu
 from napari_restore.widgets.results import LayerData, result_layers
+from napari_restore.widgets.rows import set_tab_order
 from napari_restore.widgets.run_bar import RunBar
-from napari_restore.widgets.weights import Fetched, fetch_weights
 from napari_restore.widgets.work import Work
 
 if TYPE_CHECKING:
@@ -62,9 +62,6 @@ class RestoreDock(QWidget):
         self._timer.setInterval(LOOK_AFTER)
         self._timer.timeout.connect(self.look_again)
         self.form.changed.connect(self._changed)
-        self.model.changed.connect(self._read_card)
-        self.model.fetch_wanted.connect(self.fetch_weights)
-        self.model.fetch_cancelled.connect(self._stop_fetching)
         self.bar.preview_wanted.connect(self.start_preview)
         self.bar.run_wanted.connect(self.start_run)
         self.bar.cancel_wanted.connect(self.cancel)
@@ -73,6 +70,7 @@ class RestoreDock(QWidget):
         self.compare.difference_wanted.connect(self._guarded(self.comparison.add_difference))
         self.compare.figures_wanted.connect(self._guarded(self._measure))
         self.recipes = RecipeMenu(self.form, self.bar.menu, self.bar.tell, self)
+        self.model_tools = ModelTools(self.model, self._start, self._stop, self.bar.tell, self._changed)
         self._window: QWidget | None = None
         self._changed()
 
@@ -93,6 +91,7 @@ class RestoreDock(QWidget):
         outer.setContentsMargins(6, 6, 6, 6)
         outer.addWidget(scroll, 1)
         outer.addWidget(self.bar)
+        set_tab_order(self)
         self.setMinimumWidth(330)
 
     # ------------------------------------------------------------------------------------ choices
@@ -139,44 +138,6 @@ class RestoreDock(QWidget):
     def _show_look_error(self, error: BaseException | None) -> None:
         if error is not None:
             self.output.show_error(str(error))
-
-    # ------------------------------------------------------------------------------------ weights
-
-    def _read_card(self) -> None:
-        """Find out what a checkpoint of the user's own is, on a worker thread."""
-        self._stop("card")
-        model = self.model.model()
-        if model is None or not self.model.is_file():
-            return
-
-        def start(stop: threading.Event) -> Generator[Any, None, None]:
-            yield api.model_card(model)
-
-        def ended(error: BaseException | None) -> None:
-            if error is not None:
-                self.model.show_no_card(str(error))
-
-        self._start("card", start, self.model.show_card, ended)
-
-    def fetch_weights(self) -> None:
-        """Download the weights of the chosen model, on a worker thread."""
-        model = self.model.model()
-        if model is None or "fetch" in self.works:
-            return
-
-        def ended(error: BaseException | None) -> None:
-            self.model.show_fetched(None)
-            if error is not None:
-                self.bar.tell(str(error), warning=True)
-            self._changed()
-
-        self.model.show_fetched(Fetched(0, None))
-        self._start("fetch", lambda stop: fetch_weights(model, stop), self.model.show_fetched, ended)
-
-    def _stop_fetching(self) -> None:
-        work = self.works.get("fetch")
-        if work is not None:
-            work.stop()
 
     # ------------------------------------------------------------------------------------ preview
 
