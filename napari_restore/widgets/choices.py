@@ -30,7 +30,7 @@ class Choices:
         Name of a model, or path of a checkpoint.
     value_range, dtype, pyramid, device, precision, tile, halo, memory_budget
         See `napari_restore.api.Settings`.
-    img_range, mean, blend, padding, ome_version
+    img_range, mean, blend, padding, ome_version, on_error, fsync
         Likewise; they have no control, and come from a recipe that was loaded.
     output
         Path of an OME-Zarr; None for a result in memory.
@@ -43,7 +43,7 @@ class Choices:
     dtype: str = "same"
     pyramid: bool = True
     device: str = "auto"
-    precision: str = "float32"
+    precision: str | None = None
     tile: int | tuple[int, int] | None = None
     halo: int | None = None
     memory_budget: int | None = None
@@ -52,6 +52,8 @@ class Choices:
     blend: int | None = None
     padding: str = "reflect"
     ome_version: str = "0.5"
+    on_error: str = "raise"
+    fsync: bool = False
     output: str | None = None
     overwrite: bool = False
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from napari_restore.widgets.look import Look
 
-_WITHOUT_CONTROL = ("img_range", "mean", "blend", "padding", "ome_version")
+_WITHOUT_CONTROL = ("img_range", "mean", "blend", "padding", "ome_version", "on_error", "fsync")
 """Settings that come with a recipe and are kept until they are dropped, or another model is chosen."""
 
 
@@ -81,7 +81,7 @@ class Form(QWidget):
             "dtype": self.output.dtype.currentText(),
             "pyramid": self.output.pyramid.isChecked(),
             "device": performance.device.currentData(),
-            "precision": performance.precision.currentText(),
+            "precision": performance.precision.currentData(),
             "tile": performance.tile.value() or None,
             "halo": None if performance.halo.value() < 0 else performance.halo.value(),
             "memory_budget": performance.memory_budget(),
@@ -116,7 +116,7 @@ class Form(QWidget):
         output.pyramid.setChecked(choices.pyramid)
         output.overwrite.setChecked(choices.overwrite)
         performance.choose_device(choices.device)
-        performance.precision.setCurrentText(choices.precision)
+        performance.precision.setCurrentIndex(performance.precision.findData(choices.precision))
         square = None if isinstance(choices.tile, tuple) else choices.tile
         performance.tile.setValue(square or 0)
         performance.halo.setValue(-1 if choices.halo is None else choices.halo)

@@ -30,7 +30,9 @@ class PerformanceBox(QCollapsible):
         self.device, self.precision = QComboBox(), QComboBox()
         for name in ("auto", "cpu"):
             self.device.addItem(name, name)
-        self.precision.addItems(["float32", "bfloat16"])
+        self.precision.addItem("auto", None)
+        for name in ("float32", "bfloat16"):
+            self.precision.addItem(name, name)
         self.tile, self.halo, self.memory = QSpinBox(), QSpinBox(), QDoubleSpinBox()
         self.tile.setRange(0, 4096)
         self.tile.setSingleStep(8)
@@ -45,7 +47,11 @@ class PerformanceBox(QCollapsible):
             spin.setSpecialValueText("auto")
             spin.setKeyboardTracking(False)
         inner.add("Device", self.device, "Where the network runs; auto takes a GPU if there is one")
-        inner.add("Precision", self.precision, "bfloat16 is faster on newer GPUs; results differ slightly")
+        inner.add(
+            "Precision",
+            self.precision,
+            "Of the network; auto takes bfloat16 where it is faster and the model is known not to lose by it",
+        )
         inner.add("Tile", self.tile, "Side of a tile in pixels, a multiple of the model's alignment")
         inner.add("Halo", self.halo, "Context in pixels at each inner edge of a tile")
         inner.add("Memory", self.memory, "Most memory that the run may take; the result is the same with less")
@@ -83,5 +89,6 @@ class PerformanceBox(QCollapsible):
         for name in look.devices:
             if self.device.findData(name) < 0:
                 self.device.addItem(name, name)
-        self.device.setItemText(0, f"auto ({recipe.device})" if self.device.currentIndex() == 0 else "auto")
         self.device.blockSignals(False)
+        for box, chosen in ((self.device, recipe.device), (self.precision, recipe.precision)):
+            box.setItemText(0, f"auto ({chosen})" if box.currentIndex() == 0 else "auto")
