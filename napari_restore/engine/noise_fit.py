@@ -111,10 +111,7 @@ def _warnings(card: ModelCard, noise: NoiseEstimate, share: float, others: Seque
     if card.noise_levels is not None and _misfit(card, share) > TOLERANCE:
         low, high = card.noise_levels
         if share < low:
-            yield (
-                "The model expects more noise and will take fine structure for it; "
-                f"{_better(card, share, others)} or a wider range."
-            )
+            yield f"The model expects more noise and will take fine structure for it; {_better(card, share, others)}."
         elif high == 0 or card.task != "denoise":
             yield "The model may sharpen this noise; denoise first."
         else:
