@@ -107,7 +107,7 @@ class Job:
         """The same job with its result in memory."""
         return replace(self, choices=replace(self.choices, output=None, overwrite=False))
 
-    def plan(self, *, download: bool = True) -> Plan:
+    def plan(self, *, fetch: bool = True) -> Plan:
         """Plan the run; reads a sample of the layer and loads torch."""
         chosen = self.choices
         return api.plan(
@@ -115,6 +115,6 @@ class Job:
             model=chosen.model,
             output=chosen.output,
             overwrite=chosen.overwrite,
-            download=download,
+            fetch=fetch,
             **chosen.settings(),
         )

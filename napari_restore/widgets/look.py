@@ -74,9 +74,9 @@ def look(job: Job) -> Look:
     here = not api.weights_state(card).startswith("will")
     try:
         # An output can be compared with the plan only where the weights, and so their digest, are known.
-        plan = job.plan(download=False) if here else job.in_memory().plan(download=False)
+        plan = job.plan(fetch=False) if here else job.in_memory().plan(fetch=False)
     except OutputError as error:
-        plan, obstacle = job.in_memory().plan(download=False), str(error)
+        plan, obstacle = job.in_memory().plan(fetch=False), str(error)
     report = api.report(plan, timed=here)
     no_memory = ""
     try:
