@@ -75,7 +75,7 @@ def run_bytes(plan: Plan) -> int:
     return _LIBRARIES + network_bytes(plan) + max(computed, moved) + others * moved
 
 
-def check_budget(plan: Plan, budget: int, free: int) -> None:
+def check_budget(plan: Plan, free: int) -> None:
     """Refuse a run that does not fit.
 
     Raises
@@ -83,10 +83,10 @@ def check_budget(plan: Plan, budget: int, free: int) -> None:
     RecipeError
         With what a block and a tile take, and what to change.
     """
-    needed = run_bytes(plan)
-    if needed <= budget:
+    needed, budget = run_bytes(plan), plan.recipe.memory_budget
+    if needed <= (budget or free + _LIBRARIES):  # most of which the libraries have by now
         return
-    what = f"memory_budget {human_bytes(budget)}" if plan.recipe.memory_budget else f"{human_bytes(free)} free memory"
+    what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
     blocks = max(block_bytes(plan))
     raise RecipeError(
         f"the run takes {human_bytes(needed)}, more than the {what}: {plan.recipe.workers} blocks in progress of "

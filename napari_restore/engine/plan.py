@@ -238,8 +238,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     plan = plan if recipe.workers else plan.with_settings(workers=choose_workers(plan, budget))
     if recipe.compiled is None:
         plan = plan.with_settings(compiled=pays(card, device, plan.tiles * math.prod(grid.tile_shape)))
-    # What is free may be gone when the run starts, but a run of the user's own settings is not refused for less.
-    check_budget(plan, recipe.memory_budget or free, free)
+    check_budget(plan, free)
     return plan
 
 
