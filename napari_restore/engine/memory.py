@@ -17,11 +17,11 @@ from napari_restore.tiling.grid import TileGrid
 if TYPE_CHECKING:
     from napari_restore.engine.plan import Plan
 
-__all__ = ["block_bytes", "check_budget", "network_bytes", "run_bytes", "tile_bytes"]
+__all__ = ["LIBRARIES", "block_bytes", "check_budget", "network_bytes", "run_bytes", "tile_bytes"]
 
 _READ_TIMES = 3
 """While zarr reads a region it holds its chunks as stored, as decoded, and in their place: as measured, no more."""
-_LIBRARIES = 100 * 10**6
+LIBRARIES = 100 * 10**6
 """Threads, and what torch, zarr and the allocator keep for the next time."""
 _WRITE_TIMES = 3
 """A block that is written, its encoded chunks, and the stored object that they are put together to."""
@@ -72,7 +72,7 @@ def run_bytes(plan: Plan) -> int:
     """
     computed, moved = block_bytes(plan)
     others = (plan.recipe.workers or 1) - 1
-    return _LIBRARIES + network_bytes(plan) + max(computed, moved) + others * moved
+    return LIBRARIES + network_bytes(plan) + max(computed, moved) + others * moved
 
 
 def check_budget(plan: Plan, free: int) -> None:
@@ -84,7 +84,7 @@ def check_budget(plan: Plan, free: int) -> None:
         With what a block and a tile take, and what to change.
     """
     needed, budget = run_bytes(plan), plan.recipe.memory_budget
-    if needed <= (budget or free + _LIBRARIES):  # most of which the libraries have by now
+    if needed <= (budget or free + LIBRARIES):  # most of which the libraries have by now
         return
     what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
     blocks = max(block_bytes(plan))

@@ -13,7 +13,7 @@ import numpy as np
 from napari_restore.engine.choices import choose_lanes, choose_tiling, choose_workers, fitting_batch, tile_reason
 from napari_restore.engine.describe import described
 from napari_restore.engine.layout import cheapest_layout, tile_share, times_read
-from napari_restore.engine.memory import check_budget, run_bytes, tile_bytes
+from napari_restore.engine.memory import LIBRARIES, check_budget, run_bytes, tile_bytes
 from napari_restore.engine.reading import patient
 from napari_restore.engine.recipe import Recipe, digest
 from napari_restore.engine.sample import estimate_ranges
@@ -201,7 +201,9 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     device = choose_device(recipe.device)
     free = free_memory("cpu")
     budget = recipe.memory_budget or free // 2
-    room = budget if device == "cpu" else free_memory(device) // 2
+    # Of a budget of the user's own, which is kept, a part is for what is not the network.
+    for_network = max(budget - LIBRARIES, 0) * 3 // 4 if recipe.memory_budget else budget
+    room = for_network if device == "cpu" else free_memory(device) // 2
     tile, halo, blend = (
         _whole_plane(image, card, recipe) if recipe.padding == "authors" else choose_tiling(image, card, recipe, room)
     )
@@ -219,7 +221,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     shape = result_shape(image, card)
     # A few blocks of three times their size (see `block_bytes`), beside what the network takes.
     network = tile_bytes(card, grid) if device == "cpu" else 0
-    layout = cheapest_layout(image, card, grid, shape, dtype, recipe, device, max(budget - network, 0) // 9)
+    layout = cheapest_layout(image, card, grid, shape, dtype, recipe, device, max(budget - network - LIBRARIES, 0) // 9)
     _check_samples(image, card, dict(zip(image.canonical, shape, strict=True)), layout.block)
     lanes, why_lanes = choose_lanes(card, grid, recipe, device, room)
     chosen = {
