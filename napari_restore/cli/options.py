@@ -32,6 +32,9 @@ OnError = Annotated[
     str, typer.Option(help="Source that cannot be read: raise ends the run; fill goes on, and lists it.")
 ]
 Fsync = Annotated[bool, typer.Option("--fsync", help="Stored blocks outlast a power cut.")]
+Memory = Annotated[
+    str | None, typer.Option("--memory", help="Most memory that the run may take, such as 8GB; half of what is free.")
+]
 Pyramid = Annotated[bool, typer.Option(help="Write coarser levels as well.")]
 OmeVersion = Annotated[str, typer.Option(help="OME-Zarr version: 0.5 or 0.4.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an OME-Zarr that is there.")]
@@ -55,6 +58,7 @@ def _settings(
     workers: Workers = None,
     on_error: OnError = "raise",
     fsync: Fsync = False,
+    memory_budget: Memory = None,
     pyramid: Pyramid = True,
     ome_version: OmeVersion = "0.5",
 ) -> None:

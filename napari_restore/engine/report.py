@@ -66,14 +66,15 @@ def _duration(seconds: float) -> str:
 
 
 def tile_seconds(plan: Plan) -> float:
-    """Seconds that one tile takes in the network, measured on a full batch after a first one to warm up."""
+    """Seconds that one tile takes in the network, measured with all lanes full after a first round to warm up."""
     predict = predictor_for(plan.card, plan.recipe.device, plan.recipe.precision)
-    batch = plan.recipe.batch or 1
+    batch, lanes = plan.recipe.batch or 1, plan.recipe.lanes or 1
     tiles = np.zeros((batch, plan.card.in_channels, *plan.grid.tile_shape), np.float32)
-    predict(tiles, batch)
-    began = time.perf_counter()
-    predict(tiles, batch)
-    return (time.perf_counter() - began) / batch
+    for _ in range(2):
+        began = time.perf_counter()
+        for _ in predict.stream([tiles] * lanes, batch, lanes, many=False):
+            pass
+    return (time.perf_counter() - began) / (batch * lanes)
 
 
 def make_report(plan: Plan, *, timed: bool = True) -> Report:

@@ -266,7 +266,7 @@ class _Chosen:
     def __init__(self, sink: OmeZarrSink, indices: list[tuple[int, ...]]) -> None:
         back = np.argsort(sink.order)
         self.sink, self.indices = sink, [tuple(index[axis] for axis in back) for index in indices]
-        self.write = sink.write
+        self.write, self.settle = sink.write, sink.settle
 
     def missing(self) -> tuple[int, Iterable[Block]]:
         """The blocks that were given."""

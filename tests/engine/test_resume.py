@@ -301,7 +301,7 @@ def test_no_space_left(
         api.denoise(source, output, model=checkpoints["denoiser"], **SETTINGS)
     assert isinstance(caught.value.__cause__, OSError)
     assert beside(output) == ["out.zarr"]
-    assert stored(output) == 4
+    assert len(list(output.glob("[01]/c/*/*/*"))) == 4
     monkeypatch.undo()
     api.denoise(source, output, model=checkpoints["denoiser"], **SETTINGS)
     assert files(output) == whole
