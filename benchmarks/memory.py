@@ -1,6 +1,7 @@
 """How much memory a run takes, whatever the size of the volume, and what it costs to plan a very large one.
 
     python benchmarks/memory.py                      # 0.5, 1 and 2 GB, as TIFF and as Zarr
+    python benchmarks/memory.py --sizes 1 4 16 1000 --kinds linked virtual --blocks 8    # a few blocks of each
     python benchmarks/memory.py --sizes 0.25 --kinds tiff
     python benchmarks/memory.py --sizes              # planning only
 
@@ -8,6 +9,10 @@ Each volume is a stack of uint16 planes of 4096 x 4096 pixels, written plane by 
 through a Restormer with one transformer block, with the settings that `napari_restore.api` would choose, in a process
 of its own. The column to look at is the peak of the resident memory above what ``import torch`` alone takes. Linux
 only.
+
+"linked" is a Zarr on the disk whose chunks are all hard links to one file: it is read and decoded like any other, and
+takes no room. "virtual" is a source that makes its pixels when they are asked for. Of both, up to 16 GB are linked and
+more is virtual, and with ``--blocks`` a run is stopped after so many of them.
 """
 
 from __future__ import annotations
@@ -63,8 +68,47 @@ def write_volume(path: Path, count: int) -> None:
         array[z] = plane
 
 
-def run(folder: Path, source: Path) -> dict[str, float]:
-    """Restore the volume in this process, and say what that took."""
+def link_volume(path: Path, count: int) -> None:
+    """Make a Zarr whose chunks are one file under many names."""
+    import os
+
+    import zarr
+
+    chunk = 512
+    array = zarr.create_array(path, shape=(count, SIDE, SIDE), dtype=np.uint16, chunks=(1, chunk, chunk))
+    array[0, :chunk, :chunk] = next(planes(1))[:chunk, :chunk]
+    first = path / "c/0/0/0"
+    for z in range(count):
+        for y in range(SIDE // chunk):
+            (path / f"c/{z}/{y}").mkdir(parents=True, exist_ok=True)
+            for x in range(SIDE // chunk):
+                if z or y or x:
+                    os.link(first, path / f"c/{z}/{y}/{x}")
+
+
+class Virtual:
+    """A volume that makes its pixels when they are asked for."""
+
+    def __init__(self, count: int) -> None:
+        self.shape, self.dtype = (count, SIDE, SIDE), np.dtype(np.uint16)
+        self.plane = next(planes(1))
+
+    def __getitem__(self, region: tuple[slice, ...]) -> np.ndarray:
+        return np.stack([self.plane[region[1:]]] * (region[0].stop - region[0].start))
+
+
+def opened(source: Path) -> Any:
+    """The source on the disk, or the virtual one that its name tells the planes of."""
+    from napari_restore.images.image import Image
+    from napari_restore.images.sources import open_image
+
+    if source.suffix != ".virtual":
+        return open_image(source, axes="ZYX")
+    return Image(Virtual(int(source.stem)), "ZYX", chunks=(1, 512, 512))
+
+
+def run(folder: Path, source: Path, blocks: int) -> dict[str, float]:
+    """Restore the volume in this process, or the first blocks of it, and say what that took."""
     import torch
 
     before = memory("VmRSS")
@@ -74,7 +118,6 @@ def run(folder: Path, source: Path) -> dict[str, float]:
     from napari_restore.engine.recipe import make_recipe
     from napari_restore.engine.run import run_blocks
     from napari_restore.engine.sinks import OmeZarrSink
-    from napari_restore.images.sources import open_image
     from napari_restore.models.architecture import build
     from napari_restore.models.card import ModelCard
     from napari_restore.models.checkpoint import file_digest
@@ -88,14 +131,24 @@ def run(folder: Path, source: Path) -> dict[str, float]:
         sha256=file_digest(weights), alignment=8, tile=512, halo=16, blend=32, exact_tiles=False, minimum_size=8,
         bytes_per_pixel=MODEL["dim"] * 240,
     )  # fmt: skip
-    plan = make_plan(open_image(source, axes="ZYX"), card, make_recipe(model=card.name, axes="ZYX"))
+    plan = make_plan(opened(source), card, make_recipe(model=card.name, axes="ZYX"))
+    if blocks:  # the result of a terabyte will not be written
+        from napari_restore.engine import sinks
+
+        sinks._check_space = lambda *_: None
     began = time.perf_counter()
-    sink = OmeZarrSink(plan, folder / "result.zarr")
-    for _ in run_blocks(plan, sink):
-        pass
-    restored = memory("VmHWM")
-    for _ in sink.build_pyramid():
-        pass
+    first = 0.0
+    with OmeZarrSink(plan, folder / "result.zarr") as sink:
+        events = run_blocks(plan, sink)
+        for event in events:
+            first = first or (time.perf_counter() - began if event.done else 0.0)
+            if blocks and event.done >= blocks:
+                events.close()
+                break
+        restored = memory("VmHWM")
+        if not blocks:
+            for _ in sink.build_pyramid():
+                pass
     return {
         "volume": plan.image.nbytes,
         "workers": plan.recipe.workers or 0,
@@ -103,6 +156,7 @@ def run(folder: Path, source: Path) -> dict[str, float]:
         "restoring": restored - before,
         "peak": memory("VmHWM") - before,
         "torch": before,
+        "first": first,
         "seconds": time.perf_counter() - began,
         "processor": time.process_time(),
     }
@@ -137,23 +191,35 @@ def in_a_child(*arguments: str) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Memory of a run, by size and kind of the source.")
     parser.add_argument("--sizes", type=float, nargs="*", default=[0.5, 1.0, 2.0], help="GB; none: planning only")
-    parser.add_argument("--kinds", nargs="*", choices=["tiff", "zarr"], default=["tiff", "zarr"])
+    parser.add_argument("--kinds", nargs="*", choices=["tiff", "zarr", "linked", "virtual"], default=["tiff", "zarr"])
+    parser.add_argument("--blocks", type=int, default=0, help="stop after so many; 0: restore all")
     parser.add_argument("--child", nargs="*", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        print(json.dumps(run(*map(Path, given.child)) if len(given.child) == 2 else plan_many_blocks()))
+        folder, source, blocks = (*given.child, "", "")[:3]
+        found = run(Path(folder), Path(source), int(blocks)) if source else plan_many_blocks()
+        print(json.dumps(found))
         return
-    print("source  volume GB  blocks at a time  expected MB  restoring MB  peak MB  (import torch MB)  s   s of CPU")
+    print(
+        "source  volume GB  blocks at a time   at most MB  restoring MB  peak MB  (import torch MB)  s s of CPU first s"
+    )
     for size in given.sizes:
         for kind in given.kinds:
+            count = max(1, round(size * 1e9 / (SIDE * SIDE * 2)))
+            if kind in ("linked", "virtual") and (kind == "linked") != (size <= 16):
+                continue  # a file has no more than 65,000 names
             with tempfile.TemporaryDirectory() as folder:
-                source = Path(folder) / ("source.tif" if kind == "tiff" else "source.zarr")
-                write_volume(source, max(1, round(size * 1e9 / (SIDE * SIDE * 2))))
-                found = in_a_child("--child", folder, str(source))
+                names = {"tiff": "source.tif", "virtual": f"{count}.virtual"}
+                source = Path(folder) / names.get(kind, "source.zarr")
+                if kind == "linked":
+                    link_volume(source, count)
+                elif kind != "virtual":
+                    write_volume(source, count)
+                found = in_a_child("--child", folder, str(source), str(given.blocks))
             print(
                 f"{kind:<8}{found['volume'] / 1e9:9.2f}{found['workers']:18.0f}{found['planned'] / 1e6:13.0f}"
                 f"{found['restoring'] / 1e6:14.0f}{found['peak'] / 1e6:9.0f}{found['torch'] / 1e6:20.0f}"
-                f"{found['seconds']:5.0f}{found['processor']:11.0f}",
+                f"{found['seconds']:5.0f}{found['processor']:11.0f}{found['first']:8.1f}",
                 flush=True,
             )
     found = in_a_child("--child", "plan")

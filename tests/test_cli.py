@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import typer
 
 from napari_restore import api, cli
 from napari_restore.images import ome_zarr
@@ -80,6 +81,15 @@ def test_on_a_cluster(run, tiff: Path, checkpoints: dict[str, Path], tmp_path: P
     assert ome_zarr.stored_units(tmp_path / "o.zarr", 0).all()
     code, _, err = run(*arguments, "--resources", "GPU")
     assert code == 2 and "like GPU=1" in err
+
+
+def test_each_setting_is_an_option_of_each_command_that_restores() -> None:
+    commands = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+    given = {name: {option.name for option in commands[name].params} for name in ("denoise", "upscale", "batch")}
+    shared = set.intersection(*given.values())
+    by_hand_only = {"img_range", "mean", "blend", "chunks", "shards"}
+    assert set(api.Settings.__annotations__) - shared <= by_hand_only
+    assert given["batch"] - shared == {"sources", "folder", "shared_range", "dry_run"}
 
 
 def test_info_says_what_it_is_and_what_it_costs(run, tiff: Path) -> None:  # type: ignore[no-untyped-def]

@@ -12,17 +12,31 @@ Examples
 ((2, 64, 64), dtype('uint16'))
 """
 
-from napari_restore.api.checking import inspect, report, verify
+from napari_restore.api.batches import BatchItem, BatchPlan, BatchProgress, plan_batch, restore_batch, run_batch
+from napari_restore.api.checking import inspect, report, run_report, verify
 from napari_restore.api.restoring import denoise, iter_restore, open_image, part, plan, restore, run, super_resolve
 from napari_restore.api.settings import DENOISER, UPSCALERS, Settings
-from napari_restore.api.zoo import convert_model, fetch, model_card, models, upscaler, weights_size, weights_state
+from napari_restore.api.zoo import (
+    convert_model,
+    devices,
+    fetch,
+    model_card,
+    models,
+    upscaler,
+    weights_size,
+    weights_state,
+)
 
 __all__ = [
     "DENOISER",
     "UPSCALERS",
+    "BatchItem",
+    "BatchPlan",
+    "BatchProgress",
     "Settings",
     "convert_model",
     "denoise",
+    "devices",
     "fetch",
     "inspect",
     "iter_restore",
@@ -31,9 +45,13 @@ __all__ = [
     "open_image",
     "part",
     "plan",
+    "plan_batch",
     "report",
     "restore",
+    "restore_batch",
     "run",
+    "run_batch",
+    "run_report",
     "super_resolve",
     "upscaler",
     "verify",

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from napari_restore.engine.plan import Plan
     from napari_restore.engine.report import Report
     from napari_restore.engine.run import Progress
+    from napari_restore.engine.run_report import RunReport
     from napari_restore.engine.verify import Verification
 
-__all__ = ["inspect", "report", "verify"]
+__all__ = ["inspect", "report", "run_report", "verify"]
 
 
 def inspect(source: Any, *, model: str | Path = DENOISER, **settings: Unpack[Settings]) -> Report:
@@ -43,11 +44,19 @@ def inspect(source: Any, *, model: str | Path = DENOISER, **settings: Unpack[Set
     return make_report(make_plan(source, model=model, **settings))
 
 
-def report(plan: Plan) -> Report:
-    """Say how noisy the source of a plan is and how long its run would take: `inspect` for what `plan` has returned."""
+def report(plan: Plan, *, timed: bool = True) -> Report:
+    """Say how noisy the source of a plan is and how long its run would take: `inspect` for what `plan` has returned.
+
+    Parameters
+    ----------
+    plan
+        What `plan` has returned.
+    timed
+        Load the network to learn its speed.
+    """
     from napari_restore.engine.report import make_report
 
-    return make_report(plan)
+    return make_report(plan, timed=timed)
 
 
 def verify(
@@ -76,22 +85,48 @@ def verify(
     Returns
     -------
     Verification
-        Print it. After a repair, what a second look found.
+        Print it. After a repair, what a second look found. It is written into the report of the run (`run_report`).
 
     Raises
     ------
     OutputError
         If `output` is no such result, or the source is needed and not there.
     """
+    from napari_restore.engine.run_report import record_verification
     from napari_restore.engine.verify import repair_metadata, repair_output, verify_output
 
     found = verify_output(location(output), recompute=recompute, source=source)
     if repair and found.metadata:
         repair_metadata(location(output))
         found = verify_output(location(output), recompute=recompute, source=source)
-    if not repair or not found.bad:
-        return found
-    for event in repair_output(found, source=source):
-        if progress is not None:
-            progress(event)
-    return verify_output(location(output), recompute=recompute, source=source)
+    if repair and found.bad:
+        for event in repair_output(found, source=source):
+            if progress is not None:
+                progress(event)
+        found = verify_output(location(output), recompute=recompute, source=source)
+    record_verification(found)
+    return found
+
+
+def run_report(output: str | Path) -> RunReport:
+    """Read the report that is kept beside a stored result: who made it when from what, how fast, and what went wrong.
+
+    Parameters
+    ----------
+    output
+        An OME-Zarr that this package wrote, or the folder of a batch.
+
+    Returns
+    -------
+    RunReport
+        Print it: a page in Markdown. Its `content` is the JSON.
+
+    Raises
+    ------
+    OutputError
+        If there is no report of it.
+    """
+    from napari_restore.engine.batch_report import read_batch_report
+    from napari_restore.engine.run_report import read_report
+
+    return read_batch_report(output) or read_report(output)

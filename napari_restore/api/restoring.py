@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from napari_restore.engine.run import Progress
     from napari_restore.images.image import Image
 
-__all__ = ["denoise", "iter_restore", "open_image", "part", "plan", "restore", "run", "super_resolve"]
+__all__ = [
+    "denoise",
+    "iter_restore",
+    "open_image",
+    "part",
+    "plan",
+    "plan_unestimated",
+    "restore",
+    "run",
+    "super_resolve",
+]
 
 
 def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: int = 0) -> Image:
@@ -38,6 +48,8 @@ def plan(
     overwrite: bool = False,
     scheduler: Any = None,
     resources: Mapping[str, float] | None = None,
+    download: Callable[[int, int | None], None] | None = None,
+    fetch: bool = True,
     **settings: Unpack[Settings],
 ) -> Plan:
     """Say what a run would do, without doing it. `run` does it.
@@ -53,6 +65,11 @@ def plan(
         open are taken from it.
     scheduler, resources
         See `restore`: with a cluster, the device is one of its workers', and tile and batch are chosen for it.
+    download
+        Told bytes done and in all while published weights are fetched.
+    fetch
+        Fetch published weights that are not on this machine. Without them a plan has no fingerprint to be trusted, and
+        is for looking at.
     **settings
         See `Settings`.
 
@@ -70,10 +87,22 @@ def plan(
     from napari_restore.engine.sinks import check_output
 
     path = None if output is None else location(output)
-    chosen = _plan(source, model, None if overwrite else path, settings, cluster=(scheduler, resources))
+    where = (scheduler, resources)
+    chosen = _plan(source, model, None if overwrite else path, settings, download=download, fetch=fetch, cluster=where)
     if path is not None:
         check_output(chosen, path, overwrite=overwrite)
     return chosen
+
+
+def plan_unestimated(
+    source: Any,
+    model: str | Path,
+    output: Path | str | None,
+    settings: dict[str, Any],
+    download: Callable[[int, int | None], None] | None = None,
+) -> Plan:
+    """Plan as `plan` does, but read no pixels: the value range stays open unless it is given, or stored at `output`."""
+    return _plan(source, model, output, settings, estimate=False, download=download)
 
 
 def run(
@@ -91,7 +120,8 @@ def run(
     plan
         What `plan` has returned.
     output
-        Path of an OME-Zarr; or an array in memory, of the plan's `shape` and `dtype`, that blocks are copied to.
+        Path of an OME-Zarr, beside which a report of the run is kept (`run_report`); or an array in memory, of the
+        plan's `shape` and `dtype`, that blocks are copied to.
     overwrite
         Replace an OME-Zarr that is there.
     scheduler, resources
@@ -108,6 +138,7 @@ def run(
         See `restore`; raised when the first event is asked for.
     """
     from napari_restore.engine.run import run_blocks
+    from napari_restore.engine.run_report import reported
     from napari_restore.engine.sinks import ArraySink, OmeZarrSink
 
     if isinstance(output, np.ndarray):
@@ -116,7 +147,7 @@ def run(
         yield from run_blocks(plan, ArraySink(plan, output))
         return
     if scheduler is not None or "," in plan.recipe.device:
-        from napari_restore.engine.cluster import connected, run_on, run_on_devices
+        from napari_restore.engine.cluster import connected, run_on_devices, stages_on
 
         if scheduler is None:
             yield from run_on_devices(plan, lambda: OmeZarrSink(plan, location(output), overwrite=overwrite))
@@ -125,11 +156,10 @@ def run(
             connected(scheduler, plan.recipe.device, resources) as cluster,
             OmeZarrSink(plan, location(output), overwrite=overwrite) as sink,
         ):
-            yield from run_on(cluster, plan, sink)
+            yield from reported(plan, sink, stages_on(cluster))
         return
     with OmeZarrSink(plan, location(output), overwrite=overwrite) as sink:
-        yield from run_blocks(plan, sink)
-        yield from sink.build_pyramid()
+        yield from reported(plan, sink)
 
 
 def part(
@@ -309,6 +339,8 @@ def _plan(
     settings: Any,
     *,
     estimate: bool = True,
+    download: Callable[[int, int | None], None] | None = None,
+    fetch: bool = True,
     cluster: tuple[Any, Mapping[str, float] | None] = (None, None),
 ) -> Plan:
     """Open the source and plan the run; open settings come from a run that was begun at `output`.
@@ -331,9 +363,9 @@ def _plan(
         from napari_restore.engine.cluster import connected, plan_on
 
         with connected(cluster[0], recipe.device, cluster[1]) as workers:
-            return plan_on(workers, image, local_card(card), recipe)
+            return plan_on(workers, image, local_card(card, download), recipe)
     chosen = make_plan(image, card, recipe, estimate=estimate)
-    return replace(chosen, card=local_card(chosen.card))
+    return replace(chosen, card=local_card(chosen.card, download)) if fetch else chosen
 
 
 def _restore_in_memory(

@@ -62,6 +62,10 @@ class Settings(TypedDict, total=False):
         Whether stored blocks outlast a power cut.
     compiled : bool
         Whether the network is compiled first; where the run is long enough for that to pay.
+    lanes : int
+        Batches in the network at a time; on a CPU they share out the cores.
+    memory_budget : int or str
+        Bytes, or a text such as ``"8GB"``, of memory that the run may take; a run that cannot fit is refused.
     """
 
     axes: str | None
@@ -86,6 +90,8 @@ class Settings(TypedDict, total=False):
     on_error: str
     fsync: bool
     compiled: bool | None
+    lanes: int | None
+    memory_budget: int | str | None
 
 
 def location(place: str | Path) -> str | Path:

@@ -12,7 +12,7 @@ from napari_restore.errors import RecipeError
 if TYPE_CHECKING:
     from napari_restore.models.card import ModelCard
 
-__all__ = ["convert_model", "fetch", "model_card", "models", "upscaler", "weights_size", "weights_state"]
+__all__ = ["convert_model", "devices", "fetch", "model_card", "models", "upscaler", "weights_size", "weights_state"]
 
 
 def models() -> tuple[ModelCard, ...]:
@@ -113,6 +113,13 @@ def upscaler(scale: int, model: str | Path | None = None) -> str | Path:
     return chosen
 
 
+def devices() -> tuple[str, ...]:
+    """Names of the devices of this machine that a network can run on: ``("cpu", "cuda:0")``. Loads torch."""
+    from napari_restore.engine import predictor
+
+    return predictor.devices()
+
+
 def weights_size(card: ModelCard) -> int:
     """Bytes of a model's weights; for one that is not on this machine, four for each parameter."""
     from napari_restore.models import zoo
@@ -121,7 +128,7 @@ def weights_size(card: ModelCard) -> int:
 
 
 def weights_state(card: ModelCard) -> str:
-    """Whether a model's weights are bundled, downloaded, or will be downloaded, and how their identity is known."""
+    """Say whether weights are bundled, downloaded, missing or yet to be downloaded, and how their identity is known."""
     from napari_restore.models import zoo
 
     return zoo.weights_state(card)

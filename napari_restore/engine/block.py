@@ -5,7 +5,10 @@ A block needs no other block. Two blocks that share a tile compute the same numb
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from itertools import islice
 from typing import Any
 
@@ -23,8 +26,10 @@ Predict = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
 """Restores ``(n, channels, height, width)`` tiles; the second argument is the size of a full batch."""
 Ranges = tuple[tuple[float, float], ...]
 Outer = tuple[int, ...]
+Place = tuple[Outer, int, int]
+"""Plane image and tile."""
 
-_ROWS = 128
+_ROWS = 16
 """Rows of the result that are brought back to the user's units at a time."""
 
 
@@ -48,7 +53,7 @@ def restore_region(
     region
         One slice per axis in canonical order, in pixels of the result.
     predict
-        The network.
+        The network. While a result of a `Predictor` is blended in, the next batches are in the network.
     ranges
         Value range of each channel, or one for all.
     after_batch
@@ -65,14 +70,37 @@ def restore_region(
         If the source cannot be read there.
     """
     work = _Region(plan, region, ranges)
-    tiles = work.tiles()
-    batch = plan.recipe.batch or 1
-    while group := list(islice(tiles, batch)):
-        results = predict(np.stack([tile for *_, tile in group]), batch)
-        for (outer, ky, kx, _), result in zip(group, results, strict=True):
+    with closing(_restored(work, predict, after_batch)) as results:
+        for (outer, ky, kx), result in results:
             work.add(outer, ky, kx, result)
-        after_batch(len(group))
     return work.result()
+
+
+def _restored(
+    work: _Region, predict: Predict, after_batch: Callable[[int], None]
+) -> Generator[tuple[Place, NDArray[np.float32]], None, None]:
+    """Yield every tile of a region, restored, in order."""
+    recipe, places = work.plan.recipe, deque[list[Place]]()
+    batch, tiles = recipe.batch or 1, work.tiles()
+
+    def batches() -> Iterator[NDArray[np.float32]]:
+        after_batch(0)  # the wait for the network may have been long, and the run stopped meanwhile
+        while group := list(islice(tiles, batch)):
+            places.append([place for place, _ in group])
+            yield group[0][1][None] if len(group) == 1 else np.stack([tile for _, tile in group])
+
+    # Any function will do, such as one that stands for a network; only a Predictor has more than one batch in progress.
+    stream = getattr(predict, "stream", None)
+    lanes = recipe.lanes or 1
+    few = work.batches <= 2 * lanes  # a preview does not wait for a block
+    results = (
+        stream(batches(), batch, lanes, many=not few) if stream else (predict(tiles, batch) for tiles in batches())
+    )
+    with closing(results):
+        for result in results:
+            done = places.popleft()
+            yield from zip(done, result, strict=True)
+            after_batch(len(done))
 
 
 class _Region:
@@ -103,6 +131,11 @@ class _Region:
         self.canvases: dict[Outer, Canvas] = {}
         self.scale = scale
 
+    @property
+    def batches(self) -> int:
+        """How many batches go through the network."""
+        return -(-math.prod(self.pixels.shape[:-3]) * len(self.needed) // (self.plan.recipe.batch or 1))
+
     def _canvas(self) -> Canvas:
         return Canvas(self.plan.grid, self.y, self.x, channels=self.out_channels, scale=self.plan.card.scale)
 
@@ -123,7 +156,7 @@ class _Region:
         channel = self.first_channel + outer[self.axes.index("C")] if "C" in self.axes else 0
         return ValueRange(*self.ranges[channel if len(self.ranges) > 1 else 0])
 
-    def tiles(self) -> Iterator[tuple[Outer, int, int, NDArray[np.float32]]]:
+    def tiles(self) -> Iterator[tuple[Place, NDArray[np.float32]]]:
         """Yield every tile that the region needs, brought to what the network was trained on, plane by plane."""
         for outer in np.ndindex(self.pixels.shape[:-3]):
             span = self._range(outer)
@@ -134,10 +167,10 @@ class _Region:
                     tile = cut_tile(self.pixels[outer], self.origin, self.plan.grid, ky, kx)
                 # Tile by tile, and not block by block, so that the filling does not depend on the blocks.
                 filled = span.normalise(split_finite(tile)[0])
-                yield outer, ky, kx, np.repeat(filled, self.plan.repeats, axis=0)
+                yield (outer, ky, kx), np.repeat(filled, self.plan.repeats, axis=0) if self.plan.repeats > 1 else filled
 
     def add(self, outer: Outer, ky: int, kx: int, result: NDArray[np.float32]) -> None:
-        """Blend in the result of a tile; the last one of a plane finishes it."""
+        """Blend in the result of a tile; the last one of a row of tiles finishes the rows above the next."""
         if outer not in self.canvases:
             self.canvases[outer] = self._canvas()
         if self.plan.repeats > 1:
@@ -147,22 +180,22 @@ class _Region:
             result = fitted(result, height * self.scale, width * self.scale)
         canvas = self.canvases[outer]
         canvas.add(ky, kx, result)
+        for first, rows in canvas.finished():
+            self._finish(outer, first, rows)
         if (ky, kx) == self.needed[-1]:
             del self.canvases[outer]
-            self._finish(outer, canvas.values())
 
-    def _finish(self, outer: Outer, plane: NDArray[np.float32]) -> None:
-        """Bring a plane back to the user's units and data type, with its non-finite pixels as they were.
+    def _finish(self, outer: Outer, top: int, finished: NDArray[np.float32]) -> None:
+        """Bring rows back to the user's units and data type, with their non-finite pixels as they were.
 
-        A few rows at a time: a plane in float64 would take more memory than all the rest of a block.
+        A few at a time: what is in float64 stays in the processor's cache.
         """
-        span = self._range(outer)
-        for first in range(0, plane.shape[-2], _ROWS):
-            rows = slice(first, first + _ROWS)
-            values = span.restore(plane[:, rows])
+        span, plane = self._range(outer), self.values[outer]
+        for first in range(0, finished.shape[-2], _ROWS):
+            values = span.restore(finished[:, first : first + _ROWS])
             if np.issubdtype(self.plan.image.dtype, np.floating):
-                self._put_back(values, outer, self.y[0] + first)
-            self.values[outer][:, rows] = to_dtype(values, self.plan.dtype)
+                self._put_back(values, outer, self.y[0] + top + first)
+            plane[:, top + first : top + first + values.shape[-2]] = to_dtype(values, self.plan.dtype)
 
     def _put_back(self, values: NDArray[Any], outer: Outer, first_row: int) -> None:
         """Put the non-finite pixels of the source back into rows of the result, in place."""

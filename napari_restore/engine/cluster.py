@@ -19,6 +19,7 @@ from napari_restore.engine.plan import Plan
 from napari_restore.engine.predictor import devices_of, free_memory
 from napari_restore.engine.recipe import Recipe
 from napari_restore.engine.run import Progress
+from napari_restore.engine.run_report import Stages, reported
 from napari_restore.engine.task import Receipt
 from napari_restore.engine.window import Window
 from napari_restore.engine.worker import Run, first_pixel, obstacle, planned
@@ -30,7 +31,7 @@ from napari_restore.models.card import ModelCard
 if TYPE_CHECKING:
     from napari_restore.engine.sinks import OmeZarrSink
 
-__all__ = ["Cluster", "connected", "plan_on", "run_on", "run_on_devices"]
+__all__ = ["Cluster", "connected", "plan_on", "run_on", "run_on_devices", "stages_on"]
 
 ANSWER = 60.0
 """Seconds that workers have for answering a question before the run."""
@@ -384,24 +385,27 @@ def run_on(
                 cluster.client.unregister_worker_plugin(name)
 
 
-def run_on_devices(
-    plan: Plan, sink: Callable[[], OmeZarrSink], record: Callable[[Receipt], Any] = lambda receipt: None
-) -> Generator[Progress, None, None]:
+def run_on_devices(plan: Plan, sink: Callable[[], OmeZarrSink]) -> Generator[Progress, None, None]:
     """Carry out a plan of several devices on this machine, with a process for each: see `run_on`.
 
     Parameters
     ----------
-    plan, record
-        See `run_on`.
+    plan
+        The run.
     sink
         Makes the output, when all else is known to be right.
     """
     devices = devices_of(plan.recipe.device)
     alone = _on_device(plan, "cuda:0" if devices[0].startswith("cuda") else devices[0])
     _check_sendable(alone, plan.image)
-    with processes(devices, plan.recipe.workers or 1) as client:
-        cluster = Cluster(client, devices[0], None)
-        yield from run_on(cluster, alone, sink(), record, memory=free_memory("cpu") // len(devices))
+    with processes(devices, plan.recipe.workers or 1) as client, sink() as output:
+        stages = stages_on(Cluster(client, devices[0], None), memory=free_memory("cpu") // len(devices))
+        yield from reported(alone, output, stages)
+
+
+def stages_on(cluster: Cluster, memory: float = math.inf) -> Stages:
+    """Give `run_on` for a cluster the form that reports are made of."""
+    return lambda plan, sink, record: run_on(cluster, plan, sink, record, memory=memory)
 
 
 class _Stage:

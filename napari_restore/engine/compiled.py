@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import logging
 import shutil
+import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Literal
 
 import torch
@@ -67,8 +69,13 @@ class Compiled:
                 if isinstance(block, TransformerBlock):
                     block.compile(dynamic=False)
         self._state: Literal["untried", "works", "fails"] = "untried"
+        self._first = threading.Lock()
 
     def __call__(self, tiles: Tensor) -> Tensor:
+        with self._first if self._state == "untried" else nullcontext():  # other lanes wait until it is compiled
+            return self._restored(tiles)
+
+    def _restored(self, tiles: Tensor) -> Tensor:
         if self._state == "fails":
             return self._as_it_is(tiles)
         try:

@@ -1,8 +1,13 @@
-"""Numbers and shapes in words."""
+"""Numbers, shapes and plans in words."""
 
 from __future__ import annotations
 
-__all__ = ["human_bytes", "human_shape"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_restore.engine.plan import Plan
+
+__all__ = ["described", "human_bytes", "human_shape"]
 
 
 def human_bytes(count: float) -> str:
@@ -17,3 +22,49 @@ def human_bytes(count: float) -> str:
 def human_shape(axes: str, shape: tuple[int, ...]) -> str:
     """Write a shape with its axes, such as ``"Z 40 · Y 2048 · X 2048"``."""
     return " · ".join(f"{axis} {length}" for axis, length in zip(axes, shape, strict=True))
+
+
+def _times(lengths: tuple[int, ...]) -> str:
+    return " x ".join(map(str, lengths))
+
+
+def _channels(plan: Plan) -> str:
+    """How the image's channels become the network's."""
+    if plan.repeats > 1:
+        return f"gray, {plan.repeats} times over; the mean of what comes back"
+    samples = plan.image.sizes.get("S", 1)
+    if plan.card.in_channels == 1:
+        return "each on its own" + (f", and each of {samples} colour samples" if samples > 1 else "")
+    return f"{samples} colour samples together"
+
+
+def described(plan: Plan) -> str:
+    """One line for each thing the run will use, with units."""
+    recipe, image, card = plan.recipe, plan.image, plan.card
+    pixel = ", ".join(f"{a} {image.pixel_size[a]:g} {image.units.get(a, '')}".rstrip() for a in image.pixel_size)
+    ranges = recipe.value_range
+    shown = "estimated when first computed" if ranges is None else ", ".join(f"{a:g}..{b:g}" for a, b in ranges)
+    tile_y, tile_x = plan.grid.tile_shape
+    rows = {
+        "source": f"{image.name}: {human_shape(image.canonical, image.shape)}, {image.dtype}, "
+        f"{human_bytes(image.nbytes)}",
+        "pixel size": pixel or "unknown",
+        "model": card.summary(),
+        "values": f"{shown} become 0..1",
+        "channels": _channels(plan),
+        "tiles": f"{tile_y} x {tile_x}, halo {recipe.halo}, hand-over {recipe.blend}; {plan.tiles} in all, "
+        f"{plan.tile_share:.2f} times the pixels of the image"
+        + (", padded as the authors do" if recipe.padding == "authors" else ""),
+        "result": f"{human_shape(plan.axes, plan.shape)}, {plan.dtype}, {human_bytes(plan.output_bytes)} uncompressed, "
+        f"{plan.levels} level{'s' if plan.levels > 1 else ''}",
+        "blocks": f"{plan.blocks} of {_times(plan.block)}, chunks {_times(recipe.chunks or ())}",
+        "device": f"{recipe.device}, {recipe.precision}, {'compiled first, ' if recipe.compiled else ''}"
+        f"batch {recipe.batch}, {recipe.workers} blocks in progress",
+        "memory": f"at most {human_bytes(plan.memory_bytes)}"
+        + (f" of {human_bytes(recipe.memory_budget)}" if recipe.memory_budget else ""),
+    }
+    return "\n".join(f"{name:<11}{value}{_because(plan, name)}" for name, value in rows.items())
+
+
+def _because(plan: Plan, name: str) -> str:
+    return f" ({plan.why[name]})" if plan.why.get(name) else ""

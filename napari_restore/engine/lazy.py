@@ -8,7 +8,10 @@ from uuid import uuid4
 
 import dask.array as da
 import numpy as np
+from dask._task_spec import TaskRef
+from dask.blockwise import blockwise
 from dask.highlevelgraph import HighLevelGraph
+from dask.layers import ArrayBlockIdDep
 from numpy.typing import NDArray
 
 from napari_restore.engine.block import Ranges, restore_region
@@ -39,13 +42,12 @@ def lazy_result(plan: Plan) -> da.Array:
     token = uuid4().hex  # hashing the source to name the same result alike would read all of it
     name, range_name = f"restored-{token}", f"value-range-{token}"
     make = partial(_block, plan=plan)
-    layers: dict[str, dict[Any, Any]] = {
-        range_name: {range_name: (_ranges, plan)},
-        name: {(name, *index): (make, range_name, tuple(index)) for index in plan.indices()},
-    }
     chunks = tuple(
         tuple(min(size, length - start) for start in range(0, length, size))
         for size, length in zip(plan.block, plan.shape, strict=True)
     )
+    axes = tuple(range(len(chunks)))
+    blocks = blockwise(make, name, axes, TaskRef(range_name), None, ArrayBlockIdDep(chunks), axes, numblocks={})
+    layers: dict[str, Any] = {range_name: {range_name: (_ranges, plan)}, name: blocks}
     graph = HighLevelGraph(layers, {range_name: set(), name: {range_name}})
     return da.Array(graph, name, chunks, meta=np.empty((0,) * len(chunks), plan.dtype))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from napari_restore.engine.describe import human_bytes, human_shape
+from napari_restore.engine.choices import choose_lanes, choose_tiling, choose_workers, fitting_batch, tile_reason
+from napari_restore.engine.describe import described
+from napari_restore.engine.layout import cheapest_layout, tile_share, times_read
+from napari_restore.engine.memory import LIBRARIES, check_budget, run_bytes, tile_bytes
 from napari_restore.engine.reading import patient
 from napari_restore.engine.recipe import Recipe, digest
 from napari_restore.engine.sample import estimate_ranges
@@ -24,12 +27,6 @@ __all__ = ["Block", "Plan", "make_plan"]
 
 Block = tuple[int, ...]
 """Index of a block along each axis, in canonical order."""
-
-_BLOCK_BYTES = 32 * 2**20
-_BLOCK_SIDE = 4096
-_CHUNK_SIDE = 512
-_UNSHARDED_CHUNK_SIDE = 1024
-_FEWEST_BLOCKS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +51,8 @@ class Plan:
         Resolution levels of a stored result.
     spares
         Devices that the run goes on with if the one of the recipe stops working: none if the user has named it.
+    why
+        What spoke for a choice, one clause each, by row of the text.
     """
 
     image: Image
@@ -65,6 +64,7 @@ class Plan:
     block: tuple[int, ...]
     levels: int
     spares: tuple[str, ...] = ()
+    why: dict[str, str] = field(default_factory=dict)
 
     @property
     def axes(self) -> str:
@@ -82,8 +82,14 @@ class Plan:
         return math.prod(self.counts)
 
     def indices(self) -> Iterator[Block]:
-        """Indices of all blocks, in C order."""
-        return np.ndindex(self.counts)
+        """Indices of all blocks: plane after plane, and within a plane in Z-order, squares of 2, 4, 8, ... blocks.
+
+        What lies under a pixel of a coarser level is thus done at about the same time.
+        """
+        y, x = self.axes.index("Y"), self.axes.index("X")
+        for outer in np.ndindex(*(1 if i in (y, x) else n for i, n in enumerate(self.counts))):
+            for row, column in _z_order(self.counts[y], self.counts[x]):
+                yield tuple(row if i == y else column if i == x else k for i, k in enumerate(outer))
 
     def region(self, index: Block) -> tuple[slice, ...]:
         """Pixels of the result that a block holds, in canonical order."""
@@ -100,17 +106,21 @@ class Plan:
     @cached_property
     def tiles_in_plane(self) -> int:
         """Tiles that all blocks of one plane compute; tiles that two blocks share count twice."""
-        s = self.card.scale
+        return round(self.tile_share * math.prod(self.grid.shape) / math.prod(self.grid.tile_shape))
 
-        def touched(axis: str) -> int:
-            position = self.axes.index(axis)
-            length, size = self.shape[position], self.block[position]
-            tiling = self.grid.y if axis == "Y" else self.grid.x
-            return sum(
-                len(tiling.touching(start // s, -(-min(start + size, length) // s))) for start in range(0, length, size)
-            )
+    @property
+    def read_share(self) -> float:
+        """Bytes of the source that blocks read, halo and whole chunks included, divided by the bytes of the image."""
+        return times_read(self.image, self.grid, *self._sizes(), self.card.scale)
 
-        return touched("Y") * touched("X")
+    @property
+    def tile_share(self) -> float:
+        """Pixels of all tiles, divided by the pixels of the image: what halo, hand-over and blocks' borders cost."""
+        return tile_share(self.grid, *self._sizes(), self.card.scale)
+
+    def _sizes(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Shape of a block and of the result, by axis."""
+        return dict(zip(self.axes, self.block, strict=True)), dict(zip(self.axes, self.shape, strict=True))
 
     @property
     def tiles(self) -> int:
@@ -126,16 +136,12 @@ class Plan:
 
     @property
     def memory_bytes(self) -> int:
-        """Most bytes the run holds at a time, as an estimate: blocks in progress and the network's working memory."""
-        assert self.recipe.workers is not None and self.recipe.batch is not None
-        s = self.card.scale
-        pixels = math.prod(self.block)
-        plane = self.block[self.axes.index("Y")] * self.block[self.axes.index("X")]
-        source = pixels / s**2 * self.image.dtype.itemsize
-        # Input, output, its encoded copy, and a float32 canvas with its float64 copy on the way to the data type.
-        one = source + 2 * pixels * self.dtype.itemsize + plane * (4 + 8)
-        network = self.recipe.batch * math.prod(self.grid.tile_shape) * self.card.bytes_per_pixel
-        return int(self.recipe.workers * one + network)
+        """Most bytes of the host's memory that the run holds at a time, beyond Python, torch and the weights."""
+        return run_bytes(self)
+
+    def with_settings(self, **settings: Any) -> Plan:
+        """Give this plan with other settings that say how to run (`EXECUTION_FIELDS`)."""
+        return replace(self, recipe=self.recipe.model_copy(update=settings))
 
     def identity(self) -> dict[str, Any]:
         """Everything that the stored result is a function of, as JSON types."""
@@ -152,7 +158,23 @@ class Plan:
         return digest(self.identity())
 
     def __str__(self) -> str:
-        return _description(self)
+        return described(self)
+
+
+def _z_order(rows: int, columns: int) -> Iterator[tuple[int, int]]:
+    """Places of a rectangle in Z-order."""
+
+    def within(row: int, column: int, side: int) -> Iterator[tuple[int, int]]:
+        if row >= rows or column >= columns:
+            return
+        if side == 1:
+            yield row, column
+            return
+        half = side // 2
+        for corner in ((0, 0), (0, half), (half, 0), (half, half)):
+            yield from within(row + corner[0], column + corner[1], half)
+
+    return within(0, 0, 1 << (max(rows, columns) - 1).bit_length())
 
 
 def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool = True) -> Plan:
@@ -173,12 +195,17 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
         If a setting does not fit the model or the image.
     """
     from napari_restore.engine.compiled import pays
-    from napari_restore.engine.predictor import choose_device, choose_precision, spare_devices
+    from napari_restore.engine.predictor import choose_device, choose_precision, free_memory, spare_devices
 
     _check_channels(image, card)
     device = choose_device(recipe.device)
+    free = free_memory("cpu")
+    budget = recipe.memory_budget or free // 2
+    # Of a budget of the user's own, which is kept, a part is for what is not the network.
+    for_network = max(budget - LIBRARIES, 0) * 3 // 4 if recipe.memory_budget else budget
+    room = for_network if device == "cpu" else free_memory(device) // 2
     tile, halo, blend = (
-        _whole_plane(image, card, recipe) if recipe.padding == "authors" else _tiling(card, recipe, device)
+        _whole_plane(image, card, recipe) if recipe.padding == "authors" else choose_tiling(image, card, recipe, room)
     )
     grid = plane_grid(image.sizes["Y"], image.sizes["X"], tile=tile, halo=halo, blend=blend, alignment=card.alignment)
     ranges = recipe.value_range
@@ -192,33 +219,29 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
         )
     dtype = image.dtype if recipe.dtype == "same" else np.dtype(recipe.dtype)
     shape = result_shape(image, card)
-    chunks, block = _layout(image.canonical, shape, dtype, recipe, card)
+    # A few blocks of three times their size (see `block_bytes`), beside what the network takes.
+    network = tile_bytes(card, grid) if device == "cpu" else 0
+    layout = cheapest_layout(image, card, grid, shape, dtype, recipe, device, max(budget - network - LIBRARIES, 0) // 9)
+    _check_samples(image, card, dict(zip(image.canonical, shape, strict=True)), layout.block)
+    lanes, why_lanes = choose_lanes(card, grid, recipe, device, room)
     chosen = {
         "axes": image.axes, "tile": tile, "halo": halo, "blend": blend, "value_range": ranges, "device": device,
-        "chunks": chunks, "shards": None if recipe.ome_version == "0.4" else block,
-        "workers": recipe.workers or 2, "batch": recipe.batch or _fitting_batch(grid, card, device),
+        "chunks": layout.chunks, "shards": None if recipe.ome_version == "0.4" else layout.block,
+        "workers": recipe.workers or 1, "lanes": lanes, "batch": recipe.batch or 1,
         "precision": recipe.precision or choose_precision(card, device),
     }  # fmt: skip
     plan = Plan(
-        image, card, recipe.model_copy(update=chosen), grid, shape, dtype, block,
+        image, card, recipe.model_copy(update=chosen), grid, shape, dtype, layout.block,
         levels_for(shape, image.canonical) if recipe.pyramid else 1,
         spare_devices(device) if recipe.device == "auto" else (),
+        {"tiles": tile_reason(card, grid), "blocks": layout.why, "device": why_lanes},
     )  # fmt: skip
-    later = {
-        "workers": recipe.workers or _workers(plan),
-        "compiled": pays(card, device, plan.tiles * math.prod(grid.tile_shape))
-        if recipe.compiled is None
-        else recipe.compiled,
-    }
-    return replace(plan, recipe=plan.recipe.model_copy(update=later))
-
-
-def _tiling(card: ModelCard, recipe: Recipe, device: str) -> tuple[int | tuple[int, int], int, int]:
-    """Choose tile, halo and hand-over where they are open."""
-    tile = recipe.tile if recipe.tile is not None else _fitting_tile(card, device)
-    halo = recipe.halo if recipe.halo is not None else _fitting_halo(card, tile)
-    # A halo of the user's own choice still has to leave a stride on the network's grid: the hand-over gives way.
-    return tile, halo, recipe.blend if recipe.blend is not None else _fitting_blend(card, halo)
+    plan = plan if recipe.batch else plan.with_settings(batch=fitting_batch(plan, room))
+    plan = plan if recipe.workers else plan.with_settings(workers=choose_workers(plan, budget))
+    if recipe.compiled is None:
+        plan = plan.with_settings(compiled=pays(card, device, plan.tiles * math.prod(grid.tile_shape)))
+    check_budget(plan, free)
+    return plan
 
 
 def _whole_plane(image: Image, card: ModelCard, recipe: Recipe) -> tuple[tuple[int, int], int, int]:
@@ -260,138 +283,8 @@ def _check_channels(image: Image, card: ModelCard) -> None:
         raise SourceError(f"{image.name} has no pixels: its shape is {image.shape}.")
 
 
-def _fitting_tile(card: ModelCard, device: str) -> int:
-    """Give the card's tile, or the largest smaller one that uses at most half of the free memory."""
-    from napari_restore.engine.predictor import free_memory
-
-    tile, room = card.tile, free_memory(device) // 2
-    smallest = 2 * card.halo + card.blend + card.alignment
-    while tile - card.alignment >= smallest and tile**2 * card.bytes_per_pixel > room:
-        tile -= card.alignment
-    return tile
-
-
-def _fitting_halo(card: ModelCard, tile: int | tuple[int, int]) -> int:
-    """Give the card's halo, or a quarter of a tile that is too small for it."""
-    side = min(tile) if isinstance(tile, tuple) else tile
-    if side >= 2 * card.halo + card.blend + card.alignment:
-        return card.halo
-    return side // 4 // card.alignment * card.alignment
-
-
-def _fitting_blend(card: ModelCard, halo: int) -> int:
-    """Width of the hand-over nearest to the card's that, with this halo, keeps tile origins on the network's grid."""
-    if halo < 0:
-        return card.blend  # the grid reports the halo
-    return card.blend - (2 * halo + card.blend) % card.alignment
-
-
-def _fitting_batch(grid: TileGrid, card: ModelCard, device: str) -> int:
-    """Choose the largest power of two of tiles within half of the free memory; on CPU one is as fast as many."""
-    from napari_restore.engine.predictor import free_memory
-
-    if device == "cpu":
-        return 1
-    one = math.prod(grid.tile_shape) * card.bytes_per_pixel
-    most = min(grid.count, 16, max(1, free_memory(device) // 2 // one))
-    return int(2 ** math.floor(math.log2(most)))
-
-
-def _workers(plan: Plan) -> int:
-    """Choose how many blocks are in progress: one computing, one reading or writing, a third if memory allows."""
-    from napari_restore.engine.predictor import free_memory
-
-    most = min(3, plan.blocks)
-    while most > 1 and replace(
-        plan, recipe=plan.recipe.model_copy(update={"workers": most})
-    ).memory_bytes > 0.25 * free_memory("cpu"):
-        most -= 1
-    return most
-
-
-def _layout(
-    axes: str, shape: tuple[int, ...], dtype: np.dtype[Any], recipe: Recipe, card: ModelCard
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Choose the shapes of a chunk and of a block (a stored object), or check those given."""
-    lengths = dict(zip(axes, shape, strict=True))
-    side = _UNSHARDED_CHUNK_SIDE if recipe.ome_version == "0.4" else _CHUNK_SIDE
-    chunk = {a: min(lengths[a], side) if a in "YX" else (lengths[a] if a == "S" else 1) for a in axes}
-    if recipe.chunks is not None:
-        chunk = dict(zip(axes, _checked(recipe.chunks, axes, "chunks"), strict=True))
-    if recipe.ome_version == "0.4":
-        if recipe.shards is not None:
-            raise RecipeError("shards need OME-Zarr 0.5; leave them out or use ome_version='0.5'.")
-        block = dict(chunk)
-    elif recipe.shards is not None:
-        block = dict(zip(axes, _checked(recipe.shards, axes, "shards"), strict=True))
-        if any(block[a] % chunk[a] for a in axes):
-            raise RecipeError(
-                f"shards {recipe.shards} are not multiples of the chunks {tuple(chunk.values())} along every axis "
-                f"of {axes}; change one of them."
-            )
-    else:
-        block = _default_block(axes, lengths, chunk, dtype)
-    if card.in_channels > 1 and block.get("S", 0) < lengths.get("S", 0):
+def _check_samples(image: Image, card: ModelCard, lengths: dict[str, int], block: tuple[int, ...]) -> None:
+    """Refuse blocks that part the colour samples that a network takes together."""
+    in_block = dict(zip(image.canonical, block, strict=True))
+    if card.in_channels > 1 and in_block.get("S", 0) < lengths.get("S", 0):
         raise RecipeError(f"{card.name} needs all {lengths['S']} colour samples in one chunk; do not divide axis S.")
-    return tuple(chunk.values()), tuple(block.values())
-
-
-def _default_block(axes: str, lengths: dict[str, int], chunk: dict[str, int], dtype: np.dtype[Any]) -> dict[str, int]:
-    """Whole planes up to 4096 x 4096, and as many of them along Z as make 32 MiB but leave 16 blocks."""
-    block = dict(chunk)
-    for axis in "YX":
-        block[axis] = min(-(-lengths[axis] // chunk[axis]), max(1, _BLOCK_SIDE // chunk[axis])) * chunk[axis]
-    if "Z" in axes:
-        all_blocks = math.prod(-(-lengths[axis] // block[axis]) for axis in axes)
-        by_size = _BLOCK_BYTES // (math.prod(block.values()) * dtype.itemsize)
-        planes = max(1, min(by_size, lengths["Z"], all_blocks // _FEWEST_BLOCKS))
-        block["Z"] = planes // chunk["Z"] * chunk["Z"] or chunk["Z"]
-    return block
-
-
-def _checked(sizes: tuple[int, ...], axes: str, name: str) -> tuple[int, ...]:
-    if len(sizes) != len(axes) or min(sizes) < 1:
-        raise RecipeError(f"{name} {sizes} must be one positive length for each axis of the result, {axes}.")
-    return sizes
-
-
-def _times(lengths: tuple[int, ...]) -> str:
-    return " x ".join(map(str, lengths))
-
-
-def _channels(plan: Plan) -> str:
-    """How the image's channels become the network's."""
-    if plan.repeats > 1:
-        return f"gray, {plan.repeats} times over; the mean of what comes back"
-    samples = plan.image.sizes.get("S", 1)
-    if plan.card.in_channels == 1:
-        return "each on its own" + (f", and each of {samples} colour samples" if samples > 1 else "")
-    return f"{samples} colour samples together"
-
-
-def _description(plan: Plan) -> str:
-    """One line for each thing the run will use, with units."""
-    recipe, image, card = plan.recipe, plan.image, plan.card
-    pixel = ", ".join(f"{a} {image.pixel_size[a]:g} {image.units.get(a, '')}".rstrip() for a in image.pixel_size)
-    ranges = recipe.value_range
-    shown = "estimated when first computed" if ranges is None else ", ".join(f"{a:g}..{b:g}" for a, b in ranges)
-    tile_y, tile_x = plan.grid.tile_shape
-    per_plane = plan.tiles_in_plane * tile_y * tile_x / (image.sizes["Y"] * image.sizes["X"])
-    rows = {
-        "source": f"{image.name}: {human_shape(image.canonical, image.shape)}, {image.dtype}, "
-        f"{human_bytes(image.nbytes)}",
-        "pixel size": pixel or "unknown",
-        "model": card.summary(),
-        "values": f"{shown} become 0..1",
-        "channels": _channels(plan),
-        "tiles": f"{tile_y} x {tile_x}, halo {recipe.halo}, hand-over {recipe.blend}; {plan.tiles} in all, "
-        f"{per_plane:.2f} times the pixels of the image"
-        + (", padded as the authors do" if recipe.padding == "authors" else ""),
-        "result": f"{human_shape(plan.axes, plan.shape)}, {plan.dtype}, {human_bytes(plan.output_bytes)} uncompressed, "
-        f"{plan.levels} level{'s' if plan.levels > 1 else ''}",
-        "blocks": f"{plan.blocks} of {_times(plan.block)}, chunks {_times(recipe.chunks or ())}",
-        "device": f"{recipe.device}, {recipe.precision}, {'compiled first, ' if recipe.compiled else ''}"
-        f"batch {recipe.batch}, {recipe.workers} blocks in progress",
-        "memory": f"about {human_bytes(plan.memory_bytes)}",
-    }
-    return "\n".join(f"{name:<11}{value}" for name, value in rows.items())

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import cache
 from typing import Literal
 
@@ -19,14 +22,9 @@ from napari_restore.models.card import ModelCard
 from napari_restore.models.zoo import load_weights
 
 __all__ = [
-    "Predictor",
-    "choose_device",
-    "choose_precision",
-    "devices_of",
-    "free_memory",
-    "predictor_for",
+    "Predictor", "choose_device", "choose_precision", "cores", "devices", "devices_of", "free_memory", "predictor_for",
     "spare_devices",
-]
+]  # fmt: skip
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +86,12 @@ def choose_precision(card: ModelCard, device: str) -> Literal["float32", "bfloat
     return "bfloat16" if fast else "float32"
 
 
+def devices() -> tuple[str, ...]:
+    """Names of the devices of this machine that a network can run on: ``("cpu", "cuda:0")``."""
+    gpus = tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
+    return ("cpu", *gpus, *(("mps",) if torch.backends.mps.is_available() else ()))
+
+
 def free_memory(device: str) -> int:
     """Bytes that a run may count on: free memory of the GPU, the least of several, or what this machine has."""
     if "," in device:
@@ -106,12 +110,21 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(text in str(error) for text in _OUT_OF_MEMORY)
 
 
+def cores() -> int:
+    """Cores that a network on the CPU may use: what torch was told (``OMP_NUM_THREADS``), or all there are."""
+    return torch.get_num_threads()
+
+
 class Predictor:
     """A network in evaluation mode on one device, shared by all blocks in progress.
 
-    Batches are computed one after the other on a thread of the device's own, so callers read and write while another
-    one's batch is in the network, and torch keeps a single pool of threads. Every batch is padded to the same size,
-    since kernels may round differently for another one.
+    Batches are computed on *lanes*, threads of the device's own, so that callers read, blend and write meanwhile. A GPU
+    has one lane, which starts its work and does not wait for it: the copies of a batch to and from the device overlap
+    the computing of others. On a CPU there are as many lanes as batches that may be computed at a time, and they share
+    out the cores: one thread in each of n lanes restores more tiles a second than n threads in one lane (1.1 to 1.6
+    times as many on two cores), and what callers do takes turns with one lane instead of making all threads wait.
+
+    Every batch is padded to the same size, since kernels may round differently for another one.
 
     Parameters
     ----------
@@ -128,10 +141,14 @@ class Predictor:
         self.precision = precision
         network = network.to(self.device).eval()
         self._network = Compiled(network, device) if compile_first else network
-        self._lane = ThreadPoolExecutor(1, thread_name_prefix=f"network-{device}")
+        self._cores = cores() if self.device.type == "cpu" else 1
+        self._lanes = ThreadPoolExecutor(self._cores, thread_name_prefix=f"network-{device}")
         self._largest: dict[tuple[int, ...], int] = {}
+        self._turn = threading.Lock()
+        self._room, self._busy = threading.Condition(), 0
+        self._copies = _Copies(self.device) if self.device.type == "cuda" else None
 
-    def __call__(self, tiles: Tiles, batch: int) -> Tiles:
+    def __call__(self, tiles: Tiles, batch: int, lanes: int = 1) -> Tiles:
         """Restore at most `batch` tiles.
 
         Parameters
@@ -140,6 +157,8 @@ class Predictor:
             ``(n, channels, height, width)`` float32 in about [0, 1], n at most `batch`.
         batch
             Size that the batch is padded to. When memory runs out it is halved, for this and later calls.
+        lanes
+            How many batches are in the network at a time; on a CPU the cores are divided among them.
 
         Returns
         -------
@@ -151,19 +170,74 @@ class Predictor:
         OutOfMemory
             If not even one tile fits.
         """
-        return self._lane.submit(self._restore, tiles, batch).result()
+        return self._submit(tiles, batch, lanes).result().tiles()
 
     @property
     def largest_batch(self) -> int | None:
         """Tiles that fitted the memory together, where that was fewer than asked for."""
         return min(self._largest.values(), default=None)
 
-    def _restore(self, tiles: Tiles, batch: int) -> Tiles:
+    def stream(
+        self, batches: Iterable[Tiles], batch: int, lanes: int = 1, *, many: bool = True
+    ) -> Generator[Tiles, None, None]:
+        """Restore batches one after the other, with the next ones in the network while a result is worked on.
+
+        Parameters
+        ----------
+        batches
+            Each as for a call. They are asked for as needed: one more than there are lanes is in progress.
+        batch, lanes
+            As for a call.
+        many
+            Whether to wait until streams that began earlier have no more batches. Then the blocks of a run go through
+            the network one after the other, and while one is computed those before it are written and those after it
+            read; if they took turns, all would be read and written at once, and the network would wait.
+
+        Yields
+        ------
+        numpy.ndarray
+            The result of each batch, in order.
+
+        Raises
+        ------
+        OutOfMemory
+            If not even one tile fits.
+        """
+        waiting: deque[Future[_Result]] = deque()
+        try:
+            with self._turn if many else nullcontext():
+                for tiles in batches:
+                    waiting.append(self._submit(tiles, batch, lanes))
+                    if len(waiting) > lanes:
+                        yield waiting.popleft().result().tiles()
+            while waiting:
+                yield waiting.popleft().result().tiles()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def _submit(self, tiles: Tiles, batch: int, lanes: int) -> Future[_Result]:
+        return self._lanes.submit(self._restore, tiles, batch, min(lanes, self._cores))
+
+    def _restore(self, tiles: Tiles, batch: int, lanes: int) -> _Result:
+        with self._room:
+            self._room.wait_for(lambda: self._busy < lanes)
+            self._busy += 1
+        try:
+            if self.device.type == "cpu" and torch.get_num_threads() != self._cores // lanes:
+                torch.set_num_threads(self._cores // lanes)  # of this thread
+            return self._restore_all(tiles, batch)
+        finally:
+            with self._room:
+                self._busy -= 1
+                self._room.notify_all()
+
+    def _restore_all(self, tiles: Tiles, batch: int) -> _Result:
         shape = tiles.shape[1:]
         size = min(batch, self._largest.get(shape, batch))
         while True:
             try:
-                return np.concatenate([self._forward(tiles[i : i + size], size) for i in range(0, len(tiles), size)])
+                return _Result([self._forward(tiles[i : i + size], size) for i in range(0, len(tiles), size)])
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
@@ -177,17 +251,73 @@ class Predictor:
             size = self._largest[shape] = size // 2
             _log.warning("%s is out of memory: batches of %d tiles from here on", self.device, size)
 
-    def _forward(self, tiles: Tiles, size: int) -> Tiles:
+    def _forward(self, tiles: Tiles, size: int) -> _Part:
         """One batch through the network, padded to `size` with repeats of its last tile."""
         # Bias-free networks on dark background meet denormal numbers, which are slow; the flag belongs to the thread.
         torch.set_flush_denormal(True)
         padded = tiles[np.minimum(np.arange(size), len(tiles) - 1)] if len(tiles) < size else tiles
+        given = torch.from_numpy(np.ascontiguousarray(padded))
         with (
             torch.inference_mode(),
             torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"),
         ):
-            result = self._network(torch.from_numpy(np.ascontiguousarray(padded)).to(self.device))
-        return result[: len(tiles)].float().cpu().numpy()
+            on_device = given.to(self.device) if self._copies is None else self._copies.to_device(given)
+            result = self._network(on_device)[: len(tiles)]
+            # A compiled network may give the same memory again for its next result, so that leaves by a copy.
+            return (result.float().cpu(), None) if self._copies is None else self._copies.to_host(result)
+
+
+_Part = tuple[torch.Tensor, "torch.cuda.Event | None"]
+"""Restored tiles in the host's memory, and what to wait for until they are there."""
+
+
+class _Result:
+    """What a lane has made of a batch; on a GPU it may still be under way."""
+
+    def __init__(self, parts: list[_Part]) -> None:
+        self._parts = parts
+
+    def tiles(self) -> Tiles:
+        """Wait for the copies from the device."""
+        for _, arrived in self._parts:
+            if arrived is not None:
+                arrived.synchronize()
+        arrays = [part.numpy() for part, _ in self._parts]
+        return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+class _Copies:
+    """Copies to and from a GPU on streams of their own, beside the one that computes.
+
+    Both ends of a copy are pinned memory, without which it is not asynchronous; torch keeps that memory for the next
+    copies and does not give it away before a copy is done.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.incoming = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self.outgoing = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    def to_device(self, tiles: torch.Tensor) -> torch.Tensor:
+        """Start the copy of a batch; what is computed next on the current stream waits for it."""
+        computing = torch.cuda.current_stream(self.device)
+        with torch.cuda.stream(self.incoming):
+            copied = tiles.pin_memory().to(self.device, non_blocking=True)
+        computing.wait_stream(self.incoming)
+        copied.record_stream(computing)
+        return copied
+
+    def to_host(self, result: torch.Tensor) -> _Part:
+        """Start the copy of a result, as float32, behind what computes it."""
+        result = result.to(torch.float32, copy=True)
+        self.outgoing.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(self.outgoing):
+            host = torch.empty(result.shape, dtype=result.dtype, pin_memory=True)
+            host.copy_(result, non_blocking=True)
+            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            arrived.record(self.outgoing)
+        result.record_stream(self.outgoing)
+        return host, arrived
 
 
 _loading = threading.Lock()

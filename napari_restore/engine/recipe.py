@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from napari_restore.errors import RecipeError
 
 __all__ = ["EXECUTION_FIELDS", "Recipe", "digest", "make_recipe"]
 
-EXECUTION_FIELDS = frozenset({"batch", "compiled", "device", "fsync", "on_error", "workers"})
+EXECUTION_FIELDS = frozenset({"batch", "compiled", "device", "fsync", "lanes", "memory_budget", "on_error", "workers"})
 """Fields that say how to run and not what comes out: two recipes that differ in these alone give one result."""
 
 
@@ -68,6 +69,11 @@ class Recipe(BaseModel):
     compiled
         Whether the network is compiled first, which takes minutes and pays in long runs. It moves the last bits of
         float32, so a run that is continued keeps what it began with.
+    lanes
+        Batches in the network at a time: on a CPU as many as there are cores, which they share out, if memory allows.
+    memory_budget
+        Bytes of the host's memory, or a text such as ``"8GB"``, that the run may take beyond the program itself
+        (Python, torch, the weights). None: half of what is free. A run that cannot fit is refused.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -95,6 +101,24 @@ class Recipe(BaseModel):
     on_error: Literal["raise", "fill"] = "raise"
     fsync: bool = False
     compiled: bool | None = None
+    lanes: int | None = Field(default=None, ge=1)
+    memory_budget: int | None = Field(default=None, ge=1)
+
+    @field_validator("memory_budget", mode="before")
+    @classmethod
+    def _bytes(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        units = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+        found = re.fullmatch(r"([0-9.]+) ?([kKMGT]?)(i?)B?", value.strip())
+        try:
+            number = float(found[1]) if found else -1.0
+        except ValueError:
+            number = -1.0
+        if found is None or number < 0:
+            raise ValueError("write a number of bytes with its unit, such as '8GB' or '500MB'")
+        unit = units[found[2].upper()]
+        return int(number * (unit if not found[3] else 1024 ** list(units.values()).index(unit)))
 
     @field_validator("value_range", mode="before")
     @classmethod

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_restore.engine.noise_fit import NoiseFit, noise_fit
 from napari_restore.engine.plan import Plan
 from napari_restore.engine.predictor import predictor_for
 from napari_restore.engine.sample import estimate_image_noise
 from napari_restore.intensity.noise import NoiseEstimate
+from napari_restore.models.zoo import all_cards
 
 __all__ = ["Report", "make_report", "tile_seconds"]
 
@@ -26,19 +28,26 @@ class Report:
     noise
         Estimate of each channel, None where the image shows too little to tell.
     seconds
-        Expected time of the whole run.
+        Expected time of the whole run; None where the network was not loaded to learn its speed.
     """
 
     plan: Plan
     noise: tuple[NoiseEstimate | None, ...]
-    seconds: float
+    seconds: float | None
+
+    @property
+    def fit(self) -> NoiseFit:
+        """Whether the noise is what the model was trained for."""
+        return noise_fit(self.plan.card, self.noise, self.plan.recipe.value_range or ((0.0, 1.0),), all_cards())
 
     def __str__(self) -> str:
         names = [channel.name or "" for channel in self.plan.image.channels] or [""] * len(self.noise)
         chunks = " x ".join(map(str, self.plan.image.chunks))
         rows = [str(self.plan), f"{'stored as':<11}chunks of {chunks}"]
         rows += [f"{'noise':<11}{f'{n}: ' if n else ''}{_noise(e)}" for n, e in zip(names, self.noise, strict=True)]
-        return "\n".join([*rows, f"{'time':<11}about {_duration(self.seconds)} on {self.plan.recipe.device}"])
+        rows += [f"{'warning':<11}{warning}" for warning in self.fit.warnings]
+        time = "unknown, the network is not loaded" if self.seconds is None else f"about {_duration(self.seconds)}"
+        return "\n".join([*rows, f"{'time':<11}{time} on {self.plan.recipe.device}"])
 
 
 def _noise(estimate: NoiseEstimate | None) -> str:
@@ -57,16 +66,17 @@ def _duration(seconds: float) -> str:
 
 
 def tile_seconds(plan: Plan) -> float:
-    """Seconds that one tile takes in the network, measured on a full batch after a first one to warm up."""
+    """Seconds that one tile takes in the network, measured with all lanes full after a first round to warm up."""
     predict = predictor_for(plan.card, plan.recipe.device, plan.recipe.precision)
-    batch = plan.recipe.batch or 1
+    batch, lanes = plan.recipe.batch or 1, plan.recipe.lanes or 1
     tiles = np.zeros((batch, plan.card.in_channels, *plan.grid.tile_shape), np.float32)
-    predict(tiles, batch)
-    began = time.perf_counter()
-    predict(tiles, batch)
-    return (time.perf_counter() - began) / batch
+    for _ in range(2):
+        began = time.perf_counter()
+        for _ in predict.stream([tiles] * lanes, batch, lanes, many=False):
+            pass
+    return (time.perf_counter() - began) / (batch * lanes)
 
 
-def make_report(plan: Plan) -> Report:
-    """Estimate the noise of a plan's source and the time of its run."""
-    return Report(plan, estimate_image_noise(plan.image), tile_seconds(plan) * plan.tiles)
+def make_report(plan: Plan, *, timed: bool = True) -> Report:
+    """Estimate the noise of a plan's source and, where it is to be timed, how long its run takes."""
+    return Report(plan, estimate_image_noise(plan.image), tile_seconds(plan) * plan.tiles if timed else None)

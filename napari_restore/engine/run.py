@@ -63,6 +63,9 @@ class Sink(BlockStore, Protocol):
     def missing(self) -> tuple[int, Iterable[Block]]:
         """How many blocks are not stored yet, and their indices."""
 
+    def settle(self, index: Block) -> None:
+        """Do what a stored block makes possible, on the thread that has stored it."""
+
 
 Done = TypeVar("Done")
 
@@ -154,7 +157,9 @@ def run_blocks(
     predictor_for(plan.card, working_device(plan), recipe.precision, compile_first=bool(recipe.compiled))
 
     def restore(index: Block) -> Receipt:
-        return restore_block(plan, sink, index, counter)
+        receipt = restore_block(plan, sink, index, counter)
+        sink.settle(index)
+        return receipt
 
     with closing(bounded_map(restore, indices, workers=recipe.workers, stop=stop)) as steps:
         for receipt in steps:

@@ -18,6 +18,7 @@ import zarr
 from numpy.typing import NDArray
 
 from napari_restore import __version__
+from napari_restore.engine.coarse import CoarseUnits, covered
 from napari_restore.engine.describe import human_bytes
 from napari_restore.engine.lock import OutputLock
 from napari_restore.engine.marks import read_marks, remove_mark, write_mark
@@ -71,6 +72,9 @@ class ArraySink:
         """Copy a block to its place; what was filled is in the log alone."""
         self.array[self.plan.region(index)] = block
 
+    def settle(self, index: Block) -> None:
+        """Do nothing: an array has no coarser levels."""
+
 
 def stored_recipe(path: Path | str) -> Recipe | None:
     """Give the recipe of the run that made an output, or None where there is no output of this package."""
@@ -115,6 +119,7 @@ class OmeZarrSink:
         except BaseException:
             self.close()
             raise
+        self._coarse: CoarseUnits | None = None
         self.order = stored_order(plan)
         self.marked = read_marks(self.path)
 
@@ -143,12 +148,18 @@ class OmeZarrSink:
         self.close()
 
     @cached_property
+    def _levels(self) -> list[zarr.Array[Any]]:
+        """Opened once in each process."""
+        return [ome_zarr.open_level(self.path, level, "r+") for level in range(self.plan.levels)]
+
+    @property
     def array(self) -> zarr.Array[Any]:
-        """Level 0, opened once in each process."""
-        return ome_zarr.open_level(self.path, 0, "r+")
+        """Level 0."""
+        return self._levels[0]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key not in ("_release", "array")}
+        left = ("_release", "_levels")
+        return {key: value for key, value in self.__dict__.items() if key not in left} | {"_coarse": None}
 
     def _create(self, path: Path | str) -> None:
         plan, image, recipe = self.plan, self.plan.image, self.plan.recipe
@@ -186,32 +197,45 @@ class OmeZarrSink:
 
     def missing(self) -> tuple[int, Iterable[Block]]:
         """Blocks whose stored object is not there, by one listing of the output."""
-        stored = ome_zarr.stored_units(self.path, 0)
-        back = np.argsort(self.order)
+        levels = [ome_zarr.stored_units(self.path, level) for level in range(self.plan.levels)]
+        stored = levels[0]
+        # What was made of blocks with marks is deleted when those are made anew: coarser levels then wait for the end.
+        self._coarse = None if self.marked else CoarseUnits(levels)
         count = int(stored.size - np.count_nonzero(stored))
-        if count == stored.size:
-            return count, self.plan.indices()
-        missing = ome_zarr.missing_units(self.path, 0)
-        return count, (tuple(index[axis] for axis in back) for index in missing)
+        return count, (index for index in self.plan.indices() if not stored[self._stored_index(index)])
+
+    def _stored_index(self, index: Block) -> Block:
+        return tuple(index[axis] for axis in self.order)
 
     def write(self, index: Block, block: NDArray[Any], filled: Sequence[str] = ()) -> None:
-        """Write one stored object, whole and once, with a mark if some of its source was filled."""
-        stored_index = tuple(index[axis] for axis in self.order)
+        """Write one stored object, whole and once, and behind it those of coarser levels that it covers.
+
+        It gets a mark if some of its source was filled.
+        """
+        stored_index, pixels = self._stored_index(index), ome_zarr.to_stored(block, self.plan.axes)
         self.guard.check()
         try:
             if stored_index in self.marked:
                 self.discard_above(stored_index)
             if filled:
                 write_mark(self.array, stored_index, filled, self.stage)
-            ome_zarr.write_unit(self.array, stored_index, ome_zarr.to_stored(block, self.plan.axes), self.stage)
+            ome_zarr.write_unit(self.array, stored_index, pixels, self.stage)
             if stored_index in self.marked and not filled:
                 remove_mark(self.array, stored_index, self.stage)
+            self._write_covered(stored_index, pixels)
         except OSError as error:
             raise self._explained(
                 OutputError(f"{self.path} cannot be written: {error}; run it again."), error
             ) from error
         except OutputError as error:
             raise self._explained(error, error.__cause__) from error.__cause__
+
+    def _write_covered(self, stored_index: Block, pixels: NDArray[Any]) -> None:
+        counts = ome_zarr.unit_counts(self.array)
+        for level, unit, coarse in covered(stored_index, counts, pixels, self.plan.levels):
+            ome_zarr.write_unit(self._levels[level], unit, coarse, self.stage)
+            if self._coarse is not None:
+                self._coarse.put(level, unit)
 
     def discard_above(self, stored_index: tuple[int, ...]) -> None:
         """Delete what the coarser levels made of a block, because it is going to be another one."""
@@ -238,6 +262,22 @@ class OmeZarrSink:
             downsample_unit(self.path, level, stored_index, self.stage)
         except OutputError as error:
             raise self._explained(error, error.__cause__) from error.__cause__
+
+    def settle(self, index: Block) -> None:
+        """Make the units of coarser levels that wait for nothing but this block, which is stored.
+
+        One that cannot be made is left to `build_pyramid`, which says why.
+        """
+        if self._coarse is None:
+            return
+        level, unit = 0, self._stored_index(index)
+        while above := self._coarse.above(level, unit):
+            level, (unit, to_make) = level + 1, above
+            if to_make:
+                try:
+                    self.downsample(level, unit)
+                except OutputError:
+                    return
 
     def build_pyramid(self) -> Generator[Progress, None, None]:
         """Compute the missing units of the coarser levels, one level after the other."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from napari_restore.engine.plan import Block, Plan, make_plan
 from napari_restore.engine.predictor import choose_device, predictor_for
 from napari_restore.engine.recipe import Recipe, digest
 from napari_restore.engine.run import Progress, run_blocks
+from napari_restore.engine.run_report import reported
 from napari_restore.engine.sinks import OmeZarrSink, lock_output, stored_order
+from napari_restore.engine.task import Receipt
 from napari_restore.errors import OutputError, RecipeError
 from napari_restore.images import ome_zarr
 from napari_restore.images.metadata_copy import COPY, copied_metadata, mend_metadata, metadata_changes
@@ -130,7 +132,8 @@ def _reopened(path: Path | str, attributes: dict[str, Any], source: Any) -> Plan
     """Plan the run that made a result once more."""
     recipe = Recipe.model_validate(attributes["recipe"])
     place = attributes["source"] if source is None else source
-    if source is None and not (Path(place).exists() or "://" in place or "*" in place):
+    file = attributes["source"].partition("::")[0]  # behind it is the path of a dataset in the file
+    if source is None and not (Path(file).exists() or "://" in place or "*" in place):
         raise OutputError(f"the source of {path} was {place!r}, which is not there now; give it as source= (--source).")
     try:
         choose_device(recipe.device)
@@ -242,8 +245,13 @@ def repair_output(verification: Verification, *, source: Any = None) -> Iterator
         for unit in verification.bad:
             if unit.level:
                 ome_zarr.delete_unit(ome_zarr.open_level(path, unit.level, "r+"), unit.index, sink.stage)
-        yield from run_blocks(plan, _Chosen(sink, [unit.index for unit in verification.bad if unit.level == 0]))
-        yield from sink.build_pyramid()
+        chosen = _Chosen(sink, [unit.index for unit in verification.bad if unit.level == 0])
+
+        def mend(plan: Plan, sink: OmeZarrSink, record: Callable[[Receipt], Any]) -> Generator[Progress, None, None]:
+            yield from run_blocks(plan, chosen, record)
+            yield from sink.build_pyramid()
+
+        yield from reported(plan, sink, mend, keep=True)
 
 
 class _Chosen:
@@ -260,7 +268,7 @@ class _Chosen:
     def __init__(self, sink: OmeZarrSink, indices: list[tuple[int, ...]]) -> None:
         back = np.argsort(sink.order)
         self.sink, self.indices = sink, [tuple(index[axis] for axis in back) for index in indices]
-        self.write = sink.write
+        self.write, self.settle = sink.write, sink.settle
 
     def missing(self) -> tuple[int, Iterable[Block]]:
         """The blocks that were given."""

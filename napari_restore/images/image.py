@@ -75,6 +75,8 @@ class Image:
         Shape of a stored chunk in canonical order; the shape of the image where there are none.
     location : str or None
         Absolute path or URL of an image on disk.
+    series_count : int
+        How many images there are in the same file or group, this one counted in.
 
     Raises
     ------
@@ -91,6 +93,7 @@ class Image:
     channels: tuple[Channel, ...] = ()
     chunks: tuple[int, ...] = ()
     location: str | None = None
+    series_count: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", check_axes(self.axes, tuple(self.data.shape)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["open_image"]
+__all__ = ["BIOIO_ENDINGS", "ENDINGS", "HDF5_ENDINGS", "open_image"]
 
 import os
 import sys
@@ -19,10 +19,18 @@ from napari_restore.images.store import is_url
 from napari_restore.images.stored import MappedArray
 from napari_restore.images.units import unit_name
 
-_TIFF_ENDINGS = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".lsm", ".stk", ".svs", ".ndpi", ".scn", ".qptiff")
+TIFF_ENDINGS = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".lsm", ".stk", ".svs", ".ndpi", ".scn", ".qptiff")
+
+HDF5_ENDINGS = (".h5", ".hdf5", ".hdf", ".he5")
+
+BIOIO_ENDINGS = (".czi", ".nd2", ".lif")
+
+ENDINGS = (*TIFF_ENDINGS, *HDF5_ENDINGS, ".ims", *BIOIO_ENDINGS)
+"""Of all files that can be opened; what some of them need besides is said where it is missing."""
 
 _ACCEPTED = (
-    "what can be opened: TIFF (.tif, .tiff, OME, ImageJ, BigTIFF, a pattern such as 'img_t*.tif'), Zarr and OME-Zarr; "
+    "what can be opened: TIFF (.tif, .tiff, OME, ImageJ, BigTIFF, a pattern such as 'img_t*.tif'), Zarr and OME-Zarr, "
+    "HDF5 (.h5, with '::' and the dataset behind), Imaris (.ims), CZI, ND2 and LIF; "
     "open other formats with their own reader and pass the array"
 )
 
@@ -36,7 +44,8 @@ def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: 
     ----------
     source : path or array
         Path of a TIFF file (plain, OME, ImageJ or BigTIFF), a pattern of TIFF files such as "img_t*.tif", path or URL
-        of a Zarr array (versions 2 and 3) or an OME-Zarr group (0.4 and 0.5); a numpy, memmap, dask or zarr array, an
+        of a Zarr array (versions 2 and 3) or an OME-Zarr group (0.4 and 0.5), of an HDF5 file, with "::" and the path
+        of the dataset behind, of an Imaris, CZI, ND2 or LIF file; a numpy, memmap, dask or zarr array, an
         `xarray.DataArray`, or a list of arrays, which are the levels of a pyramid; or an `Image`, which is given back.
     axes : str, optional
         One letter per dimension: T time, C channel, Z depth, Y rows, X columns, S colour samples. It wins over the
@@ -90,7 +99,7 @@ def _open_path(path: str, axes: str | None, level: int, series: int) -> Image:
     if is_url(path):
         from napari_restore.images.zarr_source import open_zarr
 
-        if path.lower().endswith(_TIFF_ENDINGS):
+        if path.lower().endswith(TIFF_ENDINGS):
             raise SourceError(f"{path} is a TIFF, which is read from a disk; copy it there, or store it as OME-Zarr.")
 
         return open_zarr(path, axes=axes, level=level, series=series)
@@ -98,7 +107,7 @@ def _open_path(path: str, axes: str | None, level: int, series: int) -> Image:
     if os.path.isdir(path):
         return _open_directory(path, axes, level, series)
     if not os.path.exists(path):
-        return _open_pattern(path, axes, level, series)
+        return _open_inside(path, axes, level, series) or _open_pattern(path, axes, level, series)
     if os.path.getsize(path) == 0:
         raise SourceError(f"{path} is empty; copy or export the image again.")
     try:
@@ -106,22 +115,50 @@ def _open_path(path: str, axes: str | None, level: int, series: int) -> Image:
 
         if is_tiff(path):
             return open_tiff(path, axes=axes, level=level, series=series)
+        from napari_restore.images.hdf5 import is_hdf5, open_hdf5
+
+        if is_hdf5(path):
+            from napari_restore.images.imaris import is_imaris, open_imaris
+
+            opener = open_imaris if is_imaris(path) else open_hdf5
+            return opener(path, axes=axes, level=level, series=series)
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error}") from error
-    if path.lower().endswith(_TIFF_ENDINGS):
+    if path.lower().endswith(BIOIO_ENDINGS):
+        from napari_restore.images.bioio_source import open_bioio
+
+        return open_bioio(path, axes=axes, level=level, series=series)
+    if path.lower().endswith(TIFF_ENDINGS):
         raise SourceError(f"{path} is called a TIFF, but does not begin like one; copy or export the image again.")
+    if path.lower().endswith((*HDF5_ENDINGS, ".ims")):
+        raise SourceError(f"{path} is called HDF5, but does not begin like it; copy or export the image again.")
     raise SourceError(f"{path} is of the unknown format {os.path.splitext(path)[1]!r}; {_ACCEPTED}.")
 
 
 def _open_directory(path: str, axes: str | None, level: int, series: int) -> Image:
     from napari_restore.images.zarr_source import is_zarr, open_zarr
 
+    if not is_zarr(path) and (os.path.exists(os.path.join(path, "attributes.json")) or path.endswith(".n5")):
+        raise SourceError(
+            f"{path} is N5, which Zarr 3 does not read any more; export it as OME-Zarr (in Fiji: File > Save As > "
+            "Export HDF5/N5/Zarr/OME-NGFF), or copy it to Zarr where zarr < 3 is installed."
+        )
     if not is_zarr(path):
         raise SourceError(
             f"{path} is a directory, but no Zarr: it has no zarr.json, .zarray or .zgroup. "
             "For TIFF files in it pass a pattern, such as 'folder/img_t*.tif'."
         )
     return open_zarr(path, axes=axes, level=level, series=series)
+
+
+def _open_inside(path: str, axes: str | None, level: int, series: int) -> Image | None:
+    """Open a dataset in an HDF5 file, if that is what a path means that is no file."""
+    from napari_restore.images.hdf5 import is_hdf5, open_hdf5, split_hdf5
+
+    found = split_hdf5(path)
+    if found is None or not os.path.isfile(found[0]) or not is_hdf5(found[0]):
+        return None
+    return open_hdf5(*found, axes=axes, level=level, series=series)
 
 
 def _open_pattern(path: str, axes: str | None, level: int, series: int) -> Image:

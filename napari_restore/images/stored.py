@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ChunkedArray", "MappedArray", "RawArray", "read_chunks"]
+__all__ = ["ChunkedArray", "MappedArray", "RawArray", "chunks_in", "read_chunks"]
 
 import itertools
 import mmap
@@ -48,7 +48,7 @@ def read_chunks(array: zarr.Array[Any], region: Region, location: str) -> NDArra
     except MemoryError:
         raise
     except Exception as error:
-        for index, part in _chunks_in(region, array.chunks):
+        for index, part in chunks_in(region, array.chunks):
             try:
                 array[part]
             except Exception as cause:
@@ -67,7 +67,7 @@ def _object_key(array: zarr.Array[Any], index: tuple[int, ...]) -> str:
         return ""
 
 
-def _chunks_in(region: Region, chunks: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], Region]]:
+def chunks_in(region: Region, chunks: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], Region]]:
     """Yield index and pixels of each chunk that a region touches, clipped to the region."""
     spans = [range(s.start // c, -(-s.stop // c)) for s, c in zip(region, chunks, strict=True)]
     for index in itertools.product(*spans):

@@ -98,6 +98,7 @@ def open_tiff(path: str, *, axes: str | None = None, level: int = 0, series: int
         channels=described.channels if len(described.channels) == count else (),
         chunks=tuple(chunks[i] for i in transposition(letters, canonical)),
         location=path,
+        series_count=len(tiff.series),
     )
 
 

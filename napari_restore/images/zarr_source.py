@@ -264,7 +264,10 @@ def _open_collection(group: zarr.Group, location: str, axes: str | None, level: 
 
     ome = _ome(group)
     if "plate" in ome or "well" in ome:
-        raise SourceError(f"{location} is a plate or a well; open one field, such as {location}/A/1/0.")
+        raise SourceError(
+            f"{location} is a plate or a well, which holds many images; restore all of a plate with 'napari-restore "
+            f"batch {location} FOLDER' (api.restore_batch), or give the path of one image, such as {location}/A/1/0."
+        )
     if "bioformats2raw.layout" in ome:
         member = group.get(str(series))
         if not isinstance(member, zarr.Group) or not _multiscales(member):

@@ -40,6 +40,11 @@ class ModelCard(BaseModel):
     sigma
         Standard deviation of the Gaussian noise it was trained for, as a share of the value range; None where that is
         no single number.
+    sigmas
+        Smallest and largest standard deviation of the noise in its training images, as shares of the value range; None
+        where that is not known. See `noise_levels`.
+    correlated
+        Whether noise that is correlated between neighbouring pixels was among it.
     alignment
         Tile sizes and origins are multiples of this many pixels.
     tile, halo, blend
@@ -86,6 +91,8 @@ class ModelCard(BaseModel):
     out_channels: int = Field(ge=1)
     noise: str
     sigma: float | None = None
+    sigmas: tuple[float, float] | None = None
+    correlated: bool = False
     alignment: int = Field(ge=1)
     tile: int
     halo: int
@@ -107,6 +114,11 @@ class ModelCard(BaseModel):
     parameters: int | None = None
     assumed: tuple[str, ...] = ()
     bundled: bool = False
+
+    @property
+    def noise_levels(self) -> tuple[float, float] | None:
+        """Smallest and largest standard deviation it was trained for, as shares of the value range, if known."""
+        return self.sigmas if self.sigma is None else (self.sigma, self.sigma)
 
     def summary(self) -> str:
         """One line: task, channels, scale, noise and licence."""

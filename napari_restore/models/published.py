@@ -37,6 +37,7 @@ def _card(release: dict[str, str], family: dict[str, Any], file: dict[str, Any])
         hyperparameters["scale"] = file["scale"]
     sigma = file.get("sigma255")
     noise = file.get("noise", family["noise"])
+    sigmas = file.get("sigmas255", family.get("sigmas255"))
     return ModelCard(
         name=file["name"],
         title=family["title"],
@@ -48,6 +49,8 @@ def _card(release: dict[str, str], family: dict[str, Any], file: dict[str, Any])
         out_channels=hyperparameters["out_channels"],
         noise=noise if sigma is None else f"{noise}, sigma {sigma}/255",
         sigma=None if sigma is None else sigma / 255,
+        sigmas=None if sigmas is None else (sigmas[0] / 255, sigmas[1] / 255),
+        correlated=family.get("correlated", False),
         licence=release["licence"],
         licence_url=release["licence_url"],
         paper=PAPERS[architecture],

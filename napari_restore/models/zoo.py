@@ -29,6 +29,8 @@ __all__ = [
     "weights_state",
 ]
 
+_TEXTS = {"title", "task", "noise", "sigma", "sigmas", "correlated", "licence", "licence_url"}
+"""What the card of a published file adds to what its shapes tell."""
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 
 
@@ -161,7 +163,7 @@ def _as_published(card: ModelCard) -> ModelCard:
     for published in published_cards():
         same = published.sha256 == card.sha256 if published.sha256 else Path(published.weights).stem == card.name
         if same and {**card.hyperparameters, **published.hyperparameters} == card.hyperparameters:
-            texts = published.model_dump(include={"title", "task", "noise", "sigma", "licence", "licence_url"})
+            texts = published.model_dump(include=_TEXTS)
             return card.model_copy(update={**texts, "assumed": ()})
     return card
 
@@ -220,6 +222,8 @@ def weights_size(card: ModelCard) -> int:
 
 def weights_state(card: ModelCard) -> str:
     """Say in a few words whether the weights are here, and how their identity is known."""
+    if card.url is None and not weights_path(card).is_file():
+        return "missing"
     if card.bundled:
         return "bundled"
     if card.url is None:

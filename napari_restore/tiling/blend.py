@@ -7,6 +7,7 @@ depend on the rectangle it is computed for.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -83,7 +84,9 @@ def cut_tile(
 
 
 class Canvas:
-    """A rectangle of the output plane in which weighted tile results are summed.
+    """A rectangle of the output plane in which weighted tile results are summed, a row of tiles at a time.
+
+    It holds the rows that tiles can still add to, and hands out each row once nothing more can come (`finished`).
 
     Tiles are added in row-major order (that of `TileGrid.touching`): the order of a float32 sum is part of its result,
     and the result must not depend on the rectangle.
@@ -111,8 +114,11 @@ class Canvas:
     >>> canvas = Canvas(grid, (10, 40), (0, 50), channels=1)
     >>> for ky, kx in canvas.tiles():
     ...     canvas.add(ky, kx, np.full((1, 32, 32), 7.0, np.float32))
-    >>> canvas.values().shape, bool(np.allclose(canvas.values(), 7.0))
-    ((1, 30, 50), True)
+    ...     for first, rows in canvas.finished():
+    ...         print(first, rows.shape, bool(np.allclose(rows, 7.0)))
+    0 (1, 10, 50) True
+    10 (1, 16, 50) True
+    26 (1, 4, 50) True
     """
 
     def __init__(
@@ -125,7 +131,12 @@ class Canvas:
         self.y_range = y_range
         self.x_range = x_range
         self.scale = scale
-        self._sum = np.zeros((channels, y_range[1] - y_range[0], x_range[1] - x_range[0]), np.float32)
+        self._rows = self.grid.y.touching(y_range[0] // scale, -(-y_range[1] // scale))
+        self._columns = self.grid.x.touching(x_range[0] // scale, -(-x_range[1] // scale))
+        spans = [_clip(self.grid.y, ky, y_range, scale)[0] for ky in self._rows]
+        height = max(span.stop - span.start for span in spans)
+        self._sum = np.zeros((channels, height, x_range[1] - x_range[0]), np.float32)
+        self._top = self._done = 0  # rows of the rectangle: the first in memory, and the first not handed out
         self._latest = (-1, -1)
 
     @property
@@ -167,11 +178,38 @@ class Canvas:
         weights = np.multiply.outer(
             self.grid.y.weights(ky, self.scale)[tile_rows], self.grid.x.weights(kx, self.scale)[tile_columns]
         )
+        self._move_to(self._done)
+        rows = slice(rows.start - self._top, rows.stop - self._top)
         self._sum[:, rows, columns] += np.multiply(result[:, tile_rows, tile_columns], weights, dtype=np.float32)
 
-    def values(self) -> npt.NDArray[np.float32]:
-        """Return the blended rectangle, shape ``(channels, rows, columns)``: the accumulator itself, not a copy."""
-        return self._sum
+    def finished(self) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+        """Yield the rows that the tile just added has finished: those above the next row of tiles.
+
+        Yields
+        ------
+        first : int
+            Number of the first of them within the rectangle.
+        rows : numpy.ndarray
+            Shape ``(channels, n, columns)``: a view that is valid until the next tile is added.
+        """
+        ky, kx = self._latest
+        if kx != self._columns[-1] or ky not in self._rows:
+            return
+        last = ky == self._rows[-1]
+        stop = self.y_range[1] if last else min(self.grid.y.support(ky + 1)[0] * self.scale, self.y_range[1])
+        first, self._done = self._done, max(self._done, stop - self.y_range[0])
+        if self._done > first:
+            yield first, self._sum[:, first - self._top : self._done - self._top]
+
+    def _move_to(self, top: int) -> None:
+        """Give up the rows above `top`."""
+        gone = top - self._top
+        if not gone:
+            return
+        kept = self._sum.shape[1] - gone
+        self._sum[:, :kept] = self._sum[:, gone:].copy()
+        self._sum[:, kept:] = 0
+        self._top = top
 
 
 def _mirror(index: npt.NDArray[np.intp], length: int) -> npt.NDArray[np.intp]:

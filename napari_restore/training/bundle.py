@@ -16,6 +16,7 @@ class _Text(NamedTuple):
     title: str
     task: Task
     noise: str
+    sigmas: tuple[float, float]
 
 
 _TEXTS = {
@@ -23,11 +24,13 @@ _TEXTS = {
         "Blind gray denoiser for micrographs, small enough for a CPU",
         "denoise",
         "blind: photon, read and neighbour-correlated noise, 0.8-28 % of contrast",
+        (0.008, 0.28),
     ),
     "swinir-x2-light": _Text(
         "Two-fold upscaling of gray micrographs, small enough for a CPU",
         "super-resolve",
         "pixel binning, a little optical blur, camera noise up to 5 % of contrast",
+        (0.0, 0.05),
     ),
 }
 
@@ -70,6 +73,8 @@ def write_card(
         in_channels=hyperparameters["in_channels"],
         out_channels=hyperparameters.get("out_channels", hyperparameters["in_channels"]),
         noise=text.noise,
+        sigmas=text.sigmas,
+        correlated=True,
         licence="BSD-3-Clause",
         paper=PAPERS[architecture],
         training={

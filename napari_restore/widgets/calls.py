@@ -6,17 +6,15 @@ __all__ = ["as_command", "as_python", "load_recipe", "save_recipe"]
 
 import json
 import shlex
+from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_restore import api
 from napari_restore.errors import RecipeError, RestoreError, SourceError
-from napari_restore.widgets.controller import Choices, Job
+from napari_restore.widgets.choices import Choices, Job
 from napari_restore.widgets.source import full_resolution, whole
-
-if TYPE_CHECKING:
-    from napari_restore.images.image import Image
 
 _OPTIONS = {"value_range": "range"}
 """Options of the command that are called otherwise than the setting."""
@@ -24,7 +22,7 @@ _OPTIONS = {"value_range": "range"}
 
 def as_python(job: Job) -> str:
     """The call that a job makes, as Python code that runs in napari's console or, for a file, anywhere."""
-    image, choices = job.image, job.choices
+    choices = job.choices
     lines = ["from napari_restore import api", ""]
     path = _file_of(job)
     settings = choices.settings()
@@ -32,8 +30,8 @@ def as_python(job: Job) -> str:
         source = repr(path)
         settings = {"axes": job.axes, **settings}
     else:
-        lines.insert(1, "from napari_restore.images.image import Image")
-        lines += [f"layer = viewer.layers[{job.layer.name!r}]", *_image_code(job, image), ""]
+        lines.insert(1, "from napari_restore.widgets.source import layer_image")
+        lines += [f"layer = viewer.layers[{job.layer.name!r}]", _image_code(job), ""]
         source = "image"
     if choices.output is not None:
         settings = {"output": choices.output, **({"overwrite": True} if choices.overwrite else {}), **settings}
@@ -52,23 +50,14 @@ def as_python(job: Job) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _image_code(job: Job, image: Image) -> list[str]:
-    level = "[0]" if job.layer.multiscale else ""
-    crop = "" if job.region == whole(job.layer) else f"[{_slices(job)}]"
-    return [
-        "image = Image(",
-        f"    layer.data{level}{crop},",
-        f"    {job.axes!r},",
-        f"    name={image.name!r},",
-        f"    pixel_size={image.pixel_size!r},",
-        f"    origin={image.origin!r},",
-        f"    units={image.units!r},",
-        ")",
-    ]
+def _image_code(job: Job) -> str:
+    """The region as the dock widget takes it: lazily, with its place, scale, units and channels."""
+    region = "" if job.region == whole(job.layer) else f", ({_slices(job)},)"
+    return f"image = layer_image(layer, {job.axes!r}{region})"
 
 
 def _slices(job: Job) -> str:
-    return ", ".join(f"{s.start}:{s.stop}" for s in job.region)
+    return ", ".join(f"slice({s.start}, {s.stop})" for s in job.region)
 
 
 def as_command(job: Job) -> str:
@@ -86,14 +75,18 @@ def as_command(job: Job) -> str:
         )
     if choices.output is None:
         raise RecipeError("the command line writes an OME-Zarr; choose one as output, or copy the call as Python.")
-    card = next((card for card in api.models() if card.name == choices.model), None)
-    upscales = card is not None and card.scale > 1
+    card = api.model_card(choices.model, img_range=choices.img_range, mean=choices.mean)
+    upscales = card.scale > 1
     words = ["napari-restore", "upscale" if upscales else "denoise", path, choices.output, "--model", choices.model]
-    if upscales and card is not None:
+    if upscales:
         words += ["--scale", str(card.scale)]
     words += ["--axes", job.axes]
     for name, value in choices.settings().items():
-        option = f"--{_OPTIONS.get(name, name)}"
+        if not isinstance(value, bool | int | float | str) and not all(isinstance(item, float | int) for item in value):
+            raise RecipeError(
+                "the command line takes one value range for all channels; give one, or copy the call as Python."
+            )
+        option = f"--{_OPTIONS.get(name, name).replace('_', '-')}"
         if isinstance(value, bool):
             words.append(option if value else f"--no-{name}")
         else:
@@ -137,7 +130,10 @@ def load_recipe(path: str | Path) -> Choices:
         if content is None:
             raise RecipeError(f"{path} holds no recipe; choose a recipe file, or an OME-Zarr that this package made.")
         pairs = content["value_range"]
-        content["value_range"] = pairs[0] if pairs and len(pairs) == 1 else None
+        content["value_range"] = pairs[0] if pairs and len(pairs) == 1 else pairs
+        with suppress(RestoreError):
+            if content["blend"] == api.model_card(content["model"]).blend:
+                content.pop("blend")  # as the next plan will choose it
     else:
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -147,8 +143,7 @@ def load_recipe(path: str | Path) -> Choices:
         raise RecipeError(f"{path} holds no recipe: it names no model.")
     known = {field.name for field in fields(Choices)}
     chosen = {name: value for name, value in content.items() if name in known}
-    if isinstance(chosen.get("value_range"), list):
-        chosen["value_range"] = tuple(chosen["value_range"])
-    if isinstance(chosen.get("tile"), list | tuple):
-        chosen["tile"] = chosen["tile"][0]
+    for name, value in chosen.items():
+        if isinstance(value, list):
+            chosen[name] = tuple(tuple(item) if isinstance(item, list) else item for item in value)
     return Choices(**chosen)

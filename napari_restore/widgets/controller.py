@@ -13,145 +13,29 @@ __all__ = [
     "Look",
     "Started",
     "look",
-    "model_choices",
     "overlap",
     "preview",
     "restore",
     "result_region",
 ]
 
-import shutil
 import threading
 from collections.abc import Generator
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
 
 from napari_restore import api
-from napari_restore.errors import OutputError, RestoreError
-from napari_restore.widgets.source import Region, layer_image
+from napari_restore.errors import RestoreError
+from napari_restore.widgets.choices import Choices, Job
+from napari_restore.widgets.look import Look, free_memory_for, look
+from napari_restore.widgets.source import Region
 
 if TYPE_CHECKING:
-    from napari.layers import Image as ImageLayer
-
     from napari_restore.engine.plan import Plan
-    from napari_restore.engine.report import Report
     from napari_restore.engine.run import Progress
-    from napari_restore.images.image import Image
-    from napari_restore.models.card import ModelCard
-
-Task = Literal["denoise", "super-resolve"]
-
-_MEMORY_SHARE = 0.5
-"""Part of the free memory that a result in memory may take."""
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What a person has chosen; None where the plan chooses.
-
-    Attributes
-    ----------
-    model
-        Name of a bundled model, or path of a checkpoint.
-    value_range, dtype, pyramid, device, precision, tile, halo
-        See `napari_restore.api.Settings`.
-    output
-        Path of an OME-Zarr; None for a result in memory.
-    overwrite
-        Replace an OME-Zarr that is there.
-    """
-
-    model: str
-    value_range: tuple[float, float] | None = None
-    dtype: str = "same"
-    pyramid: bool = True
-    device: str = "auto"
-    precision: str = "float32"
-    tile: int | None = None
-    halo: int | None = None
-    output: str | None = None
-    overwrite: bool = False
-
-    def settings(self) -> dict[str, Any]:
-        """Keyword arguments for `api.plan`, without those that have their default."""
-        defaults = Choices(self.model)
-        chosen = asdict(self)
-        return {
-            name: value
-            for name, value in chosen.items()
-            if name not in ("model", "output", "overwrite") and value != getattr(defaults, name)
-        }
-
-
-@dataclass(frozen=True)
-class Job:
-    """Choices for a region of a layer.
-
-    Attributes
-    ----------
-    layer
-        What is restored. Layers belong to the main thread; a worker uses `image`.
-    axes
-        One letter of TCZYXS per axis of its data.
-    region
-        Which part of it.
-    choices
-        How.
-    image
-        The region as the api takes it.
-    """
-
-    layer: ImageLayer
-    axes: str
-    region: Region
-    choices: Choices
-    image: Image
-
-    @classmethod
-    def of(cls, layer: ImageLayer, axes: str, region: Region, choices: Choices) -> Job:
-        """Make a job; for the main thread.
-
-        Raises
-        ------
-        RestoreError
-            If the axes do not fit the layer, or its data cannot be restored.
-        """
-        return cls(layer, axes, region, choices, layer_image(layer, axes, region))
-
-    def plan(self) -> Plan:
-        """Plan the run; reads a sample of the layer and loads torch."""
-        chosen = self.choices
-        return api.plan(
-            self.image, model=chosen.model, output=chosen.output, overwrite=chosen.overwrite, **chosen.settings()
-        )
-
-
-@dataclass(frozen=True)
-class Look:
-    """What there is to say before a run.
-
-    Attributes
-    ----------
-    report
-        Plan, noise and time.
-    free_bytes
-        Of memory, or on the disk of the output.
-    blocks_there
-        Blocks of this very run that the output holds already.
-    """
-
-    report: Report
-    free_bytes: int
-    blocks_there: int
-
-    @property
-    def plan(self) -> Plan:
-        """The plan."""
-        return self.report.plan
 
 
 @dataclass(frozen=True)
@@ -184,28 +68,6 @@ class Grown:
 
     plan: Plan
     levels: tuple[Any, ...]
-
-
-def model_choices(task: Task) -> tuple[ModelCard, ...]:
-    """Bundled models for a task."""
-    return tuple(card for card in api.models() if card.task in (task, "other"))
-
-
-def look(job: Job) -> Look:
-    """Plan a job, estimate its noise and time, and see what its output has room for.
-
-    Raises
-    ------
-    RestoreError
-        If the run is not possible.
-    """
-    plan = job.plan()
-    output = job.choices.output
-    if output is None:
-        return Look(api.report(plan), _check_memory(plan), 0)
-    path = Path(output).absolute()
-    parent = next(folder for folder in path.parents if folder.exists())
-    return Look(api.report(plan), shutil.disk_usage(parent).free, 0 if job.choices.overwrite else _blocks_there(path))
 
 
 def preview(job: Job, region: tuple[slice, ...], plan: Plan, stop: threading.Event) -> np.ndarray[Any, Any] | None:
@@ -260,7 +122,7 @@ def restore(job: Job) -> Generator[Started | Progress | Landed | Grown, None, No
     plan = job.plan()
     output = job.choices.output
     if output is None:
-        _check_memory(plan)
+        free_memory_for(plan)
         array = np.zeros(plan.shape, plan.dtype)
         events = api.run(plan, array)
         try:
@@ -297,32 +159,3 @@ def stored_levels(output: str, plan: Plan, count: int) -> tuple[Any, ...]:
     return tuple(
         da.from_zarr(open_level(output, level), name=f"stored-{uuid4().hex}").transpose(order) for level in range(count)
     )
-
-
-def _check_memory(plan: Plan) -> int:
-    """Free memory in bytes.
-
-    Raises
-    ------
-    OutputError
-        If the result would take too much of it.
-    """
-    import psutil
-
-    from napari_restore.engine.describe import human_bytes
-
-    free = int(psutil.virtual_memory().available)
-    if plan.output_bytes > _MEMORY_SHARE * free:
-        raise OutputError(
-            f"the result takes {human_bytes(plan.output_bytes)}, and of {human_bytes(free)} free memory half may be "
-            "used; choose an OME-Zarr as output, which is written block by block."
-        )
-    return free
-
-
-def _blocks_there(path: Path) -> int:
-    from napari_restore.images import ome_zarr
-
-    if not path.exists() or ome_zarr.read_attributes(path) is None:
-        return 0
-    return int(np.count_nonzero(ome_zarr.stored_units(path, 0)))

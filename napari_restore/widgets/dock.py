@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari.utils import cancelable_progress
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
-from qtpy.QtWidgets import QApplication, QFileDialog, QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_restore.engine.describe import human_shape
 from napari_restore.errors import RestoreError
-from napari_restore.widgets import calls, controller
+from napari_restore.widgets import controller
+from napari_restore.widgets.choices import Choices, Job, Task
 from napari_restore.widgets.compare import Comparison
 from napari_restore.widgets.compare_box import CompareBox
-from napari_restore.widgets.controller import Choices, Grown, Job, Landed, Look, Started
-from napari_restore.widgets.input_box import InputBox
-from napari_restore.widgets.model_box import ModelBox
-from napari_restore.widgets.output_box import OutputBox
-from napari_restore.widgets.performance_box import PerformanceBox
+from napari_restore.widgets.controller import Grown, Landed, Look, Started
+from napari_restore.widgets.form import Form
+from napari_restore.widgets.model_tools import ModelTools
+from napari_restore.widgets.recipe_menu import RecipeMenu
 from napari_restore.widgets.results import LayerData, result_layers
+from napari_restore.widgets.rows import set_tab_order
 from napari_restore.widgets.run_bar import RunBar
 from napari_restore.widgets.work import Work
 
@@ -40,7 +41,7 @@ LOOK_AFTER = 400
 class RestoreDock(QWidget):
     """One dock widget for one task."""
 
-    task: ClassVar[controller.Task]
+    task: ClassVar[Task]
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
@@ -51,16 +52,16 @@ class RestoreDock(QWidget):
         self.activity: Any = None
         self._job: Job | None = None
         self._looked: Choices | None = None
-        self.input, self.model, self.output = InputBox(napari_viewer), ModelBox(self.task), OutputBox()
-        self.performance, self.compare, self.bar = PerformanceBox(), CompareBox(), RunBar()
+        self.form, self.compare, self.bar = Form(napari_viewer, self.task), CompareBox(), RunBar()
+        self.input, self.model, self.output = self.form.input, self.form.model, self.form.output
+        self.performance = self.form.performance
         self.comparison = Comparison(napari_viewer)
         self._lay_out()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(LOOK_AFTER)
         self._timer.timeout.connect(self.look_again)
-        for box in (self.input, self.model, self.output, self.performance):
-            box.changed.connect(self._changed)
+        self.form.changed.connect(self._changed)
         self.bar.preview_wanted.connect(self.start_preview)
         self.bar.run_wanted.connect(self.start_run)
         self.bar.cancel_wanted.connect(self.cancel)
@@ -68,11 +69,8 @@ class RestoreDock(QWidget):
         self.compare.wiped.connect(self._guarded(self.comparison.wipe))
         self.compare.difference_wanted.connect(self._guarded(self.comparison.add_difference))
         self.compare.figures_wanted.connect(self._guarded(self._measure))
-        for title, action in (
-            ("Copy as Python", self.copy_python), ("Copy as command", self.copy_command),
-            ("Save recipe…", self.save_recipe), ("Load recipe…", self.load_recipe),
-        ):  # fmt: skip
-            self.bar.menu.addAction(title, self._guarded(action))
+        self.recipes = RecipeMenu(self.form, self.bar.menu, self.bar.tell, self)
+        self.model_tools = ModelTools(self.model, self._start, self._stop, self.bar.tell, self._changed)
         self._window: QWidget | None = None
         self._changed()
 
@@ -81,7 +79,7 @@ class RestoreDock(QWidget):
         column = QVBoxLayout(choices)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        for box in (self.input, self.model, self.output, self.performance, self.compare):
+        for box in (self.form, self.compare):
             column.addWidget(box)
         column.addStretch(1)
         scroll = QScrollArea()
@@ -93,51 +91,23 @@ class RestoreDock(QWidget):
         outer.setContentsMargins(6, 6, 6, 6)
         outer.addWidget(scroll, 1)
         outer.addWidget(self.bar)
+        set_tab_order(self)
         self.setMinimumWidth(330)
 
     # ------------------------------------------------------------------------------------ choices
 
     def choices(self) -> Choices:
-        """What is chosen now.
-
-        Raises
-        ------
-        RestoreError
-            If something that is typed is wrong.
-        """
-        model = self.model.model()
-        if model is None:
-            raise RestoreError("no model is chosen; choose one, or drop a checkpoint on the list.")
-        performance = self.performance
-        return Choices(
-            model=model,
-            value_range=self.output.value_range(),
-            dtype=self.output.dtype.currentText(),
-            pyramid=self.output.pyramid.isChecked(),
-            device=performance.device.currentText().partition(" ")[0],
-            precision=performance.precision.currentText(),
-            tile=performance.tile.value() or None,
-            halo=None if performance.halo.value() < 0 else performance.halo.value(),
-            output=self.output.output(),
-            overwrite=self.output.overwrite.isChecked(),
-        )
+        """What is chosen now: see `Form.choices`."""
+        return self.form.choices()
 
     def job(self) -> Job:
-        """The job that is described now.
-
-        Raises
-        ------
-        RestoreError
-            If the choices do not make one.
-        """
-        region = self.input.region()
-        layer = self.input.layer()
-        assert layer is not None
-        return Job.of(layer, self.input.letters(), region, self.choices())
+        """The job that is described now: see `Form.job`."""
+        return self.form.job()
 
     def _changed(self) -> None:
+        self._stop("look")  # it would tell of the settings before
         self.look = None
-        self.output.show_look(None)  # what it said is of the settings before
+        self.output.show_look(None)
         self.bar.set_resumes(False)
         self._timer.start()
 
@@ -162,9 +132,7 @@ class RestoreDock(QWidget):
 
     def _show_look(self, look: Look) -> None:
         self.look = look
-        self.model.show_report(look.report)
-        self.output.show_look(look)
-        self.performance.show_plan(look.plan)
+        self.form.show_look(look)
         self.bar.set_resumes(0 < look.blocks_there < look.plan.blocks)
 
     def _show_look_error(self, error: BaseException | None) -> None:
@@ -177,7 +145,7 @@ class RestoreDock(QWidget):
         """Restore what is on screen, and show it as a layer of its own."""
         self._stop("preview")
         try:
-            job = self._in_memory(self.job())
+            job = self.job().in_memory()
             view = self.input.region("view")
         except RestoreError as error:
             self.bar.tell(str(error), warning=True)
@@ -204,12 +172,6 @@ class RestoreDock(QWidget):
 
         self._start("preview", start, show, self._ended("preview"))
 
-    @staticmethod
-    def _in_memory(job: Job) -> Job:
-        from dataclasses import replace
-
-        return replace(job, choices=replace(job.choices, output=None, overwrite=False))
-
     # ---------------------------------------------------------------------------------------- run
 
     def start_run(self) -> None:
@@ -224,7 +186,7 @@ class RestoreDock(QWidget):
         self._job = job
         self.bar.set_state("running")
         self.bar.bar.setRange(0, 0)
-        self.bar.tell("Planning…")
+        self.bar.tell("Planning…" if self.model.fetch.isHidden() else "Fetching the weights, then planning…")
         self.activity = cancelable_progress(total=0, desc=f"Restoring {job.layer.name}", cancel_callback=self.cancel)
         self._follow_window()
         self._start("run", lambda stop: controller.restore(job), self._advance, self._ended("run"))
@@ -342,6 +304,7 @@ class RestoreDock(QWidget):
 
     def showEvent(self, event: Any) -> None:
         super().showEvent(event)
+        self.form.follow()
         self._follow_window()
 
     def closeEvent(self, event: Any) -> None:
@@ -351,6 +314,11 @@ class RestoreDock(QWidget):
     def end(self) -> None:
         """Stop all work and follow the viewer no more; events still on their way are dropped."""
         self._timer.stop()
+        self.form.leave()
+        if self._window is not None:
+            # A reference would keep the closed window, and its canvas, alive.
+            self._window.removeEventFilter(self)
+            self._window = None
         for work in self.works.values():
             work.stop()
         self.works = {}
@@ -371,49 +339,6 @@ class RestoreDock(QWidget):
                 self.bar.tell(str(error), warning=True)
 
         return call
-
-    def copy_python(self) -> None:
-        """Put the call as Python on the clipboard."""
-        self._copy(calls.as_python(self.job()))
-
-    def copy_command(self) -> None:
-        """Put the command line on the clipboard."""
-        self._copy(calls.as_command(self.job()))
-
-    def _copy(self, text: str) -> None:
-        clipboard = QApplication.clipboard()
-        assert clipboard is not None
-        clipboard.setText(text)
-        self.bar.tell("Copied.", details=text)
-
-    def save_recipe(self) -> None:
-        """Save what is chosen as a file."""
-        path, _ = QFileDialog.getSaveFileName(self, "Save recipe", "recipe.json", "Recipes (*.json)")
-        if path:
-            calls.save_recipe(self.choices(), path)
-
-    def load_recipe(self) -> None:
-        """Load choices from a recipe file."""
-        path, _ = QFileDialog.getOpenFileName(self, "Load recipe", "", "Recipes (*.json)")
-        if path:
-            self.show_choices(calls.load_recipe(path))
-
-    def show_choices(self, choices: Choices) -> None:
-        """Set every control to choices."""
-        self.model.choose(choices.model)
-        for edit, value in zip((self.output.low, self.output.high), choices.value_range or (None, None), strict=True):
-            edit.setText("" if value is None else f"{value:g}")
-        self.output.dtype.setCurrentText(choices.dtype)
-        self.output.place.setCurrentIndex(0 if choices.output is None else 1)
-        self.output.path.setText(choices.output or "")
-        self.output.pyramid.setChecked(choices.pyramid)
-        self.output.overwrite.setChecked(choices.overwrite)
-        performance = self.performance
-        performance.device.setCurrentText(choices.device)
-        performance.precision.setCurrentText(choices.precision)
-        performance.tile.setValue(choices.tile or 0)
-        performance.halo.setValue(-1 if choices.halo is None else choices.halo)
-        self._changed()
 
     def _measure(self) -> None:
         plan = getattr(self, "_plan", None) or (self.look.plan if self.look is not None else None)

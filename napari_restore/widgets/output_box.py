@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtGui import QDoubleValidator
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 from napari_restore.engine.describe import human_bytes
 from napari_restore.errors import RecipeError
+from napari_restore.widgets.range_edit import RangeEdit
 from napari_restore.widgets.rows import Box, note
 
 if TYPE_CHECKING:
-    from napari_restore.widgets.controller import Look
+    from napari_restore.widgets.look import Look
 
 
 class OutputBox(Box):
@@ -26,10 +26,8 @@ class OutputBox(Box):
 
     def __init__(self) -> None:
         super().__init__("Values and output")
-        self.low, self.high = QLineEdit(), QLineEdit()
-        for edit in (self.low, self.high):
-            edit.setValidator(QDoubleValidator())
-            edit.editingFinished.connect(self.changed)
+        self.range = RangeEdit()
+        self.low, self.high = self.range.low, self.range.high
         self.dtype, self.place = QComboBox(), QComboBox()
         self.dtype.addItems(["same", "uint8", "uint16", "float32"])
         self.place.addItem("Memory", "memory")
@@ -38,27 +36,29 @@ class OutputBox(Box):
         self.path.setPlaceholderText("result.zarr")
         self.browse.setFixedWidth(28)
         self.pyramid, self.overwrite = QCheckBox("Pyramid"), QCheckBox("Replace")
-        self.cost = note("Size, space and time of the run")
-        self.add(
-            "Range",
-            _side_by_side(self.low, self.high),
-            "Values that become 0 and 1 for the network; empty: as shown in grey, estimated",
-        )
+        self.cost = note("Size of the result, room for it, and time of the run")
+        self.folder = self._suggestion = ""
+        self.add("Range", self.range, "Values that become 0 and 1 for the network; empty: as shown in grey, estimated")
         self.add("Type", _side_by_side(self.dtype, self.place), "Data type of the result, and where it goes")
         self.file = _side_by_side(self.path, self.browse)
         self.add("File", self.file, "OME-Zarr to write; one that the same settings began is continued")
         self.options = _side_by_side(self.pyramid, self.overwrite)
         self.rows.addRow("", self.options)
         self.rows.addRow(self.cost)
-        self.low.setToolTip("Value that becomes 0 for the network; empty: estimated")
-        self.high.setToolTip("Value that becomes 1 for the network; empty: estimated")
-        self.dtype.setToolTip("Data type of the result; “same” as the layer, rounded and clipped")
-        self.place.setToolTip("Memory for what fits; an OME-Zarr is written block by block and can be resumed")
-        self.path.setToolTip("OME-Zarr to write; one that the same settings began is continued")
-        self.browse.setToolTip("Choose a folder and name")
-        self.pyramid.setToolTip("Write coarser levels as well, for fast zooming")
-        self.overwrite.setToolTip("Replace an OME-Zarr that is there")
+        for widget, name, tip in (
+            (self.dtype, "Data type", "Data type of the result; “same” as the layer, rounded and clipped"),
+            (self.place, "Place", "Memory for what fits; an OME-Zarr is written block by block and can be resumed"),
+            (self.path, "OME-Zarr", "OME-Zarr to write; one that the same settings began is continued"),
+            (self.browse, "Choose the OME-Zarr", "Choose a folder and name"),
+            (self.pyramid, "Pyramid", "Write coarser levels as well, for fast zooming; a third more on disk"),
+            (self.overwrite, "Replace", "Replace an OME-Zarr that is there"),
+        ):
+            widget.setToolTip(tip)
+            widget.setAccessibleName(name)
+        self._place_tip = self.place.toolTip()
+        self.range.show_estimate(())
         self.pyramid.setChecked(True)
+        self.range.changed.connect(self.changed)
         for box in (self.dtype, self.place):
             box.currentIndexChanged.connect(self._changed)
         self.path.editingFinished.connect(self.changed)
@@ -66,24 +66,6 @@ class OutputBox(Box):
             check.toggled.connect(self._changed)
         self.browse.clicked.connect(self._browse)
         self._changed()
-
-    def value_range(self) -> tuple[float, float] | None:
-        """The range as typed; None where both fields are empty.
-
-        Raises
-        ------
-        RecipeError
-            If only one is given.
-        """
-        texts = self.low.text(), self.high.text()
-        if not any(texts):
-            return None
-        if not all(texts):
-            raise RecipeError("the value range has only one end; give both, or none to have it estimated.")
-        low, high = (float(text.replace(",", ".")) for text in texts)
-        if not low < high:
-            raise RecipeError(f"value range {low:g}..{high:g}: the first must be less than the second.")
-        return low, high
 
     def output(self) -> str | None:
         """Path of the output, None for memory.
@@ -98,28 +80,55 @@ class OutputBox(Box):
         text = self.path.text().strip()
         if not text:
             raise RecipeError("no file is named for the OME-Zarr; name one, or keep the result in memory.")
-        path = Path(text).expanduser()
+        path = Path(self.folder).expanduser() / Path(text).expanduser()
         return str(path if path.suffix else path.with_suffix(".zarr"))
+
+    def suggest(self, folder: str, stem: str) -> None:
+        """Name an OME-Zarr in a folder, in place of the last suggestion but not of what was typed.
+
+        Parameters
+        ----------
+        folder
+            The default output folder; empty where there is none, and then a name has to be given.
+        stem
+            Of the file name.
+        """
+        self.folder = folder
+        clean = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in stem)
+        suggestion = str(Path(folder).expanduser() / f"{clean}.zarr") if folder else ""
+        if self.path.text() in ("", self._suggestion):
+            self.path.setText(suggestion)
+        self._suggestion = suggestion
 
     def show_look(self, look: Look | None) -> None:
         """Show the range that was estimated, and what the run will take."""
+        memory = self.place.model().item(0)
+        reason = look.no_memory if look is not None else ""
+        memory.setEnabled(not reason)
+        memory.setToolTip(reason)
+        self.place.setToolTip(f"{self._place_tip}\n{reason}".strip())
         if look is None:
             self.say(self.cost, "")
             return
         plan = look.plan
-        ranges = plan.recipe.value_range or ()
-        shown = ranges[0] if len(ranges) == 1 else None
-        for i, edit in enumerate((self.low, self.high)):
-            edit.setPlaceholderText(f"{shown[i]:g}" if shown else ("per channel" if ranges else ""))
-            edit.setToolTip("\n".join(f"channel {c}: {low:g} … {high:g}" for c, (low, high) in enumerate(ranges)))
-        where = "memory" if self.place.currentData() == "memory" else "disk"
+        self.range.show_estimate(plan.recipe.value_range or ())
+        if look.obstacle:
+            self.show_error(look.obstacle)
+            return
+        to_disk = self.place.currentData() == "zarr"
+        size = look.stored_bytes if to_disk else plan.output_bytes
+        seconds = look.report.seconds
+        time = f"about {duration(seconds)}" if seconds is not None else "time known after the download,"
         text = (
-            f"{human_bytes(plan.output_bytes)} to {where}, {human_bytes(look.free_bytes)} free; "
-            f"about {duration(look.report.seconds)} on {plan.recipe.device}."
+            f"{human_bytes(size)} to {'disk' if to_disk else 'memory'}, {human_bytes(look.free_bytes)} free, "
+            f"{time} on {plan.recipe.device}."
         )
         if look.blocks_there:
             text += f" {look.blocks_there} of {plan.blocks} blocks are there: the run goes on with them."
-        self.say(self.cost, text)
+        full = to_disk and size > look.free_bytes
+        if full:
+            text += " More than is free: it fits only if compression makes it smaller."
+        self.say(self.cost, text, warning=full)
 
     def show_error(self, text: str) -> None:
         """Show why the run is not possible."""
@@ -132,9 +141,8 @@ class OutputBox(Box):
         self.changed.emit()
 
     def _browse(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
-            self, "OME-Zarr to write", self.path.text() or "result.zarr", "OME-Zarr (*.zarr)"
-        )
+        start = self.path.text() or str(Path(self.folder).expanduser() / "result.zarr")
+        path, _ = QFileDialog.getSaveFileName(self, "OME-Zarr to write", start, "OME-Zarr (*.zarr)")
         if path:
             self.path.setText(path)
             self.changed.emit()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["REGIONS", "RegionName", "current_planes", "current_view", "find_region", "rectangle"]
+__all__ = ["REGIONS", "RegionName", "current_planes", "current_view", "describe_region", "find_region", "rectangle"]
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
@@ -52,6 +52,16 @@ def find_region(
     if kind == "planes":
         return current_planes(layer, axes, point)
     return rectangle(layer, axes, shapes) if kind == "rectangle" else whole(layer)
+
+
+def describe_region(region: Region, axes: str) -> str:
+    """Which pixels a region has: ``"Z 12 · Y 100–611 · X 0–511"``, first and last."""
+    parts = zip(axes, region, strict=True)
+    return " · ".join(
+        f"{letter} {s.start}" if s.stop - s.start == 1 else f"{letter} {s.start}–{s.stop - 1}"
+        for letter, s in parts
+        if letter not in "CS"
+    )
 
 
 def current_planes(layer: ImageLayer, axes: str, point: Sequence[float]) -> Region:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["Box", "note"]
+__all__ = ["Box", "note", "set_tab_order"]
+
+from collections.abc import Iterator
+from itertools import pairwise
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QLayout, QScrollArea, QSizePolicy, QWidget
 
 
 def note(tooltip: str = "") -> QLabel:
@@ -42,3 +45,34 @@ class Box(QGroupBox):
         """Show a text in a `note`; a warning begins with a sign, not only a colour."""
         label.setText(f"⚠ {text}" if warning and text else text)
         label.setVisible(bool(text))
+
+
+def set_tab_order(root: QWidget) -> None:
+    """Let the tab key go through a widget as its layouts are read: Qt's own order is that of making, and differs.
+
+    Parameters
+    ----------
+    root
+        With layouts in it, all of them filled.
+    """
+    for first, second in pairwise(_in_reading_order(root)):
+        QWidget.setTabOrder(first, second)
+
+
+def _in_reading_order(widget: QWidget) -> Iterator[QWidget]:
+    inside = [widget.widget()] if isinstance(widget, QScrollArea) else list(_in_layout(widget.layout()))
+    for part in inside:
+        if part is not None:
+            yield from _in_reading_order(part)
+    if not inside and widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
+        yield widget
+
+
+def _in_layout(layout: QLayout | None) -> Iterator[QWidget]:
+    if layout is None:
+        return
+    for item in map(layout.itemAt, range(layout.count())):
+        if item is not None and (widget := item.widget()) is not None:
+            yield widget
+        elif item is not None:
+            yield from _in_layout(item.layout())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Region", "describe_layer", "layer_image", "suggested_axes", "whole"]
+__all__ = ["Region", "channel_names", "describe_layer", "full_resolution", "layer_image", "suggested_axes", "whole"]
 
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +77,7 @@ def layer_image(layer: ImageLayer, axes: str, region: Region | None = None) -> I
         if letter != "C"
     }
     units = {letter: unit_name(str(unit)) for letter, unit in zip(spatial, layer.units, strict=True)}
-    count = data.shape[letters.index("C")] if "C" in letters else 0
+    names = channel_names(layer, letters)
     opened = open_image(data, axes=letters)  # its data type and shape are checked here
     cropped = _cropped(opened.data, inside)
     shape = tuple(cropped.shape)
@@ -88,7 +88,7 @@ def layer_image(layer: ImageLayer, axes: str, region: Region | None = None) -> I
         pixel_size={letter: size for letter, (size, _) in geometry.items()},
         origin={letter: start for letter, (_, start) in geometry.items()},
         units={letter: unit for letter, unit in units.items() if unit and unit != "pixel" and letter != "C"},
-        channels=tuple(Channel(f"channel {i}") for i in range(count))[inside[letters.index("C")]] if count else (),
+        channels=tuple(map(Channel, names))[inside[letters.index("C")]] if names else (),
         chunks=_clipped(opened.chunks, letters, shape),
         location=layer.source.path,
     )
@@ -109,6 +109,14 @@ def _cropped(data: Any, region: Region) -> Any:
 def _clipped(chunks: tuple[int, ...], letters: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     order = transposition(letters, canonical_axes(letters))
     return tuple(min(size, shape[i]) for size, i in zip(chunks, order, strict=True))
+
+
+def channel_names(layer: ImageLayer, axes: str) -> tuple[str, ...]:
+    """Names of a layer's channels; none where it has no axis C, or the axes do not fit it."""
+    shape = full_resolution(layer).shape
+    if "C" not in axes or len(axes) != len(shape):
+        return ()
+    return tuple(f"channel {i}" for i in range(shape[axes.index("C")]))
 
 
 def describe_layer(layer: ImageLayer, axes: str) -> str:

@@ -94,7 +94,7 @@ def test_two_processes_give_the_bytes_of_this_one(
     output, address = tmp_path / "out.zarr", client.scheduler.address
     events = list(api.iter_restore(source, output=output, model=checkpoints["denoiser"], scheduler=address, **SETTINGS))
     assert files(output) == whole
-    assert [(event.stage, event.done) for event in (events[0], events[-1])] == [("restoring", 0), ("pyramid", 12)]
+    assert (events[0].stage, events[0].done) == ("restoring", 0)
     last = [event for event in events if event.stage == "restoring"][-1]
     assert last.done == last.total == 12 and last.tiles_done == last.tiles_total > 0
     # Nothing stays behind on the workers.

@@ -160,6 +160,10 @@ def test_a_file_in_the_place_of_the_lock_is_told(tmp_path: Path) -> None:
 def test_runs_hold_it_and_give_it_back(tmp_path: Path, stack, checkpoints: dict[str, Path]) -> None:  # type: ignore[no-untyped-def]
     settings = {"model": checkpoints["local"], "axes": "ZYX", "shards": (1, 64, 64), "chunks": (1, 64, 64), "tile": 64}
     settings |= {"halo": 8, "output": tmp_path / "out.zarr"}
+
+    def left() -> list[str]:
+        return [name for name in os.listdir(tmp_path) if ".report." not in name]
+
     events = api.iter_restore(stack, **settings)
     next(events)
     with pytest.raises(OutputInUse):
@@ -167,9 +171,9 @@ def test_runs_hold_it_and_give_it_back(tmp_path: Path, stack, checkpoints: dict[
     with pytest.raises(OutputInUse):
         api.restore(stack, overwrite=True, **settings)
     events.close()
-    assert os.listdir(tmp_path) == ["out.zarr"]
+    assert left() == ["out.zarr"]
     api.restore(stack, **settings)
-    assert os.listdir(tmp_path) == ["out.zarr"]
+    assert left() == ["out.zarr"]
     with pytest.raises(OutputError, match="another recipe"):
         api.restore(stack, **settings | {"halo": 16})
-    assert os.listdir(tmp_path) == ["out.zarr"]
+    assert left() == ["out.zarr"]

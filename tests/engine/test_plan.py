@@ -15,8 +15,9 @@ from napari_restore.models.zoo import find_card
 
 def test_everything_open_is_chosen(checkpoints: dict[str, Path], stack: np.ndarray) -> None:
     plan = api.plan(stack, axes="ZYX", model=checkpoints["upscaler"])
-    of_the_checkpoint = ("img_range", "mean")  # open in a recipe means: as the card says
-    open_fields = [name for name, value in plan.recipe if value is None and name not in of_the_checkpoint]
+    # Open in a recipe means: as the card says, and half of what is free.
+    may_stay_open = ("img_range", "mean", "memory_budget")
+    open_fields = [name for name, value in plan.recipe if value is None and name not in may_stay_open]
     assert open_fields == []
     assert plan.shape == (3, 150, 220) and plan.dtype == np.uint16
     assert plan.tiles == 3 * plan.grid.count
@@ -81,5 +82,10 @@ def test_little_memory_makes_the_tile_smaller(
     room = 2 * 100**2 * card.bytes_per_pixel
     monkeypatch.setattr("napari_restore.engine.predictor.free_memory", lambda device: room)
     assert api.plan(stack, axes="ZYX", model=checkpoints["denoiser"]).recipe.tile == 96
-    monkeypatch.setattr("napari_restore.engine.predictor.free_memory", lambda device: 0)
+    room = 2 * 73**2 * card.bytes_per_pixel
     assert api.plan(stack, axes="ZYX", model=checkpoints["denoiser"]).recipe.tile == 72
+    monkeypatch.setattr("napari_restore.engine.predictor.free_memory", lambda device: 1000)
+    with pytest.raises(
+        RecipeError, match=r"the run takes .* MB, more than the 1\.0 kB free memory: 1 blocks .* smaller"
+    ):
+        api.plan(stack, axes="ZYX", model=checkpoints["denoiser"])

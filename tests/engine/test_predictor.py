@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from napari_restore.engine.predictor import Predictor, choose_device, choose_precision, free_memory, predictor_for
 from napari_restore.errors import OutOfMemory, RecipeError
-from napari_restore.models.zoo import find_card
+from napari_restore.models.zoo import find_card, load_weights
 
 
 class Recorder(torch.nn.Module):
@@ -75,6 +76,60 @@ def test_callers_on_many_threads_share_one_lane() -> None:
     for caller in callers:
         caller.join()
     assert len(network.threads) == 1 and len(network.batches) == 6
+
+
+def test_a_stream_keeps_order_and_looks_one_batch_ahead() -> None:
+    predict, asked = Predictor(Recorder(), "cpu"), []
+
+    def batches() -> Iterator[np.ndarray]:
+        for count in (1, 2, 3, 1, 2):
+            asked.append(count)
+            yield tiles(count)
+
+    results = predict.stream(batches(), 3)
+    np.testing.assert_array_equal(next(results), tiles(1) * 2)
+    assert asked == [1, 2]
+    for count, result in zip((2, 3, 1, 2), results, strict=True):
+        np.testing.assert_array_equal(result, tiles(count) * 2)
+
+
+def test_streams_of_many_batches_go_one_after_the_other() -> None:
+    network = Recorder()
+    predict = Predictor(network, "cpu")
+    began = predict.stream((tiles(n) for n in (1, 1, 1)), 2)
+    next(began)
+    later = threading.Thread(target=lambda: list(predict.stream((tiles(n) for n in (3, 3)), 3)))
+    later.start()
+    list(predict.stream([tiles(4)], 4, many=False))  # a preview does not wait
+    assert network.batches == [2, 2, 4]
+    list(began)
+    later.join()
+    assert network.batches == [2, 2, 4, 2, 3, 3]
+
+
+def test_a_stream_that_is_closed_leaves_the_turn_to_others() -> None:
+    predict = Predictor(Recorder(), "cpu")
+    began = predict.stream(iter([tiles(1)] * 5), 1)
+    next(began)
+    began.close()
+    assert len(list(predict.stream([tiles(1)] * 2, 1))) == 2
+
+
+def test_lanes_share_the_cores_and_change_nothing(
+    checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_restore.engine.predictor.cores", lambda: 4)
+    network = load_weights(find_card(checkpoints["denoiser"]))
+    seen = []
+    network.register_forward_hook(lambda *_: seen.append((threading.get_ident(), torch.get_num_threads())))
+    predict = Predictor(network, "cpu")
+    expected = [predict(tiles(n + 1), 4, 4) for n in range(6)]
+    results = list(predict.stream((tiles(n + 1) for n in range(6)), 4, 4))
+    np.testing.assert_array_equal(np.concatenate(results), np.concatenate(expected))
+    assert {threads for _, threads in seen} == {1}
+    predict(tiles(1), 1, 2)
+    assert seen[-1][1] == 2
+    assert torch.get_num_threads() == 1, "of the thread that runs the tests, as it was"
 
 
 def test_a_model_is_loaded_once(checkpoints: dict[str, Path]) -> None:

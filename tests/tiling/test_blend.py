@@ -34,13 +34,16 @@ def restore(plane: Plane, grid: TileGrid, y: Range, x: Range, scale: int, seed: 
     canvas = Canvas(grid, y, x, channels=len(plane), scale=scale)
     y0, y1, x0, x1 = source_window(grid, *canvas.input_ranges)
     window = plane[:, y0:y1, x0:x1]
+    finished = []
     for ky, kx in canvas.tiles():
         tile = cut_tile(window, (y0, x0), grid, ky, kx)
         result = np.kron(tile, np.ones((1, scale, scale), np.float32))
         if seed is not None:
             result = result + np.random.default_rng([seed, ky, kx]).normal(size=result.shape).astype(np.float32)
         canvas.add(ky, kx, result)
-    return canvas.values()
+        finished += [(first, rows.copy()) for first, rows in canvas.finished()]
+    assert [first for first, _ in finished] == list(np.cumsum([0] + [rows.shape[1] for _, rows in finished])[:-1])
+    return np.concatenate([rows for _, rows in finished], axis=1)
 
 
 def random_plane(grid: TileGrid, channels: int = 2) -> Plane:
@@ -114,14 +117,28 @@ def test_pixels_without_weight_may_be_anything() -> None:
         oy, ox = grid.origin(ky, kx)
         result[0, y0 - oy : y1 - oy, x0 - ox : x1 - ox] = 5.0
         canvas.add(ky, kx, result)
-    np.testing.assert_array_equal(canvas.values(), 5.0)
+        for _, rows in canvas.finished():
+            np.testing.assert_array_equal(rows, 5.0)
 
 
 def test_a_tile_outside_the_rectangle_adds_nothing() -> None:
     grid = plane_grid(200, 200, tile=32, halo=4, blend=8, alignment=8)
     canvas = Canvas(grid, (0, 10), (0, 10))
+    canvas.add(0, 0, np.zeros((1, 32, 32)))
+    [(_, rows)] = canvas.finished()
     canvas.add(4, 4, np.ones((1, 32, 32)))
-    assert not canvas.values().any()
+    assert not rows.any() and not list(canvas.finished())
+
+
+def test_rows_are_handed_out_as_soon_as_no_tile_can_change_them() -> None:
+    grid = plane_grid(1000, 100, tile=32, halo=4, blend=8, alignment=8)
+    canvas = Canvas(grid, (0, 1000), (0, 100))
+    for ky, kx in canvas.tiles():
+        canvas.add(ky, kx, np.ones((1, 32, 32)))
+        done = [(first, rows.shape[1]) for first, rows in canvas.finished()]
+        assert bool(done) == (kx == grid.x.count - 1)
+        if done and ky + 1 < grid.y.count:
+            assert sum(done[0]) == grid.y.seam(ky + 1)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -130,8 +147,9 @@ def test_sums_are_float32_whatever_the_result(dtype: type) -> None:
     canvas = Canvas(grid, (0, 40), (0, 40), channels=3)
     for ky, kx in canvas.tiles():
         canvas.add(ky, kx, np.full((3, 32, 32), 0.5, dtype))
-    assert canvas.values().dtype == np.float32
-    np.testing.assert_allclose(canvas.values(), 0.5, rtol=1e-6)
+        for _, rows in canvas.finished():
+            assert rows.dtype == np.float32
+            np.testing.assert_allclose(rows, 0.5, rtol=1e-6)
 
 
 def test_order_shape_and_bounds_are_checked() -> None:

@@ -2,10 +2,40 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+    from napari_restore.widgets.dock import RestoreDock
 
 # napari raises where a plugin changes a layer from another thread than the main one.
 os.environ["NAPARI_ENSURE_PLUGIN_MAIN_THREAD"] = "1"
+# Preferences that tests set are not those of the person who runs them. napari reads this as it is imported.
+os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp(prefix="napari-restore-")) / "settings.yaml")
 
 # The environment `napari` of tox has napari; the one of the library and the command line does without.
 if importlib.util.find_spec("napari") is None:
     collect_ignore_glob = ["test_*.py"]
+
+
+@pytest.fixture
+def viewer(make_napari_viewer: Any) -> Viewer:
+    """A window that is shown."""
+    viewer: Viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1280, 800)
+    return viewer
+
+
+@pytest.fixture
+def dock(viewer: Viewer, checkpoints: dict[str, Path], stack: np.ndarray) -> RestoreDock:
+    """The denoising dock widget, with a stack and a network small enough for a test."""
+    from docks import dock_in
+
+    viewer.add_image(stack, name="cells", scale=(2.0, 0.5, 0.5))
+    return dock_in(viewer, checkpoints["denoiser"])

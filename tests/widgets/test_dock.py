@@ -2,61 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from docks import click, dock_in, objects, to_disk, until_idle, until_looked
 from napari import Viewer
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QAbstractButton, QApplication
 
 from napari_restore.images import ome_zarr
 from napari_restore.widgets import dock as dock_module
 from napari_restore.widgets.compare import DIFFERENCE, WIPE
-from napari_restore.widgets.dock import DenoiseDock, RestoreDock, SuperResolutionDock
-
-# A window of napari that is closed leaves timers and sockets to the garbage collector.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-
-
-@pytest.fixture
-def viewer(qtbot: Any) -> Iterator[Viewer]:
-    """A window that is shown."""
-    viewer = Viewer(show=True)
-    viewer.window.resize(1280, 800)
-    yield viewer
-    with contextlib.suppress(RuntimeError):  # the test may have closed it
-        viewer.close()
-
-
-def dock_in(viewer: Viewer, model: Path, kind: type[RestoreDock] = DenoiseDock) -> RestoreDock:
-    dock = kind(viewer)
-    viewer.window.add_dock_widget(dock, name="Restore", area="right")
-    dock.model.choose(str(model))
-    dock.performance.tile.setValue(96)
-    dock.performance.halo.setValue(8)
-    dock.performance.tile.editingFinished.emit()
-    return dock
-
-
-@pytest.fixture
-def dock(viewer: Viewer, checkpoints: dict[str, Path], stack: np.ndarray) -> RestoreDock:
-    viewer.add_image(stack, name="cells", scale=(2.0, 0.5, 0.5))
-    return dock_in(viewer, checkpoints["denoiser"])
-
-
-def click(qtbot: Any, button: Any) -> None:
-    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-
-
-def until_idle(qtbot: Any, dock: RestoreDock) -> None:
-    qtbot.waitUntil(lambda: not dock.works and dock.bar.state == "idle", timeout=60_000)
+from napari_restore.widgets.dock import RestoreDock, SuperResolutionDock
 
 
 def test_says_what_the_layer_is_and_what_the_run_takes(qtbot: Any, dock: RestoreDock) -> None:
@@ -119,16 +78,6 @@ def test_super_resolution_lies_on_its_source(qtbot: Any, viewer: Viewer, checkpo
     np.testing.assert_allclose(result.translate, (-0.125, -0.0625))
 
 
-def to_disk(dock: RestoreDock, path: Path) -> None:
-    dock.output.place.setCurrentIndex(1)
-    dock.output.path.setText(str(path))
-    dock.output.path.editingFinished.emit()
-
-
-def objects(path: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
-
-
 def test_cancel_then_resume_ends_with_the_same_bytes(
     qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -166,30 +115,53 @@ def test_an_error_brings_every_button_back(qtbot: Any, dock: RestoreDock, monkey
         raise ZeroDivisionError("in the middle")
 
     monkeypatch.setattr("napari_restore.engine.task.restore_region", fail)
+    until_looked(qtbot, dock)
+    buttons = [button for button in dock.findChildren(QAbstractButton) if button is not dock.bar.show_details]
+    before = [(button.text(), button.isEnabled()) for button in buttons]
     click(qtbot, dock.bar.run)
     until_idle(qtbot, dock)
     assert dock.bar.line.text() == "⚠ ZeroDivisionError: in the middle"
-    assert dock.bar.run.isEnabled() and dock.bar.run.text() == "Run" and dock.bar.preview.isEnabled()
+    compare = dock.compare.findChildren(QAbstractButton)  # the layer of what was done so far can be compared
+    after = [(button.text(), button.isEnabled()) for button in buttons]
+    assert [a for a, button in zip(after, buttons, strict=True) if button not in compare] == [
+        b for b, button in zip(before, buttons, strict=True) if button not in compare
+    ]
     assert not dock.bar.details.isVisible()
     click(qtbot, dock.bar.show_details)
     assert dock.bar.details.isVisible() and "Traceback" in dock.bar.details.text()
 
 
-def test_closing_the_window_ends_the_run(
-    qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path], tmp_path: Path
+def test_closing_the_window_ends_the_run_resumably(
+    qtbot: Any, make_napari_viewer: Any, checkpoints: dict[str, Path], tmp_path: Path
 ) -> None:
-    planes = np.random.default_rng(0).poisson(100, (40, 120, 160)).astype(np.uint16)
-    viewer.add_image(planes, name="long")
-    dock = dock_in(viewer, checkpoints["denoiser"])
+    def open_dock() -> tuple[Viewer, RestoreDock]:
+        viewer = make_napari_viewer(show=True)
+        viewer.add_image(planes, name="long")
+        return viewer, dock_in(viewer, checkpoints["denoiser"])
+
+    def stored() -> np.ndarray:
+        return ome_zarr.stored_units(tmp_path / "o.zarr", 0)
+
+    planes = np.random.default_rng(0).poisson(100, (12, 90, 90)).astype(np.uint16)
+    viewer, dock = open_dock()
     to_disk(dock, tmp_path / "o.zarr")
     click(qtbot, dock.bar.run)
-    qtbot.waitUntil(lambda: dock.bar.bar.maximum() > 0 and dock.bar.bar.value() > 0, timeout=60_000)
+    qtbot.waitUntil(lambda: (tmp_path / "o.zarr").exists() and stored().any(), timeout=60_000)
     work = dock.works["run"]
     viewer.close()
     assert work.stopping.is_set()
     qtbot.waitUntil(work.finished.is_set, timeout=60_000)
-    assert ome_zarr.stored_units(tmp_path / "o.zarr", 0).sum() < 40
+    assert 0 < stored().sum() < 12
     assert ome_zarr.sweep_partial(tmp_path / "o.zarr") == 0
+    _, dock = open_dock()
+    to_disk(dock, tmp_path / "o.zarr")
+    qtbot.waitUntil(lambda: dock.bar.run.text() == "Resume", timeout=60_000)
+    click(qtbot, dock.bar.run)
+    until_idle(qtbot, dock)
+    to_disk(dock, tmp_path / "whole.zarr")
+    click(qtbot, dock.bar.run)
+    until_idle(qtbot, dock)
+    assert objects(tmp_path / "o.zarr") == objects(tmp_path / "whole.zarr")
 
 
 def test_compare_tools(qtbot: Any, viewer: Viewer, dock: RestoreDock) -> None:
@@ -217,7 +189,7 @@ def test_compare_tools(qtbot: Any, viewer: Viewer, dock: RestoreDock) -> None:
 
 def test_the_call_is_copied(qtbot: Any, dock: RestoreDock, tmp_path: Path) -> None:
     to_disk(dock, tmp_path / "o.zarr")
-    dock.copy_python()
+    dock.recipes.copy_python()
     clipboard = QApplication.clipboard()
     assert clipboard is not None
     text = clipboard.text()
@@ -270,6 +242,6 @@ def test_settings_survive_saving_and_loading(dock: RestoreDock, tmp_path: Path) 
     dock.output.low.clear()
     dock.output.high.clear()
     dock.performance.tile.setValue(0)
-    dock.show_choices(load_recipe(tmp_path / "recipe.json"))
+    dock.form.show_choices(load_recipe(tmp_path / "recipe.json"))
     assert dock.choices() == chosen
     assert dock_module.LOOK_AFTER > 0

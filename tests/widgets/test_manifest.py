@@ -2,48 +2,150 @@
 
 from __future__ import annotations
 
-import importlib
+import copy
+import types
+import typing
+from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import npe2
+import pytest
 import yaml
+from napari import Viewer
+from pydantic import BaseModel
+from qtpy.QtGui import QAction
+from qtpy.QtWidgets import QMenu
 
 import napari_restore
+from napari_restore.widgets.preferences import Preferences
 
 MANIFEST = Path(napari_restore.__file__).parent / "napari.yaml"
 CONTENT: dict[str, Any] = yaml.safe_load(MANIFEST.read_text(encoding="utf-8"))
-CONTRIBUTIONS = CONTENT["contributions"]
-COMMANDS = {command["id"]: command["python_name"] for command in CONTRIBUTIONS["commands"]}
 
 
-def referenced() -> list[str]:
-    kinds = [CONTRIBUTIONS[kind] for kind in ("widgets", "readers", "sample_data")] + [*CONTRIBUTIONS["menus"].values()]
-    return [entry["command"] for entries in kinds for entry in entries]
+def unknown_keys(content: Any, annotation: Any, place: str = "") -> Iterator[str]:
+    """Keys, at any depth, that the models of npe2 have no field for."""
+    options = list(alternatives(annotation))
+    for kind in (list, dict):
+        if not isinstance(content, kind):
+            continue
+        inner = [typing.get_args(option)[-1] for option in options if typing.get_origin(option) is kind]
+        if inner:  # a list, or a mapping whose keys are the author's own
+            named = content.items() if kind is dict else enumerate(content)
+            for key, item in named:
+                yield from unknown_keys(item, inner[0], f"{place}.{key}")
+            return
+    models = [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]
+    if not isinstance(content, dict) or not models:
+        return
+    fields = {name: field for model in models for name, field in model.model_fields.items()}
+    known = fields | {field.alias: field for field in fields.values() if field.alias}
+    for key, item in content.items():
+        if key in known:
+            yield from unknown_keys(item, known[key].annotation, f"{place}.{key}")
+        else:
+            yield f"{place}.{key}"
 
 
-def test_every_command_that_is_named_is_there_and_used() -> None:
-    assert set(referenced()) == set(COMMANDS)
+def alternatives(annotation: Any) -> Iterator[Any]:
+    """What an annotation allows, without `Annotated`, `Optional` and unions."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        yield from alternatives(typing.get_args(annotation)[0])
+    elif origin in (typing.Union, types.UnionType):
+        for option in typing.get_args(annotation):
+            yield from alternatives(option)
+    else:
+        yield annotation
 
 
-def test_every_command_is_an_object_that_can_be_imported() -> None:
-    for name in COMMANDS.values():
-        module, _, attribute = name.partition(":")
-        assert callable(getattr(importlib.import_module(module), attribute))
+def dangling_commands(content: dict[str, Any]) -> set[str]:
+    """Commands that are used and not there, or there and not used."""
+    contributions = content["contributions"]
+    kinds = [contributions[kind] for kind in ("widgets", "readers", "sample_data")]
+    used = {entry["command"] for entries in (*kinds, *contributions["menus"].values()) for entry in entries}
+    return used ^ {command["id"] for command in contributions["commands"]}
 
 
-def test_every_menu_is_one_of_naparis() -> None:
-    from napari._app_model.constants import MenuId
+def test_npe2_finds_it_valid() -> None:
+    npe2.PluginManifest.from_file(MANIFEST).validate_imports()
 
-    assert set(CONTRIBUTIONS["menus"]) <= {str(menu.value) for menu in MenuId}
+
+def test_commands_are_there_and_used() -> None:
+    assert dangling_commands(CONTENT) == set()
 
 
 def test_no_key_is_unknown() -> None:
-    from npe2 import PluginManifest
+    assert list(unknown_keys(CONTENT, npe2.PluginManifest)) == []
 
-    fields = set(PluginManifest.model_fields["contributions"].annotation.model_fields)  # type: ignore[union-attr]
-    assert set(CONTRIBUTIONS) <= fields
-    assert set(CONTENT) <= set(PluginManifest.model_fields)
+
+def _rename(*path: str | int) -> Callable[[dict[str, Any]], str]:
+    """Misspell the last key of a path."""
+
+    def change(content: Any) -> str:
+        for step in path[:-1]:
+            content = content[step]
+        content[f"{path[-1]}s"] = content.pop(path[-1])
+        return f"{path[-1]}s"
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _rename("display_name"),
+        _rename("contributions", "readers"),
+        _rename("contributions", "commands", 0, "python_name"),
+        _rename("contributions", "readers", 0, "accepts_directories"),
+        _rename("contributions", "menus", "napari/layers/filter", 0, "command"),
+        _rename("contributions", "configurations", "running", "title"),
+        _rename("contributions", "configurations", "running", "properties", "memory_budget", "minimum"),
+    ],
+)
+def test_a_misspelt_key_is_caught(change: Callable[[dict[str, Any]], str]) -> None:
+    content = copy.deepcopy(CONTENT)
+    wrong = change(content)
+    assert [key.rpartition(".")[2] for key in unknown_keys(content, npe2.PluginManifest)] == [wrong]
+
+
+def test_a_dangling_command_is_caught() -> None:
+    content = copy.deepcopy(CONTENT)
+    content["contributions"]["widgets"][0]["command"] = "napari-restore.denoises"
+    assert dangling_commands(content) == {"napari-restore.denoises"}
+    del content["contributions"]["commands"][0]
+    assert "napari-restore.denoise" in dangling_commands(content)
+
+
+def entries(menu: QMenu) -> Iterator[QAction]:
+    for action in menu.actions():
+        yield action
+        if (below := action.menu()) is not None:
+            yield from entries(below)
+
+
+def test_both_docks_open_from_the_menus(qtbot: Any, viewer: Viewer) -> None:
+    """A misspelt menu is one in which nothing appears."""
+    viewer.window.layers_menu.aboutToShow.emit()
+    (filters,) = (action.menu() for action in viewer.window.layers_menu.actions() if action.text() == "Filter")
+    assert filters is not None
+    filters.aboutToShow.emit()
+    titles = {command["id"]: command["title"] for command in CONTENT["contributions"]["commands"]}
+    wanted = [titles[entry["command"]] for entry in CONTENT["contributions"]["menus"]["napari/layers/filter"]]
+    shown = {action.text().partition(" (")[0]: action for action in entries(filters)}
+    assert wanted == ["Denoise", "Super-resolution"] and set(wanted) <= set(shown)
+    for title in wanted:
+        shown[title].trigger()
+    assert any("Denoise" in action.text() for action in entries(viewer.window.plugins_menu))
+    assert {name.partition(" (")[0] for name in viewer.window.dock_widgets} >= set(wanted)
+
+
+def test_configurations_are_the_preferences() -> None:
+    configurations = CONTENT["contributions"]["configurations"]
+    defaults = {name: p["default"] for c in configurations.values() for name, p in c["properties"].items()}
+    assert Preferences(**defaults) == Preferences() and set(defaults) == set(vars(Preferences()))
 
 
 def test_the_entry_point_finds_it() -> None:

@@ -1,0 +1,293 @@
+"""A whole job, from store to store, against the bare network on tiles that lie in memory.
+
+    python benchmarks/pipeline.py                                  # all cases; several minutes on two cores
+    python benchmarks/pipeline.py --cases medium --seconds 30
+    python benchmarks/pipeline.py --peers                          # with what else there is, where it is installed
+
+Each case is a network with seeded or bundled weights and a stack of uint16 planes in a Zarr. In one process and in
+turn, twice each: the bare network on resident tiles, one call after the other with all threads ("bare") and as many
+calls at a time as there are cores, with one thread each ("bare, lanes"); then the whole job with the settings that
+`napari_restore.api.plan` chooses: read, normalise, restore, blend, convert, compress, write, and make all levels.
+
+Columns: pixels/s of tiles of the bare network; output pixels of the job per second, divided by those of the bare
+network ("job/bare"), and the same with every pixel of a tile counted, halo included ("after halo"); the share of time
+that lanes wait; bytes read, divided by the bytes of the volume; seconds until the first block is stored; resident
+memory at its peak above that before the run, and what the plan says it is at most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import zarr
+from torch import nn
+
+from napari_restore import api
+from napari_restore.engine.plan import Plan
+from napari_restore.engine.predictor import Predictor, predictor_for
+from napari_restore.engine.run import run_blocks
+from napari_restore.engine.sinks import OmeZarrSink
+from napari_restore.models.architecture import build
+
+GRAY: dict[str, Any] = {"in_channels": 1, "out_channels": 1, "layer_norm": "BiasFree"}
+CASES: dict[str, tuple[str, Any, tuple[int, int, int]]] = {
+    "fast": ("swinir", {"in_channels": 1, "embed_dim": 8, "depths": (1,), "heads": (1,), "window": 8, "head": "none"},
+             (4, 2048, 2048)),
+    "medium": ("restormer-denoise-light", None, (6, 768, 768)),
+    "slow": ("restormer", GRAY | {"dim": 24, "blocks": (2, 3, 3, 4), "refinement_blocks": 2, "heads": (1, 2, 4, 8)},
+             (4, 560, 560)),
+    "fast x2": ("swinir", {"in_channels": 1, "embed_dim": 8, "depths": (1,), "heads": (1,), "window": 8, "scale": 2,
+                           "head": "pixelshuffledirect"}, (4, 1024, 1024)),
+    "medium x2": ("swinir-x2-light", None, (4, 560, 560)),
+    "slow x2": ("swinir", {"in_channels": 1, "embed_dim": 60, "depths": (6, 6), "heads": (6, 6), "window": 8,
+                           "scale": 2, "head": "pixelshuffledirect"}, (3, 432, 432)),
+}  # fmt: skip
+"""Network, hyper-parameters (None: bundled weights), shape of the source."""
+
+
+def write_source(path: Path, shape: tuple[int, int, int]) -> None:
+    """A stack of blobs under photon noise."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[: shape[1], : shape[2]]
+    blobs = 200 + 800 * np.sin(y / 29) ** 2 * np.cos(x / 23) ** 2
+    array = zarr.create_array(path, shape=shape, dtype=np.uint16, chunks=(1, 512, 512))
+    for z in range(shape[0]):
+        array[z] = rng.poisson(np.roll(blobs, 7 * z, axis=1)).astype(np.uint16)
+
+
+def model_of(case: str, folder: Path) -> str:
+    """Name of a bundled model, or path of a seeded one."""
+    from safetensors.torch import save_file
+
+    architecture, hyperparameters, _ = CASES[case]
+    if hyperparameters is None:
+        return architecture
+    torch.manual_seed(0)
+    path = folder / "network.safetensors"
+    save_file(build(architecture, hyperparameters).state_dict(), path)  # type: ignore[arg-type]
+    return str(path)
+
+
+class Counted:
+    """A source that counts what is read of it."""
+
+    def __init__(self, data: Any) -> None:
+        self.data, self.shape, self.dtype, self.bytes = data, data.shape, data.dtype, 0
+        self._lock = threading.Lock()
+
+    def __getitem__(self, region: tuple[slice, ...]) -> Any:
+        pixels = self.data[region]
+        with self._lock:
+            self.bytes += pixels.nbytes
+        return pixels
+
+
+class Timed(nn.Module):
+    """A network that adds up the time in it."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network, self.seconds = network, 0.0
+        self._lock = threading.Lock()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        began = time.perf_counter()
+        result: torch.Tensor = self.network(x)
+        with self._lock:
+            self.seconds += time.perf_counter() - began
+        return result
+
+
+@contextmanager
+def peak_memory() -> Iterator[Callable[[], float]]:
+    """Most resident bytes above those at the start, sampled every 5 ms."""
+    import psutil
+
+    process, stop = psutil.Process(), threading.Event()
+    before = most = process.memory_info().rss
+
+    def watch() -> None:
+        nonlocal most
+        while not stop.wait(0.005):
+            most = max(most, process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield lambda: float(most - before)
+    finally:
+        stop.set()
+        watcher.join()
+
+
+def bare(network: nn.Module, plan: Plan, lanes: int, seconds: float) -> float:
+    """Pixels of resident tiles a second, in `lanes` calls at a time."""
+    threads = torch.get_num_threads()
+    tiles = torch.rand(plan.recipe.batch or 1, plan.card.in_channels, *plan.grid.tile_shape)
+
+    def call(until: float) -> int:
+        torch.set_num_threads(max(1, threads // lanes))
+        torch.set_flush_denormal(True)
+        done = 0
+        with torch.inference_mode():
+            while not done or time.perf_counter() < until:
+                network(tiles)
+                done += 1
+        return done
+
+    with ThreadPoolExecutor(lanes) as pool:
+        list(pool.map(call, [0.0] * lanes))
+        began = time.perf_counter()
+        done = sum(pool.map(call, [began + seconds] * lanes))
+        spent = time.perf_counter() - began
+    ThreadPoolExecutor(1).submit(torch.set_num_threads, threads).result()
+    return done * tiles.numel() / spent
+
+
+def job(plan: Plan, output: Path) -> dict[str, float]:
+    """The whole job, and what was measured in it."""
+    shutil.rmtree(output, ignore_errors=True)
+    source = Counted(plan.image.data)
+    plan = replace(plan, image=replace(plan.image, data=source))
+    predictor: Predictor = predictor_for(plan.card, plan.recipe.device, plan.recipe.precision)
+    network = predictor._network
+    timed = predictor._network = Timed(network)
+    first = 0.0
+    with peak_memory() as peak:
+        began = time.perf_counter()
+        with OmeZarrSink(plan, output) as sink:
+            for event in run_blocks(plan, sink):
+                first = first or (time.perf_counter() - began if event.done else 0.0)
+            restored = time.perf_counter() - began
+            for _ in sink.build_pyramid():
+                pass
+        seconds = time.perf_counter() - began
+    predictor._network = network
+    return {
+        "seconds": seconds, "first": first, "peak": peak(), "read": source.bytes / plan.image.nbytes,
+        "waits": 1 - timed.seconds / restored / (plan.recipe.lanes or 1),
+    }  # fmt: skip
+
+
+def plain_loop(network: nn.Module, plan: Plan, source: Path, output: Path) -> None:
+    """What a script would do: plane by plane, tile by tile, and write the stack at the end."""
+    from napari_restore.tiling.blend import Canvas, cut_tile
+
+    planes = np.asarray(zarr.open_array(source, mode="r")[...]).astype(np.float32) / 1000
+    scale, grid = plan.card.scale, plan.grid
+    result = np.empty(plan.shape, np.uint16)
+    for z, plane in enumerate(planes):
+        canvas = Canvas(grid, (0, plan.shape[1]), (0, plan.shape[2]), scale=scale)
+        for ky, kx in canvas.tiles():
+            with torch.inference_mode():
+                tile = torch.from_numpy(np.ascontiguousarray(cut_tile(plane, (0, 0), grid, ky, kx)))
+                canvas.add(ky, kx, network(tile[None, None])[0].numpy())
+            for first, rows in canvas.finished():
+                result[z, first : first + rows.shape[1]] = np.clip(np.rint(rows[0] * 1000), 0, 65535)
+    zarr.create_array(output, data=result, chunks=(1, 512, 512))
+
+
+def dask_overlap(network: nn.Module, plan: Plan, source: Path, output: Path) -> None:
+    """`dask.array.map_overlap` with chunks that are tiles with their halo, into `to_zarr`; two threads."""
+    import dask.array as da
+
+    if plan.card.scale > 1:
+        raise NotImplementedError("map_overlap does not trim a result that is larger")
+    halo = plan.grid.y.halo
+    inner = plan.grid.tile_shape[0] - 2 * halo
+
+    def restore(block: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            tile = torch.from_numpy(block.astype(np.float32) / 1000)[:, None]
+            return np.clip(np.rint(network(tile)[:, 0].numpy() * 1000), 0, 65535).astype(np.uint16)
+
+    stack = da.from_zarr(str(source)).rechunk((1, inner, inner))
+    result = stack.map_overlap(restore, depth=(0, halo, halo), boundary="reflect", dtype=np.uint16)
+    result.to_zarr(str(output))
+
+
+def monai_window(network: nn.Module, plan: Plan, source: Path, output: Path) -> None:
+    """MONAI's sliding_window_inference, plane by plane."""
+    from monai.inferers import sliding_window_inference
+
+    array = zarr.open_array(source, mode="r")
+    result = zarr.create_array(output, shape=plan.shape, dtype=np.uint16, chunks=(1, 512, 512))
+    grid = plan.grid.y
+    for z in range(array.shape[0]):
+        plane = torch.from_numpy(np.asarray(array[z]).astype(np.float32) / 1000)[None, None]
+        with torch.inference_mode():
+            restored = sliding_window_inference(
+                plane, plan.grid.tile_shape, 1, network, overlap=1 - grid.stride / grid.size, mode="gaussian"
+            )
+        result[z] = np.clip(np.rint(restored[0, 0].numpy() * 1000), 0, 65535).astype(np.uint16)
+
+
+PEERS = {"plain loop": plain_loop, "dask map_overlap": dask_overlap, "MONAI": monai_window}
+
+
+def measure(case: str, folder: Path, seconds: float, peers: bool, memory: int | None) -> None:
+    """Print the rows of a case."""
+    source = folder / "source.zarr"
+    write_source(source, CASES[case][2])
+    plan = api.plan(
+        source, model=model_of(case, folder), axes="ZYX", value_range=(0, 1000), device="cpu", memory_budget=memory
+    )
+    lanes, pixels = plan.recipe.lanes or 1, float(np.prod(plan.image.shape))
+    network = predictor_for(plan.card, "cpu", plan.recipe.precision)._network
+    found, plain, in_lanes = [], [], []
+    for _ in range(2):
+        plain.append(bare(network, plan, 1, seconds))
+        in_lanes.append(bare(network, plan, lanes, seconds))
+        found.append(job(plan, folder / "result.zarr"))
+    best = min(found, key=lambda one: one["seconds"])
+    of_bare, of_lanes = (pixels / best["seconds"] / max(rates) for rates in (plain, in_lanes))
+    share = plan.tile_share
+    print(
+        f"{case:<11}{max(plain) / 1e3:9.0f}{max(in_lanes) / 1e3:9.0f}{best['seconds']:8.1f}{share:7.2f}{of_bare:8.2f}"
+        f"{of_bare * share:8.2f}{of_lanes * share:9.2f}{best['waits']:8.1%}{best['read']:7.2f}{best['first']:8.1f}"
+        f"{max(one['peak'] for one in found) / 1e6:8.0f}{plan.memory_bytes / 1e6:8.0f}",
+        flush=True,
+    )
+    for name, peer in PEERS.items() if peers else ():
+        shutil.rmtree(folder / "peer.zarr", ignore_errors=True)
+        try:
+            with peak_memory() as peak:
+                began = time.perf_counter()
+                peer(network, plan, source, folder / "peer.zarr")
+                spent = time.perf_counter() - began
+        except (ImportError, NotImplementedError) as error:
+            print(f"  {name}: not run ({error})", flush=True)
+            continue
+        print(f"  {name}: {spent:.1f} s, {pixels / spent / max(plain):.2f} of bare; {peak() / 1e6:.0f} MB", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Whole job against the bare network.")
+    parser.add_argument("--cases", nargs="*", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--seconds", type=float, default=4.0, help="for each measurement of the bare network")
+    parser.add_argument("--memory", type=int, help="budget in bytes")
+    parser.add_argument("--peers", action="store_true", help="measure plain loop, dask and MONAI too")
+    given = parser.parse_args()
+    print(
+        "            kpixel/s of tiles        tiles/   job/   after    of lanes  lanes  read/  first    peak  planned"
+    )
+    print("network        bare    lanes   job s  image    bare    halo  aft. halo  wait  volume  block s    MB      MB")
+    for case in given.cases:
+        with tempfile.TemporaryDirectory() as folder:
+            measure(case, Path(folder), given.seconds, given.peers, given.memory)
+
+
+if __name__ == "__main__":
+    main()

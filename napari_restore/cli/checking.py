@@ -1,0 +1,49 @@
+"""Commands that look at a source before a run, and at a result after it: ``info``, ``verify`` and ``report``."""
+
+from __future__ import annotations
+
+__all__ = ["info", "report", "verify"]
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_restore import api
+from napari_restore.cli.options import Axes, Device, Level, Series, Source
+from napari_restore.cli.screen import out
+
+
+def info(
+    source: Source,
+    model: Annotated[str, typer.Option(help="Model whose run is planned.")] = api.DENOISER,
+    axes: Axes = None,
+    level: Level = 0,
+    series: Series = 0,
+    device: Device = "auto",
+) -> None:
+    """Say what SOURCE is, how noisy it is, and what a run would cost."""
+    report = api.inspect(source, model=model, axes=axes, level=level, series=series, device=device)
+    out.print(str(report), markup=False)
+
+
+def verify(
+    output: Annotated[Path, typer.Argument(help="OME-Zarr that a run has written.")],
+    recompute: Annotated[int, typer.Option(min=0, help="Blocks to compute anew and compare.")] = 0,
+    repair: Annotated[bool, typer.Option("--repair", help="Compute bad objects anew.")] = False,
+    source: Annotated[str | None, typer.Option(help="Where the source is now, if it has moved.")] = None,
+) -> None:
+    """Read back every stored object of OUTPUT; exit code 1 if any is bad."""
+    found = api.verify(output, recompute=recompute, repair=repair, source=source)
+    out.print(str(found), markup=False)
+    raise typer.Exit(0 if found.ok else 1)
+
+
+def report(
+    output: Annotated[str, typer.Argument(help="OME-Zarr that a run has written, or the folder of a batch.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the JSON instead of the page.")] = False,
+) -> None:
+    """Print the report of the run that wrote OUTPUT: when, from what, how fast, and what went wrong."""
+    found = api.run_report(output)
+    out.print(json.dumps(found.content, indent=1) if as_json else str(found), markup=False)

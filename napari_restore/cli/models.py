@@ -1,0 +1,80 @@
+"""Commands about models: ``napari-restore models ...``."""
+
+from __future__ import annotations
+
+__all__ = ["models_app"]
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from napari_restore import api
+from napari_restore.cli.options import Quiet
+from napari_restore.cli.screen import downloads, out
+from napari_restore.errors import ModelError
+
+models_app = typer.Typer(no_args_is_help=False)
+
+
+@models_app.callback(invoke_without_command=True)
+def models(context: typer.Context) -> None:
+    """List the models that can be named: the bundled ones, and those that are downloaded on first use."""
+    if context.invoked_subcommand is not None:
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("name", "task", "scale", "channels", "size", "state", "licence", "trained for"):
+        table.add_column(heading, no_wrap=True)
+    for card in api.models():
+        size = f"{api.weights_size(card) / 1e6:.1f} MB"
+        state = api.weights_state(card)
+        row = (card.name, card.task, f"x{card.scale}", str(card.in_channels), size, state, card.licence, card.noise)
+        table.add_row(*row)
+    out.print(table)
+
+
+@models_app.command()
+def fetch(names: Annotated[list[str], typer.Argument(help="Names of published models.")], quiet: Quiet = False) -> None:
+    """Download the weights of published models now, for a machine that will be without a network."""
+    for name in names:
+        with downloads(name, quiet) as show:
+            card = api.fetch(name, show)
+        out.print(f"{card.name}: {api.weights_state(card)}")
+
+
+ImgRange = Annotated[float | None, typer.Option(help="SwinIR's factor on its input: 255 for the JPEG models, else 1.")]
+Mean = Annotated[
+    str | None, typer.Option(help="What SwinIR subtracts from its channels: numbers with commas between them.")
+]
+
+
+def _numbers(text: str | None) -> tuple[float, ...] | None:
+    try:
+        return None if text is None else tuple(float(number) for number in text.split(","))
+    except ValueError:
+        raise ModelError(f"--mean {text!r} is not numbers with commas between them, like 0.45,0.44,0.40.") from None
+
+
+@models_app.command()
+def inspect(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A checkpoint, or the name of a model.")],
+    img_range: ImgRange = None,
+    mean: Mean = None,
+) -> None:
+    """Print what FILE is: network and hyper-parameters, inferred from its shapes."""
+    card = api.model_card(file, img_range=img_range, mean=_numbers(mean))
+    out.print(card.description(), markup=False)
+
+
+@models_app.command()
+def convert(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A checkpoint, or the name of a model.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="A .safetensors file to write.")],
+    half: Annotated[bool, typer.Option("--half", help="Store float16: half the size.")] = False,
+    img_range: ImgRange = None,
+    mean: Mean = None,
+) -> None:
+    """Write the weights of FILE alone to OUT, with the hyper-parameters in its metadata."""
+    card = api.convert_model(file, target, half=half, img_range=img_range, mean=_numbers(mean))
+    out.print(f"{target}: {api.weights_size(card) / 1e6:.1f} MB")

@@ -1,0 +1,84 @@
+"""Arguments and options that several commands share: each is defined here, once."""
+
+from __future__ import annotations
+
+__all__ = ["Axes", "Device", "Level", "Overwrite", "Quiet", "Series", "Source", "takes_settings"]
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+Source = Annotated[str, typer.Argument(help="TIFF, OME-TIFF, pattern of files, Zarr, OME-Zarr, HDF5, Imaris, ...")]
+Axes = Annotated[str | None, typer.Option(help="One letter of TCZYXS per axis, if the file does not tell.")]
+Level = Annotated[int, typer.Option(help="Resolution level of the source.")]
+Series = Annotated[int, typer.Option(help="Image of the source, if it holds several.")]
+Tile = Annotated[int | None, typer.Option(help="Side of a tile in pixels; the model's own if left out.")]
+Halo = Annotated[int | None, typer.Option(help="Context in pixels at each edge of a tile.")]
+Padding = Annotated[str, typer.Option(help="reflect; or authors, to reproduce their tables on whole planes.")]
+Range = Annotated[
+    tuple[float, float] | None, typer.Option("--range", help="Values that become 0 and 1.", metavar="LOW HIGH")
+]
+Dtype = Annotated[str, typer.Option(help="Data type of the result: same, uint16, float32, ...")]
+Precision = Annotated[str | None, typer.Option(help="float32 or bfloat16; chosen by device and model if left out.")]
+Compiled = Annotated[
+    bool | None, typer.Option("--compiled/--not-compiled", help="Compile the network first; for long runs if left out.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, mps, cuda:1; cuda for all GPUs, cuda:0,cuda:2 for some.")]
+Batch = Annotated[int | None, typer.Option(help="Tiles that go through the network together.")]
+Workers = Annotated[int | None, typer.Option(help="Blocks in progress at a time.")]
+OnError = Annotated[
+    str, typer.Option(help="Source that cannot be read: raise ends the run; fill goes on, and lists it.")
+]
+Fsync = Annotated[bool, typer.Option("--fsync", help="Stored blocks outlast a power cut.")]
+Memory = Annotated[
+    str | None, typer.Option("--memory", help="Most memory that the run may take, such as 8GB; half of what is free.")
+]
+Pyramid = Annotated[bool, typer.Option(help="Write coarser levels as well.")]
+OmeVersion = Annotated[str, typer.Option(help="OME-Zarr version: 0.5 or 0.4.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an OME-Zarr that is there.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+
+
+def _settings(
+    *,
+    axes: Axes = None,
+    level: Level = 0,
+    series: Series = 0,
+    tile: Tile = None,
+    halo: Halo = None,
+    padding: Padding = "reflect",
+    value_range: Range = None,
+    dtype: Dtype = "same",
+    precision: Precision = None,
+    compiled: Compiled = None,
+    device: Device = "auto",
+    batch: Batch = None,
+    workers: Workers = None,
+    on_error: OnError = "raise",
+    fsync: Fsync = False,
+    memory_budget: Memory = None,
+    pyramid: Pyramid = True,
+    ome_version: OmeVersion = "0.5",
+) -> None:
+    """Stand for the settings of `napari_restore.api.Settings`: its parameters are the options of each command."""
+
+
+def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of all settings, which it gets as the keyword arguments behind its own.
+
+    typer reads options off a function's signature; the one that it is shown here has those of `_settings` in the place
+    of ``**settings``.
+    """
+
+    def shown(**arguments: Any) -> None:
+        command(**arguments)
+
+    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    options = inspect.signature(_settings, eval_str=True).parameters.values()
+    parameters = [parameter.replace(kind=parameter.KEYWORD_ONLY) for parameter in (*own, *options)]
+    shown.__name__, shown.__doc__ = command.__name__, command.__doc__
+    shown.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    vars(shown)["__signature__"] = inspect.Signature(parameters)
+    return shown

@@ -1,0 +1,125 @@
+"""Commands that restore: ``denoise``, ``upscale`` and ``batch``."""
+
+from __future__ import annotations
+
+__all__ = ["batch", "denoise", "upscale"]
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from napari_restore import api
+from napari_restore.cli.options import Overwrite, Quiet, Source, takes_settings
+from napari_restore.cli.screen import downloads, errors, follow, follow_batch, out
+from napari_restore.errors import RecipeError
+
+Output = Annotated[str, typer.Argument(help="OME-Zarr to write, a path or URL; one that was begun is continued.")]
+Scheduler = Annotated[str | None, typer.Option(help="Run on the Dask cluster of this scheduler, tcp://host:8786.")]
+Resources = Annotated[
+    str | None,
+    typer.Option(help="What a worker has to offer to take part: GPU=1 (for CUDA without saying so), or none."),
+]
+
+
+def _amounts(text: str | None) -> dict[str, float] | None:
+    """Read "GPU=1 disk=2"."""
+    if text is None or text == "none":
+        return None if text is None else {}
+    try:
+        return {name: float(amount) for name, amount in (part.split("=") for part in text.replace(",", " ").split())}
+    except ValueError:
+        raise RecipeError(f"--resources {text!r} is not names with amounts, like GPU=1, or none.") from None
+
+
+def _run(
+    source: str,
+    output: str,
+    model: str | Path,
+    *,
+    quiet: bool,
+    overwrite: bool,
+    scheduler: str | None,
+    resources: str | None,
+    settings: Any,
+) -> None:
+    """Plan, say what will run, and run it."""
+    where: dict[str, Any] = {"scheduler": scheduler, "resources": _amounts(resources)}
+    with downloads(str(model), quiet) as show:
+        plan = api.plan(source, model=model, output=output, overwrite=overwrite, download=show, **where, **settings)
+    if not quiet:
+        errors.print(str(plan), markup=False)
+    follow(api.run(plan, output, overwrite=overwrite, **where), quiet)
+    if not quiet:
+        out.print(str(output))
+
+
+@takes_settings
+def denoise(
+    source: Source,
+    output: Output,
+    model: Annotated[str, typer.Option(help="Name of a model, or path of a checkpoint.")] = api.DENOISER,
+    overwrite: Overwrite = False,
+    scheduler: Scheduler = None,
+    resources: Resources = None,
+    quiet: Quiet = False,
+    **settings: Any,
+) -> None:
+    """Denoise SOURCE into the OME-Zarr OUTPUT. Interrupted, the same command goes on."""
+    _run(
+        source, output, model, quiet=quiet, overwrite=overwrite, scheduler=scheduler,
+        resources=resources, settings=settings,
+    )  # fmt: skip
+
+
+@takes_settings
+def upscale(
+    source: Source,
+    output: Output,
+    scale: Annotated[int, typer.Option(help="How many times as long Y and X become.")] = 2,
+    model: Annotated[str | None, typer.Option(help="Name of a model, or path of a checkpoint.")] = None,
+    overwrite: Overwrite = False,
+    scheduler: Scheduler = None,
+    resources: Resources = None,
+    quiet: Quiet = False,
+    **settings: Any,
+) -> None:
+    """Super-resolve SOURCE into the OME-Zarr OUTPUT. Interrupted, the same command goes on."""
+    _run(
+        source, output, api.upscaler(scale, model), quiet=quiet, overwrite=overwrite, scheduler=scheduler,
+        resources=resources, settings=settings,
+    )  # fmt: skip
+
+
+@takes_settings
+def batch(
+    sources: Annotated[
+        list[str], typer.Argument(help="Folders, patterns in quotes, files, OME-Zarr images, plates and collections.")
+    ],
+    folder: Annotated[Path, typer.Argument(help="Folder for the results: an OME-Zarr for each image.")],
+    model: Annotated[str, typer.Option(help="Name of a model, or path of a checkpoint.")] = api.DENOISER,
+    shared_range: Annotated[
+        bool, typer.Option("--shared-range", help="One value range for all images, estimated over all of them.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done with each image.")] = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    **settings: Any,
+) -> None:
+    """Restore many images by one recipe. Interrupted, the same command goes on; exit code 1 if an image has failed."""
+    with downloads(model, quiet) as show:
+        plan = api.plan_batch(
+            sources, folder, model=model, overwrite=overwrite, shared_range=shared_range, download=show, **settings
+        )
+    if dry_run:
+        out.print(str(plan), markup=False)
+        return
+    if not quiet:
+        errors.print(plan.summary(), markup=False)
+    ended = follow_batch(api.run_batch(plan), quiet)
+    failed = [item for item in ended if item.state == "failed"]
+    for item in failed:
+        errors.print(f"napari-restore: {item.source}: {item.message}", markup=False)
+    if not quiet:
+        out.print(f"{len(ended) - len(failed)} images done, {len(failed)} failed: {folder / 'batch.report.md'}")
+    raise typer.Exit(1 if failed else 0)

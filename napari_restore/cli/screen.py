@@ -1,0 +1,78 @@
+"""What is printed: results to standard output, progress and errors to standard error."""
+
+from __future__ import annotations
+
+__all__ = ["downloads", "errors", "follow", "follow_batch", "out"]
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from napari_restore import api
+
+# Tables that go into a file or a pipe are not folded to the width of a terminal that is not there.
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 250)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def _bar(quiet: bool) -> Progress:
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    return Progress(*columns, console=errors, disable=quiet or not errors.is_terminal)
+
+
+def _show(bar: Progress, task: TaskID, event: Any) -> None:
+    """Show an event of a run."""
+    tiles = event.stage == "restoring" and event.tiles_total
+    done, total = (event.tiles_done, event.tiles_total) if tiles else (event.done, event.total)
+    rate = f"{done}/{total} tiles, {event.tiles_per_second:.2f}/s" if tiles else f"{done}/{total} blocks"
+    bar.update(task, description=event.stage, completed=done, total=total, rate=rate)
+
+
+def follow(events: Iterable[Any], quiet: bool) -> None:
+    """Show a run as it goes on."""
+    with _bar(quiet) as bar:
+        task = bar.add_task("restoring", total=None, rate="")
+        for event in events:
+            _show(bar, task, event)
+
+
+def follow_batch(events: Iterable[api.BatchProgress], quiet: bool) -> list[api.BatchItem]:
+    """Show a batch as it goes on, image by image, and return what came of each."""
+    ended: list[api.BatchItem] = []
+    with _bar(quiet) as bar:
+        images = bar.add_task("images", total=None, rate="")
+        task = bar.add_task("restoring", total=None, rate="")
+        for event in events:
+            bar.update(images, completed=len(ended), total=event.total, rate=event.item.name)
+            if event.event is None:
+                ended.append(event.item)
+                bar.reset(task, total=None)
+            else:
+                _show(bar, task, event.event)
+    return ended
+
+
+@contextmanager
+def downloads(model: str, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
+    """Show the download of a model, if there is one: gives what is to be told bytes done and in all."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=errors, disable=quiet or not errors.is_terminal, transient=True) as bar:
+        task = bar.add_task(f"fetching {model}", total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)

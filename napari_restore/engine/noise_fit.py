@@ -1,0 +1,143 @@
+"""Whether the noise of an image is the noise that a model was trained for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from napari_restore.intensity.noise import NoiseEstimate
+from napari_restore.models.card import ModelCard
+
+__all__ = ["NoiseFit", "noise_fit"]
+
+TOLERANCE = 1.5
+"""Factor by which noise may differ from what a model expects. Published models come for 15, 25 and 50/255: at 1.3 to
+1.4 times its own level the next one is nearer, and an estimate is good to about a fifth."""
+_TOO_LITTLE_TO_TELL = 0.01
+"""Noise below this share of the range cannot be told from fine structure (`napari_restore.intensity.noise`)."""
+_CORRELATED = 0.2
+"""Autocorrelation between neighbours from which a network that never saw any leaves the noise in."""
+
+
+@dataclass(frozen=True)
+class NoiseFit:
+    """What was estimated beside what the model expects; `print` it.
+
+    Attributes
+    ----------
+    text
+        Both, in one line.
+    warnings
+        One line for each thing that does not fit, with what can be done; empty where all fits.
+    """
+
+    text: str
+    warnings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join([self.text, *self.warnings])
+
+
+def noise_fit(
+    card: ModelCard,
+    noise: Sequence[NoiseEstimate | None],
+    value_range: Sequence[tuple[float, float]],
+    others: Sequence[ModelCard] = (),
+) -> NoiseFit:
+    """Compare estimated noise with what a model expects.
+
+    Parameters
+    ----------
+    card
+        The model.
+    noise
+        Estimate of each channel, in data units; None where there is none.
+    value_range
+        Values in data units that become 0 and 1 for the network: one pair, or one for each channel. Noise counts as a
+        share of it, as the network sees it.
+    others
+        Models of which one may fit better; it is named.
+
+    Examples
+    --------
+    >>> from napari_restore import api
+    >>> estimate = NoiseEstimate(0.0, 100.0, levels=(0.0, 255.0), median_level=90.0, correlation=(0.0, 0.0))
+    >>> fit = noise_fit(api.model_card("restormer-gray-denoise-25"), [estimate], [(0.0, 255.0)])
+    >>> fit.text
+    'Noise here: σ 10, 3.9 % of the range; the model expects 9.8 %.'
+    >>> fit.warnings[0].partition(";")[0]
+    'The model expects more noise and will take fine structure for it'
+    """
+    ranges = [*value_range] * len(noise) if len(value_range) == 1 else [*value_range]
+    shares = {
+        channel: estimate.sigma_median / (high - low)
+        for channel, (estimate, (low, high)) in enumerate(zip(noise, ranges, strict=False))
+        if estimate is not None
+    }
+    if not shares:
+        return NoiseFit(f"Noise: cannot be told from this image{_expected(card)}.")
+    # One channel stands for all: the one that lies farthest from what the model expects.
+    channel = max(shares, key=lambda c: (_misfit(card, shares[c]), shares[c]))
+    estimate, share = noise[channel], shares[channel]
+    assert estimate is not None
+    where = f" in channel {channel}" if len(noise) > 1 else " here"
+    text = f"Noise{where}: σ {estimate.sigma_median:.3g}, {_percent(share)} of the range{_expected(card)}."
+    return NoiseFit(text, tuple(_warnings(card, estimate, share, others)))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
+def _expected(card: ModelCard) -> str:
+    if card.noise_levels is None:
+        return ""
+    low, high = card.noise_levels
+    if high == 0:
+        return "; the model expects none"
+    return f"; the model expects {_percent(low)}" + (f" to {_percent(high)}" if low != high else "")
+
+
+def _misfit(card: ModelCard, share: float) -> float:
+    """Factor by which noise is outside of what the model expects; at most 1 where it is within."""
+    if card.noise_levels is None:
+        return 1.0
+    low, high = card.noise_levels
+    least = low if low > _TOO_LITTLE_TO_TELL else 0.0
+    return max(share / max(high, _TOO_LITTLE_TO_TELL / TOLERANCE), least / max(share, 1e-6))
+
+
+def _warnings(card: ModelCard, noise: NoiseEstimate, share: float, others: Sequence[ModelCard]) -> Iterator[str]:
+    if card.noise_levels is not None and _misfit(card, share) > TOLERANCE:
+        low, high = card.noise_levels
+        if share < low:
+            yield f"The model expects more noise and will take fine structure for it; {_better(card, share, others)}."
+        elif high == 0 or card.task != "denoise":
+            yield "The model may sharpen this noise; denoise first."
+        else:
+            yield f"The model expects less noise and will leave some; {_better(card, share, others)}."
+    correlation = max(noise.correlation)
+    if card.task == "denoise" and not card.correlated and card.noise_levels and correlation > _CORRELATED:
+        yield (
+            f"The noise is correlated between neighbours ({correlation:.2f}), and the model knows independent noise "
+            "only: it may leave it in. The bundled model was trained for both."
+        )
+    darkest, brightest = (float(noise.sigma(level)) for level in noise.levels)
+    if card.sigma is not None and brightest > TOLERANCE**2 * darkest:
+        yield (
+            f"The noise grows with the signal, from σ {darkest:.3g} to {brightest:.3g}, and the model expects the same "
+            "everywhere."
+        )
+
+
+def _better(card: ModelCard, share: float, others: Sequence[ModelCard]) -> str:
+    """Name the model of the same kind whose noise is nearest."""
+    like = [
+        other
+        for other in others
+        if (other.task, other.architecture, other.in_channels) == (card.task, card.architecture, card.in_channels)
+        and other.noise_levels is not None
+        and _misfit(other, share) < _misfit(card, share)
+    ]
+    best = min(like, key=lambda other: _misfit(other, share), default=None)
+    return "use a model for the noise that is here" if best is None else f"{best.name} fits better"

@@ -1,0 +1,218 @@
+"""Zarr groups that hold many images: plates of high-content screening, and the collections that bioformats2raw makes.
+
+A plate is a group of rows, of columns (wells), of images (fields): ``plate.zarr/A/1/0`` (OME-Zarr 0.4 and 0.5). A new
+one gets the same rows, wells and acquisitions, and each image its place.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Collection", "check_collection", "create_collection", "read_collection"]
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import zarr
+
+from napari_restore.errors import OutputError, RestoreError, SourceError
+from napari_restore.images.ome_zarr import ATTRIBUTES
+
+_SERIES = "bioformats2raw.layout"
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The images of a Zarr group, and what its metadata say of them.
+
+    Attributes
+    ----------
+    location : str
+        Path or URL of the group.
+    members : tuple of str
+        Path of each image in the group, such as "A/1/0".
+    plate : dict or None
+        The plate's metadata; None for a collection of bioformats2raw.
+    wells : dict of str to list
+        For each well of a plate its images' metadata, by the well's path.
+    """
+
+    location: str
+    members: tuple[str, ...]
+    plate: dict[str, Any] | None = None
+    wells: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """What to call it."""
+        return "collection" if self.plate is None else "plate"
+
+
+def read_collection(location: str) -> Collection | None:
+    """Read what images a Zarr group holds, if it is a plate or a collection of bioformats2raw.
+
+    Parameters
+    ----------
+    location : str
+        Absolute path or URL.
+
+    Returns
+    -------
+    Collection or None
+        None for an array, an image, or a group of something else.
+
+    Raises
+    ------
+    SourceError
+        If the metadata are damaged, or name no image.
+    """
+    try:
+        node = zarr.open(location, mode="r")
+        if not isinstance(node, zarr.Group):
+            return None
+        ome = _ome(node)
+        found = _plate(node, location, ome) if "plate" in ome else _series(node, location) if _SERIES in ome else None
+    except RestoreError:
+        raise
+    except FileNotFoundError as error:
+        raise SourceError(f"{location} is not there, or holds no Zarr: {error}") from error
+    except Exception as error:
+        raise SourceError(f"the metadata of {location} cannot be read: {error!r}. Copy it again.") from error
+    if found is not None and not found.members:
+        raise SourceError(f"{location} is a {found.kind} without an image; copy it again.")
+    return found
+
+
+def _ome(group: zarr.Group) -> Mapping[str, Any]:
+    """Return OME-Zarr's part of the attributes, which has its own key since 0.5."""
+    attributes = group.attrs.asdict()
+    ome = attributes.get("ome", attributes)
+    return ome if isinstance(ome, Mapping) else {}
+
+
+def _plate(group: zarr.Group, location: str, ome: Mapping[str, Any]) -> Collection:
+    plate = dict(ome["plate"])
+    rows, columns = ([str(line["name"]) for line in plate[lines]] for lines in ("rows", "columns"))
+    listed = []
+    wells: dict[str, list[dict[str, Any]]] = {}
+    for well in plate["wells"]:
+        path = str(well["path"]).strip("/")
+        row, column = path.split("/")
+        listed.append({"path": path, "rowIndex": rows.index(row), "columnIndex": columns.index(column)})
+        member = group.get(path)
+        if isinstance(member, zarr.Group):  # a plate may list wells that were not imaged
+            wells[path] = [dict(image) for image in _ome(member)["well"]["images"]]
+    members = tuple(f"{path}/{image['path']}" for path, images in wells.items() for image in images)
+    return Collection(location, members, {**plate, "wells": listed}, wells)
+
+
+def _series(group: zarr.Group, location: str) -> Collection:
+    numbers = sorted((name for name in group.group_keys() if name.isdecimal()), key=int)
+    return Collection(location, tuple(numbers))
+
+
+def create_collection(path: str | Path, source: Collection, version: Literal["0.4", "0.5"] = "0.5") -> None:
+    """Write the metadata of a new plate or collection with the places of another one, and no image.
+
+    One that was written before for the same source is left as it is, images and all. The group's own metadata come
+    last.
+
+    Parameters
+    ----------
+    path : str or Path
+        Directory or URL of the new group.
+    source : Collection
+        What it is made like.
+    version : {"0.5", "0.4"}
+        OME-Zarr 0.5 on Zarr 3, or 0.4 on Zarr 2.
+
+    Raises
+    ------
+    OutputError
+        If something else is there, or it cannot be written.
+    SourceError
+        If the source's metadata are not those of a valid plate.
+    """
+    contents, identity, place = _contents(source, version), _identity(source, version), str(path)
+    if check_collection(path, source, version):
+        return
+    try:
+        zarr_format: Literal[2, 3] = 3 if version == "0.5" else 2
+        # What an interrupted making left there is replaced: no image is in it before the group's metadata are.
+        zarr.create_group(place, zarr_format=zarr_format, attributes={ATTRIBUTES: identity}, overwrite=True)
+        for row in sorted({well.partition("/")[0] for well in source.wells}):
+            zarr.create_group(place, path=row, zarr_format=zarr_format)
+        for inside, attributes in contents.items():
+            if inside:
+                zarr.create_group(place, path=inside, zarr_format=zarr_format, attributes=attributes)
+        zarr.open_group(place, mode="r+").update_attributes({ATTRIBUTES: identity, **contents[""]})
+    except OSError as error:
+        raise OutputError(f"{path} cannot be made: {error}; choose a place with write access.") from error
+
+
+def _identity(source: Collection, version: str) -> dict[str, Any]:
+    return {"collection": {"source": source.location, "members": list(source.members), "version": version}}
+
+
+def check_collection(path: str | Path, source: Collection, version: Literal["0.4", "0.5"] = "0.5") -> bool:
+    """Check that a new collection may be made at a path, without touching it.
+
+    Returns
+    -------
+    bool
+        Whether this very collection is there; False where nothing is, or the beginning of it without an image.
+
+    Raises
+    ------
+    OutputError
+        If something else is there.
+    """
+    place, identity = str(path), _identity(source, version)
+    try:
+        attributes = zarr.open_group(place, mode="r").attrs.asdict()
+    except FileNotFoundError:
+        if "://" not in place and Path(place).exists() and (not Path(place).is_dir() or any(Path(place).iterdir())):
+            raise OutputError(f"{place} exists and is no Zarr; choose another output, or delete it.") from None
+        return False
+    if attributes.get(ATTRIBUTES) != identity:
+        raise OutputError(
+            f"{place} exists and was not made from these images in this OME-Zarr version; choose another output, or "
+            "delete it."
+        )
+    return "ome" in attributes or "plate" in attributes or _SERIES in attributes
+
+
+def _contents(source: Collection, version: str) -> dict[str, dict[str, Any]]:
+    """Return the attributes of each group, by its path inside; checked through ome-zarr-models."""
+    from pydantic import ValidationError
+
+    try:
+        if source.plate is None:
+            return {"": _wrapped({_SERIES: 3}, version), "OME": _wrapped({"series": list(source.members)}, version)}
+        plate = {"": _wrapped({"plate": _checked_plate(source.plate, version)}, version)}
+        wells = {
+            path: _wrapped({"well": _checked_well(images, version)}, version) for path, images in source.wells.items()
+        }
+    except ValidationError as error:
+        raise SourceError(f"{source.location} is no valid plate: {error}; correct its metadata.") from error
+    return plate | wells
+
+
+def _checked_plate(plate: dict[str, Any], version: str) -> dict[str, Any]:
+    if version == "0.5":
+        from ome_zarr_models.v05.plate import Plate
+    else:
+        from ome_zarr_models.v04.plate import Plate  # type: ignore[assignment]
+    checked = Plate.model_validate({**plate, "version": version})
+    return checked.model_dump(mode="json", exclude_none=True)
+
+
+def _checked_well(images: list[dict[str, Any]], version: str) -> dict[str, Any]:
+    from ome_zarr_models.common.well_types import WellMeta
+
+    checked = WellMeta.model_validate({"images": images, "version": version})
+    return checked.model_dump(mode="json", exclude_none=True)
+
+
+def _wrapped(metadata: dict[str, Any], version: str) -> dict[str, Any]:
+    return {"ome": {"version": "0.5", **metadata}} if version == "0.5" else metadata

@@ -1,0 +1,195 @@
+"""The images of a batch: found in folders, by patterns and in collections, each with a place for its result."""
+
+from __future__ import annotations
+
+__all__ = ["Found", "find_images"]
+
+import glob
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+
+from napari_restore.errors import SourceError
+from napari_restore.images.collection import Collection, read_collection
+from napari_restore.images.sources import ENDINGS
+from napari_restore.images.zarr_source import is_zarr
+
+_ENDING = re.compile(rf"(\.ome)?({'|'.join(re.escape(ending) for ending in ENDINGS)}|\.zarr)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Found:
+    """An image, and where its result goes.
+
+    Attributes
+    ----------
+    source : str
+        Path or URL.
+    output : str
+        Path of the result below the folder of all results, with ``/``.
+    collection : Collection or None
+        The plate or collection that the image is in.
+    """
+
+    source: str
+    output: str
+    collection: Collection | None = None
+
+
+def find_images(sources: Sequence[str | Path], *, apart: str | Path | None = None) -> tuple[list[Found], list[str]]:
+    """Find the images that are meant by folders, patterns, files, plates and collections.
+
+    A folder stands for all images in it and in its folders; a pattern for each file and Zarr that matches; a plate or a
+    collection for each of its images. Results are called like their sources, below the deepest folder that holds all
+    that was asked for; where two would have one name, they keep their endings.
+
+    Parameters
+    ----------
+    sources : sequence of str or Path
+        Folders, patterns (``*``, ``?``, ``[...]`` and ``**`` for any folders), files, Zarrs, URLs of Zarrs.
+    apart : str or Path, optional
+        The folder of the results, in which no source is looked for.
+
+    Returns
+    -------
+    found : list of Found
+        In natural reading order of each source, none twice.
+    ignored : list of str
+        Files in folders, and what matched patterns, that are no images of a known format.
+
+    Raises
+    ------
+    SourceError
+        If a source is not there, or no image is found.
+    """
+    paths: dict[str, str] = {}
+    ignored: list[str] = []
+    for source in sources:
+        for path, root, known in _expanded(str(source), None if apart is None else os.path.abspath(apart)):
+            if known:
+                paths.setdefault(path, root)
+            else:
+                ignored.append(path)
+    if not paths:
+        raise SourceError(
+            f"no image in {', '.join(map(str, sources)) or 'nothing'}; what is looked for ends in .zarr, "
+            f"{', '.join(ENDINGS)}."
+        )
+    names = _named(paths)
+    if apart is not None:
+        folder = Path(os.path.abspath(apart))
+        _check_apart(sources, folder, [folder / name for name in names.values()])
+    return [found for path, name in names.items() for found in _images(path, name)], ignored
+
+
+def _check_apart(sources: Sequence[str | Path], apart: Path, outputs: list[Path]) -> None:
+    """Refuse results that the same sources would stand for the next time.
+
+    No source is looked for in a folder of results that lies inside a source, so those are fine.
+    """
+    for source in map(str, sources):
+        path = os.path.abspath(os.path.expanduser(source))
+        root = _root(path)
+        if "://" in source or os.path.isfile(path) or is_zarr(path) or _is_inside(apart, root):
+            continue
+        among = [out for out in outputs if _is_inside(out, root) and (root == path or fnmatch(str(out), path))]
+        if among:
+            raise SourceError(
+                f"the result {among[0]} would lie among what {source} stands for, and be restored itself the next "
+                "time; choose a folder of its own for the results."
+            )
+
+
+def _is_inside(path: Path, folder: str) -> bool:
+    return str(path) != folder and path.is_relative_to(folder)
+
+
+def _root(pattern: str) -> str:
+    """Return the deepest folder that a pattern names without a wildcard; a path without one as it is."""
+    while glob.has_magic(pattern):
+        pattern = os.path.dirname(pattern)
+    return pattern
+
+
+def _images(path: str, name: str) -> Iterator[Found]:
+    """Yield a file's one image, or each of a collection's."""
+    collection = read_collection(path) if "://" in path or os.path.isdir(path) else None
+    if collection is None:
+        yield Found(path, name)
+        return
+    for member in collection.members:
+        yield Found(f"{path}/{member}", f"{name}/{member}", collection)
+
+
+def _expanded(source: str, apart: str | None) -> Iterator[tuple[str, str, bool]]:
+    """Yield absolute paths, the folder that each is named from, and whether it is of a known format."""
+    if "://" in source:
+        place = source.rstrip("/")
+        yield place, place.rpartition("/")[0], True
+        return
+    path = os.path.abspath(os.path.expanduser(source))
+    if os.path.isdir(path) and not is_zarr(path):
+        yield from ((file, path, known) for file, known in _walk(path, apart))
+    elif os.path.exists(path):
+        yield path, os.path.dirname(path), True
+    elif glob.has_magic(path):
+        yield from _matches(path, apart)
+    else:
+        raise SourceError(f"{source} does not exist; check the folder and the spelling.")
+
+
+def _walk(folder: str, apart: str | None) -> Iterator[tuple[str, bool]]:
+    for entry in sorted(os.scandir(folder), key=lambda entry: _natural(entry.name)):
+        if entry.name.startswith(".") or entry.path == apart:
+            continue
+        if entry.is_dir():
+            yield from [(entry.path, True)] if is_zarr(entry.path) else _walk(entry.path, apart)
+        else:
+            yield entry.path, _ENDING.search(entry.name) is not None
+
+
+def _matches(pattern: str, apart: str | None) -> Iterator[tuple[str, str, bool]]:
+    """Yield what matches a pattern, and nothing that lies in a Zarr."""
+    root = _root(pattern)
+    for path in sorted(glob.glob(pattern, recursive=True), key=_natural):
+        parents = [str(parent) for parent in Path(path).parents if parent.is_relative_to(root)]
+        if (apart != root and apart in (path, *parents)) or any(
+            is_zarr(parent) for parent in parents if parent != root
+        ):
+            continue
+        if os.path.isdir(path):
+            if is_zarr(path):
+                yield path, root, True
+        else:
+            yield path, root, _ENDING.search(path) is not None
+
+
+def _natural(path: str) -> list[tuple[int, str]]:
+    """Sort key under which img_2 comes before img_10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path)]
+
+
+def _named(paths: dict[str, str]) -> dict[str, str]:
+    """Give each path the name of its result: without its ending, and with it where two would have one name."""
+    roots = {root for root in paths.values() if "://" not in root}
+    common = os.path.commonpath(roots) if roots else ""
+    relative = {
+        path: path.rpartition("/")[2] if "://" in path else Path(os.path.relpath(path, common)).as_posix()
+        for path in paths
+    }
+    short = {path: _ENDING.sub("", name) + ".zarr" for path, name in relative.items()}
+    # Names count as equal where only their case differs: on some file systems they are.
+    taken = Counter(name.casefold() for name in short.values())
+    folders = {str(folder).casefold() for name in short.values() for folder in PurePosixPath(name).parents}
+    names = {
+        path: name if taken[name.casefold()] == 1 and name.casefold() not in folders else f"{relative[path]}.zarr"
+        for path, name in short.items()
+    }
+    twice = [name for name, count in Counter(name.casefold() for name in names.values()).items() if count > 1]
+    if twice:
+        raise SourceError(f"two sources would both become {twice[0]}; restore them in two batches.")
+    return names

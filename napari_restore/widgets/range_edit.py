@@ -1,0 +1,149 @@
+"""The values that become 0 and 1 for the network: those of the run in grey, or typed, for all channels or for each."""
+
+from __future__ import annotations
+
+__all__ = ["RangeEdit", "ValueRange"]
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import QLocale, Signal
+from qtpy.QtGui import QDoubleValidator
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPushButton, QSizePolicy, QWidget
+
+from napari_restore.errors import RecipeError
+
+Pair = tuple[float, float]
+ValueRange = Pair | tuple[Pair, ...] | None
+"""One pair for all channels, one for each, or None where it is estimated."""
+
+
+class RangeEdit(QWidget):
+    """Two numbers, or two for each channel; empty where they are estimated."""
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.channel, self.low, self.high, self.reset = QComboBox(), QLineEdit(), QLineEdit(), QPushButton("auto")
+        self.channel.setToolTip("Channel whose range is shown; one range may stand for all")
+        self.channel.setAccessibleName("Channel of the range")
+        self.reset.setFixedWidth(44)
+        self.reset.setToolTip("Let the range be estimated from an even sample, for all channels")
+        self.reset.setAccessibleName("Estimate the range")
+        numbers = QDoubleValidator(self)
+        numbers.setLocale(QLocale.c())  # as numbers are shown everywhere else in the dock widget
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.channel)
+        for edit, name in ((self.low, "Value that becomes 0"), (self.high, "Value that becomes 1")):
+            edit.setValidator(numbers)
+            edit.setAccessibleName(name)
+            edit.setMinimumWidth(50)
+            edit.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            edit.editingFinished.connect(self._edited)
+            row.addWidget(edit)
+        row.addWidget(self.reset)
+        self._typed: dict[int, tuple[str, str]] = {}
+        """What is typed for each channel, and for all of them as -1."""
+        self._shown = -1
+        self._estimate: tuple[Pair, ...] = ()
+        self.set_channels(())
+        self.channel.currentIndexChanged.connect(self._switched)
+        self.reset.clicked.connect(self._reset)
+
+    def set_channels(self, names: Sequence[str]) -> None:
+        """Offer a range for each of several channels; what was typed for other ones is forgotten."""
+        if [self.channel.itemText(i) for i in range(1, self.channel.count())] == [*names] and self.channel.count():
+            return
+        self._remember()
+        self._typed = {-1: self._typed.get(-1, ("", ""))}
+        self.channel.blockSignals(True)
+        self.channel.clear()
+        self.channel.addItems(["all", *names])
+        self.channel.blockSignals(False)
+        self.channel.setVisible(len(names) > 1)
+        self._show(-1)
+
+    def value(self) -> ValueRange:
+        """The range as typed; None where nothing is.
+
+        Raises
+        ------
+        RecipeError
+            If only one end is given, or they do not rise, or a channel is left open that was not estimated yet.
+        """
+        self._remember()
+        count = self.channel.count() - 1
+        common = _pair(self._typed.get(-1, ("", "")))
+        own = [_pair(self._typed.get(channel, ("", ""))) for channel in range(count)]
+        if not any(own):
+            return common
+        rest = [common] * count if common else [*self._estimate] if len(self._estimate) == count else [None] * count
+        pairs = [mine or other for mine, other in zip(own, rest, strict=True)]
+        if None in pairs:
+            raise RecipeError(f"channel {pairs.index(None)} has no value range yet; wait for its estimate, or give it.")
+        return tuple(pair for pair in pairs if pair is not None)
+
+    def set_value(self, value: ValueRange) -> None:
+        """Show a range; None: it is estimated."""
+        several = [item for item in value or () if isinstance(item, tuple)]
+        if several:
+            self.set_channels([f"channel {channel}" for channel in range(len(several))])
+            self._typed = {channel: _texts(*pair) for channel, pair in enumerate(several)}
+            self._show(0)
+            return
+        self._typed = {-1: _texts(*(item for item in value if not isinstance(item, tuple)))} if value else {}
+        self._show(-1)
+
+    def show_estimate(self, ranges: Sequence[Pair]) -> None:
+        """Show the range that the run will use, in grey, where none is typed."""
+        self._estimate = tuple(ranges)
+        lines = "\n".join(f"channel {c}: {low:g} … {high:g}" for c, (low, high) in enumerate(ranges))
+        meaning = ("Value that becomes 0 for the network; empty: estimated", "Value that becomes 1; empty: estimated")
+        for edit, words, end in zip((self.low, self.high), meaning, (0, 1), strict=True):
+            shown = ranges[0] if len(ranges) == 1 else ranges[self._shown] if 0 <= self._shown < len(ranges) else None
+            edit.setPlaceholderText(f"{shown[end]:g}" if shown else ("per channel" if ranges else ""))
+            edit.setToolTip(f"{words}\n{lines}" if len(ranges) > 1 else words)
+
+    def _show(self, channel: int) -> None:
+        self._shown = channel
+        self.channel.blockSignals(True)
+        self.channel.setCurrentIndex(channel + 1)
+        self.channel.blockSignals(False)
+        for edit, text in zip((self.low, self.high), self._typed.get(channel, ("", "")), strict=True):
+            edit.setText(text)
+        self.show_estimate(self._estimate)
+
+    def _remember(self) -> None:
+        self._typed[self._shown] = (self.low.text().strip(), self.high.text().strip())
+
+    def _switched(self, index: int) -> None:
+        self._remember()
+        self._show(index - 1)
+
+    def _edited(self) -> None:
+        before = dict(self._typed)
+        self._remember()
+        if self._typed.get(self._shown) != before.get(self._shown, ("", "")):
+            self.changed.emit()
+
+    def _reset(self) -> None:
+        self._typed = {}
+        self._show(self._shown)
+        self.changed.emit()
+
+
+def _texts(*pair: float) -> tuple[str, str]:
+    low, high = (repr(float(value)).removesuffix(".0") for value in pair)
+    return low, high
+
+
+def _pair(texts: tuple[str, str]) -> Pair | None:
+    if not any(texts):
+        return None
+    if not all(texts):
+        raise RecipeError("the value range has only one end; give both, or none to have it estimated.")
+    low, high = (float(text) for text in texts)
+    if not low < high:
+        raise RecipeError(f"value range {low:g}..{high:g}: the first must be less than the second.")
+    return low, high

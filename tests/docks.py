@@ -1,0 +1,49 @@
+"""What tests of the dock widgets share: opening one, and using its real controls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+    from napari_restore.widgets.dock import RestoreDock
+
+
+def dock_in(viewer: Viewer, model: Path | None = None, kind: type[RestoreDock] | None = None) -> RestoreDock:
+    """Open a dock widget as the menu does, with a checkpoint, in small tiles."""
+    from napari_restore.widgets.dock import SuperResolutionDock
+
+    title = "Super-resolution" if kind is SuperResolutionDock else "Denoise"
+    _, dock = viewer.window.add_plugin_dock_widget("napari-restore", title)
+    if model is not None:
+        dock.model.choose(str(model))
+        dock.performance.tile.setValue(96)
+        dock.performance.halo.setValue(8)
+    return dock
+
+
+def click(qtbot: Any, button: Any) -> None:
+    from qtpy.QtCore import Qt
+
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def until_idle(qtbot: Any, dock: RestoreDock) -> None:
+    qtbot.waitUntil(lambda: not dock.works and dock.bar.state == "idle", timeout=60_000)
+
+
+def until_looked(qtbot: Any, dock: RestoreDock) -> None:
+    qtbot.waitUntil(lambda: dock.look is not None and not dock.works, timeout=60_000)
+
+
+def to_disk(dock: RestoreDock, path: Path) -> None:
+    dock.output.place.setCurrentIndex(1)
+    dock.output.path.setText(str(path))
+    dock.output.path.editingFinished.emit()
+
+
+def objects(path: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import zarr
+
+from napari_restore.errors import SourceError
+from napari_restore.images.finding import find_images
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Folders of files that are only looked at by name, and a Zarr."""
+    for name in ("a/x.tif", "b/x.ome.tif", "b/y_10.tif", "b/y_2.TIF", "b/notes.txt", "b/.hidden.tif"):
+        (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / name).write_bytes(b"-")
+    zarr.create_array(tmp_path / "data/b/z.ome.zarr", shape=(8, 8), dtype="u1")
+    return tmp_path / "data"
+
+
+def outputs(*sources: str | Path, apart: Path | None = None) -> list[str]:
+    return [found.output for found in find_images(sources, apart=apart)[0]]
+
+
+def test_a_folder_stands_for_its_images(data: Path) -> None:
+    found, ignored = find_images([data])
+    assert [one.output for one in found] == ["a/x.zarr", "b/x.zarr", "b/y_2.zarr", "b/y_10.zarr", "b/z.zarr"]
+    assert ignored == [str(data / "b/notes.txt")]
+    assert found[0].source == str(data / "a/x.tif")
+
+
+def test_names_keep_what_tells_them_apart(data: Path) -> None:
+    assert outputs(data / "b") == ["x.zarr", "y_2.zarr", "y_10.zarr", "z.zarr"]
+    assert outputs(data / "a/x.tif", data / "b/x.ome.tif") == ["a/x.zarr", "b/x.zarr"]
+    (data / "a/X.czi").write_bytes(b"-")
+    assert sorted(outputs(data / "a")) == ["X.czi.zarr", "x.tif.zarr"]
+    assert outputs(data / "a/x.tif", data / "a", data / "a/x.tif") == ["x.tif.zarr", "X.czi.zarr"]
+    (data / "a.tif").write_bytes(b"-")
+    (data / "a.zarr").mkdir()
+    (data / "a.zarr/inside.tif").write_bytes(b"-")
+    assert set(outputs(data / "a.tif", data / "a.zarr")) == {"a.tif.zarr", "a.zarr/inside.zarr"}
+
+
+def test_patterns(data: Path) -> None:
+    assert outputs(f"{data}/*/x*.tif") == ["a/x.zarr", "b/x.zarr"]
+    assert outputs(f"{data}/b/y_?.*") == ["y_2.zarr"]
+    assert outputs(f"{data}/**/*") == ["a/x.zarr", "b/x.zarr", "b/y_2.zarr", "b/y_10.zarr", "b/z.zarr"]
+
+
+def test_results_are_no_sources(data: Path) -> None:
+    zarr.create_array(data / "out/x.zarr", shape=(8, 8), dtype="u1")
+    assert "out/x.zarr" in outputs(data) and "out/x.zarr" not in outputs(data, apart=data / "out")
+    assert "out/x.zarr" not in outputs(f"{data}/**/*", apart=data / "out")
+
+
+def test_results_that_would_be_sources_are_refused(data: Path) -> None:
+    for source in (data, f"{data}/*/*", f"{data}/**/*.zarr"):
+        with pytest.raises(SourceError, match="folder of its own"):
+            outputs(source, apart=data)
+    assert outputs(f"{data}/*/*.tif", apart=data) == ["a/x.zarr", "b/x.zarr", "b/y_10.zarr"]
+    assert outputs(data / "a/x.tif", apart=data / "a") == ["x.zarr"]
+    assert outputs(data / "a", apart=data / "a/out") == ["x.zarr"]
+    with pytest.raises(SourceError, match="folder of its own"):
+        outputs(data / "a", data / "b", apart=data)
+
+
+def test_nothing_found_is_said(data: Path) -> None:
+    with pytest.raises(SourceError, match="does not exist"):
+        find_images([data / "c"])
+    (data / "c").mkdir()
+    with pytest.raises(SourceError, match="no image in"):
+        find_images([data / "c"])
+    with pytest.raises(SourceError, match="no image in"):
+        find_images([f"{data}/*.png"])
