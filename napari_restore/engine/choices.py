@@ -92,7 +92,7 @@ def fitting_batch(plan: Plan, room: int) -> int:
 
     On a CPU one is as fast as many.
     """
-    if plan.recipe.device == "cpu":
+    if plan.recipe.device.startswith("cpu"):
         return 1
     most = min(_LARGEST_BATCH, max(1, room // tile_bytes(plan.card, plan.grid)))
     tiles = max(1, round(plan.tiles / plan.blocks))

@@ -37,7 +37,7 @@ def network_bytes(plan: Plan) -> int:
     recipe, card = plan.recipe, plan.card
     lanes, batch = recipe.lanes or 1, recipe.batch or 1
     passing = math.prod(plan.grid.tile_shape) * 4 * (card.in_channels + card.out_channels * card.scale**2)
-    working = tile_bytes(card, plan.grid) if recipe.device == "cpu" else passing  # pinned copies
+    working = tile_bytes(card, plan.grid) if recipe.device.startswith("cpu") else passing  # pinned copies
     # Those in the network, one that waits, one that is made, and one whose result is blended in.
     return batch * (lanes * working + (lanes + 3) * passing)
 

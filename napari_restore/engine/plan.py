@@ -195,10 +195,17 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
         If a setting does not fit the model or the image.
     """
     from napari_restore.engine.compiled import pays
-    from napari_restore.engine.predictor import choose_device, choose_precision, free_memory, spare_devices
+    from napari_restore.engine.predictor import (
+        choose_device,
+        choose_precision,
+        devices_of,
+        free_memory,
+        spare_devices,
+    )
 
     _check_channels(image, card)
-    device = choose_device(recipe.device)
+    devices = choose_device(recipe.device)
+    device = devices_of(devices)[0]  # each process is planned as if it were the only one
     free = free_memory("cpu")
     budget = recipe.memory_budget or free // 2
     # Of a budget of the user's own, which is kept, a part is for what is not the network.
@@ -225,7 +232,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     _check_samples(image, card, dict(zip(image.canonical, shape, strict=True)), layout.block)
     lanes, why_lanes = choose_lanes(card, grid, recipe, device, room)
     chosen = {
-        "axes": image.axes, "tile": tile, "halo": halo, "blend": blend, "value_range": ranges, "device": device,
+        "axes": image.axes, "tile": tile, "halo": halo, "blend": blend, "value_range": ranges, "device": devices,
         "chunks": layout.chunks, "shards": None if recipe.ome_version == "0.4" else layout.block,
         "workers": recipe.workers or 1, "lanes": lanes, "batch": recipe.batch or 1,
         "precision": recipe.precision or choose_precision(card, device),

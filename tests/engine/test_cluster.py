@@ -33,7 +33,9 @@ pytestmark = [
 
 SETTINGS: dict[str, Any] = {"tile": 64, "halo": 4, "workers": 2, "device": "cpu"}
 SHAPE = (12, 32, 260)
-KNOWN: dict[str, Any] = SETTINGS | {"value_range": (0, 200), "axes": "ZYX"}
+KNOWN: dict[str, Any] = SETTINGS | {
+    "value_range": (0, 200), "axes": "ZYX", "chunks": (1, 32, 260), "shards": (1, 32, 260),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -154,11 +156,9 @@ def test_blocks_that_fail_or_kill_are_named_at_the_end(
 
 def test_what_fails_everywhere_ends_the_run_early(checkpoints: dict[str, Path], tmp_path: Path, client: Any) -> None:
     image = Image(Poison((200, 32, 32), range(1, 200), "fail"), "ZYX")
+    settings = KNOWN | {"shards": (1, 32, 32), "chunks": (1, 32, 32)}
     with pytest.raises(SourceError, match="the plane is damaged"):
-        api.denoise(
-            image, tmp_path / "out.zarr", model=checkpoints["denoiser"], scheduler=client, shards=(1, 32, 32),
-            chunks=(1, 32, 32), **KNOWN,
-        )  # fmt: skip
+        api.denoise(image, tmp_path / "out.zarr", model=checkpoints["denoiser"], scheduler=client, **settings)
 
 
 def test_a_straggler_is_overtaken(
