@@ -91,10 +91,11 @@ class Virtual:
 
     def __init__(self, count: int) -> None:
         self.shape, self.dtype = (count, SIDE, SIDE), np.dtype(np.uint16)
-        self.plane = next(planes(1))
+        self.tile = np.random.default_rng(0).integers(0, 1000, (512, 512), np.uint16)
 
     def __getitem__(self, region: tuple[slice, ...]) -> np.ndarray:
-        return np.stack([self.plane[region[1:]]] * (region[0].stop - region[0].start))
+        _, rows, columns = (np.arange(part.start, part.stop) % 512 for part in region)
+        return np.stack([self.tile[np.ix_(rows, columns)]] * (region[0].stop - region[0].start))
 
 
 def opened(source: Path) -> Any:

@@ -32,6 +32,7 @@ OnError = Annotated[
     str, typer.Option(help="Source that cannot be read: raise ends the run; fill goes on, and lists it.")
 ]
 Fsync = Annotated[bool, typer.Option("--fsync", help="Stored blocks outlast a power cut.")]
+Lanes = Annotated[int | None, typer.Option(help="Batches in the network at a time; a CPU's cores are shared out.")]
 Memory = Annotated[
     str | None, typer.Option("--memory", help="Most memory that the run may take, such as 8GB; half of what is free.")
 ]
@@ -58,6 +59,7 @@ def _settings(
     workers: Workers = None,
     on_error: OnError = "raise",
     fsync: Fsync = False,
+    lanes: Lanes = None,
     memory_budget: Memory = None,
     pyramid: Pyramid = True,
     ome_version: OmeVersion = "0.5",

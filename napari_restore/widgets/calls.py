@@ -16,7 +16,7 @@ from napari_restore.errors import RecipeError, RestoreError, SourceError
 from napari_restore.widgets.choices import Choices, Job
 from napari_restore.widgets.source import full_resolution, whole
 
-_OPTIONS = {"value_range": "range"}
+_OPTIONS = {"value_range": "range", "memory_budget": "memory"}
 """Options of the command that are called otherwise than the setting."""
 
 

@@ -69,7 +69,8 @@ def test_settings_that_differ_are_all_in_the_command(
     job = job_of(layer, "CZYX", checkpoints["upscaler"], tmp_path / "a.zarr")
     job = Job.of(
         layer, "CZYX", whole(layer),
-        replace(job.choices, value_range=(100.5, 900.0), dtype="float32", pyramid=False, ome_version="0.4"),
+        replace(job.choices, value_range=(100.5, 900.0), dtype="float32", pyramid=False, ome_version="0.4",
+                memory_budget=2 * 10**9),
     )  # fmt: skip
     for _ in restore(job):
         pass
