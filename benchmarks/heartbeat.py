@@ -82,13 +82,13 @@ def once(why: int) -> dict[str, dict[str, float]]:
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1280, 800)
     rng = np.random.default_rng(0)
-    viewer.add_image(rng.poisson(200, (1100, 1500)).astype(np.uint16), name="plane")
+    viewer.add_image(rng.poisson(200, (800, 1000)).astype(np.uint16), name="plane")
     spin(2)
     found, heart = {}, Heartbeat(why)
     _, dock = viewer.window.add_plugin_dock_widget("napari-restore", "Denoise")
     found["open"] = heart.span()
     assert "torch" not in sys.modules
-    dock.performance.tile.setValue(192)
+    dock.performance.tile.setValue(128)
     dock.performance.tile.editingFinished.emit()
     with tempfile.TemporaryDirectory() as folder:
         dock.output.place.setCurrentIndex(1)
