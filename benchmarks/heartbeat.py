@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 SPANS = ("open", "load", "run")
@@ -66,12 +67,12 @@ def spin(seconds: float) -> None:
     loop.exec()
 
 
-def wait_for(done) -> None:  # type: ignore[no-untyped-def]
+def wait_for(done: Callable[[], bool], step: float = 0.05) -> None:
     end = time.monotonic() + 300
     while not done():
         if time.monotonic() > end:
             raise TimeoutError
-        spin(0.05)
+        spin(step)
 
 
 def once(why: int) -> dict[str, dict[str, float]]:

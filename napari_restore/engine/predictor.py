@@ -23,7 +23,7 @@ from napari_restore.models.zoo import load_weights
 
 __all__ = [
     "Predictor", "choose_device", "choose_precision", "cores", "devices", "free_memory", "predictor_for",
-    "spare_devices",
+    "release_predictors", "spare_devices",
 ]  # fmt: skip
 
 _log = logging.getLogger(__name__)

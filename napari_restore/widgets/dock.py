@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Generator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakSet
 
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
@@ -43,6 +44,9 @@ LOOK_AFTER = 400
 """Milliseconds without a change after which the layer is looked at."""
 
 
+_docks: WeakSet[RestoreDock] = WeakSet()
+
+
 class RestoreDock(QWidget):
     """One dock widget for one task."""
 
@@ -51,6 +55,7 @@ class RestoreDock(QWidget):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self.viewer = napari_viewer
+        _docks.add(self)
         self.look: Look | None = None
         self.works: dict[str, Work] = {}
         self.activity: Any = None
@@ -253,10 +258,20 @@ class RestoreDock(QWidget):
                 self.bar.tell("Done.")
             self.results.mark_stale()
             self.results.refresh(now=True)
+            if name == "run":
+                self._release()
 
         return end
 
     # ------------------------------------------------------------------------------------- threads
+
+    def _release(self) -> None:
+        """Give back the memory of models, on a GPU above all, unless another dock widget is at work with one."""
+        if any({"run", "preview"} & dock.works.keys() for dock in _docks if dock is not self):
+            return
+        from napari_restore.engine.predictor import release_predictors
+
+        release_predictors()
 
     def _start(self, name: str, start: Any, event: Any, ended: Any) -> None:
         """Start work, one of a name at a time; events of work that was replaced are dropped."""
@@ -318,6 +333,7 @@ class RestoreDock(QWidget):
         for work in self.works.values():
             work.stop()
         self.works = {}
+        _docks.discard(self)
         if self.activity is not None:
             self.activity.close()
             self.activity = None

@@ -15,7 +15,14 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-_LIBRARIES = ("zarr", "torch", "scipy.ndimage", "dask.array", "napari_restore.engine.sinks", "napari_restore.engine.report")
+_LIBRARIES = (
+    "zarr",
+    "torch",
+    "scipy.ndimage",
+    "dask.array",
+    "napari_restore.engine.sinks",
+    "napari_restore.engine.report",
+)
 _loading = threading.Lock()
 
 
