@@ -324,3 +324,16 @@ def predictor_for(
     """
     with _loading:
         return _load(card.model_dump_json(), device, precision or "float32", compile_first)
+
+
+def release_predictors() -> None:
+    """Forget all models that are loaded, and give the memory of GPUs back to other programs.
+
+    Work in progress keeps its own model until it ends; the next call of `predictor_for` loads anew.
+    """
+    with _loading:
+        _load.cache_clear()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
