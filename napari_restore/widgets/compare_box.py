@@ -18,7 +18,7 @@ class CompareBox(Box):
 
     swapped, gridded = Signal(bool), Signal(bool)
     wiped = Signal(int)
-    difference_wanted, figures_wanted = Signal(), Signal()
+    difference_wanted, figures_wanted, figures_shown = Signal(), Signal(), Signal()
 
     def __init__(self) -> None:
         super().__init__("Compare")
@@ -77,6 +77,7 @@ class CompareBox(Box):
         """Show figures, one a line, each with its meaning."""
         rows = [f"<tr><td><b>{name}</b>&nbsp;&nbsp;</td><td>{meaning}</td></tr>" for name, meaning in figures]
         self.say(self.figures, f"<table>{''.join(rows)}</table>" if rows else "")
+        self.figures_shown.emit()
 
 
 def _side_by_side(*widgets: QWidget) -> QWidget:

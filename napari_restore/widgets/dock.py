@@ -94,6 +94,10 @@ class RestoreDock(QWidget):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(choices)
+        # Figures are asked for at the bottom of a column that may be longer than the screen.
+        self.compare.figures_shown.connect(
+            lambda: QTimer.singleShot(50, lambda: scroll.ensureWidgetVisible(self.compare.figures))
+        )
         outer = QVBoxLayout(self)
         outer.setContentsMargins(6, 6, 6, 6)
         outer.addWidget(scroll, 1)
