@@ -47,6 +47,7 @@ class CompareBox(Box):
             _side_by_side(self.references, self.measure),
             "Layer that is known to be right, for PSNR and SSIM; auto takes one named “…clean” or “…reference”",
         )
+        self.references.setToolTip("Layer that is known to be right; auto takes one named “…clean” or “…reference”")
         self.set_references([])
         self.figures = note("Each figure says what it means")
         self.rows.addRow(self.figures)

@@ -95,9 +95,10 @@ class RestoreDock(QWidget):
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(choices)
         # Figures are asked for at the bottom of a column that may be longer than the screen.
-        self.compare.figures_shown.connect(
-            lambda: QTimer.singleShot(50, lambda: scroll.ensureWidgetVisible(self.compare.figures))
-        )
+        laid_out = QTimer(self)
+        laid_out.setSingleShot(True)
+        laid_out.timeout.connect(lambda: scroll.ensureWidgetVisible(self.compare.figures))
+        self.compare.figures_shown.connect(lambda: laid_out.start(50))
         outer = QVBoxLayout(self)
         outer.setContentsMargins(6, 6, 6, 6)
         outer.addWidget(scroll, 1)
