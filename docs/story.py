@@ -58,6 +58,7 @@ def main() -> None:
     print(f"preview: {seconds:.1f} s, {dock.bar.line.text()}")
     save("preview")
     dock.compare.wipe.setValue(50)
+    wait_for(lambda: dock.tools.wipe.active and not dock.works, "the wipe")
     save("wipe")
     dock.compare.wipe.setValue(0)
     with tempfile.TemporaryDirectory() as folder:
@@ -70,6 +71,7 @@ def main() -> None:
         seconds = wait_for(lambda: not dock.works, "the run")
         print(f"run: {seconds:.1f} s, {dock.bar.line.text()}")
         dock.compare.measure.click()
+        wait_for(lambda: bool(dock.compare.figures.text()) and not dock.works, "the figures")
         save("result")
         viewer.theme = "light"
         save("light")

@@ -23,7 +23,7 @@ from napari_restore.models.zoo import load_weights
 
 __all__ = [
     "Predictor", "choose_device", "choose_precision", "cores", "devices", "devices_of", "free_memory", "predictor_for",
-    "spare_devices",
+    "release_predictors", "spare_devices",
 ]  # fmt: skip
 
 _log = logging.getLogger(__name__)
@@ -341,3 +341,16 @@ def predictor_for(
     """
     with _loading:
         return _load(card.model_dump_json(), devices_of(device)[0], precision or "float32", compile_first)
+
+
+def release_predictors() -> None:
+    """Forget all models that are loaded, and give the memory of GPUs back to other programs.
+
+    Work in progress keeps its own model until it ends; the next call of `predictor_for` loads anew.
+    """
+    with _loading:
+        _load.cache_clear()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()

@@ -1,154 +1,256 @@
-"""Comparing a result layer with the layer it was made from, on what is on screen."""
+"""What is on screen of a source and of its result, pixel beside pixel. Needs no window."""
 
 from __future__ import annotations
 
-__all__ = ["Comparison"]
+__all__ = ["Pair", "Planes", "find_pairs", "find_reference", "tile_borders"]
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_restore.errors import RestoreError
-from napari_restore.widgets.figures import plane_figures
 from napari_restore.widgets.regions import current_view
 from napari_restore.widgets.source import full_resolution
 
 if TYPE_CHECKING:
-    from napari.viewer import Viewer
-
     from napari_restore.engine.plan import Plan
 
-WIPE, DIFFERENCE = "wipe · before | after", "difference · before − after"
+Where = tuple[slice, ...]
 
 
-class Comparison:
-    """Before and after in a viewer."""
+@dataclass(frozen=True)
+class Planes:
+    """Pixels of the same part of the world, read.
 
-    def __init__(self, viewer: Viewer) -> None:
-        self.viewer = viewer
-        self.source: Any = None
-        self.axes = ""
-        self.results: list[Any] = []
-        self._wiped: tuple[Any, Any, Any] | None = None
+    Attributes
+    ----------
+    before, after
+        ``(h, w)`` or ``(h, w, samples)`` each; `after` is `factor` times as long along both.
+    placed
+        Shape, and keyword arguments of a layer that puts an array of the shape of `after` over the result.
+    """
 
-    def between(self, source: Any, axes: str, results: list[Any]) -> None:
-        """Compare these layers from now on. The source is hidden: most blending would add the result to it."""
-        self.source, self.axes, self.results = source, axes, results
-        source.visible = False
-        self._wiped = None
+    before: NDArray[Any]
+    after: NDArray[Any]
+    factor: int
+    placed: dict[str, Any]
 
-    def swap(self, before: bool) -> None:
-        """Show the source instead of the results, or the results again."""
-        for layer in self.results:
-            layer.visible = not before
-        if self.source is not None:
-            self.source.visible = before
+    @property
+    def stretched(self) -> NDArray[Any]:
+        """`before` with each pixel repeated to the size of `after`."""
+        return self.before.repeat(self.factor, 0).repeat(self.factor, 1)
 
-    def planes(self) -> tuple[Any, Any, Any]:
-        """What is on screen: the plane before, after, and the arguments that place a layer over them.
 
-        Raises
-        ------
-        RestoreError
-            If there is nothing to compare.
+@dataclass(frozen=True)
+class Pair:
+    """A source and one result layer of it, with the part of both that is on screen.
+
+    Attributes
+    ----------
+    result
+        The layer.
+    before, after
+        Full-resolution arrays.
+    axes
+        Letters of `before`; those of `after` lack C where the result has a layer for each channel.
+    where_before, where_after
+        What is on screen of each.
+    factor
+        How many pixels of the result lie along one of the source.
+    """
+
+    result: Any
+    before: Any
+    after: Any
+    axes: str
+    where_before: Where
+    where_after: Where
+    factor: int
+
+    def read(self, *, largest: int | None = None, sparse: bool = False) -> Planes:
+        """Read both; for a worker thread.
+
+        Parameters
+        ----------
+        largest
+            Most source pixels along Y and X: of a larger part only the middle is read, or, if `sparse`, every second
+            pixel, or third, and so on.
         """
-        if self.source is None or not self.results or self.results[0] not in self.viewer.layers:
-            raise RestoreError("there is no result to compare yet; make a preview or a run first.")
-        if self.source.rgb or "C" in self.axes:
-            raise RestoreError("planes of one channel can be compared; split the channels into layers first.")
-        result = self.results[0]
-        view = current_view(self.source, self.axes, self.viewer.dims.point)
-        data, restored = full_resolution(self.source), full_resolution(result)
-        factors = np.round(np.asarray(self.source.scale) / np.asarray(result.scale)).astype(int)
-        first = np.asarray(result.world_to_data(self.source.data_to_world([s.start for s in view])))
-        # From the centre of the first source pixel to the first result pixel.
-        first = np.round(first - (factors - 1) / 2).astype(int)
-        before, after = [], []
-        for start, factor, length, here in zip(first, factors, restored.shape, view, strict=True):
-            low = max(0, -(start // factor))
-            high = min(here.stop - here.start, (length - start) // factor)
-            if high <= low:
-                raise RestoreError("the result is not on screen; move there, or make another preview.")
-            before.append(slice(here.start + low, here.start + high))
-            after.append(slice(start + low * factor, start + high * factor))
-        planes = [np.asarray(array[tuple(index)]) for array, index in ((data, before), (restored, after))]
-        order = [self.axes.index(letter) for letter in self.axes if letter not in "YX"]
-        order += [self.axes.index("Y"), self.axes.index("X")]
-        planes = [plane.transpose(order).reshape(plane.transpose(order).shape[-2:]) for plane in planes]
-        return planes[0], planes[1], self._placed(result, after)
+        kept = self.axes.replace("C", "")
+        spans = {a: self.where_before[self.axes.index(a)] for a in "YX"}
+        starts = dict.fromkeys("YX", 0)
+        lengths = {a: s.stop - s.start for a, s in spans.items()}
+        step = 1
+        if largest is not None and max(lengths.values()) > largest:
+            if sparse:
+                step = -(-max(lengths.values()) // largest)
+                lengths = {a: max(step, n // step * step) for a, n in lengths.items()}
+            else:
+                starts = {a: max(0, n - largest) // 2 for a, n in lengths.items()}
+                lengths = {a: min(n, largest) for a, n in lengths.items()}
 
-    def _placed(self, result: Any, index: list[slice]) -> dict[str, Any]:
-        origin = np.asarray(result.data_to_world([s.start for s in index]))
-        shape = [s.stop - s.start for s in index]
+        def part(where: Where, letters: str, factor: int) -> Where:
+            return tuple(
+                slice(s.start + starts[a] * factor, s.start + (starts[a] + lengths[a]) * factor, step)
+                if a in "YX"
+                else s
+                for a, s in zip(letters, where, strict=True)
+            )
+
+        inside = part(self.where_after, kept, self.factor)
+        before = _plane(self.before[part(self.where_before, self.axes, 1)], self.axes)
+        after = _plane(self.after[inside], kept)
+        # A step that is no divisor of what there is leaves the result a pixel longer than the factor says.
+        rows, columns = (min(b, a // self.factor) for b, a in zip(before.shape[:2], after.shape[:2], strict=True))
+        before, after = before[:rows, :columns], after[: rows * self.factor, : columns * self.factor]
+        return Planes(before, after, self.factor, self._placed(kept, inside, after.shape, step))
+
+    def _placed(self, kept: str, inside: Where, shape: tuple[int, ...], step: int) -> dict[str, Any]:
+        layer, spatial = self.result, kept.replace("S", "")
+        lengths = {"Y": shape[0], "X": shape[1]}
+        steps = np.array([step if a in "YX" else 1 for a in spatial])
         return {
-            "shape": shape,
-            "scale": result.scale, "rotate": result.rotate, "translate": origin, "units": result.units,
-            "axis_labels": result.axis_labels,
+            "shape": tuple(lengths.get(a, 1) for a in spatial) + shape[2:],
+            "axes": kept,
+            "scale": np.asarray(layer.scale) * steps,
+            "rotate": layer.rotate, "shear": layer.shear, "affine": layer.affine,
+            "translate": _moved(layer, [s.start for s in inside[: layer.ndim]]),
+            "units": layer.units, "axis_labels": layer.axis_labels,
         }  # fmt: skip
 
-    def add_difference(self) -> None:
-        """Add a layer of before minus after, grey where nothing was changed."""
-        before, after, placed = self.planes()
-        factor = after.shape[0] // before.shape[0]
-        difference = np.kron(before.astype(np.float32), np.ones((factor, factor), np.float32)) - after
-        reach = float(np.percentile(np.abs(difference), 99.5)) or 1.0
-        self._show(DIFFERENCE, difference, placed, contrast_limits=(-reach, reach), colormap="PiYG")
 
-    def wipe(self, percent: int) -> None:
-        """Show the source in the left part of what is on screen, and the result in the rest; 0 ends it."""
-        if percent == 0:
-            self._wiped = None
-            if WIPE in self.viewer.layers:
-                self.viewer.layers.remove(WIPE)
-            return
-        if self._wiped is None or WIPE not in self.viewer.layers:
-            before, after, placed = self.planes()
-            factor = after.shape[0] // before.shape[0]
-            self._wiped = (before.repeat(factor, 0).repeat(factor, 1), after, placed)
-        before, after, placed = self._wiped
-        column = round(after.shape[1] * percent / 100)
-        mixed = after.copy()
-        mixed[:, :column] = before[:, :column]
-        if 0 < column < after.shape[1]:
-            mixed[:, column] = np.max(mixed)
-        looks = {"contrast_limits": self.results[0].contrast_limits, "colormap": self.results[0].colormap}
-        self._show(WIPE, mixed, placed, **looks)
+def _moved(layer: Any, first: Sequence[float]) -> NDArray[Any]:
+    """Translation of a layer that begins at a pixel of this one and has its scale, rotation, shear and affine."""
+    from napari.utils.transforms import Affine
 
-    def _show(self, name: str, plane: Any, placed: dict[str, Any], **looks: Any) -> None:
-        arguments = dict(placed)
-        data = plane.reshape(arguments.pop("shape"))
-        if name in self.viewer.layers and self.viewer.layers[name].data.shape == data.shape:
-            self.viewer.layers[name].data = data
-            return
-        if name in self.viewer.layers:
-            self.viewer.layers.remove(name)
-        self.viewer.add_image(data, name=name, metadata={"napari_restore": {"comparison": True}}, **arguments, **looks)
+    inner = Affine(
+        scale=layer.scale, translate=layer.translate, rotate=layer.rotate, shear=layer.shear, ndim=layer.ndim
+    )
+    return np.asarray(inner(np.asarray(first, float)))
 
-    def figures(self, plan: Plan | None) -> list[tuple[str, str]]:
-        """Measure what is on screen.
 
-        Raises
-        ------
-        RestoreError
-            If there is nothing to compare.
-        """
-        before, after, placed = self.planes()
-        return plane_figures(before, after, reference=self._reference(placed, after.shape))
+def _plane(pixels: Any, axes: str) -> NDArray[Any]:
+    """Bring one plane to ``(y, x)`` or ``(y, x, samples)``."""
+    array = np.asarray(pixels)
+    order = [i for i, a in enumerate(axes) if a not in "YXS"] + [axes.index(a) for a in "YXS" if a in axes]
+    array = array.transpose(order)
+    return array.reshape(array.shape[-3:] if "S" in axes else array.shape[-2:])
 
-    def _reference(self, placed: dict[str, Any], shape: tuple[int, ...]) -> Any:
-        """The same part of a layer called clean or reference, if its pixels lie where those of the result do."""
-        # Of several, such as one a channel, the one whose name is most like that of the source.
-        likeness = {layer: SequenceMatcher(None, layer.name, self.source.name).ratio() for layer in self.viewer.layers}
-        for layer in sorted(self.viewer.layers, key=likeness.__getitem__, reverse=True):
-            if not any(word in layer.name.lower() for word in ("clean", "reference", "truth")):
-                continue
-            if "napari_restore" in layer.metadata or layer.ndim != len(placed["shape"]):
-                continue
-            start = np.round(layer.world_to_data(placed["translate"])).astype(int)
-            index = tuple(slice(s, s + n) for s, n in zip(start, placed["shape"], strict=True))
-            data = full_resolution(layer)
-            inside = all(s.start >= 0 and s.stop <= n for s, n in zip(index, data.shape, strict=True))
-            if inside and np.allclose(layer.scale, placed["scale"]):
-                return np.asarray(data[index]).reshape(shape)
-        return None
+
+def find_pairs(source: Any, axes: str, results: Sequence[Any], point: Sequence[float]) -> list[Pair]:
+    """Pair what is on screen of a source with each of its result layers.
+
+    Parameters
+    ----------
+    source, axes
+        Layer and the letters of its data.
+    results
+        Its result layers: one, or one for each channel.
+    point
+        Where the sliders stand (`viewer.dims.point`).
+
+    Raises
+    ------
+    RestoreError
+        If no part of the result is on screen.
+    """
+    view = current_view(source, axes, point)
+    kept = [i for i, a in enumerate(axes) if a not in "CS"]
+    world = np.asarray(source.data_to_world([s.start for s in view[: source.ndim]]))
+    pairs = []
+    for channel, result in enumerate(results):
+        restored = full_resolution(result)
+        factors = np.round(np.asarray(source.scale)[kept] / np.asarray(result.scale)).astype(int)
+        # From the centre of the first source pixel to the first result pixel.
+        first = np.round(np.asarray(result.world_to_data(world[kept])) - (factors - 1) / 2).astype(int)
+        before, after = list(view), [slice(None)] * len(restored.shape)
+        for i, axis in enumerate(kept):
+            here, start, factor = view[axis], int(first[i]), int(factors[i])
+            low = max(0, -(start // factor))
+            high = min(here.stop - here.start, (restored.shape[i] - start) // factor)
+            if high <= low:
+                raise RestoreError("the result is not on screen; move there, or make another preview.")
+            before[axis] = slice(here.start + low, here.start + high)
+            after[i] = slice(start + low * factor, start + high * factor)
+        if "C" in axes:
+            before[axes.index("C")] = slice(channel, channel + 1)
+        factor = int(factors[kept.index(axes.index("Y"))])
+        pairs.append(Pair(result, full_resolution(source), restored, axes, tuple(before), tuple(after), factor))
+    return pairs
+
+
+def find_reference(layers: Sequence[Any], name: str | None, source: Any, placed: dict[str, Any]) -> NDArray[Any] | None:
+    """The same part of a reference layer, if its pixels lie where those of the result do.
+
+    Parameters
+    ----------
+    layers
+        Where to look.
+    name
+        Of the layer; if left out, layers called clean, reference or truth are tried, the one with the name that is
+        most like that of the source first.
+    source
+        The layer that was restored.
+    placed
+        Of `Planes`.
+
+    Raises
+    ------
+    RestoreError
+        If the layer that is named does not lie there.
+    """
+    likeness = {layer: SequenceMatcher(None, layer.name, source.name).ratio() for layer in layers}
+    shape, axes = placed["shape"], placed["axes"]
+    ndim = len(axes.replace("S", ""))
+    for layer in sorted(layers, key=likeness.__getitem__, reverse=True):
+        called = any(word in layer.name.lower() for word in ("clean", "reference", "truth"))
+        if not (called if name is None else layer.name == name):
+            continue
+        data = full_resolution(layer)
+        if layer.ndim == ndim and len(data.shape) == len(shape) and np.allclose(layer.scale, placed["scale"]):
+            corner = np.asarray(layer.world_to_data(placed["affine"](placed["translate"])))
+            start = [*np.round(corner).astype(int).tolist(), *[0] * (len(shape) - ndim)]
+            index = tuple(slice(s, s + n) for s, n in zip(start, shape, strict=True))
+            if all(s.start >= 0 and s.stop <= n for s, n in zip(index, data.shape, strict=True)):
+                return _plane(data[index], axes)
+        if name is not None:
+            raise RestoreError(
+                f"{name} does not cover what is on screen with pixels of the size of the result; choose another "
+                "reference, or none."
+            )
+    return None
+
+
+def tile_borders(
+    plan: Plan, origin: tuple[int, int], where: tuple[tuple[int, int], tuple[int, int]]
+) -> tuple[list[int], list[int]]:
+    """Borders between pixels at which one tile hands over to the next, along y and x.
+
+    Parameters
+    ----------
+    plan
+        Of the run.
+    origin
+        First row and column of the result layer in the plan's result.
+    where
+        Rows and columns of the plane that is measured, ``(start, stop)`` each, in the layer's pixels.
+
+    Returns
+    -------
+    (list of int, list of int)
+        Counted from the plane's first pixel, each between two of its pixels. A hand-over takes `blend` pixels: all
+        borders in it count.
+    """
+    found = []
+    for tiling, first, (start, stop) in zip((plan.grid.y, plan.grid.x), origin, where, strict=True):
+        scale, low = plan.card.scale, first + start
+        zones = (
+            range(tiling.seam(k) * scale - low, (tiling.seam(k) + tiling.blend) * scale - low + 1)
+            for k in range(1, tiling.count)
+        )
+        found.append(sorted({border for zone in zones for border in zone if 0 < border < stop - start}))
+    return found[0], found[1]

@@ -7,23 +7,19 @@ from __future__ import annotations
 
 __all__ = [
     "Choices",
-    "Grown",
     "Job",
     "Landed",
     "Look",
     "Started",
     "look",
     "overlap",
-    "preview",
     "restore",
     "result_region",
 ]
 
-import threading
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import numpy as np
 
@@ -32,6 +28,7 @@ from napari_restore.errors import RestoreError
 from napari_restore.widgets.choices import Choices, Job
 from napari_restore.widgets.look import Look, free_memory_for, look
 from napari_restore.widgets.source import Region
+from napari_restore.widgets.stored_view import StoredView
 
 if TYPE_CHECKING:
     from napari_restore.engine.plan import Plan
@@ -56,34 +53,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Landed:
-    """Blocks have landed on disk since the last such event: what was read before is out of date."""
-
-    plan: Plan
-    levels: tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class Grown:
-    """The last event of a run to disk: all levels are there."""
-
-    plan: Plan
-    levels: tuple[Any, ...]
-
-
-def preview(job: Job, region: tuple[slice, ...], plan: Plan, stop: threading.Event) -> np.ndarray[Any, Any] | None:
-    """Compute a region of a plan's result, in canonical order; None when `stop` was set in between."""
-
-    class Stopped(Exception):
-        pass
-
-    def check(tiles: int) -> None:
-        if stop.is_set():
-            raise Stopped
-
-    try:
-        return api.part(plan, region, after_batch=check)
-    except Stopped:
-        return None
+    """Blocks have landed since the last such event: what was shown of the result is out of date."""
 
 
 def result_region(plan: Plan, region: Region, origin: Region) -> tuple[slice, ...]:
@@ -111,7 +81,7 @@ def overlap(region: Region, origin: Region) -> Region:
     return tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(region, origin, strict=True))
 
 
-def restore(job: Job) -> Generator[Started | Progress | Landed | Grown, None, None]:
+def restore(job: Job) -> Generator[Started | Progress | Landed, None, None]:
     """Carry out a job. Closing the generator stops it after the batch in progress.
 
     Raises
@@ -125,37 +95,26 @@ def restore(job: Job) -> Generator[Started | Progress | Landed | Grown, None, No
         free_memory_for(plan)
         array = np.zeros(plan.shape, plan.dtype)
         events = api.run(plan, array)
-        try:
-            yield Started(plan, (array,))
-            yield from events
-        finally:
-            events.close()
-        return
-    events = api.run(plan, output, overwrite=job.choices.overwrite)
+    else:
+        events = api.run(plan, output, overwrite=job.choices.overwrite)
     try:
         first = next(events)  # the output is created when the first event is asked for
-        yield Started(plan, stored_levels(output, plan, 1))
+        yield Started(plan, (array,) if output is None else stored_levels(output, plan))
         yield first
-        done = first.done
+        done = (first.stage, first.done)
         for event in events:
             yield event
-            if event.stage == "restoring" and event.done > done:
-                done = event.done
-                yield Landed(plan, stored_levels(output, plan, 1))
+            if (event.stage, event.done) != done:
+                done = (event.stage, event.done)
+                yield Landed()
     finally:
         events.close()
-    yield Grown(plan, stored_levels(output, plan, plan.levels))
 
 
-def stored_levels(output: str, plan: Plan, count: int) -> tuple[Any, ...]:
-    """Lazy arrays of the first levels of an output, in canonical order."""
-    import dask.array as da
-
+def stored_levels(output: str, plan: Plan) -> tuple[StoredView, ...]:
+    """Lazy arrays of all levels of an output, in canonical order; zero where nothing is stored yet."""
     from napari_restore.images.ome_zarr import open_level, stored_axes
 
     stored = stored_axes(plan.axes).replace("C", "S") if "S" in plan.axes else stored_axes(plan.axes)
     order = [stored.index(letter) for letter in plan.axes]
-    # A new name each time: napari keeps chunks that dask has computed, by name, and these fill in.
-    return tuple(
-        da.from_zarr(open_level(output, level), name=f"stored-{uuid4().hex}").transpose(order) for level in range(count)
-    )
+    return tuple(StoredView(open_level(output, level)).transpose(order) for level in range(plan.levels))

@@ -7,25 +7,30 @@ __all__ = ["DenoiseDock", "RestoreDock", "SuperResolutionDock"]
 import threading
 import traceback
 from collections.abc import Generator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakSet
 
-from napari.utils import cancelable_progress
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_restore.engine.describe import human_shape
 from napari_restore.errors import RestoreError
 from napari_restore.widgets import controller
+from napari_restore.widgets.activity import RunActivity
 from napari_restore.widgets.choices import Choices, Job, Task
-from napari_restore.widgets.compare import Comparison
 from napari_restore.widgets.compare_box import CompareBox
-from napari_restore.widgets.controller import Grown, Landed, Look, Started
+from napari_restore.widgets.compare_tools import CompareTools
+from napari_restore.widgets.controller import Landed, Look, Started
 from napari_restore.widgets.form import Form
+from napari_restore.widgets.live_view import LiveView
 from napari_restore.widgets.model_tools import ModelTools
+from napari_restore.widgets.preview import Preview, make_preview
 from napari_restore.widgets.recipe_menu import RecipeMenu
 from napari_restore.widgets.results import LayerData, result_layers
 from napari_restore.widgets.rows import set_tab_order
 from napari_restore.widgets.run_bar import RunBar
+from napari_restore.widgets.shown import PREVIEW, ShownResults
 from napari_restore.widgets.work import Work
 
 if TYPE_CHECKING:
@@ -33,9 +38,13 @@ if TYPE_CHECKING:
 
     from napari_restore.engine.plan import Plan
 
-PREVIEW = "preview · "
+_PATIENCE = 3.0
+"""Seconds that a run waits for the window to show its layer."""
 LOOK_AFTER = 400
 """Milliseconds without a change after which the layer is looked at."""
+
+
+_docks: WeakSet[RestoreDock] = WeakSet()
 
 
 class RestoreDock(QWidget):
@@ -46,16 +55,16 @@ class RestoreDock(QWidget):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self.viewer = napari_viewer
+        _docks.add(self)
         self.look: Look | None = None
         self.works: dict[str, Work] = {}
-        self.results: list[Any] = []
         self.activity: Any = None
         self._job: Job | None = None
-        self._looked: Choices | None = None
         self.form, self.compare, self.bar = Form(napari_viewer, self.task), CompareBox(), RunBar()
         self.input, self.model, self.output = self.form.input, self.form.model, self.form.output
         self.performance = self.form.performance
-        self.comparison = Comparison(napari_viewer)
+        self.results, self.live = ShownResults(napari_viewer), LiveView(napari_viewer, self)
+        self.tools = CompareTools(napari_viewer, self.compare, self._start, self.bar.tell)
         self._lay_out()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -65,10 +74,8 @@ class RestoreDock(QWidget):
         self.bar.preview_wanted.connect(self.start_preview)
         self.bar.run_wanted.connect(self.start_run)
         self.bar.cancel_wanted.connect(self.cancel)
-        self.compare.swapped.connect(self.comparison.swap)
-        self.compare.wiped.connect(self._guarded(self.comparison.wipe))
-        self.compare.difference_wanted.connect(self._guarded(self.comparison.add_difference))
-        self.compare.figures_wanted.connect(self._guarded(self._measure))
+        self.bar.live.toggled.connect(self._follow)
+        self.live.rested.connect(self.start_preview)
         self.recipes = RecipeMenu(self.form, self.bar.menu, self.bar.tell, self)
         self.model_tools = ModelTools(self.model, self._start, self._stop, self.bar.tell, self._changed)
         self._window: QWidget | None = None
@@ -87,6 +94,11 @@ class RestoreDock(QWidget):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(choices)
+        # Figures are asked for at the bottom of a column that may be longer than the screen.
+        laid_out = QTimer(self)
+        laid_out.setSingleShot(True)
+        laid_out.timeout.connect(lambda: scroll.ensureWidgetVisible(self.compare.figures))
+        self.compare.figures_shown.connect(lambda: laid_out.start(50))
         outer = QVBoxLayout(self)
         outer.setContentsMargins(6, 6, 6, 6)
         outer.addWidget(scroll, 1)
@@ -134,6 +146,8 @@ class RestoreDock(QWidget):
         self.look = look
         self.form.show_look(look)
         self.bar.set_resumes(0 < look.blocks_there < look.plan.blocks)
+        if self.live.following:
+            self.start_preview()
 
     def _show_look_error(self, error: BaseException | None) -> None:
         if error is not None:
@@ -142,7 +156,9 @@ class RestoreDock(QWidget):
     # ------------------------------------------------------------------------------------ preview
 
     def start_preview(self) -> None:
-        """Restore what is on screen, and show it as a layer of its own."""
+        """Restore what is on screen, and show it as a layer of its own; the preview before is given up."""
+        if self.bar.state in ("running", "cancelling"):
+            return
         self._stop("preview")
         try:
             job = self.job().in_memory()
@@ -150,27 +166,24 @@ class RestoreDock(QWidget):
         except RestoreError as error:
             self.bar.tell(str(error), warning=True)
             return
-        look = self.look
+        plan = None if self.look is None else self.look.plan
         self.bar.set_state("previewing")
         self.bar.tell("Restoring what is on screen…")
 
-        def start(stop: threading.Event) -> Generator[Any, None, None]:
-            plan = job.plan() if look is None else look.plan
-            region = controller.result_region(plan, view, job.region)
-            array = controller.preview(job, region, plan, stop)
-            if array is not None:
-                yield plan, array
-
-        def show(event: tuple[Plan, Any]) -> None:
-            plan, array = event
-            inner = controller.overlap(view, job.region)
-            layers = result_layers(job.layer, plan, inner, (array,))
+        def show(made: Preview) -> None:
+            layers = result_layers(job.layer, made.plan, made.region, (made.pixels,))
             for _data, arguments, _ in layers:
                 arguments["name"] = f"{PREVIEW}{arguments['name']}"
-            self._show_layers(layers, job)
-            self.bar.tell(f"Preview: {human_shape(plan.axes, array.shape)}")
+            self._show_layers(layers, job, made.plan, made.origin)
+            self.bar.tell(f"Preview: {human_shape(made.plan.axes, made.pixels.shape)}")
 
-        self._start("preview", start, show, self._ended("preview"))
+        self._start("preview", lambda stop: make_preview(job, view, plan, stop), show, self._ended("preview"))
+
+    def _follow(self, live: bool) -> None:
+        """Preview again whenever camera and sliders have come to rest, or choices were looked at."""
+        self.live.follow(live)
+        if live:
+            self.start_preview()
 
     # ---------------------------------------------------------------------------------------- run
 
@@ -187,9 +200,19 @@ class RestoreDock(QWidget):
         self.bar.set_state("running")
         self.bar.bar.setRange(0, 0)
         self.bar.tell("Planning…" if self.model.fetch.isHidden() else "Fetching the weights, then planning…")
-        self.activity = cancelable_progress(total=0, desc=f"Restoring {job.layer.name}", cancel_callback=self.cancel)
+        self.activity = RunActivity(job.layer.name, self.cancel)
         self._follow_window()
-        self._start("run", lambda stop: controller.restore(job), self._advance, self._ended("run"))
+        self._shown = threading.Event()
+        self._start("run", lambda stop: self._restore(job, self._shown), self._advance, self._ended("run"))
+
+    @staticmethod
+    def _restore(job: Job, shown: threading.Event) -> Generator[Any, None, None]:
+        """Carry out a job, and let napari make the layer before the network takes all cores for itself."""
+        with closing(controller.restore(job)) as events:
+            for event in events:
+                yield event
+                if isinstance(event, Started):
+                    shown.wait(_PATIENCE)
 
     def cancel(self) -> None:
         """Stop the run after the batch in progress; blocks that are stored stay."""
@@ -200,41 +223,23 @@ class RestoreDock(QWidget):
         assert self._job is not None
         if isinstance(event, Started):
             self._plan = event.plan
-            self._show_layers(result_layers(self._job.layer, event.plan, self._job.region, event.levels), self._job)
+            layers = result_layers(self._job.layer, event.plan, self._job.region, event.levels)
+            self._show_layers(layers, self._job, event.plan, (0, 0))
+            QTimer.singleShot(0, self._shown.set)  # after it was drawn
             return
         if isinstance(event, Landed):
-            fresh = result_layers(self._job.layer, event.plan, self._job.region, event.levels)
-            for layer, (data, _, _) in zip(self.results, fresh, strict=False):
-                if layer in self.viewer.layers:
-                    layer.data = data
+            self.results.mark_stale()
             return
-        if isinstance(event, Grown):
-            if len(event.levels) > 1:
-                self._show_layers(result_layers(self._job.layer, event.plan, self._job.region, event.levels), self._job)
-            return
+        self.results.refresh()
         pixels = self._plan.image.sizes["Y"] * self._plan.image.sizes["X"] / max(self._plan.tiles_in_plane, 1)
         if self.bar.state == "running":
             self.bar.show_progress(event, pixels)
         if self.activity is not None:
-            self.activity.total = max(event.tiles_total, event.total)
-            self.activity.n = event.tiles_done if event.stage == "restoring" else event.done
-            self.activity.refresh()
-        for layer in self.results:
-            if layer in self.viewer.layers:
-                layer.refresh(extent=False, highlight=False, thumbnail=False)
+            self.activity.show(event)
 
-    def _show_layers(self, layers: list[LayerData], job: Job) -> None:
-        """Put result layers on the list, in place of previews and of those of the same name that this widget made."""
-        from napari.layers import Layer
-
-        names = {arguments["name"] for _, arguments, _ in layers}
-        shown = [layer for layer in self.results if layer in self.viewer.layers]
-        for layer in shown:
-            if layer.name in names or layer.name.startswith(PREVIEW):
-                self.viewer.layers.remove(layer)
-        self.results = [self.viewer.add_layer(Layer.create(*layer)) for layer in layers]
-        self.comparison.between(job.layer, job.axes, self.results)
-        self.compare.setEnabled(True)
+    def _show_layers(self, layers: list[LayerData], job: Job, plan: Plan, origin: tuple[int, int]) -> None:
+        self.results.show(layers)
+        self.tools.between(job.layer, job.axes, self.results.layers, plan, origin)
 
     def _ended(self, name: str) -> Any:
         """What to do when the work of a name has ended, with or without an error."""
@@ -256,13 +261,22 @@ class RestoreDock(QWidget):
                 self._timer.start()
             elif name == "run":
                 self.bar.tell("Done.")
-            for layer in self.results:
-                if layer in self.viewer.layers:
-                    layer.refresh()
+            self.results.mark_stale()
+            self.results.refresh(now=True)
+            if name == "run":
+                self._release()
 
         return end
 
     # ------------------------------------------------------------------------------------- threads
+
+    def _release(self) -> None:
+        """Give back the memory of models, on a GPU above all, unless another dock widget is at work with one."""
+        if any({"run", "preview"} & dock.works.keys() for dock in _docks if dock is not self):
+            return
+        from napari_restore.engine.predictor import release_predictors
+
+        release_predictors()
 
     def _start(self, name: str, start: Any, event: Any, ended: Any) -> None:
         """Start work, one of a name at a time; events of work that was replaced are dropped."""
@@ -319,30 +333,15 @@ class RestoreDock(QWidget):
             # A reference would keep the closed window, and its canvas, alive.
             self._window.removeEventFilter(self)
             self._window = None
+        self.live.follow(False)
+        self.tools.end()
         for work in self.works.values():
             work.stop()
         self.works = {}
+        _docks.discard(self)
         if self.activity is not None:
             self.activity.close()
             self.activity = None
-
-    # -------------------------------------------------------------------------------------- actions
-
-    def _guarded(self, action: Any) -> Any:
-        """Show an error of ours as the line of the run bar."""
-
-        def call(*arguments: Any) -> None:
-            try:
-                # A menu's or a button's `checked` is of no interest to an action without arguments.
-                action(*arguments) if arguments and not isinstance(arguments[0], bool) else action()
-            except RestoreError as error:
-                self.bar.tell(str(error), warning=True)
-
-        return call
-
-    def _measure(self) -> None:
-        plan = getattr(self, "_plan", None) or (self.look.plan if self.look is not None else None)
-        self.compare.show_figures(self.comparison.figures(plan))
 
 
 class DenoiseDock(RestoreDock):

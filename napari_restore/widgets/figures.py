@@ -20,24 +20,27 @@ def plane_figures(
     after: Plane,
     *,
     reference: Plane | None = None,
-    borders: tuple[Sequence[int], Sequence[int]] = ((), ()),
+    borders: tuple[Sequence[int], Sequence[int]] | None = None,
 ) -> list[tuple[str, str]]:
     """Give figures of a plane and their meaning.
 
     Parameters
     ----------
     before, after
-        ``(h, w)``, in one unit; `after` may be an integer factor larger, then it is averaged down to compare.
+        ``(h, w)``, or with colour samples ``(h, w, samples)``, of which the mean counts; in one unit. `after` may be
+        an integer factor larger, then it is averaged down to compare.
     reference
         The truth, of the shape of `after`, if it is known.
     borders
-        Borders between tiles along y and x, in pixels of `after`.
+        Borders between tiles along y and x, in pixels of `after`; None if they are not known.
 
     Returns
     -------
     list of (figure, meaning)
         Such as ``("PSNR 31.2 dB", "…")``.
     """
+    before, after = _gray(before), _gray(after)
+    reference = None if reference is None else _gray(reference)
     found = []
     if reference is not None and reference.shape == after.shape:
         span = float(np.ptp(reference)) or 1.0
@@ -55,7 +58,14 @@ def plane_figures(
         found.append((f"Whiteness {worst:+.2f}", "correlation of neighbours in what was removed; 0 is pure noise"))
         structure = float(np.corrcoef(residual.ravel(), small.ravel())[0, 1]) if residual.std() and small.std() else 0.0
         found.append((f"Structure {structure:+.2f}", "correlation of what was removed with the image; 0 is none lost"))
-    if any(len(border) for border in borders):
+    if borders is not None and not any(len(border) for border in borders):
+        found.append(("Seams none", "no border between tiles is on screen"))
+    elif borders is not None:
         ratio = seam_ratio(after, *borders)
         found.append((f"Seams {ratio:.2f}", "gradient at tile borders over that elsewhere; 1 is invisible"))
     return found
+
+
+def _gray(plane: Plane) -> Plane:
+    """The mean of the colour samples, if there are any."""
+    return plane.mean(axis=-1) if plane.ndim == 3 else plane

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_restore.images.axes import transposition
 from napari_restore.widgets.source import Region
+from napari_restore.widgets.stored_view import StoredView
 
 if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
@@ -46,25 +47,30 @@ def result_layers(layer: ImageLayer, plan: Plan, region: Region, levels: Sequenc
     axes = plan.image.axes
     order = transposition(plan.axes, axes)
     arrays = [array.transpose(order) for array in levels]
+    multiscale = len(arrays) > 1
     kept = [i for i, letter in enumerate(axes) if letter not in "CS"]
-    shown = {**_geometry(layer, axes, region, plan.card.scale, kept), **_looks(layer, plan)}
+    shown = {**_geometry(layer, axes, region, plan.card.scale, kept), **_looks(layer, plan), "multiscale": multiscale}
     if "C" not in axes:
         return [(_one_or_many(arrays), shown, "image")]
     position = axes.index("C")
     count = arrays[0].shape[position]
     result = []
     for channel in range(count):
-        index = (slice(None),) * position + (channel,)
         channel_name = plan.image.channels[channel].name if plan.image.channels else f"channel {channel}"
         own = {**shown, "name": f"{shown['name']} · {channel_name}"}
         if count > 1:
             own |= {"colormap": _COLORMAPS[channel % len(_COLORMAPS)], "blending": "additive"}
-        result.append((_one_or_many([array[index] for array in arrays]), own, "image"))
+        result.append((_one_or_many([_at(array, position, channel) for array in arrays]), own, "image"))
     return result
 
 
 def _one_or_many(arrays: list[Any]) -> Any:
     return arrays if len(arrays) > 1 else arrays[0]
+
+
+def _at(array: Any, axis: int, index: int) -> Any:
+    """One position along an axis, still lazy where the array was."""
+    return array.at(axis, index) if isinstance(array, StoredView) else array[(slice(None),) * axis + (index,)]
 
 
 def _geometry(layer: ImageLayer, axes: str, region: Region, factor: int, kept: list[int]) -> dict[str, Any]:

@@ -28,6 +28,9 @@ class RunBar(QWidget):
         self.state: State = "idle"
         self._resumes = False
         self.preview, self.run, self.more = QPushButton("Preview"), QPushButton("Run"), QToolButton()
+        self.live = QPushButton("Live")
+        self.live.setCheckable(True)
+        self.live.setToolTip("Preview again whenever the view, the sliders or a setting have changed")
         self.menu = QMenu(self)
         self.more.setText("⋯")
         self.more.setMenu(self.menu)
@@ -41,8 +44,9 @@ class RunBar(QWidget):
         self.more.setToolTip("Copy as Python or command, save or load the recipe")
         self.bar.setToolTip("Tiles that are done")
         buttons = QHBoxLayout()
-        buttons.addWidget(self.preview)
-        buttons.addWidget(self.run)
+        buttons.addWidget(self.preview, 2)
+        buttons.addWidget(self.live, 1)
+        buttons.addWidget(self.run, 2)
         buttons.addWidget(self.more)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 2, 0, 0)
@@ -65,6 +69,7 @@ class RunBar(QWidget):
         """Show what can be clicked now."""
         self.state = state
         self.preview.setEnabled(state in ("idle", "previewing"))
+        self.live.setEnabled(state in ("idle", "previewing"))
         self.run.setEnabled(state in ("idle", "running"))
         resting = "Resume" if self._resumes else "Run"
         self.run.setText({"running": "Cancel", "cancelling": "Cancelling…"}.get(state, resting))

@@ -12,6 +12,8 @@ from typing import Any
 
 from napari.qt.threading import create_worker
 
+from napari_restore.widgets.loading import load_libraries
+
 _WAIT = 0.2
 """Seconds between two looks of the worker at whether it was dropped."""
 
@@ -58,6 +60,7 @@ class Work:
         # An error is an event like others: it belongs into the dock widget and not into a traceback.
         error: BaseException | None = None
         try:
+            load_libraries()
             with closing(start(self.stopping)) as events:
                 for event in events:
                     self._items.put((self._event, event))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from napari_restore.engine.predictor import Predictor, choose_device, choose_precision, free_memory, predictor_for
+from napari_restore.engine.predictor import (
+    Predictor,
+    choose_device,
+    choose_precision,
+    free_memory,
+    predictor_for,
+    release_predictors,
+)
 from napari_restore.errors import OutOfMemory, RecipeError
 from napari_restore.models.zoo import find_card, load_weights
 
@@ -164,3 +172,15 @@ def test_bfloat16_is_chosen_where_it_is_fast_and_costs_nothing(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has_amx})
     card = find_card(checkpoints["denoiser"]).model_copy(update={"bfloat16_loss": loss})
     assert choose_precision(card, "cpu") == expected
+
+
+def test_models_that_are_released_are_gone(checkpoints: dict[str, Path]) -> None:
+    card = find_card(checkpoints["denoiser"])
+    predictor = predictor_for(card, "cpu")
+    predictor(tiles(1), 1)
+    gone = weakref.ref(predictor)
+    release_predictors()
+    assert gone() is predictor  # who holds it goes on with it
+    del predictor
+    assert gone() is None
+    assert predictor_for(card, "cpu")(tiles(1), 1).shape == tiles(1).shape

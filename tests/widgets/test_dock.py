@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from docks import click, dock_in, objects, to_disk, until_idle, until_looked
 from napari import Viewer
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QAbstractButton, QApplication
 
 from napari_restore.images import ome_zarr
 from napari_restore.widgets import dock as dock_module
-from napari_restore.widgets.compare import DIFFERENCE, WIPE
 from napari_restore.widgets.dock import RestoreDock, SuperResolutionDock
 
 
@@ -162,29 +161,6 @@ def test_closing_the_window_ends_the_run_resumably(
     click(qtbot, dock.bar.run)
     until_idle(qtbot, dock)
     assert objects(tmp_path / "o.zarr") == objects(tmp_path / "whole.zarr")
-
-
-def test_compare_tools(qtbot: Any, viewer: Viewer, dock: RestoreDock) -> None:
-    assert not dock.compare.isEnabled()
-    click(qtbot, dock.bar.run)
-    until_idle(qtbot, dock)
-    result, source = viewer.layers["cells · denoiser"], viewer.layers["cells"]
-    assert result.visible and not source.visible
-    qtbot.mousePress(dock.compare.hold, Qt.MouseButton.LeftButton)
-    assert source.visible and not result.visible
-    qtbot.mouseRelease(dock.compare.hold, Qt.MouseButton.LeftButton)
-    assert result.visible and not source.visible
-    dock.compare.wipe.setValue(50)
-    before, after, _ = dock.comparison.planes()
-    half = round(before.shape[1] / 2)
-    np.testing.assert_array_equal(viewer.layers[WIPE].data[0, :, :half], before[:, :half])
-    np.testing.assert_array_equal(viewer.layers[WIPE].data[0, :, half + 1 :], after[:, half + 1 :])
-    dock.compare.wipe.setValue(0)
-    assert WIPE not in viewer.layers
-    click(qtbot, dock.compare.difference)
-    assert viewer.layers[DIFFERENCE].data[0].shape == before.shape
-    click(qtbot, dock.compare.measure)
-    assert "Whiteness" in dock.compare.figures.text()
 
 
 def test_the_call_is_copied(qtbot: Any, dock: RestoreDock, tmp_path: Path) -> None:

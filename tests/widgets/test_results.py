@@ -8,9 +8,12 @@ import pytest
 import xarray
 import zarr
 from napari.layers import Image
+from safetensors.torch import save_file
+from seeded_weights import fill
 
+from napari_restore.models.architecture import build
 from napari_restore.models.zoo import find_card
-from napari_restore.widgets.controller import Choices, Job, overlap, result_region
+from napari_restore.widgets.controller import Choices, Job, Started, overlap, restore, result_region
 from napari_restore.widgets.results import result_layers
 from napari_restore.widgets.source import describe_layer, layer_image, suggested_axes, whole
 
@@ -60,6 +63,33 @@ def test_a_result_covers_its_source(
     first = np.full(3, -0.5) + shift
     other = np.array([first[0], first[1], last[2]])
     expected = np.array([source.data_to_world(point) for point in (first, last, other)])
+    np.testing.assert_allclose(corners_of_pixels(result), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+def test_what_a_run_makes_covers_its_source(scale: int, tmp_path: Path) -> None:
+    hyperparameters = {
+        "in_channels": 1, "embed_dim": 12, "depths": (2,), "heads": (2,), "window": 8,
+        **({"scale": scale, "head": "pixelshuffledirect"} if scale > 1 else {"head": "none"}),
+    }  # fmt: skip
+    network = build("swinir", hyperparameters)  # type: ignore[arg-type]
+    fill(network, seed=scale)
+    save_file(network.state_dict(), tmp_path / "model.safetensors")
+    source = Image(
+        np.random.default_rng(0).random((2, 30, 40)).astype(np.float32), name="turned", scale=(3.0, 0.5, 0.25),
+        translate=(10.0, -20.0, 30.0), rotate=(0.0, 0.0, 25.0),
+    )  # fmt: skip
+    region = (slice(1, 2), slice(4, 28), slice(9, 40))
+    choices = Choices(str(tmp_path / "model.safetensors"), value_range=(0.0, 1.0))
+    events = restore(Job.of(source, "ZYX", region, choices))
+    started = next(event for event in events if isinstance(event, Started))
+    for _ in events:
+        pass
+    data, arguments, _ = result_layers(source, started.plan, region, started.levels)[0]
+    result = Image(data, **arguments)
+    assert result.data.shape == (1, 24 * scale, 31 * scale) and np.asarray(result.data).any()
+    corners = np.array([(0.5, 3.5, 8.5), (1.5, 27.5, 39.5), (0.5, 3.5, 39.5)])
+    expected = np.array([source.data_to_world(corner) for corner in corners])
     np.testing.assert_allclose(corners_of_pixels(result), expected, atol=1e-6)
 
 

@@ -1,0 +1,65 @@
+"""How long it takes from the click on *Preview* until the picture is there, in a real window.
+
+    xvfb-run -a -s "-screen 0 1280x800x24" python benchmarks/preview.py
+
+The view is 512 x 512 pixels of a uint16 plane, the model is bundled and loaded. The picture counts as there when the
+canvas has drawn the preview's layer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+import napari
+import numpy as np
+from heartbeat import spin, wait_for
+
+SIDE = 512
+
+
+def seconds_of(dock: object, viewer: napari.Viewer) -> float:
+    """One click."""
+    before = [layer.data for layer in dock.results.there()]  # type: ignore[attr-defined]
+    began = time.perf_counter()
+    dock.bar.preview.click()  # type: ignore[attr-defined]
+    wait_for(lambda: not dock.works, 0.005)  # type: ignore[attr-defined]
+    viewer.screenshot(canvas_only=True, flash=False)  # draws what there is
+    took = time.perf_counter() - began
+    (layer,) = dock.results.there()  # type: ignore[attr-defined]
+    assert min(layer.data.shape) >= SIDE, layer.data.shape
+    assert not before or layer.data is not before[0]
+    return took
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5)
+    repeats = parser.parse_args().repeats
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(1280, 800)
+    rng = np.random.default_rng(0)
+    viewer.add_image(rng.poisson(200, (2048, 2048)).astype(np.uint16), name="plane")
+    for title in ("Denoise", "Super-resolution"):
+        _, dock = viewer.window.add_plugin_dock_widget("napari-restore", title)
+        plane = viewer.layers["plane"]
+        viewer.layers.selection.active = plane
+        # So many pixels of the screen for one of the image that the shorter side of the canvas shows 512.
+        viewer.scene.camera.zoom = min(viewer.canvas.size) / SIDE
+        viewer.scene.camera.center = (0, 1024, 1024)
+        spin(0.5)
+        wait_for(lambda dock=dock: dock.look is not None)  # type: ignore[misc]
+        times = [seconds_of(dock, viewer) for _ in range(repeats)]
+        (layer,) = dock.results.there()
+        print(
+            f"{title}: {dock.model.model()}, {' x '.join(map(str, layer.data.shape))} pixels: first {times[0]:.2f} s, "
+            f"median of {repeats} {statistics.median(times):.2f} s"
+        )
+        viewer.layers.remove(layer)
+        viewer.window.remove_dock_widget(dock.parent())
+    viewer.close()
+
+
+if __name__ == "__main__":
+    main()

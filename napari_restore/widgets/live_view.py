@@ -1,0 +1,55 @@
+"""Camera and sliders that have come to rest."""
+
+from __future__ import annotations
+
+__all__ = ["LiveView"]
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+REST = 300
+"""Milliseconds without a move after which the view counts as resting."""
+
+
+class LiveView(QObject):
+    """Follows what a viewer shows, while it is asked to."""
+
+    rested = Signal()
+
+    def __init__(self, viewer: Viewer, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.viewer = viewer
+        self.following = False
+        self._seen: tuple[Any, ...] = ()
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(REST)
+        self._timer.timeout.connect(self.rested)
+
+    def follow(self, following: bool) -> None:
+        """Begin or stop to follow camera and sliders."""
+        if following == self.following:
+            return
+        self.following = following
+        camera, dims = self.viewer.scene.camera.events, self.viewer.dims.events
+        for event in (camera.center, camera.zoom, dims.point, dims.order, dims.ndisplay):
+            (event.connect if following else event.disconnect)(self._moved)
+        self._seen = self._view()
+        if not following:
+            self._timer.stop()
+
+    def _view(self) -> tuple[Any, ...]:
+        camera, dims = self.viewer.scene.camera, self.viewer.dims
+        return (*camera.center, camera.zoom, *dims.point, *dims.order, dims.ndisplay)
+
+    def _moved(self, event: object = None) -> None:
+        # A layer that is added has napari say that everything changed; what is shown because the view has come to rest
+        # would follow itself for ever.
+        seen = self._view()
+        if seen != self._seen:
+            self._seen = seen
+            self._timer.start()

@@ -1,0 +1,68 @@
+"""Stored arrays as layers show them: axes in another order, one channel of several, read anew at each look."""
+
+from __future__ import annotations
+
+__all__ = ["StoredView"]
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Index = int | slice
+
+
+class StoredView:
+    """A view of a Zarr array that reads when it is indexed, and remembers nothing.
+
+    A dask array would do, but takes hundreds of milliseconds of the main thread: for the import of its schedulers, for
+    the graph of each slice, and it is cached while the file fills in.
+
+    Parameters
+    ----------
+    array
+        Anything with shape, dtype and basic indexing.
+    axes
+        Axis of `array` that each axis of the view is; all of them, in its own order, if left out.
+    fixed
+        Index along the axes of `array` that the view has not.
+    """
+
+    def __init__(self, array: Any, axes: Sequence[int] | None = None, fixed: dict[int, int] | None = None) -> None:
+        self._array, self._fixed = array, dict(fixed or {})
+        self._axes = tuple(range(len(array.shape)) if axes is None else axes)
+        self.shape: tuple[int, ...] = tuple(int(array.shape[axis]) for axis in self._axes)
+        self.ndim, self.dtype = len(self.shape), np.dtype(array.dtype)
+        self.size = int(np.prod(self.shape))
+
+    def transpose(self, order: Sequence[int]) -> StoredView:
+        """The same with its axes in another order."""
+        return StoredView(self._array, [self._axes[i] for i in order], self._fixed)
+
+    def at(self, axis: int, index: int) -> StoredView:
+        """One position along an axis, which the result lacks."""
+        rest = self._axes[:axis] + self._axes[axis + 1 :]
+        return StoredView(self._array, rest, {**self._fixed, self._axes[axis]: index})
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        wanted = dict(zip(self._axes, self._complete(key), strict=True)) | self._fixed
+        pixels = np.asarray(self._array[tuple(wanted[axis] for axis in range(len(wanted)))])
+        left = [axis for axis in range(len(wanted)) if isinstance(wanted[axis], slice)]
+        return pixels.transpose([left.index(axis) for axis in self._axes if axis in left])
+
+    def _complete(self, key: Any) -> list[Index]:
+        """An index for every axis, from one that may be shorter or have an ellipsis."""
+        given = list(key) if isinstance(key, tuple) else [key]
+        if not any(part is Ellipsis for part in given):
+            given.append(Ellipsis)
+        gap = next(i for i, part in enumerate(given) if part is Ellipsis)
+        given[gap : gap + 1] = [slice(None)] * (self.ndim - len(given) + 1)
+        return [part if isinstance(part, slice) else int(part) for part in given]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        pixels = self[...]
+        return pixels if dtype is None else pixels.astype(dtype)
