@@ -147,7 +147,8 @@ def run(
         yield from run_blocks(plan, ArraySink(plan, output))
         return
     if scheduler is not None or "," in plan.recipe.device:
-        from napari_restore.engine.cluster import connected, run_on_devices, stages_on
+        from napari_restore.engine.cluster import connected
+        from napari_restore.engine.cluster_run import run_on_devices, stages_on
 
         if scheduler is None:
             yield from run_on_devices(plan, lambda: OmeZarrSink(plan, location(output), overwrite=overwrite))
