@@ -138,8 +138,8 @@ class OutputLock:
         for left in own.glob("*.stale"):
             shutil.rmtree(left, ignore_errors=True)
         for left in self.path.parent.glob(f"{glob.escape(f'.{self.path.name}.')}{'[0-9a-f]' * 32}.lock"):
-            held = _held_by(left)
-            if held is not None and gone(held[1], _silence(held[0], own / "owner.json")) is not None:
+            folder, owner = _held_by(left) or (left, None)
+            if gone(owner, _silence(folder, own / "owner.json")) is not None:
                 shutil.rmtree(left, ignore_errors=True)
 
     def _clear(self, fresh: Path) -> None:

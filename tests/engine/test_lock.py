@@ -151,6 +151,16 @@ def test_a_lock_that_was_half_made_is_swept(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == [other.name]
 
 
+def test_a_lock_that_was_hardly_begun_is_swept_after_the_lease(tmp_path: Path) -> None:
+    empty = tmp_path / f".out.zarr.{32 * 'a'}.lock"
+    empty.mkdir()
+    OutputLock(tmp_path / "out.zarr").release()
+    assert empty.exists()  # its run may just be making it
+    os.utime(empty, (0, 0))
+    OutputLock(tmp_path / "out.zarr").release()
+    assert not empty.exists()
+
+
 def test_a_file_in_the_place_of_the_lock_is_told(tmp_path: Path) -> None:
     lock_of(tmp_path / "out.zarr").write_text("?")
     with pytest.raises(OutputError, match="cannot hold the lock"):
