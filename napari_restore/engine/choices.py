@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from napari_restore.engine.describe import counted
 from napari_restore.engine.memory import run_bytes, tile_bytes
 from napari_restore.engine.recipe import Recipe
 from napari_restore.images.image import Image
@@ -84,7 +85,8 @@ def choose_lanes(card: ModelCard, grid: TileGrid, recipe: Recipe, device: str, r
     fit = max(1, room // (tile_bytes(card, grid) * (recipe.batch or 1)))
     lanes = recipe.lanes or min(there, fit)
     limit = ", as memory allows" if recipe.lanes is None and fit < there else ""
-    return lanes, f"{lanes} lanes of {max(1, there // lanes)} threads on {there} cores{limit}"
+    words = (counted(lanes, "lane"), counted(max(1, there // lanes), "thread"), counted(there, "core"))
+    return lanes, f"{words[0]} of {words[1]} on {words[2]}{limit}"
 
 
 def fitting_batch(plan: Plan, room: int) -> int:

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from napari_restore.engine.plan import Plan
 
-__all__ = ["described", "human_bytes", "human_shape"]
+__all__ = ["counted", "described", "human_bytes", "human_shape"]
+
+
+def counted(count: int, thing: str) -> str:
+    """Write how many there are, such as ``"1 lane"`` and ``"2 lanes"``."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def human_bytes(count: float) -> str:
@@ -56,7 +61,7 @@ def described(plan: Plan) -> str:
         f"{plan.tile_share:.2f} times the pixels of the image"
         + (", padded as the authors do" if recipe.padding == "authors" else ""),
         "result": f"{human_shape(plan.axes, plan.shape)}, {plan.dtype}, {human_bytes(plan.output_bytes)} uncompressed, "
-        f"{plan.levels} level{'s' if plan.levels > 1 else ''}",
+        f"{counted(plan.levels, 'level')}",
         "blocks": f"{plan.blocks} of {_times(plan.block)}, chunks {_times(recipe.chunks or ())}",
         "device": f"{recipe.device}, {recipe.precision}, {'compiled first, ' if recipe.compiled else ''}"
         f"batch {recipe.batch}, {recipe.workers} blocks in progress",
