@@ -66,8 +66,6 @@ def main() -> None:
         dock.output.path.setText(f"{folder}/actin.zarr")
         dock.output.path.editingFinished.emit()
         dock.bar.run.click()
-        wait_for(lambda: dock.bar.bar.value() > 1, "the first tiles")
-        save("run")
         seconds = wait_for(lambda: not dock.works, "the run")
         print(f"run: {seconds:.1f} s, {dock.bar.line.text()}")
         dock.compare.measure.click()

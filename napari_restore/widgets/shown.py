@@ -71,7 +71,9 @@ class ShownResults:
         if not self._stale or (not now and time.monotonic() - self._refreshed < _REST):
             return
         for layer in self.there():
-            if layer.visible:
+            if layer.multiscale and now:
+                layer.data = layer.data  # napari keeps a thumbnail for as long as the sliders stand still
+            elif layer.visible:
                 layer.refresh(extent=False, highlight=False, thumbnail=now)
         self._stale, self._refreshed = False, time.monotonic()
 

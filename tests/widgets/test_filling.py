@@ -74,6 +74,7 @@ def test_every_level_fills_in(qtbot: Any, viewer: Viewer, checkpoints: dict[str,
     assert layer.multiscale and len(layer.data) == 3
     until_idle(qtbot, dock)
     assert dock.results.layers == [layer]  # the one that was there from the beginning
+    assert layer.thumbnail[..., :3].any()
     for level, expected in zip(layer.data, levels, strict=True):
         np.testing.assert_array_equal(np.asarray(level), np.asarray(expected))
 
