@@ -45,6 +45,7 @@ def main() -> None:
         _, dock = viewer.window.add_plugin_dock_widget("napari-restore", title)
         plane = viewer.layers["plane"]
         viewer.layers.selection.active = plane
+        spin(1)  # until the dock widget has its width, and the canvas what is left
         # So many pixels of the screen for one of the image that the shorter side of the canvas shows 512.
         viewer.scene.camera.zoom = min(viewer.canvas.size) / SIDE
         viewer.scene.camera.center = (0, 1024, 1024)
