@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import time
 from collections.abc import Callable
@@ -61,9 +62,9 @@ def main() -> None:
     wait_for(lambda: dock.tools.wipe.active and not dock.works, "the wipe")
     save("wipe")
     dock.compare.wipe.setValue(0)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         dock.output.place.setCurrentIndex(1)
-        dock.output.path.setText(f"{folder}/actin.zarr")
+        dock.output.path.setText("actin.zarr")
         dock.output.path.editingFinished.emit()
         dock.bar.run.click()
         seconds = wait_for(lambda: not dock.works, "the run")

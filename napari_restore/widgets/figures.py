@@ -62,7 +62,12 @@ def plane_figures(
         found.append(("Seams none", "no border between tiles is on screen"))
     elif borders is not None:
         ratio = seam_ratio(after, *borders)
-        found.append((f"Seams {ratio:.2f}", "gradient at tile borders over that elsewhere; 1 is invisible"))
+        found.append(
+            (
+                f"Seams {ratio:.2f}",
+                "gradient at tile borders over that elsewhere; about 1, unless edges of the image lie there",
+            )
+        )
     return found
 
 
