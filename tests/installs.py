@@ -53,7 +53,8 @@ def check(kind: str, requirement: list[str | Path], folder: Path, source: Path) 
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     purelib = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
     (purelib / "zz_dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    run(sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", "--ignore-installed", *requirement)
+    install = ("install", "-q", "--no-deps", "--ignore-installed")  # the environment it looks into may have it as well
+    run(sys.executable, "-m", "pip", "--python", python, *install, *requirement)
     listed = run(python, "-m", "npe2", "list")
     assert listed.count("napari-restore") == 1, listed
     print(f"{kind}: npe2 lists the plugin;", run(python, "-c", CHECK, source).strip())

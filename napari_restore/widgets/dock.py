@@ -175,7 +175,8 @@ class RestoreDock(QWidget):
             for _data, arguments, _ in layers:
                 arguments["name"] = f"{PREVIEW}{arguments['name']}"
             self._show_layers(layers, job, made.plan, made.origin)
-            self.bar.tell(f"Preview: {human_shape(made.plan.axes, made.pixels.shape)}")
+            so_far = "" if made.complete else "; the rest follows"
+            self.bar.tell(f"Preview: {human_shape(made.plan.axes, made.pixels.shape)}{so_far}")
 
         self._start("preview", lambda stop: make_preview(job, view, plan, stop), show, self._ended("preview"))
 

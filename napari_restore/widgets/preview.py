@@ -6,7 +6,7 @@ __all__ = ["LARGEST", "Preview", "make_preview", "middle"]
 
 import threading
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,12 +37,19 @@ class Preview:
         First row and column of it in the plan's result.
     pixels
         In canonical order.
+    complete
+        Whether this is all of it, and not the piece in the middle that comes first.
     """
 
     plan: Plan
     region: Region
     origin: tuple[int, int]
     pixels: np.ndarray[Any, Any]
+    complete: bool = True
+
+
+_FEW = 4
+"""Tiles that are shown at once; of more, a piece in the middle comes first."""
 
 
 class _Stopped(Exception):
@@ -76,25 +83,54 @@ def make_preview(job: Job, view: Region, plan: Plan | None, stop: threading.Even
     Yields
     ------
     Preview
-        One, or none if it was stopped.
+        First a piece in the middle that takes two tiles, where all of it takes many more; then all of it. Less if it
+        was stopped.
 
     Raises
     ------
     RestoreError
         If the run is not possible, or what is to be restored is not on screen.
     """
-    if plan is None:
-        plan = job.in_memory().plan()
+    plan = _quick_plan(job, plan or job.in_memory().plan())
     result_region(plan, view, job.region)  # says so if nothing of it is on screen
     region = middle(overlap(view, job.region), job.axes)
-    wanted = result_region(plan, region, job.region)
 
     def check(tiles: int) -> None:
         if stop.is_set():
             raise _Stopped
 
+    piece = _piece(plan, region, job)
     try:
-        pixels = api.part(plan, wanted, after_batch=check)
+        for part in (region,) if piece is None else (piece, region):
+            wanted = result_region(plan, part, job.region)
+            pixels = api.part(plan, wanted, after_batch=check)
+            origin = (wanted[plan.axes.index("Y")].start, wanted[plan.axes.index("X")].start)
+            yield Preview(plan, part, origin, pixels, complete=part is region)
     except _Stopped:
         return
-    yield Preview(plan, region, tuple(wanted[plan.axes.index(a)].start for a in "YX"), pixels)
+
+
+def _quick_plan(job: Job, plan: Plan) -> Plan:
+    """The plan with the model's own tile: larger ones are for large planes, and change no more than a last bit."""
+    if not plan.card.exact_tiles or job.choices.tile is not None or max(plan.grid.tile_shape) <= plan.card.tile:
+        return plan
+    return replace(job, choices=replace(job.choices, tile=plan.card.tile)).in_memory().plan()
+
+
+def _piece(plan: Plan, region: Region, job: Job) -> Region | None:
+    """The middle of a region, as far as one tile along Y and two along X make it alone; None if that is most of it."""
+    found = dict(zip(job.axes, region, strict=True))
+    origins = dict(zip(job.axes, job.region, strict=True))
+    tiles = 1
+    for letter, tiling, wanted in (("Y", plan.grid.y, 1), ("X", plan.grid.x, 2)):
+        whole, origin = found[letter], origins[letter].start
+        touched = tiling.touching(whole.start - origin, whole.stop - origin)
+        tiles *= len(touched)
+        first = touched[max(0, (len(touched) - wanted) // 2)]
+        last = min(first + wanted, touched[-1] + 1) - 1
+        low = tiling.seam(first) + tiling.blend if first > 0 else 0
+        high = tiling.seam(last + 1) if last + 1 < tiling.count else tiling.length
+        found[letter] = slice(max(low + origin, whole.start), min(high + origin, whole.stop))
+        if found[letter].start >= found[letter].stop:
+            return None
+    return tuple(found[letter] for letter in job.axes) if tiles > _FEW else None
