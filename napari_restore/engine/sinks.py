@@ -241,7 +241,7 @@ class OmeZarrSink:
         """Delete what the coarser levels made of a block, because it is going to be another one."""
         for level in range(1, self.plan.levels):
             above = (*stored_index[:-2], *(i >> level for i in stored_index[-2:]))
-            ome_zarr.delete_unit(ome_zarr.open_level(self.path, level, "r+"), above, self.stage)
+            ome_zarr.delete_unit(self._levels[level], above, self.stage)
 
     def _explained(self, error: OutputError, cause: BaseException | None) -> OutputError:
         """Say of a full disk how much is missing."""

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import zarr
 
 from napari_restore.errors import OutputError, RestoreError, SourceError
+from napari_restore.images.ome_metadata import ome_part
 from napari_restore.images.ome_zarr import ATTRIBUTES
 
 _SERIES = "bioformats2raw.layout"
@@ -70,7 +71,7 @@ def read_collection(location: str) -> Collection | None:
         node = zarr.open(location, mode="r")
         if not isinstance(node, zarr.Group):
             return None
-        ome = _ome(node)
+        ome = ome_part(node)
         found = _plate(node, location, ome) if "plate" in ome else _series(node, location) if _SERIES in ome else None
     except RestoreError:
         raise
@@ -81,13 +82,6 @@ def read_collection(location: str) -> Collection | None:
     if found is not None and not found.members:
         raise SourceError(f"{location} is a {found.kind} without an image; copy it again.")
     return found
-
-
-def _ome(group: zarr.Group) -> Mapping[str, Any]:
-    """Return OME-Zarr's part of the attributes, which has its own key since 0.5."""
-    attributes = group.attrs.asdict()
-    ome = attributes.get("ome", attributes)
-    return ome if isinstance(ome, Mapping) else {}
 
 
 def _plate(group: zarr.Group, location: str, ome: Mapping[str, Any]) -> Collection:
@@ -101,7 +95,7 @@ def _plate(group: zarr.Group, location: str, ome: Mapping[str, Any]) -> Collecti
         listed.append({"path": path, "rowIndex": rows.index(row), "columnIndex": columns.index(column)})
         member = group.get(path)
         if isinstance(member, zarr.Group):  # a plate may list wells that were not imaged
-            wells[path] = [dict(image) for image in _ome(member)["well"]["images"]]
+            wells[path] = [dict(image) for image in ome_part(member)["well"]["images"]]
     members = tuple(f"{path}/{image['path']}" for path, images in wells.items() for image in images)
     return Collection(location, members, {**plate, "wells": listed}, wells)
 

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-__all__ = ["ome_attributes"]
+__all__ = ["ome_attributes", "ome_part"]
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_restore.images.image import Channel
+
+if TYPE_CHECKING:
+    import zarr
 
 _AXIS_TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
 
 # Display colours for channels that have none, since omero wants one for each: the first is kept for a single channel.
 _COLOURS = ("00FF00", "FF00FF", "00FFFF", "FFFF00", "FF0000", "0000FF")
 _RGB = ("FF0000", "00FF00", "0000FF")
+
+
+def ome_part(group: zarr.Group) -> Mapping[str, Any]:
+    """Return OME-Zarr's part of the attributes, which has its own key since 0.5."""
+    attributes = group.attrs.asdict()
+    ome = attributes.get("ome", attributes)
+    return ome if isinstance(ome, Mapping) else {}
 
 
 def ome_attributes(

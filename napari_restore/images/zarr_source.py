@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari_restore.errors import AxesError, OutputError, RestoreError, SourceError
 from napari_restore.images.axes import CANONICAL, canonical_axes, check_axes, transposition
 from napari_restore.images.image import Channel, Image
+from napari_restore.images.ome_metadata import ome_part
 from napari_restore.images.store import filesystem, is_url
 from napari_restore.images.stored import ChunkedArray
 from napari_restore.images.units import unit_name
@@ -226,7 +227,7 @@ def _open_group(group: zarr.Group, location: str, axes: str | None, level: int, 
         name=str(multiscale.get("name") or os.path.basename(location.rstrip("/"))),
         placement=placed.then(multiscale.get("coordinateTransformations")),
         units={axis: unit for axis, unit in unit_names.items() if unit},
-        channels=_channels(_ome(group).get("omero")),
+        channels=_channels(ome_part(group).get("omero")),
     )
 
 
@@ -246,15 +247,8 @@ def _dataset(group: zarr.Group, location: str, path: str) -> zarr.Array[Any]:
     return array
 
 
-def _ome(group: zarr.Group) -> Mapping[str, Any]:
-    """Return OME-Zarr's part of the attributes, which has its own key since 0.5."""
-    attributes = group.attrs.asdict()
-    ome = attributes.get("ome", attributes)
-    return ome if isinstance(ome, Mapping) else {}
-
-
 def _multiscales(group: zarr.Group) -> list[dict[str, Any]]:
-    found = _ome(group).get("multiscales")
+    found = ome_part(group).get("multiscales")
     return list(found) if isinstance(found, Sequence) else []
 
 
@@ -262,7 +256,7 @@ def _open_collection(group: zarr.Group, location: str, axes: str | None, level: 
     """Open one image of a group that bioformats2raw made, where the images are the groups "0", "1", ..."""
     import zarr
 
-    ome = _ome(group)
+    ome = ome_part(group)
     if "plate" in ome or "well" in ome:
         raise SourceError(
             f"{location} is a plate or a well, which holds many images; restore all of a plate with 'napari-restore "

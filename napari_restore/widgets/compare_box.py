@@ -5,9 +5,9 @@ from __future__ import annotations
 __all__ = ["HOLD_KEY", "CompareBox"]
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSlider, QWidget
+from qtpy.QtWidgets import QComboBox, QPushButton, QSlider
 
-from napari_restore.widgets.rows import Box, note
+from napari_restore.widgets.rows import Box, note, side_by_side
 
 HOLD_KEY = "H"
 """Held while the canvas has the focus, it shows the source."""
@@ -31,7 +31,7 @@ class CompareBox(Box):
         self.difference.setToolTip("Add a layer of source minus result, of what is on screen; grey: nothing changed")
         self.grid.setToolTip("Source and result side by side, with one camera")
         self.measure.setToolTip("Measure what is on screen")
-        self.rows.addRow(_side_by_side(self.hold, self.grid, self.difference))
+        self.rows.addRow(side_by_side(self.hold, self.grid, self.difference))
         self.wipe = QSlider(Qt.Orientation.Horizontal)
         self.wipe.setRange(0, 100)
         self.wipe.setValue(0)
@@ -44,7 +44,7 @@ class CompareBox(Box):
         self.references.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.add(
             "Reference",
-            _side_by_side(self.references, self.measure),
+            side_by_side(self.references, self.measure),
             "Layer that is known to be right, for PSNR and SSIM; auto takes one named “…clean” or “…reference”",
         )
         self.references.setToolTip("Layer that is known to be right; auto takes one named “…clean” or “…reference”")
@@ -79,12 +79,3 @@ class CompareBox(Box):
         rows = [f"<tr><td><b>{name}</b>&nbsp;&nbsp;</td><td>{meaning}</td></tr>" for name, meaning in figures]
         self.say(self.figures, f"<table>{''.join(rows)}</table>" if rows else "")
         self.figures_shown.emit()
-
-
-def _side_by_side(*widgets: QWidget) -> QWidget:
-    row = QWidget()
-    layout = QHBoxLayout(row)
-    layout.setContentsMargins(0, 0, 0, 0)
-    for widget in widgets:
-        layout.addWidget(widget)
-    return row

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QLineEdit, QPushButton, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLineEdit, QPushButton
 
 from napari_restore.engine.describe import human_bytes
 from napari_restore.errors import RecipeError
 from napari_restore.widgets.range_edit import RangeEdit
-from napari_restore.widgets.rows import Box, note
+from napari_restore.widgets.rows import Box, note, side_by_side
 
 if TYPE_CHECKING:
     from napari_restore.widgets.look import Look
@@ -39,10 +39,10 @@ class OutputBox(Box):
         self.cost = note("Size of the result, room for it, and time of the run")
         self.folder = self._suggestion = ""
         self.add("Range", self.range, "Values that become 0 and 1 for the network; empty: as shown in grey, estimated")
-        self.add("Type", _side_by_side(self.dtype, self.place), "Data type of the result, and where it goes")
-        self.file = _side_by_side(self.path, self.browse)
+        self.add("Type", side_by_side(self.dtype, self.place), "Data type of the result, and where it goes")
+        self.file = side_by_side(self.path, self.browse)
         self.add("File", self.file, "OME-Zarr to write; one that the same settings began is continued")
-        self.options = _side_by_side(self.pyramid, self.overwrite)
+        self.options = side_by_side(self.pyramid, self.overwrite)
         self.rows.addRow("", self.options)
         self.rows.addRow(self.cost)
         for widget, name, tip in (
@@ -153,12 +153,3 @@ def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{max(1, round(seconds))} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def _side_by_side(*widgets: QWidget) -> QWidget:
-    row = QWidget()
-    layout = QHBoxLayout(row)
-    layout.setContentsMargins(0, 0, 0, 0)
-    for widget in widgets:
-        layout.addWidget(widget)
-    return row

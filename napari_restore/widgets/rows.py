@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["Box", "note", "set_tab_order"]
+__all__ = ["Box", "note", "set_tab_order", "side_by_side"]
 
 from collections.abc import Iterator
 from itertools import pairwise
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QLayout, QScrollArea, QSizePolicy, QWidget
+from qtpy.QtWidgets import QFormLayout, QGroupBox, QHBoxLayout, QLabel, QLayout, QScrollArea, QSizePolicy, QWidget
 
 
 def note(tooltip: str = "") -> QLabel:
@@ -20,6 +20,16 @@ def note(tooltip: str = "") -> QLabel:
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
     label.hide()
     return label
+
+
+def side_by_side(*widgets: QWidget) -> QWidget:
+    """Widgets in one row, without margins."""
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        layout.addWidget(widget)
+    return row
 
 
 class Box(QGroupBox):

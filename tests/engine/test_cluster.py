@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import tifffile
 from poison import Poison
+from stored_files import files
 
 from napari_restore import api
 from napari_restore.engine import cluster as engine_cluster
@@ -53,10 +54,6 @@ def whole(source: Path, checkpoints: dict[str, Path], tmp_path_factory: pytest.T
     path = tmp_path_factory.mktemp("whole") / "whole.zarr"
     api.denoise(source, path, model=checkpoints["denoiser"], **SETTINGS)
     return files(path)
-
-
-def files(path: Path) -> dict[str, bytes]:
-    return {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
 def pixels(content: dict[str, bytes]) -> dict[str, bytes]:

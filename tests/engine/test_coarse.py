@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stored_files import files
 
 from napari_restore import api
 from napari_restore.engine import sinks
@@ -23,10 +24,6 @@ SETTINGS: dict[str, Any] = {"axes": "ZYX", "tile": 64, "halo": 4, "blend": 8, "v
 @pytest.fixture(scope="module")
 def source() -> np.ndarray:
     return np.random.default_rng(0).poisson(300, (2, 150, 530)).astype(np.uint16)
-
-
-def files(path: Path) -> dict[str, bytes]:
-    return {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
 def coarse_files(path: Path) -> set[str]:

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from stored_files import files
 
 from napari_restore import api
 from napari_restore.engine import task
@@ -43,11 +44,6 @@ def whole(source: Path, checkpoints: dict[str, Path], tmp_path_factory: pytest.T
     path = tmp_path_factory.mktemp("whole") / "whole.zarr"
     api.denoise(source, path, model=checkpoints["denoiser"], **SETTINGS)
     return files(path)
-
-
-def files(path: Path) -> dict[str, bytes]:
-    """Names and bytes of all files."""
-    return {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
 def beside(path: Path) -> list[str]:
