@@ -31,6 +31,8 @@ ANSWER = 60.0
 """Seconds that workers have for answering a question before the run."""
 FIRST_WORKER = 10.0
 """Seconds to wait for the first worker of a cluster that has none."""
+LOOK = 5.0
+"""Seconds between two looks at whether the worker that makes a plan is still there."""
 LARGEST = 16 * 2**20
 """Bytes that a run may take on its way to each worker: a source on disk takes a few thousand."""
 NAMED = 5
@@ -276,14 +278,31 @@ def plan_on(cluster: Cluster, image: Image, card: ModelCard, recipe: Recipe) -> 
         If the worker cannot.
     """
     check_sendable((image, card), image)
-    future = cluster.client.submit(
-        planned, image, card, recipe, pure=False, key=f"napari-restore-plan-{uuid4().hex}",
-        resources=cluster.resources or None, workers=list(cluster.workers()),
-    )  # fmt: skip
-    plan: Plan | RestoreError = future.result()
+    while (plan := _planned_by(cluster, list(cluster.workers()), image, card, recipe)) is None:
+        pass
     if isinstance(plan, RestoreError):
         raise plan
     return on_device(plan, devices_of(plan.recipe.device)[0])
+
+
+def _planned_by(
+    cluster: Cluster, workers: list[str], image: Image, card: ModelCard, recipe: Recipe
+) -> Plan | RestoreError | None:
+    """Have one of these workers make a plan; None if all of them were gone before it was done."""
+    if not workers:
+        raise ClusterError(f"the workers at {cluster.address} are gone; start some, and the same call goes on.")
+    future = cluster.client.submit(
+        planned, image, card, recipe, pure=False, key=f"napari-restore-plan-{uuid4().hex}",
+        resources=cluster.resources or None, workers=workers,
+    )  # fmt: skip
+    while True:
+        try:
+            plan: Plan | RestoreError = future.result(timeout=LOOK)
+            return plan
+        except TimeoutError:
+            if set(workers).isdisjoint(cluster.workers()):
+                future.cancel()
+                return None
 
 
 def on_device(plan: Plan, device: str) -> Plan:

@@ -59,6 +59,8 @@ class _Task:
     unit: Unit
     began: float
     future: Any
+    only: frozenset[str]
+    """Workers that it was sent to; empty: any."""
 
 
 @dataclass
@@ -167,14 +169,14 @@ class Window:
     def _send(self, unit: Unit) -> None:
         state = self._states.setdefault(unit, _State())
         others = [address for address in self._workers if address not in state.failed_on]
-        restricted = others if others and state.failed_on else None
+        only = frozenset(others if state.failed_on else ())
         # The name of a task carries no hash, so that Dask takes all units of a run for one kind of task.
         key = f"{self.name}-unit-{next(self._numbers)}"
         future = self.pool.client.submit(
-            carry_out, self.name, unit, key=key, pure=False, workers=restricted, resources=self.pool.shares,
+            carry_out, self.name, unit, key=key, pure=False, workers=sorted(only) or None, resources=self.pool.shares,
             allow_other_workers=False,
         )  # fmt: skip
-        self._tasks[key] = _Task(unit, time.monotonic(), future)
+        self._tasks[key] = _Task(unit, time.monotonic(), future, only)
         state.tasks.add(key)
         self._outcomes.expect(future)
 
@@ -252,6 +254,16 @@ class Window:
                 f"there was no worker at {_address(self.pool.client)} for {PATIENCE:.0f} s; blocks that are stored "
                 "stay: start workers, and the same call goes on."
             )
+        self._recall_unreachable()
+
+    def _recall_unreachable(self) -> None:
+        """Send again what was meant for workers that are gone: the scheduler would keep it for their return."""
+        for key, task in list(self._tasks.items()):
+            if task.only and task.only.isdisjoint(self._workers):
+                del self._tasks[key]
+                self._states[task.unit].tasks.discard(key)
+                self.pool.client.cancel([task.future], force=True)
+                self._send(task.unit)
 
     def _copy_stragglers(self, size: int) -> None:
         """Let idle workers try what others have had for very long, when there is nothing else to do."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,9 @@ def one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Cluster, "threads", 1)
 
 
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    """A scheduler and two worker processes, which are started again when they die."""
+@contextmanager
+def two_workers() -> Iterator[Any]:
+    """A scheduler and two worker processes, which are started again when they die (not if they die while starting)."""
     from distributed import Client, LocalCluster
 
     for name in ("distributed.nanny", "distributed.scheduler", "distributed.core"):
@@ -84,6 +85,20 @@ def client() -> Iterator[Any]:
         ) as here,
         Client(here) as client,
     ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    """Two workers that nothing happens to."""
+    with two_workers() as client:
+        yield client
+
+
+@pytest.fixture
+def mortal_client() -> Iterator[Any]:
+    """Two workers that may be killed."""
+    with two_workers() as client:
         yield client
 
 
@@ -118,14 +133,14 @@ def test_what_is_there_is_not_made_again(
 
 
 def test_a_worker_that_is_killed(
-    source: Path, checkpoints: dict[str, Path], whole: dict[str, bytes], tmp_path: Path, client: Any
+    source: Path, checkpoints: dict[str, Path], whole: dict[str, bytes], tmp_path: Path, mortal_client: Any
 ) -> None:
     output, killed = tmp_path / "out.zarr", False
     for event in api.iter_restore(
-        source, output=output, model=checkpoints["denoiser"], scheduler=client, resources={"disk": 1}, **SETTINGS
+        source, output=output, model=checkpoints["denoiser"], scheduler=mortal_client, resources={"disk": 1}, **SETTINGS
     ):
         if event.done >= 2 and not killed:
-            os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+            os.kill(next(iter(mortal_client.run(os.getpid).values())), signal.SIGKILL)
             killed = True
     assert killed and files(output) == whole
 
@@ -139,16 +154,35 @@ def test_a_block_that_fails_once_is_made_elsewhere(
 
 
 def test_blocks_that_fail_or_kill_are_named_at_the_end(
-    checkpoints: dict[str, Path], tmp_path: Path, client: Any
+    checkpoints: dict[str, Path], tmp_path: Path, mortal_client: Any
 ) -> None:
     image, output = Image(Poison(SHAPE, {5}, "fail"), "ZYX"), tmp_path / "fails.zarr"
     with pytest.raises(BlocksFailed, match=r"1 of 12 blocks .*\(5, 0, 0\): .*the plane is damaged"):
-        api.denoise(image, output, model=checkpoints["denoiser"], scheduler=client, **KNOWN)
+        api.denoise(image, output, model=checkpoints["denoiser"], scheduler=mortal_client, **KNOWN)
     assert stored(output) == 11
     image, output = Image(Poison(SHAPE, {5}, "kill"), "ZYX"), tmp_path / "kills.zarr"
     with pytest.raises(BlocksFailed, match=r"1 of 12 blocks .*\(5, 0, 0\): workers that try it die"):
-        api.denoise(image, output, model=checkpoints["denoiser"], scheduler=client, **KNOWN)
+        api.denoise(image, output, model=checkpoints["denoiser"], scheduler=mortal_client, **KNOWN)
     assert stored(output) == 11
+
+
+def test_a_unit_meant_for_a_worker_that_is_gone_is_sent_elsewhere(
+    source: Path, checkpoints: dict[str, Path], whole: dict[str, bytes], tmp_path: Path, client: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    send, recalled = window.Window._send, []
+
+    def to_one_that_is_gone(self: Any, unit: Any) -> None:
+        if unit == (0, (3, 0, 0)):
+            recalled.append(unit)
+            if len(recalled) == 1:
+                self._states[unit] = window._State(failed_on=set(self._workers))
+                self._workers = self._workers | {"tcp://127.0.0.1:9": 1}
+        send(self, unit)
+
+    monkeypatch.setattr(window.Window, "_send", to_one_that_is_gone)
+    output = api.denoise(source, tmp_path / "out.zarr", model=checkpoints["denoiser"], scheduler=client, **SETTINGS)
+    assert len(recalled) == 2 and files(output) == whole
 
 
 def test_what_fails_everywhere_ends_the_run_early(checkpoints: dict[str, Path], tmp_path: Path, client: Any) -> None:
