@@ -26,6 +26,18 @@ _TEXTS = {
         "blind: photon, read and neighbour-correlated noise, 0.8-28 % of contrast",
         (0.008, 0.28),
     ),
+    "restormer-denoise-rgb-light": _Text(
+        "Blind denoiser for RGB micrographs and photographs, small enough for a CPU",
+        "denoise",
+        "blind: photon, read and neighbour-correlated noise, 0.8-28 % of contrast",
+        (0.008, 0.28),
+    ),
+    "swinir-x4-light": _Text(
+        "Four-fold upscaling of gray micrographs, small enough for a CPU",
+        "super-resolve",
+        "pixel binning, a little optical blur, camera noise up to 5 % of contrast",
+        (0.0, 0.05),
+    ),
     "swinir-x2-light": _Text(
         "Two-fold upscaling of gray micrographs, small enough for a CPU",
         "super-resolve",

@@ -2,6 +2,7 @@
 
 Three sources: synthetic structure (`structures`), the photographs and micrographs that scikit-image installs, and,
 where a folder is given, the user's own images. Real images carry noise of their own, so they are binned 2x2 first.
+Pictures are ``(channels, h, w)`` float32 in [0, 1], gray or RGB.
 """
 
 from __future__ import annotations
@@ -41,9 +42,10 @@ SUFFIXES = (".tif", ".tiff", ".png", ".jpg")
 
 
 def _binned(image: NDArray[np.floating]) -> NDArray[np.float32]:
-    """2x2 mean of a plane, ``(h, w) -> (h // 2, w // 2)``: halves the noise of a real image."""
-    height, width = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
-    binned: Picture = image[:height, :width].reshape(height // 2, 2, width // 2, 2).mean((1, 3), dtype=np.float32)
+    """2x2 mean of a picture, ``(c, h, w) -> (c, h // 2, w // 2)``: halves the noise of a real image."""
+    height, width = image.shape[1] // 2 * 2, image.shape[2] // 2 * 2
+    pixels = image[:, :height, :width].reshape(-1, height // 2, 2, width // 2, 2)
+    binned: Picture = pixels.mean((2, 4), dtype=np.float32)
     return binned
 
 
@@ -54,57 +56,91 @@ def _unit_range(image: NDArray[np.floating]) -> Picture:
     return scaled
 
 
-def synthetic_images(count: int, rng: np.random.Generator, *, size: int = 256) -> Iterator[tuple[str, Picture]]:
-    """Synthetic structures in turn, each blurred by a Gaussian point spread function (EM and textures hardly)."""
+def _synthetic(kind: str, size: int, rng: np.random.Generator) -> Picture:
+    """One structure ``(size, size)``, blurred by a Gaussian point spread function (EM and textures hardly)."""
+    optical = kind not in ("electron_micrograph", "textures")
+    sigma = rng.uniform(0.6, 2.0) if optical else rng.uniform(0.0, 0.8)
+    return _unit_range(ndimage.gaussian_filter(render(kind, size, rng), sigma))
+
+
+def _coloured(structures: list[Picture], rng: np.random.Generator) -> Picture:
+    """Three structures as an RGB picture: fluorescence in a colour each, or stains that absorb (Beer and Lambert)."""
+    colours = rng.dirichlet((0.6, 0.6, 0.6), 3) * rng.uniform(0.5, 1.5, (3, 1))
+    mixed = np.einsum("sc,shw->chw", colours, np.stack(structures))
+    return _unit_range(mixed if rng.random() < 0.5 else np.exp(-2 * mixed))
+
+
+def synthetic_images(
+    count: int, rng: np.random.Generator, *, size: int = 256, channels: int = 1
+) -> Iterator[tuple[str, Picture]]:
+    """Synthetic structures in turn; an RGB picture has three kinds in it."""
     kinds = list(KINDS)
     for index in range(count):
         kind = kinds[index % len(kinds)]
-        optical = kind not in ("electron_micrograph", "textures")
-        sigma = rng.uniform(0.6, 2.0) if optical else rng.uniform(0.0, 0.8)
-        yield kind, _unit_range(ndimage.gaussian_filter(render(kind, size, rng), sigma))
+        if channels == 1:
+            yield kind, _synthetic(kind, size, rng)[None]
+        else:
+            others = [kinds[int(rng.integers(len(kinds)))] for _ in range(2)]
+            yield kind, _coloured([_synthetic(name, size, rng) for name in (kind, *others)], rng)
 
 
-def scikit_image_images() -> Iterator[tuple[str, Picture]]:
-    """The images in scikit-image's wheel, as grey planes, binned 2x2 where they are large enough."""
+def scikit_image_images(channels: int = 1) -> Iterator[tuple[str, Picture]]:
+    """The images in scikit-image's wheel, binned 2x2 where they are large enough; for RGB, those in colour."""
     for name in SCIKIT_IMAGES:
         image = np.asarray(getattr(data, name)())
-        grey = color.rgb2gray(image) if image.ndim == 3 else image.astype(np.float32)
-        yield name, _unit_range(_binned(grey) if min(grey.shape) >= 400 else grey)
+        if channels == 3 and image.ndim == 2:
+            continue
+        if channels == 1:
+            picture = (color.rgb2gray(image) if image.ndim == 3 else image.astype(np.float32))[None]
+        else:
+            picture = np.moveaxis(image[..., :3], -1, 0).astype(np.float32)
+        yield name, _unit_range(_binned(picture) if min(picture.shape[1:]) >= 400 else picture)
 
 
-def _planes(path: Path) -> Iterator[NDArray[np.float32]]:
-    """Up to four planes of a file: samples of a colour image, or planes spread over a stack."""
+def _pictures(path: Path, channels: int) -> Iterator[NDArray[np.float32]]:
+    """A file's RGB image; or for gray up to four planes: samples of a colour image, or planes spread over a stack."""
     image = np.squeeze(tifffile.imread(path) if path.suffix.lower().startswith(".tif") else io.imread(path))
-    if image.ndim == 3 and image.shape[-1] in (3, 4):
+    coloured = image.ndim == 3 and image.shape[-1] in (3, 4)
+    if coloured:
         image = np.moveaxis(image[..., :3], -1, 0)
-    stack = image.reshape(-1, *image.shape[-2:])
+    if channels == 3:
+        if coloured:
+            yield image.astype(np.float32)
+        return
+    stack = image.reshape(-1, 1, *image.shape[-2:])
     for index in np.unique(np.linspace(0, len(stack) - 1, 4).astype(int)):
         yield stack[index].astype(np.float32)
 
 
-def folder_images(folder: Path, *, held_out: tuple[str, ...] = ()) -> Iterator[tuple[str, Picture]]:
-    """Planes of all images below a folder, binned 2x2; files whose name starts as one of `held_out` are passed over."""
+def folder_images(folder: Path, *, channels: int = 1, held_out: tuple[str, ...] = ()) -> Iterator[tuple[str, Picture]]:
+    """All images below a folder, binned 2x2; files whose name starts as one of `held_out` are passed over."""
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() not in SUFFIXES or path.name.startswith(held_out):
             continue
-        for plane in _planes(path):
-            small = _binned(plane)
-            if min(small.shape) >= 96 and np.ptp(small) > 0:
+        for picture in _pictures(path, channels):
+            small = _binned(picture)
+            if min(small.shape[1:]) >= 96 and np.ptp(small) > 0:
                 yield path.name, _unit_range(small)
 
 
 def clean_pool(
-    rng: np.random.Generator, *, synthetic: int = 420, folder: Path | None = None, held_out: tuple[str, ...] = ()
+    rng: np.random.Generator,
+    *,
+    channels: int = 1,
+    synthetic: int = 420,
+    folder: Path | None = None,
+    held_out: tuple[str, ...] = (),
 ) -> tuple[list[Picture], NDArray[np.float64]]:
     """All clean images and the probability of each to be drawn.
 
     Synthetic structure gets half of the draws, scikit-image's images a quarter, the folder the last quarter (or
     theirs goes to the synthetic ones when there is no folder); within a source, each image by the root of its area.
     """
+    own = list(folder_images(folder, channels=channels, held_out=held_out)) if folder else []
     sources = [
-        (0.5 if folder else 0.7, list(synthetic_images(synthetic, rng))),
-        (0.25 if folder else 0.3, list(scikit_image_images())),
-        (0.25, list(folder_images(folder, held_out=held_out)) if folder else []),
+        (0.5 if own else 0.7, list(synthetic_images(synthetic, rng, channels=channels))),
+        (0.25 if own else 0.3, list(scikit_image_images(channels))),
+        (0.25, own),
     ]
     images: list[Picture] = []
     chances: list[NDArray[np.float64]] = []

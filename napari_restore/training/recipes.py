@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import numpy as np
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from napari_restore.networks.restormer import Restormer
 from napari_restore.networks.swinir import SwinIR
@@ -36,7 +36,10 @@ class TrainingRecipe:
     hyperparameters
         Its keyword arguments.
     degrade
-        Makes ``(input, target)`` from a clean batch ``(b, 1, patch, patch)``.
+        Makes ``(input, target)`` from a clean batch ``(b, c, patch, patch)``.
+    starts_from
+        A bundled model whose weights the run begins with, where they fit (see `napari_restore.training.start`); None:
+        random ones.
     steps, batch, patch
         Length of the run, images a step, side of a clean crop in pixels.
     learning_rate
@@ -49,7 +52,7 @@ class TrainingRecipe:
 
     network: type[nn.Module]
     hyperparameters: Mapping[str, Any]
-    degrade: Callable[[Tensor, np.random.Generator], tuple[Tensor, Tensor]]
+    degrade: Callable[[Tensor, Generator], tuple[Tensor, Tensor]]
     steps: int
     batch: int
     patch: int
@@ -60,23 +63,42 @@ class TrainingRecipe:
     ema_decay: float = 0.998
     seed: int = 0
     pool_seed: int = 1
+    starts_from: str | None = None
     folder_sources: str = FOLDER_SOURCES
 
+
+LIGHT_RESTORMER = {
+    "dim": 16,
+    "blocks": (2, 3, 3, 4),
+    "refinement_blocks": 2,
+    "heads": (1, 2, 4, 8),
+    "layer_norm": "BiasFree",
+}
+LIGHT_SWINIR = {
+    "in_channels": 1,
+    "embed_dim": 36,
+    "depths": (4, 4, 4, 4),
+    "heads": (4, 4, 4, 4),
+    "window": 8,
+    "head": "pixelshuffledirect",
+}
 
 RECIPES: dict[str, TrainingRecipe] = {
     "restormer-denoise-light": TrainingRecipe(
         network=Restormer,
-        hyperparameters={
-            "in_channels": 1,
-            "out_channels": 1,
-            "dim": 16,
-            "blocks": (2, 3, 3, 4),
-            "refinement_blocks": 2,
-            "heads": (1, 2, 4, 8),
-            "layer_norm": "BiasFree",
-        },
+        hyperparameters={"in_channels": 1, "out_channels": 1, **LIGHT_RESTORMER},
         degrade=denoising_pair,
-        steps=2900,
+        steps=5000,
+        batch=8,
+        patch=64,
+        learning_rate=8e-4,
+        loss="log-mse",
+    ),
+    "restormer-denoise-rgb-light": TrainingRecipe(
+        network=Restormer,
+        hyperparameters={"in_channels": 3, "out_channels": 3, **LIGHT_RESTORMER},
+        degrade=denoising_pair,
+        steps=2000,
         batch=8,
         patch=64,
         learning_rate=8e-4,
@@ -84,20 +106,23 @@ RECIPES: dict[str, TrainingRecipe] = {
     ),
     "swinir-x2-light": TrainingRecipe(
         network=SwinIR,
-        hyperparameters={
-            "in_channels": 1,
-            "embed_dim": 36,
-            "depths": (4, 4, 4, 4),
-            "heads": (4, 4, 4, 4),
-            "window": 8,
-            "scale": 2,
-            "head": "pixelshuffledirect",
-        },
-        degrade=lambda clean, rng: super_resolution_pair(clean, rng, 2),
-        steps=1800,
+        hyperparameters={**LIGHT_SWINIR, "scale": 2},
+        degrade=partial(super_resolution_pair, scale=2),
+        steps=1600,
         batch=8,
         patch=96,
         learning_rate=8e-4,
         loss="l1",
+    ),
+    "swinir-x4-light": TrainingRecipe(
+        network=SwinIR,
+        hyperparameters={**LIGHT_SWINIR, "scale": 4},
+        degrade=partial(super_resolution_pair, scale=4),
+        steps=1400,
+        batch=8,
+        patch=128,
+        learning_rate=6e-4,
+        loss="l1",
+        starts_from="swinir-x2-light",
     ),
 }

@@ -1,13 +1,14 @@
 """Train one of the bundled networks: ``napari-restore-train NAME --out FOLDER``.
 
-The run is a function of the recipe, its seed and the images: every random number comes from one NumPy generator and
-torch's seed. It can be interrupted and continued (``--state``), and writes a ``.safetensors`` file of the averaged
+The run is a function of the recipe, its seed and the images: every random number comes from one generator and torch's
+seed. It can be interrupted and continued (``--state``), and writes a ``.safetensors`` file of the averaged
 weights with the hyper-parameters in its metadata.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,20 +17,19 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from numpy.typing import NDArray
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from napari_restore.training.bundle import write_card
 from napari_restore.training.clean import clean_pool
 from napari_restore.training.recipes import HELD_OUT, RECIPES, TrainingRecipe
-from napari_restore.training.structures import Picture
+from napari_restore.training.start import begin_with
 
 __all__ = ["TrainingRun", "main", "restoration_loss", "train"]
 
 
 def restoration_loss(kind: str, output: Tensor, target: Tensor) -> Tensor:
-    """Scalar loss of a batch ``(b, 1, h, w)``; the kinds are described in `TrainingRecipe`."""
+    """Scalar loss of a batch ``(b, c, h, w)``; the kinds are described in `TrainingRecipe`."""
     error = output.float() - target
     if kind == "l1":
         return error.abs().mean()
@@ -42,19 +42,22 @@ def learning_rate_factor(recipe: TrainingRecipe, step: int) -> float:
     return min(warmup, (recipe.steps - step) / (recipe.cooldown * recipe.steps), 1.0)
 
 
-def draw_batch(
-    images: list[Picture], probability: NDArray[np.float64], count: int, patch: int, rng: np.random.Generator
-) -> Tensor:
-    """Random crops, flipped and turned by multiples of 90 degrees, ``(count, 1, patch, patch)``."""
+def draw_batch(images: list[Tensor], probability: Tensor, count: int, patch: int, generator: Generator) -> Tensor:
+    """Random crops ``(count, c, patch, patch)`` of images ``(c, h, w)``, flipped and turned by multiples of 90 degrees.
+
+    `probability` ``(len(images),)`` lies on the generator's device, and so should the images.
+    """
+    chosen = torch.multinomial(probability, count, replacement=True, generator=generator).tolist()
+    draws = torch.rand(count, 5, generator=generator, device=generator.device).tolist()
     crops = []
-    for index in rng.choice(len(images), count, p=probability):
+    for index, (vertical, horizontal, turns, inverted, flipped) in zip(chosen, draws, strict=True):
         image = images[index]
-        y, x = (int(rng.integers(0, length - patch + 1)) for length in image.shape)
-        crop = np.rot90(image[y : y + patch, x : x + patch], int(rng.integers(4)))
+        y, x = (int(at * (n - patch + 1)) for at, n in zip((vertical, horizontal), image.shape[-2:], strict=True))
+        crop = torch.rot90(image[:, y : y + patch, x : x + patch], int(turns * 4), (-2, -1))
         # Some are inverted: dark on bright is as common in brightfield and EM as bright on dark in fluorescence.
-        crop = 1 - crop if rng.random() < 0.15 else crop
-        crops.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
-    return torch.from_numpy(np.ascontiguousarray(np.stack(crops)[:, None], dtype=np.float32))
+        crop = 1 - crop if inverted < 0.15 else crop
+        crops.append(crop.flip(-1) if flipped < 0.5 else crop)
+    return torch.stack(crops)
 
 
 @dataclass
@@ -65,24 +68,27 @@ class TrainingRun:
     network: nn.Module
     average: dict[str, Tensor]
     optimizer: torch.optim.Optimizer
-    rng: np.random.Generator
+    generator: Generator
     step: int = 0
 
     @classmethod
-    def start(cls, recipe: TrainingRecipe) -> TrainingRun:
-        """A fresh run: weights and every later draw follow from ``recipe.seed``."""
+    def start(cls, recipe: TrainingRecipe, device: str = "cpu") -> TrainingRun:
+        """A fresh run on a device: weights and every later draw follow from ``recipe.seed``."""
         torch.manual_seed(recipe.seed)
         network = recipe.network(**recipe.hyperparameters)
+        if recipe.starts_from is not None:
+            begin_with(network, recipe.starts_from)
+        network.to(device)
         optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=1e-4)
         average = {key: value.detach().clone() for key, value in network.state_dict().items()}
-        return cls(recipe, network, average, optimizer, np.random.default_rng(recipe.seed))
+        return cls(recipe, network, average, optimizer, Generator(device).manual_seed(recipe.seed))
 
     def advance(self, clean: Tensor, *, bf16: bool = False) -> float:
         """One optimiser step on a clean batch; the loss before it."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate * learning_rate_factor(self.recipe, self.step)
-        source, target = self.recipe.degrade(clean, self.rng)
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        source, target = self.recipe.degrade(clean, self.generator)
+        with torch.autocast(self.generator.device.type, torch.bfloat16, enabled=bf16):
             output = self.network(source)
         loss = restoration_loss(self.recipe.loss, output, target)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -104,7 +110,7 @@ class TrainingRun:
             "network": self.network.state_dict(),
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
-            "rng": json.dumps(self.rng.bit_generator.state),
+            "generator": self.generator.get_state(),
             "step": self.step,
         }
         torch.save(state, partial)
@@ -112,17 +118,17 @@ class TrainingRun:
 
     def restore(self, path: Path) -> None:
         """Continue where `save` left off."""
-        state: dict[str, Any] = torch.load(path, weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location=self.generator.device, weights_only=True)
         self.network.load_state_dict(state["network"])
         self.average = state["average"]
         self.optimizer.load_state_dict(state["optimizer"])
-        self.rng.bit_generator.state = json.loads(state["rng"])
+        self.generator.set_state(state["generator"].cpu())
         self.step = state["step"]
 
     def export(self, path: Path, *, half: bool = True) -> None:
         """Write the averaged weights, in half precision unless told otherwise, with the hyper-parameters."""
         dtype = torch.float16 if half else torch.float32
-        tensors = {key: value.to(dtype).contiguous() for key, value in self.average.items()}
+        tensors = {key: value.to("cpu", dtype).contiguous() for key, value in self.average.items()}
         metadata = {
             "architecture": type(self.network).__name__,
             "hyperparameters": json.dumps(dict(self.recipe.hyperparameters)),
@@ -140,8 +146,10 @@ def train(
     state: Path | None = None,
     bf16: bool = False,
     compiled: bool = False,
+    device: str = "cpu",
+    minutes: float = math.inf,
     log_every: int = 50,
-) -> Path:
+) -> Path | None:
     """Train the named recipe and write ``out/NAME.safetensors`` and its card ``out/NAME.json``.
 
     Parameters
@@ -156,9 +164,18 @@ def train(
         File in which the run is kept every `log_every` steps and from which it continues if it exists.
     bf16
         Run the network in bfloat16 (faster where the processor has it); norms, attention and loss stay float32.
-
     compiled
         Let ``torch.compile`` fuse the network first, which takes minutes and then saves about a third of each step.
+    device
+        Where the run is, clean images and the making of pairs included: ``"cpu"``, ``"cuda"``. The numbers drawn depend
+        on it.
+    minutes
+        How long the run may take now; it stops after them, and goes on from `state` at the next call.
+
+    Returns
+    -------
+    pathlib.Path or None
+        The weights; None if the time was over before the run.
 
     Raises
     ------
@@ -167,9 +184,11 @@ def train(
     """
     recipe = RECIPES[name]
     torch.set_flush_denormal(True)
-    pool_rng = np.random.default_rng(recipe.pool_seed)
-    pool, probability = clean_pool(pool_rng, folder=images, held_out=HELD_OUT)
-    run = TrainingRun.start(recipe)
+    pool_rng, channels = np.random.default_rng(recipe.pool_seed), recipe.hyperparameters["in_channels"]
+    pictures, chances = clean_pool(pool_rng, channels=channels, folder=images, held_out=HELD_OUT)
+    pool = [torch.from_numpy(picture).to(device) for picture in pictures]
+    probability = torch.from_numpy(chances).to(device, torch.float32)
+    run = TrainingRun.start(recipe, device)
     if state is not None and state.exists():
         run.restore(state)
     if compiled:
@@ -178,12 +197,16 @@ def train(
     losses: list[float] = []
     began = time.perf_counter()
     while run.step < recipe.steps:
-        losses.append(run.advance(draw_batch(pool, probability, recipe.batch, recipe.patch, run.rng), bf16=bf16))
+        clean = draw_batch(pool, probability, recipe.batch, recipe.patch, run.generator)
+        losses.append(run.advance(clean, bf16=bf16))
         if run.step % log_every == 0 or run.step == recipe.steps:
-            pace = (time.perf_counter() - began) / len(losses)
-            print(f"step {run.step}  loss {np.mean(losses[-log_every:]):.4f}  {pace:.2f} s a step", flush=True)
+            passed = time.perf_counter() - began
+            pace = f"{passed / len(losses):.2f} s a step"
+            print(f"step {run.step}  loss {np.mean(losses[-log_every:]):.4f}  {pace}", flush=True)
             if state is not None:
                 run.save(state)
+            if passed > 60 * minutes and run.step < recipe.steps:
+                return None
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{name}.safetensors"
     run.export(path)
@@ -203,6 +226,8 @@ def train_command(
     state: Annotated[Path | None, typer.Option(help="File to keep the run in, and to continue from.")] = None,
     bf16: Annotated[bool, typer.Option(help="Run the network in bfloat16.")] = False,
     compiled: Annotated[bool, typer.Option(help="Fuse the network with torch.compile first.")] = False,
+    device: Annotated[str, typer.Option(help="Where to train: cpu, cuda.")] = "cpu",
+    minutes: Annotated[float, typer.Option(help="Stop after so long; --state goes on from there.")] = math.inf,
     threads: Annotated[int, typer.Option(help="Torch threads; 0 leaves torch's choice.")] = 0,
 ) -> None:
     """Train one of the bundled networks from its recipe."""
@@ -210,7 +235,8 @@ def train_command(
         raise typer.BadParameter(f"{name!r} is no recipe; use one of {', '.join(RECIPES)}")
     if threads:
         torch.set_num_threads(threads)
-    print(train(name, out, images=images, state=state, bf16=bf16, compiled=compiled))
+    path = train(name, out, images=images, state=state, bf16=bf16, compiled=compiled, device=device, minutes=minutes)
+    print(path or "to be continued")
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ def test_images_of_scikit_image_are_planes_in_the_unit_range() -> None:
     names = []
     for name, image in scikit_image_images():
         names.append(name)
-        assert image.ndim == 2 and image.dtype == np.float32 and min(image.shape) >= 96
+        assert image.shape[0] == 1 and image.dtype == np.float32 and min(image.shape[1:]) >= 96
         assert image.min() == 0.0 and image.max() == 1.0
     assert len(names) == len(set(names)) == 16
 
@@ -30,7 +30,14 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_folder_gives_planes_binned_by_two_without_what_is_held_out(folder: Path) -> None:
     found = [(name, image.shape) for name, image in folder_images(folder, held_out=("secret_",))]
-    assert found == [("colour.tif", (110, 100))] * 3 + [("stack.tif", (100, 105))] * 4
+    assert found == [("colour.tif", (1, 110, 100))] * 3 + [("stack.tif", (1, 100, 105))] * 4
+
+
+def test_colour_images_for_rgb_networks(folder: Path) -> None:
+    images, probability = clean_pool(np.random.default_rng(0), channels=3, synthetic=7, folder=folder)
+    assert len(images) == len(probability) == 7 + 7 + 1  # synthetic, scikit-image's in colour, the folder's
+    assert all(image.shape[0] == 3 and image.dtype == np.float32 for image in images)
+    assert all(np.abs(image[0] - image[1]).mean() > 1e-3 for image in images)
 
 
 def test_each_source_has_its_share_of_the_draws(folder: Path) -> None:

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from napari_restore.models.card import ModelCard
-from napari_restore.models.zoo import find_card
+from napari_restore.models.zoo import find_card, load_weights
 from napari_restore.training import train as module
+from napari_restore.training.clean import clean_pool
 from napari_restore.training.recipes import RECIPES
+from napari_restore.training.start import adapted
 from napari_restore.training.train import TrainingRun, draw_batch, learning_rate_factor, restoration_loss, train
 
 SHORT = {
@@ -36,6 +38,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("short")
 def test_a_run_makes_weights_that_load_with_their_card(tmp_path: Path, name: str) -> None:
     path = train(name, tmp_path, log_every=6)
+    assert path is not None
     card = ModelCard.model_validate_json(path.with_suffix(".json").read_text())
     assert card.sha256 == find_card(path).sha256
     inferred = find_card(path).hyperparameters
@@ -45,10 +48,10 @@ def test_a_run_makes_weights_that_load_with_their_card(tmp_path: Path, name: str
 @pytest.mark.usefixtures("short")
 def test_interrupted_and_continued_is_the_same_run(tmp_path: Path) -> None:
     recipe = RECIPES["swinir-x2-light"]
-    images = [np.random.default_rng(0).random((40, 40)).astype(np.float32)]
+    images = [torch.rand(1, 40, 40, generator=torch.Generator().manual_seed(0))]
 
     def advance(run: TrainingRun, steps: int) -> list[float]:
-        return [run.advance(draw_batch(images, np.ones(1), 2, 32, run.rng)) for _ in range(steps)]
+        return [run.advance(draw_batch(images, torch.ones(1), 2, 32, run.generator)) for _ in range(steps)]
 
     whole, first, second = (TrainingRun.start(recipe) for _ in range(3))
     expected = advance(whole, 6)
@@ -59,11 +62,50 @@ def test_interrupted_and_continued_is_the_same_run(tmp_path: Path) -> None:
     assert second.step == 6
 
 
+def test_fifty_steps_from_the_seed_give_the_same_loss() -> None:
+    recipe = RECIPES["restormer-denoise-light"]
+    small = {**recipe.hyperparameters, **SHORT["restormer-denoise-light"]}
+    losses = []
+    for _ in range(2):
+        pool, chances = clean_pool(np.random.default_rng(recipe.pool_seed), synthetic=7)
+        images, probability = [torch.from_numpy(image) for image in pool], torch.from_numpy(chances).float()
+        run = TrainingRun.start(replace(recipe, hyperparameters=small))
+        losses.append([run.advance(draw_batch(images, probability, 2, 32, run.generator)) for _ in range(50)])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+
+
+@pytest.mark.usefixtures("short")
+def test_stopped_after_some_minutes_and_gone_on_with(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    assert train("swinir-x2-light", tmp_path, state=state, minutes=0, log_every=6) is None
+    path = train("swinir-x2-light", tmp_path, state=state, log_every=6)
+    assert path is not None and path.exists()
+
+
+def test_a_start_from_other_weights() -> None:
+    recipe = RECIPES["swinir-x4-light"]
+    begun, bundled = TrainingRun.start(recipe).network.state_dict(), load_weights(find_card("swinir-x2-light"))
+    known = bundled.state_dict()
+    same = [key for key in known if torch.equal(begun[key], known[key])]
+    assert set(known) - set(same) == {"upsample.0.weight", "upsample.0.bias"}
+
+
+def test_a_gray_convolution_made_one_for_colours() -> None:
+    gray, x = torch.rand(8, 1, 3, 3), torch.rand(2, 1, 9, 9)
+    first = adapted(gray, (8, 3, 3, 3))
+    assert first is not None
+    expected = torch.nn.functional.conv2d(x, gray)
+    torch.testing.assert_close(torch.nn.functional.conv2d(x.repeat(1, 3, 1, 1), first), expected)
+    last = adapted(torch.rand(1, 8, 3, 3), (3, 8, 3, 3))
+    assert last is not None and torch.equal(last[0], last[2])
+    assert adapted(gray, (9, 1, 3, 3)) is None and adapted(torch.rand(4), (5,)) is None
+
+
 @pytest.mark.usefixtures("short")
 def test_training_lowers_the_loss() -> None:
     run = TrainingRun.start(replace(RECIPES["restormer-denoise-light"], steps=60))
-    images = [np.tile(np.linspace(0, 1, 48, dtype=np.float32), (48, 1))]
-    losses = [run.advance(draw_batch(images, np.ones(1), 4, 32, run.rng)) for _ in range(40)]
+    images = [torch.linspace(0, 1, 48).repeat(1, 48, 1)]
+    losses = [run.advance(draw_batch(images, torch.ones(1), 4, 32, run.generator)) for _ in range(40)]
     assert np.mean(losses[-8:]) < np.mean(losses[:8]) - 0.3
 
 
