@@ -76,8 +76,8 @@ def plan(
     Returns
     -------
     Plan
-        Print it: axes, value range, tiles, blocks, size of the result, device, memory. A small sample of the source is
-        read for its value range.
+        Print it: axes, intensity, tiles, blocks, size of the result, device, memory. A small sample of the source is
+        read for its value range and noise.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def plan_unestimated(
     settings: dict[str, Any],
     download: Callable[[int, int | None], None] | None = None,
 ) -> Plan:
-    """Plan as `plan` does, but read no pixels: the value range stays open unless it is given, or stored at `output`."""
+    """Plan as `plan` does, but read no pixels: value range and noise stay open unless given, or stored at `output`."""
     return _plan(source, model, output, settings, estimate=False, download=download)
 
 
@@ -187,7 +187,7 @@ def part(
 
     assert plan.recipe.value_range is not None
     predict = predictor_for(plan.card, plan.recipe.device, plan.recipe.precision)
-    return restore_region(plan, region, predict, plan.recipe.value_range, after_batch)
+    return restore_region(plan, region, predict, after_batch)
 
 
 def restore(

@@ -37,8 +37,15 @@ class Settings(TypedDict, total=False):
     padding : {"reflect", "authors"}
         How a plane is enlarged to a size that the network takes; ``"authors"`` is the rule of the networks' own test
         scripts, on whole planes without tiles.
+    intensity : {"auto", "percentile", "range", "poisson-gaussian"}
+        How values are brought to what the network was trained on: by a range that is estimated or given, or by the
+        noise, which is made the same everywhere and brought to the model's. ``"auto"`` takes the noise for a denoiser
+        that knows one level of it, and else the range.
     value_range : (float, float) or list of them
         Values in data units that become 0 and 1 for the network; one pair, or one per channel.
+    noise : (float, float, float) or list of them
+        Gain (data units per photon), offset and read noise (data units) of the detector, for all channels or one per
+        channel; estimated if left out.
     dtype : dtype or "same"
         Of the result; ``"same"`` as the source, rounded and clipped.
     precision : {"float32", "bfloat16"}
@@ -77,7 +84,9 @@ class Settings(TypedDict, total=False):
     halo: int | None
     blend: int | None
     padding: str
+    intensity: str | None
     value_range: Any
+    noise: Any
     dtype: DTypeLike
     precision: str | None
     chunks: tuple[int, ...] | None

@@ -20,6 +20,13 @@ Padding = Annotated[str, typer.Option(help="reflect; or authors, to reproduce th
 Range = Annotated[
     tuple[float, float] | None, typer.Option("--range", help="Values that become 0 and 1.", metavar="LOW HIGH")
 ]
+Intensity = Annotated[
+    str, typer.Option(help="How values are brought to the network's: auto, percentile, range, poisson-gaussian.")
+]
+Noise = Annotated[
+    tuple[float, float, float] | None,
+    typer.Option(help="Of the camera, in data units; estimated if left out.", metavar="GAIN OFFSET READ"),
+]
 Dtype = Annotated[str, typer.Option(help="Data type of the result: same, uint16, float32, ...")]
 Precision = Annotated[str | None, typer.Option(help="float32 or bfloat16; chosen by device and model if left out.")]
 Compiled = Annotated[
@@ -50,7 +57,9 @@ def _settings(
     tile: Tile = None,
     halo: Halo = None,
     padding: Padding = "reflect",
+    intensity: Intensity = "auto",
     value_range: Range = None,
+    noise: Noise = None,
     dtype: Dtype = "same",
     precision: Precision = None,
     compiled: Compiled = None,

@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_restore.engine.intensity import Scale
 from napari_restore.engine.padding import authors_padded, fitted
 from napari_restore.engine.plan import Plan
-from napari_restore.intensity.scaling import ValueRange, put_back, split_finite, to_dtype
+from napari_restore.intensity.scaling import put_back, split_finite, to_dtype
 from napari_restore.tiling.blend import Canvas, cut_tile, source_window
 
-__all__ = ["Cancelled", "Predict", "Ranges", "restore_region"]
+__all__ = ["Cancelled", "Predict", "restore_region"]
 
 Predict = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
 """Restores ``(n, channels, height, width)`` tiles; the second argument is the size of a full batch."""
-Ranges = tuple[tuple[float, float], ...]
 Outer = tuple[int, ...]
 Place = tuple[Outer, int, int]
 """Plane image and tile."""
@@ -41,7 +41,6 @@ def restore_region(
     plan: Plan,
     region: tuple[slice, ...],
     predict: Predict,
-    ranges: Ranges,
     after_batch: Callable[[int], None] = lambda tiles: None,
 ) -> NDArray[Any]:
     """Compute a region of the result.
@@ -54,8 +53,6 @@ def restore_region(
         One slice per axis in canonical order, in pixels of the result.
     predict
         The network. While a result of a `Predictor` is blended in, the next batches are in the network.
-    ranges
-        Value range of each channel, or one for all.
     after_batch
         Called with the number of tiles of each batch that is done; may raise `Cancelled`.
 
@@ -69,7 +66,7 @@ def restore_region(
     ChunkError
         If the source cannot be read there.
     """
-    work = _Region(plan, region, ranges)
+    work = _Region(plan, region)
     with closing(_restored(work, predict, after_batch)) as results:
         for (outer, ky, kx), result in results:
             work.add(outer, ky, kx, result)
@@ -111,8 +108,8 @@ class _Region:
     channels. A gray image goes through a colour model as three equal samples, and their mean comes back.
     """
 
-    def __init__(self, plan: Plan, region: tuple[slice, ...], ranges: Ranges) -> None:
-        self.plan, self.ranges = plan, ranges
+    def __init__(self, plan: Plan, region: tuple[slice, ...]) -> None:
+        self.plan = plan
         self.axes, scale = plan.axes, plan.card.scale
         where = dict(zip(self.axes, region, strict=True))
         self.y, self.x = ((where[a].start, where[a].stop) for a in "YX")
@@ -151,22 +148,22 @@ class _Region:
         block = np.moveaxis(block, -1, -3)
         return block if self.samples_are_channels else block[..., None, :, :]
 
-    def _range(self, outer: Outer) -> ValueRange:
-        """Value range of the channel that a plane image belongs to."""
+    def _scale(self, outer: Outer) -> Scale:
+        """Scale of the channel that a plane image belongs to."""
         channel = self.first_channel + outer[self.axes.index("C")] if "C" in self.axes else 0
-        return ValueRange(*self.ranges[channel if len(self.ranges) > 1 else 0])
+        return self.plan.scales[channel if len(self.plan.scales) > 1 else 0]
 
     def tiles(self) -> Iterator[tuple[Place, NDArray[np.float32]]]:
         """Yield every tile that the region needs, brought to what the network was trained on, plane by plane."""
         for outer in np.ndindex(self.pixels.shape[:-3]):
-            span = self._range(outer)
+            values = self._scale(outer)
             for ky, kx in self.needed:
                 if self.plan.recipe.padding == "authors":  # the one tile is the whole plane
                     tile = authors_padded(self.pixels[outer], self.plan.card)
                 else:
                     tile = cut_tile(self.pixels[outer], self.origin, self.plan.grid, ky, kx)
                 # Tile by tile, and not block by block, so that the filling does not depend on the blocks.
-                filled = span.normalise(split_finite(tile)[0])
+                filled = values.normalise(split_finite(tile)[0])
                 yield (outer, ky, kx), np.repeat(filled, self.plan.repeats, axis=0) if self.plan.repeats > 1 else filled
 
     def add(self, outer: Outer, ky: int, kx: int, result: NDArray[np.float32]) -> None:
@@ -190,9 +187,9 @@ class _Region:
 
         A few at a time: what is in float64 stays in the processor's cache.
         """
-        span, plane = self._range(outer), self.values[outer]
+        scale, plane = self._scale(outer), self.values[outer]
         for first in range(0, finished.shape[-2], _ROWS):
-            values = span.restore(finished[:, first : first + _ROWS])
+            values = scale.restore(finished[:, first : first + _ROWS])
             if np.issubdtype(self.plan.image.dtype, np.floating):
                 self._put_back(values, outer, self.y[0] + top + first)
             plane[:, top + first : top + first + values.shape[-2]] = to_dtype(values, self.plan.dtype)

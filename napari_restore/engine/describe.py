@@ -43,19 +43,32 @@ def _channels(plan: Plan) -> str:
     return f"{samples} colour samples together"
 
 
+def _values(plan: Plan) -> str:
+    """How values are brought to the network's."""
+    recipe = plan.recipe
+    if recipe.value_range is None:
+        return "estimated when first computed"
+    shown = ", ".join(f"{low:g}..{high:g}" for low, high in recipe.value_range)
+    if recipe.noise is None or recipe.intensity != "poisson-gaussian":
+        return f"{shown} become 0..1 ({recipe.intensity})"
+    cameras = "; ".join(
+        f"gain {gain:.3g}, offset {dark:.4g}, read noise {sigma:.3g}" for gain, dark, sigma in recipe.noise
+    )
+    level = f"to {100 * plan.card.sigma:.2g} % of the range" if plan.card.sigma else f"with {shown} in 0..1"
+    return f"{cameras}: noise stabilised, {level} (poisson-gaussian)"
+
+
 def described(plan: Plan) -> str:
     """One line for each thing the run will use, with units."""
     recipe, image, card = plan.recipe, plan.image, plan.card
     pixel = ", ".join(f"{a} {image.pixel_size[a]:g} {image.units.get(a, '')}".rstrip() for a in image.pixel_size)
-    ranges = recipe.value_range
-    shown = "estimated when first computed" if ranges is None else ", ".join(f"{a:g}..{b:g}" for a, b in ranges)
     tile_y, tile_x = plan.grid.tile_shape
     rows = {
         "source": f"{image.name}: {human_shape(image.canonical, image.shape)}, {image.dtype}, "
         f"{human_bytes(image.nbytes)}",
         "pixel size": pixel or "unknown",
         "model": card.summary(),
-        "values": f"{shown} become 0..1",
+        "values": _values(plan),
         "channels": _channels(plan),
         "tiles": f"{tile_y} x {tile_x}, halo {recipe.halo}, hand-over {recipe.blend}; {plan.tiles} in all, "
         f"{plan.tile_share:.2f} times the pixels of the image"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from napari_restore.intensity.noise import NoiseEstimate
 from napari_restore.models.card import ModelCard
 
-__all__ = ["NoiseFit", "noise_fit"]
+__all__ = ["NoiseFit", "matched_noise_fit", "noise_fit"]
 
 TOLERANCE = 1.5
 """Factor by which noise may differ from what a model expects. Published models come for 15, 25 and 50/255: at 1.3 to
@@ -17,6 +17,8 @@ _TOO_LITTLE_TO_TELL = 0.01
 """Noise below this share of the range cannot be told from fine structure (`napari_restore.intensity.noise`)."""
 _CORRELATED = 0.2
 """Autocorrelation between neighbours from which a network that never saw any leaves the noise in."""
+_TOO_BRIGHT = 2.5
+"""Times the brightest value of the training images from which a network may not do well."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,63 @@ def noise_fit(
     return NoiseFit(text, tuple(_warnings(card, estimate, share, others)))
 
 
+def matched_noise_fit(
+    card: ModelCard,
+    noise: Sequence[NoiseEstimate | None],
+    brightest: Sequence[float],
+    others: Sequence[ModelCard] = (),
+) -> NoiseFit:
+    """Say what remains to be said where the noise is stabilised and brought to the model's level.
+
+    Parameters
+    ----------
+    card, noise, others
+        See `noise_fit`.
+    brightest
+        What the upper end of each channel's value range becomes for the network, whose training images end at 1.
+
+    Examples
+    --------
+    >>> from napari_restore import api
+    >>> estimate = NoiseEstimate(2.0, 100.0, levels=(0.0, 255.0), median_level=90.0, correlation=(0.0, 0.0))
+    >>> matched_noise_fit(api.model_card("restormer-gray-denoise-25"), [estimate], [1.2]).text
+    'Noise here: σ 16.7, gain 2 a photon; stabilised, and brought to the 9.8 % that the model expects.'
+    """
+    found = [estimate for estimate in noise if estimate is not None]
+    if not found:
+        return NoiseFit("Noise: as given; stabilised, and brought to what the model expects.")
+    worst = max(found, key=lambda estimate: estimate.sigma_median)
+    level = f"the {_percent(card.sigma)} that" if card.sigma else "what"
+    text = (
+        f"Noise here: σ {worst.sigma_median:.3g}, gain {worst.gain:.3g} a photon; stabilised, and brought to {level} "
+        "the model expects."
+    )
+    warnings = list(_correlation_warning(card, max(found, key=lambda estimate: max(estimate.correlation))))
+    if card.sigma and max(brightest, default=0.0) > _TOO_BRIGHT:
+        fitting = [o for o in _of_the_kind(card, others) if o.sigma and o.sigma < card.sigma]
+        better = f"; {max(fitting, key=lambda o: o.sigma or 0).name} fits better" if fitting else ""
+        warnings.append(
+            f"Beside its noise, the image is {max(brightest):.1f} times as bright as the model's training images, and "
+            f"may lose faint structure{better}."
+        )
+    return NoiseFit(text, tuple(warnings))
+
+
+def _of_the_kind(card: ModelCard, others: Sequence[ModelCard]) -> list[ModelCard]:
+    """Models for the same task and channels, of the same architecture."""
+    kind = (card.task, card.architecture, card.in_channels)
+    return [other for other in others if (other.task, other.architecture, other.in_channels) == kind]
+
+
+def _correlation_warning(card: ModelCard, noise: NoiseEstimate) -> Iterator[str]:
+    correlation = max(noise.correlation)
+    if card.task == "denoise" and not card.correlated and card.noise_levels and correlation > _CORRELATED:
+        yield (
+            f"The noise is correlated between neighbours ({correlation:.2f}), and the model knows independent noise "
+            "only: it may leave it in. The bundled model was trained for both."
+        )
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
 
@@ -116,17 +175,12 @@ def _warnings(card: ModelCard, noise: NoiseEstimate, share: float, others: Seque
             yield "The model may sharpen this noise; denoise first."
         else:
             yield f"The model expects less noise and will leave some; {_better(card, share, others)}."
-    correlation = max(noise.correlation)
-    if card.task == "denoise" and not card.correlated and card.noise_levels and correlation > _CORRELATED:
-        yield (
-            f"The noise is correlated between neighbours ({correlation:.2f}), and the model knows independent noise "
-            "only: it may leave it in. The bundled model was trained for both."
-        )
+    yield from _correlation_warning(card, noise)
     darkest, brightest = (float(noise.sigma(level)) for level in noise.levels)
     if card.sigma is not None and brightest > TOLERANCE**2 * darkest:
         yield (
             f"The noise grows with the signal, from σ {darkest:.3g} to {brightest:.3g}, and the model expects the same "
-            "everywhere."
+            'everywhere: stabilise it (intensity="poisson-gaussian").'
         )
 
 
@@ -134,10 +188,8 @@ def _better(card: ModelCard, share: float, others: Sequence[ModelCard]) -> str:
     """Name the model of the same kind whose noise is nearest."""
     like = [
         other
-        for other in others
-        if (other.task, other.architecture, other.in_channels) == (card.task, card.architecture, card.in_channels)
-        and other.noise_levels is not None
-        and _misfit(other, share) < _misfit(card, share)
+        for other in _of_the_kind(card, others)
+        if other.noise_levels is not None and _misfit(other, share) < _misfit(card, share)
     ]
     best = min(like, key=lambda other: _misfit(other, share), default=None)
     return "use a model for the noise that is here" if best is None else f"{best.name} fits better"

@@ -12,11 +12,10 @@ import numpy as np
 
 from napari_restore.engine.choices import choose_lanes, choose_tiling, choose_workers, fitting_batch, tile_reason
 from napari_restore.engine.describe import described
+from napari_restore.engine.intensity import Scale, choose_intensity, scales_of
 from napari_restore.engine.layout import cheapest_layout, tile_share, times_read
 from napari_restore.engine.memory import LIBRARIES, check_budget, run_bytes, tile_bytes
-from napari_restore.engine.reading import patient
 from napari_restore.engine.recipe import Recipe, digest
-from napari_restore.engine.sample import estimate_ranges
 from napari_restore.errors import ModelError, RecipeError, SourceError
 from napari_restore.images.image import Image
 from napari_restore.images.pyramid import levels_for
@@ -40,7 +39,7 @@ class Plan:
     card
         The model.
     recipe
-        With every field chosen; only `value_range` may still be open, in a plan for a lazy result.
+        With every field chosen; only those of the intensity may still be open, in a plan for a lazy result.
     grid
         Tiles of a plane.
     shape, dtype
@@ -118,6 +117,11 @@ class Plan:
         """Pixels of all tiles, divided by the pixels of the image: what halo, hand-over and blocks' borders cost."""
         return tile_share(self.grid, *self._sizes(), self.card.scale)
 
+    @cached_property
+    def scales(self) -> tuple[Scale, ...]:
+        """How values are brought to what the network was trained on: for each channel, or for all."""
+        return scales_of(self.recipe, self.card)
+
     def _sizes(self) -> tuple[dict[str, int], dict[str, int]]:
         """Shape of a block and of the result, by axis."""
         return dict(zip(self.axes, self.block, strict=True)), dict(zip(self.axes, self.shape, strict=True))
@@ -187,7 +191,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     recipe
         Settings; open ones (None) are chosen here.
     estimate
-        Read an even sample of the image for its value range; without it that may stay open.
+        Read an even sample of the image for its value range and noise; without it they may stay open.
 
     Raises
     ------
@@ -215,15 +219,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
         _whole_plane(image, card, recipe) if recipe.padding == "authors" else choose_tiling(image, card, recipe, room)
     )
     grid = plane_grid(image.sizes["Y"], image.sizes["X"], tile=tile, halo=halo, blend=blend, alignment=card.alignment)
-    ranges = recipe.value_range
-    if ranges is None and estimate:
-        # A disk that fails for a moment is asked again here too; a chunk that is damaged is not part of the sample.
-        ranges = estimate_ranges(patient(image, "raise", ()), skip_damaged=recipe.on_error == "fill")
-    if ranges is not None and len(ranges) not in (1, image.sizes.get("C", 1)):
-        raise RecipeError(
-            f"value_range has {len(ranges)} pairs, but the image has {image.sizes.get('C', 1)} channels; "
-            "give one pair for all or one for each."
-        )
+    intensity = choose_intensity(image, card, recipe, estimate=estimate)
     dtype = image.dtype if recipe.dtype == "same" else np.dtype(recipe.dtype)
     shape = result_shape(image, card)
     # A few blocks of three times their size (see `block_bytes`), beside what the network takes.
@@ -232,7 +228,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     _check_samples(image, card, dict(zip(image.canonical, shape, strict=True)), layout.block)
     lanes, why_lanes = choose_lanes(card, grid, recipe, device, room)
     chosen = {
-        "axes": image.axes, "tile": tile, "halo": halo, "blend": blend, "value_range": ranges, "device": devices,
+        "axes": image.axes, "tile": tile, "halo": halo, "blend": blend, "device": devices, **intensity,
         "chunks": layout.chunks, "shards": None if recipe.ome_version == "0.4" else layout.block,
         "workers": recipe.workers or 1, "lanes": lanes, "batch": recipe.batch or 1,
         "precision": recipe.precision or choose_precision(card, device),

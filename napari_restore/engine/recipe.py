@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from napari_restore.errors import RecipeError
+from napari_restore.intensity.stabilise import CameraNoise
 
 __all__ = ["EXECUTION_FIELDS", "Recipe", "digest", "make_recipe"]
 
@@ -41,8 +42,16 @@ class Recipe(BaseModel):
     padding
         How a plane is enlarged to a size that the network takes: ``"reflect"``, or ``"authors"``, the rule of the
         networks' own test scripts, for reproducing their tables. It is for whole planes: there are no tiles.
+    intensity
+        How values are brought to what the network was trained on: ``"range"``, by the `value_range` that is given;
+        ``"percentile"``, by one that is estimated (0.1 and 99.9 %); ``"poisson-gaussian"``, by the noise: its variance
+        is stabilised, and its standard deviation brought to the model's. ``"auto"``, the same as None: chosen by the
+        model, see `napari_restore.engine.intensity`.
     value_range
         Values, in data units, that become 0 and 1 for the network: one pair, or one for each channel.
+    noise
+        Gain (data units per photon), offset and read noise (data units) of the detector, for ``"poisson-gaussian"``:
+        for all channels or for each. None: estimated from the image.
     dtype
         ``"same"`` as the source (rounded and clipped, never wrapped), or the name of a NumPy type.
     precision
@@ -88,7 +97,9 @@ class Recipe(BaseModel):
     halo: int | None = None
     blend: int | None = None
     padding: Literal["reflect", "authors"] = "reflect"
+    intensity: Literal["percentile", "range", "poisson-gaussian"] | None = None
     value_range: tuple[tuple[float, float], ...] | None = None
+    noise: tuple[tuple[float, float, float], ...] | None = None
     dtype: str = "same"
     precision: Literal["float32", "bfloat16"] | None = None
     chunks: tuple[int, ...] | None = None
@@ -120,11 +131,26 @@ class Recipe(BaseModel):
         unit = units[found[2].upper()]
         return int(number * (unit if not found[3] else 1024 ** list(units.values()).index(unit)))
 
-    @field_validator("value_range", mode="before")
+    @field_validator("intensity", mode="before")
     @classmethod
-    def _one_pair_is_a_list_of_one(cls, value: Any) -> Any:
-        if value is not None and len(value) == 2 and all(np.isscalar(item) for item in value):
+    def _auto_is_open(cls, value: Any) -> Any:
+        return None if value == "auto" else value
+
+    @field_validator("value_range", "noise", mode="before")
+    @classmethod
+    def _one_is_a_list_of_one(cls, value: Any) -> Any:
+        if value is not None and len(value) and all(np.isscalar(item) for item in value):
             return (tuple(value),)
+        return value
+
+    @field_validator("noise")
+    @classmethod
+    def _of_a_camera(cls, value: tuple[tuple[float, float, float], ...] | None) -> Any:
+        for camera in value or ():
+            try:
+                CameraNoise(*camera)
+            except RecipeError as error:
+                raise ValueError(str(error).removesuffix(".")) from None
         return value
 
     @field_validator("value_range")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_restore.engine.noise_fit import NoiseFit, noise_fit
+from napari_restore.engine.noise_fit import NoiseFit, matched_noise_fit, noise_fit
 from napari_restore.engine.plan import Plan
 from napari_restore.engine.predictor import predictor_for
 from napari_restore.engine.sample import estimate_image_noise
@@ -38,7 +38,12 @@ class Report:
     @property
     def fit(self) -> NoiseFit:
         """Whether the noise is what the model was trained for."""
-        return noise_fit(self.plan.card, self.noise, self.plan.recipe.value_range or ((0.0, 1.0),), all_cards())
+        plan, ranges = self.plan, self.plan.recipe.value_range or ((0.0, 1.0),)
+        if plan.recipe.intensity != "poisson-gaussian":
+            return noise_fit(plan.card, self.noise, ranges, all_cards())
+        ends = ranges * len(plan.scales) if len(ranges) == 1 else ranges
+        brightest = [float(scale.normalise(np.array(high))) for scale, (_, high) in zip(plan.scales, ends, strict=True)]
+        return matched_noise_fit(plan.card, self.noise, brightest, all_cards())
 
     def __str__(self) -> str:
         names = [channel.name or "" for channel in self.plan.image.channels] or [""] * len(self.noise)

@@ -83,9 +83,9 @@ def estimate_ranges(image: Image, *, skip_damaged: bool = False) -> tuple[tuple[
     return tuple(ranges)
 
 
-def estimate_image_noise(image: Image) -> tuple[NoiseEstimate | None, ...]:
+def estimate_image_noise(image: Image, *, skip_damaged: bool = False) -> tuple[NoiseEstimate | None, ...]:
     """Estimate the noise of each channel from an even sample; None where it shows too little to tell."""
     return tuple(
-        estimate_noise([plane for crop in sample_planes(image, channel, crops=16) for plane in np.atleast_3d(crop.T).T])
+        estimate_noise(sample_planes(image, channel, crops=16, skip_damaged=skip_damaged))
         for channel in range(image.sizes.get("C", 1))
     )

@@ -163,7 +163,7 @@ class _Work:
         recipe = self.plan.recipe
         predict = predictor_for(self.plan.card, self.device, recipe.precision, compile_first=bool(recipe.compiled))
         plan = replace(self.plan, image=self.image)
-        block = restore_region(plan, self.region, predict, recipe.value_range or (), self._count)
+        block = restore_region(plan, self.region, predict, self._count)
         self.batch = min(recipe.batch or 1, getattr(predict, "largest_batch", None) or recipe.batch or 1)
         for part in self.image.filled:
             self._fill_result(block, part)

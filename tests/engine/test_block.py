@@ -32,7 +32,7 @@ def region(plan: Plan, **where: slice) -> tuple[slice, ...]:
 @pytest.mark.parametrize("axes", ["ZYX", "CYX", "TYX"])
 def test_an_identity_network_returns_the_image(checkpoints: dict[str, Path], stack: np.ndarray, axes: str) -> None:
     plan = api.plan(stack, axes=axes, model=checkpoints["denoiser"], tile=32, halo=4, blend=8)
-    result = restore_region(plan, region(plan), identity, plan.recipe.value_range or ())
+    result = restore_region(plan, region(plan), identity)
     np.testing.assert_array_equal(result, stack)
 
 
@@ -40,7 +40,7 @@ def test_an_identity_network_returns_the_image(checkpoints: dict[str, Path], sta
 def test_every_dtype_comes_back(checkpoints: dict[str, Path], stack: np.ndarray, dtype: str) -> None:
     image = (stack[0] // 8).astype(dtype)
     plan = api.plan(image, model=checkpoints["denoiser"], tile=32, halo=4, blend=8)
-    result = restore_region(plan, region(plan), identity, plan.recipe.value_range or ())
+    result = restore_region(plan, region(plan), identity)
     assert result.dtype == image.dtype
     np.testing.assert_allclose(result, image, rtol=1e-6, atol=1e-4)
 
@@ -55,17 +55,16 @@ def test_colour_samples_go_through_together_or_one_by_one(checkpoints: dict[str,
             seen.add(tiles.shape[1])
             return tiles
 
-        result = restore_region(plan, region(plan), look, plan.recipe.value_range or ())
+        result = restore_region(plan, region(plan), look)
         np.testing.assert_array_equal(result, image)
         assert seen == {channels}
 
 
 def test_odd_regions_of_an_upscaled_plane(checkpoints: dict[str, Path], stack: np.ndarray) -> None:
     plan = api.plan(stack[0], model=checkpoints["upscaler"], tile=64, halo=8, blend=16)
-    ranges = plan.recipe.value_range or ()
-    whole = restore_region(plan, region(plan), doubled, ranges)
+    whole = restore_region(plan, region(plan), doubled)
     np.testing.assert_array_equal(whole, np.kron(stack[0], np.ones((2, 2), np.uint16)))
-    part = restore_region(plan, region(plan, Y=slice(33, 98), X=slice(1, 202)), doubled, ranges)
+    part = restore_region(plan, region(plan, Y=slice(33, 98), X=slice(1, 202)), doubled)
     np.testing.assert_array_equal(part, whole[33:98, 1:202])
 
 
@@ -83,9 +82,7 @@ def test_a_bad_pixel_covers_its_copies_when_upscaled(checkpoints: dict[str, Path
     image = stack[0].astype(np.float32)
     image[33, 45] = np.nan
     plan = api.plan(image, model=checkpoints["upscaler"], tile=64, halo=8, blend=16)
-    part = restore_region(
-        plan, region(plan, Y=slice(67, 100), X=slice(91, 120)), doubled, plan.recipe.value_range or ()
-    )
+    part = restore_region(plan, region(plan, Y=slice(67, 100), X=slice(91, 120)), doubled)
     assert np.argwhere(np.isnan(part)).tolist() == [[0, 0]]
 
 
