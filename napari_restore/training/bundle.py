@@ -16,7 +16,8 @@ class _Text(NamedTuple):
     title: str
     task: Task
     noise: str
-    sigmas: tuple[float, float]
+    sigmas: tuple[float, float] | None
+    sigma: float | None = None
 
 
 _TEXTS = {
@@ -31,6 +32,9 @@ _TEXTS = {
         "denoise",
         "blind: photon, read and neighbour-correlated noise, 0.8-28 % of contrast",
         (0.008, 0.28),
+    ),
+    "restormer-sigma25-tiny": _Text(
+        "Gray denoiser of one noise level, for tests", "denoise", "Gaussian, sigma 25/255", None, sigma=25 / 255
     ),
     "swinir-x4-light": _Text(
         "Four-fold upscaling of gray micrographs, small enough for a CPU",
@@ -85,8 +89,9 @@ def write_card(
         in_channels=hyperparameters["in_channels"],
         out_channels=hyperparameters.get("out_channels", hyperparameters["in_channels"]),
         noise=text.noise,
+        sigma=text.sigma,
         sigmas=text.sigmas,
-        correlated=True,
+        correlated=text.sigmas is not None,
         licence="BSD-3-Clause",
         paper=PAPERS[architecture],
         training={

@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 
 from napari_restore.training.draw import chance, log_uniform, normal, uniform
 
-__all__ = ["blurred", "camera_noise", "denoising_pair", "super_resolution_pair"]
+__all__ = ["blurred", "camera_noise", "denoising_pair", "gaussian_pair", "super_resolution_pair"]
 
 
 def blurred(batch: Tensor, sigma: Tensor) -> Tensor:
@@ -98,6 +98,12 @@ def denoising_pair(clean: Tensor, generator: Generator) -> tuple[Tensor, Tensor]
     contrast = log_uniform(generator, count, 0.25, 1.3)
     target = clean * contrast + uniform(generator, count, -0.02, 0.25) * chance(generator, count, 0.7)
     return camera_noise(target, generator, contrast * log_uniform(generator, count, 0.008, 0.28)), target
+
+
+def gaussian_pair(clean: Tensor, generator: Generator, sigma: float) -> tuple[Tensor, Tensor]:
+    """Input and target of a denoiser of one level: independent Gaussian noise of standard deviation `sigma`."""
+    target = clean * log_uniform(generator, clean.shape[0], 0.25, 1.3)
+    return target + sigma * normal(generator, tuple(clean.shape)), target
 
 
 def super_resolution_pair(clean: Tensor, generator: Generator, scale: int) -> tuple[Tensor, Tensor]:

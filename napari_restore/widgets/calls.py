@@ -84,7 +84,8 @@ def as_command(job: Job) -> str:
     for name, value in choices.settings().items():
         if not isinstance(value, bool | int | float | str) and not all(isinstance(item, float | int) for item in value):
             raise RecipeError(
-                "the command line takes one value range for all channels; give one, or copy the call as Python."
+                f"the command line takes one {name.replace('_', ' ')} for all channels; give one, or copy the call as "
+                "Python."
             )
         option = f"--{_OPTIONS.get(name, name).replace('_', '-')}"
         if isinstance(value, bool):
@@ -129,8 +130,9 @@ def load_recipe(path: str | Path) -> Choices:
         content: Any = (read_attributes(path) or {}).get("recipe")
         if content is None:
             raise RecipeError(f"{path} holds no recipe; choose a recipe file, or an OME-Zarr that this package made.")
-        pairs = content["value_range"]
-        content["value_range"] = pairs[0] if pairs and len(pairs) == 1 else pairs
+        for name in ("value_range", "noise"):
+            values = content.get(name)
+            content[name] = values[0] if values and len(values) == 1 else values
         with suppress(RestoreError):
             if content["blend"] == api.model_card(content["model"]).blend:
                 content.pop("blend")  # as the next plan will choose it

@@ -28,7 +28,7 @@ class Choices:
     ----------
     model
         Name of a model, or path of a checkpoint.
-    value_range, dtype, pyramid, device, precision, tile, halo, memory_budget
+    intensity, value_range, noise, dtype, pyramid, device, precision, tile, halo, memory_budget
         See `napari_restore.api.Settings`.
     img_range, mean, blend, padding, ome_version, on_error, fsync
         Likewise; they have no control, and come from a recipe that was loaded.
@@ -39,7 +39,9 @@ class Choices:
     """
 
     model: str
+    intensity: str | None = None
     value_range: tuple[float, float] | tuple[tuple[float, float], ...] | None = None
+    noise: tuple[float, float, float] | tuple[tuple[float, float, float], ...] | None = None
     dtype: str = "same"
     pyramid: bool = True
     device: str = "auto"

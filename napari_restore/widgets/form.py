@@ -75,8 +75,10 @@ class Form(QWidget):
         model = self.model.model()
         if model is None:
             raise RestoreError("no model is chosen; choose one, or drop a checkpoint on the list.")
-        performance = self.performance
+        performance, (intensity, noise) = self.performance, self.output.intensity.value()
         chosen: dict[str, Any] = {
+            "intensity": intensity,
+            "noise": noise[0] if noise and len(noise) == 1 else noise,
             "value_range": self.output.range.value(),
             "dtype": self.output.dtype.currentText(),
             "pyramid": self.output.pyramid.isChecked(),
@@ -108,6 +110,7 @@ class Form(QWidget):
         self.model.choose(choices.model)
         output, performance = self.output, self.performance
         output.range.set_value(choices.value_range)
+        output.intensity.set_value(choices.intensity, _cameras(choices.noise))
         if output.dtype.findText(choices.dtype) < 0:
             output.dtype.addItem(choices.dtype)
         output.dtype.setCurrentText(choices.dtype)
@@ -178,3 +181,8 @@ class Form(QWidget):
         words = ", ".join(f"{name} {value}" for name, value in settings.items())
         self._carried_line.setText(f"Also from the recipe: {words}")
         self.carried_row.setVisible(bool(settings))
+
+
+def _cameras(noise: Any) -> tuple[tuple[float, float, float], ...] | None:
+    """One camera for all channels, or one for each, as a tuple of them."""
+    return noise if noise is None or isinstance(noise[0], tuple) else (noise,)

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLineEdit, QPushBu
 
 from napari_restore.engine.describe import human_bytes
 from napari_restore.errors import RecipeError
+from napari_restore.widgets.intensity_edit import IntensityEdit
 from napari_restore.widgets.range_edit import RangeEdit
 from napari_restore.widgets.rows import Box, note, side_by_side
 
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class OutputBox(Box):
-    """Chooses value range, data type and place of the result."""
+    """Chooses intensity, data type and place of the result."""
 
     changed = Signal()
 
     def __init__(self) -> None:
         super().__init__("Values and output")
-        self.range = RangeEdit()
+        self.intensity, self.range = IntensityEdit(), RangeEdit()
         self.low, self.high = self.range.low, self.range.high
         self.dtype, self.place = QComboBox(), QComboBox()
         self.dtype.addItems(["same", "uint8", "uint16", "float32"])
@@ -38,6 +39,7 @@ class OutputBox(Box):
         self.pyramid, self.overwrite = QCheckBox("Pyramid"), QCheckBox("Replace")
         self.cost = note("Size of the result, room for it, and time of the run")
         self.folder = self._suggestion = ""
+        self.add("Intensity", self.intensity, self.intensity.kind.toolTip())
         self.add("Range", self.range, "Values that become 0 and 1 for the network; empty: as shown in grey, estimated")
         self.add("Type", side_by_side(self.dtype, self.place), "Data type of the result, and where it goes")
         self.file = side_by_side(self.path, self.browse)
@@ -59,6 +61,7 @@ class OutputBox(Box):
         self.range.show_estimate(())
         self.pyramid.setChecked(True)
         self.range.changed.connect(self.changed)
+        self.intensity.changed.connect(self.changed)
         for box in (self.dtype, self.place):
             box.currentIndexChanged.connect(self._changed)
         self.path.editingFinished.connect(self.changed)
@@ -101,7 +104,7 @@ class OutputBox(Box):
         self._suggestion = suggestion
 
     def show_look(self, look: Look | None) -> None:
-        """Show the range that was estimated, and what the run will take."""
+        """Show the intensity that was chosen, and what the run will take."""
         memory = self.place.model().item(0)
         reason = look.no_memory if look is not None else ""
         memory.setEnabled(not reason)
@@ -112,6 +115,7 @@ class OutputBox(Box):
             return
         plan = look.plan
         self.range.show_estimate(plan.recipe.value_range or ())
+        self.intensity.show_estimate(plan.recipe.intensity, plan.recipe.noise)
         if look.obstacle:
             self.show_error(look.obstacle)
             return

@@ -1,0 +1,95 @@
+"""How values are brought to the network's, and the noise of the camera where it is by that: estimated, or typed."""
+
+from __future__ import annotations
+
+__all__ = ["IntensityEdit"]
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QWidget
+
+from napari_restore.errors import RecipeError
+
+Camera = tuple[float, float, float]
+
+_KINDS = {
+    None: ("Auto", "By the camera's noise for a model that knows one level of noise, else by the percentiles"),
+    "percentile": ("Percentiles", "0.1 and 99.9 % of the values become 0 and 1"),
+    "range": ("Range", "The two values below become 0 and 1"),
+    "poisson-gaussian": (
+        "Camera noise",
+        "Made the same everywhere, and brought to the level the model was trained for",
+    ),
+}
+
+
+class IntensityEdit(QWidget):
+    """A choice of how, and gain, offset and read noise; empty where they are estimated."""
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kind, self.noise = QComboBox(), QLineEdit()
+        for value, (name, tip) in _KINDS.items():
+            self.kind.addItem(name, value)
+            self.kind.setItemData(self.kind.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        self.kind.setToolTip("\n".join(f"{name}: {tip}" for name, tip in _KINDS.values()))
+        self.kind.setAccessibleName("Intensity")
+        self.noise.setAccessibleName("Noise of the camera")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.kind)
+        row.addWidget(self.noise, 1)
+        self.show_estimate(None, None)
+        self.kind.currentIndexChanged.connect(self._switched)
+        self.noise.editingFinished.connect(self.changed)
+
+    def value(self) -> tuple[str | None, tuple[Camera, ...] | None]:
+        """How, and the noise as typed; None where it is chosen or estimated.
+
+        Raises
+        ------
+        RecipeError
+            If what is typed are not three numbers for the camera, or for each channel's.
+        """
+        text = self.noise.text().strip()
+        if not text or self.noise.isHidden():
+            return self.kind.currentData(), None
+        return self.kind.currentData(), tuple(_camera(part) for part in text.split(";"))
+
+    def set_value(self, intensity: str | None, noise: Sequence[Camera] | None) -> None:
+        """Show a choice."""
+        self.kind.setCurrentIndex(max(self.kind.findData(intensity), 0))
+        self.noise.setText("; ".join(", ".join(f"{number:.6g}" for number in camera) for camera in noise or ()))
+        self._show_noise(noise is not None)
+
+    def show_estimate(self, intensity: str | None, noise: Sequence[Camera] | None) -> None:
+        """Show, in grey, what the run will use."""
+        self.kind.setItemText(0, f"Auto: {_KINDS[intensity][0].lower()}" if intensity else "Auto")
+        shown = "; ".join(", ".join(f"{number:.3g}" for number in camera) for camera in noise or ())
+        self.noise.setPlaceholderText(shown or "gain, offset, read noise")
+        self.noise.setToolTip(
+            "Gain (data units a photon), offset and read noise (data units) of the camera; for each channel, divided "
+            f"by semicolons; empty: estimated{f', {shown}' if shown else ''}"
+        )
+        self._show_noise(intensity == "poisson-gaussian")
+
+    def _show_noise(self, used: bool) -> None:
+        self.noise.setVisible(used or self.kind.currentData() == "poisson-gaussian" or bool(self.noise.text()))
+
+    def _switched(self) -> None:
+        self._show_noise(False)
+        self.changed.emit()
+
+
+def _camera(text: str) -> Camera:
+    try:
+        gain, offset, read_noise = (float(part) for part in text.replace(",", " ").split())
+    except ValueError:
+        raise RecipeError(
+            f"noise {text.strip()!r} is not three numbers: gain, offset and read noise in data units, such as "
+            "2.1, 100, 3."
+        ) from None
+    return gain, offset, read_noise
