@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from napari_restore.errors import SourceError
 from napari_restore.intensity.noise import NoiseEstimate, estimate_noise
+from napari_restore.training.structures import render
 
 Array = np.ndarray[Any, Any]
 
@@ -142,3 +143,19 @@ def test_sigma_is_not_extrapolated_below_the_lowest_level() -> None:
     noise = NoiseEstimate(2.0, -150.0, (100.0, 500.0), 300.0, (0.0, 0.0))
     np.testing.assert_allclose(noise.variance([0, 100, 200, 600]), [50, 50, 250, 1050])
     assert noise.read_variance(10) == 0
+
+
+@pytest.mark.parametrize(("gain", "read_noise", "photons"), [(2.0, 4.0, 200.0), (8.0, 10.0, 40.0), (0.5, 2.0, 2000.0)])
+@pytest.mark.parametrize("kind", ["filaments", "nuclei", "membranes", "spots", "vesicles", "electron_micrograph"])
+def test_sigma_is_within_a_tenth_where_structure_is_everywhere(
+    kind: str, gain: float, read_noise: float, photons: float
+) -> None:
+    rng = np.random.default_rng(0)
+    structure = ndimage.gaussian_filter(render(kind, 512, rng), 1.2)
+    signal = photons * (structure - structure.min()) / np.ptp(structure)
+    image = np.rint(100 + gain * rng.poisson(signal) + rng.normal(0, read_noise, signal.shape))
+    noise = estimate_noise(image)
+    assert noise is not None
+    levels = np.percentile(signal, (25, 50, 75))
+    truth = np.sqrt(read_noise**2 + gain**2 * levels + 1 / 12)  # rounding is noise as well
+    np.testing.assert_allclose(noise.sigma(100 + gain * levels), truth, rtol=0.1)
