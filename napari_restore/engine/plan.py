@@ -198,7 +198,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     RecipeError, ModelError, SourceError
         If a setting does not fit the model or the image.
     """
-    from napari_restore.engine.compiled import pays
+    from napari_restore.engine.compiled import gains, pays
     from napari_restore.engine.predictor import (
         choose_device,
         choose_precision,
@@ -241,8 +241,8 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     )  # fmt: skip
     plan = plan if recipe.batch else plan.with_settings(batch=fitting_batch(plan, room))
     plan = plan if recipe.workers else plan.with_settings(workers=choose_workers(plan, budget))
-    if recipe.compiled is None:
-        plan = plan.with_settings(compiled=pays(card, device, plan.tiles * math.prod(grid.tile_shape)))
+    wanted = pays(card, device, plan.tiles * math.prod(grid.tile_shape)) if recipe.compiled is None else recipe.compiled
+    plan = plan.with_settings(compiled=wanted and gains(card, device))
     check_budget(plan, free)
     return plan
 

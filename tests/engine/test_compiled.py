@@ -28,6 +28,12 @@ def test_long_runs_pay_and_short_ones_do_not(monkeypatch: pytest.MonkeyPatch) ->
     assert not pays(UPSCALER, "cpu", 1e15) and pays(UPSCALER, "cuda:0", 1e12)
 
 
+def test_what_gains_nothing_is_not_compiled_even_if_asked_for() -> None:
+    image = np.zeros((64, 64), np.uint16)
+    assert "compiled first" in str(api.plan(image, model=DENOISER.name, device="cpu", compiled=True))
+    assert "compiled first" not in str(api.plan(image, model=UPSCALER.name, device="cpu", compiled=True))
+
+
 def test_nothing_is_compiled_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled.shutil, "which", lambda name: None)
     assert not can_compile("cpu") and not pays(DENOISER, "cpu", 1e15)
