@@ -92,8 +92,9 @@ class TrainingRun:
             output = self.network(source)
         loss = restoration_loss(self.recipe.loss, output, target)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimizer.step()
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        if torch.isfinite(norm):  # a batch without a gradient is passed over, once in some thousand steps
+            self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         # A short memory at first, so that the random start is soon forgotten.
