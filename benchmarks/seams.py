@@ -158,7 +158,8 @@ def gathering(found: list[Sums], *, together: bool) -> Callable[[TransposedAtten
         def forward(x: Tensor) -> Tensor:
             q, k, v = rearrange(features(attention, x), "qkv b head c h w -> qkv b head (h w) c")
             each = sums_of(q, k)
-            total: Any = tuple(part.sum(0, keepdim=True) for part in each)
+            gram, queries, keys = (part.sum(0, keepdim=True) for part in each)
+            total = gram, queries, keys
             found.append(total)
             mixed = rearrange(v, "b head n c -> b n (head c)") @ mixing(attention, total if together else each)
             return rearrange(mixed, "b (h w) c -> b c h w", h=x.shape[-2])
