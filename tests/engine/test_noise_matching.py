@@ -45,7 +45,7 @@ def restored(plan: Plan) -> np.ndarray:
 LEVELS = [(25.0, 8.0, 400.0, 12.0), (80.0, 0.7, 100.0, 2.0), (250.0, 2.0, 100.0, 6.0), (1000.0, 11.0, 1000.0, 60.0)]
 """Brightest structure in photons, gain, offset and read noise in data units."""
 BACKGROUND = 10.0
-"""Photons everywhere: with fewer than about five, stabilised noise is no longer Gaussian enough for so close a match."""
+"""Photons everywhere: with fewer than about five, stabilised noise is not Gaussian enough for so close a match."""
 
 
 @pytest.mark.parametrize(("photons", "gain", "offset", "read_noise"), LEVELS)
