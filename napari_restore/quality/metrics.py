@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from napari_restore.errors import SourceError
 
-__all__ = ["fit_gain_offset", "psnr", "residual_autocorrelation", "seam_ratio", "ssim"]
+__all__ = ["fit_gain_offset", "photometric_fit", "psnr", "residual_autocorrelation", "seam_ratio", "ssim"]
 
 Array = npt.NDArray[Any]
 
@@ -162,6 +162,54 @@ def fit_gain_offset(image: Array, reference: Array) -> tuple[float, float]:
     power = float(centred @ centred)
     gain = float(centred @ (y - y.mean())) / power if power > 0 else 1.0
     return gain, float(y.mean() - gain * x.mean())
+
+
+def photometric_fit(image: Array, reference: Array, block: int = 32) -> tuple[float, float]:
+    """Fit ``image = slope * reference + offset`` to the means over blocks: whether brightness is kept.
+
+    Means over blocks have hardly any noise, so unlike single pixels of a smoother image they lie on the identity line
+    where a restoration only moves light within a block's reach.
+
+    Parameters
+    ----------
+    image, reference : numpy.ndarray
+        Planes of one shape ``(h, w)``. The reference is the truth, or the noisy image itself.
+    block : int
+        Side of the blocks in pixels, laid from the origin; what is left at the far ends is not used. The block is
+        shortened where the plane is less than two of them long.
+
+    Returns
+    -------
+    slope : float
+        1 where contrast is kept; below 1 where it is lost. 1 for a constant reference.
+    offset : float
+        In data units; 0 where brightness is kept.
+
+    Raises
+    ------
+    SourceError
+        If the shapes differ, are not those of planes, or `block` is less than 1.
+
+    Examples
+    --------
+    >>> reference = np.random.default_rng(0).normal(np.linspace(10, 20, 64), 1, (64, 64))
+    >>> slope, offset = photometric_fit(0.9 * reference + 3, reference)
+    >>> round(slope, 6), round(offset, 6)
+    (0.9, 3.0)
+    """
+    _check_pair(reference, image)
+    _check_plane(image)
+    if block < 1:
+        raise SourceError(f"blocks of {block} pixels hold nothing; use 1 or more.")
+    sides = [max(1, min(block, size // 2)) for size in image.shape]
+    return fit_gain_offset(_block_means(reference, *sides), _block_means(image, *sides))
+
+
+def _block_means(plane: Array, height: int, width: int) -> npt.NDArray[np.float64]:
+    rows, columns = plane.shape[0] // height, plane.shape[1] // width
+    whole = plane[: rows * height, : columns * width].astype(np.float64)
+    means: npt.NDArray[np.float64] = whole.reshape(rows, height, columns, width).mean((1, 3))
+    return means
 
 
 def residual_autocorrelation(residual: Array, lag: int = 1) -> tuple[float, float]:

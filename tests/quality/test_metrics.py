@@ -7,7 +7,14 @@ import pytest
 from scipy import ndimage
 
 from napari_restore.errors import SourceError
-from napari_restore.quality.metrics import fit_gain_offset, psnr, residual_autocorrelation, seam_ratio, ssim
+from napari_restore.quality.metrics import (
+    fit_gain_offset,
+    photometric_fit,
+    psnr,
+    residual_autocorrelation,
+    seam_ratio,
+    ssim,
+)
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -98,3 +105,21 @@ def test_unfit_arrays_are_refused() -> None:
         fit_gain_offset(np.full(3, np.nan), np.zeros(3))
     with pytest.raises(SourceError, match="lag 9 is not in"):
         residual_autocorrelation(np.zeros((9, 20)), lag=9)
+
+
+def test_photometric_fit_sees_lost_contrast_through_noise_that_blurs_a_fit_of_pixels() -> None:
+    truth = 100 + 50 * ndimage.gaussian_filter(noise(256, 256), 24) / 0.012
+    seen = truth + 40 * noise(256, 256, seed=1)
+    slope, offset = photometric_fit(0.95 * truth + 5, seen)
+    assert slope == pytest.approx(0.95, abs=0.005) and offset == pytest.approx(5, abs=1)
+    assert fit_gain_offset(seen, 0.95 * truth + 5)[0] < 0.9
+
+
+def test_photometric_fit_of_small_and_constant_planes() -> None:
+    small = noise(5, 40)
+    assert photometric_fit(2 * small + 1, small) == pytest.approx((2, 1))
+    assert photometric_fit(np.full((64, 64), 7), np.full((64, 64), 5)) == (1, 2)
+    with pytest.raises(SourceError, match="not one plane"):
+        photometric_fit(noise(2, 64, 64), noise(2, 64, 64))
+    with pytest.raises(SourceError, match="use 1 or more"):
+        photometric_fit(small, small, block=0)
