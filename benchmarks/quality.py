@@ -1,118 +1,135 @@
-"""How good the bundled models are on real microscopes' images: ``python benchmarks/quality.py EVAL_FOLDER``.
+"""How good the bundled models are, beside the usual filters: ``python benchmarks/quality.py EVAL_FOLDER``.
 
-EVAL_FOLDER holds ``fmd/{raw,gt}`` (pairs of the Fluorescence Microscopy Denoising set, Zhang et al., CVPR 2019),
-``w2s/{avg1,avg400}`` (Zhou et al., ECCV workshops 2020) and, for super-resolution, ``hr/`` (gray images that serve as
-high-resolution truth). No setting is touched. PSNR and SSIM are on [0, 1], data range 1; on W2S, whose images have
-each their own stretch, after a least-squares gain and offset.
+Every pair of `quality_sets.py` goes through every row of `quality_baselines.py` and every bundled model, no setting of
+ours touched; `quality_enlarging.py` does the same for super-resolution. Figures go to ``docs/quality.json``, one short
+list for each image, from which the tables of ``docs/quality.md`` are made.
+
+    python benchmarks/quality.py EVAL_FOLDER                        everything: hours on one core, BM3D most of all
+    python benchmarks/quality.py EVAL_FOLDER --rows models --strips what new weights change
+    python benchmarks/quality.py EVAL_FOLDER --sets fmd --rows noisy BM3D --every 3
+    python benchmarks/quality.py --render                           the page's tables, from the JSON file
+    python benchmarks/quality.py --check                            whether page and JSON file agree
+
+Rows are chosen by name, or by group: ``models``, ``filters`` (all others). What a run does not measure keeps its
+figures. A row whose package is not installed is left out.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.io import imread
-from skimage.transform import resize
+import quality_enlarging as enlarging
+import quality_page as page
+from quality_baselines import Denoiser, baselines, bundled_denoisers
+from quality_records import Records
+from quality_scores import Scores, noise_alone, score, tile_borders
+from quality_sets import SETS, Pair
+from quality_strips import draw_strips
 
 from napari_restore import api
-from napari_restore.quality.metrics import fit_gain_offset, psnr, ssim
 
-Plane = NDArray[np.float32]
-
-
-def fmd_pairs(folder: Path) -> Iterator[tuple[str, Plane, Plane]]:
-    for path in sorted((folder / "fmd" / "raw").glob("*.png")):
-        yield path.stem, *(imread(folder / "fmd" / kind / path.name).astype(np.float32) for kind in ("raw", "gt"))
-
-
-def w2s_pairs(folder: Path) -> Iterator[tuple[str, Plane, Plane]]:
-    for path in sorted((folder / "w2s" / "avg1").glob("*.tif")):
-        truth = folder / "w2s" / "avg400" / path.name.replace("input_avg1", "target_avg400")
-        yield path.stem, imread(path).astype(np.float32), imread(truth).astype(np.float32)
-
-
-DENOISERS: dict[str, Callable[[Plane], Plane]] = {
-    "noisy": lambda plane: plane,
-    "Gaussian, sigma 1.5": lambda plane: ndimage.gaussian_filter(plane, 1.5),
-    **{
-        card.name: lambda plane, name=card.name: api.denoise(plane, model=name)  # type: ignore[misc]
-        for card in api.models()
-        if card.task == "denoise"
-    },
+DOCS = Path(__file__).parents[1] / "docs"
+ENLARGED = {
+    f"x{scale}{end}": (scale, noise) for scale in (2, 4) for end, noise in (("", 0.0), ("-noise", enlarging.NOISE))
 }
+COLUMNS = {"denoising": tuple(field.name for field in fields(Scores)), "super-resolution": enlarging.COLUMNS}
+COLOUR_ALONE = "rgb"
+"""The one set that colour models are run on; on gray images they see three equal samples."""
+
+Run = TypeVar("Run")
 
 
-def score(truth: Plane, image: Plane, *, fit: bool) -> tuple[float, float]:
-    image, truth = image / 255, truth / 255
-    if fit:
-        gain, offset = fit_gain_offset(image, truth)
-        image = gain * image + offset
-    image = np.clip(image, 0, 1).astype(np.float32)
-    return psnr(truth, image, 1.0), ssim(truth, image, 1.0)
+def chosen(names: list[str], models: Mapping[str, Run], others: Mapping[str, Run]) -> dict[str, Run]:
+    groups = {"models": models, "filters": others, "all": {**others, **models}}
+    result: dict[str, Run] = {}
+    for name in names:
+        result |= groups[name] if name in groups else {key: run for key, run in groups["all"].items() if key == name}
+    return result
 
 
-def denoising(folder: Path) -> dict[str, dict[str, list[float]]]:
-    table: dict[str, dict[str, list[float]]] = {}
-    for set_name, pairs, fit in (("FMD", fmd_pairs, False), ("W2S", w2s_pairs, True)):
-        rows: dict[str, list[tuple[str, float, float, float]]] = {name: [] for name in DENOISERS}
-        for stem, noisy, truth in pairs(folder):
-            for name, denoise in DENOISERS.items():
-                began = time.perf_counter()
-                result = denoise(noisy)
-                rows[name].append((stem, *score(truth, result, fit=fit), time.perf_counter() - began))
-        groups = {set_name: ""} | (
-            {f"FMD {kind}": kind for kind in ("Confocal", "TwoPhoton", "WideField")} if set_name == "FMD" else {}
-        )
-        for group, start in groups.items():
-            table[group] = {}
-            for name, scores in rows.items():
-                chosen = [row[1:] for row in scores if row[0].startswith(start)]
-                if chosen:
-                    table[group][name] = [round(float(value), 3) for value in np.mean(chosen, axis=0)]
-    return table
+def filters_for(group: str) -> dict[str, Denoiser]:
+    """All of them; for the photographs the papers' own figures stand beside ours instead."""
+    return {name: run for name, run in baselines().items() if name == "noisy" or not group.startswith("set12")}
 
 
-def super_resolution(folder: Path) -> dict[str, list[float]]:
-    rows: dict[str, list[tuple[float, float, float]]] = {}
-    for path in sorted((folder / "hr").glob("*.tif")):
-        truth = imread(path).astype(np.float32)
-        truth = truth[: truth.shape[0] // 2 * 2, : truth.shape[1] // 2 * 2]
-        low, high = np.percentile(truth, (0.1, 99.9))
-        truth = (truth - low) / (high - low)
-        small = truth.reshape(truth.shape[0] // 2, 2, truth.shape[1] // 2, 2).mean((1, 3))
-        for name, enlarge in (
-            ("bicubic", lambda plane, shape=truth.shape: resize(plane, shape, order=3)),
-            ("swinir-x2-light", api.super_resolve),
-        ):
-            began = time.perf_counter()
-            result = np.asarray(enlarge(small))
-            binned = result.reshape(*small.shape[:1], 2, small.shape[1], 2).mean((1, 3))
-            error = float(np.sqrt(np.mean((binned - small) ** 2)))
-            rows.setdefault(name, []).append((psnr(truth, result, 1.0), error, time.perf_counter() - began))
-    return {name: [round(float(value), 4) for value in np.mean(values, axis=0)] for name, values in rows.items()}
+def denoise_set(records: Records, group: str, pairs: Iterable[Pair], rows: Mapping[str, Denoiser]) -> None:
+    models = bundled_denoisers()
+    for pair in pairs:
+        records.add(group, "reference", pair.name, noise_alone(pair).rounded())
+        for name, denoise in rows.items():
+            if group != COLOUR_ALONE and name in models and api.model_card(name).in_channels == 3:
+                continue
+            borders = tile_borders(name, pair) if name in models else ([], [])
+            began = time.process_time()
+            result = np.asarray(denoise(pair.noisy), np.float64)
+            scores = score(pair, result, time.process_time() - began, borders)
+            records.add(group, name, pair.name, scores.rounded())
+            print(f"{group:10} {pair.name:28} {name:34} {scores.psnr:6.2f} dB  {scores.seconds:7.1f} s", flush=True)
+        records.save()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--out", type=Path, help="write the figures there, as JSON")
+def enlarge_set(
+    records: Records, group: str, folder: Path, rows: Mapping[str, enlarging.Enlarger], every: int, only: str
+) -> None:
+    scale, noise = ENLARGED[group]
+    images = [image for image in enlarging.small_images(folder, scale, noise) if only in image[0]][::every]
+    for name, truth, small, seen in images:
+        for row, enlarge in rows.items():
+            figures = enlarging.score_enlarged(enlarge, truth, small, seen, scale)
+            records.add(group, row, name, list(figures))
+            print(f"{group:10} {name:28} {row:34} {figures[0]:6.2f} dB  {figures[-1]:7.1f} s", flush=True)
+        records.save()
+
+
+def measure(records: Records, arguments: argparse.Namespace) -> None:
+    records.columns = COLUMNS
+    records.drop_outdated()
+    for group in arguments.sets:
+        if group in ENLARGED:
+            others, models = enlarging.enlargers(ENLARGED[group][0])
+            rows = chosen(arguments.rows, models, others)
+            enlarge_set(records, group, arguments.folder, rows, arguments.every, arguments.images)
+        else:
+            denoisers = chosen(arguments.rows, bundled_denoisers(), filters_for(group))
+            pairs = [pair for pair in SETS[group](arguments.folder) if arguments.images in pair.name]
+            denoise_set(records, group, pairs[:: arguments.every], denoisers)
+            if not pairs:
+                print(f"{group}: no images below {arguments.folder}; its figures stay as they are")
+    records.save()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", help="the evaluation images; without them nothing is measured")
+    parser.add_argument("--sets", nargs="+", choices=[*SETS, *ENLARGED], default=[*SETS, *ENLARGED])
+    parser.add_argument("--rows", nargs="+", default=["all"], help="names of rows, or models, filters, all")
+    parser.add_argument("--every", type=int, default=1, help="one image of so many")
+    parser.add_argument("--images", default="", help="only images whose name has this in it")
+    parser.add_argument("--json", type=Path, default=DOCS / "quality.json")
+    parser.add_argument("--page", type=Path, default=DOCS / "quality.md")
+    parser.add_argument("--strips", action="store_true", help="draw the pictures of the page anew")
+    parser.add_argument("--render", action="store_true", help="write the page's tables from the JSON file")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if page and JSON file do not agree")
     arguments = parser.parse_args()
-    table = denoising(arguments.folder)
-    for group, rows in table.items():
-        for name, (db, similarity, seconds) in rows.items():
-            print(f"{group:14} {name:26} {db:6.2f} dB  SSIM {similarity:.3f}  {seconds:6.2f} s")
-    enlarged = super_resolution(arguments.folder)
-    for name, (db, error, seconds) in enlarged.items():
-        print(f"x2             {name:26} {db:6.2f} dB  consistency error {error:.4f}  {seconds:6.2f} s")
-    if arguments.out:
-        arguments.out.write_text(json.dumps({"denoising": table, "super-resolution": enlarged}, indent=2) + "\n")
+    records = Records(arguments.json)
+    if arguments.folder is not None and not (arguments.strips and arguments.rows == ["none"]):
+        measure(records, arguments)
+        print(page.as_text(records))
+    if arguments.folder is not None and arguments.strips:
+        draw_strips(arguments.folder, records, DOCS / "images")
+    if arguments.check:
+        return page.check(records, arguments.page)
+    if arguments.folder is not None or arguments.render:
+        page.render(records, arguments.page)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

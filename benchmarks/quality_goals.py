@@ -1,0 +1,110 @@
+"""What the bundled models are meant to reach, and whether they do, by the figures in ``docs/quality.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from quality_enlarging import GENERATED
+from quality_records import Records
+
+from napari_restore import api
+
+__all__ = ["Goal", "best_filter", "goals"]
+
+MODALITIES = {"Confocal": "confocal", "TwoPhoton": "two-photon", "WideField": "wide-field"}
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One line of the table; `reason` is printed where it is not met."""
+
+    what: str
+    wanted: str
+    reached: str
+    met: bool
+    reason: str
+
+
+REASONS = {
+    "fmd": (
+        "no training run has seen an image of that set or its noise (networks trained on FMD are reported at about "
+        "35.4 dB), and the network is small enough for a CPU. The noise is correlated between neighbours, most of all "
+        "in wide-field frames, and part of it stays (*residual* below that of the noise alone)."
+    ),
+    "w2s": (
+        "its single frames are the noisiest real ones here; of what is finer than the noise nothing comes back, as the "
+        "picture shows, and whether a network of this size can be nearer is not known to us."
+    ),
+    "modality": "these frames' noise has a structure that suits the filter, and that the training did not have.",
+    "set12": (
+        "the training has little of what photographs are made of, clothes, feathers, faces, and the network is blind: "
+        "it serves all noise levels at once, with a small part of the papers' parameters."
+    ),
+    "x2": (
+        "nearly all of the error that is left is what larger pixels cannot see (*binned back* is far below the error "
+        "itself), so 3 dB would take half of that detail to be guessed, and the training rewards guessing nothing."
+    ),
+    "seam": "Restormer's attention sees one tile at a time, so neighbours differ a little; the hand-over hides most.",
+    "slope": "nothing in the training holds the brightness of large areas, only the error of each pixel.",
+}
+
+
+def goals(records: Records) -> Iterator[Goal]:
+    yield from _at_least(records, "FMD, 24 frames", "fmd", 35.0, REASONS["fmd"])
+    yield from _at_least(records, "W2S, 15 frames", "w2s", 34.0, REASONS["w2s"])
+    for start, title in MODALITIES.items():
+        yield from _beside_filters(records, start, title)
+    yield from _at_least(records, "Set12, σ 25", "set12-25", 30.2, REASONS["set12"])
+    yield from _beside_bicubic(records)
+    seam = records.mean("fmd", api.DENOISER, "seam")
+    if seam is not None:
+        yield Goal("seams, FMD", "≤ 1.02", f"{seam:.3f}", seam <= 1.02, REASONS["seam"])
+    for group, title in (("fmd", "FMD"), ("w2s", "W2S"), ("generated", "generated")):
+        slopes = [records.mean(group, row, "slope") for row in (api.DENOISER, "noisy")]
+        if None not in slopes:
+            slope = slopes[0] / slopes[1]
+            met = abs(slope - 1) <= 0.005
+            yield Goal(f"photometric slope, {title}", "1 ± 0.005", f"{slope:.4f}", met, REASONS["slope"])
+
+
+def _at_least(records: Records, what: str, group: str, wanted: float, reason: str) -> Iterator[Goal]:
+    value = records.mean(group, api.DENOISER, "psnr")
+    if value is not None:
+        yield Goal(what, f"≥ {wanted} dB", f"{value:.2f} dB", value >= wanted, reason)
+
+
+def _beside_filters(records: Records, start: str, title: str) -> Iterator[Goal]:
+    best = best_filter(records, "fmd", start)
+    if best is not None:
+        row, gain = best
+        yield Goal(
+            f"FMD, {title}", "best filter or better", f"{gain:+.2f} dB beside {row}", gain >= 0, REASONS["modality"]
+        )
+
+
+def best_filter(records: Records, group: str, start: str = "") -> tuple[str, float] | None:
+    """The row that comes closest to the bundled denoiser, or passes it, and by how much that is ahead of it.
+
+    Means are over the images that both were run on.
+    """
+    ours = records.images(group, api.DENOISER, start)
+    gains = {}
+    for row in records.sets.get(group, {}):
+        own = records.mean(group, api.DENOISER, "psnr", start, among=records.images(group, row))
+        other = records.mean(group, row, "psnr", start, among=ours)
+        if own is not None and other is not None and row not in records.weights:
+            gains[row] = own - other
+    return min(gains.items(), key=lambda item: item[1]) if gains else None
+
+
+def _beside_bicubic(records: Records) -> Iterator[Goal]:
+    model = api.UPSCALERS[2]
+    for title, start in (("microscopes' images", ""), ("generated images", GENERATED)):
+        names = records.images("x2", model, start)
+        if not start:
+            names = {name: figures for name, figures in names.items() if not name.startswith(GENERATED)}
+        ours, bicubic = (records.mean("x2", row, "psnr", among=names) for row in (model, "bicubic"))
+        if ours is not None and bicubic is not None:
+            gain = ours - bicubic
+            yield Goal(f"×2, {title}", "bicubic + 3 dB", f"{gain:+.2f} dB", gain >= 3, REASONS["x2"])
