@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 __all__ = ["SECONDS", "noise2void"]
 
-SECONDS = 10.0
+SECONDS = 60.0
 """Processor time of one training."""
 
 

@@ -138,12 +138,12 @@ def beside_noise2void(records: Records) -> str:
     lines = []
     for group, title in (("fmd", "FMD"), ("w2s", "W2S")):
         for image, figures in records.images(group, "Noise2Void").items():
-            rows = [row for row in _by_psnr(records, group, {image: None}) if row in records.weights or row == "noisy"]
-            best = _best_filter(records, group, image)
-            for row in ["noisy", best, "Noise2Void", *(row for row in rows if row != "noisy")]:
-                found = figures if row == "Noise2Void" else records.images(group, row)[image]
-                values = dict(zip(records.columns["denoising"], found, strict=True))
-                cells = [_cell(values[column], DENOISING[column][1]) for column in ("psnr", "ssim", "seconds")]
+            rows = [row for row in _by_psnr(records, group, {image: None}) if row in records.weights]
+            best = _best_filters(records, group, image)
+            for row in ["noisy", *best, "Noise2Void", *rows]:
+                found = figures if row == "Noise2Void" else records.images(group, row).get(image, [])
+                values = dict(zip(records.columns["denoising"], found, strict=bool(found)))
+                cells = [_cell(values.get(column), DENOISING[column][1]) for column in ("psnr", "ssim", "seconds")]
                 lines.append([f"{title} {image}", _bold(records, row), *cells])
     return _table(["", "", "PSNR, dB", "SSIM", "seconds"], lines)
 
@@ -183,12 +183,12 @@ def _by_psnr(records: Records, group: str, names: dict[str, None]) -> list[str]:
     """Rows that have figures of these images: worst first, what a perfect result would have last."""
     found = {row: records.mean(group, row, "psnr", among=names) for row in records.sets.get(group, {})}
     ranked = sorted((row for row in found if found[row] is not None), key=lambda row: found[row] or 0.0)
-    return [*ranked, *(row for row in found if row == "reference" and "along_y" in DENOISING and ranked)]
+    return [*ranked, *(row for row in found if row == "reference" and ranked)]
 
 
-def _best_filter(records: Records, group: str, image: str) -> str:
+def _best_filters(records: Records, group: str, image: str) -> list[str]:
     rows = [row for row in _by_psnr(records, group, {image: None}) if row not in records.weights]
-    return [row for row in rows if row not in ("Noise2Void", "reference")][-1]
+    return [row for row in rows if row not in ("noisy", "Noise2Void", "reference")][-1:]
 
 
 def _label(records: Records, group: str, row: str, names: dict[str, None]) -> str:
