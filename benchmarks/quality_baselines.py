@@ -5,8 +5,8 @@ Filters that need to be told the noise's standard deviation estimate it from the
 noise that `napari_restore.intensity.estimate_noise` finds, and its exact unbiased inverse: noise then has a standard
 deviation of 1 everywhere, and that is what the filter is told.
 
-BM3D and Noise2Void need packages that napari-restore does not need and never will: `bm3d` (for non-commercial use) and
-`careamics`. Where they are not installed their rows are left as the JSON file has them.
+Wavelets and that estimate need PyWavelets, BM3D and Noise2Void the packages `bm3d` (for non-commercial use) and
+`careamics`, none of which napari-restore needs. Where one is not installed, its rows are left as the JSON file has them.
 """
 
 from __future__ import annotations
@@ -70,15 +70,18 @@ def bm3d(plane: Plane, sigma: float | None) -> Plane:
     return run(plane, sigma)
 
 
-FILTERS: dict[str, Filter] = {
+UNTOLD: dict[str, Filter] = {
     "Gaussian, σ 1.5": lambda plane, sigma: ndimage.gaussian_filter(plane, 1.5),
     "Gaussian, σ 2": lambda plane, sigma: ndimage.gaussian_filter(plane, 2.0),
     "median 5×5": lambda plane, sigma: ndimage.median_filter(plane, 5),
+}
+TOLD: dict[str, Filter] = {
     "total variation": in_unit_range(total_variation),
     "wavelets": in_unit_range(wavelets),
     "NL-means": in_unit_range(non_local_means),
     **({"BM3D": in_unit_range(bm3d)} if find_spec("bm3d") else {}),
 }
+FILTERS = UNTOLD | (TOLD if find_spec("pywt") else {})
 
 
 def stabilised(filtered: Filter) -> Denoiser:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from quality_enlarging import GENERATED
-from quality_goals import goals
+from quality_goals import beside_ours, goals
 from quality_records import Records, bundled_digests
 
 __all__ = ["as_text", "check", "render"]
@@ -117,19 +117,21 @@ def summary(
     lines = []
     for row in _by_psnr(records, group, names):
         cells = [_cell(records.mean(group, row, column, among=names), form) for column, (_, form) in columns.items()]
-        lines.append([_label(records, group, row, names), *cells])
-    used = [i for i in range(len(columns) + 1) if i == 0 or any(line[i] for line in lines)]
-    titles = ["", *(title for title, _ in columns.values())]
+        ahead = beside_ours(records, group, row, names)
+        lines.append([_label(records, group, row, names), *cells, _cell(ahead, "{:+.2f}".format)])
+    titles = ["", *(title for title, _ in columns.values()), "beside ours, dB"]
+    used = [i for i in range(len(titles)) if i == 0 or any(line[i] for line in lines)]
     return _table([titles[i] for i in used], [[line[i] for i in used] for line in lines])
 
 
 def kinds(records: Records, group: str, starts: Sequence[str]) -> str:
-    """PSNR of every row, by kind of image."""
+    """PSNR by kind of image, of every row that was run on all of them."""
     lines = []
-    for row in _by_psnr(records, group, _names(records, group)):
-        if row != "reference":
+    every = _names(records, group)
+    for row in _by_psnr(records, group, every):
+        if row != "reference" and len(records.images(group, row)) == len(every):
             values = [_cell(records.mean(group, row, "psnr", start), "{:.2f}".format) for start in starts]
-            lines.append([_label(records, group, row, _names(records, group)), *values])
+            lines.append([_bold(records, row), *values])
     return _table(["PSNR, dB", *(start.replace("_", " ") for start in starts)], lines)
 
 
@@ -181,9 +183,18 @@ def _names(records: Records, group: str, generated: bool | None = None) -> dict[
 
 def _by_psnr(records: Records, group: str, names: dict[str, None]) -> list[str]:
     """Rows that have figures of these images: worst first, what a perfect result would have last."""
-    found = {row: records.mean(group, row, "psnr", among=names) for row in records.sets.get(group, {})}
+    found = {row: _gain(records, group, row, names) for row in records.sets.get(group, {})}
     ranked = sorted((row for row in found if found[row] is not None), key=lambda row: found[row] or 0.0)
     return [*ranked, *(row for row in found if row == "reference" and ranked)]
+
+
+def _gain(records: Records, group: str, row: str, names: dict[str, None]) -> float | None:
+    """PSNR beyond that of the simplest row, on the images that both were run on: rows of few images rank fairly."""
+    base = "bicubic" if group.startswith("x") else "noisy"
+    own = records.mean(group, row, "psnr", among={name: None for name in names if name in records.images(group, base)})
+    among = {name: None for name in names if name in records.images(group, row)}
+    simplest = records.mean(group, base, "psnr", among=among)
+    return own if own is None or simplest is None else own - simplest
 
 
 def _best_filters(records: Records, group: str, image: str) -> list[str]:
