@@ -6,7 +6,8 @@ noise that `napari_restore.intensity.estimate_noise` finds, and its exact unbias
 deviation of 1 everywhere, and that is what the filter is told.
 
 Wavelets and that estimate need PyWavelets, BM3D and Noise2Void the packages `bm3d` (for non-commercial use) and
-`careamics`, none of which napari-restore needs. Where one is not installed, its rows are left as the JSON file has them.
+`careamics`, none of which napari-restore needs. Where one is not installed, its rows
+are left as the JSON file has them.
 """
 
 from __future__ import annotations

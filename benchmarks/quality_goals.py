@@ -58,7 +58,8 @@ def goals(records: Records) -> Iterator[Goal]:
     yield from _at_least(records, "FMD, 24 frames", "fmd", 35.0, REASONS["fmd"])
     yield from _at_least(records, "W2S, 15 frames", "w2s", 34.0, REASONS["w2s"])
     for start, title in MODALITIES.items():
-        yield from _beside_filters(records, start, title)
+        yield from _beside_filters(records, "fmd", start, f"FMD, {title}")
+    yield from _beside_filters(records, "w2s", "", "W2S beside filters")
     yield from _at_least(records, "Set12, σ 25", "set12-25", 30.2, REASONS["set12"])
     yield from _beside_bicubic(records)
     seam = records.mean("fmd", api.DENOISER, "seam")
@@ -78,13 +79,11 @@ def _at_least(records: Records, what: str, group: str, wanted: float, reason: st
         yield Goal(what, f"≥ {wanted} dB", f"{value:.2f} dB", value >= wanted, reason)
 
 
-def _beside_filters(records: Records, start: str, title: str) -> Iterator[Goal]:
-    best = best_filter(records, "fmd", start)
+def _beside_filters(records: Records, group: str, start: str, what: str) -> Iterator[Goal]:
+    best = best_filter(records, group, start)
     if best is not None:
         row, gain = best
-        yield Goal(
-            f"FMD, {title}", "best filter or better", f"{gain:+.2f} dB beside {row}", gain >= 0, REASONS["modality"]
-        )
+        yield Goal(what, "best filter or better", f"{gain:+.2f} dB beside {row}", gain >= 0, REASONS["modality"])
 
 
 def best_filter(records: Records, group: str, start: str = "") -> tuple[str, float] | None:

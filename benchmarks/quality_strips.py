@@ -120,14 +120,17 @@ def as_truth(pair: Pair, result: Plane) -> Plane:
 def best_filters(records: Records, strip: Strip) -> list[str]:
     """The best filter of the set that can be run here, and the best that is of another kind."""
     present = [name for name in baselines() if name in records.sets[strip.group] and kind(name) in FILTERS]
-    ranked = sorted(present, key=partial(relative, records, strip.group), reverse=True)
+    ranked = sorted(present, key=partial(relative, records, strip), reverse=True)
     first = ranked[0]
     return [first, next(name for name in ranked if kind(name)[:5] != kind(first)[:5])]
 
 
-def relative(records: Records, group: str, row: str) -> float:
-    """Mean gain over the noisy image, on the images that the row was run on."""
-    own, noisy = (records.mean(group, name, "psnr", among=records.images(group, row)) or 0.0 for name in (row, "noisy"))
+def relative(records: Records, strip: Strip, row: str) -> float:
+    """Mean gain over the noisy image, on the images of this kind that the row was run on."""
+    group, start = strip.group, strip.image.split("_")[0] if strip.group == "fmd" else ""
+    own, noisy = (
+        records.mean(group, name, "psnr", start, among=records.images(group, row)) or 0.0 for name in (row, "noisy")
+    )
     return own - noisy
 
 
