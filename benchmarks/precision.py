@@ -1,7 +1,7 @@
 """What bfloat16 costs: ``python benchmarks/precision.py EVAL_FOLDER`` (see benchmarks/quality.py for the folder).
 
-Each bundled denoiser restores every pair of both sets in float32 and in bfloat16, and the upscaler a binned copy of
-each truth; the loss is the mean difference of PSNR against the truth. It goes into the model's card as `bfloat16_loss`,
+Each bundled denoiser restores every pair of both sets (of the colour set, if it takes RGB) in float32 and in bfloat16,
+and an upscaler a binned copy of each truth; the loss is the mean difference of PSNR against the truth. It goes into the model's card as `bfloat16_loss`,
 and runs whose precision is open use bfloat16 where it is at most 0.02 dB. A last column counts how many different
 values the result has on a smooth 16-bit ramp: a network that quantises is seen there even where PSNR does not show it.
 """
@@ -13,19 +13,21 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from quality import fmd_pairs, score, w2s_pairs
+from quality_scores import score
+from quality_sets import SETS, Pair
 
 from napari_restore import api
 
 Plane = NDArray[np.float32]
 
 
-def binned(plane: Plane) -> Plane:
-    return plane.reshape(plane.shape[0] // 2, 2, plane.shape[1] // 2, 2).mean((1, 3))
+def binned(plane: Plane, scale: int) -> Plane:
+    return plane.reshape(plane.shape[0] // scale, scale, plane.shape[1] // scale, scale).mean((1, 3))
 
 
-def restored(model: str, plane: Plane, precision: str) -> Plane:
-    return np.asarray(api.restore(plane, model=model, precision=precision, value_range=(0.0, 255.0)), np.float32)
+def restored(model: str, plane: Plane, axes: str, precision: str) -> Plane:
+    settings = {"axes": axes, "precision": precision, "value_range": (0.0, 255.0)}
+    return np.asarray(api.restore(plane, model=model, **settings), np.float32)
 
 
 def ramp_values(model: str, precision: str) -> int:
@@ -33,27 +35,27 @@ def ramp_values(model: str, precision: str) -> int:
     return len(np.unique(api.restore(ramp, model=model, precision=precision, value_range=(0, 65535))))
 
 
+def losses(model: str, scale: int, pair: Pair) -> list[float | None]:
+    """PSNR in float32 and in bfloat16."""
+    image = binned(pair.truth, scale) if scale > 1 else np.asarray(pair.noisy, np.float32)
+    results = (restored(model, image, pair.axes, precision) for precision in ("float32", "bfloat16"))
+    return [score(pair, result, 0.0).psnr for result in results]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--every", type=int, default=1, help="take every n-th pair")
     given = parser.parse_args()
-    pairs = [
-        (pair, fit)
-        for pairs, fit in ((fmd_pairs(given.folder), False), (w2s_pairs(given.folder), True))
-        for pair in list(pairs)[:: given.every]
-    ]
+    gray = [pair for name in ("fmd", "w2s") for pair in list(SETS[name](given.folder))[:: given.every]]
+    colour = list(SETS["rgb"](given.folder))
     print("| model | images | float32 | bfloat16 | loss | largest loss | values of a ramp, float32 / bfloat16 |")
     print("|---|---|---|---|---|---|---|")
     for card in api.models():
         if not card.bundled:
             continue
-        found = []
-        for (_, noisy, truth), fit in pairs:
-            image = binned(truth) if card.scale == 2 else noisy
-            results = (restored(card.name, image, precision) for precision in ("float32", "bfloat16"))
-            found.append([score(truth, result, fit=fit)[0] for result in results])
-        exact, rough = np.array(found).T
+        found = [losses(card.name, card.scale, pair) for pair in (gray if card.in_channels == 1 else colour)]
+        exact, rough = np.array(found, np.float64).T
         values = " / ".join(str(ramp_values(card.name, precision)) for precision in ("float32", "bfloat16"))
         row = (f"{exact.mean():.3f} dB", f"{rough.mean():.3f} dB", f"{(exact - rough).mean():.4f} dB")
         row = (*row, f"{(exact - rough).max():.4f} dB", values)

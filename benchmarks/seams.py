@@ -25,6 +25,7 @@ draws of the noise, standard deviation over time over that of what was given.
 from __future__ import annotations
 
 import argparse
+import math
 import multiprocessing
 import time
 from collections import defaultdict
@@ -41,7 +42,8 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 from numpy.typing import NDArray
-from quality import fmd_pairs, score, w2s_pairs
+import quality_sets
+from quality_scores import score
 from torch import Tensor
 
 from napari_restore import api
@@ -293,7 +295,8 @@ class Pair:
     def psnr(self, result: Plane) -> float:
         if self.group == "sample":
             return psnr(self.truth, result, float(np.ptp(self.truth)))
-        return score(self.truth, result, fit=self.group == "W2S")[0]
+        pair = quality_sets.Pair(self.group, self.noisy, self.truth, stretched=self.group == "W2S")
+        return score(pair, result, 0.0).psnr or math.nan
 
 
 def first_pass(pair: Pair) -> tuple[list[Sums], float]:
@@ -343,10 +346,11 @@ def moved(way: Way, plane: Plane, result: Plane) -> float:
 
 def pairs_of(folder: Path, every: int) -> list[Pair]:
     pairs = []
-    for group, found in (("FMD", fmd_pairs(folder)), ("W2S", w2s_pairs(folder))):
-        for number, (stem, noisy, truth) in enumerate(list(found)[::every]):
-            stack = stem.split("_")[0] if group == "FMD" else stem.split("_")[-1]
-            pairs.append(Pair(group, f"{group} {stack}", noisy, truth, detail=number % 3 == 0))
+    for group in ("FMD", "W2S"):
+        for number, pair in enumerate(list(quality_sets.SETS[group.lower()](folder))[::every]):
+            stack = pair.name.split("_")[0] if group == "FMD" else pair.name.split("_")[-1]
+            noisy = np.asarray(pair.noisy, np.float32)
+            pairs.append(Pair(group, f"{group} {stack}", noisy, pair.truth, detail=number % 3 == 0))
     noisy, clean = (tifffile.imread(sample_path(name)).astype(np.float32) for name in ("cells_noisy", "cells_clean"))
     pairs += [Pair("sample", "sample", *planes) for planes in zip(noisy, clean, strict=True)]
     return pairs
