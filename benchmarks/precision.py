@@ -1,9 +1,10 @@
 """What bfloat16 costs: ``python benchmarks/precision.py EVAL_FOLDER`` (see benchmarks/quality.py for the folder).
 
 Each bundled denoiser restores every pair of both sets (of the colour set, if it takes RGB) in float32 and in bfloat16,
-and an upscaler a binned copy of each truth; the loss is the mean difference of PSNR against the truth. It goes into the model's card as `bfloat16_loss`,
-and runs whose precision is open use bfloat16 where it is at most 0.02 dB. A last column counts how many different
-values the result has on a smooth 16-bit ramp: a network that quantises is seen there even where PSNR does not show it.
+and an upscaler a binned copy of each truth; the loss is the mean difference of PSNR against the truth. It goes into the
+model's card as `bfloat16_loss`, and runs whose precision is open use bfloat16 where it is at most 0.02 dB. A last
+column counts how many different values the result has on a smooth 16-bit ramp: a network that quantises is seen there
+even where PSNR does not show it.
 """
 
 from __future__ import annotations

@@ -37,12 +37,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import quality_sets
 import tifffile
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from numpy.typing import NDArray
-import quality_sets
 from quality_scores import score
 from torch import Tensor
 
