@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["DenoiseDock", "RestoreDock", "SuperResolutionDock"]
 
 import threading
+import time
 import traceback
 from collections.abc import Generator
 from contextlib import closing
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
     from napari_restore.engine.plan import Plan
 
 _PATIENCE = 3.0
-"""Seconds that a run waits for the window to show its layer."""
+"""Seconds that work waits for the window to show its layers."""
+_POLL = 0.05
+"""Seconds between two looks at whether it was stopped meanwhile."""
 LOOK_AFTER = 400
 """Milliseconds without a change after which the layer is looked at."""
 
@@ -63,7 +66,7 @@ class RestoreDock(QWidget):
         self.form, self.compare, self.bar = Form(napari_viewer, self.task), CompareBox(), RunBar()
         self.input, self.model, self.output = self.form.input, self.form.model, self.form.output
         self.performance = self.form.performance
-        self.results, self.live = ShownResults(napari_viewer), LiveView(napari_viewer, self)
+        self.results, self.live = ShownResults(napari_viewer, self), LiveView(napari_viewer, self)
         self.tools = CompareTools(napari_viewer, self.compare, self._start, self.bar.tell)
         self._lay_out()
         self._timer = QTimer(self)
@@ -174,11 +177,16 @@ class RestoreDock(QWidget):
             layers = result_layers(job.layer, made.plan, made.region, (made.pixels,))
             for _data, arguments, _ in layers:
                 arguments["name"] = f"{PREVIEW}{arguments['name']}"
-            self._show_layers(layers, job, made.plan, made.origin)
+            self._show_layers(layers, job, made.plan, made.origin, drawn)
             so_far = "" if made.complete else "; the rest follows"
             self.bar.tell(f"Preview: {human_shape(made.plan.axes, made.pixels.shape)}{so_far}")
 
-        self._start("preview", lambda stop: make_preview(job, view, plan, stop), show, self._ended("preview"))
+        drawn = threading.Event()
+
+        def start(stop: threading.Event) -> Generator[Preview, None, None]:
+            return _drawn_each(make_preview(job, view, plan, stop), drawn, stop)
+
+        self._start("preview", start, show, self._ended("preview"))
 
     def _follow(self, live: bool) -> None:
         """Preview again whenever camera and sliders have come to rest, or choices were looked at."""
@@ -203,17 +211,12 @@ class RestoreDock(QWidget):
         self.bar.tell("Planning…" if self.model.fetch.isHidden() else "Fetching the weights, then planning…")
         self.activity = RunActivity(job.layer.name, self.cancel)
         self._follow_window()
-        self._shown = threading.Event()
-        self._start("run", lambda stop: self._restore(job, self._shown), self._advance, self._ended("run"))
+        self._drawn = drawn = threading.Event()
 
-    @staticmethod
-    def _restore(job: Job, shown: threading.Event) -> Generator[Any, None, None]:
-        """Carry out a job, and let napari make the layer before the network takes all cores for itself."""
-        with closing(controller.restore(job)) as events:
-            for event in events:
-                yield event
-                if isinstance(event, Started):
-                    shown.wait(_PATIENCE)
+        def start(stop: threading.Event) -> Generator[Any, None, None]:
+            return _drawn_each(controller.restore(job), drawn, stop, Started)
+
+        self._start("run", start, self._advance, self._ended("run"))
 
     def cancel(self) -> None:
         """Stop the run after the batch in progress; blocks that are stored stay."""
@@ -225,8 +228,7 @@ class RestoreDock(QWidget):
         if isinstance(event, Started):
             self._plan = event.plan
             layers = result_layers(self._job.layer, event.plan, self._job.region, event.levels)
-            self._show_layers(layers, self._job, event.plan, (0, 0))
-            QTimer.singleShot(0, self._shown.set)  # after it was drawn
+            self._show_layers(layers, self._job, event.plan, (0, 0), self._drawn)
             return
         if isinstance(event, Landed):
             self.results.mark_stale()
@@ -238,9 +240,13 @@ class RestoreDock(QWidget):
         if self.activity is not None:
             self.activity.show(event)
 
-    def _show_layers(self, layers: list[LayerData], job: Job, plan: Plan, origin: tuple[int, int]) -> None:
-        self.results.show(layers)
-        self.tools.between(job.layer, job.axes, self.results.layers, plan, origin)
+    def _show_layers(
+        self, layers: list[LayerData], job: Job, plan: Plan, origin: tuple[int, int], drawn: threading.Event
+    ) -> None:
+        def shown() -> None:
+            self.tools.between(job.layer, job.axes, self.results.layers, plan, origin)
+
+        self.results.show(layers, shown, drawn)
 
     def _ended(self, name: str) -> Any:
         """What to do when the work of a name has ended, with or without an error."""
@@ -335,6 +341,7 @@ class RestoreDock(QWidget):
             self._window.removeEventFilter(self)
             self._window = None
         self.live.follow(False)
+        self.results.end()
         self.tools.end()
         for work in self.works.values():
             work.stop()
@@ -343,6 +350,24 @@ class RestoreDock(QWidget):
         if self.activity is not None:
             self.activity.close()
             self.activity = None
+
+
+def _drawn_each(
+    events: Generator[Any, None, None], drawn: threading.Event, stop: threading.Event, kind: type = object
+) -> Generator[Any, None, None]:
+    """Events, each of a kind followed by a wait until its layers are drawn, or until the stop.
+
+    napari makes layers before the network takes all cores for itself, and a preview of what is on screen comes to its
+    end with its layers there.
+    """
+    with closing(events):
+        for event in events:
+            drawn.clear()
+            yield event
+            if isinstance(event, kind):
+                end = time.monotonic() + _PATIENCE
+                while not drawn.wait(_POLL) and not stop.is_set() and time.monotonic() < end:
+                    pass
 
 
 class DenoiseDock(RestoreDock):

@@ -1,0 +1,68 @@
+"""Long work of the main thread, a step at a time, with the window alive in between."""
+
+from __future__ import annotations
+
+__all__ = ["Steps", "Turns", "outermost"]
+
+from collections import deque
+from collections.abc import Generator
+from inspect import GEN_RUNNING, getgeneratorstate
+
+from qtpy.QtCore import QObject, QTimer
+from qtpy.QtWidgets import QWidget
+
+_PAUSE = 15
+"""Milliseconds between two steps: Qt paints what a step has changed 5 ms after it."""
+
+Steps = Generator[None, None, None]
+"""Yields wherever other events may come in between."""
+
+
+class Turns(QObject):
+    """Takes each step of a generator on a turn of the event loop of its own, one generator after the other."""
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self._waiting: deque[Steps] = deque()
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_PAUSE)
+        self._timer.timeout.connect(self._step)
+
+    def take(self, steps: Steps) -> None:
+        """Take steps, the first at once unless others are still being taken."""
+        self._waiting.append(steps)
+        if len(self._waiting) == 1:
+            self._step()
+
+    def _step(self) -> None:
+        steps = self._waiting[0]
+        going_on = False
+        try:
+            next(steps)
+            going_on = True
+        except StopIteration:
+            pass
+        finally:
+            # A step may let events in, and one of them be the end of all this.
+            if not going_on and self._waiting and self._waiting[0] is steps:
+                self._waiting.popleft()
+            if self._waiting:
+                self._timer.start()
+
+    def end(self) -> None:
+        """Close what was not taken to its end."""
+        self._timer.stop()
+        while self._waiting:
+            steps = self._waiting.popleft()
+            if (
+                getgeneratorstate(steps) != GEN_RUNNING
+            ):  # one whose step has led here is dropped with its last reference
+                steps.close()
+
+
+def outermost(widget: QWidget) -> QWidget:
+    """The main window that a widget belongs to, also while its dock floats."""
+    while (parent := widget.parentWidget()) is not None:
+        widget = parent
+    return widget
