@@ -5,10 +5,8 @@ from __future__ import annotations
 __all__ = ["DenoiseDock", "RestoreDock", "SuperResolutionDock"]
 
 import threading
-import time
 import traceback
 from collections.abc import Generator
-from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakSet
 
@@ -32,17 +30,14 @@ from napari_restore.widgets.results import LayerData, result_layers
 from napari_restore.widgets.rows import set_tab_order
 from napari_restore.widgets.run_bar import RunBar
 from napari_restore.widgets.shown import PREVIEW, ShownResults
-from napari_restore.widgets.work import Work
+from napari_restore.widgets.turns import Steps, Turns
+from napari_restore.widgets.work import Work, drawn_each
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_restore.engine.plan import Plan
 
-_PATIENCE = 3.0
-"""Seconds that work waits for the window to show its layers."""
-_POLL = 0.05
-"""Seconds between two looks at whether it was stopped meanwhile."""
 LOOK_AFTER = 400
 """Milliseconds without a change after which the layer is looked at."""
 
@@ -66,7 +61,8 @@ class RestoreDock(QWidget):
         self.form, self.compare, self.bar = Form(napari_viewer, self.task), CompareBox(), RunBar()
         self.input, self.model, self.output = self.form.input, self.form.model, self.form.output
         self.performance = self.form.performance
-        self.results, self.live = ShownResults(napari_viewer, self), LiveView(napari_viewer, self)
+        self._turns = Turns(self)
+        self.results, self.live = ShownResults(napari_viewer, self._turns), LiveView(napari_viewer, self)
         self.tools = CompareTools(napari_viewer, self.compare, self._start, self.bar.tell)
         self._lay_out()
         self._timer = QTimer(self)
@@ -184,7 +180,7 @@ class RestoreDock(QWidget):
         drawn = threading.Event()
 
         def start(stop: threading.Event) -> Generator[Preview, None, None]:
-            return _drawn_each(make_preview(job, view, plan, stop), drawn, stop)
+            return drawn_each(make_preview(job, view, plan, stop), drawn, stop)
 
         self._start("preview", start, show, self._ended("preview"))
 
@@ -209,14 +205,26 @@ class RestoreDock(QWidget):
         self.bar.set_state("running")
         self.bar.bar.setRange(0, 0)
         self.bar.tell("Planning…" if self.model.fetch.isHidden() else "Fetching the weights, then planning…")
-        self.activity = RunActivity(job.layer.name, self.cancel)
         self._follow_window()
         self._drawn = drawn = threading.Event()
 
         def start(stop: threading.Event) -> Generator[Any, None, None]:
-            return _drawn_each(controller.restore(job), drawn, stop, Started)
+            return drawn_each(controller.restore(job), drawn, stop, Started)
 
         self._start("run", start, self._advance, self._ended("run"))
+        self._turns.take(self._show_activity(job))
+
+    def _show_activity(self, job: Job) -> Steps:
+        def show() -> None:
+            activity = RunActivity(job.layer.name, self.cancel)  # which lets events in
+            if "run" in self.works:
+                self.activity = activity
+            else:
+                activity.close()
+
+        yield  # the bar of the dock widget is painted first
+        if "run" in self.works:
+            yield from self._turns.unpainted(show)
 
     def cancel(self) -> None:
         """Stop the run after the batch in progress; blocks that are stored stay."""
@@ -341,7 +349,7 @@ class RestoreDock(QWidget):
             self._window.removeEventFilter(self)
             self._window = None
         self.live.follow(False)
-        self.results.end()
+        self._turns.end()
         self.tools.end()
         for work in self.works.values():
             work.stop()
@@ -350,24 +358,6 @@ class RestoreDock(QWidget):
         if self.activity is not None:
             self.activity.close()
             self.activity = None
-
-
-def _drawn_each(
-    events: Generator[Any, None, None], drawn: threading.Event, stop: threading.Event, kind: type = object
-) -> Generator[Any, None, None]:
-    """Events, each of a kind followed by a wait until its layers are drawn, or until the stop.
-
-    napari makes layers before the network takes all cores for itself, and a preview of what is on screen comes to its
-    end with its layers there.
-    """
-    with closing(events):
-        for event in events:
-            drawn.clear()
-            yield event
-            if isinstance(event, kind):
-                end = time.monotonic() + _PATIENCE
-                while not drawn.wait(_POLL) and not stop.is_set() and time.monotonic() < end:
-                    pass
 
 
 class DenoiseDock(RestoreDock):

@@ -10,10 +10,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtWidgets import QWidget
 
 from napari_restore.widgets.results import LayerData
-from napari_restore.widgets.turns import Steps, Turns, outermost
+from napari_restore.widgets.turns import Steps, Turns
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -32,8 +31,8 @@ class ShownResults:
     ----------
     viewer
         Where.
-    widget
-        The dock widget.
+    turns
+        Of the dock widget.
 
     Attributes
     ----------
@@ -41,9 +40,8 @@ class ShownResults:
         Those of the last preview or run, also where a person has removed them since.
     """
 
-    def __init__(self, viewer: Viewer, widget: QWidget) -> None:
-        self.viewer = viewer
-        self._widget, self._turns = widget, Turns(widget)
+    def __init__(self, viewer: Viewer, turns: Turns) -> None:
+        self.viewer, self._turns = viewer, turns
         self.layers: list[Any] = []
         self._stale, self._refreshed = False, 0.0
 
@@ -67,10 +65,6 @@ class ShownResults:
             Set when they have been drawn, or never will be.
         """
         self._turns.take(self._show(described, shown, drawn))
-
-    def end(self) -> None:
-        """Show nothing any more."""
-        self._turns.end()
 
     def _show(self, described: list[LayerData], shown: Callable[[], None], drawn: threading.Event) -> Steps:
         try:
@@ -121,18 +115,15 @@ class ShownResults:
         yield
         selection = self.viewer.layers.selection
         chosen = set(selection)
-        window = outermost(self._widget)
-        window.setUpdatesEnabled(False)
-        try:
+
+        def add() -> None:
             # napari chooses a layer that is added, and shows its controls, within the same call.
             with selection.events.blocker_all():
                 self.layers.append(self.viewer.add_layer(layer))
                 selection.clear()
                 selection.update(chosen)
-            yield  # all is laid out anew, and only after that painted
-        finally:
-            window.setUpdatesEnabled(True)
-        yield
+
+        yield from self._turns.unpainted(add)
 
     def mark_stale(self) -> None:
         """Note that pixels of the layers have changed."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["Steps", "Turns", "outermost"]
+__all__ = ["Steps", "Turns"]
 
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from inspect import GEN_RUNNING, getgeneratorstate
 
 from qtpy.QtCore import QObject, QTimer
@@ -21,8 +21,9 @@ Steps = Generator[None, None, None]
 class Turns(QObject):
     """Takes each step of a generator on a turn of the event loop of its own, one generator after the other."""
 
-    def __init__(self, parent: QObject) -> None:
-        super().__init__(parent)
+    def __init__(self, widget: QWidget) -> None:
+        super().__init__(widget)
+        self._widget = widget
         self._waiting: deque[Steps] = deque()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -34,6 +35,19 @@ class Turns(QObject):
         self._waiting.append(steps)
         if len(self._waiting) == 1:
             self._step()
+
+    def unpainted(self, act: Callable[[], None]) -> Steps:
+        """Steps that do something to the window, have it laid out anew, and paint it only after that."""
+        window = self._widget
+        while (parent := window.parentWidget()) is not None:  # as `window()` does, but not to a dock that floats
+            window = parent
+        window.setUpdatesEnabled(False)
+        try:
+            act()
+            yield
+        finally:
+            window.setUpdatesEnabled(True)
+        yield
 
     def _step(self) -> None:
         steps = self._waiting[0]
@@ -59,10 +73,3 @@ class Turns(QObject):
                 getgeneratorstate(steps) != GEN_RUNNING
             ):  # one whose step has led here is dropped with its last reference
                 steps.close()
-
-
-def outermost(widget: QWidget) -> QWidget:
-    """The main window that a widget belongs to, also while its dock floats."""
-    while (parent := widget.parentWidget()) is not None:
-        widget = parent
-    return widget

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["Work"]
+__all__ = ["Work", "drawn_each"]
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from typing import Any
@@ -16,6 +17,11 @@ from napari_restore.widgets.loading import load_libraries
 
 _WAIT = 0.2
 """Seconds between two looks of the worker at whether it was dropped."""
+
+_PATIENCE = 3.0
+"""Seconds that work waits for the window to show its layers."""
+_POLL = 0.05
+"""Seconds between two looks at whether it was stopped meanwhile."""
 
 
 class Work:
@@ -87,3 +93,21 @@ class Work:
     def _arrived(item: tuple[Callable[[Any], None], Any]) -> None:
         call, argument = item
         call(argument)
+
+
+def drawn_each(
+    events: Generator[Any, None, None], drawn: threading.Event, stop: threading.Event, kind: type = object
+) -> Generator[Any, None, None]:
+    """Events, each of a kind followed by a wait until its layers are drawn, or until the stop.
+
+    napari makes layers before the network takes all cores for itself, and a preview of what is on screen comes to its
+    end with its layers there.
+    """
+    with closing(events):
+        for event in events:
+            drawn.clear()
+            yield event
+            if isinstance(event, kind):
+                end = time.monotonic() + _PATIENCE
+                while not drawn.wait(_POLL) and not stop.is_set() and time.monotonic() < end:
+                    pass
