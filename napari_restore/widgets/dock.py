@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["DenoiseDock", "RestoreDock", "SuperResolutionDock"]
 
 import threading
+import time
 import traceback
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
     from napari_restore.engine.plan import Plan
 
+_TELL_EVERY = 0.1
+"""Seconds between two steps of the progress bars: for each, napari draws the window, as long as a small tile takes."""
 LOOK_AFTER = 400
 """Milliseconds without a change after which the layer is looked at."""
 
@@ -58,6 +61,7 @@ class RestoreDock(QWidget):
         self.works: dict[str, Work] = {}
         self.activity: Any = None
         self._job: Job | None = None
+        self._told = 0.0
         self.form, self.compare, self.bar = Form(napari_viewer, self.task), CompareBox(), RunBar()
         self.input, self.model, self.output = self.form.input, self.form.model, self.form.output
         self.performance = self.form.performance
@@ -242,6 +246,9 @@ class RestoreDock(QWidget):
             self.results.mark_stale()
             return
         self.results.refresh()
+        if time.monotonic() - self._told < _TELL_EVERY:
+            return
+        self._told = time.monotonic()
         pixels = self._plan.image.sizes["Y"] * self._plan.image.sizes["X"] / max(self._plan.tiles_in_plane, 1)
         if self.bar.state == "running":
             self.bar.show_progress(event, pixels)
