@@ -57,17 +57,16 @@ def gap_of_napari(qtbot: Any, viewer: Viewer, shape: tuple[int, int]) -> float:
 def test_the_window_stays_alive_during_a_run(
     qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path], tmp_path: Path, record_property: Any
 ) -> None:
-    plane = np.random.default_rng(0).poisson(200, (340, 440)).astype(np.uint16)
+    plane = np.random.default_rng(0).poisson(200, (420, 460)).astype(np.uint16)
     viewer.add_image(plane, name="plane")
     dock = dock_in(viewer, checkpoints["denoiser"])
-    dock.performance.tile.setValue(64)
     naparis, ours = [], []
     for number in range(REPEATS):
         # Beside each other, so that what else the machine does is in both.
         naparis.append(gap_of_napari(qtbot, viewer, plane.shape))
         to_disk(dock, tmp_path / f"{number}.zarr")
         until_looked(qtbot, dock)
-        assert dock.look is not None and dock.look.plan.tiles >= 60
+        assert dock.look is not None and 60 <= dock.look.plan.tiles <= 120, dock.look.plan.tiles
         heart = Heartbeat()
         click(qtbot, dock.bar.run)
         until_idle(qtbot, dock)
