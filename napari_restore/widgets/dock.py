@@ -7,7 +7,7 @@ __all__ = ["DenoiseDock", "RestoreDock", "SuperResolutionDock"]
 import threading
 import time
 import traceback
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakSet
 
@@ -32,7 +32,7 @@ from napari_restore.widgets.rows import set_tab_order
 from napari_restore.widgets.run_bar import RunBar
 from napari_restore.widgets.shown import PREVIEW, ShownResults
 from napari_restore.widgets.turns import Steps, Turns
-from napari_restore.widgets.work import Work, drawn_each
+from napari_restore.widgets.work import Work, drawn_first
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -177,16 +177,11 @@ class RestoreDock(QWidget):
             layers = result_layers(job.layer, made.plan, made.region, (made.pixels,))
             for _data, arguments, _ in layers:
                 arguments["name"] = f"{PREVIEW}{arguments['name']}"
-            self._show_layers(layers, job, made.plan, made.origin, drawn)
+            self._show_layers(layers, job, made.plan, made.origin)
             so_far = "" if made.complete else "; the rest follows"
             self.bar.tell(f"Preview: {human_shape(made.plan.axes, made.pixels.shape)}{so_far}")
 
-        drawn = threading.Event()
-
-        def start(stop: threading.Event) -> Generator[Preview, None, None]:
-            return drawn_each(make_preview(job, view, plan, stop), drawn, stop)
-
-        self._start("preview", start, show, self._ended("preview"))
+        self._start("preview", lambda stop: make_preview(job, view, plan, stop), show, self._ended("preview"))
 
     def _follow(self, live: bool) -> None:
         """Preview again whenever camera and sliders have come to rest, or choices were looked at."""
@@ -213,7 +208,7 @@ class RestoreDock(QWidget):
         self._drawn = drawn = threading.Event()
 
         def start(stop: threading.Event) -> Generator[Any, None, None]:
-            return drawn_each(controller.restore(job), drawn, stop, Started)
+            return drawn_first(controller.restore(job), drawn, stop)
 
         self._start("run", start, self._advance, self._ended("run"))
         self._turns.take(self._show_activity(job))
@@ -240,7 +235,7 @@ class RestoreDock(QWidget):
         if isinstance(event, Started):
             self._plan = event.plan
             layers = result_layers(self._job.layer, event.plan, self._job.region, event.levels)
-            self._show_layers(layers, self._job, event.plan, (0, 0), self._drawn)
+            self._show_layers(layers, self._job, event.plan, (0, 0), self._drawn.set)
             return
         if isinstance(event, Landed):
             self.results.mark_stale()
@@ -256,7 +251,12 @@ class RestoreDock(QWidget):
             self.activity.show(event)
 
     def _show_layers(
-        self, layers: list[LayerData], job: Job, plan: Plan, origin: tuple[int, int], drawn: threading.Event
+        self,
+        layers: list[LayerData],
+        job: Job,
+        plan: Plan,
+        origin: tuple[int, int],
+        drawn: Callable[[], None] | None = None,
     ) -> None:
         def shown() -> None:
             self.tools.between(job.layer, job.axes, self.results.layers, plan, origin)
@@ -311,7 +311,8 @@ class RestoreDock(QWidget):
                 del self.works[name]
                 ended(error)
 
-        work = Work(start, only_if_current(event), end)
+        # It has ended when its layers are there.
+        work = Work(start, only_if_current(event), lambda error: self._turns.call(lambda: end(error)))
         self.works[name] = work
 
     def _stop(self, name: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["PREVIEW", "ShownResults"]
 
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -49,7 +48,9 @@ class ShownResults:
         """Those that are still on the list."""
         return [layer for layer in self.layers if layer in self.viewer.layers]
 
-    def show(self, described: list[LayerData], shown: Callable[[], None], drawn: threading.Event) -> None:
+    def show(
+        self, described: list[LayerData], shown: Callable[[], None], drawn: Callable[[], None] | None = None
+    ) -> None:
         """Put layers on the list, in place of previews and of those of the same name that were made here.
 
         What napari does for a new layer takes it a tenth of a second and more. So the layer is made, added, chosen and
@@ -62,11 +63,11 @@ class ShownResults:
         shown
             Called when they are all to be seen.
         drawn
-            Set when they have been drawn, or never will be.
+            Called when they have been drawn, or never will be.
         """
         self._turns.take(self._show(described, shown, drawn))
 
-    def _show(self, described: list[LayerData], shown: Callable[[], None], drawn: threading.Event) -> Steps:
+    def _show(self, described: list[LayerData], shown: Callable[[], None], drawn: Callable[[], None] | None) -> Steps:
         try:
             there = self.there()
             if len(there) == len(described) and all(map(_same_kind, there, described)):
@@ -77,7 +78,8 @@ class ShownResults:
                 shown()
                 yield
         finally:
-            drawn.set()
+            if drawn is not None:
+                drawn()
 
     def _change(self, there: list[Any], described: list[LayerData]) -> None:
         """Keep the layers of previews that differ in pixels and position only: new ones would flicker."""

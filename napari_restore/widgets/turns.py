@@ -36,6 +36,15 @@ class Turns(QObject):
         if len(self._waiting) == 1:
             self._step()
 
+    def call(self, act: Callable[[], None]) -> None:
+        """Call after all steps that are waiting: at once if none are."""
+
+        def steps() -> Steps:
+            act()
+            yield from ()
+
+        self.take(steps())
+
     def unpainted(self, act: Callable[[], None]) -> Steps:
         """Steps that do something to the window, have it laid out anew, and paint it only after that."""
         window = self._widget

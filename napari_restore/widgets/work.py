@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Work", "drawn_each"]
+__all__ = ["Work", "drawn_first"]
 
 import queue
 import threading
@@ -95,19 +95,16 @@ class Work:
         call(argument)
 
 
-def drawn_each(
-    events: Generator[Any, None, None], drawn: threading.Event, stop: threading.Event, kind: type = object
+def drawn_first(
+    events: Generator[Any, None, None], drawn: threading.Event, stop: threading.Event
 ) -> Generator[Any, None, None]:
-    """Events, each of a kind followed by a wait until its layers are drawn, or until the stop.
+    """Events, the first followed by a wait until its layers are drawn, or until the stop.
 
-    napari makes layers before the network takes all cores for itself, and a preview of what is on screen comes to its
-    end with its layers there.
+    So napari makes layers before the network takes all cores for itself.
     """
     with closing(events):
-        for event in events:
-            drawn.clear()
+        for number, event in enumerate(events):
             yield event
-            if isinstance(event, kind):
-                end = time.monotonic() + _PATIENCE
-                while not drawn.wait(_POLL) and not stop.is_set() and time.monotonic() < end:
-                    pass
+            end = time.monotonic() + _PATIENCE
+            while number == 0 and not drawn.wait(_POLL) and not stop.is_set() and time.monotonic() < end:
+                pass
