@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import RestoreError
 from napari_restore.widgets.regions import current_view
+from napari_restore.widgets.results import result_axes
 from napari_restore.widgets.source import full_resolution
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Pair:
     before, after
         Full-resolution arrays.
     axes
-        Letters of `before`; those of `after` lack C where the result has a layer for each channel.
+        Letters of `before`; those of `after` are `result_axes` of them.
     where_before, where_after
         What is on screen of each.
     factor
@@ -80,7 +81,7 @@ class Pair:
             Most source pixels along Y and X: of a larger part only the middle is read, or, if `sparse`, every second
             pixel, or third, and so on.
         """
-        kept = self.axes.replace("C", "")
+        kept = result_axes(self.axes)
         spans = {a: self.where_before[self.axes.index(a)] for a in "YX"}
         starts = dict.fromkeys("YX", 0)
         lengths = {a: s.stop - s.start for a, s in spans.items()}
@@ -159,7 +160,7 @@ def find_pairs(source: Any, axes: str, results: Sequence[Any], point: Sequence[f
         If no part of the result is on screen.
     """
     view = current_view(source, axes, point)
-    kept = [i for i, a in enumerate(axes) if a not in "CS"]
+    kept = [i for i, a in enumerate(axes) if a in result_axes(axes) and a != "S"]
     world = np.asarray(source.data_to_world([s.start for s in view[: source.ndim]]))
     pairs = []
     for channel, result in enumerate(results):
@@ -169,6 +170,9 @@ def find_pairs(source: Any, axes: str, results: Sequence[Any], point: Sequence[f
         first = np.round(np.asarray(result.world_to_data(world[kept])) - (factors - 1) / 2).astype(int)
         before, after = list(view), [slice(None)] * len(restored.shape)
         for i, axis in enumerate(kept):
+            if axes[axis] == "C":  # as thick as all of the source's
+                after[i] = slice(0, 1)
+                continue
             here, start, factor = view[axis], int(first[i]), int(factors[i])
             low = max(0, -(start // factor))
             high = min(here.stop - here.start, (restored.shape[i] - start) // factor)

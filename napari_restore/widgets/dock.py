@@ -5,9 +5,9 @@ from __future__ import annotations
 __all__ = ["DenoiseDock", "RestoreDock", "SuperResolutionDock"]
 
 import threading
+import time
 import traceback
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakSet
 
@@ -31,15 +31,16 @@ from napari_restore.widgets.results import LayerData, result_layers
 from napari_restore.widgets.rows import set_tab_order
 from napari_restore.widgets.run_bar import RunBar
 from napari_restore.widgets.shown import PREVIEW, ShownResults
-from napari_restore.widgets.work import Work
+from napari_restore.widgets.turns import Steps, Turns
+from napari_restore.widgets.work import Work, drawn_first
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_restore.engine.plan import Plan
 
-_PATIENCE = 3.0
-"""Seconds that a run waits for the window to show its layer."""
+_TELL_EVERY = 0.1
+"""Seconds between two steps of the progress bars: for each, napari draws the window, as long as a small tile takes."""
 LOOK_AFTER = 400
 """Milliseconds without a change after which the layer is looked at."""
 
@@ -60,10 +61,12 @@ class RestoreDock(QWidget):
         self.works: dict[str, Work] = {}
         self.activity: Any = None
         self._job: Job | None = None
+        self._told = 0.0
         self.form, self.compare, self.bar = Form(napari_viewer, self.task), CompareBox(), RunBar()
         self.input, self.model, self.output = self.form.input, self.form.model, self.form.output
         self.performance = self.form.performance
-        self.results, self.live = ShownResults(napari_viewer), LiveView(napari_viewer, self)
+        self._turns = Turns(self)
+        self.results, self.live = ShownResults(napari_viewer, self._turns), LiveView(napari_viewer, self)
         self.tools = CompareTools(napari_viewer, self.compare, self._start, self.bar.tell)
         self._lay_out()
         self._timer = QTimer(self)
@@ -201,19 +204,26 @@ class RestoreDock(QWidget):
         self.bar.set_state("running")
         self.bar.bar.setRange(0, 0)
         self.bar.tell("Planning…" if self.model.fetch.isHidden() else "Fetching the weights, then planning…")
-        self.activity = RunActivity(job.layer.name, self.cancel)
         self._follow_window()
-        self._shown = threading.Event()
-        self._start("run", lambda stop: self._restore(job, self._shown), self._advance, self._ended("run"))
+        self._drawn = drawn = threading.Event()
 
-    @staticmethod
-    def _restore(job: Job, shown: threading.Event) -> Generator[Any, None, None]:
-        """Carry out a job, and let napari make the layer before the network takes all cores for itself."""
-        with closing(controller.restore(job)) as events:
-            for event in events:
-                yield event
-                if isinstance(event, Started):
-                    shown.wait(_PATIENCE)
+        def start(stop: threading.Event) -> Generator[Any, None, None]:
+            return drawn_first(controller.restore(job), drawn, stop)
+
+        self._start("run", start, self._advance, self._ended("run"))
+        self._turns.take(self._show_activity(job))
+
+    def _show_activity(self, job: Job) -> Steps:
+        def show() -> None:
+            activity = RunActivity(job.layer.name, self.cancel)  # which lets events in
+            if "run" in self.works:
+                self.activity = activity
+            else:
+                activity.close()
+
+        yield  # the bar of the dock widget is painted first
+        if "run" in self.works:
+            yield from self._turns.unpainted(show)
 
     def cancel(self) -> None:
         """Stop the run after the batch in progress; blocks that are stored stay."""
@@ -225,22 +235,33 @@ class RestoreDock(QWidget):
         if isinstance(event, Started):
             self._plan = event.plan
             layers = result_layers(self._job.layer, event.plan, self._job.region, event.levels)
-            self._show_layers(layers, self._job, event.plan, (0, 0))
-            QTimer.singleShot(0, self._shown.set)  # after it was drawn
+            self._show_layers(layers, self._job, event.plan, (0, 0), self._drawn.set)
             return
         if isinstance(event, Landed):
             self.results.mark_stale()
             return
         self.results.refresh()
+        if time.monotonic() - self._told < _TELL_EVERY:
+            return
+        self._told = time.monotonic()
         pixels = self._plan.image.sizes["Y"] * self._plan.image.sizes["X"] / max(self._plan.tiles_in_plane, 1)
         if self.bar.state == "running":
             self.bar.show_progress(event, pixels)
         if self.activity is not None:
             self.activity.show(event)
 
-    def _show_layers(self, layers: list[LayerData], job: Job, plan: Plan, origin: tuple[int, int]) -> None:
-        self.results.show(layers)
-        self.tools.between(job.layer, job.axes, self.results.layers, plan, origin)
+    def _show_layers(
+        self,
+        layers: list[LayerData],
+        job: Job,
+        plan: Plan,
+        origin: tuple[int, int],
+        drawn: Callable[[], None] | None = None,
+    ) -> None:
+        def shown() -> None:
+            self.tools.between(job.layer, job.axes, self.results.layers, plan, origin)
+
+        self.results.show(layers, shown, drawn)
 
     def _ended(self, name: str) -> Any:
         """What to do when the work of a name has ended, with or without an error."""
@@ -290,7 +311,8 @@ class RestoreDock(QWidget):
                 del self.works[name]
                 ended(error)
 
-        work = Work(start, only_if_current(event), end)
+        # It has ended when its layers are there.
+        work = Work(start, only_if_current(event), lambda error: self._turns.call(lambda: end(error)))
         self.works[name] = work
 
     def _stop(self, name: str) -> bool:
@@ -335,6 +357,7 @@ class RestoreDock(QWidget):
             self._window.removeEventFilter(self)
             self._window = None
         self.live.follow(False)
+        self._turns.end()
         self.tools.end()
         for work in self.works.values():
             work.stop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["LayerData", "result_layers"]
+__all__ = ["LayerData", "result_axes", "result_layers"]
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,15 @@ LayerData = tuple[Any, dict[str, Any], str]
 _COLORMAPS = ("cyan", "magenta", "yellow", "green", "red", "blue")
 
 
+def result_axes(axes: str) -> str:
+    """Letters of the result layers of a source with these axes: one for each channel where there is an axis C.
+
+    napari lays the last axes of all layers over one another. So C is dropped where it is the first axis. Elsewhere it
+    is kept with length 1, or Z would lie where the source has C.
+    """
+    return axes.removeprefix("C")
+
+
 def result_layers(layer: ImageLayer, plan: Plan, region: Region, levels: Sequence[Any]) -> list[LayerData]:
     """Describe the layers that show a result: one, or one for each channel.
 
@@ -41,14 +50,14 @@ def result_layers(layer: ImageLayer, plan: Plan, region: Region, levels: Sequenc
     Returns
     -------
     list of (data, keyword arguments, "image")
-        In the order of the layer's axes. The axis C is dropped from each channel's layer, as napari does where it
-        splits a stack.
+        In the order of the layer's axes. Each channel has a layer, with the axes `result_axes`: where that has C, its
+        one position is as thick as all channels of the source, and seen wherever the slider of C stands.
     """
     axes = plan.image.axes
     order = transposition(plan.axes, axes)
     arrays = [array.transpose(order) for array in levels]
     multiscale = len(arrays) > 1
-    kept = [i for i, letter in enumerate(axes) if letter not in "CS"]
+    kept = [i for i, letter in enumerate(axes) if letter in result_axes(axes) and letter != "S"]
     shown = {**_geometry(layer, axes, region, plan.card.scale, kept), **_looks(layer, plan), "multiscale": multiscale}
     if "C" not in axes:
         return [(_one_or_many(arrays), shown, "image")]
@@ -60,7 +69,8 @@ def result_layers(layer: ImageLayer, plan: Plan, region: Region, levels: Sequenc
         own = {**shown, "name": f"{shown['name']} · {channel_name}"}
         if count > 1:
             own |= {"colormap": _COLORMAPS[channel % len(_COLORMAPS)], "blending": "additive"}
-        result.append((_one_or_many([_at(array, position, channel) for array in arrays]), own, "image"))
+        cut = _only if "C" in result_axes(axes) else _at
+        result.append((_one_or_many([cut(array, position, channel) for array in arrays]), own, "image"))
     return result
 
 
@@ -73,15 +83,26 @@ def _at(array: Any, axis: int, index: int) -> Any:
     return array.at(axis, index) if isinstance(array, StoredView) else array[(slice(None),) * axis + (index,)]
 
 
+def _only(array: Any, axis: int, index: int) -> Any:
+    """The same with the axis kept, of length 1."""
+    if isinstance(array, StoredView):
+        return array.only(axis, index)
+    return array[(slice(None),) * axis + (slice(index, index + 1),)]
+
+
 def _geometry(layer: ImageLayer, axes: str, region: Region, factor: int, kept: list[int]) -> dict[str, Any]:
     """Scale and position of the result: pixel q of it lies at start + (q + 1/2) / factor - 1/2 of the layer's pixels.
 
+    That holds along C too, where it is kept: one pixel takes the place of n, so its factor is 1 / n.
     Rotation, shear and affine act on what comes out of the scale, so they are those of the layer.
     """
     from napari.utils.transforms import Affine
 
     ndim = layer.ndim
     upscaled = np.array([factor if letter in "YX" else 1 for letter in axes if letter != "S"], float)
+    if "C" in result_axes(axes):
+        position = axes.index("C")
+        upscaled[position] = 1 / (region[position].stop - region[position].start)
     first = np.array([s.start for s in region[:ndim]]) + 0.5 / upscaled - 0.5
     inner = Affine(scale=layer.scale, translate=layer.translate, rotate=layer.rotate, shear=layer.shear, ndim=ndim)
     translate = np.asarray(inner(first))

@@ -5,11 +5,13 @@ from __future__ import annotations
 __all__ = ["PREVIEW", "ShownResults"]
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_restore.widgets.results import LayerData
+from napari_restore.widgets.turns import Steps, Turns
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -24,14 +26,21 @@ _REST = 0.5
 class ShownResults:
     """The layers that one dock widget has made last.
 
+    Parameters
+    ----------
+    viewer
+        Where.
+    turns
+        Of the dock widget.
+
     Attributes
     ----------
     layers
         Those of the last preview or run, also where a person has removed them since.
     """
 
-    def __init__(self, viewer: Viewer) -> None:
-        self.viewer = viewer
+    def __init__(self, viewer: Viewer, turns: Turns) -> None:
+        self.viewer, self._turns = viewer, turns
         self.layers: list[Any] = []
         self._stale, self._refreshed = False, 0.0
 
@@ -39,28 +48,84 @@ class ShownResults:
         """Those that are still on the list."""
         return [layer for layer in self.layers if layer in self.viewer.layers]
 
-    def show(self, described: list[LayerData]) -> None:
+    def show(
+        self, described: list[LayerData], shown: Callable[[], None], drawn: Callable[[], None] | None = None
+    ) -> None:
         """Put layers on the list, in place of previews and of those of the same name that were made here.
 
-        A preview that differs from the last one in pixels and position only keeps its layer: a new one would flicker,
-        and takes napari a tenth of a second.
-        """
-        from napari.layers import Layer
+        What napari does for a new layer takes it a tenth of a second and more. So the layer is made, added, chosen and
+        drawn one after the other, with the window alive in between.
 
-        there = self.there()
-        if len(there) == len(described) and all(map(_same_kind, there, described)):
-            for layer, (data, arguments, _) in zip(there, described, strict=True):
-                layer.data = data
-                layer.translate = arguments["translate"]
-                layer.metadata = arguments["metadata"]
-            self.layers = there
-            return
+        Parameters
+        ----------
+        described
+            The layers.
+        shown
+            Called when they are all to be seen.
+        drawn
+            Called when they have been drawn, or never will be.
+        """
+        self._turns.take(self._show(described, shown, drawn))
+
+    def _show(self, described: list[LayerData], shown: Callable[[], None], drawn: Callable[[], None] | None) -> Steps:
+        try:
+            there = self.there()
+            if len(there) == len(described) and all(map(_same_kind, there, described)):
+                self._change(there, described)
+                shown()
+            else:
+                yield from self._replace(there, described)
+                shown()
+                yield
+        finally:
+            if drawn is not None:
+                drawn()
+
+    def _change(self, there: list[Any], described: list[LayerData]) -> None:
+        """Keep the layers of previews that differ in pixels and position only: new ones would flicker."""
+        for layer, (data, arguments, _) in zip(there, described, strict=True):
+            layer.data = data
+            layer.translate = arguments["translate"]
+            layer.metadata = arguments["metadata"]
+        self.layers = there
+
+    def _replace(self, there: list[Any], described: list[LayerData]) -> Steps:
+        """Take layers away and add others; what is left to do after the last step is to paint."""
         names = {arguments["name"] for _, arguments, _ in described}
         for layer in there:
             if layer.name in names or layer.name.startswith(PREVIEW):
                 self.viewer.layers.remove(layer)
-        self.layers = [self.viewer.add_layer(Layer.create(*layer)) for layer in described]
+                yield
+        self.layers = []
         self._stale, self._refreshed = False, time.monotonic()
+        for layer in described:
+            yield from self._add(layer)
+        if there := self.there():
+            self.viewer.layers.selection.active = there[-1]
+            yield
+        for number, layer in enumerate(there):
+            layer.visible = True  # which has it sliced, and its shaders compiled
+            if number < len(there) - 1:
+                yield
+
+    def _add(self, described: LayerData) -> Steps:
+        """Add a layer that is neither visible nor chosen yet."""
+        from napari.layers import Layer
+
+        data, arguments, kind = described
+        layer = Layer.create(data, {**arguments, "visible": False}, kind)
+        yield
+        selection = self.viewer.layers.selection
+        chosen = set(selection)
+
+        def add() -> None:
+            # napari chooses a layer that is added, and shows its controls, within the same call.
+            with selection.events.blocker_all():
+                self.layers.append(self.viewer.add_layer(layer))
+                selection.clear()
+                selection.update(chosen)
+
+        yield from self._turns.unpainted(add)
 
     def mark_stale(self) -> None:
         """Note that pixels of the layers have changed."""

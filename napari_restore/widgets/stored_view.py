@@ -26,13 +26,13 @@ class StoredView:
     axes
         Axis of `array` that each axis of the view is; all of them, in its own order, if left out.
     fixed
-        Index along the axes of `array` that the view has not.
+        Index along the axes of `array` that the view has not, or has with length 1.
     """
 
     def __init__(self, array: Any, axes: Sequence[int] | None = None, fixed: dict[int, int] | None = None) -> None:
         self._array, self._fixed = array, dict(fixed or {})
         self._axes = tuple(range(len(array.shape)) if axes is None else axes)
-        self.shape: tuple[int, ...] = tuple(int(array.shape[axis]) for axis in self._axes)
+        self.shape: tuple[int, ...] = tuple(1 if axis in self._fixed else int(array.shape[axis]) for axis in self._axes)
         self.ndim, self.dtype = len(self.shape), np.dtype(array.dtype)
         self.size = int(np.prod(self.shape))
 
@@ -45,14 +45,22 @@ class StoredView:
         rest = self._axes[:axis] + self._axes[axis + 1 :]
         return StoredView(self._array, rest, {**self._fixed, self._axes[axis]: index})
 
+    def only(self, axis: int, index: int) -> StoredView:
+        """One position along an axis, which the result has with length 1."""
+        return StoredView(self._array, self._axes, {**self._fixed, self._axes[axis]: index})
+
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        wanted = dict(zip(self._axes, self._complete(key), strict=True)) | self._fixed
-        pixels = np.asarray(self._array[tuple(wanted[axis] for axis in range(len(wanted)))])
-        left = [axis for axis in range(len(wanted)) if isinstance(wanted[axis], slice)]
-        return pixels.transpose([left.index(axis) for axis in self._axes if axis in left])
+        wanted = dict(zip(self._axes, self._complete(key), strict=True))
+        fixed = {axis: slice(i, i + 1) if axis in wanted else i for axis, i in self._fixed.items()}
+        read = wanted | fixed
+        pixels = np.asarray(self._array[tuple(read[axis] for axis in range(len(read)))])
+        left = [axis for axis in range(len(read)) if isinstance(read[axis], slice)]
+        order = [axis for axis in self._axes if axis in left]
+        inside = tuple(wanted[axis] if axis in fixed else slice(None) for axis in order)
+        return pixels.transpose([left.index(axis) for axis in order])[inside]
 
     def _complete(self, key: Any) -> list[Index]:
         """An index for every axis, from one that may be shorter or have an ellipsis."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["Work"]
+__all__ = ["Work", "drawn_first"]
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from typing import Any
@@ -16,6 +17,11 @@ from napari_restore.widgets.loading import load_libraries
 
 _WAIT = 0.2
 """Seconds between two looks of the worker at whether it was dropped."""
+
+_PATIENCE = 3.0
+"""Seconds that work waits for the window to show its layers."""
+_POLL = 0.05
+"""Seconds between two looks at whether it was stopped meanwhile."""
 
 
 class Work:
@@ -87,3 +93,18 @@ class Work:
     def _arrived(item: tuple[Callable[[Any], None], Any]) -> None:
         call, argument = item
         call(argument)
+
+
+def drawn_first(
+    events: Generator[Any, None, None], drawn: threading.Event, stop: threading.Event
+) -> Generator[Any, None, None]:
+    """Events, the first followed by a wait until its layers are drawn, or until the stop.
+
+    So napari makes layers before the network takes all cores for itself.
+    """
+    with closing(events):
+        for number, event in enumerate(events):
+            yield event
+            end = time.monotonic() + _PATIENCE
+            while number == 0 and not drawn.wait(_POLL) and not stop.is_set() and time.monotonic() < end:
+                pass

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from docks import click, dock_in, objects, to_disk, until_idle, until_looked
 from napari import Viewer
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QAbstractButton, QApplication
 
 from napari_restore.images import ome_zarr
@@ -171,40 +170,6 @@ def test_the_call_is_copied(qtbot: Any, dock: RestoreDock, tmp_path: Path) -> No
     text = clipboard.text()
     compile(text, "copied", "exec")
     assert "api.restore(image" in text and "tile=96" in text and "halo=8" in text
-
-
-class Heartbeat:
-    """The longest time between two beats of a timer on the main thread."""
-
-    def __init__(self) -> None:
-        import time
-
-        self.clock, self.longest, self.last = time.perf_counter, 0.0, time.perf_counter()
-        self.timer = QTimer()
-        self.timer.setInterval(5)
-        self.timer.timeout.connect(self.beat)
-        self.timer.start()
-
-    def beat(self) -> None:
-        now = self.clock()
-        self.longest, self.last = max(self.longest, now - self.last), now
-
-
-def test_the_window_stays_alive_during_a_run(
-    qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path], tmp_path: Path, record_property: Any
-) -> None:
-    viewer.add_image(np.zeros((5, 120, 160), np.uint16), name="cells")
-    dock = dock_in(viewer, checkpoints["denoiser"])
-    to_disk(dock, tmp_path / "o.zarr")
-    qtbot.waitUntil(lambda: dock.look is not None, timeout=60_000)
-    click(qtbot, dock.bar.run)
-    heart = Heartbeat()
-    until_idle(qtbot, dock)
-    record_property("longest_gap_ms", round(1000 * heart.longest))
-    print(f"longest gap {1000 * heart.longest:.0f} ms")
-    # The figure that is aimed at is 100 ms, but it is the machine's as much as ours: 434 ms beside two busy processes.
-    # So this sees only a window that stands still for long; the figure itself is the property recorded above.
-    assert heart.longest < 1.5
 
 
 def test_settings_survive_saving_and_loading(dock: RestoreDock, tmp_path: Path) -> None:

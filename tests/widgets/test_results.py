@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray
 import zarr
+from napari.components import ViewerModel
 from napari.layers import Image
 from safetensors.torch import save_file
 from seeded_weights import fill
@@ -16,6 +17,7 @@ from napari_restore.models.zoo import find_card
 from napari_restore.widgets.controller import Choices, Job, Started, overlap, restore, result_region
 from napari_restore.widgets.results import result_layers
 from napari_restore.widgets.source import describe_layer, layer_image, suggested_axes, whole
+from napari_restore.widgets.stored_view import StoredView
 
 
 def corners_of_pixels(layer: Image) -> np.ndarray:
@@ -91,6 +93,40 @@ def test_what_a_run_makes_covers_its_source(scale: int, tmp_path: Path) -> None:
     corners = np.array([(0.5, 3.5, 8.5), (1.5, 27.5, 39.5), (0.5, 3.5, 39.5)])
     expected = np.array([source.data_to_world(corner) for corner in corners])
     np.testing.assert_allclose(corners_of_pixels(result), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("axes", ["CZYX", "ZCYX", "TCZYX", "ZYXC"])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_channels_lie_on_their_source_wherever_the_axis_stands(
+    axes: str, lazy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = {"T": 3, "C": 4, "Z": 5, "Y": 16, "X": 24}
+    scales = {"T": 1.0, "C": 1.0, "Z": 3.0, "Y": 0.5, "X": 0.25}
+    shape = tuple(sizes[letter] for letter in axes)
+    where = dict(zip(axes, np.indices(shape), strict=True))
+    source = Image(where["Z"] * 10 + where["C"], scale=[scales[letter] for letter in axes], rgb=False)
+    card = find_card("swinir-x2-light")
+    monkeypatch.setattr("napari_restore.models.zoo.find_card", lambda model, **_: card)
+    plan = Job.of(source, axes, whole(source), Choices("any", value_range=(0, 255))).plan()
+    pixels = np.empty(plan.shape, np.uint16)
+    placed = dict(zip(plan.axes, np.indices(plan.shape), strict=True))
+    pixels[...] = placed["Z"] * 10 + placed["C"]
+    level = StoredView(pixels) if lazy else pixels
+    viewer = ViewerModel()
+    viewer.add_layer(source)
+    for data, arguments, _ in result_layers(source, plan, whole(source), (level,)):
+        viewer.add_layer(Image(data, **arguments))
+    _, *results = viewer.layers
+    c, z = axes.index("C"), axes.index("Z")
+    assert viewer.dims.range[z] == (0.0, 12.0, 3.0) and viewer.dims.range[c][:2] == (0.0, 3.0)
+    for slider in range(4) if c < source.ndim - 2 else ():
+        for depth in (0, 2, 4):
+            viewer.dims.set_point((c, z), (float(slider), 3.0 * depth))
+            point = [2.0 if letter in "YX" else viewer.dims.point[i] for i, letter in enumerate(axes)]
+            values = [layer.get_value(point, world=True) for layer in results]
+            assert values == [10 * depth + channel for channel in range(4)]
+    for layer in results:
+        np.testing.assert_allclose(corners_of_pixels(layer)[:2], corners_of_pixels(source)[:2, -layer.ndim :])
 
 
 def test_axes_in_another_order(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,14 @@ def test_a_channel_of_it() -> None:
     np.testing.assert_array_equal(view[1, :, np.int64(3)], PIXELS[1, 2, :, 3])
 
 
+@pytest.mark.parametrize("key", [(0,), (slice(None), 0), (..., 0, 1), (1, slice(0, 0)), (slice(0, 2), -1), ...])
+def test_a_channel_of_it_that_keeps_its_axis(key: Any) -> None:
+    view = StoredView(PIXELS).transpose((2, 1, 3, 0)).only(1, 2)
+    expected = PIXELS.transpose(2, 1, 3, 0)[:, 2:3]
+    assert view.shape == expected.shape
+    np.testing.assert_array_equal(view[key], expected[key])
+
+
 def test_nothing_is_remembered() -> None:
     pixels = PIXELS.copy()
     view = StoredView(pixels).at(1, 0)
