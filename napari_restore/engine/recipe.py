@@ -11,7 +11,6 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from napari_restore.errors import RecipeError
-from napari_restore.intensity.stabilise import CameraNoise
 
 __all__ = ["EXECUTION_FIELDS", "Recipe", "digest", "make_recipe"]
 
@@ -146,7 +145,12 @@ class Recipe(BaseModel):
     @field_validator("noise")
     @classmethod
     def _of_a_camera(cls, value: tuple[tuple[float, float, float], ...] | None) -> Any:
-        for camera in value or ():
+        if not value:
+            return value
+        # A dock widget is opened with recipes, and would wait for scipy.
+        from napari_restore.intensity.stabilise import CameraNoise
+
+        for camera in value:
             try:
                 CameraNoise(*camera)
             except RecipeError as error:

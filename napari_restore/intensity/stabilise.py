@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from napari_restore.errors import RecipeError
 from napari_restore.intensity.noise import NoiseEstimate
@@ -125,7 +125,10 @@ class CameraNoise:
         dark = min(level, self.offset)  # a level below the offset has no photons
         at, weight = _NORMAL
         values = dark + self.gain * counts[:, None] + self.read_noise * at
-        return float(stats.poisson.pmf(counts, photons) @ (self.stabilise(values) @ weight) / weight.sum())
+        likely = np.exp(
+            special.xlogy(counts, photons) - special.gammaln(counts + 1) - photons
+        )  # the Poisson distribution
+        return float(likely @ (self.stabilise(values) @ weight) / weight.sum())
 
     def invert(self, stable: npt.ArrayLike) -> Floats:
         """Bring the mean of stabilised values to the mean of the values, in data units: the exact unbiased inverse."""
