@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from napari_restore.models.card import PAPERS, Architecture, ModelCard, Task, tiling_defaults
 from napari_restore.models.checkpoint import file_digest
+from napari_restore.models.zoo import find_card
 from napari_restore.training.recipes import RECIPES
 
 __all__ = ["write_card"]
@@ -57,7 +58,7 @@ _DATA = {
 
 
 def write_card(
-    name: str, weights: Path, *, images: int, folder: Path | None, final_loss: float, bf16: bool = False
+    name: str, weights: Path, *, images: int, folder: Path | None, final_loss: float, minutes: float, bf16: bool = False
 ) -> Path:
     """Write the card of freshly trained weights beside them, as JSON.
 
@@ -73,6 +74,8 @@ def write_card(
         Folder of further images it used; its name is recorded.
     final_loss
         Mean loss of the last steps.
+    minutes
+        How long it took.
     bf16
         Whether the network ran in bfloat16 under autocast.
     """
@@ -104,6 +107,8 @@ def write_card(
             "learning_rate": recipe.learning_rate,
             "loss": recipe.loss,
             "final_loss": round(final_loss, 4),
+            "minutes": round(minutes),
+            **({"starts_from": find_card(recipe.starts_from).sha256} if recipe.starts_from else {}),
             "seed": recipe.seed,
             "clean_images": images,
             "data": {**_DATA, **({"folder": recipe.folder_sources} if folder else {})},

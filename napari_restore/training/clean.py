@@ -130,11 +130,13 @@ def clean_pool(
     synthetic: int = 420,
     folder: Path | None = None,
     held_out: tuple[str, ...] = (),
+    smallest: int = 96,
 ) -> tuple[list[Picture], NDArray[np.float64]]:
     """All clean images and the probability of each to be drawn.
 
     Synthetic structure gets half of the draws, scikit-image's images a quarter, the folder the last quarter (or
     theirs goes to the synthetic ones when there is no folder); within a source, each image by the root of its area.
+    Images that are narrower than `smallest` pixels are left out.
     """
     own = list(folder_images(folder, channels=channels, held_out=held_out)) if folder else []
     sources = [
@@ -145,9 +147,10 @@ def clean_pool(
     images: list[Picture] = []
     chances: list[NDArray[np.float64]] = []
     for share, named in sources:
-        if named:
-            area = np.sqrt([image.size for _, image in named])
-            images += [image for _, image in named]
+        large = [image for _, image in named if min(image.shape[1:]) >= smallest]
+        if large:
+            area = np.sqrt([image.size for image in large])
+            images += large
             chances.append(share * area / area.sum())
     probability = np.concatenate(chances)
     return images, probability / probability.sum()

@@ -70,6 +70,7 @@ class TrainingRun:
     optimizer: torch.optim.Optimizer
     generator: Generator
     step: int = 0
+    seconds: float = 0.0
 
     @classmethod
     def start(cls, recipe: TrainingRecipe, device: str = "cpu") -> TrainingRun:
@@ -113,6 +114,7 @@ class TrainingRun:
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "step": self.step,
+            "seconds": self.seconds,
         }
         torch.save(state, partial)
         partial.replace(path)
@@ -124,7 +126,7 @@ class TrainingRun:
         self.average = state["average"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
-        self.step = state["step"]
+        self.step, self.seconds = state["step"], state["seconds"]
 
     def export(self, path: Path, *, half: bool = True) -> None:
         """Write the averaged weights, in half precision unless told otherwise, with the hyper-parameters."""
@@ -186,7 +188,7 @@ def train(
     recipe = RECIPES[name]
     torch.set_flush_denormal(True)
     pool_rng, channels = np.random.default_rng(recipe.pool_seed), recipe.hyperparameters["in_channels"]
-    pictures, chances = clean_pool(pool_rng, channels=channels, folder=images, held_out=HELD_OUT)
+    pictures, chances = clean_pool(pool_rng, channels=channels, folder=images, held_out=HELD_OUT, smallest=recipe.patch)
     pool = [torch.from_numpy(picture).to(device) for picture in pictures]
     probability = torch.from_numpy(chances).to(device, torch.float32)
     run = TrainingRun.start(recipe, device)
@@ -197,11 +199,13 @@ def train(
     print(f"{name}: {len(pool)} clean images, step {run.step} of {recipe.steps}", flush=True)
     losses: list[float] = []
     began = time.perf_counter()
+    earlier = run.seconds
     while run.step < recipe.steps:
         clean = draw_batch(pool, probability, recipe.batch, recipe.patch, run.generator)
         losses.append(run.advance(clean, bf16=bf16))
         if run.step % log_every == 0 or run.step == recipe.steps:
             passed = time.perf_counter() - began
+            run.seconds = earlier + passed
             pace = f"{passed / len(losses):.2f} s a step"
             print(f"step {run.step}  loss {np.mean(losses[-log_every:]):.4f}  {pace}", flush=True)
             if state is not None:
@@ -212,7 +216,7 @@ def train(
     path = out / f"{name}.safetensors"
     run.export(path)
     recent = float(np.mean(losses[-200:])) if losses else float("nan")
-    write_card(name, path, images=len(pool), folder=images, final_loss=recent, bf16=bf16)
+    write_card(name, path, images=len(pool), folder=images, final_loss=recent, minutes=run.seconds / 60, bf16=bf16)
     return path
 
 

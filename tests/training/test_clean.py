@@ -40,6 +40,12 @@ def test_colour_images_for_rgb_networks(folder: Path) -> None:
     assert all(np.abs(image[0] - image[1]).mean() > 1e-3 for image in images)
 
 
+def test_images_smaller_than_a_crop_are_left_out(folder: Path) -> None:
+    images, probability = clean_pool(np.random.default_rng(0), synthetic=7, folder=folder, smallest=128)
+    assert all(min(image.shape[1:]) >= 128 for image in images) and len(images) == len(probability) < 7 + 16 + 9
+    assert probability.sum() == pytest.approx(1)
+
+
 def test_each_source_has_its_share_of_the_draws(folder: Path) -> None:
     images, probability = clean_pool(np.random.default_rng(0), synthetic=7, folder=folder, held_out=("secret_",))
     assert len(images) == len(probability) == 7 + 16 + 7
