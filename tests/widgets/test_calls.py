@@ -113,7 +113,7 @@ def test_recipes_come_back_as_they_were(checkpoints: dict[str, Path], stack: np.
         pass
     loaded = load_recipe(tmp_path / "a.zarr")
     assert loaded.settings() | {"device": 0, "precision": 0, "memory_budget": 0} == {
-        "value_range": (90.25, 65535.125), "dtype": "float32", "tile": 64, "halo": 8, "blend": 24,
+        "intensity": "range", "value_range": (90.25, 65535.125), "dtype": "float32", "tile": 64, "halo": 8, "blend": 24,
         "device": 0, "precision": 0, "memory_budget": 0,
     }  # fmt: skip
 
