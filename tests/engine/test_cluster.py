@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +78,16 @@ def two_workers() -> Iterator[Any]:
 
     for name in ("distributed.nanny", "distributed.scheduler", "distributed.core"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        LocalCluster(
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+        here = LocalCluster(
             n_workers=2, threads_per_worker=2, resources={"disk": 1}, dashboard_address=":0", memory_limit=0
-        ) as here,
-        Client(here) as client,
-    ):
-        yield client
+        )
+        try:
+            with Client(here) as client:
+                yield client
+        finally:
+            with suppress(TimeoutError):  # a nanny whose worker was killed while starting does not always end
+                here.close(timeout=30)
 
 
 @pytest.fixture(scope="module")
