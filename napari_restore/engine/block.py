@@ -148,22 +148,22 @@ class _Region:
         block = np.moveaxis(block, -1, -3)
         return block if self.samples_are_channels else block[..., None, :, :]
 
-    def _scale(self, outer: Outer) -> Scale:
-        """Scale of the channel that a plane image belongs to."""
+    def _intensity(self, outer: Outer) -> Scale:
+        """How the values of the channel that a plane image belongs to are brought to the network's."""
         channel = self.first_channel + outer[self.axes.index("C")] if "C" in self.axes else 0
         return self.plan.scales[channel if len(self.plan.scales) > 1 else 0]
 
     def tiles(self) -> Iterator[tuple[Place, NDArray[np.float32]]]:
         """Yield every tile that the region needs, brought to what the network was trained on, plane by plane."""
         for outer in np.ndindex(self.pixels.shape[:-3]):
-            values = self._scale(outer)
+            scale = self._intensity(outer)
             for ky, kx in self.needed:
                 if self.plan.recipe.padding == "authors":  # the one tile is the whole plane
                     tile = authors_padded(self.pixels[outer], self.plan.card)
                 else:
                     tile = cut_tile(self.pixels[outer], self.origin, self.plan.grid, ky, kx)
                 # Tile by tile, and not block by block, so that the filling does not depend on the blocks.
-                filled = values.normalise(split_finite(tile)[0])
+                filled = scale.normalise(split_finite(tile)[0])
                 yield (outer, ky, kx), np.repeat(filled, self.plan.repeats, axis=0) if self.plan.repeats > 1 else filled
 
     def add(self, outer: Outer, ky: int, kx: int, result: NDArray[np.float32]) -> None:
@@ -187,7 +187,7 @@ class _Region:
 
         A few at a time: what is in float64 stays in the processor's cache.
         """
-        scale, plane = self._scale(outer), self.values[outer]
+        scale, plane = self._intensity(outer), self.values[outer]
         for first in range(0, finished.shape[-2], _ROWS):
             values = scale.restore(finished[:, first : first + _ROWS])
             if np.issubdtype(self.plan.image.dtype, np.floating):

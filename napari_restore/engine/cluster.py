@@ -300,6 +300,8 @@ def _planned_by(
             plan: Plan | RestoreError = future.result(timeout=LOOK)
             return plan
         except TimeoutError:
+            if future.status == "error":  # the worker's own, not that of waiting
+                raise
             if set(workers).isdisjoint(cluster.workers()):
                 future.cancel()
                 return None

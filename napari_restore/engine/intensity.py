@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari_restore.engine.reading import patient
-from napari_restore.engine.recipe import Recipe
+from napari_restore.engine.recipe import Recipe, for_each
 from napari_restore.engine.sample import estimate_image_noise, estimate_ranges
 from napari_restore.errors import RecipeError, SourceError
 from napari_restore.images.image import Image
@@ -24,7 +24,7 @@ def choose_intensity(image: Image, card: ModelCard, recipe: Recipe, *, estimate:
 
     By default that is the noise for a denoiser that knows one level of noise (a published one for σ 15, 25 or 50), as
     photon noise is not of one level, and the range of the values for all others: the bundled blind denoisers were
-    trained on photon noise as it is, and stabilising it costs them half a decibel.
+    trained on photon noise as it is, and stabilising it costs them 0.2 to 0.3 dB (docs/intensity.md).
 
     Parameters
     ----------
@@ -103,11 +103,8 @@ def scales_of(recipe: Recipe, card: ModelCard) -> tuple[Scale, ...]:
     if recipe.intensity != "poisson-gaussian" or recipe.noise is None:
         return tuple(ValueRange(*pair) for pair in ranges)
     count = max(len(ranges), len(recipe.noise))
-    pairs = ranges * count if len(ranges) == 1 else ranges
-    cameras = recipe.noise * count if len(recipe.noise) == 1 else recipe.noise
-    return tuple(
-        _noise_scale(CameraNoise(*camera), *pair, card.sigma) for camera, pair in zip(cameras, pairs, strict=True)
-    )
+    each = zip(for_each(recipe.noise, count), for_each(ranges, count), strict=True)
+    return tuple(_noise_scale(CameraNoise(*camera), *pair, card.sigma) for camera, pair in each)
 
 
 def _noise_scale(camera: CameraNoise, low: float, high: float, sigma: float | None) -> NoiseScale:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from napari_restore.engine.recipe import for_each
 from napari_restore.intensity.noise import NoiseEstimate
 from napari_restore.models.card import ModelCard
 
@@ -70,7 +71,7 @@ def noise_fit(
     >>> fit.warnings[0].partition(";")[0]
     'The model expects more noise and will take fine structure for it'
     """
-    ranges = [*value_range] * len(noise) if len(value_range) == 1 else [*value_range]
+    ranges = for_each(tuple(value_range), len(noise))
     shares = {
         channel: estimate.sigma_median / (high - low)
         for channel, (estimate, (low, high)) in enumerate(zip(noise, ranges, strict=False))

@@ -144,7 +144,7 @@ class Plan:
         return run_bytes(self)
 
     def with_settings(self, **settings: Any) -> Plan:
-        """Give this plan with other settings that say how to run (`EXECUTION_FIELDS`)."""
+        """Give this plan with other settings that say how to run (`EXECUTION_FIELDS`), or that it left open."""
         return replace(self, recipe=self.recipe.model_copy(update=settings))
 
     def identity(self) -> dict[str, Any]:

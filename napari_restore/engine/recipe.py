@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from napari_restore.errors import RecipeError
 
-__all__ = ["EXECUTION_FIELDS", "Recipe", "digest", "make_recipe"]
+__all__ = ["EXECUTION_FIELDS", "Recipe", "digest", "for_each", "make_recipe"]
+
+Item = TypeVar("Item")
 
 EXECUTION_FIELDS = frozenset({"batch", "compiled", "device", "fsync", "lanes", "memory_budget", "on_error", "workers"})
 """Fields that say how to run and not what comes out: two recipes that differ in these alone give one result."""
@@ -206,6 +208,17 @@ def make_recipe(**settings: Any) -> Recipe:
         if first["type"] == "extra_forbidden":
             raise RecipeError(f"there is no setting {name!r}; use one of {', '.join(Recipe.model_fields)}.") from None
         raise RecipeError(f"{name}={first['input']!r}: {first['msg'].removeprefix('Value error, ')}.") from None
+
+
+def for_each(given: tuple[Item, ...], count: int) -> tuple[Item, ...]:
+    """Give what is given for each channel, or once for all `count` of them, for each.
+
+    Examples
+    --------
+    >>> for_each(((0, 255),), 2), for_each(((0, 255), (0, 9)), 2)
+    (((0, 255), (0, 255)), ((0, 255), (0, 9)))
+    """
+    return given * count if len(given) == 1 else given
 
 
 def digest(content: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from napari_restore.engine.noise_fit import NoiseFit, matched_noise_fit, noise_fit
 from napari_restore.engine.plan import Plan
 from napari_restore.engine.predictor import predictor_for
+from napari_restore.engine.recipe import for_each
 from napari_restore.engine.sample import estimate_image_noise
 from napari_restore.intensity.noise import NoiseEstimate
 from napari_restore.models.zoo import all_cards
@@ -41,8 +42,8 @@ class Report:
         plan, ranges = self.plan, self.plan.recipe.value_range or ((0.0, 1.0),)
         if plan.recipe.intensity != "poisson-gaussian":
             return noise_fit(plan.card, self.noise, ranges, all_cards())
-        ends = ranges * len(plan.scales) if len(ranges) == 1 else ranges
-        brightest = [float(scale.normalise(np.array(high))) for scale, (_, high) in zip(plan.scales, ends, strict=True)]
+        each = zip(plan.scales, for_each(ranges, len(plan.scales)), strict=True)
+        brightest = [float(scale.normalise(np.array(high))) for scale, (_, high) in each]
         return matched_noise_fit(plan.card, self.noise, brightest, all_cards())
 
     def __str__(self) -> str:

@@ -23,7 +23,7 @@ from napari_restore.engine.describe import human_bytes
 from napari_restore.engine.lock import OutputLock
 from napari_restore.engine.marks import read_marks, remove_mark, write_mark
 from napari_restore.engine.plan import Block, Plan
-from napari_restore.engine.recipe import Recipe
+from napari_restore.engine.recipe import Recipe, for_each
 from napari_restore.engine.run import Progress, bounded_map
 from napari_restore.errors import DiskFull, OutputError
 from napari_restore.images import ome_zarr
@@ -369,8 +369,7 @@ def _channels(plan: Plan) -> tuple[Channel, ...]:
     if "S" in plan.axes:
         return ()
     count = plan.image.sizes.get("C", 1)
-    ranges = plan.recipe.value_range or ()
-    windows = ranges if len(ranges) == count else ranges * count
+    windows = for_each(plan.recipe.value_range or (), count)
     channels = plan.image.channels or (Channel(None, None, None),) * count
     same_units = plan.dtype == plan.image.dtype
     return tuple(

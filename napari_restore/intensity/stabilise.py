@@ -125,10 +125,8 @@ class CameraNoise:
         dark = min(level, self.offset)  # a level below the offset has no photons
         at, weight = _NORMAL
         values = dark + self.gain * counts[:, None] + self.read_noise * at
-        likely = np.exp(
-            special.xlogy(counts, photons) - special.gammaln(counts + 1) - photons
-        )  # the Poisson distribution
-        return float(likely @ (self.stabilise(values) @ weight) / weight.sum())
+        poisson = np.exp(special.xlogy(counts, photons) - special.gammaln(counts + 1) - photons)
+        return float(poisson @ (self.stabilise(values) @ weight) / weight.sum())
 
     def invert(self, stable: npt.ArrayLike) -> Floats:
         """Bring the mean of stabilised values to the mean of the values, in data units: the exact unbiased inverse."""
