@@ -5,10 +5,10 @@ ours touched; `quality_enlarging.py` does the same for super-resolution. Figures
 list for each image, from which the tables of ``docs/quality.md`` are made.
 
     python benchmarks/quality.py EVAL_FOLDER                        everything: hours on one core, BM3D most of all
-    python benchmarks/quality.py EVAL_FOLDER --rows models --strips what new weights change
+    python benchmarks/quality.py EVAL_FOLDER --rows models --strips --cards what new weights change
     python benchmarks/quality.py EVAL_FOLDER --sets fmd --rows noisy BM3D --every 3
     python benchmarks/quality.py --render                           the page's tables, from the JSON file
-    python benchmarks/quality.py --check                            whether page and JSON file agree
+    python benchmarks/quality.py --check                            whether page, cards and JSON file agree
 
 Rows are chosen by name, or by group: ``models``, ``filters`` (all others). What a run does not measure keeps its
 figures. A row whose package is not installed is left out.
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import quality_cards as cards
 import quality_enlarging as enlarging
 import quality_page as page
 from quality_baselines import Denoiser, baselines, bundled_denoisers
@@ -66,7 +67,8 @@ def denoise_set(records: Records, group: str, pairs: Iterable[Pair], rows: Mappi
         for name, denoise in rows.items():
             if group != COLOUR_ALONE and name in models and api.model_card(name).in_channels == 3:
                 continue
-            borders = tile_borders(name, pair) if name in models else ([], [])
+            # Filters have no tiles: what they show where the default model's would meet is the planes' own.
+            borders = tile_borders(name if name in models else api.DENOISER, pair)
             began = time.process_time()
             result = np.asarray(denoise(pair.noisy), np.float64)
             scores = score(pair, result, time.process_time() - began, borders)
@@ -116,7 +118,8 @@ def main() -> int:
     parser.add_argument("--page", type=Path, default=DOCS / "quality.md")
     parser.add_argument("--strips", action="store_true", help="draw the pictures of the page anew")
     parser.add_argument("--render", action="store_true", help="write the page's tables from the JSON file")
-    parser.add_argument("--check", action="store_true", help="exit with 1 if page and JSON file do not agree")
+    parser.add_argument("--cards", action="store_true", help="write mean scores into the cards of the bundled models")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if page, cards and JSON file do not agree")
     arguments = parser.parse_args()
     records = Records(arguments.json)
     if arguments.folder is not None and not (arguments.strips and arguments.rows == ["none"]):
@@ -125,9 +128,13 @@ def main() -> int:
     if arguments.folder is not None and arguments.strips:
         draw_strips(arguments.folder, records, DOCS / "images")
     if arguments.check:
-        return page.check(records, arguments.page)
+        wrong = page.disagreements(records, arguments.page) + cards.disagreements(records)
+        print("\n".join(wrong) or f"{arguments.page.name}, {records.path.name} and the models' cards agree")
+        return int(bool(wrong))
     if arguments.folder is not None or arguments.render:
         page.render(records, arguments.page)
+    if arguments.cards:
+        cards.write(records)
     return 0
 
 

@@ -15,13 +15,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from quality_sets import clean_structure, real_truths
+from quality_sets import MICROGRAPHS, clean_structure, real_truths
 from skimage import restoration
 from skimage.transform import resize
 
 from napari_restore import api
 from napari_restore.quality import frc_resolution, psnr, ssim
-from napari_restore.training.structures import KINDS
 
 __all__ = ["COLUMNS", "GENERATED", "NOISE", "enlargers", "score_enlarged", "small_images"]
 
@@ -38,7 +37,7 @@ ITERATIONS = 10  # of Richardson and Lucy; more bring out noise, fewer leave blu
 
 def truths(folder: Path) -> Iterator[tuple[str, Plane]]:
     yield from real_truths(folder)
-    for kind in KINDS:
+    for kind in MICROGRAPHS:
         yield GENERATED + kind, clean_structure(kind, 256, number=1)
 
 

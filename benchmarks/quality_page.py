@@ -14,7 +14,7 @@ from quality_enlarging import GENERATED
 from quality_goals import beside_ours, goals
 from quality_records import Records, bundled_digests
 
-__all__ = ["as_text", "check", "render"]
+__all__ = ["as_text", "disagreements", "render"]
 
 MARKED = re.compile(r"(<!-- table (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -56,8 +56,8 @@ ENLARGING: dict[str, tuple[str, Formatted]] = {
 }
 
 
-def check(records: Records, path: Path) -> int:
-    """Say on which tables page and figures do not agree, and which figures are of other weights; 1 if there is any."""
+def disagreements(records: Records, path: Path) -> list[str]:
+    """Tables in which page and figures do not agree, and figures of other weights than the package's."""
     written = path.read_text(encoding="utf-8")
     wrong = [
         f"{path.name}: table {old['name']} is not that of {records.path.name}; run --render"
@@ -70,8 +70,7 @@ def check(records: Records, path: Path) -> int:
         for name, digest in records.weights.items()
         if digests.get(name) != digest
     ]
-    print("\n".join(wrong) or f"{path.name} and {records.path.name} agree")
-    return int(bool(wrong))
+    return wrong
 
 
 def render(records: Records, path: Path) -> None:

@@ -22,12 +22,14 @@ from skimage.io import imread
 from napari_restore.training.sample import GAIN, simulated_camera
 from napari_restore.training.structures import KINDS, render
 
-__all__ = ["SETS", "Pair", "clean_structure", "real_truths"]
+__all__ = ["MICROGRAPHS", "SETS", "Pair", "clean_structure", "real_truths"]
 
 Plane = NDArray[np.float32]
 
 PHOTONS = {"bright": 100.0, "dim": 12.0}
 """Of the generated set: photons a pixel at the 99.9 percentile of the structure."""
+MICROGRAPHS = tuple(kind for kind in KINDS if kind != "dead_leaves")
+"""The kinds of structure that stand for what a microscope looks at."""
 SEED = 20_260
 """The generated set's seeds are sequences that begin with this; those of training are single small numbers."""
 COMPOSITE = 256
@@ -87,7 +89,7 @@ def clean_structure(kind: str, size: int, number: int = 0) -> Plane:
 
 def generated(folder: Path) -> Iterator[Pair]:
     """Structure of known truth before a simulated camera: photon noise, read noise, gain and offset; uint16."""
-    for kind in KINDS:
+    for kind in MICROGRAPHS:
         for level, photons in PHOTONS.items():
             noise = np.random.default_rng([SEED, list(KINDS).index(kind), int(photons), 1])
             noisy, truth = simulated_camera(clean_structure(kind, 256), photons, noise)

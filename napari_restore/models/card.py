@@ -60,8 +60,10 @@ class ModelCard(BaseModel):
         PSNR in dB that bfloat16 costs, as `benchmarks/precision.py` measures it; None where nobody has.
     value_range
         What black and white of the data become before the network sees them.
-    licence, paper, training, scores
-        Of the weights; what they were trained on and how; what they reach.
+    licence, paper, training
+        Of the weights; what they were trained on and how.
+    scores
+        What they reach, by set of images of docs/quality.md: how many images, mean PSNR in dB and mean SSIM.
     licence_url
         Where the licence can be read.
     weights
@@ -139,6 +141,12 @@ class ModelCard(BaseModel):
             "licence": f"{self.licence} {self.licence_url}".rstrip(), "paper": self.paper,
             "weights": self.url or self.weights, "SHA-256": self.sha256 or "pinned on first use",
         }  # fmt: skip
+        if self.training:
+            rows["training"] = "{steps} steps of {batch} × {patch}² pixels, seed {seed}".format(**self.training)
+        if self.scores:
+            rows["scores"] = "means over the sets of docs/quality.md"
+        for group, score in self.scores.items():
+            rows[f"  {group}"] = "{psnr:.2f} dB, SSIM {ssim:.3f}, {images} images".format(**score)
         return "\n".join(f"{name:<18}{value}" for name, value in rows.items())
 
     def licence_notice(self) -> str:

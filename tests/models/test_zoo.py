@@ -7,6 +7,7 @@ import pytest
 
 from napari_restore import api
 from napari_restore.errors import ModelError
+from napari_restore.models.card import ModelCard
 from napari_restore.models.zoo import bundled_cards, find_card, load_weights, weights_path
 
 
@@ -53,3 +54,12 @@ def test_a_file_replaced_under_its_name_gets_a_new_card(checkpoints: dict[str, P
     first = find_card(path)
     shutil.copy(checkpoints["upscaler"], path)
     assert find_card(path).sha256 != first.sha256
+
+
+@pytest.mark.parametrize("card", bundled_cards(), ids=lambda card: card.name)
+def test_a_bundled_model_says_how_it_was_trained_and_what_it_reaches(card: ModelCard) -> None:
+    lines = card.description().splitlines()
+    assert any(line.startswith("training") and f"{card.training['steps']} steps" in line for line in lines)
+    assert card.scores
+    for group, score in card.scores.items():
+        assert any(line.split()[0] == group and f"{score['psnr']:.2f} dB" in line for line in lines)
