@@ -41,8 +41,8 @@ ENLARGED = {
     f"x{scale}{end}": (scale, noise) for scale in (2, 4) for end, noise in (("", 0.0), ("-noise", enlarging.NOISE))
 }
 COLUMNS = {"denoising": tuple(field.name for field in fields(Scores)), "super-resolution": enlarging.COLUMNS}
-COLOUR_ALONE = "rgb"
-"""The one set that colour models are run on; on gray images they see three equal samples."""
+COLOUR = ("rgb", "stained", "set5-25")
+"""The sets that colour models are run on; on gray images they see three equal samples."""
 
 Run = TypeVar("Run")
 
@@ -57,7 +57,7 @@ def chosen(names: list[str], models: Mapping[str, Run], others: Mapping[str, Run
 
 def filters_for(group: str) -> dict[str, Denoiser]:
     """All of them; for the photographs the papers' own figures stand beside ours instead."""
-    return {name: run for name, run in baselines().items() if name == "noisy" or not group.startswith("set12")}
+    return {name: run for name, run in baselines().items() if name == "noisy" or not group.startswith("set")}
 
 
 def denoise_set(records: Records, group: str, pairs: Iterable[Pair], rows: Mapping[str, Denoiser]) -> None:
@@ -65,7 +65,7 @@ def denoise_set(records: Records, group: str, pairs: Iterable[Pair], rows: Mappi
     for pair in pairs:
         records.add(group, "reference", pair.name, noise_alone(pair).rounded())
         for name, denoise in rows.items():
-            if group != COLOUR_ALONE and name in models and api.model_card(name).in_channels == 3:
+            if group not in COLOUR and name in models and api.model_card(name).in_channels == 3:
                 continue
             # Filters have no tiles: what they show where the default model's would meet is the planes' own.
             borders = tile_borders(name if name in models else api.DENOISER, pair)

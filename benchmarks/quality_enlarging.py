@@ -79,18 +79,26 @@ def richardson_lucy(small: Plane, scale: int) -> Plane:
 
 
 def enlargers(scale: int) -> tuple[dict[str, Enlarger], dict[str, Enlarger]]:
-    """The usual ways to enlarge, and the bundled models of this scale."""
+    """The usual ways to enlarge, and the bundled models of this scale: at once, and after denoising."""
     models: dict[str, Enlarger] = {
         card.name: partial(_restored, card.name)
         for card in api.models()
         if card.bundled and card.task == "super-resolve" and card.scale == scale and card.in_channels == 1
     }
-    return {"bicubic": bicubic, "Lanczos": lanczos, "Richardson-Lucy": richardson_lucy}, models
+    others: dict[str, Enlarger] = {"bicubic": bicubic, "Lanczos": lanczos, "Richardson-Lucy": richardson_lucy}
+    first = {
+        f"{api.DENOISER}, then {name}": partial(_denoised, run) for name, run in {**models, "bicubic": bicubic}.items()
+    }
+    return others, {**models, **first}
 
 
 def _restored(model: str, small: Plane, scale: int) -> Plane:
     result: Plane = api.super_resolve(small, scale=scale, model=model, axes="YX")
     return result
+
+
+def _denoised(enlarge: Enlarger, small: Plane, scale: int) -> Plane:
+    return enlarge(np.asarray(api.denoise(small, axes="YX")), scale)
 
 
 def score_enlarged(enlarge: Enlarger, truth: Plane, small: Plane, seen: Plane, scale: int) -> list[float]:

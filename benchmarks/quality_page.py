@@ -87,7 +87,8 @@ def as_text(records: Records) -> str:
 
 
 def make_tables(records: Records) -> dict[str, Callable[[], str]]:
-    denoising = {group: partial(summary, records, group, DENOISING) for group in ("fmd", "w2s", "generated", "rgb")}
+    groups = ("fmd", "w2s", "generated", "rgb", "stained", "set5-25")
+    denoising = {group: partial(summary, records, group, DENOISING) for group in groups}
     by_kind = {f"{group}-kinds": partial(kinds, records, group, starts) for group, starts in KINDS.items()}
     enlarging = {
         f"{group}-{what}": partial(summary, records, group, ENLARGING, generated=what == "generated")

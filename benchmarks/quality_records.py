@@ -46,7 +46,7 @@ class Records:
         for name in [name for name, digest in self.weights.items() if digests.get(name) != digest]:
             del self.weights[name]
             for rows in self.sets.values():
-                for row in [row for row in rows if row.removesuffix(", stabilised") == name]:
+                for row in [row for row in rows if name in row.replace(", then ", ", ").split(", ")]:
                     del rows[row]
 
     def add(self, group: str, row: str, image: str, figures: Figures) -> None:

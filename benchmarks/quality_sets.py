@@ -17,6 +17,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 from scipy import ndimage
+from skimage.color import combine_stains, rgb_from_hed
 from skimage.io import imread
 
 from napari_restore.training.sample import GAIN, simulated_camera
@@ -32,6 +33,8 @@ MICROGRAPHS = tuple(kind for kind in KINDS if kind != "dead_leaves")
 """The kinds of structure that stand for what a microscope looks at."""
 SEED = 20_260
 """The generated set's seeds are sequences that begin with this; those of training are single small numbers."""
+STAINS = {"nuclei": 0.12, "textures": 0.05, "vesicles": 0.08}
+"""What is stained by haematoxylin, eosin and DAB, and how strongly at most, in scikit-image's units."""
 COMPOSITE = 256
 """Side of the colour composites, cut from the middle of the frames."""
 
@@ -110,6 +113,17 @@ def composites(folder: Path) -> Iterator[Pair]:
             yield Pair(f"{modality}_{number}", noisy, truth)
 
 
+def stained(folder: Path) -> Iterator[Pair]:
+    """Colour images as of histology: generated structure in three stains before a simulated camera; uint16."""
+    for number in range(3):
+        amounts = [strength * clean_structure(kind, 256, number) for kind, strength in STAINS.items()]
+        clean = combine_stains(np.stack(amounts, -1), rgb_from_hed)
+        for level, photons in PHOTONS.items():
+            noisy, truth = simulated_camera(clean, photons, np.random.default_rng([SEED, number, int(photons), 2]))
+            low = float(truth.min())
+            yield Pair(f"{number} {level}", noisy, truth.astype(np.float32), low, low + GAIN * photons)
+
+
 def _middle(plane: NDArray[np.generic]) -> Plane:
     top, left = ((size - COMPOSITE) // 2 for size in plane.shape)
     return plane[top : top + COMPOSITE, left : left + COMPOSITE].astype(np.float32)
@@ -117,7 +131,16 @@ def _middle(plane: NDArray[np.generic]) -> Plane:
 
 def set12(folder: Path, sigma: int) -> Iterator[Pair]:
     """The twelve photographs of both papers' tables with Gaussian noise, unclipped, as the papers make it."""
-    for path in sorted((folder / "natural/Set12").glob("*.png")):
+    yield from _photographs(folder / "natural/Set12", sigma)
+
+
+def set5(folder: Path, sigma: int) -> Iterator[Pair]:
+    """Five photographs in colour with Gaussian noise, unclipped, independent in the samples."""
+    yield from _photographs(folder / "natural/Set5/HR", sigma)
+
+
+def _photographs(folder: Path, sigma: int) -> Iterator[Pair]:
+    for path in sorted(folder.glob("*.png")):
         truth = imread(path).astype(np.float32)
         noise = np.random.default_rng(0).normal(0, sigma, truth.shape)
         yield Pair(path.stem, (truth + noise).astype(np.float32), truth)
@@ -128,6 +151,8 @@ SETS: dict[str, Callable[[Path], Iterator[Pair]]] = {
     "w2s": w2s,
     "generated": generated,
     "rgb": composites,
+    "stained": stained,
+    "set5-25": partial(set5, sigma=25),
     **{f"set12-{sigma}": partial(set12, sigma=sigma) for sigma in (15, 25, 50)},
 }
 

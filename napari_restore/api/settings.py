@@ -13,7 +13,7 @@ __all__ = ["DENOISER", "UPSCALERS", "Settings", "location"]
 DENOISER = "restormer-denoise-light"
 """The model that `denoise` uses unless told otherwise."""
 
-UPSCALERS = {2: "swinir-x2-light"}
+UPSCALERS = {2: "swinir-x2-light", 4: "swinir-x4-light"}
 """The models that `super_resolve` uses, by scale."""
 
 

@@ -24,7 +24,7 @@ def choose_intensity(image: Image, card: ModelCard, recipe: Recipe, *, estimate:
 
     By default that is the noise for a denoiser that knows one level of noise (a published one for σ 15, 25 or 50), as
     photon noise is not of one level, and the range of the values for all others: the bundled blind denoisers were
-    trained on photon noise as it is, and stabilising it costs them 0.2 to 0.3 dB (docs/intensity.md).
+    trained on photon noise as it is, and stabilising it does not help them (docs/intensity.md).
 
     Parameters
     ----------

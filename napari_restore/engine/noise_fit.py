@@ -168,7 +168,10 @@ def _misfit(card: ModelCard, share: float) -> float:
 
 
 def _warnings(card: ModelCard, noise: NoiseEstimate, share: float, others: Sequence[ModelCard]) -> Iterator[str]:
-    if card.noise_levels is not None and _misfit(card, share) > TOLERANCE:
+    if card.task == "super-resolve" and card.noise_levels is not None:
+        if share > _TOO_LITTLE_TO_TELL:
+            yield "Enlarging keeps this noise or sharpens it; denoise first, and enlarge the result."
+    elif card.noise_levels is not None and _misfit(card, share) > TOLERANCE:
         low, high = card.noise_levels
         if share < low:
             yield f"The model expects more noise and will take fine structure for it; {_better(card, share, others)}."

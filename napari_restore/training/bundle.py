@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from napari_restore.models.card import PAPERS, Architecture, ModelCard, Task, tiling_defaults
-from napari_restore.models.checkpoint import file_digest
+from napari_restore.models.checkpoint import file_digest, read_state_dict
 from napari_restore.models.zoo import find_card
 from napari_restore.training.recipes import RECIPES
+from napari_restore.training.structures import KINDS
 
 __all__ = ["write_card"]
 
@@ -29,7 +30,7 @@ _TEXTS = {
         (0.008, 0.28),
     ),
     "restormer-denoise-rgb-light": _Text(
-        "Blind denoiser for RGB micrographs and photographs, small enough for a CPU",
+        "Blind denoiser for RGB images, all samples at once: best for photographs, small enough for a CPU",
         "denoise",
         "blind: photon, read and neighbour-correlated noise, 0.8-28 % of contrast",
         (0.008, 0.28),
@@ -40,8 +41,8 @@ _TEXTS = {
     "swinir-x4-light": _Text(
         "Four-fold upscaling of gray micrographs, small enough for a CPU",
         "super-resolve",
-        "pixel binning, a little optical blur, camera noise up to 5 % of contrast",
-        (0.0, 0.05),
+        "pixel binning, a little optical blur, camera noise up to 3 % of contrast",
+        (0.0, 0.03),
     ),
     "swinir-x2-light": _Text(
         "Two-fold upscaling of gray micrographs, small enough for a CPU",
@@ -52,7 +53,7 @@ _TEXTS = {
 }
 
 _DATA = {
-    "synthetic": "filaments, nuclei, membranes, spots, vesicles, electron micrographs, textures (training.structures)",
+    "synthetic": f"{', '.join(KINDS).replace('_', ' ')} (training.structures)",
     "scikit-image": "images of its wheel (training.clean.SCIKIT_IMAGES)",
 }
 
@@ -115,6 +116,7 @@ def write_card(
         },
         weights=weights.name,
         sha256=file_digest(weights),
+        parameters=sum(value.numel() for value in read_state_dict(weights).values()),
         bundled=True,
         **tiling_defaults(architecture, hyperparameters),
     )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage import color, data, io
 
-from napari_restore.training.structures import KINDS, Picture, render
+from napari_restore.training.structures import FLUORESCENT, KINDS, Picture, render
 
 __all__ = ["clean_pool", "folder_images", "scikit_image_images", "synthetic_images"]
 
@@ -38,6 +38,9 @@ SCIKIT_IMAGES = (
     "retina",
     "rocket",
 )
+PHOTOGRAPHS = ("astronaut", "camera", "cat", "coffee", "rocket")
+"""Of these, pictures of what surrounds us: they are used unbinned as well."""
+
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg")
 
 
@@ -57,10 +60,20 @@ def _unit_range(image: NDArray[np.floating]) -> Picture:
 
 
 def _synthetic(kind: str, size: int, rng: np.random.Generator) -> Picture:
-    """One structure ``(size, size)``, blurred by a Gaussian point spread function (EM and textures hardly)."""
-    optical = kind not in ("electron_micrograph", "textures")
-    sigma = rng.uniform(0.6, 2.0) if optical else rng.uniform(0.0, 0.8)
-    return _unit_range(ndimage.gaussian_filter(render(kind, size, rng), sigma))
+    """One structure ``(size, size)``, blurred by a Gaussian point spread function (EM and textures hardly).
+
+    Two in five of the fluorescent ones have a haze: the same structure out of focus. Three in ten are of two kinds.
+    """
+    picture = render(kind, size, rng)
+    if kind not in FLUORESCENT:
+        return _unit_range(ndimage.gaussian_filter(picture, rng.uniform(0.0, 0.8)))
+    if rng.random() < 0.3:
+        picture = picture + rng.uniform(0.2, 1.0) * render(str(rng.choice(FLUORESCENT)), size, rng)
+    picture = ndimage.gaussian_filter(picture, rng.uniform(0.6, 2.0))
+    if rng.random() < 0.4:
+        haze = ndimage.gaussian_filter(picture, rng.uniform(4, 20))
+        picture = picture + rng.uniform(0.3, 3.0) * haze
+    return _unit_range(picture)
 
 
 def _coloured(structures: list[Picture], rng: np.random.Generator) -> Picture:
@@ -95,6 +108,8 @@ def scikit_image_images(channels: int = 1) -> Iterator[tuple[str, Picture]]:
         else:
             picture = np.moveaxis(image[..., :3], -1, 0).astype(np.float32)
         yield name, _unit_range(_binned(picture) if min(picture.shape[1:]) >= 400 else picture)
+        if name in PHOTOGRAPHS:
+            yield name, _unit_range(picture)
 
 
 def _pictures(path: Path, channels: int) -> Iterator[NDArray[np.float32]]:
@@ -127,22 +142,22 @@ def clean_pool(
     rng: np.random.Generator,
     *,
     channels: int = 1,
-    synthetic: int = 420,
+    synthetic: int = 960,
     folder: Path | None = None,
     held_out: tuple[str, ...] = (),
     smallest: int = 96,
 ) -> tuple[list[Picture], NDArray[np.float64]]:
     """All clean images and the probability of each to be drawn.
 
-    Synthetic structure gets half of the draws, scikit-image's images a quarter, the folder the last quarter (or
-    theirs goes to the synthetic ones when there is no folder); within a source, each image by the root of its area.
+    Synthetic structure gets half of the draws, scikit-image's images three tenths, the folder the last fifth (its share
+    goes to the synthetic ones when there is no folder); within a source, each image by the root of its area.
     Images that are narrower than `smallest` pixels are left out.
     """
     own = list(folder_images(folder, channels=channels, held_out=held_out)) if folder else []
     sources = [
         (0.5 if own else 0.7, list(synthetic_images(synthetic, rng, channels=channels))),
-        (0.25 if own else 0.3, list(scikit_image_images(channels))),
-        (0.25, own),
+        (0.3, list(scikit_image_images(channels))),
+        (0.2, own),
     ]
     images: list[Picture] = []
     chances: list[NDArray[np.float64]] = []

@@ -22,7 +22,7 @@ from torch import Generator, Tensor, nn
 
 from napari_restore.training.bundle import write_card
 from napari_restore.training.clean import clean_pool
-from napari_restore.training.recipes import HELD_OUT, RECIPES, TrainingRecipe
+from napari_restore.training.recipes import HELD_OUT, NOISY, RECIPES, TrainingRecipe
 from napari_restore.training.start import begin_with
 
 __all__ = ["TrainingRun", "main", "restoration_loss", "train"]
@@ -33,6 +33,8 @@ def restoration_loss(kind: str, output: Tensor, target: Tensor) -> Tensor:
     error = output.float() - target
     if kind == "l1":
         return error.abs().mean()
+    if kind == "log-l1":
+        return torch.log(error.abs().mean((1, 2, 3)) + 3e-4).mean()
     return torch.log(error.square().mean((1, 2, 3)) + 1e-7).mean()
 
 
@@ -188,7 +190,9 @@ def train(
     recipe = RECIPES[name]
     torch.set_flush_denormal(True)
     pool_rng, channels = np.random.default_rng(recipe.pool_seed), recipe.hyperparameters["in_channels"]
-    pictures, chances = clean_pool(pool_rng, channels=channels, folder=images, held_out=HELD_OUT, smallest=recipe.patch)
+    pictures, chances = clean_pool(
+        pool_rng, channels=channels, folder=images, held_out=HELD_OUT + NOISY, smallest=recipe.patch
+    )
     pool = [torch.from_numpy(picture).to(device) for picture in pictures]
     probability = torch.from_numpy(chances).to(device, torch.float32)
     run = TrainingRun.start(recipe, device)
@@ -207,7 +211,7 @@ def train(
             passed = time.perf_counter() - began
             run.seconds = earlier + passed
             pace = f"{passed / len(losses):.2f} s a step"
-            print(f"step {run.step}  loss {np.mean(losses[-log_every:]):.4f}  {pace}", flush=True)
+            print(f"step {run.step}  loss {np.nanmean(losses[-log_every:]):.4f}  {pace}", flush=True)
             if state is not None:
                 run.save(state)
             if passed > 60 * minutes and run.step < recipe.steps:
@@ -215,7 +219,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{name}.safetensors"
     run.export(path)
-    recent = float(np.mean(losses[-200:])) if losses else float("nan")
+    recent = float(np.nanmean(losses[-200:])) if losses else float("nan")
     write_card(name, path, images=len(pool), folder=images, final_loss=recent, minutes=run.seconds / 60, bf16=bf16)
     return path
 

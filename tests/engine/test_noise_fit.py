@@ -27,7 +27,8 @@ def noise(sigma: float, *, correlation: float = 0.0, gain: float = 0.0) -> Noise
         ("restormer-denoise-light", 1, ""),
         ("swinir-classical-df2k-x2", 1, ""),
         ("swinir-classical-df2k-x2", 10, "denoise first"),
-        ("swinir-x2-light", 10, ""),
+        ("swinir-x2-light", 2, ""),
+        ("swinir-x2-light", 5, "denoise first"),
     ],
 )
 def test_levels(model: str, sigma: float, word: str) -> None:

@@ -119,4 +119,5 @@ def test_the_schedule_warms_up_and_cools_down() -> None:
 def test_losses() -> None:
     target, output = torch.zeros(2, 1, 4, 4), torch.stack([torch.full((1, 4, 4), v) for v in (0.1, 1.0)])
     assert float(restoration_loss("l1", output, target)) == pytest.approx(0.55)
+    assert float(restoration_loss("log-l1", output, target)) == pytest.approx(np.log(0.1) / 2, abs=3e-3)
     assert float(restoration_loss("log-mse", output, target)) == pytest.approx(np.log(0.1), abs=1e-3)
