@@ -14,16 +14,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from quality_enlarging import binned
 from quality_scores import score
 from quality_sets import SETS, Pair
 
 from napari_restore import api
 
 Plane = NDArray[np.float32]
-
-
-def binned(plane: Plane, scale: int) -> Plane:
-    return plane.reshape(plane.shape[0] // scale, scale, plane.shape[1] // scale, scale).mean((1, 3))
 
 
 def restored(model: str, plane: Plane, axes: str, precision: str) -> Plane:

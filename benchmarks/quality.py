@@ -56,7 +56,7 @@ def chosen(names: list[str], models: Mapping[str, Run], others: Mapping[str, Run
 
 
 def filters_for(group: str) -> dict[str, Denoiser]:
-    """All of them; for the photographs the papers' own figures stand beside ours instead."""
+    """All of them; for the photographs only the noisy images: the papers' own figures stand beside ours."""
     return {name: run for name, run in baselines().items() if name == "noisy" or not group.startswith("set")}
 
 

@@ -94,10 +94,15 @@ def generated(folder: Path) -> Iterator[Pair]:
     """Structure of known truth before a simulated camera: photon noise, read noise, gain and offset; uint16."""
     for kind in MICROGRAPHS:
         for level, photons in PHOTONS.items():
-            noise = np.random.default_rng([SEED, list(KINDS).index(kind), int(photons), 1])
-            noisy, truth = simulated_camera(clean_structure(kind, 256), photons, noise)
-            low = float(truth.min())
-            yield Pair(f"{kind} {level}", noisy, truth.astype(np.float32), low, low + GAIN * photons)
+            seed = [SEED, list(KINDS).index(kind), int(photons), 1]
+            yield _exposed(f"{kind} {level}", clean_structure(kind, 256), photons, seed)
+
+
+def _exposed(name: str, clean: Plane, photons: float, seed: list[int]) -> Pair:
+    """What a simulated camera makes of a clean image, with its expectation as the truth."""
+    noisy, truth = simulated_camera(clean, photons, np.random.default_rng(seed))
+    low = float(truth.min())
+    return Pair(name, noisy, truth.astype(np.float32), low, low + GAIN * photons)
 
 
 def composites(folder: Path) -> Iterator[Pair]:
@@ -119,9 +124,7 @@ def stained(folder: Path) -> Iterator[Pair]:
         amounts = [strength * clean_structure(kind, 256, number) for kind, strength in STAINS.items()]
         clean = combine_stains(np.stack(amounts, -1), rgb_from_hed)
         for level, photons in PHOTONS.items():
-            noisy, truth = simulated_camera(clean, photons, np.random.default_rng([SEED, number, int(photons), 2]))
-            low = float(truth.min())
-            yield Pair(f"{number} {level}", noisy, truth.astype(np.float32), low, low + GAIN * photons)
+            yield _exposed(f"{number} {level}", clean, photons, [SEED, number, int(photons), 2])
 
 
 def _middle(plane: NDArray[np.generic]) -> Plane:

@@ -47,8 +47,8 @@ _TEXTS = {
     "swinir-x2-light": _Text(
         "Two-fold upscaling of gray micrographs, small enough for a CPU",
         "super-resolve",
-        "pixel binning, a little optical blur, camera noise up to 5 % of contrast",
-        (0.0, 0.05),
+        "pixel binning, a little optical blur, camera noise up to 3 % of contrast",
+        (0.0, 0.03),
     ),
 }
 

@@ -78,7 +78,6 @@ class Turns(QObject):
         self._timer.stop()
         while self._waiting:
             steps = self._waiting.popleft()
-            if (
-                getgeneratorstate(steps) != GEN_RUNNING
-            ):  # one whose step has led here is dropped with its last reference
+            # One whose step has led here is dropped with its last reference.
+            if getgeneratorstate(steps) != GEN_RUNNING:
                 steps.close()

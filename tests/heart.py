@@ -1,0 +1,34 @@
+"""A beat on the main thread, by which tests and `benchmarks/heartbeat.py` tell how long a window stands still."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from qtpy.QtCore import QObject, Qt, QTimer
+
+
+class Heartbeat(QObject):
+    """A timer on the main thread that beats every 5 ms; `after` is called with each gap between two beats, in s."""
+
+    def __init__(self, after: Callable[[float], None] | None = None) -> None:
+        super().__init__()
+        self._after, self._gaps, self._last = after, [0.0], time.perf_counter()
+        self._timer = QTimer(self)
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.setInterval(5)
+        self._timer.timeout.connect(self._beat)
+        self._timer.start()
+
+    def _beat(self) -> None:
+        now = time.perf_counter()
+        self._gaps.append(now - self._last)
+        self._last = now
+        if self._after is not None:
+            self._after(self._gaps[-1])
+
+    def gaps(self) -> list[float]:
+        """All gaps since the last call, in s."""
+        self._beat()
+        gaps, self._gaps = self._gaps, [0.0]
+        return gaps
