@@ -27,8 +27,9 @@ from typing import TypeVar
 import numpy as np
 import quality_cards as cards
 import quality_enlarging as enlarging
+import quality_goals as goals
 import quality_page as page
-from quality_baselines import Denoiser, baselines, bundled_denoisers
+from quality_baselines import Denoiser, baselines, bundled_denoisers, denoiser_without_tiles
 from quality_records import Records
 from quality_scores import Scores, noise_alone, score, tile_borders
 from quality_sets import SETS, Pair
@@ -53,6 +54,11 @@ def chosen(names: list[str], models: Mapping[str, Run], others: Mapping[str, Run
     for name in names:
         result |= groups[name] if name in groups else {key: run for key, run in groups["all"].items() if key == name}
     return result
+
+
+def models_for(group: str) -> dict[str, Denoiser]:
+    """Those of the package; without tiles as well where a goal asks for seams."""
+    return bundled_denoisers() | (denoiser_without_tiles() if group in goals.SEAMS else {})
 
 
 def filters_for(group: str) -> dict[str, Denoiser]:
@@ -99,7 +105,7 @@ def measure(records: Records, arguments: argparse.Namespace) -> None:
             rows = chosen(arguments.rows, models, others)
             enlarge_set(records, group, arguments.folder, rows, arguments.every, arguments.images)
         else:
-            denoisers = chosen(arguments.rows, bundled_denoisers(), filters_for(group))
+            denoisers = chosen(arguments.rows, models_for(group), filters_for(group))
             pairs = [pair for pair in SETS[group](arguments.folder) if arguments.images in pair.name]
             denoise_set(records, group, pairs[:: arguments.every], denoisers)
             if not pairs:

@@ -19,6 +19,7 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 from quality_n2v import noise2void
+from quality_records import WITHOUT_TILES
 from scipy import ndimage
 from skimage import restoration
 
@@ -26,7 +27,7 @@ from napari_restore import api
 from napari_restore.intensity import estimate_noise
 from napari_restore.intensity.stabilise import CameraNoise
 
-__all__ = ["FILTERS", "STABILISED", "Denoiser", "baselines", "bundled_denoisers"]
+__all__ = ["FILTERS", "STABILISED", "Denoiser", "baselines", "bundled_denoisers", "denoiser_without_tiles"]
 
 Plane = NDArray[np.floating]
 Denoiser = Callable[[NDArray[np.generic]], NDArray[np.generic]]
@@ -128,7 +129,16 @@ def bundled_denoisers() -> dict[str, Denoiser]:
     }
 
 
-def _restored(name: str, image: NDArray[np.generic]) -> NDArray[np.generic]:
+def denoiser_without_tiles() -> dict[str, Denoiser]:
+    """The default model on the whole image at once: it cannot have seams of tiles, so it shows what of ours are."""
+
+    def run(image: NDArray[np.generic]) -> NDArray[np.generic]:
+        return _restored(api.DENOISER, image, tile=-(-max(image.shape[:2]) // 8) * 8)
+
+    return {api.DENOISER + WITHOUT_TILES: run}
+
+
+def _restored(name: str, image: NDArray[np.generic], tile: int | None = None) -> NDArray[np.generic]:
     axes = "YXS" if image.ndim == 3 else "YX"
-    result: NDArray[np.generic] = api.denoise(image, model=name, axes=axes, dtype="float32")
+    result: NDArray[np.generic] = api.denoise(image, model=name, axes=axes, dtype="float32", tile=tile)
     return result

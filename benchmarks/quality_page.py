@@ -198,7 +198,7 @@ def _gain(records: Records, group: str, row: str, names: dict[str, None]) -> flo
 
 
 def _best_filters(records: Records, group: str, image: str) -> list[str]:
-    rows = [row for row in _by_psnr(records, group, {image: None}) if row not in records.weights]
+    rows = [row for row in _by_psnr(records, group, {image: None}) if records.is_filter(row)]
     return [row for row in rows if row not in ("noisy", "Noise2Void", "reference")][-1:]
 
 

@@ -16,9 +16,12 @@ import numpy as np
 
 from napari_restore import api
 
-__all__ = ["Records"]
+__all__ = ["WITHOUT_TILES", "Records"]
 
 Figures = list[float | None]
+
+WITHOUT_TILES = ", without tiles"
+"""End of the name of a row that is a model's, run on the whole image at once."""
 
 
 class Records:
@@ -60,6 +63,10 @@ class Records:
         beside = self.path.with_suffix(".partial")
         beside.write_text(_one_list_a_line(content) + "\n", encoding="utf-8")
         os.replace(beside, self.path)
+
+    def is_filter(self, row: str) -> bool:
+        """Whether a row has nothing of the package's models in it."""
+        return row.partition(", ")[0] not in self.weights
 
     def images(self, group: str, row: str, start: str = "") -> dict[str, Figures]:
         """Figures of the images whose name begins with `start`."""

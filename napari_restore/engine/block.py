@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from napari_restore.engine.intensity import Scale
 from napari_restore.engine.padding import authors_padded, fitted
 from napari_restore.engine.plan import Plan
-from napari_restore.intensity.scaling import put_back, split_finite, to_dtype
+from napari_restore.intensity.scaling import missing, put_back, split_missing, to_dtype
 from napari_restore.tiling.blend import Canvas, cut_tile, source_window
 
 __all__ = ["Cancelled", "Predict", "restore_region"]
@@ -163,7 +163,7 @@ class _Region:
                 else:
                     tile = cut_tile(self.pixels[outer], self.origin, self.plan.grid, ky, kx)
                 # Tile by tile, and not block by block, so that the filling does not depend on the blocks.
-                filled = scale.normalise(split_finite(tile)[0])
+                filled = scale.normalise(split_missing(tile, scale.limits)[0])
                 yield (outer, ky, kx), np.repeat(filled, self.plan.repeats, axis=0) if self.plan.repeats > 1 else filled
 
     def add(self, outer: Outer, ky: int, kx: int, result: NDArray[np.float32]) -> None:
@@ -183,19 +183,18 @@ class _Region:
             del self.canvases[outer]
 
     def _finish(self, outer: Outer, top: int, finished: NDArray[np.float32]) -> None:
-        """Bring rows back to the user's units and data type, with their non-finite pixels as they were.
+        """Bring rows back to the user's units and data type, with missing pixels as they were.
 
         A few at a time: what is in float64 stays in the processor's cache.
         """
         scale, plane = self._intensity(outer), self.values[outer]
         for first in range(0, finished.shape[-2], _ROWS):
             values = scale.restore(finished[:, first : first + _ROWS])
-            if np.issubdtype(self.plan.image.dtype, np.floating):
-                self._put_back(values, outer, self.y[0] + top + first)
+            self._put_back(values, outer, self.y[0] + top + first)
             plane[:, top + first : top + first + values.shape[-2]] = to_dtype(values, self.plan.dtype)
 
     def _put_back(self, values: NDArray[Any], outer: Outer, first_row: int) -> None:
-        """Put the non-finite pixels of the source back into rows of the result, in place."""
+        """Put the missing pixels of the source back into rows of the result, in place."""
         s = self.scale
         (y0, y1), (x0, x1) = (
             (low // s, -(-high // s)) for low, high in ((first_row, first_row + values.shape[-2]), self.x)
@@ -203,8 +202,8 @@ class _Region:
         source = self.pixels[outer][
             :, y0 - self.origin[0] : y1 - self.origin[0], x0 - self.origin[1] : x1 - self.origin[1]
         ]
-        mask = ~np.isfinite(source)
-        if not mask.any():
+        mask = missing(source, self._intensity(outer).limits)
+        if mask is None:
             return
         # With upscaling, a region may begin or end within the copies of one input pixel.
         whole = np.zeros((len(values), source.shape[-2] * s, source.shape[-1] * s))

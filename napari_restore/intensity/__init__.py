@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from napari_restore.intensity.noise import NoiseEstimate, estimate_noise
-from napari_restore.intensity.scaling import ValueRange, estimate_range, put_back, split_finite, to_dtype
+from napari_restore.intensity.scaling import ValueRange, estimate_range, missing, put_back, split_missing, to_dtype
 
 __all__ = [
     "NoiseEstimate",
     "ValueRange",
     "estimate_noise",
     "estimate_range",
+    "missing",
     "put_back",
-    "split_finite",
+    "split_missing",
     "to_dtype",
 ]

@@ -1,6 +1,6 @@
 """Value ranges: from the user's units to about [0, 1] and back, and into the user's data type.
 
-All of it is elementwise but `split_finite`, which looks at the whole array it is given: give it something that does not
+All of it is elementwise but `split_missing`, which looks at the whole array it is given: give it something that does not
 depend on chunking, a plane or a tile.
 """
 
@@ -16,9 +16,13 @@ from scipy import ndimage
 
 from napari_restore.errors import RecipeError
 
-__all__ = ["ValueRange", "estimate_range", "put_back", "split_finite", "to_dtype"]
+__all__ = ["FAR", "ValueRange", "estimate_range", "missing", "put_back", "split_missing", "to_dtype"]
 
 Array = npt.NDArray[Any]
+
+FAR = 3000.0
+"""Values further than so many ranges from black are no image: Restormer's attention sums squares over a whole tile, and
+one such pixel among 64 x 64 is not seen elsewhere, where one of 10 000 ranges spoils the tile."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,12 @@ class ValueRange:
             raise RecipeError(
                 f"value range {self.low}..{self.high} is empty or not finite; the first must be less than the second."
             )
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Values, in data units, beyond which a network is given others: ``-FAR`` and ``FAR``, normalised."""
+        reach = FAR * (self.high - self.low)
+        return self.low - reach, self.low + reach
 
     def normalise(self, x: Array) -> npt.NDArray[np.float32]:
         """Bring values from data units to about [0, 1].
@@ -151,32 +161,65 @@ def to_dtype(y: Array, dtype: npt.DTypeLike) -> Array:
     raise RecipeError(f"data type {target} cannot hold a restored image; use an integer or floating-point type.")
 
 
-def split_finite(plane: Array) -> tuple[Array, npt.NDArray[np.bool_] | None]:
-    """Fill NaN and infinite pixels from their nearest finite neighbours, so that a network does not spread them.
+def missing(plane: Array, limits: tuple[float, float] = (-math.inf, math.inf)) -> npt.NDArray[np.bool_] | None:
+    """Tell which pixels are no part of the image: NaN, infinite, or beyond `limits`, as values for "no data" are.
+
+    Integers of up to 16 bits have no such values, so those of a camera are all taken.
+
+    Parameters
+    ----------
+    plane : numpy.ndarray
+        Any shape.
+    limits : (float, float)
+        Lowest and highest value, in data units, that can be part of the image.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        Boolean, of the same shape; None if there is no such pixel.
+
+    Examples
+    --------
+    >>> missing(np.array([1.0, np.nan, -3.4e38]), limits=(-1e4, 1e4))
+    array([False,  True,  True])
+    """
+    if plane.dtype.kind in "bui" and plane.dtype.itemsize <= 2:
+        return None
+    # Infinities are beyond any limits; limits beyond the type of the values would become infinite in it.
+    largest = float(np.finfo(plane.dtype if np.issubdtype(plane.dtype, np.floating) else np.float64).max)
+    low, high = max(limits[0], -largest), min(limits[1], largest)
+    mask: npt.NDArray[np.bool_] = ~((plane >= low) & (plane <= high))
+    return mask if mask.any() else None
+
+
+def split_missing(
+    plane: Array, limits: tuple[float, float] = (-math.inf, math.inf)
+) -> tuple[Array, npt.NDArray[np.bool_] | None]:
+    """Fill pixels that are no part of the image from their nearest neighbours, so that a network does not spread them.
 
     What is filled in depends on the whole array, so give it one that does not depend on chunking: a plane or a tile.
 
     Parameters
     ----------
     plane : numpy.ndarray
-        Shape ``(..., h, w)``; each plane is filled from itself, with 0 where it has no finite pixel.
+        Shape ``(..., h, w)``; each plane is filled from itself, with 0 where nothing is left of it.
+    limits : (float, float)
+        See `missing`.
 
     Returns
     -------
     filled : numpy.ndarray
-        A filled copy, or `plane` itself where it is finite.
+        A filled copy, or `plane` itself where nothing is missing.
     mask : numpy.ndarray or None
-        Boolean, the pixels that were filled; None if there are none.
+        What `missing` returns.
 
     Examples
     --------
-    >>> split_finite(np.array([[1.0, np.nan, np.nan, 4.0]]))
+    >>> split_missing(np.array([[1.0, np.nan, np.nan, 4.0]]))
     (array([[1., 1., 4., 4.]]), array([[False,  True,  True, False]]))
     """
-    if not np.issubdtype(plane.dtype, np.inexact):
-        return plane, None
-    mask = ~np.isfinite(plane)
-    if not mask.any():
+    mask = missing(plane, limits)
+    if mask is None:
         return plane, None
     filled = plane.copy()
     for index in np.ndindex(plane.shape[:-2]):
@@ -185,26 +228,26 @@ def split_finite(plane: Array) -> tuple[Array, npt.NDArray[np.bool_] | None]:
 
 
 def put_back(result: Array, plane: Array, mask: npt.NDArray[np.bool_] | None) -> Array:
-    """Put the non-finite pixels of a plane back into its result, in place.
+    """Put the missing pixels of a plane back into its result, in place.
 
     Parameters
     ----------
     result : numpy.ndarray
         Floating-point, shape ``(..., h * scale, w * scale)`` with an integer scale; leading axes broadcast.
     plane : numpy.ndarray
-        What `split_finite` was given, shape ``(..., h, w)``.
+        What `split_missing` was given, shape ``(..., h, w)``.
     mask : numpy.ndarray or None
-        What `split_finite` returned.
+        What `missing` or `split_missing` returned.
 
     Returns
     -------
     numpy.ndarray
-        `result`, with NaN and infinities where `plane` has them, each over ``scale x scale`` pixels.
+        `result`, with what `plane` has where it was filled, each over ``scale x scale`` pixels.
 
     Examples
     --------
     >>> plane = np.array([[1.0, np.nan]])
-    >>> put_back(np.zeros((2, 4)), plane, split_finite(plane)[1])
+    >>> put_back(np.zeros((2, 4)), plane, missing(plane))
     array([[ 0.,  0., nan, nan],
            [ 0.,  0., nan, nan]])
     """

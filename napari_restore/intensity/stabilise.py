@@ -18,6 +18,7 @@ from scipy import special
 
 from napari_restore.errors import RecipeError
 from napari_restore.intensity.noise import NoiseEstimate
+from napari_restore.intensity.scaling import FAR
 
 __all__ = ["CameraNoise", "NoiseScale"]
 
@@ -176,6 +177,12 @@ class NoiseScale:
     @property
     def _start(self) -> float:
         return float(self.camera.stabilise(self.low))
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Values, in data units, beyond which a network is given others: ``-FAR`` and ``FAR``, normalised."""
+        ends = self.camera.unstabilise(np.array([-FAR, FAR]) / self.sigma + self._start)
+        return float(ends[0]), float(ends[1])
 
     def normalise(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Bring noisy values from data units to noise of the standard deviation `sigma`, as float32."""

@@ -79,6 +79,8 @@ class ModelCard(BaseModel):
         Number of weights, where the card tells.
     assumed
         Hyper-parameters that nothing told and that have their usual values.
+    bundled
+        Whether the weights lie inside the package.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -143,6 +145,9 @@ class ModelCard(BaseModel):
         }  # fmt: skip
         if self.training:
             rows["training"] = "{steps} steps of {batch} × {patch}² pixels, seed {seed}".format(**self.training)
+            larger_from = self.training.get("larger_from", 1.0)
+            if larger_from < 1:
+                rows["training"] += f"; twice as wide, a quarter as many, from {larger_from:.0%} of them on"
         if self.scores:
             rows["scores"] = "means over the sets of docs/quality.md"
         for group, score in self.scores.items():

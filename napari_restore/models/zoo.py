@@ -42,7 +42,7 @@ def _weights_folder() -> Path:
 def bundled_cards() -> tuple[ModelCard, ...]:
     """Read the cards of the bundled models, sorted by name."""
     return tuple(
-        ModelCard.model_validate_json(path.read_text(encoding="utf-8"))
+        ModelCard.model_validate_json(path.read_text(encoding="utf-8")).model_copy(update={"bundled": True})
         for path in sorted(_weights_folder().glob("*.json"))
     )
 

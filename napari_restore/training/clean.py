@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage import color, data, io
 
+from napari_restore.errors import SourceError
 from napari_restore.training.structures import FLUORESCENT, KINDS, Picture, render
 
 __all__ = ["clean_pool", "folder_images", "scikit_image_images", "synthetic_images"]
@@ -41,7 +42,7 @@ SCIKIT_IMAGES = (
 PHOTOGRAPHS = ("astronaut", "camera", "cat", "coffee", "rocket")
 """Of these, pictures of what surrounds us: they are used unbinned as well."""
 
-SUFFIXES = (".tif", ".tiff", ".png", ".jpg")
+SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 
 
 def _binned(image: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -115,6 +116,10 @@ def scikit_image_images(channels: int = 1) -> Iterator[tuple[str, Picture]]:
 def _pictures(path: Path, channels: int) -> Iterator[NDArray[np.float32]]:
     """A file's RGB image; or for gray up to four planes: samples of a colour image, or planes spread over a stack."""
     image = np.squeeze(tifffile.imread(path) if path.suffix.lower().startswith(".tif") else io.imread(path))
+    if image.ndim < 2:
+        return
+    if image.ndim == 3 and image.shape[-1] == 2:  # gray and opacity
+        image = image[..., 0]
     coloured = image.ndim == 3 and image.shape[-1] in (3, 4)
     if coloured:
         image = np.moveaxis(image[..., :3], -1, 0)
@@ -128,7 +133,15 @@ def _pictures(path: Path, channels: int) -> Iterator[NDArray[np.float32]]:
 
 
 def folder_images(folder: Path, *, channels: int = 1, held_out: tuple[str, ...] = ()) -> Iterator[tuple[str, Picture]]:
-    """All images below a folder, binned 2x2; files whose name starts as one of `held_out` are passed over."""
+    """All images below a folder, binned 2x2; files whose name starts as one of `held_out` are passed over.
+
+    Raises
+    ------
+    SourceError
+        If there is no such folder.
+    """
+    if not folder.is_dir():
+        raise SourceError(f"{folder} is no folder; name one that holds clean images.")
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() not in SUFFIXES or path.name.startswith(held_out):
             continue
@@ -152,8 +165,18 @@ def clean_pool(
     Synthetic structure gets half of the draws, scikit-image's images three tenths, the folder the last fifth (its share
     goes to the synthetic ones when there is no folder); within a source, each image by the root of its area.
     Images that are narrower than `smallest` pixels are left out.
+
+    Raises
+    ------
+    SourceError
+        If there is no such folder, or no image in it can be used.
     """
     own = list(folder_images(folder, channels=channels, held_out=held_out)) if folder else []
+    if folder and not own:
+        raise SourceError(
+            f"{folder} holds no image to train {channels}-channel networks on: {', '.join(SUFFIXES)} of 192 pixels or "
+            "more a side; add some, or leave the folder out."
+        )
     sources = [
         (0.5 if own else 0.7, list(synthetic_images(synthetic, rng, channels=channels))),
         (0.3, list(scikit_image_images(channels))),

@@ -60,13 +60,15 @@ def camera_noise(clean: Tensor, generator: Generator, total: Tensor) -> Tensor:
         ``(b, 1, 1, 1)``: root-mean-square noise of each image in units of the range.
 
     Photon noise, whose variance is proportional to the signal, makes up a random share of it, with the excess of an
-    EMCCD in one image of six; signal-independent read noise is the rest. The noise of two images in five is correlated
-    between neighbours, as detectors, resampling and compression leave it; some images carry noise of rows or columns,
-    some are quantised to few levels, some are clipped at their black level.
+    EMCCD in one image of six; signal-independent read noise is the rest. A third have no read noise at all and the
+    dark ground may be darker than a thousandth of the range, as a photomultiplier's is: little there tells of the noise
+    where the structure is. The noise of two images in five is correlated between neighbours, as detectors, resampling
+    and compression leave it; some images carry noise of rows or columns, some are quantised to few levels, some are
+    clipped at their black level.
     """
     count = clean.shape[0]
-    share = uniform(generator, count, -0.3, 1.3).clamp(0, 1)
-    signal = clean - clean.amin((1, 2, 3), keepdim=True) + uniform(generator, count, 0, 0.05)
+    share = uniform(generator, count, -0.3, 1.6).clamp(0, 1)
+    signal = clean - clean.amin((1, 2, 3), keepdim=True) + log_uniform(generator, count, 3e-4, 0.1)
     gain = (total**2 * share / signal.mean((1, 2, 3), keepdim=True).clamp(min=1e-3)).clamp(min=1e-8)
     noise = _photons(signal, gain, chance(generator, count, 1 / 6), generator) - signal
     noise = noise + normal(generator, tuple(clean.shape)) * total * (1 - share).sqrt()

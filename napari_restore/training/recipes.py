@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Generator, Tensor, nn
 
+from napari_restore.models.card import Architecture
 from napari_restore.networks.restormer import Restormer
 from napari_restore.networks.swinir import SwinIR
 from napari_restore.training.degrade import denoising_pair, gaussian_pair, super_resolution_pair
@@ -21,12 +22,6 @@ HELD_OUT = ("BPAE_",)
 NOISY = ("0_1_N", "0_2_N", *(f"AS_09047_050428030001_O0{well}" for well in (3, 4, 8)))
 """File names of images whose noise is plain to see even when binned: a network shown noise as the truth keeps it."""
 
-FOLDER_SOURCES = (
-    "CellProfiler example images (BSD-3-Clause), BioImageAnalysisNotebooks images without BPAE (CC BY 4.0), "
-    "StarDist example images (BSD-3-Clause)"
-)
-"""What the folder of further images held when the bundled weights were trained."""
-
 
 @dataclass(frozen=True)
 class TrainingRecipe:
@@ -34,6 +29,10 @@ class TrainingRecipe:
 
     Attributes
     ----------
+    title, noise
+        What its card says of it: one line for a person, and the noise it is trained for.
+    sigmas, sigma
+        Smallest and largest standard deviation of that noise as shares of the value range, or the only one.
     network
         Class of the network.
     hyperparameters
@@ -45,6 +44,9 @@ class TrainingRecipe:
         random ones.
     steps, batch, patch
         Length of the run, images a step, side of a clean crop in pixels.
+    larger_from
+        From this share of the steps on, crops are twice as wide and four times fewer: progressive learning (Zamir et
+        al. 2022, section 4), which brings the statistics that attention over a whole crop sees near those of a tile.
     learning_rate
         Peak of the schedule: linear warm-up over `warmup` steps, constant, then linear to zero over the last `cooldown`
         share of the steps (so a run can be lengthened until its cool-down begins).
@@ -53,6 +55,8 @@ class TrainingRecipe:
         alike; ``"log-l1"``: the same of the mean absolute error; ``"l1"``: that error itself.
     """
 
+    title: str
+    noise: str
     network: type[nn.Module]
     hyperparameters: Mapping[str, Any]
     degrade: Callable[[Tensor, Generator], tuple[Tensor, Tensor]]
@@ -63,12 +67,42 @@ class TrainingRecipe:
     loss: str
     warmup: int = 100
     cooldown: float = 0.3
+    larger_from: float = 1.0
     ema_decay: float = 0.998
     seed: int = 0
     pool_seed: int = 1
     starts_from: str | None = None
-    folder_sources: str = FOLDER_SOURCES
+    sigmas: tuple[float, float] | None = None
+    sigma: float | None = None
 
+    def crops(self, step: int) -> tuple[int, int]:
+        """How many clean crops a step takes, and their side in pixels."""
+        if step < self.larger_from * self.steps:
+            return self.batch, self.patch
+        return max(self.batch // 4, 1), 2 * self.patch
+
+    @property
+    def architecture(self) -> Architecture:
+        """Name of the network."""
+        return "restormer" if self.network is Restormer else "swinir"
+
+    def schedule(self) -> dict[str, Any]:
+        """What decides how a run goes, as plain numbers and words: for its card, and to know it again."""
+        return {name: getattr(self, name) for name in _SCHEDULE}
+
+    @property
+    def largest_patch(self) -> int:
+        """Side of the widest crop of the run in pixels."""
+        return self.crops(self.steps - 1)[1]
+
+
+_SCHEDULE = (
+    "steps", "batch", "patch", "larger_from", "learning_rate", "warmup", "cooldown", "loss", "ema_decay", "seed",
+    "pool_seed",
+)  # fmt: skip
+
+BLIND = "blind: photon, read and neighbour-correlated noise, 0.8-28 % of contrast"
+BINNED = "pixel binning, a little optical blur, camera noise up to 3 % of contrast"
 
 LIGHT_RESTORMER = {
     "dim": 16,
@@ -84,9 +118,14 @@ LIGHT_SWINIR = {
     "heads": (4, 4, 4, 4),
     "window": 8,
     "head": "pixelshuffledirect",
+    "img_range": 1.0,
+    "mean": (0.0,),
 }
 
 DENOISER = TrainingRecipe(
+    title="Blind gray denoiser for micrographs, small enough for a CPU",
+    noise=BLIND,
+    sigmas=(0.008, 0.28),
     network=Restormer,
     hyperparameters={"in_channels": 1, "out_channels": 1, **LIGHT_RESTORMER},
     degrade=denoising_pair,
@@ -96,16 +135,24 @@ DENOISER = TrainingRecipe(
     learning_rate=7e-4,
     loss="log-mse",
     cooldown=0.7,
+    larger_from=0.6,
     starts_from="restormer-denoise-light",
 )
 
 RECIPES: dict[str, TrainingRecipe] = {
     "restormer-denoise-light": DENOISER,
     "restormer-denoise-rgb-light": replace(
-        DENOISER, hyperparameters={"in_channels": 3, "out_channels": 3, **LIGHT_RESTORMER}, steps=2300
+        DENOISER,
+        title="Blind denoiser for RGB images, all samples at once: best for photographs, small enough for a CPU",
+        hyperparameters={"in_channels": 3, "out_channels": 3, **LIGHT_RESTORMER},
+        steps=2300,
+        larger_from=1.0,
     ),
     # Not bundled: the tests of the noise model need a network that knows one level of noise.
     "restormer-sigma25-tiny": TrainingRecipe(
+        title="Gray denoiser of one noise level, for tests",
+        noise="Gaussian, sigma 25/255",
+        sigma=25 / 255,
         network=Restormer,
         hyperparameters={
             "in_channels": 1,
@@ -123,7 +170,25 @@ RECIPES: dict[str, TrainingRecipe] = {
         learning_rate=1e-3,
         loss="log-mse",
     ),
+    "swinir-denoise-light": TrainingRecipe(
+        title="Blind gray denoiser for micrographs by local attention: its tiles are exact",
+        noise=BLIND,
+        sigmas=(0.008, 0.28),
+        network=SwinIR,
+        hyperparameters={key: value for key, value in LIGHT_SWINIR.items() if key != "head"},
+        degrade=denoising_pair,
+        steps=3000,
+        batch=8,
+        patch=48,
+        learning_rate=8e-4,
+        cooldown=0.7,
+        loss="log-mse",
+        starts_from="swinir-x2-light",
+    ),
     "swinir-x2-light": TrainingRecipe(
+        title="Two-fold upscaling of gray micrographs, small enough for a CPU",
+        noise=BINNED,
+        sigmas=(0.0, 0.03),
         network=SwinIR,
         hyperparameters={**LIGHT_SWINIR, "scale": 2},
         degrade=partial(super_resolution_pair, scale=2),
@@ -134,6 +199,9 @@ RECIPES: dict[str, TrainingRecipe] = {
         loss="l1",
     ),
     "swinir-x4-light": TrainingRecipe(
+        title="Four-fold upscaling of gray micrographs, small enough for a CPU",
+        noise=BINNED,
+        sigmas=(0.0, 0.03),
         network=SwinIR,
         hyperparameters={**LIGHT_SWINIR, "scale": 4},
         degrade=partial(super_resolution_pair, scale=4),

@@ -7,19 +7,19 @@ weights with the hyper-parameters in its metadata.
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import torch
 import typer
-from safetensors.torch import save_file
 from torch import Generator, Tensor, nn
 
+from napari_restore.errors import RecipeError, RestoreError
+from napari_restore.models.checkpoint import write_checkpoint
 from napari_restore.training.bundle import write_card
 from napari_restore.training.clean import clean_pool
 from napari_restore.training.recipes import HELD_OUT, NOISY, RECIPES, TrainingRecipe
@@ -73,6 +73,8 @@ class TrainingRun:
     generator: Generator
     step: int = 0
     seconds: float = 0.0
+    losses: list[float] = field(default_factory=list)
+    """Of the last steps."""
 
     @classmethod
     def start(cls, recipe: TrainingRecipe, device: str = "cpu") -> TrainingRun:
@@ -117,30 +119,50 @@ class TrainingRun:
             "generator": self.generator.get_state(),
             "step": self.step,
             "seconds": self.seconds,
+            "losses": self.losses[-_RECENT:],
+            "recipe": _identity(self.recipe),
         }
         torch.save(state, partial)
         partial.replace(path)
 
     def restore(self, path: Path) -> None:
-        """Continue where `save` left off."""
+        """Continue where `save` left off.
+
+        Raises
+        ------
+        RecipeError
+            If the run there is that of another recipe; only its number of steps may differ.
+        """
         state: dict[str, Any] = torch.load(path, map_location=self.generator.device, weights_only=True)
+        own, other = _identity(self.recipe), state["recipe"]
+        differing = [name for name in own if other.get(name) != own[name]]
+        if differing:
+            name = differing[0]
+            raise RecipeError(
+                f"{path} holds a run with {name} {other.get(name)!r}, and this one has {own[name]!r}; name another "
+                "file to begin anew, or go on with the version that began it."
+            )
         self.network.load_state_dict(state["network"])
         self.average = state["average"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
-        self.step, self.seconds = state["step"], state["seconds"]
+        self.step, self.seconds, self.losses = state["step"], state["seconds"], state["losses"]
 
     def export(self, path: Path, *, half: bool = True) -> None:
         """Write the averaged weights, in half precision unless told otherwise, with the hyper-parameters."""
-        dtype = torch.float16 if half else torch.float32
-        tensors = {key: value.to("cpu", dtype).contiguous() for key, value in self.average.items()}
-        metadata = {
-            "architecture": type(self.network).__name__,
-            "hyperparameters": json.dumps(dict(self.recipe.hyperparameters)),
-            "steps": str(self.step),
-            "seed": str(self.recipe.seed),
-        }
-        save_file(tensors, path, metadata=metadata)
+        tensors = {key: value.cpu() for key, value in self.average.items()}
+        write_checkpoint(path, tensors, self.recipe.architecture, self.recipe.hyperparameters, half=half)
+
+
+_RECENT = 200
+"""How many losses are kept, and are in the mean that a card tells."""
+
+
+def _identity(recipe: TrainingRecipe) -> dict[str, str]:
+    """What a run has to have in common with the one that it goes on from."""
+    schedule = {name: value for name, value in recipe.schedule().items() if name != "steps"}
+    parts = {"network": recipe.architecture, **recipe.hyperparameters, **schedule}
+    return {name: str(value) for name, value in parts.items()}
 
 
 def train(
@@ -148,6 +170,8 @@ def train(
     out: Path,
     *,
     images: Path | None = None,
+    sources: str = "",
+    licence: str = "",
     state: Path | None = None,
     bf16: bool = False,
     compiled: bool = False,
@@ -165,6 +189,8 @@ def train(
         Folder of the result.
     images
         Folder of further clean images (TIFF, PNG, JPEG); synthetic and scikit-image's are always used.
+    sources, licence
+        For the card: what that folder held, and under which licences; licence of the weights.
     state
         File in which the run is kept every `log_every` steps and from which it continues if it exists.
     bf16
@@ -175,7 +201,7 @@ def train(
         Where the run is, clean images and the making of pairs included: ``"cpu"``, ``"cuda"``. The numbers drawn depend
         on it.
     minutes
-        How long the run may take now; it stops after them, and goes on from `state` at the next call.
+        How long the run may take now; it stops after them, and goes on from `state`, which it needs, at the next call.
 
     Returns
     -------
@@ -186,12 +212,18 @@ def train(
     ------
     KeyError
         If `name` is no recipe.
+    RecipeError
+        If `minutes` are given without a `state`, or `state` is of another recipe.
+    SourceError
+        If the folder of images is not there, or has none.
     """
     recipe = RECIPES[name]
+    if state is None and minutes != math.inf:
+        raise RecipeError(f"a run of {minutes:g} minutes would be lost at its end; name a file to keep it in as state.")
     torch.set_flush_denormal(True)
     pool_rng, channels = np.random.default_rng(recipe.pool_seed), recipe.hyperparameters["in_channels"]
     pictures, chances = clean_pool(
-        pool_rng, channels=channels, folder=images, held_out=HELD_OUT + NOISY, smallest=recipe.patch
+        pool_rng, channels=channels, folder=images, held_out=HELD_OUT + NOISY, smallest=recipe.largest_patch
     )
     pool = [torch.from_numpy(picture).to(device) for picture in pictures]
     probability = torch.from_numpy(chances).to(device, torch.float32)
@@ -199,19 +231,17 @@ def train(
     if state is not None and state.exists():
         run.restore(state)
     if compiled:
-        run.network.compile()
+        run.network.compile(dynamic=False)  # one graph for each size of crops
     print(f"{name}: {len(pool)} clean images, step {run.step} of {recipe.steps}", flush=True)
-    losses: list[float] = []
-    began = time.perf_counter()
-    earlier = run.seconds
+    began, first, earlier = time.perf_counter(), run.step, run.seconds
     while run.step < recipe.steps:
-        clean = draw_batch(pool, probability, recipe.batch, recipe.patch, run.generator)
-        losses.append(run.advance(clean, bf16=bf16))
+        clean = draw_batch(pool, probability, *recipe.crops(run.step), run.generator)
+        run.losses.append(run.advance(clean, bf16=bf16))
         if run.step % log_every == 0 or run.step == recipe.steps:
             passed = time.perf_counter() - began
             run.seconds = earlier + passed
-            pace = f"{passed / len(losses):.2f} s a step"
-            print(f"step {run.step}  loss {np.nanmean(losses[-log_every:]):.4f}  {pace}", flush=True)
+            pace = f"{passed / (run.step - first):.2f} s a step"
+            print(f"step {run.step}  loss {np.nanmean(run.losses[-log_every:]):.4f}  {pace}", flush=True)
             if state is not None:
                 run.save(state)
             if passed > 60 * minutes and run.step < recipe.steps:
@@ -219,8 +249,19 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{name}.safetensors"
     run.export(path)
-    recent = float(np.nanmean(losses[-200:])) if losses else float("nan")
-    write_card(name, path, images=len(pool), folder=images, final_loss=recent, minutes=run.seconds / 60, bf16=bf16)
+    told = {"--images FOLDER": images is not None, "--bf16": bf16, "--compiled": compiled}
+    command = " ".join(["napari-restore-train", name, f"--device {device}", *(flag for flag in told if told[flag])])
+    recent = float(np.nanmean(run.losses[-_RECENT:]))
+    write_card(
+        name,
+        path,
+        command=command,
+        images=len(pool),
+        sources=sources,
+        licence=licence,
+        final_loss=recent,
+        minutes=run.seconds / 60,
+    )
     return path
 
 
@@ -232,6 +273,8 @@ def train_command(
     name: Annotated[str, typer.Argument(help=f"One of: {', '.join(RECIPES)}.")],
     out: Annotated[Path, typer.Option(help="Folder of the result.")] = Path(),
     images: Annotated[Path | None, typer.Option(help="Folder of further clean images.")] = None,
+    sources: Annotated[str, typer.Option(help="What that folder holds, with licences: for the card.")] = "",
+    licence: Annotated[str, typer.Option(help="Licence of the weights: for the card.")] = "",
     state: Annotated[Path | None, typer.Option(help="File to keep the run in, and to continue from.")] = None,
     bf16: Annotated[bool, typer.Option(help="Run the network in bfloat16.")] = False,
     compiled: Annotated[bool, typer.Option(help="Fuse the network with torch.compile first.")] = False,
@@ -244,8 +287,22 @@ def train_command(
         raise typer.BadParameter(f"{name!r} is no recipe; use one of {', '.join(RECIPES)}")
     if threads:
         torch.set_num_threads(threads)
-    path = train(name, out, images=images, state=state, bf16=bf16, compiled=compiled, device=device, minutes=minutes)
-    print(path or "to be continued")
+    try:
+        path = train(
+            name,
+            out,
+            images=images,
+            sources=sources,
+            licence=licence,
+            state=state,
+            bf16=bf16,
+            compiled=compiled,
+            device=device,
+            minutes=minutes,
+        )
+    except RestoreError as error:
+        raise typer.BadParameter(str(error)) from error
+    print(path or f"to be continued from {state}")
 
 
 def main() -> None:

@@ -68,6 +68,20 @@ def test_odd_regions_of_an_upscaled_plane(checkpoints: dict[str, Path], stack: n
     np.testing.assert_array_equal(part, whole[33:98, 1:202])
 
 
+@pytest.mark.parametrize(("bad", "dtype"), [(-3.4e38, "float32"), (1e10, "float64"), (-(2**31), "int32")])
+@pytest.mark.parametrize("noise", [None, (1.0, 0.0, 1.0)])
+def test_a_value_for_no_data_does_not_spread(bad: float, dtype: str, noise: tuple[float, ...] | None) -> None:
+    """Attention sums squares over a tile: one such pixel would spoil all of it."""
+    image = np.random.default_rng(0).poisson(100, (64, 64)).astype(dtype)
+    expected = api.denoise(image, value_range=(60, 140), noise=noise, dtype="float32")
+    image[20:22, 30] = bad
+    result = api.denoise(image, value_range=(60, 140), noise=noise, dtype="float32")
+    assert (result[20:22, 30] == np.float32(bad)).all()
+    away = np.ones(image.shape, bool)
+    away[12:30, 22:39] = False
+    assert np.abs(result - expected)[away].max() < 1
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_bad_pixels_stay_and_do_not_spread(checkpoints: dict[str, Path], stack: np.ndarray, bad: float) -> None:
     image = stack[0].astype(np.float32)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 
+from napari_restore.errors import RecipeError, SourceError
 from napari_restore.models.card import ModelCard
 from napari_restore.models.zoo import find_card, load_weights
 from napari_restore.training import train as module
@@ -41,6 +43,7 @@ def test_a_run_makes_weights_that_load_with_their_card(tmp_path: Path, name: str
     assert path is not None
     card = ModelCard.model_validate_json(path.with_suffix(".json").read_text())
     assert card.sha256 == find_card(path).sha256
+    assert not find_card(path).assumed  # the file tells even what shapes do not
     inferred = find_card(path).hyperparameters
     assert inferred["in_channels"] == 1 and inferred.get("scale", 1) == card.scale
 
@@ -75,11 +78,47 @@ def test_fifty_steps_from_the_seed_give_the_same_loss() -> None:
 
 
 @pytest.mark.usefixtures("short")
-def test_stopped_after_some_minutes_and_gone_on_with(tmp_path: Path) -> None:
+def test_stopped_after_some_minutes_and_gone_on_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     state = tmp_path / "state"
     assert train("swinir-x2-light", tmp_path, state=state, minutes=0, log_every=6) is None
+    capsys.readouterr()
     path = train("swinir-x2-light", tmp_path, state=state, log_every=6)
-    assert path is not None and path.exists()
+    assert "step 6 of 12" in capsys.readouterr().out
+    assert path is not None
+    card = ModelCard.model_validate_json(path.with_suffix(".json").read_text())
+    again = train("swinir-x2-light", tmp_path / "again", state=state)
+    assert again is not None and again.read_bytes() == path.read_bytes()
+    whole = ModelCard.model_validate_json(again.with_suffix(".json").read_text())
+    assert whole.training["final_loss"] == card.training["final_loss"]
+
+
+@pytest.mark.usefixtures("short")
+def test_what_would_lose_a_run_or_mix_two_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RecipeError, match="would be lost"):
+        train("swinir-x2-light", tmp_path, minutes=0)
+    state = tmp_path / "state"
+    train("swinir-x2-light", tmp_path, state=state, minutes=0, log_every=6)
+    monkeypatch.setitem(RECIPES, "swinir-x2-light", replace(RECIPES["swinir-x2-light"], patch=48))
+    with pytest.raises(RecipeError, match=r"patch '32', and this one has '48'"):
+        train("swinir-x2-light", tmp_path, state=state)
+    with pytest.raises(SourceError, match="is no folder"):
+        train("swinir-x4-light", tmp_path, images=tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceError, match="holds no image"):
+        train("swinir-x4-light", tmp_path, images=tmp_path / "empty")
+
+
+@pytest.mark.usefixtures("short")
+def test_a_card_says_what_its_run_was(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    tifffile.imwrite(folder / "a.tif", np.random.default_rng(0).integers(0, 9, (200, 200), np.uint8))
+    path = train("restormer-denoise-light", tmp_path, images=folder, sources="my cells (CC0)", licence="MIT")
+    assert path is not None
+    card = ModelCard.model_validate_json(path.with_suffix(".json").read_text())
+    assert card.training["command"] == "napari-restore-train restormer-denoise-light --device cpu --images FOLDER"
+    assert card.training["data"]["folder"] == "my cells (CC0)" and card.licence == "MIT" and not card.bundled
+    assert "of 2 × 32² pixels" in card.description() and "from 60% of them on" in card.description()
 
 
 def test_a_start_from_other_weights() -> None:
@@ -114,6 +153,14 @@ def test_the_schedule_warms_up_and_cools_down() -> None:
     factors = [learning_rate_factor(recipe, step) for step in range(1000)]
     assert factors[0] == pytest.approx(0.01) and factors[100:801] == [1.0] * 701
     assert factors[-1] == pytest.approx(0.005) and np.all(np.diff(factors[800:]) < 0)
+
+
+def test_crops_grow_late_in_a_run_and_hold_as_many_pixels() -> None:
+    recipe = replace(RECIPES["restormer-denoise-light"], steps=10, batch=8, patch=64, larger_from=0.6)
+    assert [recipe.crops(step) for step in range(10)] == 6 * [(8, 64)] + 4 * [(2, 128)]
+    assert recipe.largest_patch == 128
+    same = replace(recipe, larger_from=1.0)
+    assert {same.crops(step) for step in range(10)} == {(8, 64)} and same.largest_patch == 64
 
 
 def test_losses() -> None:
