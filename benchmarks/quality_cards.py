@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from quality_enlarging import GENERATED
 from quality_records import Records
 
 from napari_restore import api
 from napari_restore.models.zoo import weights_path
 
-__all__ = ["disagreements", "write"]
+__all__ = ["disagreements", "write", "write_field"]
 
 
 def disagreements(records: Records) -> list[str]:
@@ -24,8 +25,13 @@ def disagreements(records: Records) -> list[str]:
 
 def write(records: Records) -> None:
     for path, scores in _cards(records).items():
-        content = {**_content(path), "scores": scores}
-        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_field(path, "scores", scores)
+
+
+def write_field(path: Path, name: str, value: object) -> None:
+    """Write one field of the card at `path`."""
+    content = {**_content(path), name: value}
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _cards(records: Records) -> dict[Path, dict[str, dict[str, float]]]:
@@ -34,12 +40,18 @@ def _cards(records: Records) -> dict[Path, dict[str, dict[str, float]]]:
 
 
 def _scores(records: Records, name: str) -> dict[str, dict[str, float]]:
+    """By set; of the sets to enlarge, which hold both, generated images on their own."""
     scores = {}
     for group in records.sets:
-        means = {column: records.mean(group, name, column) for column in ("psnr", "ssim")}
-        found = {column: float(f"{mean:.4g}") for column, mean in means.items() if mean is not None}
-        if found:
-            scores[group] = {"images": len(records.images(group, name)), **found}
+        images = records.images(group, name)
+        generated = {image for image in images if group.startswith("x") and image.startswith(GENERATED)}
+        for title, among in ((group, images.keys() - generated), (f"{group}, generated", generated)):
+            means = {
+                column: records.mean(group, name, column, among=dict.fromkeys(among)) for column in ("psnr", "ssim")
+            }
+            found = {column: float(f"{mean:.4g}") for column, mean in means.items() if mean is not None}
+            if found:
+                scores[title] = {"images": len(among), **found}
     return scores
 
 

@@ -52,7 +52,7 @@ def _values(plan: Plan) -> str:
     if recipe.noise is None or recipe.intensity != "poisson-gaussian":
         return f"{shown} become 0..1 ({recipe.intensity})"
     cameras = "; ".join(
-        f"gain {gain:.3g}, offset {dark:.4g}, read noise {sigma:.3g}" for gain, dark, sigma in recipe.noise
+        f"gain {gain:.3g}, noise {sigma:.3g} at its darkest level {dark:.4g}" for gain, dark, sigma in recipe.noise
     )
     level = f"to {100 * plan.card.sigma:.2g} % of the range" if plan.card.sigma else f"with {shown} in 0..1"
     return f"{cameras}: noise stabilised, {level} (poisson-gaussian)"

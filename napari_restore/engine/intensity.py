@@ -58,8 +58,9 @@ def choose_intensity(image: Image, card: ModelCard, recipe: Recipe, *, estimate:
             noise = _estimated_noise(source, skip)
             if noise is None and asked:
                 raise SourceError(
-                    f"the noise of {image.name} cannot be estimated: it is too small, or has none; give it as noise="
-                    "(gain, offset, read noise) in data units, or use intensity='percentile'."
+                    f"the noise of {image.name} cannot be estimated: it is too small, has none, or too many pixels "
+                    "are at its lowest or highest value (clipped, or counts of few photons); give it as "
+                    "noise=(gain, offset, read noise) in data units, or use intensity='percentile'."
                 )
             kind = kind if noise is not None else "percentile"
         return {"intensity": kind, "value_range": ranges, "noise": noise}

@@ -21,11 +21,12 @@ or grass by several times), and so does any structure where the noise is below a
 is less certain than the sigmas within `NoiseEstimate.levels`; levels outside of them are extrapolated. Autocorrelation
 is seen up to about 0.8 and underestimated by up to 0.1 above 0.5; the wider filter admits more structure. Rounding to
 integers counts as noise. Values that were stretched by a curve (gamma), denoised or compressed with loss have no such
-line.
+line. Where fewer than about four photons
+are counted at a pixel, too many pixels have the lowest value, which counts as clipped: there may be no estimate.
 
-Measured against the 50-frame means of 24 confocal, two-photon and wide-field frames of the FMD set: sigma within 18 %
-at the 25th, 50th, 75th and 95th percentile of the levels, autocorrelation within 0.1 for the wide-field frames (0.6)
-and within 0.22 for the others (0 to 0.24).
+Measured against the 50-frame means of 24 confocal, two-photon and wide-field frames of the FMD set
+(``benchmarks/noise.py``): sigma within 19 % at the 25th, 50th, 75th and 95th percentile of the levels, autocorrelation
+within 0.06 for the wide-field frames (0.6) and within 0.22 for the others (0 to 0.24).
 """
 
 from __future__ import annotations
@@ -180,7 +181,7 @@ def _on_line(gain: float, intercept: float, lowest: float, level: Floats) -> Flo
 def _fit(planes: list[Floats], clipped: list[Mask], step: int, correlation: tuple[float, float]) -> _Line | None:
     """Fit the noise line with the filter of one `step`, corrected for the noise's `correlation`."""
     found = [_block_variances(plane, bad, step) for plane, bad in zip(planes, clipped, strict=True)]
-    levels, variances = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    levels, variances = _without_fill(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
     bins = min(_BINS, len(levels) // _BLOCKS_PER_BIN)
     if bins == 0:
         return None
@@ -205,6 +206,15 @@ def _block_variances(plane: Floats, clipped: Mask, step: int) -> tuple[Floats, F
     levels, variances = _block_means(plane[inner]), _block_means(residual[inner] ** 2)
     keep = np.isfinite(variances) & (_block_means(clipped[inner].astype(np.float64)) <= _CLIPPED)
     return levels[keep], variances[keep]
+
+
+def _without_fill(levels: Floats, variances: Floats) -> tuple[Floats, Floats]:
+    """Leave out blocks of one constant, as registration or stitching fills the ground with, if others are enough."""
+    constant = variances <= 1e-24 * levels**2
+    filled = bool(constant.any()) and np.ptp(levels[constant]) <= 1e-12 * np.abs(levels).max()
+    if not filled or np.count_nonzero(~constant) < _BLOCKS_PER_BIN:
+        return levels, variances
+    return levels[~constant], variances[~constant]
 
 
 def _kernel(step: int) -> Floats:

@@ -1,7 +1,7 @@
 """Value ranges: from the user's units to about [0, 1] and back, and into the user's data type.
 
-All of it is elementwise but `split_missing`, which looks at the whole array it is given: give it something that does not
-depend on chunking, a plane or a tile.
+All of it is elementwise but `split_missing`, which looks at the whole array it is given: give it something that does
+not depend on chunking, a plane or a tile.
 """
 
 from __future__ import annotations

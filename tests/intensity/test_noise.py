@@ -33,6 +33,19 @@ def sigmas(noise: NoiseEstimate | None, expected: Array, gain: float, offset: fl
     return noise.sigma(gain * quartiles + offset) / np.sqrt(gain**2 * quartiles + read_noise**2)
 
 
+@pytest.mark.parametrize("filled", [0.3, 0.6])
+def test_a_constant_ground_as_registration_leaves_it_is_left_out(filled: float) -> None:
+    """Its value lies within that of the data, as their offset was subtracted."""
+    image = detect(photons("camera", 150), 2.0, 0.0, 10.0)
+    first = int(filled * len(image))
+    alone = estimate_noise(image[first:])
+    image[:first] = 0
+    found = estimate_noise(image)
+    assert alone is not None and found is not None
+    for level in (50, 150, 250):
+        assert found.sigma(level) == pytest.approx(alone.sigma(level), rel=0.1)
+
+
 @pytest.mark.parametrize("name", ["camera", "coins", "cell"])
 @pytest.mark.parametrize(
     ("peak", "gain", "offset", "read_noise"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from napari_restore.errors import RecipeError
 from napari_restore.intensity.noise import estimate_noise
@@ -21,6 +22,23 @@ def test_an_image_stabilised_and_inverted_keeps_its_mean(gain: float, peak: floa
         back = camera.invert(camera.expected(levels))
         assert np.abs(back - levels).max() <= 1e-3 * peak
         assert back.mean() - 100 == pytest.approx(levels.mean() - 100, rel=1e-3)
+
+
+@pytest.mark.parametrize("gain", GAINS)
+@pytest.mark.parametrize("peak", PEAKS)
+@pytest.mark.parametrize("read_noise", [0.0, 3.0])
+def test_the_mean_of_the_stabilised_values_comes_back_as_the_mean(gain: float, peak: float, read_noise: float) -> None:
+    """That mean is summed here over counts by SciPy's Poisson distribution, and over read noise on a fine grid."""
+    camera = CameraNoise(gain, 100.0, read_noise)
+    photons = peak / gain
+    first, last = stats.poisson.ppf([1e-13, 1 - 1e-13], photons)
+    counts = np.arange(first, last + 1)
+    chance = stats.poisson.pmf(counts, photons)
+    read = np.linspace(-8, 8, 401) * read_noise
+    share = stats.norm.pdf(np.linspace(-8, 8, 401))
+    of_counts = [camera.stabilise(100 + gain * counts + value) @ chance for value in read]
+    mean = np.dot(of_counts, share) / share.sum() / chance.sum()
+    assert float(camera.invert(mean)) - 100 == pytest.approx(peak, rel=1e-3, abs=1e-3 * gain)
 
 
 @pytest.mark.parametrize("gain", GAINS)
