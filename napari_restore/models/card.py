@@ -152,7 +152,7 @@ class ModelCard(BaseModel):
             rows["scores"] = "means over the sets of docs/quality.md"
         for group, score in self.scores.items():
             rows[f"  {group}"] = "{psnr:.2f} dB, SSIM {ssim:.3f}, {images} images".format(**score)
-        return "\n".join(f"{name:<18}{value}" for name, value in rows.items())
+        return "\n".join(f"{name:<24}{value}" for name, value in rows.items())
 
     def licence_notice(self) -> str:
         """What a person should know before the weights are fetched."""

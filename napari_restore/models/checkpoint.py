@@ -167,7 +167,8 @@ def write_checkpoint(
     content = json.dumps({"architecture": architecture, "hyperparameters": dict(hyperparameters)})
     partial = path.with_name(f"{path.name}.partial")
     try:
-        save_file(kept, partial, metadata={"format": "pt", _METADATA_KEY: content})
+        # One key alone: safetensors writes several in any order, and equal weights should have equal digests.
+        save_file(kept, partial, metadata={_METADATA_KEY: content})
         partial.replace(path)
     except (SafetensorError, OSError) as error:
         partial.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ def test_bundled_model_is_whole_small_and_described(name: str) -> None:
     card = find_card(name)
     assert weights_path(card).stat().st_size <= 4_000_000
     assert card.licence and card.noise and card.paper and card.training["steps"] > 0
+    assert card.bfloat16_loss is not None  # benchmarks/precision.py --cards
     network = load_weights(card)
     assert sum(parameter.numel() for parameter in network.parameters()) > 1e5
 
@@ -62,4 +63,4 @@ def test_a_bundled_model_says_how_it_was_trained_and_what_it_reaches(card: Model
     assert any(line.startswith("training") and f"{card.training['steps']} steps" in line for line in lines)
     assert card.scores
     for group, score in card.scores.items():
-        assert any(line.split()[0] == group and f"{score['psnr']:.2f} dB" in line for line in lines)
+        assert any(line.startswith(f"  {group} ") and f"{score['psnr']:.2f} dB" in line for line in lines)
