@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 from napari_restore.engine.describe import human_bytes
@@ -21,9 +21,6 @@ from napari_restore.engine.worker import planned
 from napari_restore.errors import ClusterError, RestoreError, SourceError
 from napari_restore.images.image import Image
 from napari_restore.models.card import ModelCard
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["NAMED", "Cluster", "check_sendable", "connected", "on_device", "plan_on"]
 

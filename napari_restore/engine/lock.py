@@ -29,7 +29,7 @@ import psutil
 from napari_restore.errors import OutputError, OutputInUse
 from napari_restore.images.staging import Stage
 
-__all__ = ["LEASE", "OutputLock", "Owner", "gone", "lock_of", "owner_of", "this_process"]
+__all__ = ["LEASE", "OutputLock", "Owner", "gone", "lock_of", "this_process"]
 
 PERIOD = 5.0
 """Seconds between two heartbeats."""
@@ -184,12 +184,6 @@ class OutputLock:
 def lock_of(path: Path) -> Path:
     """Return where the lock of an output lies."""
     return path.with_name(f".{path.name}.lock")
-
-
-def owner_of(path: Path) -> Owner | None:
-    """Tell which run has locked an output, alive or not; None if none has."""
-    held = _held_by(lock_of(path.resolve()))
-    return held[1] if held else None
 
 
 def _held_by(place: Path) -> tuple[Path, Owner | None] | None:

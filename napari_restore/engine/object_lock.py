@@ -15,10 +15,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import uuid4
 
-import fsspec  # type: ignore[import-untyped]
-
 from napari_restore.engine.lock import Owner, gone, this_process
 from napari_restore.errors import OutputError, OutputInUse, OutputTaken
+from napari_restore.images.store import filesystem
 
 __all__ = ["Claim", "ObjectLock"]
 
@@ -45,7 +44,7 @@ class Claim:
 
     def check(self) -> None:
         """Raise `OutputTaken` if the lock is another run's by now, or gone."""
-        files, path = _opened(self.url)
+        files, path = filesystem(self.url)
         owner = _owner(files, path)
         if owner is None or owner.token != self.token:
             raise OutputTaken(
@@ -78,7 +77,7 @@ class ObjectLock:
     def __init__(self, url: str) -> None:
         self.owner = this_process()
         self.guard = Claim(f"{url.rstrip('/')}.lock", self.owner.token)
-        self._files, self._path = _opened(self.guard.url)
+        self._files, self._path = filesystem(self.guard.url)
         try:
             self._acquire(url)
         except OutputError:
@@ -156,11 +155,6 @@ class ObjectLock:
             self._files.rm_file(self._path)
         except Exception as error:  # another run's by now, or out of reach: it will be taken over
             _log.warning("%s was not given back: %s", self.guard.url, error)
-
-
-def _opened(url: str) -> tuple[Any, str]:
-    files, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
-    return files, path
 
 
 def _owner(files: Any, path: str) -> Owner | None:

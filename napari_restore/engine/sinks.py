@@ -41,7 +41,6 @@ __all__ = [
     "check_output",
     "lock_output",
     "remaining_bytes",
-    "stored_order",
     "stored_recipe",
 ]
 
@@ -120,7 +119,7 @@ class OmeZarrSink:
             self.close()
             raise
         self._coarse: CoarseUnits | None = None
-        self.order = stored_order(plan)
+        self.order = ome_zarr.stored_order(plan.axes)
         self.marked = read_marks(self.path)
 
     def _begin(self, place: Place, overwrite: bool) -> None:
@@ -306,12 +305,6 @@ def lock_output(path: Path | str, *, fsync: bool = False) -> OutputLock | Object
 
         return ObjectLock(str(path))
     return OutputLock(Path(path), fsync=fsync)
-
-
-def stored_order(plan: Plan) -> tuple[int, ...]:
-    """Position in canonical order of each stored axis: colour samples are stored in the place of channels."""
-    letters = plan.axes.replace("S", "C")
-    return tuple(letters.index(letter) for letter in ome_zarr.stored_axes(plan.axes))
 
 
 def remaining_bytes(plan: Plan, path: Path | str) -> tuple[int, int, int]:

@@ -16,7 +16,7 @@ from napari_restore.engine.predictor import choose_device, predictor_for
 from napari_restore.engine.recipe import Recipe, digest
 from napari_restore.engine.run import Progress, run_blocks
 from napari_restore.engine.run_report import reported
-from napari_restore.engine.sinks import OmeZarrSink, lock_output, stored_order
+from napari_restore.engine.sinks import OmeZarrSink, lock_output
 from napari_restore.engine.task import Receipt
 from napari_restore.errors import OutputError, RecipeError
 from napari_restore.images import ome_zarr
@@ -145,7 +145,7 @@ def _reopened(path: Path | str, attributes: dict[str, Any], source: Any) -> Plan
 
 def _differing(path: Path | str, plan: Plan, units: list[Unit]) -> Iterator[Unit]:
     """Compute level-0 units anew and yield those that hold something else."""
-    array, order = ome_zarr.open_level(path, 0), stored_order(plan)
+    array, order = ome_zarr.open_level(path, 0), ome_zarr.stored_order(plan.axes)
     recipe = plan.recipe
     predict = predictor_for(plan.card, recipe.device, recipe.precision)
     for unit in units:

@@ -6,12 +6,27 @@ samples of a colour pixel (RGB or RGBA). A *plane* is one Y×X image.
 
 from __future__ import annotations
 
-__all__ = ["CANONICAL", "canonical_axes", "check_axes", "transposition"]
+__all__ = ["CANONICAL", "canonical_axes", "check_axes", "letter_of", "transposition"]
 
 from napari_restore.errors import AxesError
 
 CANONICAL = "TCZYXS"
 """All axis letters, in the order used inside the package."""
+
+_BY_NAME = {letter.lower(): letter for letter in CANONICAL} | {
+    "time": "T", "channel": "C", "channels": "C", "ch": "C", "depth": "Z", "rgb": "S",
+}  # fmt: skip
+
+
+def letter_of(name: object) -> str | None:
+    """Return the letter of an axis by the name that a file, an array or a layer gives it; None if it says nothing.
+
+    Examples
+    --------
+    >>> letter_of("Time"), letter_of("x"), letter_of("dim_0")
+    ('T', 'X', None)
+    """
+    return _BY_NAME.get(str(name).lower())
 
 
 def check_axes(axes: str, shape: tuple[int, ...]) -> str:

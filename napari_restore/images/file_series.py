@@ -6,7 +6,7 @@ has to be guessed from file names.
 
 from __future__ import annotations
 
-__all__ = ["FileSeriesArray", "is_pattern", "open_file_series"]
+__all__ = ["FileSeriesArray", "is_pattern", "natural_order", "open_file_series"]
 
 import glob
 import itertools
@@ -101,7 +101,7 @@ def _matches(pattern: str, axes: str | None) -> tuple[str, dict[tuple[int, ...],
     """Return the letters of the wildcards and, for each set of their numbers, the file."""
     wildcards = list(_WILDCARD.finditer(pattern))
     letters = [_LETTERS.get((match[1] or "").lower()) for match in wildcards]
-    files = sorted(glob.glob(pattern), key=_natural)
+    files = sorted(glob.glob(pattern), key=natural_order)
     if not files:
         raise SourceError(f"{pattern}: no file matches; check the folder and the spelling.")
     if letters == [None] and axes:
@@ -131,7 +131,7 @@ def _regex(pattern: str, wildcards: list[re.Match[str]]) -> str:
     return "".join(parts) + re.escape(pattern[end:])
 
 
-def _natural(path: str) -> list[tuple[int, str]]:
+def natural_order(path: str) -> list[tuple[int, str]]:
     """Sort key under which img_2 comes before img_10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path)]
 

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from napari_restore.errors import SourceError
 from napari_restore.images.collection import Collection, read_collection
+from napari_restore.images.file_series import natural_order
 from napari_restore.images.sources import ENDINGS
 from napari_restore.images.zarr_source import is_zarr
 
@@ -143,7 +144,7 @@ def _expanded(source: str, apart: str | None) -> Iterator[tuple[str, str, bool]]
 
 
 def _walk(folder: str, apart: str | None) -> Iterator[tuple[str, bool]]:
-    for entry in sorted(os.scandir(folder), key=lambda entry: _natural(entry.name)):
+    for entry in sorted(os.scandir(folder), key=lambda entry: natural_order(entry.name)):
         if entry.name.startswith(".") or entry.path == apart:
             continue
         if entry.is_dir():
@@ -155,7 +156,7 @@ def _walk(folder: str, apart: str | None) -> Iterator[tuple[str, bool]]:
 def _matches(pattern: str, apart: str | None) -> Iterator[tuple[str, str, bool]]:
     """Yield what matches a pattern, and nothing that lies in a Zarr."""
     root = _root(pattern)
-    for path in sorted(glob.glob(pattern, recursive=True), key=_natural):
+    for path in sorted(glob.glob(pattern, recursive=True), key=natural_order):
         parents = [str(parent) for parent in Path(path).parents if parent.is_relative_to(root)]
         if (apart != root and apart in (path, *parents)) or any(
             is_zarr(parent) for parent in parents if parent != root
@@ -166,11 +167,6 @@ def _matches(pattern: str, apart: str | None) -> Iterator[tuple[str, str, bool]]
                 yield path, root, True
         else:
             yield path, root, _ENDING.search(path) is not None
-
-
-def _natural(path: str) -> list[tuple[int, str]]:
-    """Sort key under which img_2 comes before img_10."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path)]
 
 
 def _named(paths: dict[str, str]) -> dict[str, str]:

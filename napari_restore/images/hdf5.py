@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_restore.errors import AxesError, ChunkError, RestoreError, SourceError
-from napari_restore.images.axes import CANONICAL, canonical_axes, check_axes, transposition
+from napari_restore.images.axes import canonical_axes, check_axes, letter_of, transposition
 from napari_restore.images.image import Image
 from napari_restore.images.stored import Region, chunks_in
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
-_NAMES = {**{letter.lower(): letter for letter in CANONICAL}, "time": "T", "channel": "C", "rgb": "S"}
 
 
 def is_hdf5(path: str) -> bool:
@@ -172,7 +171,7 @@ def _letters(dataset: Any, axes: str | None, place: str) -> str:
     tags = dataset.attrs.get("axistags")
     if not any(labels) and isinstance(tags, str | bytes):
         labels = [str(tag.get("key", "")) for tag in json.loads(tags).get("axes", [])]
-    letters = [_NAMES.get(label.lower()) for label in labels]
+    letters = [letter_of(label) for label in labels]
     if len(shape) == 2 and not any(labels):
         return "YX"
     if None in letters or len(letters) != len(shape):

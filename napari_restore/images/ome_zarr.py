@@ -16,8 +16,8 @@ __all__ = [
     "open_level",
     "read_attributes",
     "stored_axes",
+    "stored_order",
     "stored_units",
-    "sweep_partial",
     "to_stored",
     "unit_counts",
     "unit_region",
@@ -363,19 +363,3 @@ def missing_units(path: str | Path, level: int) -> Iterator[tuple[int, ...]]:
     """
     missing = np.argwhere(~stored_units(path, level))
     return (tuple(row.tolist()) for row in missing)
-
-
-def sweep_partial(path: str | Path) -> int:
-    """Delete what interrupted writes left behind; to be called while nobody writes.
-
-    Parameters
-    ----------
-    path : str or Path
-        Directory of the image. A URL has nothing to sweep: object stores write whole objects.
-
-    Returns
-    -------
-    int
-        How many files were deleted.
-    """
-    return place_of(path).sweep()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from napari_restore.errors import AxesError, SourceError
-from napari_restore.images.axes import CANONICAL, canonical_axes, check_axes, transposition
+from napari_restore.images.axes import canonical_axes, check_axes, letter_of, transposition
 from napari_restore.images.image import Channel, Image, LazyArray
 from napari_restore.images.store import is_url
 from napari_restore.images.stored import MappedArray
@@ -33,8 +33,6 @@ _ACCEPTED = (
     "HDF5 (.h5, with '::' and the dataset behind), Imaris (.ims), CZI, ND2 and LIF; "
     "open other formats with their own reader and pass the array"
 )
-
-_DIMENSIONS = {**{letter.lower(): letter for letter in CANONICAL}, "time": "T", "channel": "C", "ch": "C", "rgb": "S"}
 
 
 def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: int = 0) -> Image:
@@ -230,7 +228,7 @@ def _array_chunks(array: Any, letters: str) -> tuple[int, ...]:
 
 def _open_xarray(array: Any, axes: str | None) -> Image:
     """Take axes from the dimensions, pixel size and origin from evenly spaced coordinates."""
-    found = [_DIMENSIONS.get(str(name).lower()) for name in array.dims]
+    found = [letter_of(name) for name in array.dims]
     if axes is None and None in found:
         raise AxesError(
             f"the dimensions {array.dims} of the DataArray do not tell what all axes mean; "

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_restore.errors import AxesError, OutputError, RestoreError, SourceError
-from napari_restore.images.axes import CANONICAL, canonical_axes, check_axes, transposition
+from napari_restore.images.axes import canonical_axes, check_axes, letter_of, transposition
 from napari_restore.images.image import Channel, Image
 from napari_restore.images.ome_metadata import ome_part
 from napari_restore.images.store import filesystem, is_url
@@ -21,14 +21,6 @@ if TYPE_CHECKING:
     import zarr
 
 _METADATA_FILES = ("zarr.json", ".zarray", ".zgroup")
-
-_AXIS_NAMES = {
-    **{letter.lower(): letter for letter in CANONICAL},
-    "time": "T",
-    "channel": "C",
-    "channels": "C",
-    "rgb": "S",
-}
 
 
 def is_zarr(path: str) -> bool:
@@ -141,7 +133,7 @@ def _located(array: zarr.Array[Any], location: str | None) -> tuple[zarr.Array[A
 def _letters(names: Sequence[Any] | None, axes: str | None, shape: tuple[int, ...], place: str) -> str:
     if axes is not None:
         return check_axes(axes, shape)
-    letters = [_AXIS_NAMES.get(str(name).lower()) for name in names or ()]
+    letters = [letter_of(name) for name in names or ()]
     if not letters and len(shape) == 2:
         return "YX"
     if not letters or None in letters:
@@ -215,7 +207,7 @@ def _open_group(group: zarr.Group, location: str, axes: str | None, level: int, 
     described = [axis if isinstance(axis, Mapping) else {"name": axis} for axis in multiscale.get("axes") or ()]
     if not described and array.ndim == 5:
         described = [{"name": name} for name in "tczyx"]  # OME-Zarr before 0.3 knows these five axes only
-    names = [axis["name"] if _known(axis["name"]) else _AXIS_NAMES.get(axis.get("type", "")) for axis in described]
+    names = [letter_of(axis["name"]) or letter_of(axis.get("type")) for axis in described]
     letters = _letters(names, axes, array.shape, location)
     unit_names = {a: unit_name(axis.get("unit")) for a, axis in zip(letters, described, strict=False)}
     start = _Placement((1.0,) * array.ndim, (0.0,) * array.ndim)
@@ -229,10 +221,6 @@ def _open_group(group: zarr.Group, location: str, axes: str | None, level: int, 
         units={axis: unit for axis, unit in unit_names.items() if unit},
         channels=_channels(ome_part(group).get("omero")),
     )
-
-
-def _known(name: Any) -> bool:
-    return str(name).lower() in _AXIS_NAMES
 
 
 def _dataset(group: zarr.Group, location: str, path: str) -> zarr.Array[Any]:

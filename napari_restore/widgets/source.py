@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_restore.images.axes import CANONICAL, canonical_axes, check_axes, transposition
+from napari_restore.images.axes import CANONICAL, canonical_axes, check_axes, letter_of, transposition
 from napari_restore.images.image import Channel, Image
 from napari_restore.images.units import unit_name
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 Region = tuple[slice, ...]
 """One slice per axis of the layer's full-resolution data, in the layer's own order."""
 
-_LETTERS = {letter.lower(): letter for letter in "TCZYX"} | {"time": "T", "channel": "C", "depth": "Z"}
 _BY_DIMENSIONS = {2: "YX", 3: "ZYX", 4: "TZYX", 5: "TCZYX"}
 
 
@@ -27,8 +26,8 @@ def suggested_axes(layer: ImageLayer) -> str:
 
     The last letter of an RGB layer is S. What is suggested is shown and can be changed; it is never used unseen.
     """
-    found = [_LETTERS.get(str(label).lower()) for label in layer.axis_labels]
-    named = "" if None in found else "".join(letter for letter in found if letter)
+    found = [letter_of(label) for label in layer.axis_labels]
+    named = "" if None in found or "S" in found else "".join(letter for letter in found if letter)
     letters = (
         named if len(set(named)) == layer.ndim and {"Y", "X"} <= set(named) else _BY_DIMENSIONS.get(layer.ndim, "")
     )

@@ -16,8 +16,16 @@ import pytest
 
 from napari_restore import api
 from napari_restore.engine import lock
-from napari_restore.engine.lock import OutputLock, lock_of, owner_of
+from napari_restore.engine.lock import OutputLock, Owner, lock_of
 from napari_restore.errors import OutputError, OutputInUse, OutputTaken
+
+
+def owner_of(path: Path) -> Owner | None:
+    """The run that has locked an output, by what it left on the disk."""
+    for mark in lock_of(path).glob("*/owner.json"):
+        return Owner(**json.loads(mark.read_text()))
+    return None
+
 
 HOLD = """
 import sys, time

@@ -1,10 +1,14 @@
+import h5py
 import numpy as np
 import pytest
+import xarray
+import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_restore.errors import AxesError
-from napari_restore.images.axes import CANONICAL, canonical_axes, check_axes, transposition
+from napari_restore.images.axes import CANONICAL, canonical_axes, check_axes, letter_of, transposition
+from napari_restore.images.sources import open_image
 
 orders = st.permutations(CANONICAL).flatmap(lambda p: st.integers(1, 6).map(lambda n: "".join(p[:n])))
 
@@ -47,3 +51,19 @@ def test_transposition_there_and_back_is_identity(axes):
 def test_transposition_of_other_letters_fails():
     with pytest.raises(AxesError, match="same"):
         transposition("ZYX", "CYX")
+
+
+def test_names_of_axes_are_the_same_in_every_source(tmp_path):
+    names = {"time": "T", "ch": "C", "channels": "C", "depth": "Z", "Y": "Y", "x": "X"}
+    assert [letter_of(name) for name in names] == list(names.values())
+    assert [letter_of(name) for name in ("dim_0", "", None)] == [None] * 3
+    pixels = np.zeros((1, 2, 3, 4, 5), "u1")
+    for channel in ("ch", "channels"):
+        given = ("time", channel, "depth", "y", "x")
+        array = zarr.create_array(tmp_path / channel, shape=pixels.shape, dtype="u1", dimension_names=given)
+        with h5py.File(tmp_path / f"{channel}.h5", "w") as file:
+            dataset = file.create_dataset("data", data=pixels)
+            for dimension, name in zip(dataset.dims, given, strict=True):
+                dimension.label = name
+        for source in (array, tmp_path / f"{channel}.h5", xarray.DataArray(pixels, dims=given)):
+            assert open_image(source).axes == "TCZYX"

@@ -15,6 +15,7 @@ from napari_restore.errors import AxesError, OutputError
 from napari_restore.images import ome_zarr
 from napari_restore.images.image import Channel
 from napari_restore.images.sources import open_image
+from napari_restore.images.store import place_of
 
 SHAPE = (2, 2, 2, 50, 40)
 LAYOUTS = [("0.5", (1, 1, 1, 32, 32)), ("0.5", None), ("0.4", None)]
@@ -255,8 +256,8 @@ def test_leftovers_of_a_killed_writer_are_swept_and_not_taken_for_objects(path):
     assert len(list(path.rglob("*.partial"))) == 1
     assert not ome_zarr.stored_units(path, 0).any()
     (path / "mine.partial").write_text("no leftover of zarr")
-    assert ome_zarr.sweep_partial(path) == 1
-    assert ome_zarr.sweep_partial(path) == 0
+    assert place_of(path).sweep() == 1
+    assert place_of(path).sweep() == 0
     assert [p.name for p in path.rglob("*.partial")] == ["mine.partial"]
 
 

@@ -12,6 +12,7 @@ from napari import Viewer
 from qtpy.QtWidgets import QAbstractButton, QApplication
 
 from napari_restore.images import ome_zarr
+from napari_restore.images.store import place_of
 from napari_restore.widgets import dock as dock_module
 from napari_restore.widgets.dock import RestoreDock, SuperResolutionDock
 
@@ -150,7 +151,7 @@ def test_closing_the_window_ends_the_run_resumably(
     assert work.stopping.is_set()
     qtbot.waitUntil(work.finished.is_set, timeout=60_000)
     assert 0 < stored().sum() < 12
-    assert ome_zarr.sweep_partial(tmp_path / "o.zarr") == 0
+    assert place_of(tmp_path / "o.zarr").sweep() == 0
     _, dock = open_dock()
     to_disk(dock, tmp_path / "o.zarr")
     qtbot.waitUntil(lambda: dock.bar.run.text() == "Resume", timeout=60_000)

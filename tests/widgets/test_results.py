@@ -168,6 +168,8 @@ def test_rgb_only_where_the_input_was(
 def test_axes_are_suggested_by_labels_and_rgb() -> None:
     assert suggested_axes(Image(np.zeros((2, 3, 4, 5)), axis_labels=("c", "z", "y", "x"))) == "CZYX"
     assert suggested_axes(Image(np.zeros((2, 4, 5)), axis_labels=("time", "Y", "X"))) == "TYX"
+    assert suggested_axes(Image(np.zeros((2, 4, 5)), axis_labels=("channels", "Y", "X"))) == "CYX"
+    assert suggested_axes(Image(np.zeros((2, 4, 5)), axis_labels=("s", "y", "x"))) == "ZYX"  # no colour samples
     assert suggested_axes(Image(np.zeros((4, 5, 3)), rgb=True)) == "YXS"
     assert suggested_axes(Image(np.zeros((7, 4, 5)))) == "ZYX"
 
