@@ -147,6 +147,8 @@ def test_from_the_command_line(
     command += ("--tile", 64, "--halo", 8)
     code, out, _ = run(*command, "--dry-run")
     assert code == 0 and "2 new" in out and "impossible" in out and not (tmp_path / "out").exists()
+    code, _, err = run("batch", f"{folder}/a", "s3://bucket/out", "--model", checkpoints["local"], "--dry-run")
+    assert code == 2 and "not to s3://bucket/out; restore there image by image" in err
     code, out, err = run(*command)
     assert code == 1 and "2 images done, 1 failed" in out and "broken.tif" in err
     (folder / "b/broken.tif").unlink()

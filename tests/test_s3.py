@@ -12,8 +12,10 @@ import pytest
 import zarr
 from ome_zarr_models.v04.image import Image as OldOmeImage
 from ome_zarr_models.v05.image import Image as OmeImage
+from typer.testing import CliRunner
 
 from napari_restore import api
+from napari_restore.cli import app
 from napari_restore.errors import OutputError, SourceError
 from napari_restore.images.store import filesystem
 
@@ -141,7 +143,8 @@ def test_repair(source: str, server: str, checkpoints: dict[str, Path], whole: d
     files.rm_file(f"{root}/1/c/3/0/0")
     found = api.verify(url)
     assert [str(unit) for unit in found.bad] == ["level 0, unit 2/0/0", "level 1, unit 3/0/0", "level 0, unit 1/0/0"]
-    assert api.verify(url, repair=True).ok
+    assert CliRunner().invoke(app, ["verify", url]).exit_code == 1
+    assert CliRunner().invoke(app, ["verify", url, "--repair"]).exit_code == 0
     assert objects(url) == only_pixels(whole)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["info", "report", "verify"]
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -29,7 +28,7 @@ def info(
 
 
 def verify(
-    output: Annotated[Path, typer.Argument(help="OME-Zarr that a run has written.")],
+    output: Annotated[str, typer.Argument(help="OME-Zarr that a run has written, a path or URL.")],
     recompute: Annotated[int, typer.Option(min=0, help="Blocks to compute anew and compare.")] = 0,
     repair: Annotated[bool, typer.Option("--repair", help="Compute bad objects anew.")] = False,
     source: Annotated[str | None, typer.Option(help="Where the source is now, if it has moved.")] = None,

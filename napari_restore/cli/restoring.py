@@ -96,7 +96,7 @@ def batch(
     sources: Annotated[
         list[str], typer.Argument(help="Folders, patterns in quotes, files, OME-Zarr images, plates and collections.")
     ],
-    folder: Annotated[Path, typer.Argument(help="Folder for the results: an OME-Zarr for each image.")],
+    folder: Annotated[str, typer.Argument(help="Folder for the results: an OME-Zarr for each image.")],
     model: Annotated[str, typer.Option(help="Name of a model, or path of a checkpoint.")] = api.DENOISER,
     shared_range: Annotated[
         bool, typer.Option("--shared-range", help="One value range for all images, estimated over all of them.")
@@ -121,5 +121,5 @@ def batch(
     for item in failed:
         errors.print(f"napari-restore: {item.source}: {item.message}", markup=False)
     if not quiet:
-        out.print(f"{len(ended) - len(failed)} images done, {len(failed)} failed: {folder / 'batch.report.md'}")
+        out.print(f"{len(ended) - len(failed)} images done, {len(failed)} failed: {plan.folder / 'batch.report.md'}")
     raise typer.Exit(1 if failed else 0)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 __all__ = ["Look", "free_memory_for", "look"]
 
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_restore import api
 from napari_restore.errors import OutputError
+from napari_restore.images.store import Place, place_of
 from napari_restore.widgets.choices import Job
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ class Look:
     report
         Plan, noise and time.
     free_bytes
-        Of memory, or on the disk of the output.
+        Of memory, or on the disk of the output; None where the output has no limit to ask for.
     blocks_there
         Blocks of this very run that the output holds already.
     devices
@@ -44,7 +43,7 @@ class Look:
     """
 
     report: Report
-    free_bytes: int
+    free_bytes: int | None
     blocks_there: int = 0
     devices: tuple[str, ...] = ("cpu",)
     no_memory: str = ""
@@ -85,10 +84,10 @@ def look(job: Job) -> Look:
         free, no_memory = _available(), str(error)
     if output is None:
         return Look(report, free, 0, api.devices(), no_memory, no_memory)
-    path = Path(output).absolute()
-    parent = next(folder for folder in path.parents if folder.exists())
-    blocks = 0 if job.choices.overwrite or obstacle or not here else _blocks_there(path)
-    return Look(report, shutil.disk_usage(parent).free, blocks, api.devices(), no_memory, obstacle)
+    place = place_of(output)
+    blocks = 0 if job.choices.overwrite or obstacle or not here else _blocks_there(place)
+    room = place.free()
+    return Look(report, None if room is None else room[0], blocks, api.devices(), no_memory, obstacle)
 
 
 def free_memory_for(plan: Plan) -> int:
@@ -116,9 +115,9 @@ def _available() -> int:
     return int(psutil.virtual_memory().available)
 
 
-def _blocks_there(path: Path) -> int:
+def _blocks_there(place: Place) -> int:
     from napari_restore.images import ome_zarr
 
-    if not path.exists() or ome_zarr.read_attributes(path) is None:
+    if place.holds() != "zarr" or ome_zarr.read_attributes(place.location) is None:
         return 0
-    return int(np.count_nonzero(ome_zarr.stored_units(path, 0)))
+    return int(np.count_nonzero(ome_zarr.stored_units(place.location, 0)))

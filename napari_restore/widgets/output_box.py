@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLineEdit, QPushBu
 
 from napari_restore.engine.describe import human_bytes
 from napari_restore.errors import RecipeError
+from napari_restore.images.store import is_url
 from napari_restore.widgets.intensity_edit import IntensityEdit
 from napari_restore.widgets.range_edit import RangeEdit
 from napari_restore.widgets.rows import Box, note, side_by_side
@@ -71,7 +72,7 @@ class OutputBox(Box):
         self._changed()
 
     def output(self) -> str | None:
-        """Path of the output, None for memory.
+        """Path of the output, or its URL as it was typed; None for memory.
 
         Raises
         ------
@@ -80,9 +81,11 @@ class OutputBox(Box):
         """
         if self.place.currentData() == "memory":
             return None
-        text = self.path.text().strip()
+        text = str(self.path.text()).strip()
         if not text:
             raise RecipeError("no file is named for the OME-Zarr; name one, or keep the result in memory.")
+        if is_url(text):
+            return text
         path = Path(self.folder).expanduser() / Path(text).expanduser()
         return str(path if path.suffix else path.with_suffix(".zarr"))
 
@@ -121,15 +124,15 @@ class OutputBox(Box):
             return
         to_disk = self.place.currentData() == "zarr"
         size = look.stored_bytes if to_disk else plan.output_bytes
+        free = look.free_bytes
         seconds = look.report.seconds
         time = f"about {duration(seconds)}" if seconds is not None else "time known after the download,"
-        text = (
-            f"{human_bytes(size)} to {'disk' if to_disk else 'memory'}, {human_bytes(look.free_bytes)} free, "
-            f"{time} on {plan.recipe.device}."
-        )
+        target = "memory" if not to_disk else "the object store" if free is None else "disk"
+        room = "" if free is None else f" {human_bytes(free)} free,"
+        text = f"{human_bytes(size)} to {target},{room} {time} on {plan.recipe.device}."
         if look.blocks_there:
             text += f" {look.blocks_there} of {plan.blocks} blocks are there: the run goes on with them."
-        full = to_disk and size > look.free_bytes
+        full = to_disk and free is not None and size > free
         if full:
             text += " More than is free: it fits only if compression makes it smaller."
         self.say(self.cost, text, warning=full)

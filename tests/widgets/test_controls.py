@@ -28,7 +28,12 @@ from qtpy.QtWidgets import (
 from napari_restore import api
 from napari_restore.engine.recipe import Recipe
 from napari_restore.images import ome_zarr
+from napari_restore.images.store import filesystem
+from napari_restore.widgets.controller import Choices, Job, restore
 from napari_restore.widgets.dock import DenoiseDock, RestoreDock, SuperResolutionDock
+from napari_restore.widgets.look import look
+from napari_restore.widgets.output_box import OutputBox
+from napari_restore.widgets.source import whole
 
 CONTROLS = (QAbstractButton, QComboBox, QLineEdit, QAbstractSpinBox, QAbstractSlider)
 
@@ -391,3 +396,28 @@ def test_the_menu_copies_saves_and_loads(
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
     entries["Load recipe of an OME-Zarr…"].trigger()
     assert dock.bar.line.text().startswith("⚠") and "holds no recipe" in dock.bar.line.text()
+
+
+def test_a_typed_url_is_where_the_result_goes(
+    qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path], stack: np.ndarray
+) -> None:
+    """An object store has no limit to show; blocks that are there are counted all the same."""
+    url = "memory://dock/o.zarr"
+    box = OutputBox()
+    qtbot.addWidget(box)
+    box.folder = "/data"
+    box.place.setCurrentIndex(1)
+    box.path.setText(f" {url} ")
+    assert box.output() == url
+    layer = viewer.add_image(stack, name="cells")
+    job = Job.of(layer, "ZYX", whole(layer), Choices(str(checkpoints["denoiser"]), tile=96, halo=8, output=url))
+    try:
+        first = look(job)
+        box.show_look(first)
+        assert (first.free_bytes, first.blocks_there, first.obstacle) == (None, 0, "")
+        assert "to the object store, about" in box.cost.text()
+        for _ in restore(job):
+            pass
+        assert look(job).blocks_there == first.plan.blocks
+    finally:
+        filesystem("memory://dock")[0].rm("/dock", recursive=True)
