@@ -9,6 +9,7 @@ import time
 import weakref
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -360,14 +361,27 @@ def check_output(plan: Plan, path: Path | str, *, overwrite: bool = False) -> No
 def _channels(plan: Plan) -> tuple[Channel, ...]:
     """Channels of the result: those of the image, displayed by the run's value range where nothing else is known."""
     if "S" in plan.axes:
-        return ()
+        return _colour_samples(plan)
     count = plan.image.sizes.get("C", 1)
     windows = for_each(plan.recipe.value_range or (), count)
-    channels = plan.image.channels or (Channel(None, None, None),) * count
+    channels = plan.image.channels or (Channel(),) * count
     same_units = plan.dtype == plan.image.dtype
     return tuple(
-        Channel(channel.name, channel.color, channel.window if channel.window and same_units else window)
+        replace(channel, window=channel.window if channel.window and same_units else window)
         for channel, window in zip(channels, windows, strict=True)
+    )
+
+
+def _colour_samples(plan: Plan) -> tuple[Channel, ...]:
+    """Channels that the samples of an RGB or RGBA image are stored as, displayed by one window, or hues would shift."""
+    count = plan.shape[plan.axes.index("S")]
+    if count not in (3, 4):
+        return ()
+    # Of uint8 the whole range is shown, as every viewer shows a picture.
+    window = plan.recipe.value_range[0] if plan.recipe.value_range and plan.dtype != np.uint8 else None
+    # Added to the colours, a shown alpha would turn an opaque picture white.
+    return tuple(
+        Channel(name, window=window, shown=name != "alpha") for name in ("red", "green", "blue", "alpha")[:count]
     )
 
 

@@ -41,11 +41,14 @@ class Channel:
         Display colour as six hexadecimal digits, RRGGBB.
     window : tuple of float or None
         Lower and upper display limit, in the units of the pixel values.
+    shown : bool
+        Whether a viewer shows it at first.
     """
 
     name: str | None = None
     color: str | None = None
     window: tuple[float, float] | None = None
+    shown: bool = True
 
 
 @dataclass(frozen=True, eq=False)

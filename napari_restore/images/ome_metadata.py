@@ -18,7 +18,7 @@ _AXIS_TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "sp
 
 # Display colours for channels that have none, since omero wants one for each: the first is kept for a single channel.
 _COLOURS = ("00FF00", "FF00FF", "00FFFF", "FFFF00", "FF0000", "0000FF")
-_RGB = ("FF0000", "00FF00", "0000FF")
+_RGB = ("FF0000", "00FF00", "0000FF", "FFFFFF")
 
 
 def ome_part(group: zarr.Group) -> Mapping[str, Any]:
@@ -127,7 +127,7 @@ def _omero(channels: Sequence[Channel], dtype: np.dtype[Any], colour: bool) -> d
             "label": f"Channel {n}" if channel.name is None else channel.name,
             "color": channel.color or default[n % len(default)],
             "window": _window(channel.window, dtype),
-            "active": True,
+            "active": channel.shown,
         }
         for n, channel in enumerate(channels)
     ]

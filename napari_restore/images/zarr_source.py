@@ -268,5 +268,6 @@ def _channels(omero: Any) -> tuple[Channel, ...]:
         window = channel.get("window") or {}
         limits = (float(window["start"]), float(window["end"])) if {"start", "end"} <= window.keys() else None
         color = channel.get("color")
-        found.append(Channel(channel.get("label"), str(color).lstrip("#").upper() if color else None, limits))
+        colour = str(color).lstrip("#").upper() if color else None
+        found.append(Channel(channel.get("label"), colour, limits, bool(channel.get("active", True))))
     return tuple(found)

@@ -106,6 +106,8 @@ def image_layers(image: Image, levels: list[Any]) -> list[LayerData]:
         if channel and channel.window:
             own["contrast_limits"] = channel.window
         result.append((arrays if len(arrays) > 1 else arrays[0], own, "image"))
+        if channel and not channel.shown:
+            own["visible"] = False
     return result
 
 
