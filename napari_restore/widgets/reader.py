@@ -22,7 +22,8 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerD
     if isinstance(path, list) or "://" in str(path) or not Path(path).is_dir():
         return None
     try:
-        return read_ome_zarr if read_attributes(path) is not None else None
+        # Plates and collections have attributes of ours too, but no image of their own, and no recipe.
+        return read_ome_zarr if "recipe" in (read_attributes(path) or {}) else None
     except Exception:  # a reader that is asked about something else has to decline, whatever is there
         return None
 
@@ -105,9 +106,9 @@ def image_layers(image: Image, levels: list[Any]) -> list[LayerData]:
             own |= {"blending": "additive", "colormap": _colour(channel, number)}
         if channel and channel.window:
             own["contrast_limits"] = channel.window
-        result.append((arrays if len(arrays) > 1 else arrays[0], own, "image"))
         if channel and not channel.shown:
             own["visible"] = False
+        result.append((arrays if len(arrays) > 1 else arrays[0], own, "image"))
     return result
 
 
