@@ -35,7 +35,27 @@ def test_xarray_keeps_names_and_coordinates(checkpoints: dict[str, Path], stack:
     same = api.denoise(image, model=checkpoints["denoiser"], **SMALL)  # type: ignore[arg-type]
     assert same.dims == image.dims and same.attrs == image.attrs and same.coords.equals(image.coords)
     twice = api.super_resolve(image, model=checkpoints["upscaler"], **SMALL)  # type: ignore[arg-type]
-    assert twice.sizes == {"z": 3, "y": 150, "x": 220} and list(twice.coords) == ["z"]
+    assert twice.sizes == {"z": 3, "y": 150, "x": 220} and twice.coords["z"].equals(image.coords["z"])
+    opened = api.open_image(twice)
+    assert opened.pixel_size == {"Z": 2.0, "Y": 0.25, "X": 0.25}
+    assert opened.origin == {"Z": 0.0, "Y": -0.125, "X": -0.125}
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_xarray_of_any_order_is_enlarged(checkpoints: dict[str, Path], stack: np.ndarray, lazy: bool) -> None:
+    """Along Y and X new coordinates are centres of new pixels, where the old ones are evenly spaced."""
+    pixels = stack.transpose(2, 1, 0)
+    coords = {
+        "x": ("x", 10 - 2.0 * np.arange(110), {"units": "um"}), "y": np.arange(75) ** 2, "s": [5, 7, 9],
+        "column": ("x", np.arange(110)), "focus": (("x", "y"), np.zeros((110, 75))), "run": 3,
+    }  # fmt: skip
+    image = xarray.DataArray(da.from_array(pixels) if lazy else pixels, dims=("x", "y", "s"), coords=coords)
+    twice = api.super_resolve(image, model=checkpoints["upscaler"], **SMALL)  # type: ignore[arg-type]
+    assert twice.sizes == {"x": 220, "y": 150, "s": 3} and (twice.chunks is not None) == lazy
+    assert set(twice.coords) == {"x", "s", "column", "run"} and twice.coords["x"].attrs == {"units": "um"}
+    np.testing.assert_allclose(twice.coords["x"], 10.5 - np.arange(220))
+    np.testing.assert_allclose(twice.coords["column"], np.arange(220) / 2 - 0.25)
+    np.testing.assert_array_equal(twice.coords["s"], [5, 7, 9])
 
 
 def test_progress_events_lead_to_the_end(checkpoints: dict[str, Path], stack: np.ndarray, tmp_path: Path) -> None:

@@ -402,5 +402,25 @@ def _restore_lazily(source: Any, model: str | Path, settings: Any) -> Any:
         result = result.compute()
     if result.shape == source.shape:
         return source.copy(data=result)
-    kept = {name: values for name, values in source.coords.items() if not {*values.dims} & {*source.dims[-2:]}}
-    return type(source)(result, dims=source.dims, coords=kept, name=source.name, attrs=source.attrs)
+    coords = _enlarged_coordinates(source, chosen.image.axes, chosen.card.scale)
+    return type(source)(result, dims=source.dims, coords=coords, name=source.name, attrs=source.attrs)
+
+
+def _enlarged_coordinates(source: Any, axes: str, scale: int) -> dict[Any, Any]:
+    """Coordinates of an xarray whose Y and X became `scale` times as long.
+
+    Along Y and X they are the centres of the new pixels where those of the old ones are evenly spaced, and left out
+    elsewhere; along other axes they stay.
+    """
+    from napari_restore.images.sources import spacing
+
+    enlarged = {source.dims[axes.index(letter)] for letter in "YX"}
+    coords: dict[Any, Any] = {}
+    for name, old in source.coords.items():
+        if enlarged.isdisjoint(old.dims):
+            coords[name] = old
+        elif old.ndim == 1 and (step := spacing(np.asarray(old.values))) is not None:
+            # The centre of the first of `scale` new pixels lies half an old pixel minus half a new one further back.
+            first = float(old.values[0]) - step * (1 - 1 / scale) / 2
+            coords[name] = (old.dims, first + np.arange(old.size * scale) * step / scale, old.attrs)
+    return coords

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BIOIO_ENDINGS", "ENDINGS", "HDF5_ENDINGS", "open_image"]
+__all__ = ["BIOIO_ENDINGS", "ENDINGS", "HDF5_ENDINGS", "open_image", "spacing"]
 
 import os
 import sys
@@ -240,9 +240,9 @@ def _open_xarray(array: Any, axes: str | None) -> Image:
         if letter in "CS" or name not in array.coords:
             continue
         coordinate = array.coords[name]
-        spacing = _spacing(np.asarray(coordinate.values))
-        if spacing is not None:
-            pixel_size[letter], origin[letter] = spacing, float(coordinate.values[0])
+        step = spacing(np.asarray(coordinate.values))
+        if step is not None and step > 0:
+            pixel_size[letter], origin[letter] = step, float(coordinate.values[0])
             if unit := unit_name(coordinate.attrs.get("units")):
                 units[letter] = unit
     lazy = array.data if array.chunks is not None else array.variable
@@ -258,13 +258,13 @@ def _open_xarray(array: Any, axes: str | None) -> Image:
     )
 
 
-def _spacing(values: np.ndarray[Any, Any]) -> float | None:
-    """Return the distance of evenly spaced, rising numbers; None for anything else."""
+def spacing(values: np.ndarray[Any, Any]) -> float | None:
+    """Return the distance of evenly spaced numbers, negative where they fall; None for anything else."""
     if values.ndim != 1 or len(values) < 2 or not np.issubdtype(values.dtype, np.number):
         return None
     steps = np.diff(values.astype(float))
     mean = float(steps.mean())
-    return mean if mean > 0 and np.allclose(steps, mean, rtol=1e-3, atol=0) else None
+    return mean if mean and np.allclose(steps, mean, rtol=1e-3, atol=0) else None
 
 
 def _xarray_channels(array: Any, letters: str) -> tuple[Channel, ...]:
