@@ -58,6 +58,16 @@ def test_upscale(run, tiff: Path, checkpoints: dict[str, Path], tmp_path: Path) 
     assert run("upscale", tiff, tmp_path / "p.zarr", "--scale", 3)[0] == 2
 
 
+def test_settings_of_several_numbers(run, tiff: Path, checkpoints: dict[str, Path], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    command = ("upscale", tiff, tmp_path / "o.zarr", "--model", checkpoints["upscaler"], "-q")
+    assert run(*command, "--tile", "64,96", "--blend", 8, "--img-range", 255, "--mean", "0.5")[0] == 0
+    recipe = ome_zarr.read_attributes(tmp_path / "o.zarr")["recipe"]  # type: ignore[index]
+    assert (recipe["tile"], recipe["blend"], recipe["img_range"], recipe["mean"]) == ([64, 96], 8, 255, [0.5])
+    for option, words in (("--tile", "neither a side"), ("--mean", "commas")):
+        code, _, err = run(*command, option, "x")
+        assert code == 2 and words in " ".join(err.split())
+
+
 def test_on_a_cluster(run, tiff: Path, checkpoints: dict[str, Path], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     from distributed import LocalCluster
 
@@ -87,7 +97,7 @@ def test_each_setting_is_an_option_of_each_command_that_restores() -> None:
     commands = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
     given = {name: {option.name for option in commands[name].params} for name in ("denoise", "upscale", "batch")}
     shared = set.intersection(*given.values())
-    by_hand_only = {"img_range", "mean", "blend", "chunks", "shards"}
+    by_hand_only = {"chunks", "shards"}
     assert set(api.Settings.__annotations__) - shared <= by_hand_only
     assert given["batch"] - shared == {"sources", "folder", "shared_range", "dry_run"}
 

@@ -11,9 +11,8 @@ import typer
 from rich.table import Table
 
 from napari_restore import api
-from napari_restore.cli.options import Quiet
+from napari_restore.cli.options import ImgRange, Mean, Quiet
 from napari_restore.cli.screen import downloads, out
-from napari_restore.errors import ModelError
 
 models_app = typer.Typer(no_args_is_help=False)
 
@@ -43,19 +42,6 @@ def fetch(names: Annotated[list[str], typer.Argument(help="Names of published mo
         out.print(f"{card.name}: {api.weights_state(card)}")
 
 
-ImgRange = Annotated[float | None, typer.Option(help="SwinIR's factor on its input: 255 for the JPEG models, else 1.")]
-Mean = Annotated[
-    str | None, typer.Option(help="What SwinIR subtracts from its channels: numbers with commas between them.")
-]
-
-
-def _numbers(text: str | None) -> tuple[float, ...] | None:
-    try:
-        return None if text is None else tuple(float(number) for number in text.split(","))
-    except ValueError:
-        raise ModelError(f"--mean {text!r} is not numbers with commas between them, like 0.45,0.44,0.40.") from None
-
-
 @models_app.command()
 def inspect(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A checkpoint, or the name of a model.")],
@@ -63,7 +49,7 @@ def inspect(
     mean: Mean = None,
 ) -> None:
     """Print what FILE is: network and hyper-parameters, inferred from its shapes."""
-    card = api.model_card(file, img_range=img_range, mean=_numbers(mean))
+    card = api.model_card(file, img_range=img_range, mean=mean)
     out.print(card.description(), markup=False)
 
 
@@ -76,5 +62,5 @@ def convert(
     mean: Mean = None,
 ) -> None:
     """Write the weights of FILE alone to OUT, with the hyper-parameters in its metadata."""
-    card = api.convert_model(file, target, half=half, img_range=img_range, mean=_numbers(mean))
+    card = api.convert_model(file, target, half=half, img_range=img_range, mean=mean)
     out.print(f"{target}: {api.weights_size(card) / 1e6:.1f} MB")

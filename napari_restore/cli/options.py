@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Axes", "Device", "Level", "Overwrite", "Quiet", "Series", "Source", "takes_settings"]
+__all__ = ["Axes", "Device", "ImgRange", "Level", "Mean", "Overwrite", "Quiet", "Series", "Source", "takes_settings"]
 
 import inspect
 from collections.abc import Callable
@@ -10,12 +10,39 @@ from typing import Annotated, Any
 
 import typer
 
+
+def _side(text: str) -> int | tuple[int, ...]:
+    """Read "96" or "96,128"."""
+    try:
+        sides = tuple(int(side) for side in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither a side, like 96, nor height and width, like 96,128.") from None
+    return sides if len(sides) > 1 else sides[0]
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    """Read "0.45,0.44,0.40"."""
+    try:
+        return tuple(float(number) for number in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not numbers with commas between them, like 0.45,0.44,0.40.") from None
+
+
 Source = Annotated[str, typer.Argument(help="TIFF, OME-TIFF, pattern of files, Zarr, OME-Zarr, HDF5, Imaris, ...")]
 Axes = Annotated[str | None, typer.Option(help="One letter of TCZYXS per axis, if the file does not tell.")]
 Level = Annotated[int, typer.Option(help="Resolution level of the source.")]
 Series = Annotated[int, typer.Option(help="Image of the source, if it holds several.")]
-Tile = Annotated[int | None, typer.Option(help="Side of a tile in pixels; the model's own if left out.")]
+ImgRange = Annotated[float | None, typer.Option(help="SwinIR's factor on its input: 255 for the JPEG models, else 1.")]
+Mean = Annotated[
+    Any,
+    typer.Option(help="What SwinIR subtracts from its channels.", parser=_numbers, metavar="NUMBER,NUMBER,..."),
+]
+Tile = Annotated[
+    Any,
+    typer.Option(help="Side of a tile in pixels; the model's own if left out.", parser=_side, metavar="SIDE or Y,X"),
+]
 Halo = Annotated[int | None, typer.Option(help="Context in pixels at each edge of a tile.")]
+Blend = Annotated[int | None, typer.Option(help="Width in pixels of the hand-over between tiles.")]
 Padding = Annotated[str, typer.Option(help="reflect; or authors, to reproduce their tables on whole planes.")]
 Range = Annotated[
     tuple[float, float] | None, typer.Option("--range", help="Values that become 0 and 1.", metavar="LOW HIGH")
@@ -54,8 +81,11 @@ def _settings(
     axes: Axes = None,
     level: Level = 0,
     series: Series = 0,
+    img_range: ImgRange = None,
+    mean: Mean = None,
     tile: Tile = None,
     halo: Halo = None,
+    blend: Blend = None,
     padding: Padding = "reflect",
     intensity: Intensity = "auto",
     value_range: Range = None,

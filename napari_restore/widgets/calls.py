@@ -18,6 +18,8 @@ from napari_restore.widgets.source import full_resolution, whole
 
 _OPTIONS = {"value_range": "range", "memory_budget": "memory"}
 """Options of the command that are called otherwise than the setting."""
+_WITH_COMMAS = ("tile", "mean")
+"""Settings of one number or several, which are one word with commas in the command."""
 
 
 def as_python(job: Job) -> str:
@@ -91,7 +93,8 @@ def as_command(job: Job) -> str:
         if isinstance(value, bool):
             words.append(option if value else f"--no-{name}")
         else:
-            words += [option, *map(str, value if isinstance(value, tuple) else (value,))]
+            numbers = [str(item) for item in (value if isinstance(value, tuple) else (value,))]
+            words += [option, *([",".join(numbers)] if name in _WITH_COMMAS else numbers)]
     if choices.overwrite:
         words.append("--overwrite")
     return shlex.join(words)

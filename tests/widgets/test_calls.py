@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from napari_restore import api
 from napari_restore.cli import app
+from napari_restore.engine.recipe import make_recipe
 from napari_restore.errors import RecipeError, SourceError
 from napari_restore.images import ome_zarr
 from napari_restore.widgets.calls import as_command, as_python, load_recipe, save_recipe
@@ -123,3 +124,32 @@ def test_a_recipe_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no recipe"):
         load_recipe(tmp_path / "recipe.json")
     assert api.DENOISER
+
+
+def test_the_command_takes_every_setting_that_it_is_copied_with(
+    checkpoints: dict[str, Path], stack: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those without a control too, which a recipe brought along."""
+    choices = Choices(
+        str(checkpoints["denoiser"]), intensity="poisson-gaussian", value_range=(-5.5, 99.0), noise=(2.0, 100.0, 1.5),
+        dtype="float32", pyramid=False, device="cpu", precision="float32", tile=(64, 96), halo=8, memory_budget=10**9,
+        img_range=255.0, mean=(0.5,), blend=16, padding="authors", ome_version="0.4", on_error="fill", fsync=True,
+        output="s3://bucket/o.zarr", overwrite=True,
+    )  # fmt: skip
+    defaults = Choices("")
+    assert not [
+        field.name for field in fields(Choices) if getattr(choices, field.name) == getattr(defaults, field.name)
+    ]
+    layer = Image(stack, name="cells")
+    monkeypatch.setattr("napari_restore.widgets.calls._file_of", lambda job: "cells.tif")
+    monkeypatch.setattr("napari_restore.api.model_card", lambda model, **_: SimpleNamespace(scale=1))
+    words = shlex.split(as_command(Job.of(layer, "ZYX", whole(layer), choices)))
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(
+        "napari_restore.cli.restoring._run", lambda *place, **options: given.update(options, place=place)
+    )
+    result = CliRunner().invoke(app, words[1:])
+    assert result.exit_code == 0, result.output
+    assert given["place"] == ("cells.tif", choices.output, choices.model) and given["overwrite"]
+    asked = make_recipe(model=choices.model, axes="ZYX", **choices.settings())
+    assert make_recipe(model=choices.model, **given["settings"]).model_dump() == asked.model_dump()
