@@ -258,16 +258,18 @@ class Session:
 
     def _begin(self, event: Progress) -> None:
         recipe = self.plan.recipe
+        # Where coarser levels alone were missing, the first event counts their units, and all blocks are there.
+        before = event.done if event.stage == "restoring" else self.plan.blocks
         self._session = {
             "began": now(), "seen": now(), "ended": None, "how": None, "message": None,
             "host": socket.gethostname(), "pid": os.getpid(), "device": _device_name(recipe.device),
             "batch": recipe.batch, "workers": recipe.workers, "versions": _versions(), "platform": platform.platform(),
-            "blocks_before": event.done, "blocks": 0, "tiles": 0, "pixels": 0, "seconds": 0.0, "pyramid_seconds": 0.0,
+            "blocks_before": before, "blocks": 0, "tiles": 0, "pixels": 0, "seconds": 0.0, "pyramid_seconds": 0.0,
             "retries": 0, "failures": [], "filled": [], "blocks_by_worker": {}, "blocks_by_batch": {},
         }  # fmt: skip
         earlier = read_content(self.place) or {}
         sessions = earlier.get("sessions", []) if earlier.get("fingerprint") == self.plan.fingerprint else []
-        if event.done == 0 and not self.keep and any(session["blocks"] for session in sessions):
+        if before == 0 and not self.keep and any(session["blocks"] for session in sessions):
             sessions = []  # of a result that was replaced or deleted
         self._content = {
             **self._run(),

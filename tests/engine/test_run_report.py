@@ -125,6 +125,18 @@ def test_a_killed_session_leaves_what_it_had(source: Path, tmp_path: Path, check
     assert [session["how"] for session in sessions[:-1]] == [None] or sessions[-1]["blocks_before"] == 0
 
 
+def test_a_session_of_coarser_levels_alone(tmp_path: Path, stack: np.ndarray, checkpoints: dict[str, Path]) -> None:
+    output, settings = tmp_path / "o.zarr", {"model": checkpoints["local"], "axes": "ZYX", **SETTINGS}
+    source = np.tile(stack, (1, 1, 3))
+    api.denoise(source, output, **settings)
+    for file in [file for file in (output / "1/c").rglob("*") if file.is_file()]:
+        file.unlink()  # as a run leaves it that is killed behind its last block
+    api.denoise(source, output, **settings)
+    first, second = content(output)["sessions"]
+    assert (first["blocks_before"], second["blocks_before"], second["blocks"]) == (0, 3, 0)
+    assert "3 of 3 blocks" in str(api.run_report(output))
+
+
 def test_filled_places_and_retries_are_listed(source: Path, tmp_path: Path, checkpoints: dict[str, Path]) -> None:
     plan = api.plan(source, model=checkpoints["local"], **SETTINGS)
     (tmp_path / "o.zarr").mkdir()
