@@ -75,6 +75,18 @@ def test_one_that_fails_does_not_stop_the_others_and_the_same_call_goes_on(
     assert "3 done" in str(api.run_report(out)) and "Failed" not in str(api.run_report(out))
 
 
+def test_a_file_that_was_exported_again_is_not_taken_for_done(
+    folder: Path, tmp_path: Path, stack: np.ndarray, checkpoints: dict[str, Path]
+) -> None:
+    out, model = tmp_path / "out", checkpoints["local"]
+    (folder / "b/broken.tif").unlink()
+    api.restore_batch(folder, out, model=model, **SETTINGS)
+    tifffile.imwrite(folder / "a/x.tif", stack[2])
+    again, same = api.plan_batch(folder, out, model=model, **SETTINGS).items
+    assert (again.state, same.state) == ("impossible", "done")
+    assert "result of another source" in again.message and "x.tif by name: other pixels" in again.message
+
+
 def test_stopped_it_goes_on(folder: Path, tmp_path: Path, checkpoints: dict[str, Path]) -> None:
     out, model = tmp_path / "out", checkpoints["local"]
     events = api.run_batch(api.plan_batch(folder, out, model=model, **SETTINGS))

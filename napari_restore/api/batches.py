@@ -39,8 +39,8 @@ class BatchItem:
     name
         Of the result, below the folder of all results.
     state
-        "new"; "begun", to be continued; "done" before, to be skipped; "impossible", for the reason in `message`; or,
-        once it was tried, "failed".
+        "new"; "begun", to be continued; "done" before, to be skipped; "impossible", for the reason in `message`, such
+        as a result that was made of other pixels; or, once it was tried, "failed".
     message
         Why it is impossible or has failed; how much of it is there.
     input_bytes, output_bytes
@@ -172,7 +172,8 @@ def plan_batch(
     Returns
     -------
     BatchPlan
-        Print it. The images were opened, and nothing but their metadata was read.
+        Print it. The images were opened, and nothing but their metadata was read; of those whose result is there, a few
+        small crops as well, to see that it is theirs.
 
     Raises
     ------

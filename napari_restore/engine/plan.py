@@ -16,13 +16,14 @@ from napari_restore.engine.intensity import Scale, choose_intensity, scales_of
 from napari_restore.engine.layout import cheapest_layout, tile_share, times_read
 from napari_restore.engine.memory import LIBRARIES, check_budget, run_bytes, tile_bytes
 from napari_restore.engine.recipe import Recipe, digest
+from napari_restore.engine.source_crops import crop_digests
 from napari_restore.errors import ModelError, RecipeError, SourceError
 from napari_restore.images.image import Image
 from napari_restore.images.pyramid import levels_for
 from napari_restore.models.card import ModelCard
 from napari_restore.tiling.grid import TileGrid, plane_grid
 
-__all__ = ["Block", "Plan", "make_plan"]
+__all__ = ["Block", "Plan", "make_plan", "source_kind"]
 
 Block = tuple[int, ...]
 """Index of a block along each axis, in canonical order."""
@@ -152,7 +153,7 @@ class Plan:
         return {
             "model_sha256": self.card.sha256,
             "recipe": {k: v for k, v in self.recipe.pixel_settings().items() if k not in ("model", "axes")},
-            "source": {"axes": self.image.axes, "shape": self.image.shape, "dtype": self.image.dtype.name},
+            "source": source_kind(self.image),
             "result": {"shape": self.shape, "dtype": self.dtype.name, "block": self.block, "levels": self.levels},
         }
 
@@ -161,8 +162,21 @@ class Plan:
         """Digest of `identity`: two runs of the same fingerprint store the same pixels in the same objects."""
         return digest(self.identity())
 
+    @cached_property
+    def source_crops(self) -> dict[str, str]:
+        """What the source is known by, see `crop_digests`; a little of it is read when this is first asked for.
+
+        It is not part of the fingerprint: what cannot be read of a source may be mended while a run goes on.
+        """
+        return crop_digests(self.image)
+
     def __str__(self) -> str:
         return described(self)
+
+
+def source_kind(image: Image) -> dict[str, Any]:
+    """Say what every image is like that can stand for a source, as JSON types."""
+    return {"axes": image.axes, "shape": list(image.shape), "dtype": image.dtype.name}
 
 
 def _z_order(rows: int, columns: int) -> Iterator[tuple[int, int]]:

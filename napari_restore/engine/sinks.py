@@ -26,6 +26,7 @@ from napari_restore.engine.marks import read_marks, remove_mark, write_mark
 from napari_restore.engine.plan import Block, Plan
 from napari_restore.engine.recipe import Recipe, for_each
 from napari_restore.engine.run import Progress, bounded_map
+from napari_restore.engine.source_crops import differing_crops
 from napari_restore.errors import DiskFull, OutputError
 from napari_restore.images import ome_zarr
 from napari_restore.images.image import Channel
@@ -40,9 +41,12 @@ __all__ = [
     "ArraySink",
     "OmeZarrSink",
     "check_output",
+    "continues",
     "lock_output",
+    "other_pixels",
     "remaining_bytes",
     "stored_recipe",
+    "what_differs",
 ]
 
 
@@ -94,9 +98,9 @@ class OmeZarrSink:
         The run.
     path
         The output: a directory, or a URL of an object store. It is created with its metadata, or, if a run of the same
-        fingerprint began it, continued.
+        fingerprint and source began it, continued.
     overwrite
-        Delete what is there first.
+        Delete what is there first, unless it is the beginning of this very run: see `continues`.
 
     Raises
     ------
@@ -125,7 +129,7 @@ class OmeZarrSink:
 
     def _begin(self, place: Place, overwrite: bool) -> None:
         """Make the output, or make what is there ready to be continued."""
-        if overwrite and place.holds() == "zarr":
+        if overwrite and place.holds() == "zarr" and not continues(self.plan, place.location):
             place.delete(self.stage)
         if place.holds() == "zarr":
             place.sweep()
@@ -192,6 +196,7 @@ class OmeZarrSink:
                 "recipe": recipe.model_dump(mode="json"),
                 "model": plan.card.model_dump(mode="json", include={"name", "title", "paper", "licence", "sha256"}),
                 "source": image.location or image.name,
+                "source_crops": plan.source_crops,
             },
         )
 
@@ -336,8 +341,8 @@ def check_output(plan: Plan, path: Path | str, *, overwrite: bool = False) -> No
     Raises
     ------
     OutputError
-        If `path` holds something else than the beginning of this very run (or, with `overwrite`, something else than a
-        Zarr), if it lies inside the input or around it, or if there is too little space.
+        If `path` holds something else than the beginning of this very run, of the same source (or, with `overwrite`,
+        something else than a Zarr), if it lies inside the input or around it, or if there is too little space.
     """
     place = place_of(path)
     location = plan.image.location
@@ -355,7 +360,11 @@ def check_output(plan: Plan, path: Path | str, *, overwrite: bool = False) -> No
             f"{path} exists and is no {'Zarr' if overwrite else 'result of this package'}; choose another output, or "
             "delete it yourself."
         )
-    _check_space(plan.output_bytes, place)
+    try:
+        _check_space(plan.output_bytes, place)
+    except OutputError:
+        if not (overwrite and continues(plan, path)):  # a part of it is there already
+            raise
 
 
 def _channels(plan: Plan) -> tuple[Channel, ...]:
@@ -395,12 +404,33 @@ def _check_space(needed: int, place: Place) -> None:
         )
 
 
-def _check_same_run(plan: Plan, attributes: dict[str, Any], path: Path | str) -> None:
-    """Allow only the continuation of the same run, and name what differs otherwise."""
-    if "fingerprint" not in attributes:
-        raise OutputError(f"{path} exists and holds no result of this package; choose another path.")
-    if attributes["fingerprint"] == plan.fingerprint:
-        return
+def continues(plan: Plan, path: Path | str) -> bool:
+    """Tell whether a path holds the beginning of this very run: same fingerprint, same source, and not all is stored.
+
+    With `overwrite`, such an output is gone on with, so that a run that was interrupted is not begun anew by the call
+    that began it. What was made by an earlier version, which did not note its source, is not known to be that.
+    """
+    if place_of(path).holds() != "zarr":
+        return False
+    try:
+        attributes = ome_zarr.read_attributes(path) or {}
+        there = attributes.get("source_crops") or {}
+        if attributes.get("fingerprint") != plan.fingerprint or there.keys().isdisjoint(plan.source_crops):
+            return False
+        if differing_crops(there, plan.source_crops):
+            return False
+        return not all(ome_zarr.stored_units(path, level).all() for level in range(plan.levels))
+    except Exception as error:  # of whatever kind reading damaged metadata is
+        cause = error.__cause__ or error
+        if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):
+            raise  # a disk that fails for a moment is no reason to delete what is there
+        return False
+
+
+def what_differs(plan: Plan, attributes: dict[str, Any]) -> list[str]:
+    """Say in which settings, source or weights the run that made a result is another one: a clause for each."""
+    if attributes.get("fingerprint") == plan.fingerprint:
+        return []
     old, new = attributes.get("identity", {}), plan.identity()
     flat_old, flat_new = (_flattened(content) for content in (old, new))
     changed = [
@@ -411,10 +441,37 @@ def _check_same_run(plan: Plan, attributes: dict[str, Any], path: Path | str) ->
     if old.get("model_sha256") != plan.card.sha256:
         there = f"{attributes.get('model', {}).get('name')} of SHA-256 {str(old.get('model_sha256'))[:12]}"
         changed.insert(0, f"other weights: {there} there, {plan.card.name} of {str(plan.card.sha256)[:12]} now")
-    raise OutputError(
-        f"{path} exists and is the result of another recipe ({'; '.join(changed)}); choose another output, give the "
-        "same settings to go on with it, or replace it with overwrite (--overwrite)."
-    )
+    return changed or ["the fingerprint there is that of no run"]
+
+
+def _check_same_run(plan: Plan, attributes: dict[str, Any], path: Path | str) -> None:
+    """Allow only the continuation of the same run on the same source, and name what differs otherwise."""
+    if "fingerprint" not in attributes:
+        raise OutputError(f"{path} exists and holds no result of this package; choose another path.")
+    if changed := what_differs(plan, attributes):
+        raise OutputError(
+            f"{path} exists and is the result of another recipe ({'; '.join(changed)}); choose another output, give "
+            "the same settings to go on with it, or replace it with overwrite (--overwrite)."
+        )
+    if other := other_pixels(plan, attributes):
+        raise OutputError(
+            f"{path} exists and is the result of another source ({other}); choose another output, give that source to "
+            "go on with it, or replace it with overwrite (--overwrite)."
+        )
+
+
+def other_pixels(plan: Plan, attributes: dict[str, Any]) -> str:
+    """Say where a source has other pixels than that of a result, though it is alike in shape; "" where none are known.
+
+    Results of earlier versions do not say what their source was known by, and nothing is compared then.
+    """
+    there = attributes.get("source_crops") or {}
+    regions = differing_crops(there, plan.source_crops) if there else []
+    if not regions:
+        return ""
+    was, now = attributes.get("source"), plan.image.location or plan.image.name
+    files = f"{was} there, {now} now" if was != now else f"{now} by name"
+    return f"{files}: other pixels in {len(regions)} of {len(there)} places looked at, such as {plan.axes} {regions[0]}"
 
 
 def _flattened(content: dict[str, Any], prefix: str = "") -> dict[str, str]:

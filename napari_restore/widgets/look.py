@@ -68,6 +68,8 @@ def look(job: Job) -> Look:
     RestoreError
         If no such run is possible, wherever its result goes.
     """
+    from napari_restore.engine.sinks import continues
+
     output, obstacle = job.choices.output, ""
     card = api.model_card(job.choices.model, img_range=job.choices.img_range, mean=job.choices.mean)
     here = not api.weights_state(card).startswith("will")
@@ -85,7 +87,8 @@ def look(job: Job) -> Look:
     if output is None:
         return Look(report, free, 0, api.devices(), no_memory, no_memory)
     place = place_of(output)
-    blocks = 0 if job.choices.overwrite or obstacle or not here else _blocks_there(place)
+    replaced = job.choices.overwrite and here and not continues(plan, output)
+    blocks = 0 if replaced or obstacle or not here else _blocks_there(place)
     room = place.free()
     return Look(report, None if room is None else room[0], blocks, api.devices(), no_memory, obstacle)
 

@@ -77,8 +77,9 @@ def test_super_resolution_lies_on_its_source(qtbot: Any, viewer: Viewer, checkpo
     np.testing.assert_allclose(result.translate, (-0.125, -0.0625))
 
 
+@pytest.mark.parametrize("replace", [False, True])
 def test_cancel_then_resume_ends_with_the_same_bytes(
-    qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path], tmp_path: Path
+    qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path], tmp_path: Path, replace: bool
 ) -> None:
     def landed() -> list[int]:
         """Planes that are stored: workers may end them in any order."""
@@ -92,6 +93,7 @@ def test_cancel_then_resume_ends_with_the_same_bytes(
     until_idle(qtbot, dock)
     assert dock.bar.line.text() == "Done."
     to_disk(dock, tmp_path / "parts.zarr")
+    dock.output.overwrite.setChecked(replace)
     click(qtbot, dock.bar.run)
     qtbot.waitUntil(lambda: (tmp_path / "parts.zarr").exists() and bool(landed()), timeout=60_000)
     click(qtbot, dock.bar.run)
