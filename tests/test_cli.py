@@ -49,6 +49,18 @@ def test_denoise_and_go_on(run, tiff: Path, checkpoints: dict[str, Path], tmp_pa
     assert run(*arguments, "--range", 0, 99, "--overwrite", "-q")[0] == 0
 
 
+def test_options_that_are_left_out_are_those_of_the_run_that_goes_on(  # type: ignore[no-untyped-def]
+    run, tiff: Path, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    arguments = ("denoise", tiff, tmp_path / "o.zarr", "--model", checkpoints["local"], "-q")
+    assert run(*arguments, "--tile", 64, "--dtype", "float32", "--no-pyramid")[0] == 0
+    (tmp_path / "o.zarr/0/c/1/0/0").unlink()
+    assert run(*arguments)[0] == 0
+    assert ome_zarr.stored_units(tmp_path / "o.zarr", 0).all()
+    code, _, err = run(*arguments, "--dtype", "same")
+    assert code == 2 and "result.dtype: float32 there, uint16 now" in err
+
+
 def test_upscale(run, tiff: Path, checkpoints: dict[str, Path], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     code, _, _ = run("upscale", tiff, tmp_path / "o.zarr", "--scale", 2, "--model", checkpoints["upscaler"], "-q")
     assert code == 0

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from napari_restore.engine.plan import Plan
+    from napari_restore.engine.recipe import Recipe
     from napari_restore.engine.run import Progress
     from napari_restore.images.image import Image
 
@@ -62,7 +63,7 @@ def plan(
         See `restore`.
     output, overwrite
         Where the result would be written: it is checked that this is possible. If a run was begun there, settings left
-        open are taken from it.
+        out that the pixels depend on are taken from it, unless it is to be replaced.
     scheduler, resources
         See `restore`: with a cluster, the device is one of its workers', and tile and batch are chosen for it.
     download
@@ -123,7 +124,7 @@ def run(
         Path of an OME-Zarr, beside which a report of the run is kept (`run_report`); or an array in memory, of the
         plan's `shape` and `dtype`, that blocks are copied to.
     overwrite
-        Replace an OME-Zarr that is there.
+        See `restore`.
     scheduler, resources
         See `restore`.
 
@@ -212,9 +213,9 @@ def restore(
         Name of a bundled model (`models`), or path of a checkpoint of Restormer or SwinIR.
     output
         Path or URL (``"s3://bucket/image.zarr"``) of an OME-Zarr to write, block by block. One that a run of the same
-        settings began is continued.
+        settings and the same source began is continued.
     overwrite
-        Replace an OME-Zarr at `output`.
+        Replace an OME-Zarr at `output`; one that this very run began, and that is not complete, is continued even so.
     progress
         Called with a `Progress` about four times a second, while there is an output or an array in memory is restored.
     scheduler
@@ -358,7 +359,7 @@ def _plan(
     card = find_card(model, img_range=recipe.img_range, mean=recipe.mean)
     earlier = stored_recipe(output) if output is not None else None
     if earlier is not None:
-        recipe = recipe.merged(earlier)
+        recipe = recipe.merged(_for_device(earlier, recipe.device) if cluster[0] is None else earlier)
     image = open_image(source, axes=recipe.axes, level=recipe.level, series=recipe.series)
     if cluster[0] is not None:
         from napari_restore.engine.cluster import connected, plan_on
@@ -367,6 +368,14 @@ def _plan(
             return plan_on(workers, image, local_card(card, download), recipe)
     chosen = make_plan(image, card, recipe, estimate=estimate)
     return replace(chosen, card=local_card(chosen.card, download)) if fetch else chosen
+
+
+def _for_device(earlier: Recipe, device: str) -> Recipe:
+    """Leave the batch of an earlier run open where that ran on another kind of device: it was chosen for its memory."""
+    from napari_restore.engine.predictor import choose_device, devices_of
+
+    now, then = (devices_of(name)[0].partition(":")[0] for name in (choose_device(device), earlier.device))
+    return earlier if now == then else earlier.model_copy(update={"batch": None})
 
 
 def _restore_in_memory(

@@ -110,15 +110,18 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of all settings, which it gets as the keyword arguments behind its own.
 
     typer reads options off a function's signature; the one that it is shown here has those of `_settings` in the place
-    of ``**settings``.
+    of ``**settings``. Options that are left out are left out of the call too: a run that is continued keeps its own.
     """
-
-    def shown(**arguments: Any) -> None:
-        command(**arguments)
-
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    options = inspect.signature(_settings, eval_str=True).parameters.values()
-    parameters = [parameter.replace(kind=parameter.KEYWORD_ONLY) for parameter in (*own, *options)]
+    options = inspect.signature(_settings, eval_str=True).parameters
+
+    def shown(context: typer.Context, **arguments: Any) -> None:
+        sources = {name: context.get_parameter_source(name) for name in options}
+        left_out = {name for name, source in sources.items() if source is not None and source.name == "DEFAULT"}
+        command(**{name: value for name, value in arguments.items() if name not in left_out})
+
+    first = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    parameters = [first, *(p.replace(kind=p.KEYWORD_ONLY) for p in (*own, *options.values()))]
     shown.__name__, shown.__doc__ = command.__name__, command.__doc__
     shown.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     vars(shown)["__signature__"] = inspect.Signature(parameters)

@@ -18,6 +18,8 @@ Item = TypeVar("Item")
 
 EXECUTION_FIELDS = frozenset({"batch", "compiled", "device", "fsync", "lanes", "memory_budget", "on_error", "workers"})
 """Fields that say how to run and not what comes out: two recipes that differ in these alone give one result."""
+_KEPT = frozenset({"batch", "compiled"})
+"""Those of them that a run which is continued keeps: they move the last bits."""
 
 
 class Recipe(BaseModel):
@@ -181,11 +183,16 @@ class Recipe(BaseModel):
         return str(dtype.name)
 
     def merged(self, stored: Recipe) -> Recipe:
-        """Fill the fields left open here from the recipe of an earlier run with the same model."""
+        """Fill the fields that were not given here from the recipe of an earlier run with the same model.
+
+        A field that was given as None was not given. Of those that say how to run, only what moves the last bits is
+        taken over: another machine has other devices, cores and memory.
+        """
         if stored.model != self.model:
             return self
-        given = self.model_dump(exclude_none=True)
-        return Recipe(**{**stored.model_dump(include=set(Recipe.model_fields) - set(given)), **given})
+        given = {name for name in self.model_fields_set if getattr(self, name) is not None}
+        taken = Recipe.model_fields.keys() - (EXECUTION_FIELDS - _KEPT) - given
+        return Recipe(**{**stored.model_dump(include=taken), **self.model_dump(include=given)})
 
     def pixel_settings(self) -> dict[str, Any]:
         """Everything the stored result depends on, as JSON types."""

@@ -112,11 +112,13 @@ class Job:
     def plan(self, *, fetch: bool = True) -> Plan:
         """Plan the run; reads a sample of the layer and loads torch."""
         chosen = self.choices
+        # What a control shows is given, even if it was not touched: a run that was begun has no say in it.
+        shown: dict[str, Any] = {"dtype": chosen.dtype, "pyramid": chosen.pyramid}
         return api.plan(
             self.image,
             model=chosen.model,
             output=chosen.output,
             overwrite=chosen.overwrite,
             fetch=fetch,
-            **chosen.settings(),
+            **shown | chosen.settings(),
         )

@@ -35,9 +35,16 @@ def test_bad_setting_is_named(settings: dict[str, object], words: str) -> None:
 
 
 def test_open_fields_come_from_the_earlier_run() -> None:
-    earlier = make_recipe(model="m", tile=64, halo=8, value_range=(0, 9), workers=3)
-    merged = make_recipe(model="m", halo=16).merged(earlier)
-    assert (merged.tile, merged.halo, merged.value_range, merged.workers) == (64, 16, ((0.0, 9.0),), 3)
+    earlier = make_recipe(model="m", tile=64, halo=8, value_range=(0, 9), dtype="float32", pyramid=False)
+    merged = make_recipe(model="m", halo=16, tile=None, dtype="same").merged(earlier)
+    assert (merged.tile, merged.halo, merged.value_range) == (64, 16, ((0.0, 9.0),))
+    assert (merged.dtype, merged.pyramid) == ("same", False)
+
+
+def test_of_how_to_run_only_what_moves_last_bits_comes_from_the_earlier_run() -> None:
+    how = {"batch": 4, "compiled": True, "workers": 3, "lanes": 2, "memory_budget": 9, "device": "cuda:3"}
+    merged = make_recipe(model="m").merged(make_recipe(model="m", on_error="fill", fsync=True, **how))
+    assert merged == make_recipe(model="m", batch=4, compiled=True)
 
 
 def test_nothing_comes_from_a_run_with_another_model() -> None:

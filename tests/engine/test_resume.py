@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import json
 import os
 import shutil
 import subprocess
@@ -143,6 +144,30 @@ def test_settings_left_open_and_how_to_run_may_differ(
     assert files(output) == whole
 
 
+def test_settings_that_have_a_default_may_be_left_out_too(
+    source: Path, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    output = tmp_path / "out.zarr"
+    given: dict[str, Any] = {"dtype": "float32", "pyramid": False, "memory_budget": "3GB", "lanes": 2}
+    begin(source, output, checkpoints["denoiser"], blocks=2, **given)
+    plan = api.plan(source, model=checkpoints["denoiser"], output=output)
+    assert (plan.recipe.dtype, plan.levels, plan.recipe.tile) == ("float32", 1, 64)
+    assert plan.recipe.memory_budget is None and plan.recipe.lanes == api.plan(source).recipe.lanes
+    with pytest.raises(OutputError, match=r"result.dtype: float32 there, uint16 now"):
+        api.plan(source, model=checkpoints["denoiser"], output=output, dtype="same")
+
+
+def test_the_batch_is_kept_on_the_same_kind_of_device(
+    source: Path, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    output, chosen = tmp_path / "out.zarr", {"model": checkpoints["denoiser"], "output": tmp_path / "out.zarr"}
+    begin(source, output, checkpoints["denoiser"], blocks=2, batch=3)
+    assert api.plan(source, **chosen).recipe.batch == 3
+    text = (output / "zarr.json").read_text()
+    (output / "zarr.json").write_text(text.replace('"device": "cpu"', '"device": "cuda:0"'))
+    assert api.plan(source, **chosen, device="cpu").recipe.batch == 1
+
+
 def test_killed_while_it_was_made(
     source: Path, checkpoints: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +240,81 @@ def test_weights_that_change_at_their_place_are_noticed(
     with pytest.raises((OutputError, ModelError)):
         api.denoise(source, output, model=model, **SETTINGS)
     assert files(output) == before
+
+
+@pytest.fixture
+def other_source(source: Path, tmp_path: Path) -> Path:
+    """As the source, but for one pixel in a hundred."""
+    pixels = tifffile.imread(source)
+    pixels.reshape(-1)[::100] += 1
+    tifffile.imwrite(tmp_path / "other.tif", pixels, photometric="minisblack", metadata={"axes": "ZYX"})
+    return tmp_path / "other.tif"
+
+
+def test_another_source_of_the_same_shape_is_refused(
+    source: Path, other_source: Path, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    output = tmp_path / "out.zarr"
+    begin(source, output, checkpoints["denoiser"], blocks=1)
+    before = files(output)
+    with pytest.raises(
+        OutputError, match=r"of another source \(.*stack.tif there, .*other.tif now: .* in 8 of 8 places"
+    ):
+        api.denoise(other_source, output, model=checkpoints["denoiser"], **SETTINGS)
+    assert files(output) == before
+    api.denoise(source, output, model=checkpoints["denoiser"], **SETTINGS)
+    before = files(output)
+    with pytest.raises(OutputError, match=r"--overwrite"):  # a result that is complete is no other's either
+        api.denoise(other_source, output, model=checkpoints["denoiser"], **SETTINGS)
+    assert files(output) == before
+
+
+def test_a_source_that_was_moved_is_the_same(
+    source: Path, checkpoints: dict[str, Path], whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    begin(source, tmp_path / "out.zarr", checkpoints["denoiser"], blocks=1)
+    shutil.copy(source, tmp_path / "moved.tif")
+    api.denoise(tmp_path / "moved.tif", tmp_path / "out.zarr", model=checkpoints["denoiser"], **SETTINGS)
+    assert files(tmp_path / "out.zarr") == whole
+
+
+def test_a_result_that_does_not_know_its_source_goes_on(
+    source: Path, checkpoints: dict[str, Path], whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    output = tmp_path / "out.zarr"
+    begin(source, output, checkpoints["denoiser"], blocks=1)
+    content = json.loads((output / "zarr.json").read_text())
+    content["attributes"]["napari_restore"].pop("source_crops")  # as earlier versions wrote it
+    (output / "zarr.json").write_text(json.dumps(content))
+    api.denoise(source, output, model=checkpoints["denoiser"], **SETTINGS)
+    assert {name for name, content in files(output).items() if whole[name] != content} == {"zarr.json"}
+
+
+def done_at_start(source: Path, output: Path, settings: dict[str, Any]) -> int:
+    """How many blocks a run takes for done when it begins."""
+    events = api.iter_restore(source, output=output, **settings)
+    first = next(events)
+    events.close()
+    return first.done
+
+
+def test_overwrite_goes_on_with_what_it_began_itself(
+    source: Path, checkpoints: dict[str, Path], whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    output, again = tmp_path / "out.zarr", {"model": checkpoints["denoiser"], "overwrite": True, **SETTINGS}
+    begin(source, output, checkpoints["denoiser"], blocks=4, overwrite=True)
+    assert done_at_start(source, output, again) == stored(output)
+    api.denoise(source, output, **again)
+    assert files(output) == whole
+    assert done_at_start(source, output, again) == 0  # complete: replaced
+
+
+def test_overwrite_replaces_what_was_begun_of_another_source(
+    source: Path, other_source: Path, checkpoints: dict[str, Path], whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    begin(other_source, tmp_path / "out.zarr", checkpoints["denoiser"], blocks=4, value_range=(0, 200))
+    settings = {"model": checkpoints["denoiser"], "overwrite": True, "value_range": (0, 200), **SETTINGS}
+    assert done_at_start(source, tmp_path / "out.zarr", settings) == 0
 
 
 def test_overwrite_replaces(
