@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 import zarr
+from safetensors.torch import load_file, save_file
 
 from napari_restore import api
+from napari_restore.engine import predictor, verify
+from napari_restore.engine.plan import make_plan
 from napari_restore.engine.verify import Unit
 from napari_restore.errors import OutputError
 from napari_restore.images import ome_zarr
@@ -115,6 +121,81 @@ def test_a_source_that_has_moved(result: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="--source"):
         api.verify(result, repair=True)
     assert api.verify(result, repair=True, source=moved).ok
+
+
+def test_another_source_is_named_and_nothing_is_changed(
+    result: Path, tmp_path: Path, stack: np.ndarray, checkpoints: dict[str, Path]
+) -> None:
+    other = tmp_path / "other.ome.tif"
+    tifffile.imwrite(other, np.tile(stack, (1, 4, 3))[:, ::-1], metadata={"axes": "ZYX"})
+    objects(result)[0].unlink()
+    before = contents(result)
+    for repair in (False, True):
+        with pytest.raises(OutputError, match=r"other.ome.tif is not the source of .*other pixels in 8 of 8 places"):
+            api.verify(result, recompute=2, repair=repair, source=other)
+    assert contents(result) == before
+    # A region in napari is a part of the file that it names.
+    image = api.open_image(tmp_path / "in.ome.tif")
+    pixels = image.read((slice(1, 3), slice(10, 90), slice(20, 200)))
+    part = replace(image, data=pixels, chunks=())
+    api.denoise(part, tmp_path / "part.zarr", model=checkpoints["local"], tile=64, halo=8)
+    with pytest.raises(OutputError, match=r"in.ome.tif is not the source .*\[2, 80, 180\] then, \[3, 300, 330\] now"):
+        api.verify(tmp_path / "part.zarr", recompute=1)
+    assert api.verify(tmp_path / "part.zarr", recompute=2, source=part).ok
+
+
+def test_other_weights_are_not_computed_with(result: Path, tmp_path: Path, checkpoints: dict[str, Path]) -> None:
+    model = tmp_path / "model.safetensors"
+    shutil.copy(checkpoints["local"], model)
+    api.denoise(tmp_path / "in.ome.tif", tmp_path / "o.zarr", model=model, tile=128, halo=16)
+    state = load_file(model)
+    save_file({key: value * 1.5 for key, value in state.items()}, model)
+    with pytest.raises(OutputError, match=r"other weights: .* put back what has changed"):
+        api.verify(tmp_path / "o.zarr", recompute=1)
+
+
+def test_what_shapes_do_not_tell_of_a_checkpoint_is_taken_from_the_recipe(
+    tmp_path: Path, stack: np.ndarray, checkpoints: dict[str, Path]
+) -> None:
+    tifffile.imwrite(tmp_path / "in.ome.tif", stack, metadata={"axes": "ZYX"})
+    settings = {"model": checkpoints["local"], "img_range": 255.0, "mean": (0.3,), "tile": 64, "halo": 8}
+    output = api.denoise(tmp_path / "in.ome.tif", tmp_path / "out.zarr", **settings)
+    whole = contents(output)
+    assert api.verify(output, recompute=3).ok
+    (output / "0/c/1/0/0").unlink()
+    assert api.verify(output, recompute=3, repair=True).ok and contents(output) == whole
+
+
+def test_a_pattern_of_question_marks_is_a_source(
+    tmp_path: Path, stack: np.ndarray, checkpoints: dict[str, Path]
+) -> None:
+    for z, plane in enumerate(stack):
+        tifffile.imwrite(tmp_path / f"in_z{z}.tif", plane)
+    output = api.denoise(tmp_path / "in_z?.tif", tmp_path / "out.zarr", model=checkpoints["local"], tile=64, halo=8)
+    assert api.verify(output, recompute=2).ok
+
+
+def test_what_another_batch_moves_in_bfloat16_is_no_difference(tmp_path: Path, stack: np.ndarray) -> None:
+    tifffile.imwrite(tmp_path / "in.tif", stack[0])
+    settings = {"precision": "bfloat16", "tile": 64, "halo": 8, "value_range": (0, 1000), "dtype": "float32"}
+    output = api.denoise(tmp_path / "in.tif", tmp_path / "out.zarr", **settings)
+    array = ome_zarr.open_level(output, 0, "r+")
+    made = np.asarray(array[...])
+    for moved, bad in ((0.8, False), (20.0, True)):
+        ome_zarr.write_unit(array, (0, 0), made + np.float32(moved))
+        assert bool(api.verify(output, recompute=1).differing) == bad
+
+
+def test_a_run_that_was_compiled_is_computed_anew_so(result: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def predictor_for(*arguments: Any, compile_first: bool = False) -> Any:
+        asked.append(compile_first)
+        return predictor.predictor_for(*arguments)
+
+    monkeypatch.setattr(verify, "predictor_for", predictor_for)
+    monkeypatch.setattr(verify, "make_plan", lambda *given: make_plan(*given).with_settings(compiled=True))
+    assert api.verify(result, recompute=1).ok and asked == [True]
 
 
 def test_only_results_of_this_package(tmp_path: Path) -> None:
