@@ -30,6 +30,7 @@ from napari_restore.engine.source_crops import differing_crops
 from napari_restore.errors import DiskFull, OutputError
 from napari_restore.images import ome_zarr
 from napari_restore.images.image import Channel
+from napari_restore.images.metadata_copy import put_attributes
 from napari_restore.images.pyramid import downsample_unit
 from napari_restore.images.staging import Stage
 from napari_restore.images.store import Place, is_url, place_of
@@ -133,8 +134,17 @@ class OmeZarrSink:
             place.delete(self.stage)
         if place.holds() == "zarr":
             place.sweep()
+            self._note_crops()
         else:
             place.create(self._create, self.stage)
+
+    def _note_crops(self) -> None:
+        """Add what could not be read of the source when the run began: a mended source leaves no trace in a result."""
+        attributes = ome_zarr.read_attributes(self.path) or {}
+        there = attributes.get("source_crops")
+        if there and self.plan.source_crops.keys() - there.keys():
+            crops = self.plan.source_crops | there
+            put_attributes(self.path, {ome_zarr.ATTRIBUTES: attributes | {"source_crops": crops}}, self.stage)
 
     @property
     def stage(self) -> Stage | None:

@@ -6,7 +6,7 @@ So all of them are kept once more, with a digest, in one object beside those of 
 
 from __future__ import annotations
 
-__all__ = ["COPY", "copied_metadata", "mend_metadata", "metadata_changes", "write_copy"]
+__all__ = ["COPY", "copied_metadata", "mend_metadata", "metadata_changes", "put_attributes", "write_copy"]
 
 import hashlib
 import json
@@ -73,6 +73,29 @@ def metadata_changes(path: str | Path) -> tuple[str, ...]:
     if copied is None:
         return (COPY,)
     return tuple(name for name, content in copied.items() if not _holds(name, _parsed(_get(store, name)), content))
+
+
+def put_attributes(path: str | Path, attributes: dict[str, Any], stage: Stage | None = None) -> None:
+    """Change attributes of an image, and the copy first: interrupted in between, the same change can be made again.
+
+    Parameters
+    ----------
+    path : str or Path
+        Directory or URL of the image. One whose metadata or copy cannot be read is left as it is.
+    attributes : dict
+        What is put in place of those of the same names.
+    stage : Stage, optional
+        What an image in a local directory is written through.
+    """
+    store = _store(path)
+    name = ".zattrs" if _get(store, "zarr.json") is None else "zarr.json"
+    content, copied = _parsed(_get(store, name)), copied_metadata(path)
+    if content is None or copied is None or name not in copied:
+        return
+    for changed in (content, copied[name]):
+        (changed if name == ".zattrs" else changed["attributes"]).update(attributes)
+    _set(store, COPY, {"sha256": _digest(copied), "files": copied}, stage)
+    _set(store, name, content, stage)
 
 
 def mend_metadata(path: str | Path, stage: Stage | None = None) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import zarr
+from stored_files import files
 
 from napari_restore import api
 from napari_restore.engine import devices, reading, task
@@ -92,6 +93,21 @@ def test_a_damaged_chunk_is_filled_listed_and_healed(
 
 def contents(path: Path) -> dict[str, bytes]:
     return {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*/c/**/*") if file.is_file()}
+
+
+@pytest.mark.parametrize("version", ["0.5", "0.4"])
+def test_a_source_that_was_mended_leaves_no_trace(
+    source: Path, checkpoints: dict[str, Path], tmp_path: Path, version: str
+) -> None:
+    settings = SETTINGS | {"model": checkpoints["local"], "ome_version": version}
+    settings["shards"] = settings["shards"] if version == "0.5" else None
+    api.restore(source, output=tmp_path / "whole.zarr", **settings)
+    heal = flip(source / "c/1/0/1")
+    with pytest.raises(ChunkError):
+        api.restore(source, output=tmp_path / "out.zarr", **settings)
+    heal()
+    api.restore(source, output=tmp_path / "out.zarr", **settings)
+    assert files(tmp_path / "out.zarr") == files(tmp_path / "whole.zarr") and api.verify(tmp_path / "out.zarr").ok
 
 
 def test_a_value_range_is_chosen_from_what_can_be_read(
