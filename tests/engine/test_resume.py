@@ -303,7 +303,8 @@ def test_overwrite_goes_on_with_what_it_began_itself(
 ) -> None:
     output, again = tmp_path / "out.zarr", {"model": checkpoints["denoiser"], "overwrite": True, **SETTINGS}
     begin(source, output, checkpoints["denoiser"], blocks=4, overwrite=True)
-    assert done_at_start(source, output, again) == stored(output)
+    there = stored(output)
+    assert done_at_start(source, output, again) == there >= 4
     api.denoise(source, output, **again)
     assert files(output) == whole
     assert done_at_start(source, output, again) == 0  # complete: replaced
