@@ -418,16 +418,15 @@ def continues(plan: Plan, path: Path | str) -> bool:
     """Tell whether a path holds the beginning of this very run: same fingerprint, same source, and not all is stored.
 
     With `overwrite`, such an output is gone on with, so that a run that was interrupted is not begun anew by the call
-    that began it. What was made by an earlier version, which did not note its source, is not known to be that.
+    that began it. What was made by an earlier version, which did not note its source, is not known to be that; but a
+    source that cannot be read now is no reason to delete what was made of it.
     """
     if place_of(path).holds() != "zarr":
         return False
     try:
         attributes = ome_zarr.read_attributes(path) or {}
         there = attributes.get("source_crops") or {}
-        if attributes.get("fingerprint") != plan.fingerprint or there.keys().isdisjoint(plan.source_crops):
-            return False
-        if differing_crops(there, plan.source_crops):
+        if attributes.get("fingerprint") != plan.fingerprint or not there or differing_crops(there, plan.source_crops):
             return False
         return not all(ome_zarr.stored_units(path, level).all() for level in range(plan.levels))
     except Exception as error:  # of whatever kind reading damaged metadata is

@@ -23,6 +23,7 @@ from stored_files import files
 
 from napari_restore import api
 from napari_restore.engine import task
+from napari_restore.engine.sinks import continues
 from napari_restore.errors import DiskFull, ModelError, OutputError
 from napari_restore.images.staging import Stage
 
@@ -303,6 +304,10 @@ def test_overwrite_goes_on_with_what_it_began_itself(
 ) -> None:
     output, again = tmp_path / "out.zarr", {"model": checkpoints["denoiser"], "overwrite": True, **SETTINGS}
     begin(source, output, checkpoints["denoiser"], blocks=4, overwrite=True)
+    plan = api.plan(source, **{name: value for name, value in again.items() if name != "overwrite"})
+    assert continues(plan, output)
+    vars(plan)["source_crops"] = {}  # as of a source that is out of reach
+    assert continues(plan, output)
     there = stored(output)
     assert done_at_start(source, output, again) == there >= 4
     api.denoise(source, output, **again)
