@@ -23,7 +23,7 @@ from napari_restore.models.zoo import load_weights
 
 __all__ = [
     "Predictor", "choose_device", "choose_precision", "cores", "devices", "devices_of", "free_memory", "predictor_for",
-    "release_predictors", "spare_devices",
+    "release_predictors", "spare_devices", "use_cores",
 ]  # fmt: skip
 
 _log = logging.getLogger(__name__)
@@ -110,9 +110,29 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(text in str(error) for text in _OUT_OF_MEMORY)
 
 
+_threads_of_torch = threading.Lock()
+
+
 def cores() -> int:
-    """Cores that a network on the CPU may use: what torch was told (``OMP_NUM_THREADS``), or all there are."""
-    return torch.get_num_threads()
+    """Cores for a network on the CPU: as torch was told (``OMP_NUM_THREADS``, `torch.set_num_threads`), or all."""
+    # A thread that has just started tells; this one may have numbers of its own, as those of lanes have.
+    with _threads_of_torch, ThreadPoolExecutor(1) as fresh:
+        return fresh.submit(torch.get_num_threads).result()
+
+
+def use_cores(count: int) -> None:
+    """Tell torch how many cores there are; models are loaded anew after that, with lanes for as many."""
+    if count != cores():
+        torch.set_num_threads(count)
+        release_predictors()
+
+
+def _set_own_threads(count: int) -> None:
+    """Set torch's threads for this thread. Torch sets them for all that start later as well, which is taken back."""
+    with _threads_of_torch, ThreadPoolExecutor(1) as fresh:
+        before = fresh.submit(torch.get_num_threads).result()
+        torch.set_num_threads(count)
+        fresh.submit(torch.set_num_threads, before).result()
 
 
 class Predictor:
@@ -225,7 +245,7 @@ class Predictor:
             self._busy += 1
         try:
             if self.device.type == "cpu" and torch.get_num_threads() != self._cores // lanes:
-                torch.set_num_threads(self._cores // lanes)  # of this thread
+                _set_own_threads(self._cores // lanes)
             return self._restore_all(tiles, batch)
         finally:
             with self._room:

@@ -67,7 +67,7 @@ class Run(WorkerPlugin):
         """Get ready; nothing is opened yet."""
         self._slots, self._stop = threading.BoundedSemaphore(self.at_once), threading.Event()
         self._opening, self._idle = threading.Lock(), threading.Condition()
-        self._busy, self._threads_before = 0, 0
+        self._busy, self._cores_before = 0, 0
         self.address: str = worker.address
 
     async def teardown(self, worker: Any) -> None:
@@ -78,17 +78,17 @@ class Run(WorkerPlugin):
     def _wait_until_idle(self) -> None:
         with self._idle:
             self._idle.wait_for(lambda: not self._busy, timeout=PATIENCE)
-        if self._threads_before:
-            import torch
+        if self._cores_before:
+            from napari_restore.engine.predictor import use_cores
 
-            torch.set_num_threads(self._threads_before)
+            use_cores(self._cores_before)
 
     @cached_property
     def _opened(self) -> tuple[Plan, OmeZarrSink]:
-        import torch
+        from napari_restore.engine.predictor import cores, use_cores
 
-        self._threads_before = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
+        self._cores_before = cores()
+        use_cores(self.threads)
         plan, sink = pickle.loads(self._sent)
         return plan, sink
 

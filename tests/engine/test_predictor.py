@@ -2,21 +2,26 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from napari_restore import api
 from napari_restore.engine.predictor import (
     Predictor,
     choose_device,
     choose_precision,
+    cores,
     free_memory,
     predictor_for,
     release_predictors,
 )
+from napari_restore.engine.worker import Run
 from napari_restore.errors import OutOfMemory, RecipeError
 from napari_restore.models.zoo import find_card, load_weights
 
@@ -138,6 +143,57 @@ def test_lanes_share_the_cores_and_change_nothing(
     predict(tiles(1), 1, 2)
     assert seen[-1][1] == 2
     assert torch.get_num_threads() == 1, "of the thread that runs the tests, as it was"
+
+
+def on_a_new_thread(call: Callable[[], Any]) -> Any:
+    results = []
+    thread = threading.Thread(target=lambda: results.append(call()))
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+@pytest.fixture
+def two_cores() -> Iterator[None]:
+    """As of a machine with two cores: what a user told torch is what counts."""
+    release_predictors()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+    release_predictors()
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_runs_on_threads_of_their_own_have_all_cores(checkpoints: dict[str, Path], stack: np.ndarray) -> None:
+    def lanes() -> str:
+        result = np.zeros(stack.shape, stack.dtype)
+        plan = api.plan(stack, axes="ZYX", model=checkpoints["denoiser"], device="cpu")
+        for _ in api.run(plan, result):
+            pass
+        release_predictors()
+        return plan.why["device"]
+
+    assert [on_a_new_thread(lanes) for _ in range(2)] == ["2 lanes of 1 thread on 2 cores"] * 2
+    assert on_a_new_thread(torch.get_num_threads) == 2, "for other programs of this process"
+    torch.set_num_threads(3)  # also between two runs
+    assert on_a_new_thread(cores) == 3
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_a_run_on_a_worker_has_the_threads_that_it_is_told(checkpoints: dict[str, Path]) -> None:
+    card = find_card(checkpoints["denoiser"])
+    predictor_for(card, "cpu")(tiles(1), 1, 2)  # of an earlier run
+    run = Run("plan", "sink", at_once=1, threads=3)
+    run.setup(SimpleNamespace(address="tcp://127.0.0.1:9"))
+    torch.get_num_threads()  # a thread that knows torch already
+    assert on_a_new_thread(run.open) == ("plan", "sink")
+    seen = []
+    predictor = predictor_for(card, "cpu")
+    predictor._network.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    predictor(tiles(1), 1)
+    assert seen == [3]
+    run._wait_until_idle()
+    assert cores() == on_a_new_thread(cores) == 2
 
 
 def test_a_model_is_loaded_once(checkpoints: dict[str, Path]) -> None:
