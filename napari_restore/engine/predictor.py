@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from napari_restore.engine.compiled import Compiled
+from napari_restore.engine.host_memory import available_memory
 from napari_restore.errors import OutOfMemory, RecipeError
 from napari_restore.models.card import ModelCard
 from napari_restore.models.zoo import load_weights
@@ -93,14 +94,12 @@ def devices() -> tuple[str, ...]:
 
 
 def free_memory(device: str) -> int:
-    """Bytes that a run may count on: free memory of the GPU, the least of several, or what this machine has."""
+    """Bytes that a run may count on: free memory of the GPU, the least of several, or what this process may take."""
     if "," in device:
         return min(map(free_memory, devices_of(device)))
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(torch.device(device))[0])
-    import psutil
-
-    return int(psutil.virtual_memory().available)
+    return available_memory()
 
 
 _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")

@@ -113,9 +113,9 @@ def free_memory_for(plan: Plan) -> int:
 
 
 def _available() -> int:
-    import psutil
+    from napari_restore.engine.host_memory import available_memory
 
-    return int(psutil.virtual_memory().available)
+    return available_memory()
 
 
 def _blocks_there(place: Place) -> int:

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from napari_restore import api
+from napari_restore.engine import host_memory
 from napari_restore.engine.memory import block_bytes, network_bytes, run_bytes, tile_bytes
+from napari_restore.engine.predictor import free_memory
 from napari_restore.engine.recipe import make_recipe
-from napari_restore.errors import RecipeError
+from napari_restore.errors import OutputError, RecipeError
+from napari_restore.widgets.look import free_memory_for
 
 
 @pytest.fixture
@@ -64,3 +67,50 @@ def test_the_budget_is_no_part_of_the_result(checkpoints: dict[str, Path], stack
     settings = {"axes": "ZYX", "model": checkpoints["denoiser"]}
     one, other = (api.plan(stack, memory_budget=budget, **settings) for budget in (None, "2GB"))  # type: ignore[arg-type]
     assert one.fingerprint == other.fingerprint
+
+
+def write(path: Path, **contents: str) -> None:
+    path.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        (path / name.replace("__", ".")).write_text(f"{content}\n")
+
+
+@pytest.fixture
+def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Control groups of a machine; to be filled."""
+    monkeypatch.setattr(host_memory, "_MOUNT", tmp_path / "cgroup")
+    monkeypatch.setattr(host_memory, "_OWN", tmp_path / "own")
+    return tmp_path / "cgroup"
+
+
+def test_a_job_of_slurm_has_the_memory_of_the_job(groups: Path) -> None:
+    groups.with_name("own").write_text("0::/system.slice/slurmstepd.scope/job_7/step_0/user/task_0\n")
+    job = groups / "system.slice/slurmstepd.scope/job_7"
+    # 16 MB of 20 that are taken are files that need not be kept.
+    write(job, memory__max="100000000", memory__high="max", memory__current="20000000",
+          memory__stat="anon 4000000\ninactive_file 16000000")  # fmt: skip
+    write(job / "step_0/user/task_0", memory__max="max", memory__current="4000000", memory__stat="inactive_file 0")
+    assert host_memory.available_memory() == free_memory("cpu") == 96_000_000
+    write(job / "step_0", memory__max="max", memory__high="50000000", memory__current="4000000",
+          memory__stat="inactive_file 0")  # fmt: skip
+    assert free_memory("cpu") == 46_000_000
+
+
+def test_a_container_has_the_memory_of_its_limit(groups: Path, checkpoints: dict[str, Path], stack: np.ndarray) -> None:
+    # Of the first version: its own group is the root of what it sees, by another name.
+    groups.with_name("own").write_text("5:cpu,memory:/docker/4f2a\n1:name=systemd:/docker/4f2a\n")
+    plan = api.plan(stack, axes="ZYX", model=checkpoints["denoiser"])
+    assert free_memory_for(plan) > 1e6
+    usage = {"memory__usage_in_bytes": "900", "memory__stat": "total_inactive_file 100"}
+    write(groups / "memory", memory__limit_in_bytes="10800", **usage)
+    assert free_memory("cpu") == 10_000
+    with pytest.raises(OutputError, match=r"of 10\.0 kB free memory half"):
+        free_memory_for(plan)
+    write(groups / "memory", memory__limit_in_bytes="500")
+    assert free_memory("cpu") == 0
+
+
+def test_where_there_are_no_groups_all_that_is_free_may_be_taken(groups: Path) -> None:
+    assert host_memory.available_memory() > 1e8
+    groups.with_name("own").write_text("0::/\n")
+    assert host_memory.available_memory() > 1e8
