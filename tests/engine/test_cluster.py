@@ -300,6 +300,26 @@ def command() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
         child.wait()
 
 
+def test_a_worker_that_times_out_while_it_plans(
+    source: Path, checkpoints: dict[str, Path], client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Any] = []
+    workers = Cluster.workers
+
+    def gone_after_a_while(self: Cluster) -> dict[str, int]:
+        looks.append(self)
+        return workers(self) if len(looks) < 9 else {}
+
+    monkeypatch.setattr(Cluster, "workers", gone_after_a_while)
+    monkeypatch.setattr(engine_cluster, "planned", _times_out)
+    with pytest.raises(TimeoutError, match="the shared disk does not answer"):
+        api.plan(source, model=checkpoints["denoiser"], scheduler=client, **SETTINGS)
+
+
+def _times_out(*_: Any) -> None:
+    raise TimeoutError("the shared disk does not answer")
+
+
 def test_a_scheduler_that_is_killed(
     source: Path,
     checkpoints: dict[str, Path],
