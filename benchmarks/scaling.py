@@ -119,7 +119,7 @@ class Pool:
         self.client = client
 
     def workers(self) -> dict[str, int]:
-        return dict.fromkeys(self.client.scheduler_info()["workers"], 1)
+        return dict.fromkeys(self.client.scheduler_info(n_workers=-1)["workers"], 1)
 
 
 def simulated(counts: list[int], seconds: list[float], lasting: float) -> None:

@@ -87,9 +87,10 @@ class Cluster:
 
     def _known(self) -> dict[str, Any]:
         """Describe all workers there are now, by address."""
-        found = self.client.scheduler_info() if self.client.status == "running" else {}
-        if "workers" not in found:
+        if self.client.status != "running":
             raise ConnectionError("the connection was lost")
+        # Not `scheduler_info`, which keeps only a few workers or none where the client itself has looked meanwhile.
+        found = self.client.sync(self.client.scheduler.identity, n_workers=-1)
         return dict(found["workers"])
 
     def _offers(self, worker: Mapping[str, Any]) -> bool:

@@ -320,6 +320,32 @@ def _times_out(*_: Any) -> None:
     raise TimeoutError("the shared disk does not answer")
 
 
+class _ManyWorkers:
+    """A client of a scheduler of nine workers, that keeps five in mind, as distributed 2026.1 does."""
+
+    status = "running"
+
+    def __init__(self) -> None:
+        self.all = {f"tcp://10.0.0.{number}:9": {"nthreads": 2} for number in range(9)}
+        self.scheduler = self
+
+    def identity(self, n_workers: int = -1) -> dict[str, Any]:
+        count = len(self.all) if n_workers == -1 else n_workers
+        return {"n_workers": len(self.all), "workers": dict(list(self.all.items())[:count])}
+
+    def scheduler_info(self, n_workers: int = 5) -> dict[str, Any]:
+        return self.identity(5)  # as kept by the client's own look, after the answer to another question
+
+    def sync(self, function: Any, **arguments: Any) -> Any:
+        return function(**arguments)
+
+
+def test_no_worker_is_overlooked() -> None:
+    cluster = object.__new__(Cluster)
+    cluster.client, cluster.resources, cluster.at_once = _ManyWorkers(), {}, 1
+    assert len(cluster.workers()) == 9
+
+
 def test_a_scheduler_that_is_killed(
     source: Path,
     checkpoints: dict[str, Path],
