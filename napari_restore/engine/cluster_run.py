@@ -12,9 +12,9 @@ from uuid import uuid4
 
 from napari_restore.engine.cluster import NAMED, Cluster, check_sendable, on_device
 from napari_restore.engine.local_processes import processes
-from napari_restore.engine.plan import Plan
+from napari_restore.engine.plan import Block, Plan
 from napari_restore.engine.predictor import devices_of, free_memory
-from napari_restore.engine.run import Progress
+from napari_restore.engine.run import Progress, coarser_levels
 from napari_restore.engine.run_report import Stages, reported
 from napari_restore.engine.task import Receipt
 from napari_restore.engine.window import Window
@@ -67,7 +67,7 @@ def run_on(
     check_sendable((plan, sink), plan.image)
     name = f"napari-restore-{uuid4().hex[:12]}"
     count, missing = sink.missing()
-    yield _Stage("restoring", plan, count).progress()
+    yield _Restored(plan, count).progress()
     if not count and not _coarse_missing(plan, sink):
         return
     run = Run(plan, sink, cluster.at_once, cluster.threads)
@@ -105,18 +105,17 @@ def stages_on(cluster: Cluster, memory: float = math.inf) -> Stages:
     return lambda plan, sink, record: run_on(cluster, plan, sink, record, memory=memory)
 
 
-class _Stage:
-    """Counts what one stage of a run has done."""
+class _Restored:
+    """Counts what a run has restored, of so many blocks that were missing."""
 
-    def __init__(self, stage: Any, plan: Plan, missing: int, total: int | None = None) -> None:
-        self.stage, self.total = stage, plan.blocks if total is None else total
-        self.done, self.tiles = self.total - missing, 0
-        self.tiles_total = round(plan.tiles * missing / plan.blocks) if total is None else 0
+    def __init__(self, plan: Plan, missing: int) -> None:
+        self.total, self.done, self.tiles = plan.blocks, plan.blocks - missing, 0
+        self.tiles_total = round(plan.tiles * missing / plan.blocks)
         self._began = time.monotonic()
 
     def progress(self) -> Progress:
         tiles = min(self.tiles, self.tiles_total) if self.done < self.total else self.tiles_total
-        return Progress(self.stage, self.done, self.total, tiles, self.tiles_total, time.monotonic() - self._began)
+        return Progress("restoring", self.done, self.total, tiles, self.tiles_total, time.monotonic() - self._began)
 
 
 def _check_reach(cluster: Cluster, name: str, plan: Plan) -> None:
@@ -138,14 +137,14 @@ def _check_reach(cluster: Cluster, name: str, plan: Plan) -> None:
 def _restored(
     cluster: Cluster, name: str, plan: Plan, count: int, missing: Any, record: Callable[[Receipt], Any]
 ) -> Generator[Progress, None, None]:
-    stage, window = _Stage("restoring", plan, count), Window(cluster, name)
+    restored, window = _Restored(plan, count), Window(cluster, name)
     with closing(window.run((0, index) for index in missing)) as receipts:
         for receipt in receipts:
             if receipt is not None:
-                stage.done += 1
-                stage.tiles += receipt.tiles
+                restored.done += 1
+                restored.tiles += receipt.tiles
                 record(receipt)
-            yield stage.progress()
+            yield restored.progress()
     _raise_failed(window, plan)
 
 
@@ -166,12 +165,10 @@ def _coarse_missing(plan: Plan, sink: OmeZarrSink) -> bool:
 
 def _coarser(cluster: Cluster, name: str, plan: Plan, sink: OmeZarrSink) -> Generator[Progress, None, None]:
     """Make the missing units of the coarser levels, one level after the other."""
-    for level in range(1, plan.levels):
-        total = int(ome_zarr.stored_units(sink.path, level).size)
-        missing = list(ome_zarr.missing_units(sink.path, level))
-        stage, window = _Stage("pyramid", plan, len(missing), total), Window(cluster, name)
-        with closing(window.run((level, index) for index in missing)) as receipts:
-            for receipt in receipts:
-                stage.done += receipt is not None
-                yield stage.progress()
+
+    def make(level: int, missing: list[Block]) -> Generator[Receipt | None, None, None]:
+        window = Window(cluster, name)
+        yield from window.run((level, index) for index in missing)
         _raise_failed(window, plan)
+
+    yield from coarser_levels(plan, sink.path, make)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from napari_restore.engine.block import Cancelled
@@ -15,8 +17,9 @@ from napari_restore.engine.devices import working_device
 from napari_restore.engine.plan import Block, Plan
 from napari_restore.engine.predictor import predictor_for
 from napari_restore.engine.task import BlockStore, Receipt, restore_block
+from napari_restore.images import ome_zarr
 
-__all__ = ["Progress", "Sink", "bounded_map", "run_blocks"]
+__all__ = ["Progress", "Sink", "bounded_map", "coarser_levels", "run_blocks"]
 
 TICK = 0.25
 """Seconds between two progress events while no block is done."""
@@ -167,3 +170,33 @@ def run_blocks(
                 done += 1
                 record(receipt)
             yield progress()
+
+
+def coarser_levels(
+    plan: Plan, path: Path | str, make: Callable[[int, list[Block]], Generator[Any, None, None]]
+) -> Generator[Progress, None, None]:
+    """Make the missing units of the coarser levels, one level after the other.
+
+    Parameters
+    ----------
+    plan
+        The run, the blocks of which are stored.
+    path
+        The output.
+    make
+        Makes units of a level, by their indices in stored order; yields None while it waits, else one unit's result.
+
+    Yields
+    ------
+    Progress
+        Of a level after each unit, and as often as `make` yields; its seconds are those since the first level began.
+    """
+    began = time.monotonic()
+    for level in range(1, plan.levels):
+        total = math.prod(ome_zarr.unit_counts(ome_zarr.open_level(path, level)))
+        missing = list(ome_zarr.missing_units(path, level))
+        done = total - len(missing)
+        with closing(make(level, missing)) as steps:
+            for made in steps:
+                done += made is not None
+                yield Progress("pyramid", done, total, 0, 0, time.monotonic() - began)

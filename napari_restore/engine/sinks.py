@@ -5,10 +5,8 @@ from __future__ import annotations
 import errno
 import math
 import threading
-import time
 import weakref
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +23,7 @@ from napari_restore.engine.lock import OutputLock
 from napari_restore.engine.marks import read_marks, remove_mark, write_mark
 from napari_restore.engine.plan import Block, Plan
 from napari_restore.engine.recipe import Recipe, for_each
-from napari_restore.engine.run import Progress, bounded_map
+from napari_restore.engine.run import Progress, bounded_map, coarser_levels
 from napari_restore.engine.source_crops import differing_crops
 from napari_restore.errors import DiskFull, OutputError
 from napari_restore.images import ome_zarr
@@ -296,22 +294,16 @@ class OmeZarrSink:
 
     def build_pyramid(self) -> Generator[Progress, None, None]:
         """Compute the missing units of the coarser levels, one level after the other."""
-        workers = self.plan.recipe.workers or 1
-        began = time.monotonic()
-        for level in range(1, self.plan.levels):
-            total = int(ome_zarr.stored_units(self.path, level).size)
-            missing = list(ome_zarr.missing_units(self.path, level))
-            done = total - len(missing)
 
-            def downsample(index: Block, level: int = level) -> Block:
+        def make(level: int, missing: list[Block]) -> Generator[Block | None, None, None]:
+            def downsample(index: Block) -> Block:
                 self.downsample(level, index)
                 return index
 
-            steps = bounded_map(downsample, missing, workers=workers, stop=threading.Event())
-            with closing(steps):
-                for unit_done in steps:
-                    done += unit_done is not None
-                    yield Progress("pyramid", done, total, 0, 0, time.monotonic() - began)
+            workers = self.plan.recipe.workers or 1
+            return bounded_map(downsample, missing, workers=workers, stop=threading.Event())
+
+        yield from coarser_levels(self.plan, self.path, make)
 
 
 def lock_output(path: Path | str, *, fsync: bool = False) -> OutputLock | ObjectLock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -344,6 +345,28 @@ def test_no_worker_is_overlooked() -> None:
     cluster = object.__new__(Cluster)
     cluster.client, cluster.resources, cluster.at_once = _ManyWorkers(), {}, 1
     assert len(cluster.workers()) == 9
+
+
+def test_the_clock_of_the_coarser_levels_does_not_start_again(
+    checkpoints: dict[str, Path], tmp_path: Path, client: Any
+) -> None:
+    image = np.random.default_rng(0).poisson(100, (3, 32, 600)).astype(np.uint16)
+    path, output = tmp_path / "stack.tif", tmp_path / "out.zarr"
+    tifffile.imwrite(path, image, photometric="minisblack", metadata={"axes": "ZYX"})
+    settings = SETTINGS | {"model": checkpoints["denoiser"], "chunks": (1, 32, 100), "shards": (1, 32, 100)}
+    api.denoise(path, output, **settings)
+    expected = files(output)
+    for level in "12":
+        shutil.rmtree(output / level / "c")
+    events = [
+        event
+        for event in api.iter_restore(path, output=output, scheduler=client, **settings)
+        if event.stage == "pyramid"
+    ]
+    assert [(event.done, event.total) for event in events if event.done == event.total] == [(9, 9), (6, 6)]
+    seconds = [event.seconds for event in events]
+    assert seconds == sorted(seconds)
+    assert files(output) == expected
 
 
 def test_a_scheduler_that_is_killed(
