@@ -29,7 +29,7 @@ import quality_cards as cards
 import quality_enlarging as enlarging
 import quality_goals as goals
 import quality_page as page
-from quality_baselines import Denoiser, baselines, bundled_denoisers, denoiser_without_tiles
+from quality_baselines import Denoiser, baselines, bundled_denoisers, denoiser_otherwise
 from quality_records import Records
 from quality_scores import Scores, noise_alone, score, tile_borders
 from quality_sets import SETS, Pair
@@ -57,8 +57,8 @@ def chosen(names: list[str], models: Mapping[str, Run], others: Mapping[str, Run
 
 
 def models_for(group: str) -> dict[str, Denoiser]:
-    """Those of the package; without tiles as well where a goal asks for seams."""
-    return bundled_denoisers() | (denoiser_without_tiles() if group in goals.SEAMS else {})
+    """Those of the package; the default one without tiles and stabilised as well on the larger gray sets."""
+    return bundled_denoisers() | (denoiser_otherwise() if group in goals.SEAMS else {})
 
 
 def filters_for(group: str) -> dict[str, Denoiser]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ from napari_restore import api
 from napari_restore.intensity import estimate_noise
 from napari_restore.intensity.stabilise import CameraNoise
 
-__all__ = ["FILTERS", "STABILISED", "Denoiser", "baselines", "bundled_denoisers", "denoiser_without_tiles"]
+__all__ = ["FILTERS", "STABILISED", "Denoiser", "baselines", "bundled_denoisers", "denoiser_otherwise"]
 
 Plane = NDArray[np.floating]
 Denoiser = Callable[[NDArray[np.generic]], NDArray[np.generic]]
@@ -129,16 +130,23 @@ def bundled_denoisers() -> dict[str, Denoiser]:
     }
 
 
-def denoiser_without_tiles() -> dict[str, Denoiser]:
-    """The default model on the whole image at once: it cannot have seams of tiles, so it shows what of ours are."""
+def denoiser_otherwise() -> dict[str, Denoiser]:
+    """The default model in ways that are not its default.
 
-    def run(image: NDArray[np.generic]) -> NDArray[np.generic]:
+    Without tiles, on the whole image at once, it shows what of our seams are the network's own; between a generalised
+    Anscombe transform and its inverse, whether a blind network gains by them.
+    """
+
+    def whole(image: NDArray[np.generic]) -> NDArray[np.generic]:
         return _restored(api.DENOISER, image, tile=-(-max(image.shape[:2]) // 8) * 8)
 
-    return {api.DENOISER + WITHOUT_TILES: run}
+    def stable(image: NDArray[np.generic]) -> NDArray[np.generic]:
+        return _restored(api.DENOISER, image, intensity="poisson-gaussian")
+
+    return {api.DENOISER + WITHOUT_TILES: whole, api.DENOISER + STABILISED: stable}
 
 
-def _restored(name: str, image: NDArray[np.generic], tile: int | None = None) -> NDArray[np.generic]:
+def _restored(name: str, image: NDArray[np.generic], **settings: Any) -> NDArray[np.generic]:
     axes = "YXS" if image.ndim == 3 else "YX"
-    result: NDArray[np.generic] = api.denoise(image, model=name, axes=axes, dtype="float32", tile=tile)
+    result: NDArray[np.generic] = api.denoise(image, model=name, axes=axes, dtype="float32", **settings)
     return result
