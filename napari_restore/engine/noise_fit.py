@@ -189,11 +189,16 @@ def _warnings(card: ModelCard, noise: NoiseEstimate, share: float, others: Seque
 
 
 def _better(card: ModelCard, share: float, others: Sequence[ModelCard]) -> str:
-    """Name the model of the same kind whose noise is nearest."""
+    """Name the largest model of the same kind that is for this noise, or that whose noise is nearest."""
     like = [
         other
         for other in _of_the_kind(card, others)
         if other.noise_levels is not None and _misfit(other, share) < _misfit(card, share)
     ]
-    best = min(like, key=lambda other: _misfit(other, share), default=None)
+
+    def rank(other: ModelCard) -> tuple[float, int, float]:
+        misfit = _misfit(other, share)
+        return max(misfit, TOLERANCE), -(other.parameters or 0), misfit
+
+    best = min(like, key=rank, default=None)
     return "use a model for the noise that is here" if best is None else f"{best.name} fits better"
