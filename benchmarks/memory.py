@@ -134,9 +134,9 @@ def run(folder: Path, source: Path, blocks: int) -> dict[str, float]:
     )  # fmt: skip
     plan = make_plan(opened(source), card, make_recipe(model=card.name, axes="ZYX"))
     if blocks:  # the result of a terabyte will not be written
-        from napari_restore.engine import sinks
+        from napari_restore.engine import output
 
-        sinks._check_space = lambda *_: None
+        output._check_space = lambda *_: None
     began = time.perf_counter()
     first = 0.0
     with OmeZarrSink(plan, folder / "result.zarr") as sink:

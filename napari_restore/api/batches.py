@@ -309,7 +309,7 @@ def _looked_at(
     download: Callable[[int, int | None], None] | None,
 ) -> BatchItem:
     """Open an image, and see how much of its result is there."""
-    from napari_restore.engine.sinks import check_output
+    from napari_restore.engine.output import check_output
     from napari_restore.images import ome_zarr
 
     plan = plan_unestimated(item.source, model, None if overwrite else item.output, settings, download)

@@ -85,7 +85,7 @@ def plan(
     RestoreError
         If the run is not possible.
     """
-    from napari_restore.engine.sinks import check_output
+    from napari_restore.engine.output import check_output
 
     path = None if output is None else location(output)
     where = (scheduler, resources)
@@ -350,9 +350,9 @@ def _plan(
     Published weights that are not here are fetched last, when all else is known to be right: their digest is part of
     what a result is known by.
     """
+    from napari_restore.engine.output import stored_recipe
     from napari_restore.engine.plan import make_plan
     from napari_restore.engine.recipe import make_recipe
-    from napari_restore.engine.sinks import stored_recipe
     from napari_restore.models.zoo import find_card, local_card
 
     recipe = make_recipe(model=str(model), **settings)

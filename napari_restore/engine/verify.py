@@ -11,12 +11,13 @@ import numpy as np
 
 from napari_restore.engine.block import restore_region
 from napari_restore.engine.marks import read_marks
+from napari_restore.engine.output import other_pixels, what_differs
 from napari_restore.engine.plan import Block, Plan, make_plan, source_kind
 from napari_restore.engine.predictor import choose_device, predictor_for
 from napari_restore.engine.recipe import Recipe, digest
 from napari_restore.engine.run import Progress, run_blocks
 from napari_restore.engine.run_report import reported
-from napari_restore.engine.sinks import OmeZarrSink, lock_output, other_pixels, what_differs
+from napari_restore.engine.sinks import OmeZarrSink, lock_output
 from napari_restore.engine.task import Receipt
 from napari_restore.errors import OutputError, RecipeError
 from napari_restore.images import ome_zarr

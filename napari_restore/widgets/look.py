@@ -68,7 +68,7 @@ def look(job: Job) -> Look:
     RestoreError
         If no such run is possible, wherever its result goes.
     """
-    from napari_restore.engine.sinks import continues
+    from napari_restore.engine.output import continues
 
     output, obstacle = job.choices.output, ""
     card = api.model_card(job.choices.model, img_range=job.choices.img_range, mean=job.choices.mean)

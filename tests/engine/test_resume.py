@@ -23,7 +23,7 @@ from stored_files import files
 
 from napari_restore import api
 from napari_restore.engine import task
-from napari_restore.engine.sinks import continues
+from napari_restore.engine.output import continues
 from napari_restore.errors import DiskFull, ModelError, OutputError
 from napari_restore.images.staging import Stage
 

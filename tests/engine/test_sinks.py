@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_restore import api
-from napari_restore.engine.sinks import check_output
+from napari_restore.engine.output import check_output
 from napari_restore.errors import OutputError
 
 
