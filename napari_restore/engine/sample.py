@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,43 @@ from napari_restore.images.image import Image
 from napari_restore.intensity.noise import NoiseEstimate, estimate_noise
 from napari_restore.intensity.scaling import estimate_range
 
-__all__ = ["estimate_image_noise", "estimate_ranges", "sample_planes"]
+__all__ = ["estimate_image_noise", "estimate_ranges", "sample_planes", "spread_regions"]
 
 CROPS = 64
 """Crops that are read of each channel."""
 CROP = 256
 """Their height and width in pixels."""
+
+
+def spread_regions(
+    image: Image, axes: str, count: int, rows: int, columns: int, *, channel: int = 0
+) -> Iterator[tuple[slice, ...]]:
+    """Regions of an image that depend on its shape alone, evenly spread over the plane and the planes of `axes`.
+
+    Parameters
+    ----------
+    image
+        Of which each region is a crop of one plane, with all its samples.
+    axes
+        Letters of TCZ over which the planes are spread, where the image has them.
+    count
+        How many regions.
+    rows, columns
+        Their height and width in pixels.
+    channel
+        Index along C, where that is not among `axes`.
+    """
+    sizes = image.sizes
+    outer = {axis: sizes[axis] for axis in axes if axis in sizes}
+    planes = int(np.prod(list(outer.values()), dtype=np.int64))
+    length = {"Y": rows, "X": columns, "S": sizes.get("S", 1)}
+    for k in range(count):
+        # The fractional parts of multiples of the plastic number's powers fill the square evenly (Roberts, 2018).
+        where = np.unravel_index(int((k + 0.5) * planes / count), tuple(outer.values())) if outer else ()
+        start = {"C": channel} | dict(zip(outer, (int(index) for index in where), strict=True))
+        start["Y"] = int((0.5 + k * 0.7548776662466927) % 1 * (sizes["Y"] - rows + 1))
+        start["X"] = int((0.5 + k * 0.5698402909980532) % 1 * (sizes["X"] - columns + 1))
+        yield tuple(slice(start.get(a, 0), start.get(a, 0) + length.get(a, 1)) for a in image.canonical)
 
 
 def sample_planes(image: Image, channel: int, *, crops: int = CROPS, skip_damaged: bool = False) -> list[NDArray[Any]]:
@@ -45,23 +77,14 @@ def sample_planes(image: Image, channel: int, *, crops: int = CROPS, skip_damage
         If a crop cannot be read; with `skip_damaged`, if none can.
     """
     sizes = image.sizes
-    outer = {axis: sizes[axis] for axis in "TZ" if axis in sizes}
-    planes = int(np.prod(list(outer.values()), dtype=np.int64))
+    planes = sizes.get("T", 1) * sizes.get("Z", 1)
     rows, columns = min(sizes["Y"], CROP), min(sizes["X"], CROP)
     per_plane = -(-sizes["Y"] // rows) * -(-sizes["X"] // columns)
     count = min(crops, planes * per_plane)
     if count == planes * per_plane:
         rows, columns, count = sizes["Y"], sizes["X"], planes
     samples: list[NDArray[Any]] = []
-    for k in range(count):
-        # The fractional parts of multiples of the plastic number's powers fill the square evenly (Roberts, 2018).
-        where = np.unravel_index(int((k + 0.5) * planes / count), tuple(outer.values())) if outer else ()
-        start = dict(zip(outer, (int(index) for index in where), strict=True))
-        start["Y"] = int((0.5 + k * 0.7548776662466927) % 1 * (sizes["Y"] - rows + 1))
-        start["X"] = int((0.5 + k * 0.5698402909980532) % 1 * (sizes["X"] - columns + 1))
-        start["C"] = channel
-        length = {"Y": rows, "X": columns, "S": sizes.get("S", 1)}
-        region = tuple(slice(start.get(a, 0), start.get(a, 0) + length.get(a, 1)) for a in image.canonical)
+    for k, region in enumerate(spread_regions(image, "TZ", count, rows, columns, channel=channel)):
         try:
             pixels = image.read(region)
         except ChunkError:

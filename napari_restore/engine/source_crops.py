@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from napari_restore.engine.reading import patient
+from napari_restore.engine.sample import spread_regions
 from napari_restore.errors import RestoreError
 from napari_restore.images.image import Image
 
@@ -37,7 +38,9 @@ def crop_digests(image: Image) -> dict[str, str]:
         Half of the SHA-256 of the pixels, in canonical order and little-endian, by the region: ``"3:4,0:128,64:192"``.
     """
     source, found, failed = patient(image, "raise", ()), dict[str, str](), 0
-    for region in _regions(image):
+    rows, columns = (min(image.sizes[axis], SIDE) for axis in "YX")
+    regions = {_name(region): region for region in spread_regions(image, "TCZ", CROPS, rows, columns)}  # each once
+    for name, region in regions.items():
         try:
             pixels = source.read(region)
         except RestoreError:
@@ -46,37 +49,13 @@ def crop_digests(image: Image) -> dict[str, str]:
                 break
             continue
         little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
-        found[_name(region)] = hashlib.sha256(little.tobytes()).hexdigest()[:32]
+        found[name] = hashlib.sha256(little.tobytes()).hexdigest()[:32]
     return found
 
 
 def differing_crops(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
     """Name the regions that two sources of one shape do not have in common, of those that could be read of both."""
     return [region for region in one if region in other and one[region] != other[region]]
-
-
-def _regions(image: Image) -> list[Region]:
-    """Regions that depend on the shape alone, each once."""
-    sizes = image.sizes
-    outer = [sizes[axis] for axis in image.canonical if axis in "TCZ"]
-    planes, side = int(np.prod(outer, dtype=np.int64)), {axis: min(sizes[axis], SIDE) for axis in "YX"}
-    regions = []
-    for k in range(CROPS):
-        # As in `napari_restore.engine.sample`: fractional parts of multiples that fill the square evenly.
-        place = {
-            "Y": int((0.5 + k * 0.7548776662466927) % 1 * (sizes["Y"] - side["Y"] + 1)),
-            "X": int((0.5 + k * 0.5698402909980532) % 1 * (sizes["X"] - side["X"] + 1)),
-        }
-        where = iter(np.unravel_index(int((k + 0.5) * planes / CROPS), outer) if outer else ())
-        regions.append(
-            tuple(
-                slice(place[axis], place[axis] + side[axis]) if axis in "YX"
-                else slice(0, sizes[axis]) if axis == "S"
-                else slice(index := int(next(where)), index + 1)
-                for axis in image.canonical
-            )
-        )  # fmt: skip
-    return list({_name(region): region for region in regions}.values())
 
 
 def _name(region: Region) -> str:

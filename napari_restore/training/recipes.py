@@ -101,8 +101,16 @@ _SCHEDULE = (
     "pool_seed",
 )  # fmt: skip
 
-BLIND = "blind: photon, read and neighbour-correlated noise, 0.8-28 % of contrast"
-BINNED = "pixel binning, a little optical blur, camera noise up to 3 % of contrast"
+BLIND: dict[str, Any] = {
+    "noise": "blind: photon, read and neighbour-correlated noise, 0.8-28 % of contrast",
+    "sigmas": (0.008, 0.28),
+}
+"""Of `denoising_pair`."""
+BINNED: dict[str, Any] = {
+    "noise": "pixel binning, a little optical blur, camera noise up to 3 % of contrast",
+    "sigmas": (0.0, 0.03),
+}
+"""Of `super_resolution_pair`."""
 
 LIGHT_RESTORMER = {
     "dim": 16,
@@ -124,8 +132,7 @@ LIGHT_SWINIR = {
 
 DENOISER = TrainingRecipe(
     title="Blind gray denoiser for micrographs, small enough for a CPU",
-    noise=BLIND,
-    sigmas=(0.008, 0.28),
+    **BLIND,
     network=Restormer,
     hyperparameters={"in_channels": 1, "out_channels": 1, **LIGHT_RESTORMER},
     degrade=denoising_pair,
@@ -172,8 +179,7 @@ RECIPES: dict[str, TrainingRecipe] = {
     ),
     "swinir-denoise-light": TrainingRecipe(
         title="Blind gray denoiser for micrographs by local attention: its tiles are exact",
-        noise=BLIND,
-        sigmas=(0.008, 0.28),
+        **BLIND,
         network=SwinIR,
         hyperparameters={key: value for key, value in LIGHT_SWINIR.items() if key != "head"},
         degrade=denoising_pair,
@@ -187,8 +193,7 @@ RECIPES: dict[str, TrainingRecipe] = {
     ),
     "swinir-x2-light": TrainingRecipe(
         title="Two-fold upscaling of gray micrographs, small enough for a CPU",
-        noise=BINNED,
-        sigmas=(0.0, 0.03),
+        **BINNED,
         network=SwinIR,
         hyperparameters={**LIGHT_SWINIR, "scale": 2},
         degrade=partial(super_resolution_pair, scale=2),
@@ -200,8 +205,7 @@ RECIPES: dict[str, TrainingRecipe] = {
     ),
     "swinir-x4-light": TrainingRecipe(
         title="Four-fold upscaling of gray micrographs, small enough for a CPU",
-        noise=BINNED,
-        sigmas=(0.0, 0.03),
+        **BINNED,
         network=SwinIR,
         hyperparameters={**LIGHT_SWINIR, "scale": 4},
         degrade=partial(super_resolution_pair, scale=4),

@@ -134,7 +134,7 @@ class TrainingRun:
             If the run there is that of another recipe; only its number of steps may differ.
         """
         state: dict[str, Any] = torch.load(path, map_location=self.generator.device, weights_only=True)
-        own, other = _identity(self.recipe), state["recipe"]
+        own, other = _identity(self.recipe), state.get("recipe", {})
         differing = [name for name in own if other.get(name) != own[name]]
         if differing:
             name = differing[0]

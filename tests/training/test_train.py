@@ -101,6 +101,9 @@ def test_what_would_lose_a_run_or_mix_two_is_refused(tmp_path: Path, monkeypatch
     monkeypatch.setitem(RECIPES, "swinir-x2-light", replace(RECIPES["swinir-x2-light"], patch=48))
     with pytest.raises(RecipeError, match=r"patch '32', and this one has '48'"):
         train("swinir-x2-light", tmp_path, state=state)
+    torch.save({key: value for key, value in torch.load(state).items() if key != "recipe"}, tmp_path / "earlier")
+    with pytest.raises(RecipeError, match="holds a run with network None"):
+        train("swinir-x2-light", tmp_path, state=tmp_path / "earlier")  # of a version that did not note it
     with pytest.raises(SourceError, match="is no folder"):
         train("swinir-x4-light", tmp_path, images=tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
