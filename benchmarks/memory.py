@@ -101,7 +101,7 @@ class Virtual:
 def opened(source: Path) -> Any:
     """The source on the disk, or the virtual one that its name tells the planes of."""
     from napari_restore.images.image import Image
-    from napari_restore.images.sources import open_image
+    from napari_restore.images.readers.opening import open_image
 
     if source.suffix != ".virtual":
         return open_image(source, axes="ZYX")
@@ -115,10 +115,10 @@ def run(folder: Path, source: Path, blocks: int) -> dict[str, float]:
     before = memory("VmRSS")
     from safetensors.torch import save_file
 
-    from napari_restore.engine.plan import make_plan
-    from napari_restore.engine.recipe import make_recipe
-    from napari_restore.engine.run import run_blocks
-    from napari_restore.engine.sinks import OmeZarrSink
+    from napari_restore.engine.planning.planner import make_plan
+    from napari_restore.engine.planning.recipe import make_recipe
+    from napari_restore.engine.run.local import run_blocks
+    from napari_restore.engine.store.sinks import OmeZarrSink
     from napari_restore.models.architecture import build
     from napari_restore.models.card import ModelCard
     from napari_restore.models.checkpoint import file_digest
@@ -134,7 +134,7 @@ def run(folder: Path, source: Path, blocks: int) -> dict[str, float]:
     )  # fmt: skip
     plan = make_plan(opened(source), card, make_recipe(model=card.name, axes="ZYX"))
     if blocks:  # the result of a terabyte will not be written
-        from napari_restore.engine import output
+        from napari_restore.engine.store import resume as output
 
         output._check_space = lambda *_: None
     began = time.perf_counter()

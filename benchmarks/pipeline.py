@@ -35,10 +35,10 @@ import zarr
 from torch import nn
 
 from napari_restore import api
-from napari_restore.engine.plan import Plan
-from napari_restore.engine.predictor import Predictor, predictor_for
-from napari_restore.engine.run import run_blocks
-from napari_restore.engine.sinks import OmeZarrSink
+from napari_restore.engine.compute.predictor import Predictor, predictor_for
+from napari_restore.engine.planning.plan import Plan
+from napari_restore.engine.run.local import run_blocks
+from napari_restore.engine.store.sinks import OmeZarrSink
 from napari_restore.models.architecture import build
 
 GRAY: dict[str, Any] = {"in_channels": 1, "out_channels": 1, "layer_norm": "BiasFree"}

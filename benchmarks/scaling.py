@@ -38,7 +38,7 @@ def real(blocks: int) -> None:
     from safetensors.torch import save_file
 
     from napari_restore import api
-    from napari_restore.engine.cluster import Cluster
+    from napari_restore.engine.run.cluster.workers import Cluster
     from napari_restore.models.architecture import build
 
     Cluster.threads = 1  # type: ignore[assignment,method-assign]
@@ -97,8 +97,8 @@ async def hold_workers(address: str, count: int, seconds: float) -> None:
     """Be many workers, which sleep where they should restore."""
     from distributed import Worker
 
-    from napari_restore.engine import worker
-    from napari_restore.engine.task import Receipt
+    from napari_restore.engine.compute.block import Receipt
+    from napari_restore.engine.run.cluster import worker
 
     def sleep(run: Any, unit: Any) -> Receipt:
         time.sleep(seconds)
@@ -127,8 +127,8 @@ def simulated(counts: list[int], seconds: list[float], lasting: float) -> None:
     import psutil
     from distributed import Client
 
-    from napari_restore.engine.window import Window
-    from napari_restore.engine.worker import Run
+    from napari_restore.engine.run.cluster.retries import Window
+    from napari_restore.engine.run.cluster.worker import Run
 
     print("workers  s a block  blocks/s of ideal  share  ms of the scheduler  ms of the client  scheduler MB")
     for pause in seconds:

@@ -11,7 +11,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_restore import api
-from napari_restore.images import ome_zarr
+from napari_restore.images.writing import ome_zarr
 from napari_restore.quality.metrics import psnr, ssim
 from napari_restore.samples import sample_path
 

@@ -10,7 +10,7 @@ import zarr
 
 from napari_restore import api
 from napari_restore.errors import AxesError, ModelError, OutputError, RecipeError, RestoreError, SourceError
-from napari_restore.images import ome_zarr
+from napari_restore.images.writing import ome_zarr
 
 SMALL = {"tile": 64, "halo": 8}
 

@@ -18,7 +18,7 @@ from ome_zarr_models import v04, v05
 
 from napari_restore import api, cli
 from napari_restore.errors import ModelError, OutputError, RecipeError, SourceError
-from napari_restore.images import ome_zarr as our_zarr
+from napari_restore.images.writing import ome_zarr as our_zarr
 
 SETTINGS: dict[str, Any] = {"tile": 64, "halo": 8}
 

@@ -10,7 +10,7 @@ import tifffile
 import typer
 
 from napari_restore import api, cli
-from napari_restore.images import ome_zarr
+from napari_restore.images.writing import ome_zarr
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 from skimage.io import imread
 
 from napari_restore.demo import run_demo
-from napari_restore.images import ome_zarr
+from napari_restore.images.writing import ome_zarr
 
 
 def test_the_bundled_model_gains_3_db_on_the_bundled_image(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def _import_in_a_child() -> tuple[float, list[str]]:
 
 def test_a_recipe_loads_no_scipy() -> None:
     # The dock widgets have recipes when they are opened, on the main thread.
-    code = "import sys, napari_restore.engine.recipe; print({'scipy', 'torch'} & set(sys.modules))"
+    code = "import sys, napari_restore.engine.planning.recipe; print({'scipy', 'torch'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "set()"
 

@@ -116,7 +116,7 @@ def test_resume_and_overwrite(source: str, server: str, checkpoints: dict[str, P
 def test_killed_while_it_was_made(
     source: str, server: str, checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from napari_restore.images import ome_zarr
+    from napari_restore.images.writing import ome_zarr
 
     url, create = f"{server}/half.zarr", ome_zarr.create
 
@@ -153,7 +153,7 @@ def test_another_process_writes_to_the_store(
 ) -> None:
     from distributed import Client, LocalCluster
 
-    from napari_restore.engine.cluster import Cluster
+    from napari_restore.engine.run.cluster.workers import Cluster
 
     monkeypatch.setattr(Cluster, "threads", 1)
     url = f"{server}/cluster.zarr"

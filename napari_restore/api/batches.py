@@ -20,7 +20,7 @@ from napari_restore.errors import OutputError, RecipeError, RestoreError
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from napari_restore.engine.run import Progress
+    from napari_restore.engine.store.progress import Progress
     from napari_restore.images.collection import Collection
 
 __all__ = ["BatchItem", "BatchPlan", "BatchProgress", "plan_batch", "restore_batch", "run_batch"]
@@ -89,7 +89,7 @@ class BatchPlan:
 
     def summary(self) -> str:
         """Say it in a few lines: how many images, of how many bytes, and what is skipped."""
-        from napari_restore.engine.describe import human_bytes
+        from napari_restore.wording import human_bytes
 
         counts = Counter(item.state for item in self.items)
         to_do = [item for item in self.items if item.state in ("new", "begun")]
@@ -180,7 +180,7 @@ def plan_batch(
     RestoreError
         If a source is not there, no image is found, none of them can be restored, or the results would not fit.
     """
-    from napari_restore.engine.recipe import make_recipe
+    from napari_restore.engine.planning.recipe import make_recipe
     from napari_restore.images.collection import check_collection
     from napari_restore.images.finding import find_images
     from napari_restore.models.zoo import find_card
@@ -236,8 +236,8 @@ def run_batch(plan: BatchPlan) -> Generator[BatchProgress, None, None]:
     RecipeError
         If one value range is to be shared by images of different channels.
     """
-    from napari_restore.engine.batch_report import BatchReport
-    from napari_restore.engine.recipe import make_recipe
+    from napari_restore.engine.planning.recipe import make_recipe
+    from napari_restore.engine.record.batch_report import BatchReport
 
     settings = dict(plan.settings)
     recipe = make_recipe(model=str(plan.model), **settings)
@@ -309,8 +309,8 @@ def _looked_at(
     download: Callable[[int, int | None], None] | None,
 ) -> BatchItem:
     """Open an image, and see how much of its result is there."""
-    from napari_restore.engine.output import check_output
-    from napari_restore.images import ome_zarr
+    from napari_restore.engine.store.resume import check_output
+    from napari_restore.images.writing import ome_zarr
 
     plan = plan_unestimated(item.source, model, None if overwrite else item.output, settings, download)
     check_output(plan, item.output, overwrite=overwrite)
@@ -356,7 +356,7 @@ def _run_item(
 
 def _shared_range(plan: BatchPlan) -> tuple[tuple[float, float], ...]:
     """Estimate the value range of each image, and give, for each channel, the range that holds them all."""
-    from napari_restore.engine.sample import estimate_ranges
+    from napari_restore.engine.planning.sampling import estimate_ranges
 
     found: dict[str, tuple[tuple[float, float], ...]] = {}
     for item in plan.items:
@@ -383,7 +383,7 @@ def _shared_range(plan: BatchPlan) -> tuple[tuple[float, float], ...]:
 
 def _check_space(plan: BatchPlan) -> None:
     """Refuse a batch whose results would not fit even if they compressed to half their size."""
-    from napari_restore.engine.describe import human_bytes
+    from napari_restore.wording import human_bytes
 
     needed = math.fsum(item.output_bytes for item in plan.items if item.state == "new")
     parent = next(folder for folder in (plan.folder.resolve(), *plan.folder.resolve().parents) if folder.exists())

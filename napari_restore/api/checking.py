@@ -12,11 +12,11 @@ from napari_restore.api.settings import DENOISER, Settings, location
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from napari_restore.engine.plan import Plan
-    from napari_restore.engine.report import Report
-    from napari_restore.engine.run import Progress
-    from napari_restore.engine.run_report import RunReport
-    from napari_restore.engine.verify import Verification
+    from napari_restore.engine.compute.estimate import Report
+    from napari_restore.engine.planning.plan import Plan
+    from napari_restore.engine.record.run_report import RunReport
+    from napari_restore.engine.record.verify import Verification
+    from napari_restore.engine.store.progress import Progress
 
 __all__ = ["inspect", "report", "run_report", "verify"]
 
@@ -39,7 +39,7 @@ def inspect(source: Any, *, model: str | Path = DENOISER, **settings: Unpack[Set
     RestoreError
         If the source cannot be opened or the run is not possible.
     """
-    from napari_restore.engine.report import make_report
+    from napari_restore.engine.compute.estimate import make_report
 
     return make_report(make_plan(source, model=model, **settings))
 
@@ -54,7 +54,7 @@ def report(plan: Plan, *, timed: bool = True) -> Report:
     timed
         Load the network to learn its speed.
     """
-    from napari_restore.engine.report import make_report
+    from napari_restore.engine.compute.estimate import make_report
 
     return make_report(plan, timed=timed)
 
@@ -92,8 +92,7 @@ def verify(
     OutputError
         If `output` is no such result, or the source is needed and not there.
     """
-    from napari_restore.engine.run_report import record_verification
-    from napari_restore.engine.verify import repair_metadata, repair_output, verify_output
+    from napari_restore.engine.record.verify import record_verification, repair_metadata, repair_output, verify_output
 
     found = verify_output(location(output), recompute=recompute, source=source)
     if repair and found.metadata:
@@ -126,7 +125,7 @@ def run_report(output: str | Path) -> RunReport:
     OutputError
         If there is no report of it.
     """
-    from napari_restore.engine.batch_report import read_batch_report
-    from napari_restore.engine.run_report import read_report
+    from napari_restore.engine.record.batch_report import read_batch_report
+    from napari_restore.engine.record.run_report import read_report
 
     return read_batch_report(output) or read_report(output)

@@ -16,9 +16,9 @@ from napari_restore.errors import RecipeError
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from napari_restore.engine.plan import Plan
-    from napari_restore.engine.recipe import Recipe
-    from napari_restore.engine.run import Progress
+    from napari_restore.engine.planning.plan import Plan
+    from napari_restore.engine.planning.recipe import Recipe
+    from napari_restore.engine.store.progress import Progress
     from napari_restore.images.image import Image
 
 __all__ = [
@@ -35,8 +35,8 @@ __all__ = [
 
 
 def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: int = 0) -> Image:
-    """Open a source lazily: see `napari_restore.images.sources.open_image`."""
-    from napari_restore.images import sources
+    """Open a source lazily: see `napari_restore.images.readers.opening.open_image`."""
+    from napari_restore.images.readers import opening as sources
 
     return sources.open_image(source, axes=axes, level=level, series=series)
 
@@ -85,7 +85,7 @@ def plan(
     RestoreError
         If the run is not possible.
     """
-    from napari_restore.engine.output import check_output
+    from napari_restore.engine.store.resume import check_output
 
     path = None if output is None else location(output)
     where = (scheduler, resources)
@@ -138,9 +138,9 @@ def run(
     RestoreError
         See `restore`; raised when the first event is asked for.
     """
-    from napari_restore.engine.run import run_blocks
-    from napari_restore.engine.run_report import reported
-    from napari_restore.engine.sinks import ArraySink, OmeZarrSink
+    from napari_restore.engine.record.run_report import reported
+    from napari_restore.engine.run.local import run_blocks
+    from napari_restore.engine.store.sinks import ArraySink, OmeZarrSink
 
     if isinstance(output, np.ndarray):
         if scheduler is not None:
@@ -148,11 +148,15 @@ def run(
         yield from run_blocks(plan, ArraySink(plan, output))
         return
     if scheduler is not None or "," in plan.recipe.device:
-        from napari_restore.engine.cluster import connected
-        from napari_restore.engine.cluster_run import run_on_devices, stages_on
+        from napari_restore.engine.run.cluster.run import stages_on, stages_on_devices
+        from napari_restore.engine.run.cluster.workers import connected
 
         if scheduler is None:
-            yield from run_on_devices(plan, lambda: OmeZarrSink(plan, location(output), overwrite=overwrite))
+            with (
+                stages_on_devices(plan) as (alone, stages),
+                OmeZarrSink(plan, location(output), overwrite=overwrite) as sink,
+            ):
+                yield from reported(alone, sink, stages)
             return
         with (
             connected(scheduler, plan.recipe.device, resources) as cluster,
@@ -183,8 +187,8 @@ def part(
     ChunkError
         If the source cannot be read there.
     """
-    from napari_restore.engine.block import restore_region
-    from napari_restore.engine.predictor import predictor_for
+    from napari_restore.engine.compute.predictor import predictor_for
+    from napari_restore.engine.compute.region import restore_region
 
     assert plan.recipe.value_range is not None
     predict = predictor_for(plan.card, plan.recipe.device, plan.recipe.precision)
@@ -350,9 +354,9 @@ def _plan(
     Published weights that are not here are fetched last, when all else is known to be right: their digest is part of
     what a result is known by.
     """
-    from napari_restore.engine.output import stored_recipe
-    from napari_restore.engine.plan import make_plan
-    from napari_restore.engine.recipe import make_recipe
+    from napari_restore.engine.planning.planner import make_plan
+    from napari_restore.engine.planning.recipe import make_recipe
+    from napari_restore.engine.store.resume import stored_recipe
     from napari_restore.models.zoo import find_card, local_card
 
     recipe = make_recipe(model=str(model), **settings)
@@ -362,7 +366,7 @@ def _plan(
         recipe = recipe.merged(_for_device(earlier, recipe.device) if cluster[0] is None else earlier)
     image = open_image(source, axes=recipe.axes, level=recipe.level, series=recipe.series)
     if cluster[0] is not None:
-        from napari_restore.engine.cluster import connected, plan_on
+        from napari_restore.engine.run.cluster.workers import connected, plan_on
 
         with connected(cluster[0], recipe.device, cluster[1]) as workers:
             return plan_on(workers, image, local_card(card, download), recipe)
@@ -372,7 +376,7 @@ def _plan(
 
 def _for_device(earlier: Recipe, device: str) -> Recipe:
     """Leave the batch of an earlier run open where that ran on another kind of device: it was chosen for its memory."""
-    from napari_restore.engine.predictor import choose_device, devices_of
+    from napari_restore.engine.hardware.devices import choose_device, devices_of
 
     now, then = (devices_of(name)[0].partition(":")[0] for name in (choose_device(device), earlier.device))
     return earlier if now == then else earlier.model_copy(update={"batch": None})
@@ -381,9 +385,9 @@ def _for_device(earlier: Recipe, device: str) -> Recipe:
 def _restore_in_memory(
     source: np.ndarray[Any, Any], model: str | Path, progress: Callable[[Progress], None] | None, settings: Any
 ) -> np.ndarray[Any, Any]:
-    from napari_restore.engine.predictor import free_memory
-    from napari_restore.engine.run import run_blocks
-    from napari_restore.engine.sinks import ArraySink
+    from napari_restore.engine.hardware.devices import free_memory
+    from napari_restore.engine.run.local import run_blocks
+    from napari_restore.engine.store.sinks import ArraySink
     from napari_restore.images.axes import transposition
 
     chosen = _plan(source, model, None, settings)
@@ -400,7 +404,7 @@ def _restore_in_memory(
 
 
 def _restore_lazily(source: Any, model: str | Path, settings: Any) -> Any:
-    from napari_restore.engine.lazy import lazy_result
+    from napari_restore.engine.compute.lazy import lazy_result
     from napari_restore.images.axes import transposition
 
     chosen = _plan(source, model, None, settings, estimate=False)
@@ -421,7 +425,7 @@ def _enlarged_coordinates(source: Any, axes: str, scale: int) -> dict[Any, Any]:
     Along Y and X they are the centres of the new pixels where those of the old ones are evenly spaced, and left out
     elsewhere; along other axes they stay.
     """
-    from napari_restore.images.sources import spacing
+    from napari_restore.images.readers.opening import spacing
 
     enlarged = {source.dims[axes.index(letter)] for letter in "YX"}
     coords: dict[Any, Any] = {}

@@ -115,9 +115,9 @@ def upscaler(scale: int, model: str | Path | None = None) -> str | Path:
 
 def devices() -> tuple[str, ...]:
     """Names of the devices of this machine that a network can run on: ``("cpu", "cuda:0")``. Loads torch."""
-    from napari_restore.engine import predictor
+    from napari_restore.engine.hardware.devices import devices
 
-    return predictor.devices()
+    return devices()
 
 
 def weights_size(card: ModelCard) -> int:

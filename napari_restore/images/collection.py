@@ -17,7 +17,7 @@ import zarr
 
 from napari_restore.errors import OutputError, RestoreError, SourceError
 from napari_restore.images.ome_metadata import ome_part
-from napari_restore.images.ome_zarr import ATTRIBUTES
+from napari_restore.images.writing.ome_zarr import ATTRIBUTES
 
 _SERIES = "bioformats2raw.layout"
 

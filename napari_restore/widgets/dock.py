@@ -14,30 +14,30 @@ from weakref import WeakSet
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from napari_restore.engine.describe import human_shape
 from napari_restore.errors import RestoreError
-from napari_restore.widgets import controller
-from napari_restore.widgets.activity import RunActivity
-from napari_restore.widgets.choices import Choices, Job, Task
-from napari_restore.widgets.compare_box import CompareBox
-from napari_restore.widgets.compare_tools import CompareTools
-from napari_restore.widgets.controller import Landed, Look, Started
-from napari_restore.widgets.form import Form
-from napari_restore.widgets.live_view import LiveView
-from napari_restore.widgets.model_tools import ModelTools
-from napari_restore.widgets.preview import Preview, make_preview
-from napari_restore.widgets.recipe_menu import RecipeMenu
-from napari_restore.widgets.results import LayerData, result_layers
-from napari_restore.widgets.rows import set_tab_order
-from napari_restore.widgets.run_bar import RunBar
-from napari_restore.widgets.shown import PREVIEW, ShownResults
-from napari_restore.widgets.turns import Steps, Turns
-from napari_restore.widgets.work import Work, drawn_first
+from napari_restore.widgets.jobs import controller
+from napari_restore.widgets.jobs.controller import Landed, Look, Started
+from napari_restore.widgets.jobs.job import Choices, Job, Task
+from napari_restore.widgets.jobs.preview import Preview, make_preview
+from napari_restore.widgets.jobs.results import LayerData, result_layers
+from napari_restore.widgets.panels.compare_box import CompareBox
+from napari_restore.widgets.panels.form import Form
+from napari_restore.widgets.panels.model_tools import ModelTools
+from napari_restore.widgets.panels.recipe_menu import RecipeMenu
+from napari_restore.widgets.panels.rows import set_tab_order
+from napari_restore.widgets.panels.run_bar import RunBar
+from napari_restore.widgets.threads.turns import Steps, Turns
+from napari_restore.widgets.threads.work import Work, drawn_first
+from napari_restore.widgets.viewer.activity import RunActivity
+from napari_restore.widgets.viewer.compare_tools import CompareTools
+from napari_restore.widgets.viewer.live_view import LiveView
+from napari_restore.widgets.viewer.shown import PREVIEW, ShownResults
+from napari_restore.wording import human_shape
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-    from napari_restore.engine.plan import Plan
+    from napari_restore.engine.planning.plan import Plan
 
 _TELL_EVERY = 0.1
 """Seconds between two steps of the progress bars: for each, napari draws the window, as long as a small tile takes."""
@@ -296,7 +296,7 @@ class RestoreDock(QWidget):
         """Give back the memory of models, on a GPU above all, unless another dock widget is at work with one."""
         if any({"run", "preview"} & dock.works.keys() for dock in _docks if dock is not self):
             return
-        from napari_restore.engine.predictor import release_predictors
+        from napari_restore.engine.compute.predictor import release_predictors
 
         release_predictors()
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_restore.engine.block import restore_region
-from napari_restore.engine.plan import Plan, make_plan
-from napari_restore.engine.predictor import predictor_for
-from napari_restore.engine.recipe import make_recipe
+from napari_restore.engine.compute.predictor import predictor_for
+from napari_restore.engine.compute.region import restore_region
+from napari_restore.engine.planning.plan import Plan
+from napari_restore.engine.planning.planner import make_plan
+from napari_restore.engine.planning.recipe import make_recipe
 from napari_restore.images.image import Image
 from napari_restore.intensity.stabilise import CameraNoise
 from napari_restore.models.zoo import find_card

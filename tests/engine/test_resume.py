@@ -22,10 +22,10 @@ import torch
 from stored_files import files
 
 from napari_restore import api
-from napari_restore.engine import task
-from napari_restore.engine.output import continues
+from napari_restore.engine.compute import block as task
+from napari_restore.engine.store.resume import continues
 from napari_restore.errors import DiskFull, ModelError, OutputError
-from napari_restore.images.staging import Stage
+from napari_restore.images.writing.staging import Stage
 
 SETTINGS: dict[str, Any] = {"tile": 64, "halo": 4, "workers": 2}
 PLANES = 18
@@ -172,7 +172,7 @@ def test_the_batch_is_kept_on_the_same_kind_of_device(
 def test_killed_while_it_was_made(
     source: Path, checkpoints: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from napari_restore.images import ome_zarr
+    from napari_restore.images.writing import ome_zarr
 
     output = tmp_path / "out.zarr"
     create = ome_zarr.create

@@ -26,14 +26,14 @@ from qtpy.QtWidgets import (
 )
 
 from napari_restore import api
-from napari_restore.engine.recipe import Recipe
-from napari_restore.images import ome_zarr
+from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.images.store import filesystem
-from napari_restore.widgets.controller import Choices, Job, restore
+from napari_restore.images.writing import ome_zarr
 from napari_restore.widgets.dock import DenoiseDock, RestoreDock, SuperResolutionDock
-from napari_restore.widgets.look import look
-from napari_restore.widgets.output_box import OutputBox
-from napari_restore.widgets.source import whole
+from napari_restore.widgets.jobs.controller import Choices, Job, restore
+from napari_restore.widgets.jobs.layers import whole
+from napari_restore.widgets.jobs.preflight import look
+from napari_restore.widgets.panels.output_box import OutputBox
 
 CONTROLS = (QAbstractButton, QComboBox, QLineEdit, QAbstractSpinBox, QAbstractSlider)
 
@@ -294,7 +294,7 @@ def test_memory_only_where_it_fits(
 ) -> None:
     until_looked(qtbot, dock)
     assert dock.output.place.model().item(0).isEnabled()
-    monkeypatch.setattr("napari_restore.widgets.look._available", lambda: 80_000)
+    monkeypatch.setattr("napari_restore.widgets.jobs.preflight._available", lambda: 80_000)
     dock.look_again()
     until_looked(qtbot, dock)
     assert dock.output.cost.text().startswith("⚠ the result takes 49.5 kB, and of 80.0 kB free memory half")

@@ -11,8 +11,8 @@ from docks import click, dock_in, objects, to_disk, until_idle, until_looked
 from napari import Viewer
 from qtpy.QtWidgets import QAbstractButton, QApplication
 
-from napari_restore.images import ome_zarr
 from napari_restore.images.store import place_of
+from napari_restore.images.writing import ome_zarr
 from napari_restore.widgets import dock as dock_module
 from napari_restore.widgets.dock import RestoreDock, SuperResolutionDock
 
@@ -115,7 +115,7 @@ def test_an_error_brings_every_button_back(qtbot: Any, dock: RestoreDock, monkey
     def fail(*args: object, **kwargs: object) -> None:
         raise ZeroDivisionError("in the middle")
 
-    monkeypatch.setattr("napari_restore.engine.task.restore_region", fail)
+    monkeypatch.setattr("napari_restore.engine.compute.block.restore_region", fail)
     until_looked(qtbot, dock)
     buttons = [button for button in dock.findChildren(QAbstractButton) if button is not dock.bar.show_details]
     before = [(button.text(), button.isEnabled()) for button in buttons]
@@ -176,7 +176,7 @@ def test_the_call_is_copied(qtbot: Any, dock: RestoreDock, tmp_path: Path) -> No
 
 
 def test_settings_survive_saving_and_loading(dock: RestoreDock, tmp_path: Path) -> None:
-    from napari_restore.widgets.calls import load_recipe, save_recipe
+    from napari_restore.widgets.jobs.calls import load_recipe, save_recipe
 
     dock.output.low.setText("90")
     dock.output.high.setText("900")

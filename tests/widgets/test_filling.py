@@ -11,10 +11,10 @@ from docks import click, dock_in, to_disk, until_idle
 from napari import Viewer
 from qtpy.QtWidgets import QPushButton
 
-from napari_restore.engine import predictor
-from napari_restore.widgets.controller import Landed, Started, restore
+from napari_restore.engine.compute import predictor
 from napari_restore.widgets.dock import RestoreDock
-from napari_restore.widgets.shown import PREVIEW
+from napari_restore.widgets.jobs.controller import Landed, Started, restore
+from napari_restore.widgets.viewer.shown import PREVIEW
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),

@@ -1,0 +1,88 @@
+"""What a source is and what a run over it would cost."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_restore.engine.compute.predictor import predictor_for
+from napari_restore.engine.planning.noise_fit import NoiseFit, matched_noise_fit, noise_fit
+from napari_restore.engine.planning.plan import Plan
+from napari_restore.engine.planning.recipe import for_each
+from napari_restore.engine.planning.sampling import estimate_image_noise
+from napari_restore.intensity.noise import NoiseEstimate
+from napari_restore.models.zoo import all_cards
+
+__all__ = ["Report", "make_report", "tile_seconds"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A plan with what was estimated or measured beside it; `print` it.
+
+    Attributes
+    ----------
+    plan
+        What would run.
+    noise
+        Estimate of each channel, None where the image shows too little to tell.
+    seconds
+        Expected time of the whole run; None where the network was not loaded to learn its speed.
+    """
+
+    plan: Plan
+    noise: tuple[NoiseEstimate | None, ...]
+    seconds: float | None
+
+    @property
+    def fit(self) -> NoiseFit:
+        """Whether the noise is what the model was trained for."""
+        plan, ranges = self.plan, self.plan.recipe.value_range or ((0.0, 1.0),)
+        if plan.recipe.intensity != "poisson-gaussian":
+            return noise_fit(plan.card, self.noise, ranges, all_cards())
+        each = zip(plan.scales, for_each(ranges, len(plan.scales)), strict=True)
+        brightest = [float(scale.normalise(np.array(high))) for scale, (_, high) in each]
+        return matched_noise_fit(plan.card, self.noise, brightest, all_cards())
+
+    def __str__(self) -> str:
+        names = [channel.name or "" for channel in self.plan.image.channels] or [""] * len(self.noise)
+        chunks = " x ".join(map(str, self.plan.image.chunks))
+        rows = [str(self.plan), f"{'stored as':<11}chunks of {chunks}"]
+        rows += [f"{'noise':<11}{f'{n}: ' if n else ''}{_noise(e)}" for n, e in zip(names, self.noise, strict=True)]
+        rows += [f"{'warning':<11}{warning}" for warning in self.fit.warnings]
+        time = "unknown, the network is not loaded" if self.seconds is None else f"about {_duration(self.seconds)}"
+        return "\n".join([*rows, f"{'time':<11}{time} on {self.plan.recipe.device}"])
+
+
+def _noise(estimate: NoiseEstimate | None) -> str:
+    if estimate is None:
+        return "cannot be told from this image"
+    correlation = max(estimate.correlation)
+    kind = f"correlated between neighbours ({correlation:.2f})" if correlation > 0.1 else "independent"
+    return f"sigma {estimate.sigma_median:.3g} at the median, gain {estimate.gain:.3g} a photon, {kind}"
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def tile_seconds(plan: Plan) -> float:
+    """Seconds that one tile takes in the network, measured with all lanes full after a first round to warm up."""
+    predict = predictor_for(plan.card, plan.recipe.device, plan.recipe.precision)
+    batch, lanes = plan.recipe.batch or 1, plan.recipe.lanes or 1
+    tiles = np.zeros((batch, plan.card.in_channels, *plan.grid.tile_shape), np.float32)
+    for _ in range(2):
+        began = time.perf_counter()
+        for _ in predict.stream([tiles] * lanes, batch, lanes, many=False):
+            pass
+    return (time.perf_counter() - began) / (batch * lanes)
+
+
+def make_report(plan: Plan, *, timed: bool = True) -> Report:
+    """Estimate the noise of a plan's source and, where it is to be timed, how long its run takes."""
+    return Report(plan, estimate_image_noise(plan.image), tile_seconds(plan) * plan.tiles if timed else None)

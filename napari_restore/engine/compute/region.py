@@ -1,0 +1,221 @@
+"""One block: read its source with the halo, restore every tile that touches it, blend, and bring it back.
+
+A block needs no other block. Two blocks that share a tile compute the same numbers for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_restore.engine.compute.padding import authors_padded, fitted
+from napari_restore.engine.planning.normalisation import Scale
+from napari_restore.engine.planning.plan import Plan
+from napari_restore.intensity.scaling import missing, put_back, split_missing, to_dtype
+from napari_restore.tiling.blend import Canvas, cut_tile, source_window
+
+__all__ = ["Cancelled", "Predict", "restore_region"]
+
+Predict = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
+"""Restores ``(n, channels, height, width)`` tiles; the second argument is the size of a full batch."""
+Outer = tuple[int, ...]
+Place = tuple[Outer, int, int]
+"""Plane image and tile."""
+
+_ROWS = 16
+"""Rows of the result that are brought back to the user's units at a time."""
+
+
+class Cancelled(Exception):
+    """The run was asked to stop; raised between two batches of tiles."""
+
+
+def restore_region(
+    plan: Plan,
+    region: tuple[slice, ...],
+    predict: Predict,
+    after_batch: Callable[[int], None] = lambda tiles: None,
+) -> NDArray[Any]:
+    """Compute a region of the result.
+
+    Parameters
+    ----------
+    plan
+        The run.
+    region
+        One slice per axis in canonical order, in pixels of the result.
+    predict
+        The network. While a result of a `Predictor` is blended in, the next batches are in the network.
+    after_batch
+        Called with the number of tiles of each batch that is done; may raise `Cancelled`.
+
+    Returns
+    -------
+    numpy.ndarray
+        The region in canonical order, of the plan's data type.
+
+    Raises
+    ------
+    ChunkError
+        If the source cannot be read there.
+    """
+    work = _Region(plan, region)
+    with closing(_restored(work, predict, after_batch)) as results:
+        for (outer, ky, kx), result in results:
+            work.add(outer, ky, kx, result)
+    return work.result()
+
+
+def _restored(
+    work: _Region, predict: Predict, after_batch: Callable[[int], None]
+) -> Generator[tuple[Place, NDArray[np.float32]], None, None]:
+    """Yield every tile of a region, restored, in order."""
+    recipe, places = work.plan.recipe, deque[list[Place]]()
+    batch, tiles = recipe.batch or 1, work.tiles()
+
+    def batches() -> Iterator[NDArray[np.float32]]:
+        after_batch(0)  # the wait for the network may have been long, and the run stopped meanwhile
+        while group := list(islice(tiles, batch)):
+            places.append([place for place, _ in group])
+            yield group[0][1][None] if len(group) == 1 else np.stack([tile for _, tile in group])
+
+    # Any function will do, such as one that stands for a network; only a Predictor has more than one batch in progress.
+    stream = getattr(predict, "stream", None)
+    lanes = recipe.lanes or 1
+    few = work.batches <= 2 * lanes  # a preview does not wait for a block
+    results = (
+        stream(batches(), batch, lanes, many=not few) if stream else (predict(tiles, batch) for tiles in batches())
+    )
+    with closing(results):
+        for result in results:
+            done = places.popleft()
+            yield from zip(done, result, strict=True)
+            after_batch(len(done))
+
+
+class _Region:
+    """A region on its way from source pixels to result pixels, plane by plane.
+
+    A *plane image* is what goes through the network at once: ``(channels, height, width)``, one for each index of the
+    `outer` axes. A one-channel model takes every channel and colour sample on its own; otherwise the samples are its
+    channels. A gray image goes through a colour model as three equal samples, and their mean comes back.
+    """
+
+    def __init__(self, plan: Plan, region: tuple[slice, ...]) -> None:
+        self.plan = plan
+        self.axes, scale = plan.axes, plan.card.scale
+        where = dict(zip(self.axes, region, strict=True))
+        self.y, self.x = ((where[a].start, where[a].stop) for a in "YX")
+        self.first_channel = where["C"].start if "C" in where else 0
+        probe = self._canvas()
+        self.needed = probe.tiles()
+        y0, y1, x0, x1 = source_window(plan.grid, *probe.input_ranges)
+        self.origin = (y0, x0)
+        source = where | {"Y": slice(y0, y1), "X": slice(x0, x1)}
+        self.samples_are_channels = plan.card.in_channels > 1 and plan.repeats == 1
+        if self.samples_are_channels:
+            source["S"] = slice(0, plan.card.in_channels)
+        self.pixels = self._channels_first(plan.image.read(tuple(source[a] for a in self.axes)))
+        rows, columns = self.y[1] - self.y[0], self.x[1] - self.x[0]
+        self.values = np.empty((*self.pixels.shape[:-3], self.out_channels, rows, columns), plan.dtype)
+        self.canvases: dict[Outer, Canvas] = {}
+        self.scale = scale
+
+    @property
+    def batches(self) -> int:
+        """How many batches go through the network."""
+        return -(-math.prod(self.pixels.shape[:-3]) * len(self.needed) // (self.plan.recipe.batch or 1))
+
+    def _canvas(self) -> Canvas:
+        return Canvas(self.plan.grid, self.y, self.x, channels=self.out_channels, scale=self.plan.card.scale)
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of a finished plane image."""
+        return 1 if self.plan.repeats > 1 else self.plan.card.out_channels
+
+    def _channels_first(self, block: NDArray[Any]) -> NDArray[Any]:
+        """Bring ``(outer..., y, x[, s])`` to ``(outer..., channels, y, x)``."""
+        if "S" not in self.axes:
+            return block[..., None, :, :]
+        block = np.moveaxis(block, -1, -3)
+        return block if self.samples_are_channels else block[..., None, :, :]
+
+    def _intensity(self, outer: Outer) -> Scale:
+        """How the values of the channel that a plane image belongs to are brought to the network's."""
+        channel = self.first_channel + outer[self.axes.index("C")] if "C" in self.axes else 0
+        return self.plan.scales[channel if len(self.plan.scales) > 1 else 0]
+
+    def tiles(self) -> Iterator[tuple[Place, NDArray[np.float32]]]:
+        """Yield every tile that the region needs, brought to what the network was trained on, plane by plane."""
+        for outer in np.ndindex(self.pixels.shape[:-3]):
+            scale = self._intensity(outer)
+            for ky, kx in self.needed:
+                if self.plan.recipe.padding == "authors":  # the one tile is the whole plane
+                    tile = authors_padded(self.pixels[outer], self.plan.card)
+                else:
+                    tile = cut_tile(self.pixels[outer], self.origin, self.plan.grid, ky, kx)
+                # Tile by tile, and not block by block, so that the filling does not depend on the blocks.
+                filled = scale.normalise(split_missing(tile, scale.limits)[0])
+                yield (outer, ky, kx), np.repeat(filled, self.plan.repeats, axis=0) if self.plan.repeats > 1 else filled
+
+    def add(self, outer: Outer, ky: int, kx: int, result: NDArray[np.float32]) -> None:
+        """Blend in the result of a tile; the last one of a row of tiles finishes the rows above the next."""
+        if outer not in self.canvases:
+            self.canvases[outer] = self._canvas()
+        if self.plan.repeats > 1:
+            result = result.mean(axis=0, keepdims=True)
+        if self.plan.recipe.padding == "authors":
+            height, width = self.plan.grid.tile_shape
+            result = fitted(result, height * self.scale, width * self.scale)
+        canvas = self.canvases[outer]
+        canvas.add(ky, kx, result)
+        for first, rows in canvas.finished():
+            self._finish(outer, first, rows)
+        if (ky, kx) == self.needed[-1]:
+            del self.canvases[outer]
+
+    def _finish(self, outer: Outer, top: int, finished: NDArray[np.float32]) -> None:
+        """Bring rows back to the user's units and data type, with missing pixels as they were.
+
+        A few at a time: what is in float64 stays in the processor's cache.
+        """
+        scale, plane = self._intensity(outer), self.values[outer]
+        for first in range(0, finished.shape[-2], _ROWS):
+            values = scale.restore(finished[:, first : first + _ROWS])
+            self._put_back(values, outer, self.y[0] + top + first)
+            plane[:, top + first : top + first + values.shape[-2]] = to_dtype(values, self.plan.dtype)
+
+    def _put_back(self, values: NDArray[Any], outer: Outer, first_row: int) -> None:
+        """Put the missing pixels of the source back into rows of the result, in place."""
+        s = self.scale
+        (y0, y1), (x0, x1) = (
+            (low // s, -(-high // s)) for low, high in ((first_row, first_row + values.shape[-2]), self.x)
+        )
+        source = self.pixels[outer][
+            :, y0 - self.origin[0] : y1 - self.origin[0], x0 - self.origin[1] : x1 - self.origin[1]
+        ]
+        mask = missing(source, self._intensity(outer).limits)
+        if mask is None:
+            return
+        # With upscaling, a region may begin or end within the copies of one input pixel.
+        whole = np.zeros((len(values), source.shape[-2] * s, source.shape[-1] * s))
+        top, left = first_row - y0 * s, self.x[0] - x0 * s
+        inner = whole[:, top : top + values.shape[-2], left : left + values.shape[-1]]
+        inner[...] = values
+        put_back(whole, source, mask)
+        values[...] = inner
+
+    def result(self) -> NDArray[Any]:
+        """The finished region in canonical order."""
+        if "S" not in self.axes:
+            return self.values[..., 0, :, :]
+        values = self.values if self.samples_are_channels else self.values[..., 0, :, :]
+        return np.moveaxis(values, -3, -1)

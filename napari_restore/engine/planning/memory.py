@@ -1,0 +1,117 @@
+"""How much memory a run takes: counted before it starts, and kept within a budget.
+
+What is counted is the host's memory beyond the program itself (Python, torch and the weights).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+import numpy as np
+
+from napari_restore.engine.planning.recipe import Recipe
+from napari_restore.errors import RecipeError
+from napari_restore.images.image import Image
+from napari_restore.models.card import ModelCard
+from napari_restore.tiling.grid import TileGrid
+from napari_restore.wording import human_bytes
+
+__all__ = ["LIBRARIES", "block_bytes", "check_budget", "network_bytes", "run_bytes", "tile_bytes"]
+
+_READ_TIMES = 3
+"""While zarr reads a region it holds its chunks as stored, as decoded, and in their place: as measured, no more."""
+LIBRARIES = 150 * 10**6
+"""Modules that a run imports, threads, and what torch, zarr and the allocator keep for the next time."""
+_WRITE_TIMES = 3
+"""A block that is written, its encoded chunks, and the stored object that they are put together to."""
+
+
+class Sized(Protocol):
+    """What of a plan decides how much memory its run takes; see `napari_restore.engine.planning.plan.Plan`."""
+
+    @property
+    def image(self) -> Image: ...
+    @property
+    def card(self) -> ModelCard: ...
+    @property
+    def recipe(self) -> Recipe: ...
+    @property
+    def grid(self) -> TileGrid: ...
+    @property
+    def axes(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def block(self) -> tuple[int, ...]: ...
+
+
+def tile_bytes(card: ModelCard, grid: TileGrid) -> int:
+    """Working memory of the network for one tile, on whatever device."""
+    return math.prod(grid.tile_shape) * card.bytes_per_pixel
+
+
+def network_bytes(plan: Sized) -> int:
+    """Host memory for the tiles in the network: its working memory on a CPU, and tiles on their way to it and back."""
+    recipe, card = plan.recipe, plan.card
+    lanes, batch = recipe.lanes or 1, recipe.batch or 1
+    passing = math.prod(plan.grid.tile_shape) * 4 * (card.in_channels + card.out_channels * card.scale**2)
+    working = tile_bytes(card, plan.grid) if recipe.device.startswith("cpu") else passing  # pinned copies
+    # Those in the network, one that waits, one that is made, and one whose result is blended in.
+    return batch * (lanes * working + (lanes + 3) * passing)
+
+
+def block_bytes(plan: Sized) -> tuple[int, int]:
+    """Most that a block takes while it is computed, and while it is read or written."""
+    card, sizes = plan.card, dict(zip(plan.axes, plan.block, strict=True))
+    block = {axis: min(size, length) for (axis, size), length in zip(sizes.items(), plan.shape, strict=True)}
+    result = math.prod(block.values()) * plan.dtype.itemsize
+    source = math.prod(_source_shape(plan.image, plan.grid, block, card.scale)) * plan.image.dtype.itemsize
+    # Canvas: the rows of a row of tiles, and what the next row begins with.
+    rows = min(block["Y"], plan.grid.tile_shape[0] * card.scale)
+    canvas = rows * block["X"] * card.out_channels * 4
+    return source + result + 2 * canvas, max(_READ_TIMES * source, _WRITE_TIMES * result)
+
+
+def _source_shape(image: Image, grid: TileGrid, block: dict[str, int], scale: int) -> list[int]:
+    """Most pixels of the source along each axis that a block is made of."""
+    overhang = dict(zip("YX", (2 * (size - 1) for size in grid.tile_shape), strict=True))
+    return [
+        min(-(-block[axis] // scale) + 1 + overhang[axis], length) if axis in "YX" else min(block[axis], length)
+        for axis, length in image.sizes.items()
+        if axis != "S"
+    ] + [image.sizes.get("S", 1)]
+
+
+def run_bytes(plan: Sized) -> int:
+    """Most bytes that a run holds at a time.
+
+    One block is computed at a time, and the others are read or written meanwhile. A coarser level's unit that is made
+    of stored blocks is one that is written.
+    """
+    computed, moved = block_bytes(plan)
+    others = (plan.recipe.workers or 1) - 1
+    return LIBRARIES + network_bytes(plan) + max(computed, moved) + others * moved
+
+
+def check_budget(plan: Sized, free: int) -> None:
+    """Refuse a run that does not fit.
+
+    Raises
+    ------
+    RecipeError
+        With what a block and a tile take, and what to change.
+    """
+    needed, budget = run_bytes(plan), plan.recipe.memory_budget
+    if needed <= (budget or free + LIBRARIES):  # most of which the libraries have by now
+        return
+    what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
+    blocks = max(block_bytes(plan))
+    raise RecipeError(
+        f"the run takes {human_bytes(needed)}, more than the {what}: {plan.recipe.workers} blocks in progress of "
+        f"{human_bytes(blocks)} each, and {human_bytes(network_bytes(plan))} for {plan.recipe.lanes} batches of "
+        f"{plan.recipe.batch} tiles in the network, {human_bytes(tile_bytes(plan.card, plan.grid))} each; use smaller "
+        "shards, a smaller tile, a smaller batch, fewer workers or lanes, or more memory (--memory)."
+    )

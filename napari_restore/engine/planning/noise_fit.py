@@ -1,0 +1,204 @@
+"""Whether the noise of an image is the noise that a model was trained for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from napari_restore.engine.planning.recipe import for_each
+from napari_restore.intensity.noise import NoiseEstimate
+from napari_restore.models.card import ModelCard
+
+__all__ = ["NoiseFit", "matched_noise_fit", "noise_fit"]
+
+TOLERANCE = 1.5
+"""Factor by which noise may differ from what a model expects. Published models come for 15, 25 and 50/255: at 1.3 to
+1.4 times its own level the next one is nearer, and an estimate is good to about a fifth."""
+_TOO_LITTLE_TO_TELL = 0.01
+"""Noise below this share of the range cannot be told from fine structure (`napari_restore.intensity.noise`)."""
+_CORRELATED = 0.2
+"""Autocorrelation between neighbours from which a network that never saw any leaves the noise in."""
+_TOO_BRIGHT = 2.5
+"""Times the brightest value of the training images from which a network may not do well."""
+
+
+@dataclass(frozen=True)
+class NoiseFit:
+    """What was estimated beside what the model expects; `print` it.
+
+    Attributes
+    ----------
+    text
+        Both, in one line.
+    warnings
+        One line for each thing that does not fit, with what can be done; empty where all fits.
+    """
+
+    text: str
+    warnings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join([self.text, *self.warnings])
+
+
+def noise_fit(
+    card: ModelCard,
+    noise: Sequence[NoiseEstimate | None],
+    value_range: Sequence[tuple[float, float]],
+    others: Sequence[ModelCard] = (),
+) -> NoiseFit:
+    """Compare estimated noise with what a model expects.
+
+    Parameters
+    ----------
+    card
+        The model.
+    noise
+        Estimate of each channel, in data units; None where there is none.
+    value_range
+        Values in data units that become 0 and 1 for the network: one pair, or one for each channel. Noise counts as a
+        share of it, as the network sees it.
+    others
+        Models of which one may fit better; it is named.
+
+    Examples
+    --------
+    >>> from napari_restore import api
+    >>> estimate = NoiseEstimate(0.0, 100.0, levels=(0.0, 255.0), median_level=90.0, correlation=(0.0, 0.0))
+    >>> fit = noise_fit(api.model_card("restormer-gray-denoise-25"), [estimate], [(0.0, 255.0)])
+    >>> fit.text
+    'Noise here: σ 10, 3.9 % of the range; the model expects 9.8 %.'
+    >>> fit.warnings[0].partition(";")[0]
+    'The model expects more noise and will take fine structure for it'
+    """
+    ranges = for_each(tuple(value_range), len(noise))
+    shares = {
+        channel: estimate.sigma_median / (high - low)
+        for channel, (estimate, (low, high)) in enumerate(zip(noise, ranges, strict=False))
+        if estimate is not None
+    }
+    if not shares:
+        return NoiseFit(f"Noise: cannot be told from this image{_expected(card)}.")
+    # One channel stands for all: the one that lies farthest from what the model expects.
+    channel = max(shares, key=lambda c: (_misfit(card, shares[c]), shares[c]))
+    estimate, share = noise[channel], shares[channel]
+    assert estimate is not None
+    where = f" in channel {channel}" if len(noise) > 1 else " here"
+    text = f"Noise{where}: σ {estimate.sigma_median:.3g}, {_percent(share)} of the range{_expected(card)}."
+    return NoiseFit(text, tuple(_warnings(card, estimate, share, others)))
+
+
+def matched_noise_fit(
+    card: ModelCard,
+    noise: Sequence[NoiseEstimate | None],
+    brightest: Sequence[float],
+    others: Sequence[ModelCard] = (),
+) -> NoiseFit:
+    """Say what remains to be said where the noise is stabilised and brought to the model's level.
+
+    Parameters
+    ----------
+    card, noise, others
+        See `noise_fit`.
+    brightest
+        What the upper end of each channel's value range becomes for the network, whose training images end at 1.
+
+    Examples
+    --------
+    >>> from napari_restore import api
+    >>> estimate = NoiseEstimate(2.0, 100.0, levels=(0.0, 255.0), median_level=90.0, correlation=(0.0, 0.0))
+    >>> matched_noise_fit(api.model_card("restormer-gray-denoise-25"), [estimate], [1.2]).text
+    'Noise here: σ 16.7, gain 2 a photon; stabilised, and brought to the 9.8 % that the model expects.'
+    """
+    found = [estimate for estimate in noise if estimate is not None]
+    if not found:
+        return NoiseFit("Noise: as given; stabilised, and brought to what the model expects.")
+    worst = max(found, key=lambda estimate: estimate.sigma_median)
+    level = f"the {_percent(card.sigma)} that" if card.sigma else "what"
+    text = (
+        f"Noise here: σ {worst.sigma_median:.3g}, gain {worst.gain:.3g} a photon; stabilised, and brought to {level} "
+        "the model expects."
+    )
+    warnings = list(_correlation_warning(card, max(found, key=lambda estimate: max(estimate.correlation))))
+    if card.sigma and max(brightest, default=0.0) > _TOO_BRIGHT:
+        fitting = [o for o in _of_the_kind(card, others) if o.sigma and o.sigma < card.sigma]
+        better = f"; {max(fitting, key=lambda o: o.sigma or 0).name} fits better" if fitting else ""
+        warnings.append(
+            f"Beside its noise, the image is {max(brightest):.1f} times as bright as the model's training images, and "
+            f"may lose faint structure{better}."
+        )
+    return NoiseFit(text, tuple(warnings))
+
+
+def _of_the_kind(card: ModelCard, others: Sequence[ModelCard]) -> list[ModelCard]:
+    """Models for the same task and channels, of the same architecture."""
+    kind = (card.task, card.architecture, card.in_channels)
+    return [other for other in others if (other.task, other.architecture, other.in_channels) == kind]
+
+
+def _correlation_warning(card: ModelCard, noise: NoiseEstimate) -> Iterator[str]:
+    correlation = max(noise.correlation)
+    if card.task == "denoise" and not card.correlated and card.noise_levels and correlation > _CORRELATED:
+        yield (
+            f"The noise is correlated between neighbours ({correlation:.2f}), and the model knows independent noise "
+            "only: it may leave it in. The bundled model was trained for both."
+        )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
+def _expected(card: ModelCard) -> str:
+    if card.noise_levels is None:
+        return ""
+    low, high = card.noise_levels
+    if high == 0:
+        return "; the model expects none"
+    return f"; the model expects {_percent(low)}" + (f" to {_percent(high)}" if low != high else "")
+
+
+def _misfit(card: ModelCard, share: float) -> float:
+    """Factor by which noise is outside of what the model expects; at most 1 where it is within."""
+    if card.noise_levels is None:
+        return 1.0
+    low, high = card.noise_levels
+    least = low if low > _TOO_LITTLE_TO_TELL else 0.0
+    return max(share / max(high, _TOO_LITTLE_TO_TELL / TOLERANCE), least / max(share, 1e-6))
+
+
+def _warnings(card: ModelCard, noise: NoiseEstimate, share: float, others: Sequence[ModelCard]) -> Iterator[str]:
+    if card.task == "super-resolve" and card.noise_levels is not None:
+        if share > _TOO_LITTLE_TO_TELL:
+            yield "Enlarging keeps this noise or sharpens it; denoise first, and enlarge the result."
+    elif card.noise_levels is not None and _misfit(card, share) > TOLERANCE:
+        low, high = card.noise_levels
+        if share < low:
+            yield f"The model expects more noise and will take fine structure for it; {_better(card, share, others)}."
+        elif high == 0 or card.task != "denoise":
+            yield "The model may sharpen this noise; denoise first."
+        else:
+            yield f"The model expects less noise and will leave some; {_better(card, share, others)}."
+    yield from _correlation_warning(card, noise)
+    darkest, brightest = (float(noise.sigma(level)) for level in noise.levels)
+    if card.sigma is not None and brightest > TOLERANCE**2 * darkest:
+        yield (
+            f"The noise grows with the signal, from σ {darkest:.3g} to {brightest:.3g}, and the model expects the same "
+            'everywhere: stabilise it (intensity="poisson-gaussian").'
+        )
+
+
+def _better(card: ModelCard, share: float, others: Sequence[ModelCard]) -> str:
+    """Name the largest model of the same kind that is for this noise, or that whose noise is nearest."""
+    like = [
+        other
+        for other in _of_the_kind(card, others)
+        if other.noise_levels is not None and _misfit(other, share) < _misfit(card, share)
+    ]
+
+    def rank(other: ModelCard) -> tuple[float, int, float]:
+        misfit = _misfit(other, share)
+        return max(misfit, TOLERANCE), -(other.parameters or 0), misfit
+
+    best = min(like, key=rank, default=None)
+    return "use a model for the noise that is here" if best is None else f"{best.name} fits better"

@@ -1,0 +1,142 @@
+"""What is kept of a batch beside its results: ``batch.report.json`` in their folder, and a page to read."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from napari_restore.engine.record.page import filled_places, table
+from napari_restore.engine.record.run_report import (
+    FORMAT,
+    RunReport,
+    now,
+    read_content,
+    read_report,
+    write_report,
+)
+from napari_restore.errors import OutputError
+
+__all__ = ["BatchReport", "batch_page", "batch_place", "read_batch_report"]
+
+FLUSH = 5.0
+"""Seconds between two times that the report is written."""
+
+
+def batch_place(folder: Path | str) -> str:
+    """Where the report of a batch stands, without ``.json`` or ``.md``."""
+    return f"{str(folder).rstrip('/')}/batch.report"
+
+
+def read_batch_report(folder: Path | str) -> RunReport | None:
+    """Read the report of a batch; None where there is none."""
+    place = batch_place(folder)
+    content = read_content(place)
+    return None if content is None else RunReport(f"{place}.json", content, batch_page(content))
+
+
+class BatchReport:
+    """The report of a batch, written as it goes on; what earlier ones with the same folder did stays in it.
+
+    Parameters
+    ----------
+    folder
+        Where the results go.
+    settings
+        Model and settings, as JSON types.
+    """
+
+    def __init__(self, folder: Path | str, settings: dict[str, Any]) -> None:
+        self.place = batch_place(folder)
+        earlier = read_content(self.place) or {}
+        self.content: dict[str, Any] = {
+            "format": FORMAT,
+            "folder": str(folder),
+            "began": now(),
+            "ended": None,
+            "settings": settings,
+            "shared_range": earlier.get("shared_range"),
+            "images": earlier.get("images", {}),
+        }
+        self._written = 0.0
+
+    def share_range(self, ranges: list[list[float]]) -> None:
+        """Keep the value range of all images, for those that come later."""
+        self.content["shared_range"] = ranges
+        self._write()
+
+    def image(self, name: str, source: str, output: Path | str, state: str, message: str | None = None) -> None:
+        """Keep what came of an image: "done", "skipped" (it was done before) or "failed", and why."""
+        kept = self.content["images"].get(name, {})
+        facts = _facts(output) if state != "failed" else {}
+        self.content["images"][name] = {
+            **kept, **facts, "source": source, "state": "done" if state == "skipped" else state, "message": message,
+            "when": kept.get("when", now()) if state == "skipped" else now(),
+        }  # fmt: skip
+        if time.monotonic() - self._written > FLUSH:
+            self._write()
+
+    def end(self) -> None:
+        """Write it for good."""
+        self.content["ended"] = now()
+        self._write()
+
+    def _write(self) -> None:
+        self._written = time.monotonic()
+        write_report(self.place, self.content, batch_page)
+
+
+def _facts(output: Path | str) -> dict[str, Any]:
+    """Give the figures of an image that its own report has."""
+    try:
+        content = read_report(output).content
+    except OutputError:
+        return {}
+    sessions = content["sessions"]
+    seconds, tiles = (sum(session[key] for session in sessions) for key in ("seconds", "tiles"))
+    return {
+        "shape": content["result"]["shape"],
+        "bytes": content["result"]["bytes"],
+        "seconds": seconds,
+        "tiles_per_second": tiles / seconds if seconds else None,
+        "retries": sum(session["retries"] for session in sessions),
+        "filled": len(filled_places(content)),
+        "seams": (content["seams"] or {}).get("ratio"),
+        "between": (content["seams"] or {}).get("between"),
+        "value_range": content["recipe"]["value_range"],
+        "fingerprint": content["fingerprint"],
+    }
+
+
+def batch_page(content: dict[str, Any]) -> str:
+    """Write the page of a batch's report, in Markdown: failures first, then a line for each image."""
+    images: dict[str, dict[str, Any]] = content["images"]
+    counts = Counter(image["state"] for image in images.values())
+    state = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "no image"
+    shared = content["shared_range"]
+    facts = [
+        ("state", f"{state}; began {content['began']}, " + _ended(content)),
+        ("value range", "of each image by itself" if shared is None else f"one for all: {json.dumps(shared)}"),
+        *((name, value) for name, value in content["settings"].items() if value is not None),
+    ]
+    parts = [f"# {content['folder']}", table(("what", "is"), facts)]
+    failed = [(name, image["source"], image["message"]) for name, image in images.items() if image["state"] == "failed"]
+    if failed:
+        parts += ["## Failed", table(("result", "source", "why"), failed)]
+    headings = ("result", "state", "source", "shape", "tiles/s", "retries", "filled", "seams", "between")
+    parts += ["## Images", table(headings, (_row(name, image) for name, image in images.items()))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _ended(content: dict[str, Any]) -> str:
+    return f"ended {content['ended']}" if content["ended"] else "no end is recorded (running, or killed)"
+
+
+def _row(name: str, image: dict[str, Any]) -> tuple[Any, ...]:
+    shape = " x ".join(map(str, image.get("shape", ())))
+    rate, seams, between = (
+        None if image.get(key) is None else f"{image[key]:.2f}" for key in ("tiles_per_second", "seams", "between")
+    )
+    return name, image["state"], image["source"], shape, rate, image.get("retries"), image.get("filled"), seams, between

@@ -1,0 +1,136 @@
+"""The report of a run as a page to read, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from napari_restore.wording import human_bytes, human_shape
+
+__all__ = ["filled_places", "report_page", "table"]
+
+_SHOWN = 20
+"""Lines of a list that the page shows; the JSON has all."""
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Write a Markdown table."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    return str("" if value is None else value).replace("|", "\\|").replace("\n", " ")
+
+
+def report_page(report: dict[str, Any]) -> str:
+    """Write the page of a report: what `napari_restore.engine.record.run_report` keeps as JSON.
+
+    Returns
+    -------
+    str
+        Markdown that reads well as plain text too.
+    """
+    source, result, model = report["source"], report["result"], report["model"]
+    facts = [
+        ("state", _state(report)),
+        ("source", f"{source['location'] or source['name']}: {human_shape(source['axes'], source['shape'])}, "
+         f"{source['dtype']}, metadata SHA-256 {source['metadata_sha256'][:16]}"),
+        ("model", f"{model['name']}, SHA-256 {model['sha256'][:16]}"),
+        ("result", f"{human_shape(source['axes'], result['shape'])}, {result['dtype']}, "
+         f"{human_bytes(result['bytes'])} uncompressed, {result['blocks']} blocks, {result['levels']} levels"),
+        ("throughput", _throughput(report["sessions"])),
+        ("seams", _seams(report["seams"])),
+        ("verification", _verification(report["verification"])),
+        ("fingerprint", report["fingerprint"][:16]),
+    ]  # fmt: skip
+    parts = [
+        f"# {report['output']}",
+        table(("what", "is"), facts),
+        "## Sessions",
+        _sessions(report["sessions"]),
+        "## Filled places",
+        _filled(filled_places(report)),
+        "## Recipe",
+        table(("setting", "value"), ((name, value) for name, value in report["recipe"].items() if value is not None)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def filled_places(report: dict[str, Any]) -> list[str]:
+    """List what of the source was filled: as the result says, or, of a run that is not over, as its blocks said."""
+    if report["filled"] is None:
+        return [place for session in report["sessions"] for place in session["filled"]]
+    return [f"block {index}: {place}" for index, places in report["filled"].items() for place in places]
+
+
+def _state(report: dict[str, Any]) -> str:
+    last = report["sessions"][-1]
+    done, total = last["blocks_before"] + last["blocks"], report["result"]["blocks"]
+    filled = len(filled_places(report))
+    state = f"{_end(last)}, {done} of {total} blocks"
+    return state + (f"; **{filled} places of the source could not be read and were filled**" if filled else "")
+
+
+def _end(session: dict[str, Any]) -> str:
+    """How a session ended: one that says nothing was killed, or is running."""
+    if session["how"] is None:
+        return f"no end is recorded (running, or killed or out of disk after {session['seen']})"
+    return f"{session['how']}: {session['message']}" if session["message"] else str(session["how"])
+
+
+def _throughput(sessions: list[dict[str, Any]]) -> str:
+    seconds = sum(session["seconds"] for session in sessions)
+    if not seconds:
+        return "nothing was computed"
+    tiles, pixels = (sum(session[key] for session in sessions) for key in ("tiles", "pixels"))
+    return f"{tiles / seconds:.2f} tiles/s, {pixels / seconds / 1e6:.3g} megapixels of the result a second"
+
+
+def _seams(seams: dict[str, Any] | None) -> str:
+    if seams is None:
+        return "not measured: the run is not complete"
+    if "error" in seams:
+        return f"could not be measured: {seams['error']}"
+    if seams["ratio"] is None:
+        return "no tile border in the planes looked at"
+    return (
+        f"gradient at tile borders {seams['ratio']:.3f} of that elsewhere, and {seams['between']:.3f} half-way between "
+        f"borders, where none can be; in {seams['windows']} windows"
+    )
+
+
+def _verification(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return "not verified since the last block was stored"
+    bad = ", ".join(f"{len(found[kind])} {kind}" for kind in ("missing", "damaged", "differing") if found[kind])
+    state = "sound" if found["ok"] else bad or "metadata or fingerprint were changed"
+    return f"{state}, {found['units']} objects read back and {found['recomputed']} computed anew on {found['when']}"
+
+
+def _sessions(sessions: list[dict[str, Any]]) -> str:
+    headings = ("began", "ended", "how", "device", "blocks", "tiles/s", "retries", "versions")
+    return table(headings, (_session_row(session) for session in sessions))
+
+
+def _session_row(session: dict[str, Any]) -> tuple[Any, ...]:
+    rate = f"{session['tiles'] / session['seconds']:.2f}" if session["seconds"] else ""
+    versions = ", ".join(f"{name} {version}" for name, version in session["versions"].items())
+    device = f"{session['device']} on {session['host']}"
+    return (
+        session["began"],
+        session["ended"],
+        _end(session),
+        device,
+        session["blocks"],
+        rate,
+        session["retries"],
+        versions,
+    )
+
+
+def _filled(places: list[str]) -> str:
+    if not places:
+        return "None: every pixel of the source that was needed could be read."
+    lines = [f"- {place}" for place in places[:_SHOWN]]
+    return "\n".join(lines + ([f"- ... and {len(places) - _SHOWN} more, in the JSON"] if len(places) > _SHOWN else []))

@@ -1,0 +1,1 @@
+"""Who carries the blocks of a plan out: threads here, or a cluster."""

@@ -1,0 +1,339 @@
+"""A bounded window of units on a cluster: retries on other workers, copies for stragglers, and suspects on their own.
+
+There is no graph of the whole run, only the units that are on their way. All that the scheduler knows of the others is
+nothing, so a run of a million blocks costs it as much as one of a thousand.
+"""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import statistics
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from napari_restore.engine.compute.block import Receipt
+from napari_restore.engine.run.cluster.worker import Failure, Unit, carry_out
+from napari_restore.errors import ClusterError, DiskFull, ModelError, OutputTaken, RestoreError
+
+__all__ = ["Pool", "Window"]
+
+TRIES = 3
+"""How often a unit is tried, each time on another worker if there is one."""
+TICK = 0.25
+"""Seconds after which the caller hears something, even if nothing is done."""
+LOOK = 2.0
+"""Seconds between two looks at which workers there are."""
+PATIENCE = 300.0
+"""Seconds without any worker after which a run ends."""
+STRAGGLER, TIMES_MEDIAN = 30.0, 4.0
+"""Seconds, and times the median of the units so far, that a unit may take before an idle worker makes it as well."""
+
+
+_FINAL = (DiskFull, ModelError, OutputTaken)
+"""Errors that are no block's own, and that another worker would meet as well."""
+
+
+class Pool(Protocol):
+    """The workers that take part. See `napari_restore.engine.run.cluster.workers.Cluster`."""
+
+    client: Any
+
+    @property
+    def shares(self) -> dict[str, float] | None:
+        """What of a worker's resources one unit takes."""
+
+    def workers(self) -> dict[str, int]:
+        """Address of each worker there is now, and how many units it takes at a time."""
+
+
+@dataclass
+class _Task:
+    """A unit on its way."""
+
+    unit: Unit
+    began: float
+    future: Any
+    only: frozenset[str]
+    """Workers that it was sent to; empty: any."""
+
+
+@dataclass
+class _State:
+    """What is known of a unit that is not done."""
+
+    tries: int = 0
+    failed_on: set[str] = field(default_factory=set)
+    tasks: set[str] = field(default_factory=set)
+
+
+class Window:
+    """Sends units to a cluster, a few more than it can work on, and gives what comes back.
+
+    Parameters
+    ----------
+    pool
+        The workers.
+    name
+        Of the run, known to the workers.
+
+    Attributes
+    ----------
+    failed : dict of Unit to RestoreError
+        Units that were given up, and why.
+    retries : int
+        Units that were sent again.
+    """
+
+    def __init__(self, pool: Pool, name: str) -> None:
+        self.pool, self.name = pool, name
+        self.failed: dict[Unit, RestoreError] = {}
+        self.retries = 0
+        self._numbers = itertools.count()
+        self._tasks: dict[str, _Task] = {}
+        self._states: dict[Unit, _State] = {}
+        self._again: deque[Unit] = deque()
+        self._suspects: list[Unit] = []
+        self._seconds: deque[float] = deque(maxlen=200)
+        self._outcomes = _Outcomes(pool.client)
+        self._in_a_row = 0
+        self._workers: dict[str, int] = {}
+        self._looked = self._seen = -float("inf")
+
+    @property
+    def size(self) -> int:
+        """How many units may be on their way: what the workers take at a time, and one in reserve for each."""
+        return max(1, sum(self._workers.values()) + len(self._workers))
+
+    def run(self, units: Iterable[Unit]) -> Generator[Receipt | None, None, None]:
+        """Have units made.
+
+        Yields
+        ------
+        Receipt or None
+            Of each unit that is done; None after every `TICK` seconds without one.
+
+        Raises
+        ------
+        ClusterError
+            If the scheduler is lost, or there is no worker for long.
+        RestoreError
+            The last error, if one unit after the other fails.
+        """
+        source = iter(units)
+        try:
+            yield from self._drained(source, lambda: self.size)
+            # Workers that died took innocent units with them: alone, a unit can only accuse itself.
+            suspects, self._suspects = self._suspects, []
+            yield from self._drained(iter(suspects), lambda: 1)
+            for unit in self._suspects:
+                self.failed[unit] = RestoreError("workers that try it die, also when they do nothing else")
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Ask for nothing more."""
+        self._outcomes.close()
+        futures = [task.future for task in self._tasks.values()]
+        self._tasks.clear()
+        if futures and self.pool.client.status == "running":
+            self.pool.client.cancel(futures, force=True)
+
+    def _drained(self, source: Iterator[Unit], size: Callable[[], int]) -> Generator[Receipt | None, None, None]:
+        while True:
+            self._look()
+            self._fill(source, size())
+            if not self._tasks:
+                return
+            found = self._outcomes.get(TICK)
+            if not found:
+                self._copy_stragglers(size())
+                yield None
+            for key, outcome in found:
+                receipt = self._settle(key, outcome)
+                if receipt is not None:
+                    yield receipt
+
+    def _fill(self, source: Iterator[Unit], size: int) -> None:
+        while len(self._tasks) < size:
+            unit = self._again.popleft() if self._again else next(source, None)
+            if unit is None:
+                return
+            self._send(unit)
+
+    def _send(self, unit: Unit) -> None:
+        state = self._states.setdefault(unit, _State())
+        others = [address for address in self._workers if address not in state.failed_on]
+        only = frozenset(others if state.failed_on else ())
+        # The name of a task carries no hash, so that Dask takes all units of a run for one kind of task.
+        key = f"{self.name}-unit-{next(self._numbers)}"
+        future = self.pool.client.submit(
+            carry_out, self.name, unit, key=key, pure=False, workers=sorted(only) or None, resources=self.pool.shares,
+            allow_other_workers=False,
+        )  # fmt: skip
+        self._tasks[key] = _Task(unit, time.monotonic(), future, only)
+        state.tasks.add(key)
+        self._outcomes.expect(future)
+
+    def _settle(self, key: str, outcome: Any) -> Receipt | None:
+        """Take note of what a task has come to, and give its receipt if its unit is done by it."""
+        task = self._tasks.pop(key, None)
+        if task is None:
+            return None
+        state = self._states[task.unit]
+        state.tasks.discard(key)
+        if isinstance(outcome, Receipt):
+            self._in_a_row = 0
+            self._seconds.append(time.monotonic() - task.began)
+            self._forget(state)
+            del self._states[task.unit]
+            return outcome
+        self._give_another_chance(task.unit, state, outcome)
+        return None
+
+    def _forget(self, state: _State) -> None:
+        """Ask no more for the copies of a unit that is done. One that is running goes on, and writes the same bytes."""
+        copies = [self._tasks.pop(key).future for key in state.tasks if key in self._tasks]
+        if copies:
+            self.pool.client.cancel(copies, force=True)
+
+    def _give_another_chance(self, unit: Unit, state: _State, outcome: Any) -> None:
+        from distributed import KilledWorker
+
+        self._in_a_row += 1
+        too_many = self._in_a_row >= max(8, TRIES * self.size)
+        if isinstance(outcome, KilledWorker):
+            self._suspects.append(unit)
+            if too_many:
+                raise ClusterError(
+                    f"the workers at {_address(self.pool.client)} die, whatever they are given ({outcome}); look at "
+                    "their logs, and at their memory: blocks that are stored stay, the same call goes on."
+                )
+            return
+        if not isinstance(outcome, Failure):
+            raise ClusterError(
+                f"the scheduler at {_address(self.pool.client)} was lost, or the run was cancelled there "
+                f"({type(outcome).__name__}: {outcome}); blocks that are stored stay: start the cluster again, and the "
+                "same call goes on."
+            )
+        state.tries += 1
+        state.failed_on.add(outcome.worker)
+        if too_many or isinstance(outcome.error, _FINAL):
+            raise outcome.error
+        if state.tasks:
+            return  # a copy is on its way
+        if state.tries < TRIES:
+            self.retries += 1
+            self._again.append(unit)
+            return
+        del self._states[unit]
+        self.failed[unit] = outcome.error
+
+    def _look(self) -> None:
+        """See which workers there are."""
+        now = time.monotonic()
+        if now - self._looked < LOOK:
+            return
+        self._looked = now
+        try:
+            self._workers = self.pool.workers()
+        except (OSError, RuntimeError) as error:
+            raise ClusterError(
+                f"the scheduler at {_address(self.pool.client)} does not answer ({error}); blocks that are stored "
+                "stay: start the cluster again, and the same call goes on."
+            ) from error
+        if self._workers or self._seen < 0:
+            self._seen = now
+        if now - self._seen > PATIENCE:
+            raise ClusterError(
+                f"there was no worker at {_address(self.pool.client)} for {PATIENCE:.0f} s; blocks that are stored "
+                "stay: start workers, and the same call goes on."
+            )
+        self._recall_unreachable()
+
+    def _recall_unreachable(self) -> None:
+        """Send again what was meant for workers that are gone: the scheduler would keep it for their return."""
+        for key, task in list(self._tasks.items()):
+            if task.only and task.only.isdisjoint(self._workers):
+                del self._tasks[key]
+                self._states[task.unit].tasks.discard(key)
+                self.pool.client.cancel([task.future], force=True)
+                self._send(task.unit)
+
+    def _copy_stragglers(self, size: int) -> None:
+        """Let idle workers try what others have had for very long, when there is nothing else to do."""
+        if len(self._tasks) >= min(size, len(self._workers)) or not self._seconds:
+            return
+        limit = max(STRAGGLER, TIMES_MEDIAN * statistics.median(self._seconds))
+        now = time.monotonic()
+        for task in list(self._tasks.values()):
+            state = self._states[task.unit]
+            if now - task.began > limit and len(state.tasks) == 1:
+                state.failed_on.update(_holders(self.pool.client, state.tasks))
+                self.retries += 1
+                self._send(task.unit)
+
+
+def _holders(client: Any, keys: set[str]) -> set[str]:
+    """Tell which workers have been given tasks."""
+    return {worker for worker, held in client.processing().items() if keys & set(map(str, held))}
+
+
+def _address(client: Any) -> str:
+    return str(getattr(client.scheduler, "address", "?"))
+
+
+class _Outcomes:
+    """Fetches what tasks have come to, many at a time; on a thread of its own, since a worker may keep it waiting."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._found: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._fetch, name="receipts", daemon=True)
+        self._thread.start()
+
+    def expect(self, future: Any) -> None:
+        future.add_done_callback(self._finished.put)
+
+    def close(self) -> None:
+        self._finished.put(None)
+
+    def get(self, seconds: float) -> list[tuple[str, Any]]:
+        """Give all there is, after waiting for the first."""
+        found = []
+        with suppress(queue.Empty):
+            found.append(self._found.get(timeout=seconds))
+            while True:
+                found.append(self._found.get_nowait())
+        return found
+
+    def _fetch(self) -> None:
+        while (first := self._finished.get()) is not None:
+            batch = [first]
+            while not self._finished.empty():
+                batch.append(self._finished.get())
+            ended = None in batch
+            for future, outcome in self._outcomes([future for future in batch if future is not None]):
+                self._found.put((future.key, outcome))
+            if ended:
+                return
+
+    def _outcomes(self, futures: list[Any]) -> Iterable[tuple[Any, Any]]:
+        good = [future for future in futures if future.status == "finished"]
+        try:
+            values = self._client.gather(good)
+        except Exception:  # one of them, which is found by asking for each
+            return [(future, self._one(future)) for future in futures]
+        return [*zip(good, values, strict=True), *((f, self._one(f)) for f in futures if f not in good)]
+
+    def _one(self, future: Any) -> Any:
+        try:
+            return future.result()
+        except BaseException as error:  # also CancelledError
+            return error

@@ -1,0 +1,345 @@
+"""The workers of a Dask cluster, of whatever kind: who takes part in a run, and whether they can."""
+
+from __future__ import annotations
+
+import io
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+from napari_restore.engine.hardware.devices import devices_of
+from napari_restore.engine.planning.plan import Plan
+from napari_restore.engine.planning.recipe import Recipe
+from napari_restore.engine.run.cluster.worker import planned
+from napari_restore.errors import ClusterError, RestoreError, SourceError
+from napari_restore.images.image import Image
+from napari_restore.models.card import ModelCard
+from napari_restore.wording import human_bytes
+
+__all__ = ["NAMED", "Cluster", "check_sendable", "connected", "on_device", "plan_on"]
+
+ANSWER = 60.0
+"""Seconds that workers have for answering a question before the run."""
+FIRST_WORKER = 10.0
+"""Seconds to wait for the first worker of a cluster that has none."""
+LOOK = 5.0
+"""Seconds between two looks at whether the worker that makes a plan is still there."""
+LARGEST = 16 * 2**20
+"""Bytes that a run may take on its way to each worker: a source on disk takes a few thousand."""
+NAMED = 5
+"""How many blocks or workers a message names."""
+
+
+class Cluster:
+    """The workers of a Dask cluster that offer what a run needs.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Connected to the cluster.
+    device
+        That is asked for; see `Recipe`.
+    resources
+        What a worker has to offer, such as ``{"GPU": 1}``, and what a run takes of it, divided between the blocks in
+        progress there; None: that, for CUDA, and for "auto" where any worker offers it, else nothing.
+
+    Attributes
+    ----------
+    resources : dict of str to float
+        As chosen.
+    at_once : int
+        Most blocks in progress on a worker.
+
+    Raises
+    ------
+    ClusterError
+        If no worker offers it, or some have other versions of this package or of torch.
+    """
+
+    def __init__(self, client: Any, device: str, resources: Mapping[str, float] | None) -> None:
+        self.client, self.at_once = client, 1
+        everyone = self._everyone()
+        if not everyone:
+            raise ClusterError(
+                f"{self.address} has no workers; start some (the same call goes on when they are there)."
+            )
+        self.resources = dict(resources) if resources is not None else _needed(device, everyone)
+        self._check_offer(everyone)
+        self._facts: dict[str, dict[str, Any]] = self.ask(_facts_asker())
+        self._check_versions()
+
+    @property
+    def address(self) -> str:
+        """Of the scheduler."""
+        return str(self.client.scheduler.address)
+
+    def _everyone(self) -> dict[str, Any]:
+        deadline = time.monotonic() + FIRST_WORKER
+        while not (workers := self._known()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return workers
+
+    def _known(self) -> dict[str, Any]:
+        """Describe all workers there are now, by address."""
+        if self.client.status != "running":
+            raise ConnectionError("the connection was lost")
+        # Not `scheduler_info`, which keeps only a few workers or none where the client itself has looked meanwhile.
+        found = self.client.sync(self.client.scheduler.identity, n_workers=-1)
+        return dict(found["workers"])
+
+    def _offers(self, worker: Mapping[str, Any]) -> bool:
+        offer = worker.get("resources") or {}
+        return all(offer.get(name, 0) >= amount for name, amount in self.resources.items())
+
+    def workers(self) -> dict[str, int]:
+        """Address of each worker that offers what is needed, and how many blocks it takes at a time."""
+        found = self._known()
+        return {address: self._takes(worker) for address, worker in found.items() if self._offers(worker)}
+
+    def _takes(self, worker: Mapping[str, Any]) -> int:
+        return max(1, min(self.at_once, int(worker["nthreads"])))
+
+    @property
+    def shares(self) -> dict[str, float] | None:
+        """What of a worker's resources one block takes: a little less than its part, as parts of one do not add up."""
+        parts = self.at_once / 0.999 if self.at_once > 1 else 1
+        return {name: amount / parts for name, amount in self.resources.items()} or None
+
+    def _check_offer(self, everyone: Mapping[str, Any]) -> None:
+        if any(self._offers(worker) for worker in everyone.values()):
+            return
+        offered = {str(worker.get("resources") or {}) for worker in everyone.values()}
+        wanted = " ".join(f"{name}={amount:g}" for name, amount in self.resources.items())
+        raise ClusterError(
+            f"none of the {len(everyone)} workers at {self.address} offers {self.resources} (they offer "
+            f'{", ".join(sorted(offered))}); start workers with --resources "{wanted}", or say resources={{}} '
+            "(--resources none) to take any."
+        )
+
+    def ask(self, question: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
+        """Call a function on every worker that takes part, and give the answers by address.
+
+        Raises
+        ------
+        ClusterError
+            If one does not answer, or fails.
+        """
+        answers: list[Any] = []
+
+        def call() -> None:
+            try:
+                answers.append(self.client.run(question, *arguments, workers=list(self.workers()), on_error="return"))
+            except Exception as error:  # is raised on the thread that asked
+                answers.append(error)
+
+        thread = threading.Thread(target=call, name="ask-workers", daemon=True)
+        thread.start()
+        thread.join(ANSWER)
+        if not answers:
+            raise ClusterError(
+                f"the workers at {self.address} do not answer within {ANSWER:.0f} s; look for one that hangs, and "
+                "restart it."
+            )
+        if isinstance(answers[0], Exception):
+            raise ClusterError(f"the workers at {self.address} cannot be asked: {answers[0]!r}.") from answers[0]
+        for worker, answer in answers[0].items():
+            if isinstance(answer, Exception):
+                raise ClusterError(f"worker {worker} cannot answer: {answer!r}.") from answer
+        return dict(answers[0])
+
+    def _check_versions(self) -> None:
+        """Refuse workers whose packages are not those that are used here: their numbers could be others."""
+        here = _facts_asker()()["versions"]
+        problems = Counter(
+            f"{name} {theirs or 'not installed'} (here {here[name]})"
+            for facts in self._facts.values()
+            for name, theirs in facts["versions"].items()
+            if str(theirs).partition("+")[0] != str(here[name]).partition("+")[0]
+        )
+        builds = {facts["versions"]["torch"] for facts in self._facts.values()}
+        if not problems and len(builds) > 1:
+            problems = Counter({f"several builds of torch ({', '.join(sorted(map(str, builds)))})": len(self._facts)})
+        if problems:
+            listed = "; ".join(f"{text} on {count} of {len(self._facts)} workers" for text, count in problems.items())
+            raise ClusterError(f"{self.address}: {listed}. Install the same versions everywhere.")
+
+    @property
+    def threads(self) -> int:
+        """Threads of torch in each worker: the cores of a machine divided by its workers, the fewest of any machine.
+
+        They are as many on each worker, since the last bit of a sum depends on how it was divided.
+        """
+        hosts = Counter(facts["host"] for facts in self._facts.values())
+        shares: list[int] = [facts["cores"] // hosts[facts["host"]] for facts in self._facts.values()]
+        return max(1, min(shares))
+
+    def fit(self, plan: Plan, memory: float = math.inf) -> None:
+        """Choose how many blocks a worker has in progress, by its threads and its memory.
+
+        Raises
+        ------
+        ClusterError
+            If not even one fits the memory of each worker.
+        """
+        workers = self._known()
+        taking_part = [worker for worker in workers.values() if self._offers(worker)]
+        limit = min((worker["memory_limit"] or memory for worker in taking_part), default=memory)
+        for at_once in range(plan.recipe.workers or 1, 0, -1):
+            needed = replace(plan, recipe=plan.recipe.model_copy(update={"workers": at_once})).memory_bytes
+            if needed <= limit:
+                self.at_once = at_once
+                return
+        raise ClusterError(
+            f"one block takes about {human_bytes(needed)} of memory, and a worker at {self.address} may use "
+            f"{human_bytes(int(limit))}; choose smaller shards or a smaller batch, or start workers with more "
+            "(--memory-limit)."
+        )
+
+
+def _needed(device: str, everyone: Mapping[str, Any]) -> dict[str, float]:
+    """Give the resources that a device asks for."""
+    any_gpu = any((worker.get("resources") or {}).get("GPU") for worker in everyone.values())
+    return {"GPU": 1} if device.startswith("cuda") or (device == "auto" and any_gpu) else {}
+
+
+def _facts_asker() -> Callable[[], dict[str, Any]]:
+    """Give a function that is sent to workers by its code, since this package may not be there."""
+
+    def facts() -> dict[str, Any]:
+        import importlib.metadata
+        import platform
+        import socket
+
+        from dask.system import CPU_COUNT
+
+        versions: dict[str, str | None] = {"Python": ".".join(platform.python_version_tuple()[:2])}
+        for name in ("napari-restore", "torch", "zarr"):
+            try:
+                versions[name] = importlib.metadata.version(name)
+            except importlib.metadata.PackageNotFoundError:
+                versions[name] = None
+        return {"versions": versions, "cores": CPU_COUNT, "host": socket.gethostname()}
+
+    return facts
+
+
+@contextmanager
+def connected(scheduler: Any, device: str, resources: Mapping[str, float] | None = None) -> Iterator[Cluster]:
+    """Connect to a cluster for as long as it is used.
+
+    Parameters
+    ----------
+    scheduler : str, distributed.Client or cluster
+        Address of a scheduler, such as ``"tcp://head:8786"``; a client, which is used and left open; or a cluster
+        object of Dask, such as ``dask_jobqueue.SLURMCluster``.
+    device, resources
+        See `Cluster`.
+
+    Raises
+    ------
+    ClusterError
+        If there is no scheduler, or no worker can take part.
+    """
+    from distributed import Client
+
+    if isinstance(scheduler, Client):
+        if scheduler.asynchronous:
+            raise ClusterError("the client is asynchronous; pass one made with asynchronous=False, or an address.")
+        if scheduler.status != "running":
+            raise ClusterError(f"the client is {scheduler.status}; connect it again, or pass the scheduler's address.")
+        yield Cluster(scheduler, device, resources)
+        return
+    try:
+        client: Any = Client(scheduler, set_as_default=False)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError, TypeError) as error:
+        raise ClusterError(
+            f"there is no Dask scheduler at {scheduler} ({error}); start one (dask scheduler), or check the address."
+        ) from error
+    with client:
+        yield Cluster(client, device, resources)
+
+
+def plan_on(cluster: Cluster, image: Image, card: ModelCard, recipe: Recipe) -> Plan:
+    """Make a plan on a worker, since tile, batch and device are chosen by what a worker has.
+
+    Raises
+    ------
+    RestoreError
+        See `napari_restore.engine.planning.planner.make_plan`.
+    ClusterError
+        If the worker cannot.
+    """
+    check_sendable((image, card), image)
+    while (plan := _planned_by(cluster, list(cluster.workers()), image, card, recipe)) is None:
+        pass
+    if isinstance(plan, RestoreError):
+        raise plan
+    return on_device(plan, devices_of(plan.recipe.device)[0])
+
+
+def _planned_by(
+    cluster: Cluster, workers: list[str], image: Image, card: ModelCard, recipe: Recipe
+) -> Plan | RestoreError | None:
+    """Have one of these workers make a plan; None if all of them were gone before it was done."""
+    if not workers:
+        raise ClusterError(f"the workers at {cluster.address} are gone; start some, and the same call goes on.")
+    future = cluster.client.submit(
+        planned, image, card, recipe, pure=False, key=f"napari-restore-plan-{uuid4().hex}",
+        resources=cluster.resources or None, workers=workers,
+    )  # fmt: skip
+    while True:
+        try:
+            plan: Plan | RestoreError = future.result(timeout=LOOK)
+            return plan
+        except TimeoutError:
+            if future.status == "error":  # the worker's own, not that of waiting
+                raise
+            if set(workers).isdisjoint(cluster.workers()):
+                future.cancel()
+                return None
+
+
+def on_device(plan: Plan, device: str) -> Plan:
+    """Give the plan for a device, all else as it is."""
+    return replace(plan, recipe=plan.recipe.model_copy(update={"device": device}))
+
+
+def check_sendable(content: Any, image: Image) -> None:
+    """Refuse a source that is in memory: each worker would need all of it."""
+    import cloudpickle
+
+    try:
+        cloudpickle.dump(content, _Limited())
+    except _TooLarge:
+        raise SourceError(
+            f"{image.name} ({human_bytes(image.nbytes)}) is in the memory of this process, where workers cannot read "
+            "it; store it where they can (OME-Zarr, Zarr or TIFF on a shared disk, or s3://), and pass its path."
+        ) from None
+    except Exception as error:
+        raise SourceError(f"{image.name} cannot be sent to workers ({error}); store it, and pass its path.") from error
+
+
+class _TooLarge(Exception):
+    pass
+
+
+class _Limited(io.RawIOBase):
+    """Takes bytes until they are too many."""
+
+    taken = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        size: int = memoryview(data).nbytes
+        self.taken += size
+        if self.taken > LARGEST:
+            raise _TooLarge
+        return size

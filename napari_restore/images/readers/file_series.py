@@ -1,0 +1,211 @@
+"""One image over many TIFF files, named by a pattern such as ``img_t*_c*.tif``.
+
+The letter in front of a wildcard names its axis, and the number that the wildcard stands for is the index, so nothing
+has to be guessed from file names.
+"""
+
+from __future__ import annotations
+
+__all__ = ["FileSeriesArray", "is_pattern", "natural_order", "open_file_series"]
+
+import glob
+import itertools
+import os
+import re
+import threading
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_restore.errors import AxesError, ChunkError, SourceError
+from napari_restore.images.axes import canonical_axes, check_axes, transposition
+from napari_restore.images.image import Image, LazyArray
+from napari_restore.images.lazy_arrays import Region
+from napari_restore.images.readers.tiff import open_tiff, open_tiff_array
+
+_WILDCARD = re.compile(r"(?:(?<![A-Za-z])(time|tp|t|channel|ch|c|z))?(\d*)([*?]+)", re.IGNORECASE)
+_LETTERS = {"time": "T", "tp": "T", "t": "T", "channel": "C", "ch": "C", "c": "C", "z": "Z"}
+_OPEN_FILES = 16
+
+
+def is_pattern(path: str) -> bool:
+    """Tell whether a path has wildcards and is not itself a file."""
+    return ("*" in path or "?" in path) and not os.path.exists(path)
+
+
+def open_file_series(pattern: str, *, axes: str | None = None, level: int = 0, series: int = 0) -> Image:
+    """Open the TIFF files that match a pattern as one image.
+
+    Parameters
+    ----------
+    pattern : str
+        Path with wildcards ``*`` and ``?``. ``t``, ``tp`` or ``time``, ``c``, ``ch`` or ``channel``, and ``z`` in front
+        of a wildcard name the axis of the files. One single wildcard may go without if `axes` is given; then
+        the files are taken in natural order.
+    axes : str, optional
+        Letters of the whole image: those of the wildcards first, then those of a file.
+    level, series : int
+        Which image of each file.
+
+    Returns
+    -------
+    Image
+        The image; scale, units and channels are those of the first file.
+
+    Raises
+    ------
+    AxesError
+        If the axis of a wildcard is unknown, or `axes` does not fit.
+    SourceError
+        If no file matches, or files are missing in between.
+    """
+    pattern = os.path.abspath(pattern)
+    letters, keys = _matches(pattern, axes)
+    values = [sorted(set(column)) for column in zip(*keys, strict=True)]
+    for letter, numbers in zip(letters, values, strict=True):
+        _check_steps(pattern, letter, numbers)
+    files = []
+    for key in itertools.product(*values):
+        if key not in keys:
+            missing = ", ".join(f"{letter} {number}" for letter, number in zip(letters, key, strict=True))
+            raise SourceError(f"{pattern}: the file of {missing} is missing; restore it, or narrow the pattern.")
+        files.append(keys[key])
+    file_axes = None if axes is None else axes[len(letters) :]
+    first = open_tiff(files[0], axes=file_axes, level=level, series=series)
+    return _joined(pattern, axes or letters + first.axes, tuple(map(len, values)), files, first, level, series)
+
+
+def _joined(
+    pattern: str, axes: str, grid: tuple[int, ...], files: list[str], first: Image, level: int, series: int
+) -> Image:
+    data = FileSeriesArray(files, grid, first.data, level, series)
+    axes = check_axes(axes, data.shape)
+    back = transposition(first.canonical, first.axes)
+    chunks = (1,) * len(grid) + tuple(first.chunks[i] for i in back)
+    return Image(
+        data=data,
+        axes=axes,
+        name=os.path.basename(pattern),
+        pixel_size=first.pixel_size,
+        origin=first.origin,
+        units=first.units,
+        channels=first.channels if "C" in first.axes else (),
+        chunks=tuple(chunks[i] for i in transposition(axes, canonical_axes(axes))),
+        location=pattern,
+    )
+
+
+def _matches(pattern: str, axes: str | None) -> tuple[str, dict[tuple[int, ...], str]]:
+    """Return the letters of the wildcards and, for each set of their numbers, the file."""
+    wildcards = list(_WILDCARD.finditer(pattern))
+    letters = [_LETTERS.get((match[1] or "").lower()) for match in wildcards]
+    files = sorted(glob.glob(pattern), key=natural_order)
+    if not files:
+        raise SourceError(f"{pattern}: no file matches; check the folder and the spelling.")
+    if letters == [None] and axes:
+        return axes[0].upper(), {(number,): file for number, file in enumerate(files)}
+    if None in letters:
+        raise AxesError(
+            f"{pattern}: a wildcard does not tell its axis; write the letter in front of it, as in 'img_t*_c*.tif', "
+            "or use one wildcard and pass axes= for the whole image, such as 'TYX'."
+        )
+    numbered = re.compile(_regex(pattern, wildcards))
+    found: dict[tuple[int, ...], str] = {}
+    for file in files:
+        match = numbered.fullmatch(file)
+        key = tuple(map(int, match.groups())) if match else ()
+        if match is None or key in found:
+            raise SourceError(f"{file} matches {pattern}, but has no number of its own there; narrow the pattern.")
+        found[key] = file
+    return "".join(letter or "" for letter in letters), found
+
+
+def _regex(pattern: str, wildcards: list[re.Match[str]]) -> str:
+    """Return the pattern as a regular expression with one group of digits per wildcard."""
+    parts, end = [], 0
+    for match in wildcards:
+        parts.append(re.escape(pattern[end : match.start(2)]) + rf"({match[2]}\d*)")
+        end = match.end()
+    return "".join(parts) + re.escape(pattern[end:])
+
+
+def natural_order(path: str) -> list[tuple[int, str]]:
+    """Sort key under which img_2 comes before img_10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path)]
+
+
+def _check_steps(pattern: str, letter: str, numbers: list[int]) -> None:
+    """Raise SourceError where a time or a depth is left out; channels may be numbered by wavelength."""
+    steps = set(np.diff(numbers).tolist())
+    if letter != "C" and len(steps) > 1:
+        gap = next(a for a, b in itertools.pairwise(numbers) if b - a > min(steps))
+        raise SourceError(
+            f"{pattern}: files are missing along {letter} after number {gap}; restore them, or narrow the pattern."
+        )
+
+
+class FileSeriesArray:
+    """Files of one shape each, stacked along new first axes; files are opened when they are read.
+
+    Parameters
+    ----------
+    files : list of str
+        Paths, in C order of `grid`.
+    grid : tuple of int
+        Length of the axes that run over files.
+    first : LazyArray
+        The first file, opened.
+    level, series : int
+        Which image of each file.
+    """
+
+    def __init__(self, files: list[str], grid: tuple[int, ...], first: LazyArray, level: int, series: int) -> None:
+        self.files = files
+        self.grid = grid
+        self.level = level
+        self.series = series
+        self.shape = (*grid, *first.shape)
+        self.dtype = np.dtype(first.dtype)
+        self._reset()
+
+    def __getitem__(self, region: Region) -> NDArray[Any]:
+        out = np.empty([s.stop - s.start for s in region], dtype=self.dtype)
+        lead = len(self.grid)
+        for index in itertools.product(*(range(s.start, s.stop) for s in region[:lead])):
+            target = tuple(i - s.start for i, s in zip(index, region[:lead], strict=True))
+            out[target] = self._file(int(np.ravel_multi_index(index, self.grid)))[region[lead:]]
+        return out
+
+    def _file(self, number: int) -> LazyArray:
+        """Return an opened file; the last few stay open."""
+        with self._lock:
+            if number in self._opened:
+                self._opened.move_to_end(number)
+                return self._opened[number]
+        path = self.files[number]
+        try:
+            data = open_tiff_array(path, level=self.level, series=self.series)
+        except SourceError as error:
+            raise ChunkError(f"{path}: file {number} of the series cannot be opened: {error}") from error
+        if (*self.grid, *data.shape) != self.shape or data.dtype != self.dtype:
+            raise ChunkError(
+                f"{path}: shape {data.shape} and type {data.dtype} are not those of the first file, {self.files[0]}."
+            )
+        with self._lock:
+            self._opened[number] = data
+            while len(self._opened) > _OPEN_FILES:
+                self._opened.popitem(last=False)
+        return data
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._opened: OrderedDict[int, LazyArray] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if not key.startswith("_")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._reset()

@@ -1,0 +1,240 @@
+"""HDF5 datasets, read region by region through h5py."""
+
+from __future__ import annotations
+
+__all__ = ["Hdf5Array", "h5py_module", "is_hdf5", "open_hdf5", "split_hdf5"]
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_restore.errors import AxesError, ChunkError, RestoreError, SourceError
+from napari_restore.images.axes import canonical_axes, check_axes, letter_of, transposition
+from napari_restore.images.image import Image
+from napari_restore.images.lazy_arrays import Region, chunks_in
+
+_MAGIC = b"\x89HDF\r\n\x1a\n"
+
+
+def is_hdf5(path: str) -> bool:
+    """Tell from its first bytes whether a file is HDF5; the signature may stand behind a block of the user's own."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        offset = 0
+        while offset < min(size, 2**16):
+            file.seek(offset)
+            if file.read(8) == _MAGIC:
+                return True
+            offset = 2 * offset or 512
+    return False
+
+
+def split_hdf5(path: str) -> tuple[str, str] | None:
+    """Split a path into that of an HDF5 file and that of a dataset in it.
+
+    ``"cells.h5::/exp/data"`` and ``"cells.h5/exp/data"`` mean the same.
+
+    Returns
+    -------
+    tuple of str, or None
+        File and dataset, which may be empty; None where the path is of something else.
+    """
+    file, mark, inside = path.partition("::")
+    if mark:
+        return file, inside.strip("/")
+    parts = path.split("/")
+    for count in range(len(parts) - 1, 0, -1):
+        file = "/".join(parts[:count])
+        if os.path.isfile(file):
+            return file, "/".join(parts[count:])
+    return None
+
+
+def h5py_module(path: str) -> Any:
+    """Import h5py, and the codecs of hdf5plugin where they are installed.
+
+    Raises
+    ------
+    SourceError
+        If h5py is not installed.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise SourceError(
+            f"{path} needs the package h5py; install it with: pip install 'napari-restore[hdf5]' (or pip install h5py)."
+        ) from error
+    with contextlib.suppress(ImportError):
+        import hdf5plugin  # noqa: F401
+    return h5py
+
+
+def open_hdf5(path: str, inside: str = "", *, axes: str | None = None, level: int = 0, series: int = 0) -> Image:
+    """Open a dataset of an HDF5 file without reading pixels.
+
+    Axes are taken from dimension labels, or from the attribute ``axistags`` of vigra and ilastik; pixel size from the
+    attribute ``element_size_um``.
+
+    Parameters
+    ----------
+    path : str
+        Absolute path of the file.
+    inside : str
+        Path of the dataset in the file; it may be left out where there is one alone.
+    axes : str, optional
+        One letter of "TCZYXS" per dimension; they win over those of the file.
+    level, series : int
+        0, because a dataset is one image.
+
+    Returns
+    -------
+    Image
+        The image.
+
+    Raises
+    ------
+    AxesError
+        If the axes are unknown, or `axes` does not fit.
+    SourceError
+        If h5py is not installed, the file is damaged, or there is no such dataset.
+    """
+    for name, number in (("level", level), ("series", series)):
+        if number:
+            raise SourceError(
+                f"{name} {number} is not in {path}: a dataset is {name} 0 only; give its path behind '::'."
+            )
+    h5py = h5py_module(path)
+    try:
+        with h5py.File(path, "r") as file:
+            dataset = _dataset(h5py, file, path, inside)
+            letters = _letters(dataset, axes, f"{path}::{dataset.name}")
+            data = Hdf5Array(path, dataset.name, tuple(dataset.shape), np.dtype(dataset.dtype), dataset.chunks)
+            size = _pixel_size(dataset, letters)
+    except (RestoreError, MemoryError):
+        raise
+    except Exception as error:  # h5py raises OSError, KeyError, RuntimeError and more for damaged files
+        raise SourceError(f"{path} cannot be read as HDF5: {error}. Copy the file again.") from error
+    return Image(
+        data=data,
+        axes=letters,
+        name=f"{os.path.basename(path)}{data.inside}",
+        pixel_size=size,
+        units=dict.fromkeys(size, "micrometer"),
+        chunks=tuple((data.chunks or data.shape)[i] for i in transposition(letters, canonical_axes(letters))),
+        location=f"{path}::{data.inside}",
+    )
+
+
+def _dataset(h5py: Any, file: Any, path: str, inside: str) -> Any:
+    """Return the dataset asked for, or the only one there is."""
+    if inside:
+        found = file.get(inside)
+        if isinstance(found, h5py.Dataset):
+            return found
+        raise SourceError(f"{path} has no dataset {inside!r}; it has {_listed(_datasets(h5py, file))}.")
+    names = list(_datasets(h5py, file))
+    if len(names) != 1:
+        raise SourceError(
+            f"{path} has {'several datasets' if names else 'no dataset that is an image'}"
+            f"{f': name one as {path}::{names[0]}; it has {_listed(names)}' if names else ''}."
+        )
+    return file[names[0]]
+
+
+def _datasets(h5py: Any, file: Any) -> Iterator[str]:
+    """Yield the paths of all datasets that have a plane of numbers."""
+    names: list[str] = []
+
+    def see(name: str, node: Any) -> None:
+        if isinstance(node, h5py.Dataset) and len(node.shape or ()) >= 2 and node.dtype.kind in "uif":
+            names.append(f"/{name}")
+
+    file.visititems(see)
+    yield from names
+
+
+def _listed(names: Any) -> str:
+    listed = list(names)
+    return (", ".join(listed[:20]) or "none") + (", ..." if len(listed) > 20 else "")
+
+
+def _letters(dataset: Any, axes: str | None, place: str) -> str:
+    shape = tuple(dataset.shape)
+    if axes is not None:
+        return check_axes(axes, shape)
+    labels = [str(dimension.label) for dimension in dataset.dims]
+    tags = dataset.attrs.get("axistags")
+    if not any(labels) and isinstance(tags, str | bytes):
+        labels = [str(tag.get("key", "")) for tag in json.loads(tags).get("axes", [])]
+    letters = [letter_of(label) for label in labels]
+    if len(shape) == 2 and not any(labels):
+        return "YX"
+    if None in letters or len(letters) != len(shape):
+        raise AxesError(
+            f"{place} does not tell what its axes mean (shape {shape}); pass axes= with one letter of TCZYXS per "
+            "dimension, such as 'ZYX'."
+        )
+    return check_axes("".join(letter or "" for letter in letters), shape)
+
+
+def _pixel_size(dataset: Any, letters: str) -> dict[str, float]:
+    """Return the pixel size in micrometres, which Fiji, ilastik and PlantSeg store as Z, Y, X."""
+    sizes = np.ravel(dataset.attrs.get("element_size_um", ()))
+    if len(sizes) != 3 or sizes.dtype.kind not in "uif":
+        return {}
+    return {axis: float(size) for axis, size in zip("ZYX", sizes, strict=True) if axis in letters and size > 0}
+
+
+class Hdf5Array:
+    """A dataset of an HDF5 file; it is opened for each region, so that threads and processes share nothing.
+
+    Parameters
+    ----------
+    path : str
+        Absolute path of the file.
+    inside : str
+        Path of the dataset in it.
+    shape : tuple of int
+        Of the image; a dataset may be larger, and what is behind the end is left out.
+    dtype : numpy.dtype
+        Data type of the pixels.
+    chunks : tuple of int or None
+        Shape of a stored chunk.
+    """
+
+    def __init__(
+        self, path: str, inside: str, shape: tuple[int, ...], dtype: np.dtype[Any], chunks: tuple[int, ...] | None
+    ) -> None:
+        self.path, self.inside, self.shape, self.dtype, self.chunks = path, inside, shape, dtype, chunks
+
+    def __getitem__(self, region: Region) -> NDArray[Any]:
+        h5py = h5py_module(self.path)
+        try:
+            with h5py.File(self.path, "r") as file:
+                return self._read(file[self.inside], region)
+        except (RestoreError, MemoryError):
+            raise
+        except Exception as error:
+            raise ChunkError(f"{self.path}::{self.inside} cannot be read: {error}") from error
+
+    def _read(self, dataset: Any, region: Region) -> NDArray[Any]:
+        """Read a region, and find the chunk that is to blame where that fails."""
+        try:
+            return np.asarray(dataset[region])
+        except MemoryError:
+            raise
+        except Exception as error:
+            for index, part in chunks_in(region, self.chunks or self.shape):
+                try:
+                    dataset[part]
+                except Exception as cause:
+                    way_out = "; pip install hdf5plugin has more codecs" if "filter" in str(cause) else ""
+                    raise ChunkError(
+                        f"{self.path}::{self.inside}: chunk {index} cannot be read: {cause}{way_out}"
+                    ) from cause
+            raise ChunkError(f"{self.path}::{self.inside} cannot be read: {error}") from error

@@ -1,0 +1,207 @@
+"""Imaris files (.ims), version 5.5: HDF5 in a layout of its own.
+
+The pixels of a resolution level, time point and channel are the dataset ``DataSet/ResolutionLevel r/TimePoint t/Channel
+c/Data``, Z×Y×X, which is padded to whole chunks; the attributes ``ImageSizeX``, ... of its group tell how much of it is
+the image. Attributes are arrays of single characters. ``ExtMin0`` and ``ExtMax0`` are the outer edges along X.
+"""
+
+from __future__ import annotations
+
+__all__ = ["ImarisArray", "is_imaris", "open_imaris"]
+
+import itertools
+import os
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_restore.errors import AxesError, RestoreError, SourceError
+from napari_restore.images.image import Channel, Image
+from napari_restore.images.lazy_arrays import Region
+from napari_restore.images.readers.hdf5 import Hdf5Array, h5py_module
+from napari_restore.images.units import unit_name
+
+
+def is_imaris(path: str) -> bool:
+    """Tell whether an HDF5 file is laid out as Imaris does, by its name or by what is in it."""
+    if path.lower().endswith(".ims"):
+        return True
+    try:
+        with h5py_module(path).File(path, "r") as file:
+            return "DataSet" in file and "DataSetInfo" in file
+    except (OSError, SourceError):
+        return False
+
+
+def open_imaris(path: str, *, axes: str | None = None, level: int = 0, series: int = 0) -> Image:
+    """Open an Imaris file without reading pixels.
+
+    Time and channels are axes where there is more than one; an image of one slice is a plane.
+
+    Parameters
+    ----------
+    path : str
+        Absolute path.
+    axes : str, optional
+        If given, it must be what the file says: its layout leaves no choice.
+    level : int
+        Resolution level, 0 being the largest.
+    series : int
+        0: a file holds one image.
+
+    Returns
+    -------
+    Image
+        With pixel size, origin, unit, and names, colours and display limits of the channels.
+
+    Raises
+    ------
+    AxesError
+        If `axes` is not what the file says.
+    SourceError
+        If h5py is not installed, the file is damaged, or there is no such level or series.
+    """
+    if series:
+        raise SourceError(f"series {series} is not in {path}: an Imaris file is series 0 only.")
+    h5py = h5py_module(path)
+    try:
+        with h5py.File(path, "r") as file:
+            image = _image(file, path, level)
+    except (RestoreError, MemoryError):
+        raise
+    except Exception as error:  # h5py raises OSError, KeyError, RuntimeError and more for damaged files
+        raise SourceError(f"{path} cannot be read as an Imaris file: {error!r}. Copy or export it again.") from error
+    if axes is not None and axes.upper() != image.axes:
+        raise AxesError(f"{path} says that its axes are {image.axes}, not {axes!r}; leave axes out.")
+    return image
+
+
+def _image(file: Any, path: str, level: int) -> Image:
+    levels = len(file["DataSet"])
+    if not 0 <= level < levels:
+        raise SourceError(f"level {level} is not in {path}: it has {levels}, counted from 0.")
+    times = file["DataSet"][f"ResolutionLevel {level}"]
+    channels = len(times["TimePoint 0"])
+    first = times["TimePoint 0/Channel 0"]
+    size = {axis: _size(first, axis) for axis in "ZYX"}
+    dataset = first["Data"]
+    lengths = {"T": len(times), "C": channels, **size}
+    letters = "".join(axis for axis in "TCZYX" if lengths[axis] > 1 or axis in "YX")
+    data = ImarisArray(path, level, lengths, letters, np.dtype(dataset.dtype), dataset.chunks)
+    information = file["DataSetInfo/Image"]
+    edges = {
+        axis: [float(_text(information, f"{end}{n}")) for end in ("ExtMin", "ExtMax")] for n, axis in enumerate("XYZ")
+    }
+    pixel = {axis: (high - low) / size[axis] for axis, (low, high) in edges.items() if axis in letters}
+    unit = unit_name(_text(information, "Unit") or "um")
+    step = _time_step(file, len(times))
+    chunk = dict(zip("ZYX", dataset.chunks or dataset.shape, strict=True))
+    return Image(
+        data=data,
+        axes=letters,
+        name=os.path.basename(path),
+        pixel_size={axis: length for axis, length in pixel.items() if length > 0} | ({"T": step} if step else {}),
+        origin={axis: edges[axis][0] + length / 2 for axis, length in pixel.items()},
+        units=(dict.fromkeys(pixel, unit) if unit else {}) | ({"T": "second"} if step else {}),
+        channels=tuple(_channel(file.get(f"DataSetInfo/Channel {c}")) for c in range(channels)),
+        chunks=tuple(min(chunk.get(axis, 1), lengths[axis]) for axis in letters),
+        location=path,
+    )
+
+
+def _size(group: Any, axis: str) -> int:
+    """Return how many pixels of a dataset are the image."""
+    stored = group["Data"].shape["ZYX".index(axis)]
+    text = _text(group, f"ImageSize{axis}")
+    return min(int(text), stored) if text else int(stored)
+
+
+def _text(group: Any, name: str) -> str:
+    """Return an attribute, which Imaris writes as an array of single characters, as text."""
+    value = group.attrs.get(name, b"")
+    if isinstance(value, np.ndarray):
+        value = value.astype("S1").tobytes()
+    return value.decode("latin-1").strip("\0 ") if isinstance(value, bytes) else str(value)
+
+
+def _numbers(group: Any, name: str) -> list[float]:
+    try:
+        return [float(number) for number in _text(group, name).split()]
+    except ValueError:
+        return []
+
+
+def _channel(group: Any) -> Channel:
+    if group is None:
+        return Channel()
+    rgb, window = _numbers(group, "Color"), _numbers(group, "ColorRange")
+    color = "".join(f"{round(255 * min(max(part, 0.0), 1.0)):02X}" for part in rgb) if len(rgb) == 3 else None
+    return Channel(_text(group, "Name") or None, color, (window[0], window[1]) if len(window) == 2 else None)
+
+
+def _time_step(file: Any, count: int) -> float | None:
+    """Return the mean number of seconds between two time points."""
+    group = file.get("DataSetInfo/TimeInfo")
+    if group is None or count < 2:
+        return None
+    try:
+        first, last = (datetime.fromisoformat(_text(group, f"TimePoint{n}")) for n in (1, count))
+    except ValueError:
+        return None
+    step = (last - first).total_seconds() / (count - 1)
+    return step if step > 0 else None
+
+
+class ImarisArray:
+    """The datasets of one resolution level as one array.
+
+    Parameters
+    ----------
+    path : str
+        Absolute path of the file.
+    level : int
+        Resolution level.
+    lengths : dict of str to int
+        Of all five axes.
+    axes : str
+        Those of them that the array has, in the order of "TCZYX".
+    dtype : numpy.dtype
+        Data type of the pixels.
+    chunks : tuple of int or None
+        Shape of a chunk, Z×Y×X.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        level: int,
+        lengths: dict[str, int],
+        axes: str,
+        dtype: np.dtype[Any],
+        chunks: tuple[int, ...] | None,
+    ) -> None:
+        self.path, self.level, self.lengths, self.axes, self.dtype, self.chunks = (
+            path,
+            level,
+            lengths,
+            axes,
+            dtype,
+            chunks,
+        )
+        self.shape = tuple(lengths[axis] for axis in axes)
+
+    def __getitem__(self, region: Region) -> NDArray[Any]:
+        asked = dict(zip(self.axes, region, strict=True))
+        t, c, *space = (asked.get(axis, slice(0, 1)) for axis in "TCZYX")
+        volume = tuple(s.stop - s.start for s in space)
+        out = np.empty((t.stop - t.start, c.stop - c.start, *volume), self.dtype)
+        for time, channel in itertools.product(range(t.start, t.stop), range(c.start, c.stop)):
+            out[time - t.start, channel - c.start] = self._volume(time, channel)[tuple(space)]
+        return out.reshape([s.stop - s.start for s in region])
+
+    def _volume(self, time: int, channel: int) -> Hdf5Array:
+        inside = f"/DataSet/ResolutionLevel {self.level}/TimePoint {time}/Channel {channel}/Data"
+        shape = tuple(self.lengths[axis] for axis in "ZYX")
+        return Hdf5Array(self.path, inside, shape, self.dtype, self.chunks)

@@ -1,0 +1,1 @@
+"""What makes an OME-Zarr, object by object."""

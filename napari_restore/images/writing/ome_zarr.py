@@ -1,0 +1,365 @@
+"""The output: an OME-Zarr whose stored objects are written one by one, each whole and once.
+
+A *unit* is one stored object: a shard, or a chunk where there are no shards. zarr's local store writes an object under
+another name and renames it, so an object that exists is complete, and the list of missing objects is the work to do.
+
+The array is stored in the order of time, channel, space that OME-Zarr asks for: canonical order, with the colour
+samples S in the place of C. `stored_axes` and `to_stored` tell and make that order.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "create",
+    "delete_unit",
+    "missing_units",
+    "open_level",
+    "read_attributes",
+    "stored_axes",
+    "stored_order",
+    "stored_units",
+    "to_stored",
+    "unit_counts",
+    "unit_region",
+    "unit_shape",
+    "write_unit",
+]
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import zarr
+from numpy.typing import DTypeLike, NDArray
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
+from zarr.errors import ContainsArrayError
+from zarr.storage import LocalStore, MemoryStore, StorePath
+
+from napari_restore.errors import OutputError, RestoreError
+from napari_restore.images.axes import canonical_axes, check_axes
+from napari_restore.images.image import Channel
+from napari_restore.images.ome_metadata import ome_attributes
+from napari_restore.images.store import is_url, place_of
+from napari_restore.images.writing.layout import check_layout, level_shape, stored_axes, stored_order, to_stored
+from napari_restore.images.writing.metadata_copy import write_copy
+from napari_restore.images.writing.staging import Stage
+
+ATTRIBUTES = "napari_restore"
+"""Key of the group's attributes that holds what this package has to say about the image."""
+
+
+def create(
+    path: str | Path,
+    *,
+    shape: Sequence[int],
+    dtype: DTypeLike,
+    axes: str,
+    chunks: Sequence[int],
+    shards: Sequence[int] | None = None,
+    levels: int = 1,
+    pixel_size: Mapping[str, float] | None = None,
+    origin: Mapping[str, float] | None = None,
+    units: Mapping[str, str] | None = None,
+    channels: Sequence[Channel] = (),
+    name: str = "image",
+    version: Literal["0.4", "0.5"] = "0.5",
+    attributes: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the metadata of an image and all its levels, and not a single pixel.
+
+    The group's attributes come last: a group that `read_attributes` knows has all its arrays.
+
+    Parameters
+    ----------
+    path : str or Path
+        Directory or URL of the new image; it must be empty or not exist.
+    shape, chunks, shards : sequence of int
+        Shape of level 0, of a chunk and of a shard (None: chunks are stored one by one), in the order of `axes`.
+        All levels have the same chunks and shards.
+    dtype : dtype
+        Data type of the pixels.
+    axes : str
+        Letters in canonical order, that of "TCZYXS". S is stored as the channel axis.
+    levels : int
+        How many levels, each a 2×2 mean over Y and X of the one before.
+    pixel_size, origin : mapping of str to float, optional
+        Distance of pixel centres and position of the first one, by letter, for level 0; 1.0 and 0.0 where missing.
+    units : mapping of str to str, optional
+        Unit by letter, such as "micrometer"; unknown where missing.
+    channels : sequence of Channel
+        One for each index of the stored channel axis, or empty.
+    name : str
+        Name of the image.
+    version : {"0.5", "0.4"}
+        OME-Zarr 0.5 on Zarr 3, or 0.4 on Zarr 2, which has no shards.
+    attributes : mapping, optional
+        Anything that JSON can hold; `read_attributes` returns it.
+
+    Raises
+    ------
+    OutputError
+        If there is something at `path`, if C and S come together, or if a size or the version is not allowed.
+    AxesError
+        If `axes` does not fit `shape`.
+    """
+    if check_axes(axes, tuple(shape)) != canonical_axes(axes):
+        raise OutputError(f"axes {axes!r} are not in the order of TCZYXS; give the shape as {canonical_axes(axes)!r}.")
+    if any(len(lengths) != len(shape) for lengths in (chunks, shards or chunks)):
+        raise OutputError(f"chunks {chunks} or shards {shards} do not have one length for each axis of {axes!r}.")
+    order = stored_order(axes)
+    letters = stored_axes(axes)
+    shape, chunks = tuple(shape[i] for i in order), tuple(chunks[i] for i in order)
+    shards = None if shards is None else tuple(shards[i] for i in order)
+    check_layout(letters, shape, chunks, shards, levels, version, len(channels))
+    if place_of(path).holds() != "nothing":
+        raise OutputError(f"{path} is there already; choose another path, or delete it first.")
+    shapes = [level_shape(letters, shape, level) for level in range(levels)]
+    kind = np.dtype(dtype).newbyteorder("=")
+    metadata = ome_attributes(
+        letters, levels, kind, pixel_size or {}, origin or {}, units or {}, channels, name, version, colour="S" in axes
+    )
+    try:
+        group = zarr.create_group(place_of(path).location, zarr_format=3 if version == "0.5" else 2)
+        for level, its_shape in enumerate(shapes):
+            _create_level(group, str(level), its_shape, kind, letters, chunks, shards)
+        group.update_attributes({ATTRIBUTES: dict(attributes or {}), **metadata})
+        write_copy(path, levels)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error}; choose a place with space and write access.") from error
+
+
+def _create_level(
+    group: zarr.Group,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    letters: str,
+    chunks: tuple[int, ...],
+    shards: tuple[int, ...] | None,
+) -> None:
+    """Write the metadata of one array, with checksums in every chunk so that damage is noticed on reading."""
+    if group.metadata.zarr_format == 3:
+        from zarr.codecs import ZstdCodec
+
+        group.create_array(
+            name,
+            shape=shape,
+            dtype=dtype,
+            chunks=chunks,
+            shards=shards,
+            compressors=ZstdCodec(level=0, checksum=True),
+            fill_value=0,
+            dimension_names=tuple(letters.lower()),
+        )
+    else:
+        from numcodecs import Zstd  # type: ignore[import-untyped]
+
+        group.create_array(
+            name,
+            shape=shape,
+            dtype=dtype,
+            chunks=chunks,
+            compressors=Zstd(level=0, checksum=True),
+            fill_value=0,
+            chunk_key_encoding={"name": "v2", "separator": "/"},
+        )
+
+
+def read_attributes(path: str | Path) -> dict[str, Any] | None:
+    """Return the `attributes` that `create` was given, or None where there is no such image.
+
+    Raises
+    ------
+    OutputError
+        If the metadata is there and cannot be read.
+    """
+    if not is_url(path) and not Path(path).is_dir():
+        return None
+    try:
+        group = zarr.open_group(place_of(path).location, mode="r")
+    except (FileNotFoundError, ContainsArrayError):
+        return None
+    except Exception as error:
+        raise OutputError(f"the metadata of {path} cannot be read: {error}; choose another path.") from error
+    found = group.attrs.asdict().get(ATTRIBUTES)
+    return dict(found) if isinstance(found, Mapping) else None
+
+
+def open_level(path: str | Path, level: int, mode: Literal["r", "r+"] = "r") -> zarr.Array[Any]:
+    """Open the array of one level.
+
+    Blocks of zeros are written like any other (`write_empty_chunks`), because an object that is missing means work
+    that is not done; Zarr does not store that choice, so it is made here, on opening.
+
+    Parameters
+    ----------
+    path : str or Path
+        Directory or URL of the image.
+    level : int
+        0 is the image itself.
+    mode : {"r", "r+"}
+        To read, or to write too.
+
+    Raises
+    ------
+    OutputError
+        If the level is not there.
+    """
+    try:
+        array = zarr.open_array(place_of(path).location, path=str(level), mode=mode)
+    except FileNotFoundError as error:
+        raise OutputError(f"{path} has no level {level}; was the image made by this package?") from error
+    return array.with_config({"write_empty_chunks": True})
+
+
+def unit_shape(array: zarr.Array[Any]) -> tuple[int, ...]:
+    """Return the shape of one stored object, in pixels and stored order."""
+    return tuple(array.shards or array.chunks)
+
+
+def unit_counts(array: zarr.Array[Any]) -> tuple[int, ...]:
+    """Return how many stored objects there are along each axis, in stored order."""
+    return tuple(-(-length // unit) for length, unit in zip(array.shape, unit_shape(array), strict=True))
+
+
+def unit_region(array: zarr.Array[Any], index: Sequence[int]) -> tuple[slice, ...]:
+    """Return the pixels of one unit, clipped at the end of the array, in stored order.
+
+    Raises
+    ------
+    OutputError
+        If there is no such unit.
+    """
+    counts = unit_counts(array)
+    if len(index) != len(counts) or any(not 0 <= i < n for i, n in zip(index, counts, strict=True)):
+        raise OutputError(f"unit {tuple(index)} is outside the grid of {counts} units of {array.name}.")
+    return tuple(
+        slice(i * unit, min((i + 1) * unit, length))
+        for i, unit, length in zip(index, unit_shape(array), array.shape, strict=True)
+    )
+
+
+def write_unit(array: zarr.Array[Any], index: Sequence[int], block: NDArray[Any], stage: Stage | None = None) -> None:
+    """Write one stored object, whole.
+
+    Parameters
+    ----------
+    array : zarr.Array
+        From `open_level` with mode "r+".
+    index : sequence of int
+        Index of the unit, in stored order.
+    block : numpy.ndarray
+        All pixels of the unit (clipped at the end of the array), in stored order and of the array's data type.
+    stage : Stage, optional
+        What an output in a local directory is written through; without it, the array's own store writes.
+
+    Raises
+    ------
+    OutputTaken
+        If the stage is gone.
+    OutputError
+        If the block has another shape or data type than the unit, or the disk does not take it.
+    """
+    region = unit_region(array, index)
+    expected = tuple(s.stop - s.start for s in region)
+    if block.shape != expected or block.dtype != array.dtype:
+        raise OutputError(
+            f"block {block.shape} of {block.dtype} is not unit {tuple(index)} of {array.name}, "
+            f"which is {expected} of {array.dtype}."
+        )
+    try:
+        content = _encoded(array, index, block)
+        if stage is not None:
+            stage.put(_object_path(array, index), content.as_buffer_like())
+        else:
+            # Not by array[region]: zarr reads a shard before it writes it, which fails on a damaged one.
+            sync((array.store_path / array.metadata.encode_chunk_key(tuple(index))).set(content))
+    except (MemoryError, RestoreError):
+        raise
+    except Exception as error:  # an object store has errors of its own
+        raise OutputError(
+            f"unit {tuple(index)} of {array.store_path} cannot be written: {error}; "
+            "make room or restore the access, and run again: units that are done stay."
+        ) from error
+
+
+def _encoded(array: zarr.Array[Any], index: Sequence[int], block: NDArray[Any]) -> Any:
+    """Return the bytes of one stored object, as the array's own store would get them."""
+    store, own = MemoryStore(), array.async_array
+    alone = zarr.Array(zarr.AsyncArray(own.metadata, StorePath(store, ""), own.config))
+    alone[unit_region(array, index)] = block
+    found = sync(store.get(array.metadata.encode_chunk_key(tuple(index)), default_buffer_prototype()))
+    assert found is not None
+    return found
+
+
+def _object_path(array: zarr.Array[Any], index: Sequence[int]) -> Path:
+    """Return the file of one stored object of an array in a local directory, which has to be there."""
+    store = array.store
+    assert isinstance(store, LocalStore)
+    folder = store.root / array.path
+    if not folder.is_dir():  # it would be made again, without its metadata
+        raise FileNotFoundError(f"{folder} is not there any more; was it deleted or moved?")
+    return folder / array.metadata.encode_chunk_key(tuple(index))
+
+
+def delete_unit(array: zarr.Array[Any], index: Sequence[int], stage: Stage | None = None) -> None:
+    """Delete one stored object where there is one, through a stage if one is given."""
+    if stage is not None:
+        stage.discard(_object_path(array, index))
+        return
+    place = array.store_path / array.metadata.encode_chunk_key(tuple(index))
+    sync(place.delete())
+
+
+def stored_units(path: str | Path, level: int) -> NDArray[np.bool_]:
+    """Tell which units of a level are stored, by one listing and without opening an object.
+
+    An empty file counts as missing: a machine that lost power can leave one behind.
+
+    Parameters
+    ----------
+    path : str or Path
+        Directory or URL of the image.
+    level : int
+        0 is the image itself.
+
+    Returns
+    -------
+    numpy.ndarray of bool
+        One entry per unit, shaped as `unit_counts`.
+    """
+    array = open_level(path, level)
+    counts = unit_counts(array)
+    stored = np.zeros(counts, dtype=bool)
+    prefix = "c/" if array.metadata.zarr_format == 3 else ""
+    for key in place_of(path).keys(str(level)):
+        parts = key.removeprefix(prefix).split("/")
+        if len(parts) == len(counts) and all(part.isdecimal() for part in parts):
+            index = tuple(map(int, parts))
+            if all(i < n for i, n in zip(index, counts, strict=True)):
+                stored[index] = True
+    return stored
+
+
+def missing_units(path: str | Path, level: int) -> Iterator[tuple[int, ...]]:
+    """Return the indices of the units that are not stored, in C order.
+
+    The directories are listed when this is called, not while the result is read.
+
+    Parameters
+    ----------
+    path : str or Path
+        Directory or URL of the image.
+    level : int
+        0 is the image itself.
+
+    Returns
+    -------
+    iterator of tuple of int
+        Indices in stored order.
+    """
+    missing = np.argwhere(~stored_units(path, level))
+    return (tuple(row.tolist()) for row in missing)

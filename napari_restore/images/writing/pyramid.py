@@ -1,0 +1,152 @@
+"""The levels of an image pyramid: each is the 2×2 mean over Y and X of the one before, made unit by unit."""
+
+from __future__ import annotations
+
+__all__ = ["downsample", "downsample_unit", "levels_for"]
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from napari_restore.errors import OutputError
+from napari_restore.images.writing.ome_zarr import open_level, unit_region, write_unit
+from napari_restore.images.writing.staging import Stage, tried
+
+
+def levels_for(shape: Sequence[int], axes: str, largest: int = 256) -> int:
+    """Return how many levels it takes until a plane is small.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Shape of level 0, in the order of `axes`.
+    axes : str
+        Letters that include Y and X.
+    largest : int
+        The last level has at most this many pixels along Y and along X.
+
+    Returns
+    -------
+    int
+        Number of levels, level 0 included.
+
+    Examples
+    --------
+    >>> levels_for((2048, 1000), "YX")
+    4
+    """
+    longest = max(shape[axes.index("Y")], shape[axes.index("X")])
+    levels = 1
+    while longest > largest:
+        longest = -(-longest // 2)
+        levels += 1
+    return levels
+
+
+def downsample_unit(path: str | Path, level: int, index: Sequence[int], stage: Stage | None = None) -> None:
+    """Compute one unit of a level from the level before and write it.
+
+    The level before must be complete where this unit lies. It is read chunk by chunk, so that no more than the unit
+    and four chunks are in memory.
+
+    Parameters
+    ----------
+    path : str or Path
+        Directory or URL of an image made by `napari_restore.images.writing.ome_zarr.create`.
+    level : int
+        The level to compute, at least 1.
+    index : sequence of int
+        Index of the unit, in stored order.
+    stage : Stage, optional
+        What it is written through, see `napari_restore.images.writing.ome_zarr.write_unit`.
+
+    Raises
+    ------
+    OutputError
+        If there is no such level or unit, or a chunk of the level before is damaged.
+    """
+    if level < 1:
+        raise OutputError(f"level {level} is not made from another one; the levels of a pyramid start at 1.")
+    source, target = open_level(path, level - 1), open_level(path, level, mode="r+")
+    region = unit_region(target, index)
+    block = np.empty([s.stop - s.start for s in region], dtype=target.dtype)
+    for part in _chunks_of(target, region):
+        inside = tuple(slice(p.start - r.start, p.stop - r.start) for p, r in zip(part, region, strict=True))
+        block[inside] = downsample(_read(source, _doubled(part, source.shape)))
+    write_unit(target, index, block, stage)
+
+
+def downsample(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Average 2×2 pixels over the last two axes.
+
+    Integers are averaged exactly and rounded to the nearest, halves to even, so that means do not drift from level to
+    level. At an odd end the mean is taken over the pixels that are there. A NaN makes its mean NaN.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray, shape (..., Y, X)
+        Integers or floats.
+
+    Returns
+    -------
+    numpy.ndarray, shape (..., ceil(Y / 2), ceil(X / 2))
+        Means, of the same data type.
+    """
+    height, width = pixels.shape[-2:]
+    # Repeating the last row or column does not change a mean that has only those pixels to be taken over.
+    pixels = np.pad(pixels, [(0, 0)] * (pixels.ndim - 2) + [(0, height % 2), (0, width % 2)], mode="edge")
+    corners = [pixels[..., y::2, x::2] for y, x in itertools.product((0, 1), repeat=2)]
+    return _mean_of_integers(corners) if np.issubdtype(pixels.dtype, np.integer) else _mean_of_floats(corners)
+
+
+def _mean_of_integers(corners: list[NDArray[Any]]) -> NDArray[Any]:
+    """Return the mean of four integer arrays, exact even at the ends of the type's range.
+
+    A value is 4 q + r: the sum of the q cannot overflow, and that of the r is at most 12.
+    """
+    whole, rest = corners[0] >> 2, corners[0] & 3
+    for corner in corners[1:]:
+        whole, rest = whole + (corner >> 2), rest + (corner & 3)
+    whole, rest = whole + (rest >> 2), rest & 3
+    up = (rest == 3) | ((rest == 2) & ((whole & 1) == 1))
+    mean: NDArray[Any] = (whole + up.astype(whole.dtype)).astype(corners[0].dtype)
+    return mean
+
+
+def _mean_of_floats(corners: list[NDArray[Any]]) -> NDArray[Any]:
+    """Return the mean of four float arrays; a quarter is taken first, so that large values do not overflow."""
+    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+        mean = sum((corner.astype(np.float64) * 0.25 for corner in corners[1:]), corners[0].astype(np.float64) * 0.25)
+        return np.asarray(mean).astype(corners[0].dtype)
+
+
+def _chunks_of(array: zarr.Array[Any], region: tuple[slice, ...]) -> Iterator[tuple[slice, ...]]:
+    """Cut a region that starts on a chunk's border into chunks."""
+    pieces = (
+        [slice(start, min(start + chunk, r.stop)) for start in range(r.start, r.stop, chunk)]
+        for r, chunk in zip(region, array.chunks, strict=True)
+    )
+    yield from itertools.product(*pieces)
+
+
+def _doubled(part: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Return the pixels of the level before that a region's means are taken over; Y and X are the last two axes."""
+    plane = (slice(2 * s.start, min(2 * s.stop, length)) for s, length in zip(part[-2:], shape[-2:], strict=True))
+    return (*part[:-2], *plane)
+
+
+def _read(array: zarr.Array[Any], region: tuple[slice, ...]) -> NDArray[Any]:
+    try:
+        return tried(lambda: np.asarray(array[region]))
+    except (MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        where = ", ".join(f"{s.start}:{s.stop}" for s in region)
+        raise OutputError(
+            f"region {where} of {array.store_path} cannot be read: {error}; `napari-restore verify --repair` mends it."
+        ) from error

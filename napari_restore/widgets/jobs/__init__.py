@@ -1,0 +1,1 @@
+"""Everything a dock widget does that needs no window."""

@@ -1,0 +1,135 @@
+"""What a layer is to the rest of the package: its axes, and a region of it as an image. Needs no window."""
+
+from __future__ import annotations
+
+__all__ = ["Region", "channel_names", "describe_layer", "full_resolution", "layer_image", "suggested_axes", "whole"]
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_restore.images.axes import CANONICAL, canonical_axes, check_axes, letter_of, transposition
+from napari_restore.images.image import Channel, Image
+from napari_restore.images.units import unit_name
+
+if TYPE_CHECKING:
+    from napari.layers import Image as ImageLayer
+
+Region = tuple[slice, ...]
+"""One slice per axis of the layer's full-resolution data, in the layer's own order."""
+
+_BY_DIMENSIONS = {2: "YX", 3: "ZYX", 4: "TZYX", 5: "TCZYX"}
+
+
+def suggested_axes(layer: ImageLayer) -> str:
+    """Letters to start from: the layer's axis labels where they name all axes, the usual order otherwise.
+
+    The last letter of an RGB layer is S. What is suggested is shown and can be changed; it is never used unseen.
+    """
+    found = [letter_of(label) for label in layer.axis_labels]
+    named = "" if None in found or "S" in found else "".join(letter for letter in found if letter)
+    letters = (
+        named if len(set(named)) == layer.ndim and {"Y", "X"} <= set(named) else _BY_DIMENSIONS.get(layer.ndim, "")
+    )
+    return letters + ("S" if layer.rgb and letters else "")
+
+
+def full_resolution(layer: ImageLayer) -> Any:
+    """The array of a layer, or the largest level of a multiscale one."""
+    data = layer.data[0] if layer.multiscale else layer.data
+    # An xarray is unwrapped: scale and axes of the layer are what is on screen, and count.
+    return data.data if hasattr(data, "dims") and hasattr(data, "coords") else data
+
+
+def whole(layer: ImageLayer) -> Region:
+    """The region that is all of a layer."""
+    return tuple(slice(0, int(length)) for length in full_resolution(layer).shape)
+
+
+def layer_image(layer: ImageLayer, axes: str, region: Region | None = None) -> Image:
+    """Give a region of a layer as an image, without reading it.
+
+    Parameters
+    ----------
+    layer
+        The layer; of a multiscale one, its largest level.
+    axes
+        One letter of TCZYXS per axis of its data.
+    region
+        Part of it; all of it if left out.
+
+    Raises
+    ------
+    RestoreError
+        If the axes do not fit the layer, or its data cannot be restored.
+    """
+    from napari_restore.api import open_image
+
+    data = full_resolution(layer)
+    letters = check_axes(axes, tuple(data.shape))
+    inside = whole(layer) if region is None else region
+    scale, translate = np.asarray(layer.scale), np.asarray(layer.translate)
+    spatial = [letter for letter in letters if letter != "S"]
+    geometry = {
+        letter: (float(scale[i]), float(translate[i] + inside[i].start * scale[i]))
+        for i, letter in enumerate(spatial)
+        if letter != "C"
+    }
+    units = {letter: unit_name(str(unit)) for letter, unit in zip(spatial, layer.units, strict=True)}
+    names = channel_names(layer, letters)
+    opened = open_image(data, axes=letters)  # its data type and shape are checked here
+    cropped = _cropped(opened.data, inside)
+    shape = tuple(cropped.shape)
+    return Image(
+        cropped,
+        letters,
+        name=layer.name,
+        pixel_size={letter: size for letter, (size, _) in geometry.items()},
+        origin={letter: start for letter, (_, start) in geometry.items()},
+        units={letter: unit for letter, unit in units.items() if unit and unit != "pixel" and letter != "C"},
+        channels=tuple(map(Channel, names))[inside[letters.index("C")]] if names else (),
+        chunks=_clipped(opened.chunks, letters, shape),
+        location=layer.source.path,
+    )
+
+
+def _cropped(data: Any, region: Region) -> Any:
+    """A region of an array, still lazy where the array was."""
+    if all(s.start == 0 and s.stop == length for s, length in zip(region, data.shape, strict=True)):
+        return data
+    if isinstance(data, np.ndarray) or hasattr(data, "__dask_graph__"):
+        return data[region]
+    import dask.array as da
+
+    meta = np.empty((0,) * len(data.shape), data.dtype)
+    return da.from_array(data, chunks=getattr(data, "chunks", "auto"), meta=meta)[region]
+
+
+def _clipped(chunks: tuple[int, ...], letters: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    order = transposition(letters, canonical_axes(letters))
+    return tuple(min(size, shape[i]) for size, i in zip(chunks, order, strict=True))
+
+
+def channel_names(layer: ImageLayer, axes: str) -> tuple[str, ...]:
+    """Names of a layer's channels; none where it has no axis C, or the axes do not fit it."""
+    shape = full_resolution(layer).shape
+    if "C" not in axes or len(axes) != len(shape):
+        return ()
+    return tuple(f"channel {i}" for i in range(shape[axes.index("C")]))
+
+
+def describe_layer(layer: ImageLayer, axes: str) -> str:
+    """One line that says what a layer is: ``"Z 40 · Y 2048 · X 2048, uint16, 335.5 MB, zarr"``.
+
+    Raises
+    ------
+    RestoreError
+        If the axes do not fit the layer, or its data cannot be restored.
+    """
+    from napari_restore.wording import human_bytes, human_shape
+
+    image = layer_image(layer, axes)
+    kind = type(full_resolution(layer)).__module__.partition(".")[0]
+    levels = f", {len(layer.data)} levels" if layer.multiscale else ""
+    assert set(image.canonical) <= set(CANONICAL)
+    return f"{human_shape(image.canonical, image.shape)}, {image.dtype}, {human_bytes(image.nbytes)}, {kind}{levels}"

@@ -1,0 +1,106 @@
+"""Which models a dock widget offers, what is said of them, and getting their weights. Needs no window."""
+
+from __future__ import annotations
+
+__all__ = ["Fetched", "describe", "detail", "fetch_weights", "groups", "noise_of", "state"]
+
+import threading
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_restore import api
+from napari_restore.widgets.jobs.job import Task
+from napari_restore.wording import human_bytes
+
+if TYPE_CHECKING:
+    from napari_restore.models.card import ModelCard
+
+_TASKS = {"denoise": "Denoising", "super-resolve": "Super-resolution", "deblur": "Deblurring", "derain": "Deraining",
+          "jpeg": "JPEG artefacts", "other": "Restoration"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Bytes of a file that have arrived, and in all, if that is known."""
+
+    done: int
+    total: int | None
+
+
+def groups(task: Task) -> dict[str, tuple[ModelCard, ...]]:
+    """Models that can be named for a task, under the headings of the list.
+
+    Models that keep the size of the image, against blur, rain and JPEG artefacts, stand behind those against noise.
+    """
+    upscales = task == "super-resolve"
+    order = {name: position for position, name in enumerate(_TASKS)}
+    cards = [card for card in api.models() if (card.scale > 1) == upscales and card.in_channels == card.out_channels]
+    cards.sort(key=lambda card: order[card.task])
+    return {
+        "Bundled": tuple(card for card in cards if card.bundled),
+        "Restormer": tuple(card for card in cards if card.architecture == "restormer" and not card.bundled),
+        "SwinIR": tuple(card for card in cards if card.architecture == "swinir" and not card.bundled),
+    }
+
+
+def state(card: ModelCard) -> str:
+    """Whether the weights are here, and their size: ``"will download, 104.5 MB"``."""
+    return f"{api.weights_state(card)}, {human_bytes(api.weights_size(card))}"
+
+
+def detail(card: ModelCard) -> str:
+    """What stands behind a model's name in the list."""
+    here = api.weights_state(card).partition(",")[0]
+    return f"{_what(card)}, {_colours(card)}, {here}, {human_bytes(api.weights_size(card))}"
+
+
+def describe(card: ModelCard) -> str:
+    """What a model is, was trained on, and may be used for."""
+    colours = "gray, each channel on its own" if card.in_channels == 1 else "RGB samples together; gray works too"
+    return f"{_what(card)}; {colours}. Trained for {noise_of(card)}. Licence: {card.licence}."
+
+
+def noise_of(card: ModelCard) -> str:
+    """What a model was trained for, in words."""
+    return card.noise.removeprefix("none: ").removeprefix("blind: ")
+
+
+def _what(card: ModelCard) -> str:
+    return f"{_TASKS[card.task]} ×{card.scale}" if card.scale > 1 else _TASKS[card.task]
+
+
+def _colours(card: ModelCard) -> str:
+    return {1: "gray", 3: "RGB"}.get(card.in_channels, f"{card.in_channels} channels")
+
+
+def fetch_weights(model: str, stop: threading.Event) -> Generator[Fetched, None, None]:
+    """Fetch the weights of a model; what has arrived is kept where `stop` is set, or the generator closed, in between.
+
+    Raises
+    ------
+    ModelError
+        See `api.fetch`.
+    """
+
+    class Stopped(Exception):
+        pass
+
+    latest, ended = Fetched(0, None), threading.Event()
+
+    def progress(done: int, total: int | None) -> None:
+        nonlocal latest
+        latest = Fetched(done, total)
+        if stop.is_set() or ended.is_set():
+            raise Stopped
+
+    with ThreadPoolExecutor(1, thread_name_prefix="napari-restore-fetch") as pool:
+        arriving = pool.submit(api.fetch, model, progress)
+        try:
+            while not wait([arriving], timeout=0.2).done:
+                yield latest
+        finally:
+            ended.set()
+    if not isinstance(arriving.exception(), Stopped):
+        arriving.result()

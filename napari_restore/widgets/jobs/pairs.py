@@ -1,0 +1,260 @@
+"""What is on screen of a source and of its result, pixel beside pixel. Needs no window."""
+
+from __future__ import annotations
+
+__all__ = ["Pair", "Planes", "find_pairs", "find_reference", "tile_borders"]
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_restore.errors import RestoreError
+from napari_restore.widgets.jobs.layers import full_resolution
+from napari_restore.widgets.jobs.regions import current_view
+from napari_restore.widgets.jobs.results import result_axes
+
+if TYPE_CHECKING:
+    from napari_restore.engine.planning.plan import Plan
+
+Where = tuple[slice, ...]
+
+
+@dataclass(frozen=True)
+class Planes:
+    """Pixels of the same part of the world, read.
+
+    Attributes
+    ----------
+    before, after
+        ``(h, w)`` or ``(h, w, samples)`` each; `after` is `factor` times as long along both.
+    placed
+        Shape, and keyword arguments of a layer that puts an array of the shape of `after` over the result.
+    """
+
+    before: NDArray[Any]
+    after: NDArray[Any]
+    factor: int
+    placed: dict[str, Any]
+
+    @property
+    def stretched(self) -> NDArray[Any]:
+        """`before` with each pixel repeated to the size of `after`."""
+        return self.before.repeat(self.factor, 0).repeat(self.factor, 1)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A source and one result layer of it, with the part of both that is on screen.
+
+    Attributes
+    ----------
+    result
+        The layer.
+    before, after
+        Full-resolution arrays.
+    axes
+        Letters of `before`; those of `after` are `result_axes` of them.
+    where_before, where_after
+        What is on screen of each.
+    factor
+        How many pixels of the result lie along one of the source.
+    """
+
+    result: Any
+    before: Any
+    after: Any
+    axes: str
+    where_before: Where
+    where_after: Where
+    factor: int
+
+    def read(self, *, largest: int | None = None, sparse: bool = False) -> Planes:
+        """Read both; for a worker thread.
+
+        Parameters
+        ----------
+        largest
+            Most source pixels along Y and X: of a larger part only the middle is read, or, if `sparse`, every second
+            pixel, or third, and so on.
+        """
+        kept = result_axes(self.axes)
+        spans = {a: self.where_before[self.axes.index(a)] for a in "YX"}
+        starts = dict.fromkeys("YX", 0)
+        lengths = {a: s.stop - s.start for a, s in spans.items()}
+        step = 1
+        if largest is not None and max(lengths.values()) > largest:
+            if sparse:
+                step = -(-max(lengths.values()) // largest)
+                lengths = {a: max(step, n // step * step) for a, n in lengths.items()}
+            else:
+                starts = {a: max(0, n - largest) // 2 for a, n in lengths.items()}
+                lengths = {a: min(n, largest) for a, n in lengths.items()}
+
+        def part(where: Where, letters: str, factor: int) -> Where:
+            return tuple(
+                slice(s.start + starts[a] * factor, s.start + (starts[a] + lengths[a]) * factor, step)
+                if a in "YX"
+                else s
+                for a, s in zip(letters, where, strict=True)
+            )
+
+        inside = part(self.where_after, kept, self.factor)
+        before = _plane(self.before[part(self.where_before, self.axes, 1)], self.axes)
+        after = _plane(self.after[inside], kept)
+        # A step that is no divisor of what there is leaves the result a pixel longer than the factor says.
+        rows, columns = (min(b, a // self.factor) for b, a in zip(before.shape[:2], after.shape[:2], strict=True))
+        before, after = before[:rows, :columns], after[: rows * self.factor, : columns * self.factor]
+        return Planes(before, after, self.factor, self._placed(kept, inside, after.shape, step))
+
+    def _placed(self, kept: str, inside: Where, shape: tuple[int, ...], step: int) -> dict[str, Any]:
+        layer, spatial = self.result, kept.replace("S", "")
+        lengths = {"Y": shape[0], "X": shape[1]}
+        steps = np.array([step if a in "YX" else 1 for a in spatial])
+        return {
+            "shape": tuple(lengths.get(a, 1) for a in spatial) + shape[2:],
+            "axes": kept,
+            "scale": np.asarray(layer.scale) * steps,
+            "rotate": layer.rotate, "shear": layer.shear, "affine": layer.affine,
+            "translate": _moved(layer, [s.start for s in inside[: layer.ndim]]),
+            "units": layer.units, "axis_labels": layer.axis_labels,
+        }  # fmt: skip
+
+
+def _moved(layer: Any, first: Sequence[float]) -> NDArray[Any]:
+    """Translation of a layer that begins at a pixel of this one and has its scale, rotation, shear and affine."""
+    from napari.utils.transforms import Affine
+
+    inner = Affine(
+        scale=layer.scale, translate=layer.translate, rotate=layer.rotate, shear=layer.shear, ndim=layer.ndim
+    )
+    return np.asarray(inner(np.asarray(first, float)))
+
+
+def _plane(pixels: Any, axes: str) -> NDArray[Any]:
+    """Bring one plane to ``(y, x)`` or ``(y, x, samples)``."""
+    array = np.asarray(pixels)
+    order = [i for i, a in enumerate(axes) if a not in "YXS"] + [axes.index(a) for a in "YXS" if a in axes]
+    array = array.transpose(order)
+    return array.reshape(array.shape[-3:] if "S" in axes else array.shape[-2:])
+
+
+def find_pairs(source: Any, axes: str, results: Sequence[Any], point: Sequence[float]) -> list[Pair]:
+    """Pair what is on screen of a source with each of its result layers.
+
+    Parameters
+    ----------
+    source, axes
+        Layer and the letters of its data.
+    results
+        Its result layers: one, or one for each channel.
+    point
+        Where the sliders stand (`viewer.dims.point`).
+
+    Raises
+    ------
+    RestoreError
+        If no part of the result is on screen.
+    """
+    view = current_view(source, axes, point)
+    kept = [i for i, a in enumerate(axes) if a in result_axes(axes) and a != "S"]
+    world = np.asarray(source.data_to_world([s.start for s in view[: source.ndim]]))
+    pairs = []
+    for channel, result in enumerate(results):
+        restored = full_resolution(result)
+        factors = np.round(np.asarray(source.scale)[kept] / np.asarray(result.scale)).astype(int)
+        # From the centre of the first source pixel to the first result pixel.
+        first = np.round(np.asarray(result.world_to_data(world[kept])) - (factors - 1) / 2).astype(int)
+        before, after = list(view), [slice(None)] * len(restored.shape)
+        for i, axis in enumerate(kept):
+            if axes[axis] == "C":  # as thick as all of the source's
+                after[i] = slice(0, 1)
+                continue
+            here, start, factor = view[axis], int(first[i]), int(factors[i])
+            low = max(0, -(start // factor))
+            high = min(here.stop - here.start, (restored.shape[i] - start) // factor)
+            if high <= low:
+                raise RestoreError("the result is not on screen; move there, or make another preview.")
+            before[axis] = slice(here.start + low, here.start + high)
+            after[i] = slice(start + low * factor, start + high * factor)
+        if "C" in axes:
+            before[axes.index("C")] = slice(channel, channel + 1)
+        factor = int(factors[kept.index(axes.index("Y"))])
+        pairs.append(Pair(result, full_resolution(source), restored, axes, tuple(before), tuple(after), factor))
+    return pairs
+
+
+def find_reference(layers: Sequence[Any], name: str | None, source: Any, placed: dict[str, Any]) -> NDArray[Any] | None:
+    """The same part of a reference layer, if its pixels lie where those of the result do.
+
+    Parameters
+    ----------
+    layers
+        Where to look.
+    name
+        Of the layer; if left out, layers called clean, reference or truth are tried, the one with the name that is
+        most like that of the source first.
+    source
+        The layer that was restored.
+    placed
+        Of `Planes`.
+
+    Raises
+    ------
+    RestoreError
+        If the layer that is named does not lie there.
+    """
+    likeness = {layer: SequenceMatcher(None, layer.name, source.name).ratio() for layer in layers}
+    shape, axes = placed["shape"], placed["axes"]
+    ndim = len(axes.replace("S", ""))
+    for layer in sorted(layers, key=likeness.__getitem__, reverse=True):
+        called = any(word in layer.name.lower() for word in ("clean", "reference", "truth"))
+        if not (called if name is None else layer.name == name):
+            continue
+        data = full_resolution(layer)
+        if layer.ndim == ndim and len(data.shape) == len(shape) and np.allclose(layer.scale, placed["scale"]):
+            corner = np.asarray(layer.world_to_data(placed["affine"](placed["translate"])))
+            start = [*np.round(corner).astype(int).tolist(), *[0] * (len(shape) - ndim)]
+            index = tuple(slice(s, s + n) for s, n in zip(start, shape, strict=True))
+            if all(s.start >= 0 and s.stop <= n for s, n in zip(index, data.shape, strict=True)):
+                return _plane(data[index], axes)
+        if name is not None:
+            raise RestoreError(
+                f"{name} does not cover what is on screen with pixels of the size of the result; choose another "
+                "reference, or none."
+            )
+    return None
+
+
+def tile_borders(
+    plan: Plan, origin: tuple[int, int], where: tuple[tuple[int, int], tuple[int, int]]
+) -> tuple[list[int], list[int]]:
+    """Borders between pixels at which one tile hands over to the next, along y and x.
+
+    Parameters
+    ----------
+    plan
+        Of the run.
+    origin
+        First row and column of the result layer in the plan's result.
+    where
+        Rows and columns of the plane that is measured, ``(start, stop)`` each, in the layer's pixels.
+
+    Returns
+    -------
+    (list of int, list of int)
+        Counted from the plane's first pixel, each between two of its pixels. A hand-over takes `blend` pixels: all
+        borders in it count.
+    """
+    found = []
+    for tiling, first, (start, stop) in zip((plan.grid.y, plan.grid.x), origin, where, strict=True):
+        scale, low = plan.card.scale, first + start
+        zones = (
+            range(tiling.seam(k) * scale - low, (tiling.seam(k) + tiling.blend) * scale - low + 1)
+            for k in range(1, tiling.count)
+        )
+        found.append(sorted({border for zone in zones for border in zone if 0 < border < stop - start}))
+    return found[0], found[1]

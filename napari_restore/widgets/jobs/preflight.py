@@ -1,0 +1,126 @@
+"""What there is to say before a run. Needs no window."""
+
+from __future__ import annotations
+
+__all__ = ["Look", "free_memory_for", "look"]
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_restore import api
+from napari_restore.errors import OutputError
+from napari_restore.images.store import Place, place_of
+from napari_restore.widgets.jobs.job import Job
+
+if TYPE_CHECKING:
+    from napari_restore.engine.compute.estimate import Report
+    from napari_restore.engine.planning.plan import Plan
+
+_MEMORY_SHARE = 0.5
+"""Part of the free memory that a result in memory may take."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What there is to say before a run.
+
+    Attributes
+    ----------
+    report
+        Plan, noise and time.
+    free_bytes
+        Of memory, or on the disk of the output; None where the output has no limit to ask for.
+    blocks_there
+        Blocks of this very run that the output holds already.
+    devices
+        What a network can run on here.
+    no_memory
+        Why the result cannot be kept in memory; empty if it can.
+    obstacle
+        Why the run is not possible as it is chosen; empty if it is.
+    """
+
+    report: Report
+    free_bytes: int | None
+    blocks_there: int = 0
+    devices: tuple[str, ...] = ("cpu",)
+    no_memory: str = ""
+    obstacle: str = ""
+
+    @property
+    def plan(self) -> Plan:
+        """The plan."""
+        return self.report.plan
+
+    @property
+    def stored_bytes(self) -> int:
+        """Uncompressed bytes of the result with its coarser levels, of which each has a quarter of the pixels."""
+        return self.plan.output_bytes * 4 // 3 if self.plan.levels > 1 else self.plan.output_bytes
+
+
+def look(job: Job) -> Look:
+    """Plan a job, estimate its noise and time, and see what its output has room for; fetches nothing.
+
+    Raises
+    ------
+    RestoreError
+        If no such run is possible, wherever its result goes.
+    """
+    from napari_restore.engine.store.resume import continues
+
+    output, obstacle = job.choices.output, ""
+    card = api.model_card(job.choices.model, img_range=job.choices.img_range, mean=job.choices.mean)
+    here = not api.weights_state(card).startswith("will")
+    try:
+        # An output can be compared with the plan only where the weights, and so their digest, are known.
+        plan = job.plan(fetch=False) if here else job.in_memory().plan(fetch=False)
+    except OutputError as error:
+        plan, obstacle = job.in_memory().plan(fetch=False), str(error)
+    report = api.report(plan, timed=here)
+    no_memory = ""
+    try:
+        free = free_memory_for(plan)
+    except OutputError as error:
+        free, no_memory = _available(), str(error)
+    if output is None:
+        return Look(report, free, 0, api.devices(), no_memory, no_memory)
+    place = place_of(output)
+    replaced = job.choices.overwrite and here and not continues(plan, output)
+    blocks = 0 if replaced or obstacle or not here else _blocks_there(place)
+    room = place.free()
+    return Look(report, None if room is None else room[0], blocks, api.devices(), no_memory, obstacle)
+
+
+def free_memory_for(plan: Plan) -> int:
+    """Free memory in bytes.
+
+    Raises
+    ------
+    OutputError
+        If the result of a plan would take too much of it.
+    """
+    from napari_restore.wording import human_bytes
+
+    free = _available()
+    if plan.output_bytes > _MEMORY_SHARE * free:
+        raise OutputError(
+            f"the result takes {human_bytes(plan.output_bytes)}, and of {human_bytes(free)} free memory half may be "
+            "used; choose an OME-Zarr as output, which is written block by block."
+        )
+    return free
+
+
+def _available() -> int:
+    from napari_restore.engine.hardware.host_memory import available_memory
+
+    return available_memory()
+
+
+def _blocks_there(place: Place) -> int:
+    from napari_restore.images.writing import ome_zarr
+
+    if place.holds() != "zarr" or ome_zarr.read_attributes(place.location) is None:
+        return 0
+    return int(np.count_nonzero(ome_zarr.stored_units(place.location, 0)))

@@ -1,0 +1,150 @@
+"""Result layers that lie exactly on the layer they were made from."""
+
+from __future__ import annotations
+
+__all__ = ["LayerData", "result_axes", "result_layers"]
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_restore.images.axes import transposition
+from napari_restore.widgets.jobs.layers import Region
+from napari_restore.widgets.jobs.stored_view import StoredView
+
+if TYPE_CHECKING:
+    from napari.layers import Image as ImageLayer
+
+    from napari_restore.engine.planning.plan import Plan
+
+LayerData = tuple[Any, dict[str, Any], str]
+"""Data, keyword arguments and type of a layer, as napari's hooks exchange them."""
+
+_COLORMAPS = ("cyan", "magenta", "yellow", "green", "red", "blue")
+
+
+def result_axes(axes: str) -> str:
+    """Letters of the result layers of a source with these axes: one for each channel where there is an axis C.
+
+    napari lays the last axes of all layers over one another. So C is dropped where it is the first axis. Elsewhere it
+    is kept with length 1, or Z would lie where the source has C.
+    """
+    return axes.removeprefix("C")
+
+
+def result_layers(layer: ImageLayer, plan: Plan, region: Region, levels: Sequence[Any]) -> list[LayerData]:
+    """Describe the layers that show a result: one, or one for each channel.
+
+    Parameters
+    ----------
+    layer
+        What was restored.
+    plan
+        How.
+    region
+        Which part of it.
+    levels
+        Arrays of the result, the largest first, in canonical order.
+
+    Returns
+    -------
+    list of (data, keyword arguments, "image")
+        In the order of the layer's axes. Each channel has a layer, with the axes `result_axes`: where that has C, its
+        one position is as thick as all channels of the source, and seen wherever the slider of C stands.
+    """
+    axes = plan.image.axes
+    order = transposition(plan.axes, axes)
+    arrays = [array.transpose(order) for array in levels]
+    multiscale = len(arrays) > 1
+    kept = [i for i, letter in enumerate(axes) if letter in result_axes(axes) and letter != "S"]
+    shown = {**_geometry(layer, axes, region, plan.card.scale, kept), **_looks(layer, plan), "multiscale": multiscale}
+    if "C" not in axes:
+        return [(_one_or_many(arrays), shown, "image")]
+    position = axes.index("C")
+    count = arrays[0].shape[position]
+    result = []
+    for channel in range(count):
+        channel_name = plan.image.channels[channel].name if plan.image.channels else f"channel {channel}"
+        own = {**shown, "name": f"{shown['name']} · {channel_name}"}
+        if count > 1:
+            own |= {"colormap": _COLORMAPS[channel % len(_COLORMAPS)], "blending": "additive"}
+        cut = _only if "C" in result_axes(axes) else _at
+        result.append((_one_or_many([cut(array, position, channel) for array in arrays]), own, "image"))
+    return result
+
+
+def _one_or_many(arrays: list[Any]) -> Any:
+    return arrays if len(arrays) > 1 else arrays[0]
+
+
+def _at(array: Any, axis: int, index: int) -> Any:
+    """One position along an axis, still lazy where the array was."""
+    return array.at(axis, index) if isinstance(array, StoredView) else array[(slice(None),) * axis + (index,)]
+
+
+def _only(array: Any, axis: int, index: int) -> Any:
+    """The same with the axis kept, of length 1."""
+    if isinstance(array, StoredView):
+        return array.only(axis, index)
+    return array[(slice(None),) * axis + (slice(index, index + 1),)]
+
+
+def _geometry(layer: ImageLayer, axes: str, region: Region, factor: int, kept: list[int]) -> dict[str, Any]:
+    """Scale and position of the result: pixel q of it lies at start + (q + 1/2) / factor - 1/2 of the layer's pixels.
+
+    That holds along C too, where it is kept: one pixel takes the place of n, so its factor is 1 / n.
+    Rotation, shear and affine act on what comes out of the scale, so they are those of the layer.
+    """
+    from napari.utils.transforms import Affine
+
+    ndim = layer.ndim
+    upscaled = np.array([factor if letter in "YX" else 1 for letter in axes if letter != "S"], float)
+    if "C" in result_axes(axes):
+        position = axes.index("C")
+        upscaled[position] = 1 / (region[position].stop - region[position].start)
+    first = np.array([s.start for s in region[:ndim]]) + 0.5 / upscaled - 0.5
+    inner = Affine(scale=layer.scale, translate=layer.translate, rotate=layer.rotate, shear=layer.shear, ndim=ndim)
+    translate = np.asarray(inner(first))
+    shear = np.asarray(layer.shear)
+    shear = shear if shear.ndim == 2 else _shear_matrix(shear, ndim)
+    affine = np.asarray(layer.affine.affine_matrix)
+    with_last = [*kept, ndim]
+    return {
+        "scale": (np.asarray(layer.scale) / upscaled)[kept],
+        "translate": translate[kept],
+        "rotate": np.asarray(layer.rotate)[np.ix_(kept, kept)],
+        "shear": shear[np.ix_(kept, kept)],
+        "affine": affine[np.ix_(with_last, with_last)],
+        "units": [layer.units[i] for i in kept],
+        "axis_labels": [layer.axis_labels[i] for i in kept],
+    }
+
+
+def _shear_matrix(shear: np.ndarray, ndim: int) -> np.ndarray:
+    """The upper triangular matrix of shears that napari keeps as a vector."""
+    matrix = np.eye(ndim)
+    matrix[np.triu_indices(ndim, 1)] = shear
+    return matrix
+
+
+def _looks(layer: ImageLayer, plan: Plan) -> dict[str, Any]:
+    """Everything that is seen of a layer and not part of its geometry."""
+    looks = {
+        "name": f"{layer.name} · {plan.card.name}",
+        "rgb": layer.rgb,
+        "gamma": layer.gamma,
+        "blending": "translucent" if layer.blending == "opaque" else layer.blending,
+        "opacity": layer.opacity,
+        "metadata": {
+            "napari_restore": {
+                "recipe": plan.recipe.model_dump(mode="json"),
+                "fingerprint": plan.fingerprint,
+                "model": plan.card.name,
+                "source": layer.name,
+            }
+        },
+    }
+    if not layer.rgb:
+        looks |= {"contrast_limits": list(layer.contrast_limits), "colormap": layer.colormap}
+    return looks

@@ -1,0 +1,200 @@
+"""Which layer, what its axes are, and which part of it."""
+
+from __future__ import annotations
+
+__all__ = ["InputBox"]
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QComboBox, QLineEdit
+
+from napari_restore.errors import RestoreError
+from napari_restore.widgets.jobs.layers import Region, channel_names, describe_layer, suggested_axes
+from napari_restore.widgets.jobs.regions import REGIONS, RegionName, describe_region, find_region
+from napari_restore.widgets.panels.rows import Box, note
+
+if TYPE_CHECKING:
+    from napari.layers import Image as ImageLayer
+    from napari.layers import Shapes
+    from napari.viewer import Viewer
+
+SETTLED = 250
+"""Milliseconds without a move of camera, sliders or rectangles after which the region is looked up again."""
+
+
+class InputBox(Box):
+    """Chooses layer, axes and region; follows the viewer's selection, and its camera where the region does.
+
+    A plugin is given proxies of napari's objects, a new one each time: layers are compared by ``==``, never by ``is``.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__("Input")
+        self.viewer = viewer
+        self.layers, self.axes, self.regions = QComboBox(), QLineEdit(), QComboBox()
+        self.layers.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.description = note("Shape, data type and size of the layer, and where its pixels lie")
+        self.extent = note("Pixels of the layer that are restored")
+        for name, title in REGIONS.items():
+            self.regions.addItem(title, name)
+        self.add("Layer", self.layers, "Image layer to restore; follows the selection in the layer list")
+        self.rows.addRow(self.description)
+        self.add("Axes", self.axes, "One letter per axis: T time, C channel, Z depth, Y rows, X columns, S colour")
+        self.add("Region", self.regions, "Which part of the layer is restored")
+        self.rows.addRow(self.extent)
+        self._settled = QTimer(self)
+        self._settled.setSingleShot(True)
+        self._settled.setInterval(SETTLED)
+        self._settled.timeout.connect(self._look_up_region)
+        self._followed: list[Any] = []
+        self._region: Region | None = None
+        self.layers.currentIndexChanged.connect(self._chosen)
+        self.axes.textEdited.connect(self._describe)
+        self.regions.currentIndexChanged.connect(self._region_chosen)
+        self.follow_viewer()
+
+    def follow_viewer(self) -> None:
+        """Follow the viewer's layers, selection, camera and sliders."""
+        if self._followed:
+            return
+        viewer = self.viewer
+        self._followed = [
+            *((emitter, self._fill) for emitter in (viewer.layers.events.inserted, viewer.layers.events.removed)),
+            (viewer.layers.events.renamed, self._rename),
+            (viewer.layers.selection.events.active, self._follow),
+            *(
+                (emitter, self._moved)
+                for emitter in (viewer.scene.camera.events.zoom, viewer.scene.camera.events.center)
+            ),
+            (viewer.dims.events.current_step, self._moved),
+        ]
+        for emitter, callback in self._followed:
+            emitter.connect(callback)
+        self._fill()
+        self._follow()
+
+    def leave_viewer(self) -> None:
+        """Stop following the viewer, which may live longer than this widget."""
+        self._settled.stop()
+        for emitter, callback in self._followed:
+            emitter.disconnect(callback)
+        self._followed = []
+
+    def layer(self) -> ImageLayer | None:
+        """The layer that is chosen."""
+        return self.layers.currentData()
+
+    def choose(self, layer: ImageLayer | str) -> None:
+        """Choose a layer, or the one of a name."""
+        for index in range(self.layers.count()):
+            if layer in (self.layers.itemData(index), self.layers.itemText(index)):
+                self.layers.setCurrentIndex(index)
+                return
+
+    def letters(self) -> str:
+        """The axes as typed."""
+        return str(self.axes.text()).strip().upper()
+
+    def channels(self) -> tuple[str, ...]:
+        """Names of the layer's channels along C; none where it has no such axis, or the axes do not fit."""
+        layer = self.layer()
+        return () if layer is None else channel_names(layer, self.letters())
+
+    def region(self, kind: RegionName | None = None) -> Region:
+        """The region that is chosen, or of another kind.
+
+        Raises
+        ------
+        RestoreError
+            If there is none.
+        """
+        layer = self.layer()
+        if layer is None:
+            raise RestoreError("there is no image layer; open an image first.")
+        describe_layer(layer, self.letters())  # checks the axes
+        return find_region(
+            kind or self.regions.currentData(), layer, self.letters(), self.viewer.dims.point, self._shapes()
+        )
+
+    def _shapes(self) -> Shapes | None:
+        found: list[Any] = [layer for layer in self.viewer.layers if layer.__class__.__name__ == "Shapes"]
+        active = self.viewer.layers.selection.active
+        return next((layer for layer in found if layer == active), found[-1] if found else None)
+
+    def _fill(self, event: object = None) -> None:
+        layers = [layer for layer in self.viewer.layers if layer.__class__.__name__ == "Image"]
+        chosen = self.layer()
+        self.layers.blockSignals(True)
+        self.layers.clear()
+        for layer in layers:
+            self.layers.addItem(layer.name, layer)
+        self.layers.setCurrentIndex(next((i for i, layer in enumerate(layers) if layer == chosen), len(layers) - 1))
+        self.layers.blockSignals(False)
+        if self.layer() != chosen or chosen is None:
+            self._chosen()
+        for layer in self.viewer.layers:
+            if layer.__class__.__name__ == "Shapes":
+                for emitter in (layer.events.data, layer.events.highlight):
+                    if (emitter, self._moved) not in self._followed:
+                        emitter.connect(self._moved)
+                        self._followed.append((emitter, self._moved))
+        self._moved()
+
+    def _rename(self, event: object = None) -> None:
+        for index in range(self.layers.count()):
+            self.layers.setItemText(index, self.layers.itemData(index).name)
+
+    def _follow(self, event: object = None) -> None:
+        active = self.viewer.layers.selection.active
+        # Results are looked at, not restored once more, unless they are chosen by hand.
+        if active is not None and "napari_restore" not in active.metadata:
+            self.choose(active)
+        self._moved()
+
+    def _moved(self, event: object = None) -> None:
+        """Look the region up again, once all is still, where it follows what has moved."""
+        if self.regions.currentData() != "whole":
+            self._settled.start()
+
+    def _look_up_region(self) -> None:
+        before = self._region
+        if self._show_region() != before:
+            self.changed.emit()
+
+    def _region_chosen(self, index: int = 0) -> None:
+        self._show_region()
+        self.changed.emit()
+
+    def _show_region(self) -> Region | None:
+        """Say which pixels the region has; nothing for the whole layer."""
+        self._region = None
+        text, wrong = "", False
+        if self.regions.currentData() != "whole" and self.layer() is not None:
+            try:
+                self._region = self.region()
+                text = describe_region(self._region, self.letters())
+            except RestoreError as error:
+                # Wrong axes are told of beside the axes.
+                text, wrong = ("", False) if self.description.text().startswith("⚠") else (str(error), True)
+        self.say(self.extent, text, warning=wrong)
+        return self._region
+
+    def _chosen(self, index: int = 0) -> None:
+        layer = self.layer()
+        self.axes.setText("" if layer is None else suggested_axes(layer))
+        self._describe()
+
+    def _describe(self, text: str = "") -> None:
+        layer = self.layer()
+        if layer is None:
+            self.say(self.description, "Open an image, or File › Open Sample › napari-restore.")
+        else:
+            try:
+                self.say(self.description, describe_layer(layer, self.letters()))
+            except RestoreError as error:
+                self.say(self.description, str(error), warning=True)
+        self._show_region()
+        self.changed.emit()

@@ -1,0 +1,188 @@
+"""Which model, what it was trained on, whether its weights are here, and whether the layer's noise fits it."""
+
+from __future__ import annotations
+
+__all__ = ["ModelBox"]
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtWidgets import QComboBox, QFileDialog, QPushButton, QStyledItemDelegate
+
+from napari_restore import api
+from napari_restore.widgets.jobs.job import Task
+from napari_restore.widgets.jobs.models import Fetched, describe, detail, groups, state
+from napari_restore.widgets.panels.rows import Box, note
+from napari_restore.wording import human_bytes
+
+if TYPE_CHECKING:
+    from napari_restore.engine.compute.estimate import Report
+    from napari_restore.models.card import ModelCard
+
+_FILE = "Your file…"
+_DETAIL = Qt.ItemDataRole.UserRole + 1
+
+
+class _NamesWithDetails(QStyledItemDelegate):
+    """Shows details behind each name of the list, and the name alone where it is chosen."""
+
+    def initStyleOption(self, option: Any, index: Any) -> None:
+        super().initStyleOption(option, index)
+        details = index.data(_DETAIL)
+        if details:
+            option.text = f"{option.text}  ·  {details}"
+
+
+class ModelBox(Box):
+    """Chooses a model; takes a checkpoint that is dropped on it."""
+
+    changed, fetch_wanted, fetch_cancelled = Signal(), Signal(), Signal()
+
+    def __init__(self, task: Task) -> None:
+        super().__init__("Model")
+        self.models = QComboBox()
+        self.models.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.models.setItemDelegate(_NamesWithDetails(self.models))
+        self.description = note("What the model does, was trained on and may be used for")
+        self.fetch = QPushButton()
+        self.fetch.setToolTip("Get the weights now; a run or a preview would get them as well")
+        self.fetch.hide()
+        self.noise = note("Estimated from an even sample of the layer, as a share of the range below")
+        self.cards = groups(task)
+        self._chosen = ""
+        self._fetching = False
+        self._fill()
+        self.add("Model", self.models, "Network and weights; drop a checkpoint of Restormer or SwinIR here")
+        self.rows.addRow(self.description)
+        self.rows.addRow(self.fetch)
+        self.rows.addRow(self.noise)
+        self.setAcceptDrops(True)
+        self.models.activated.connect(self._activated)
+        self.models.currentIndexChanged.connect(self._describe)
+        self.fetch.clicked.connect(self._fetch_clicked)
+        self._describe()
+
+    def _fill(self) -> None:
+        for heading, cards in self.cards.items():
+            if not cards:
+                continue
+            self._add_heading(heading)
+            for card in cards:
+                self.models.addItem(card.name, card.name)
+                self._detail(self.models.count() - 1, card)
+        self._add_heading("Your file")
+        self.models.addItem(_FILE, None)
+        self.models.setCurrentIndex(1)
+        view = self.models.view()
+        assert view is not None
+        # The list is wider than the dock widget where its details need it.
+        view.setMinimumWidth(min(view.sizeHintForColumn(0) + 80, 760))
+
+    def _add_heading(self, title: str) -> None:
+        self.models.addItem(title)
+        item = self.models.model().item(self.models.count() - 1)
+        item.setFlags(Qt.ItemFlag.NoItemFlags)
+        font = item.font()
+        font.setBold(True)
+        item.setFont(font)
+
+    def _detail(self, index: int, card: ModelCard) -> None:
+        self.models.setItemData(index, detail(card), _DETAIL)
+        tip = f"{card.title}\n{describe(card)}\n{card.paper}\n{state(card)}"
+        self.models.setItemData(index, tip, Qt.ItemDataRole.ToolTipRole)
+
+    def model(self) -> str | None:
+        """Name or path of the model that is chosen."""
+        return self.models.currentData()  # type: ignore[no-any-return]
+
+    def choose(self, model: str) -> None:
+        """Choose a model by name, or by the path of a checkpoint, which is added to the list."""
+        index = self.models.findData(model)
+        if index < 0:
+            index = self.models.count() - 1
+            self.models.insertItem(index, Path(model).name, model)
+        self.models.setCurrentIndex(index)
+
+    def is_file(self) -> bool:
+        """Whether a checkpoint is chosen that has to be read to know what it is."""
+        return self.model() is not None and self._named() is None
+
+    def show_card(self, card: ModelCard) -> None:
+        """Say what the model is, and whether its weights are here."""
+        here = state(card)
+        self.say(self.description, f"{describe(card)} {here[0].upper()}{here[1:]}.")
+        self._detail(self.models.currentIndex(), card)
+        missing = api.weights_state(card).startswith("will")
+        self.fetch.setText(f"Download {human_bytes(api.weights_size(card))}")
+        self.fetch.setVisible(missing or self._fetching)
+
+    def show_no_card(self, text: str) -> None:
+        """Say why the file is no model."""
+        self.say(self.description, text, warning=True)
+        self.fetch.hide()
+
+    def show_fetched(self, event: Fetched | None) -> None:
+        """Show how far a download is; None when it has ended."""
+        self._fetching = event is not None
+        if event is None:
+            self.show_state()
+            return
+        total = "" if event.total is None else f" of {human_bytes(event.total)}"
+        self.fetch.setText(f"{human_bytes(event.done)}{total} · Cancel")
+        self.fetch.show()
+
+    def show_state(self) -> None:
+        """Say anew whether the weights are here."""
+        card = self._named()
+        if card is not None:
+            self.show_card(card)
+
+    def show_report(self, report: Report | None) -> None:
+        """Compare the layer's noise with what the model expects."""
+        if report is None:
+            self.say(self.noise, "")
+            return
+        if self.is_file():
+            self.show_card(report.plan.card)
+        self.say(self.noise, str(report.fit), warning=bool(report.fit.warnings))
+
+    def _named(self) -> ModelCard | None:
+        name = self.model()
+        return next((card for card in api.models() if card.name == name), None)
+
+    def _fetch_clicked(self) -> None:
+        (self.fetch_cancelled if self._fetching else self.fetch_wanted).emit()
+
+    def _activated(self, index: int) -> None:
+        if self.models.itemData(index) is not None:
+            return
+        path, _ = QFileDialog.getOpenFileName(self, "Open a checkpoint", "", "Checkpoints (*.safetensors *.pth *.pt)")
+        self.choose(path or self._chosen)
+
+    def _describe(self, index: int = 0) -> None:
+        name = self.model()
+        if name is None:
+            return  # a file is being chosen
+        self._chosen = name
+        self.say(self.noise, "")
+        self.fetch.hide()
+        self.say(self.description, f"Reading {Path(name).name}…" if self.is_file() else "")
+        self.show_state()
+        self.changed.emit()
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if _dropped(event):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        if path := _dropped(event):
+            event.acceptProposedAction()
+            self.choose(path)
+
+
+def _dropped(event: QDropEvent) -> str:
+    """Path of the first file that is dropped; empty if there is none."""
+    data = event.mimeData()
+    return next((url.toLocalFile() for url in data.urls() if url.isLocalFile()), "") if data is not None else ""

@@ -1,0 +1,162 @@
+"""Which values, and where the result goes."""
+
+from __future__ import annotations
+
+__all__ = ["OutputBox"]
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLineEdit, QPushButton
+
+from napari_restore.errors import RecipeError
+from napari_restore.images.store import is_url
+from napari_restore.widgets.panels.intensity_edit import IntensityEdit
+from napari_restore.widgets.panels.range_edit import RangeEdit
+from napari_restore.widgets.panels.rows import Box, note, side_by_side
+from napari_restore.wording import human_bytes
+
+if TYPE_CHECKING:
+    from napari_restore.widgets.jobs.preflight import Look
+
+
+class OutputBox(Box):
+    """Chooses intensity, data type and place of the result."""
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__("Values and output")
+        self.intensity, self.range = IntensityEdit(), RangeEdit()
+        self.low, self.high = self.range.low, self.range.high
+        self.dtype, self.place = QComboBox(), QComboBox()
+        self.dtype.addItems(["same", "uint8", "uint16", "float32"])
+        self.place.addItem("Memory", "memory")
+        self.place.addItem("OME-Zarr", "zarr")
+        self.path, self.browse = QLineEdit(), QPushButton("…")
+        self.path.setPlaceholderText("result.zarr")
+        self.browse.setFixedWidth(28)
+        self.pyramid, self.overwrite = QCheckBox("Pyramid"), QCheckBox("Replace")
+        self.cost = note("Size of the result, room for it, and time of the run")
+        self.folder = self._suggestion = ""
+        self.add("Intensity", self.intensity, self.intensity.kind.toolTip())
+        self.add("Range", self.range, "Values that become 0 and 1 for the network; empty: as shown in grey, estimated")
+        self.add("Type", side_by_side(self.dtype, self.place), "Data type of the result, and where it goes")
+        self.file = side_by_side(self.path, self.browse)
+        self.add("File", self.file, "OME-Zarr to write; one that the same settings began is continued")
+        self.options = side_by_side(self.pyramid, self.overwrite)
+        self.rows.addRow("", self.options)
+        self.rows.addRow(self.cost)
+        for widget, name, tip in (
+            (self.dtype, "Data type", "Data type of the result; “same” as the layer, rounded and clipped"),
+            (self.place, "Place", "Memory for what fits; an OME-Zarr is written block by block and can be resumed"),
+            (self.path, "OME-Zarr", "OME-Zarr to write; one that the same settings began is continued"),
+            (self.browse, "Choose the OME-Zarr", "Choose a folder and name"),
+            (self.pyramid, "Pyramid", "Write coarser levels as well, for fast zooming; a third more on disk"),
+            (self.overwrite, "Replace", "Replace an OME-Zarr that is there"),
+        ):
+            widget.setToolTip(tip)
+            widget.setAccessibleName(name)
+        self._place_tip = self.place.toolTip()
+        self.range.show_estimate(())
+        self.pyramid.setChecked(True)
+        self.range.changed.connect(self.changed)
+        self.intensity.changed.connect(self.changed)
+        for box in (self.dtype, self.place):
+            box.currentIndexChanged.connect(self._changed)
+        self.path.editingFinished.connect(self.changed)
+        for check in (self.pyramid, self.overwrite):
+            check.toggled.connect(self._changed)
+        self.browse.clicked.connect(self._browse)
+        self._changed()
+
+    def output(self) -> str | None:
+        """Path of the output, or its URL as it was typed; None for memory.
+
+        Raises
+        ------
+        RecipeError
+            If a path is wanted and none is given.
+        """
+        if self.place.currentData() == "memory":
+            return None
+        text = str(self.path.text()).strip()
+        if not text:
+            raise RecipeError("no file is named for the OME-Zarr; name one, or keep the result in memory.")
+        if is_url(text):
+            return text
+        path = Path(self.folder).expanduser() / Path(text).expanduser()
+        return str(path if path.suffix else path.with_suffix(".zarr"))
+
+    def suggest(self, folder: str, stem: str) -> None:
+        """Name an OME-Zarr in a folder, in place of the last suggestion but not of what was typed.
+
+        Parameters
+        ----------
+        folder
+            The default output folder; empty where there is none, and then a name has to be given.
+        stem
+            Of the file name.
+        """
+        self.folder = folder
+        clean = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in stem)
+        suggestion = str(Path(folder).expanduser() / f"{clean}.zarr") if folder else ""
+        if self.path.text() in ("", self._suggestion):
+            self.path.setText(suggestion)
+        self._suggestion = suggestion
+
+    def show_look(self, look: Look | None) -> None:
+        """Show the intensity that was chosen, and what the run will take."""
+        memory = self.place.model().item(0)
+        reason = look.no_memory if look is not None else ""
+        memory.setEnabled(not reason)
+        memory.setToolTip(reason)
+        self.place.setToolTip(f"{self._place_tip}\n{reason}".strip())
+        if look is None:
+            self.say(self.cost, "")
+            return
+        plan = look.plan
+        self.range.show_estimate(plan.recipe.value_range or ())
+        self.intensity.show_estimate(plan.recipe.intensity, plan.recipe.noise)
+        if look.obstacle:
+            self.show_error(look.obstacle)
+            return
+        to_disk = self.place.currentData() == "zarr"
+        size = look.stored_bytes if to_disk else plan.output_bytes
+        free = look.free_bytes
+        seconds = look.report.seconds
+        time = f"about {duration(seconds)}" if seconds is not None else "time known after the download,"
+        target = "memory" if not to_disk else "the object store" if free is None else "disk"
+        room = "" if free is None else f" {human_bytes(free)} free,"
+        text = f"{human_bytes(size)} to {target},{room} {time} on {plan.recipe.device}."
+        if look.blocks_there:
+            text += f" {look.blocks_there} of {plan.blocks} blocks are there: the run goes on with them."
+        full = to_disk and free is not None and size > free
+        if full:
+            text += " More than is free: it fits only if compression makes it smaller."
+        self.say(self.cost, text, warning=full)
+
+    def show_error(self, text: str) -> None:
+        """Show why the run is not possible."""
+        self.say(self.cost, text, warning=True)
+
+    def _changed(self, value: object = None) -> None:
+        to_disk = self.place.currentData() == "zarr"
+        for row in (self.file, self.options):
+            self.rows.setRowVisible(row, to_disk)
+        self.changed.emit()
+
+    def _browse(self) -> None:
+        start = self.path.text() or str(Path(self.folder).expanduser() / "result.zarr")
+        path, _ = QFileDialog.getSaveFileName(self, "OME-Zarr to write", start, "OME-Zarr (*.zarr)")
+        if path:
+            self.path.setText(path)
+            self.changed.emit()
+
+
+def duration(seconds: float) -> str:
+    """Write a time span: ``"40 s"``, ``"14 min"``, ``"3.2 h"``."""
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,94 @@
+"""How to run, folded: device, precision, tile, halo and memory."""
+
+from __future__ import annotations
+
+__all__ = ["PerformanceBox"]
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QSpinBox
+from superqt import QCollapsible
+
+from napari_restore.engine.planning.recipe import Recipe
+from napari_restore.widgets.panels.rows import Box
+
+if TYPE_CHECKING:
+    from napari_restore.widgets.jobs.preflight import Look
+
+_GB = 10**9
+
+
+class PerformanceBox(QCollapsible):
+    """Chooses device, precision, tile, halo and memory; “auto” stands for what the plan chooses, shown beside it."""
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__("Performance")
+        inner = Box("")
+        self.device, self.precision = QComboBox(), QComboBox()
+        for name in ("auto", "cpu"):
+            self.device.addItem(name, name)
+        self.precision.addItem("auto", None)
+        for name in ("float32", "bfloat16"):
+            self.precision.addItem(name, name)
+        self.tile, self.halo, self.memory = QSpinBox(), QSpinBox(), QDoubleSpinBox()
+        self.tile.setRange(0, 4096)
+        self.tile.setSingleStep(8)
+        self.tile.setSuffix(" px")
+        self.halo.setRange(-1, 1024)
+        self.halo.setValue(-1)
+        self.halo.setSuffix(" px")
+        self.memory.setRange(0, 8192)
+        self.memory.setDecimals(1)
+        self.memory.setSuffix(" GB")
+        for spin in (self.tile, self.halo, self.memory):
+            spin.setSpecialValueText("auto")
+            spin.setKeyboardTracking(False)
+        inner.add("Device", self.device, "Where the network runs; auto takes a GPU if there is one")
+        inner.add(
+            "Precision",
+            self.precision,
+            "Of the network; auto takes bfloat16 where it is faster and the model is known not to lose by it",
+        )
+        inner.add("Tile", self.tile, "Side of a tile in pixels, a multiple of the model's alignment")
+        inner.add("Halo", self.halo, "Context in pixels at each inner edge of a tile")
+        inner.add("Memory", self.memory, "Most memory that the run may take; the result is the same with less")
+        inner.rows.setRowVisible(self.memory, "memory_budget" in Recipe.model_fields)
+        self.setContent(inner)
+        self.toggleButton().setToolTip("Device, precision, tile, halo and memory; “auto” is right for most runs")
+        self.collapse(animate=False)
+        for box in (self.device, self.precision):
+            box.currentIndexChanged.connect(lambda index: self.changed.emit())
+        for spin in (self.tile, self.halo, self.memory):
+            spin.valueChanged.connect(lambda value: self.changed.emit())
+
+    def choose_device(self, name: str) -> None:
+        """Choose a device by name; one that is not in the list is added, and the plan says whether it is there."""
+        if self.device.findData(name) < 0:
+            self.device.addItem(name, name)
+        self.device.setCurrentIndex(self.device.findData(name))
+
+    def memory_budget(self) -> int | None:
+        """The most memory in bytes; None where the plan chooses."""
+        return round(self.memory.value() * _GB) or None
+
+    def choose_memory_budget(self, budget: int | None) -> None:
+        """Choose the most memory in bytes, or None to let the plan choose."""
+        self.memory.setValue((budget or 0) / _GB)
+
+    def show_look(self, look: Look) -> None:
+        """Show what “auto” stands for, and which devices there are."""
+        recipe = look.plan.recipe
+        tile = recipe.tile if isinstance(recipe.tile, int) else " × ".join(map(str, look.plan.grid.tile_shape))
+        self.tile.setSpecialValueText(f"auto ({tile})")
+        self.halo.setSpecialValueText(f"auto ({recipe.halo})")
+        self.memory.setSpecialValueText(f"auto ({look.plan.memory_bytes / _GB:.1f} GB)")
+        self.device.blockSignals(True)
+        for name in look.devices:
+            if self.device.findData(name) < 0:
+                self.device.addItem(name, name)
+        self.device.blockSignals(False)
+        for box, chosen in ((self.device, recipe.device), (self.precision, recipe.precision)):
+            box.setItemText(0, f"auto ({chosen})" if box.currentIndex() == 0 else "auto")

@@ -1,0 +1,107 @@
+"""The buttons that start and stop, and how far the run is."""
+
+from __future__ import annotations
+
+__all__ = ["RunBar"]
+
+from typing import TYPE_CHECKING, Literal
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QPushButton, QToolButton, QVBoxLayout, QWidget
+
+from napari_restore.widgets.panels.output_box import duration
+from napari_restore.widgets.panels.rows import Box, note
+
+if TYPE_CHECKING:
+    from napari_restore.engine.store.progress import Progress
+
+State = Literal["idle", "previewing", "running", "cancelling"]
+
+
+class RunBar(QWidget):
+    """Preview, Run, Cancel and what a run has reached."""
+
+    preview_wanted, run_wanted, cancel_wanted = Signal(), Signal(), Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state: State = "idle"
+        self._resumes = False
+        self.preview, self.run, self.more = QPushButton("Preview"), QPushButton("Run"), QToolButton()
+        self.live = QPushButton("Live")
+        self.live.setCheckable(True)
+        self.live.setToolTip("Preview again whenever the view, the sliders or a setting have changed")
+        self.menu = QMenu(self)
+        self.more.setText("⋯")
+        self.more.setMenu(self.menu)
+        self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(8)
+        self.line, self.details = note(), note()
+        self.preview.setToolTip("Restore what is on screen now; the pixels are those that a run would make")
+        self.run.setToolTip("Restore the region into memory or an OME-Zarr")
+        self.more.setToolTip("Copy as Python or command, save or load the recipe")
+        self.bar.setToolTip("Tiles that are done")
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.preview, 2)
+        buttons.addWidget(self.live, 1)
+        buttons.addWidget(self.run, 2)
+        buttons.addWidget(self.more)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 2, 0, 0)
+        column.setSpacing(4)
+        column.addLayout(buttons)
+        column.addWidget(self.bar)
+        column.addWidget(self.line)
+        column.addWidget(self.details)
+        self.show_details = QPushButton("Details")
+        self.show_details.setCheckable(True)
+        self.show_details.setToolTip("Everything that is known about the error")
+        self.show_details.toggled.connect(self.details.setVisible)
+        column.addWidget(self.show_details)
+        self.show_details.hide()
+        self.preview.clicked.connect(self.preview_wanted)
+        self.run.clicked.connect(self._clicked)
+        self.set_state("idle")
+
+    def set_state(self, state: State) -> None:
+        """Show what can be clicked now."""
+        self.state = state
+        self.preview.setEnabled(state in ("idle", "previewing"))
+        self.live.setEnabled(state in ("idle", "previewing"))
+        self.run.setEnabled(state in ("idle", "running"))
+        resting = "Resume" if self._resumes else "Run"
+        self.run.setText({"running": "Cancel", "cancelling": "Cancelling…"}.get(state, resting))
+        self.bar.setVisible(state != "idle")
+        if state == "previewing":
+            self.bar.setRange(0, 0)
+
+    def set_resumes(self, resumes: bool) -> None:
+        """Say whether a run would go on with an earlier one."""
+        self._resumes = resumes
+        self.set_state(self.state)
+
+    def show_progress(self, event: Progress, pixels_per_tile: float) -> None:
+        """Show how far a run is."""
+        tiles = event.stage == "restoring" and event.tiles_total
+        done, total = (event.tiles_done, event.tiles_total) if tiles else (event.done, event.total)
+        self.bar.setRange(0, max(total, 1))
+        self.bar.setValue(done)
+        if not tiles:
+            self.tell(f"{'Coarser levels' if event.stage == 'pyramid' else 'Blocks'}: {done} of {total}")
+            return
+        text = f"{done} of {total} tiles · {event.tiles_per_second * pixels_per_tile / 1e6:.2g} Mpx/s"
+        left = event.eta_seconds
+        self.tell(text if left is None else f"{text} · {duration(left)} left")
+
+    def tell(self, text: str, *, warning: bool = False, details: str = "") -> None:
+        """Show one line, and more on demand."""
+        Box.say(self.line, text, warning=warning)
+        self.details.setText(details)
+        self.show_details.setVisible(bool(details))
+        self.show_details.setChecked(False)
+        self.details.hide()
+
+    def _clicked(self) -> None:
+        (self.cancel_wanted if self.state == "running" else self.run_wanted).emit()

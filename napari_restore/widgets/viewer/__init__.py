@@ -1,0 +1,1 @@
+"""Layers, canvas and camera of the viewer."""

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from safetensors.torch import load_file, save_file
+
+from napari_restore import api
+from napari_restore.engine.compute import predictor
+from napari_restore.engine.planning.planner import make_plan
+from napari_restore.engine.record import verify
+from napari_restore.engine.record.verify import Unit
+from napari_restore.errors import OutputError
+from napari_restore.images.writing import ome_zarr
+
+
+@pytest.fixture
+def result(tmp_path: Path, stack: np.ndarray, checkpoints: dict[str, Path]) -> Path:
+    """A stored result of 12 blocks and two levels, with its source on disk."""
+    tifffile.imwrite(tmp_path / "in.ome.tif", np.tile(stack, (1, 4, 3)), metadata={"axes": "ZYX"})
+    settings = {"model": checkpoints["local"], "chunks": (1, 64, 64), "shards": (1, 192, 192), "tile": 128, "halo": 16}
+    return api.denoise(tmp_path / "in.ome.tif", tmp_path / "out.zarr", **settings)  # type: ignore[no-any-return]
+
+
+def objects(path: Path) -> list[Path]:
+    return sorted(file for level in ("0", "1") for file in (path / level / "c").rglob("*") if file.is_file())
+
+
+def contents(path: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in objects(path)}
+
+
+def test_a_sound_result_is_found_sound(result: Path) -> None:
+    found = api.verify(result, recompute=3)
+    assert found.ok and found.units == len(objects(result)) == 15 and found.recomputed == 3
+    assert str(found).endswith("15 stored objects read back, 3 computed anew, 0 bad")
+
+
+def test_every_flipped_bit_is_found_and_healed(result: Path) -> None:
+    whole = contents(result)
+    rng = np.random.default_rng(0)
+    files = list(whole)
+    for _ in range(25):
+        file = files[int(rng.integers(len(files)))]
+        damaged = bytearray(whole[file])
+        damaged[int(rng.integers(len(damaged)))] ^= 1 << int(rng.integers(8))
+        file.write_bytes(damaged)
+        found = api.verify(result)
+        level, index = file.relative_to(result).parts[0], tuple(map(int, file.relative_to(result).parts[2:]))
+        assert found.damaged == (Unit(int(level), index),)
+        file.write_bytes(whole[file])
+    for file in files[::4]:
+        file.write_bytes(whole[file][:-5])
+    files[1].unlink()
+    found = api.verify(result)
+    assert len(found.damaged) == len(files[::4]) and len(found.missing) == 1
+    assert api.verify(result, repair=True).ok
+    assert contents(result) == whole
+
+
+def test_other_pixels_behind_right_checksums_are_found_by_computing(result: Path) -> None:
+    whole = contents(result)
+    array = ome_zarr.open_level(result, 0, "r+")
+    ome_zarr.write_unit(array, (1, 0, 1), np.asarray(array[1:2, 0:192, 192:330]) + np.uint16(2))
+    assert api.verify(result).ok
+    found = api.verify(result, recompute=12)
+    assert found.differing == (Unit(0, (1, 0, 1)),) and not found.ok
+    assert api.verify(result, recompute=12, repair=True).ok
+    assert contents(result) == whole
+
+
+def test_changed_attributes_are_noticed(result: Path) -> None:
+    group = zarr.open_group(result, mode="r+")
+    attributes = group.attrs["napari_restore"]
+    attributes["identity"]["recipe"]["tile"] = 256  # type: ignore[index,call-overload]
+    group.update_attributes({"napari_restore": attributes})
+    found = api.verify(result)
+    assert not found.ok and not found.bad and "metadata changed: zarr.json" in str(found)
+    assert api.verify(result, repair=True).ok
+    (result / "0/.metadata.json").unlink()  # as in results of earlier versions
+    assert api.verify(result).ok
+    group.update_attributes({"napari_restore": attributes})
+    found = api.verify(result)
+    assert not found.ok and not found.bad and "fingerprint" in str(found)
+
+
+def test_metadata_that_cannot_be_read_are_mended(result: Path) -> None:
+    whole = {file: json.loads(file.read_bytes()) for file in result.rglob("zarr.json")}
+    for name in ("zarr.json", "0/zarr.json", "1/zarr.json"):
+        content = (result / name).read_bytes()
+        (result / name).write_bytes(content[:40] + b"?" + content[41:])
+    found = api.verify(result)
+    assert found.metadata == ("zarr.json", "0/zarr.json", "1/zarr.json") and found.units == 0 and not found.ok
+    assert api.verify(result, repair=True).ok
+    assert {file: json.loads(file.read_bytes()) for file in result.rglob("zarr.json")} == whole
+    copy = result / "0/.metadata.json"
+    copy.write_bytes(copy.read_bytes()[:-30])
+    assert api.verify(result).metadata == ("0/.metadata.json",)
+    assert api.verify(result, repair=True).ok
+
+
+def test_attributes_that_others_have_added_stay(result: Path) -> None:
+    zarr.open_group(result, mode="r+").update_attributes({"mine": 1})
+    assert api.verify(result).ok
+    file = result / "zarr.json"
+    file.write_text(file.read_text().replace("multiscales", "multiscalez"))
+    assert not api.verify(result).ok
+    assert api.verify(result, repair=True).ok
+    assert zarr.open_group(result).attrs["mine"] == 1
+
+
+def test_a_source_that_has_moved(result: Path, tmp_path: Path) -> None:
+    moved = (tmp_path / "in.ome.tif").rename(tmp_path / "moved.ome.tif")
+    objects(result)[0].unlink()
+    with pytest.raises(OutputError, match="--source"):
+        api.verify(result, repair=True)
+    assert api.verify(result, repair=True, source=moved).ok
+
+
+def test_another_source_is_named_and_nothing_is_changed(
+    result: Path, tmp_path: Path, stack: np.ndarray, checkpoints: dict[str, Path]
+) -> None:
+    other = tmp_path / "other.ome.tif"
+    tifffile.imwrite(other, np.tile(stack, (1, 4, 3))[:, ::-1], metadata={"axes": "ZYX"})
+    objects(result)[0].unlink()
+    before = contents(result)
+    for repair in (False, True):
+        with pytest.raises(OutputError, match=r"other.ome.tif is not the source of .*other pixels in 8 of 8 places"):
+            api.verify(result, recompute=2, repair=repair, source=other)
+    assert contents(result) == before
+    # A region in napari is a part of the file that it names.
+    image = api.open_image(tmp_path / "in.ome.tif")
+    pixels = image.read((slice(1, 3), slice(10, 90), slice(20, 200)))
+    part = replace(image, data=pixels, chunks=())
+    api.denoise(part, tmp_path / "part.zarr", model=checkpoints["local"], tile=64, halo=8)
+    with pytest.raises(OutputError, match=r"in.ome.tif is not the source .*\[2, 80, 180\] then, \[3, 300, 330\] now"):
+        api.verify(tmp_path / "part.zarr", recompute=1)
+    assert api.verify(tmp_path / "part.zarr", recompute=2, source=part).ok
+
+
+def test_other_weights_are_not_computed_with(result: Path, tmp_path: Path, checkpoints: dict[str, Path]) -> None:
+    model = tmp_path / "model.safetensors"
+    shutil.copy(checkpoints["local"], model)
+    api.denoise(tmp_path / "in.ome.tif", tmp_path / "o.zarr", model=model, tile=128, halo=16)
+    state = load_file(model)
+    save_file({key: value * 1.5 for key, value in state.items()}, model)
+    with pytest.raises(OutputError, match=r"other weights: .* put back what has changed"):
+        api.verify(tmp_path / "o.zarr", recompute=1)
+
+
+def test_what_shapes_do_not_tell_of_a_checkpoint_is_taken_from_the_recipe(
+    tmp_path: Path, stack: np.ndarray, checkpoints: dict[str, Path]
+) -> None:
+    tifffile.imwrite(tmp_path / "in.ome.tif", stack, metadata={"axes": "ZYX"})
+    settings = {"model": checkpoints["local"], "img_range": 255.0, "mean": (0.3,), "tile": 64, "halo": 8}
+    output = api.denoise(tmp_path / "in.ome.tif", tmp_path / "out.zarr", **settings)
+    whole = contents(output)
+    assert api.verify(output, recompute=3).ok
+    (output / "0/c/1/0/0").unlink()
+    assert api.verify(output, recompute=3, repair=True).ok and contents(output) == whole
+
+
+def test_a_pattern_of_question_marks_is_a_source(
+    tmp_path: Path, stack: np.ndarray, checkpoints: dict[str, Path]
+) -> None:
+    for z, plane in enumerate(stack):
+        tifffile.imwrite(tmp_path / f"in_z{z}.tif", plane)
+    output = api.denoise(tmp_path / "in_z?.tif", tmp_path / "out.zarr", model=checkpoints["local"], tile=64, halo=8)
+    assert api.verify(output, recompute=2).ok
+
+
+def test_what_another_batch_moves_in_bfloat16_is_no_difference(tmp_path: Path, stack: np.ndarray) -> None:
+    tifffile.imwrite(tmp_path / "in.tif", stack[0])
+    settings = {"precision": "bfloat16", "tile": 64, "halo": 8, "value_range": (0, 1000), "dtype": "float32"}
+    output = api.denoise(tmp_path / "in.tif", tmp_path / "out.zarr", **settings)
+    array = ome_zarr.open_level(output, 0, "r+")
+    made = np.asarray(array[...])
+    for moved, bad in ((0.8, False), (20.0, True)):
+        ome_zarr.write_unit(array, (0, 0), made + np.float32(moved))
+        assert bool(api.verify(output, recompute=1).differing) == bad
+
+
+def test_a_run_that_was_compiled_is_computed_anew_so(result: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def predictor_for(*arguments: Any, compile_first: bool = False) -> Any:
+        asked.append(compile_first)
+        return predictor.predictor_for(*arguments)
+
+    monkeypatch.setattr(verify, "predictor_for", predictor_for)
+    monkeypatch.setattr(verify, "make_plan", lambda *given: make_plan(*given).with_settings(compiled=True))
+    assert api.verify(result, recompute=1).ok and asked == [True]
+
+
+def test_only_results_of_this_package(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="no result of this package"):
+        api.verify(tmp_path)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from napari_restore import api
+from napari_restore.errors import AxesError, ChunkError, SourceError
+from napari_restore.images.readers.opening import open_image
+
+
+@pytest.fixture
+def file(tmp_path: Path, stack: np.ndarray) -> Path:
+    """A file of two volumes and a table, as PlantSeg and ilastik write them."""
+    with h5py.File(tmp_path / "cells.h5", "w") as file:
+        raw = file.create_dataset("exp/raw", data=stack, chunks=(1, 40, 50), compression="gzip", fletcher32=True)
+        raw.attrs["element_size_um"] = (2.0, 0.25, 0.5)
+        raw.dims[0].label, raw.dims[1].label, raw.dims[2].label = "z", "y", "x"
+        tagged = file.create_dataset("tagged", data=stack.transpose(2, 1, 0).astype(">f4"))
+        tagged.attrs["axistags"] = json.dumps({"axes": [{"key": key} for key in "xyz"]})
+        file["labels"] = np.array([b"a", b"b"])
+    return tmp_path / "cells.h5"
+
+
+def region(*bounds: tuple[int, int]) -> tuple[slice, ...]:
+    return tuple(slice(*bound) for bound in bounds)
+
+
+@pytest.mark.parametrize("form", ["{}::/exp/raw", "{}::exp/raw", "{}/exp/raw"])
+def test_a_dataset_is_named_behind_the_file(file: Path, stack: np.ndarray, form: str) -> None:
+    image = open_image(form.format(file))
+    assert (image.axes, image.shape, image.chunks) == ("ZYX", stack.shape, (1, 40, 50))
+    assert image.pixel_size == {"Z": 2.0, "Y": 0.25, "X": 0.5} and set(image.units.values()) == {"micrometer"}
+    assert image.location == f"{file}::/exp/raw"
+    part = region((1, 3), (30, 61), (49, 103))
+    np.testing.assert_array_equal(image.read(part), stack[part])
+
+
+def test_axistags_and_byte_order(file: Path, stack: np.ndarray) -> None:
+    image = open_image(f"{file}::tagged")
+    assert image.axes == "XYZ" and image.dtype == np.float32 and image.dtype.isnative
+    part = region((0, 2), (5, 9), (7, 70))
+    np.testing.assert_array_equal(image.read(part), stack[part])
+
+
+def test_what_is_missing_is_asked_for(file: Path, tmp_path: Path, stack: np.ndarray) -> None:
+    with pytest.raises(SourceError, match=r"several datasets.*::/exp/raw.*/tagged"):
+        open_image(file)
+    with pytest.raises(SourceError, match=r"no dataset 'raw'.*/exp/raw"):
+        open_image(f"{file}::raw")
+    with pytest.raises(SourceError, match="level 1"):
+        open_image(f"{file}::/exp/raw", level=1)
+    with h5py.File(tmp_path / "one.hdf5", "w") as one:
+        one["a"] = stack
+    with pytest.raises(AxesError, match="axes="):
+        open_image(tmp_path / "one.hdf5")
+    assert open_image(tmp_path / "one.hdf5", axes="zyx").axes == "ZYX"
+    (tmp_path / "text.h5").write_text("no HDF5")
+    with pytest.raises(SourceError, match="does not begin like it"):
+        open_image(tmp_path / "text.h5")
+    (tmp_path / "cut.h5").write_bytes(file.read_bytes()[:3000])
+    with pytest.raises(SourceError, match=r"cut\.h5"):
+        open_image(tmp_path / "cut.h5", axes="ZYX")
+
+
+def test_it_pickles_by_location_and_is_read_by_threads(file: Path, stack: np.ndarray) -> None:
+    image = open_image(f"{file}::/exp/raw")
+    stored = pickle.dumps(image)
+    assert len(stored) < 2000
+    again = pickle.loads(stored)
+    whole = region((0, 3), (0, 75), (0, 110))
+    with ThreadPoolExecutor(4) as pool:
+        for pixels in pool.map(lambda _: again.read(whole), range(8)):
+            np.testing.assert_array_equal(pixels, stack)
+
+
+def test_a_damaged_chunk_is_named(file: Path) -> None:
+    with h5py.File(file) as opened:
+        where = opened["exp/raw"].id.get_chunk_info_by_coord((2, 40, 50))
+    content = bytearray(file.read_bytes())
+    content[where.byte_offset + 20] ^= 1
+    file.write_bytes(content)
+    image = open_image(f"{file}::/exp/raw")
+    assert image.read(region((0, 2), (0, 75), (0, 110))).any()
+    with pytest.raises(ChunkError, match=r"/exp/raw: chunk \(2, 1, 1\) cannot be read"):
+        image.read(region((0, 3), (0, 75), (0, 110)))
+    file.unlink()
+    with pytest.raises(ChunkError, match="cannot be read"):
+        image.read(region((0, 1), (0, 5), (0, 5)))
+
+
+def test_it_is_restored_and_verified_from_where_it_is(
+    file: Path, tmp_path: Path, stack: np.ndarray, checkpoints: dict[str, Path]
+) -> None:
+    settings: dict[str, Any] = {"model": checkpoints["local"], "tile": 64, "halo": 8}
+    api.denoise(f"{file}/exp/raw", tmp_path / "o.zarr", **settings)
+    expected = api.denoise(stack, axes="ZYX", **settings)
+    np.testing.assert_array_equal(api.open_image(tmp_path / "o.zarr").read((slice(None),) * 3), expected)
+    assert api.verify(tmp_path / "o.zarr", recompute=1).recomputed == 1
+
+
+def test_without_h5py_the_package_is_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "h5py", None)
+    with pytest.raises(SourceError, match=r"pip install 'napari-restore\[hdf5\]'"):
+        open_image(f"{file}::/exp/raw")
+
+
+def test_n5_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    (tmp_path / "old.n5").mkdir()
+    (tmp_path / "old.n5/attributes.json").write_text('{"n5": "2.5.1"}')
+    with pytest.raises(SourceError, match=r"is N5.*OME-Zarr"):
+        open_image(tmp_path / "old.n5")
