@@ -1,0 +1,219 @@
+"""Whether two planes of a stack belong together, and how their brightness differs, from a fixed sample of each.
+
+The sample depends on the shape of a plane alone, so everyone who asks gets the same answer, whatever part of the planes
+he works on. It is summarised by means over small blocks, in which noise is small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_restore.intensity.fusion import FusionNoise
+from napari_restore.intensity.local_means import noise_gain
+from napari_restore.intensity.scaling import missing
+
+__all__ = ["Pair", "PlaneSample", "compare", "sample_places", "summarise"]
+
+Floats = npt.NDArray[np.float64]
+
+_CROP = 128
+_CROPS = 3
+"""Crops each way. A plane of no more pixels than that is taken whole."""
+_BLOCK = 8
+_TOLERANCE = 0.3
+"""Difference between two blocks, in standard deviations of the noise of a pixel, that still counts as agreement."""
+_GAINS = (1 / 3, 3.0)
+"""Brightness of one plane, as a multiple of the other's, that lamps and bleaching may make; beyond it is another."""
+_BACKGROUND = 2.0
+"""Most by which the background may rise or fall, in standard deviations of the noise."""
+_WORTH = 0.02
+"""A brightness is only divided out where this share of the blocks comes to agree by it."""
+_TOGETHER = 0.25
+"""Share of the structure that has to agree for two planes to belong together."""
+_SURE = 0.4
+"""Share of the structure that has to agree for a brightness to be divided out: less may be chance."""
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneSample:
+    """A plane, in short.
+
+    Attributes
+    ----------
+    levels : numpy.ndarray
+        Shape ``(n,)``, float64: means of its blocks, data units; NaN where pixels are missing.
+    constant : bool
+        Whether all of its pixels have one value, as those of a dropped frame do, or none is there.
+    """
+
+    levels: Floats
+    constant: bool
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What one plane of a stack is to another.
+
+    Attributes
+    ----------
+    gain, offset : float
+        Of what the plane shows, the other shows ``gain * value + offset``; four digits.
+    agreement : float
+        Share of the structure, in [0, 1], that is the same in both.
+    reason : str
+        Why the other must not be averaged with the plane; empty if it may.
+    """
+
+    gain: float = 1.0
+    offset: float = 0.0
+    agreement: float = 1.0
+    reason: str = ""
+
+
+def sample_places(height: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of the crops that a plane of this shape is summarised by.
+
+    Examples
+    --------
+    >>> list(sample_places(100, 5000))[1]
+    (slice(0, 100, None), slice(2436, 2564, None))
+    """
+
+    def along(length: int) -> list[slice]:
+        if length <= _CROP * _CROPS:
+            return [slice(0, length)]
+        starts = [(length - _CROP) * k // (_CROPS - 1) // 4 * 4 for k in range(_CROPS)]
+        return [slice(start, start + _CROP) for start in starts]
+
+    for rows in along(height):
+        for columns in along(width):
+            yield rows, columns
+
+
+def summarise(crops: Sequence[npt.NDArray[Any]], limits: tuple[float, float]) -> PlaneSample:
+    """Summarise the crops of a plane; `limits` as in `napari_restore.intensity.scaling.missing`."""
+    levels, ends = [], []
+    for crop in crops:
+        mask = missing(crop, limits)
+        values = crop.astype(np.float64)
+        if mask is not None:
+            values[mask] = np.nan
+        present = values[np.isfinite(values)]
+        ends += [present.min(), present.max()] if present.size else []
+        height, width = (max(length // _BLOCK, 1) for length in values.shape)
+        sides = (min(_BLOCK, values.shape[0]), min(_BLOCK, values.shape[1]))
+        cut = values[: height * sides[0], : width * sides[1]].reshape(height, sides[0], width, sides[1])
+        levels.append(cut.mean((1, 3)).ravel())
+    return PlaneSample(np.concatenate(levels), not ends or min(ends) == max(ends))
+
+
+def compare(plane: PlaneSample, other: PlaneSample, noise: FusionNoise) -> Pair:
+    """Say what another plane is to a plane.
+
+    Parameters
+    ----------
+    plane, other : PlaneSample
+        Of two planes of one channel and shape.
+    noise : FusionNoise
+        Of the channel.
+
+    Examples
+    --------
+    >>> from napari_restore.intensity.stabilise import CameraNoise
+    >>> noise = FusionNoise(CameraNoise(1.0, 0.0, 1.0))
+    >>> rng = np.random.default_rng(0)
+    >>> truth = np.linspace(20, 900, 128) * np.ones((128, 1))
+    >>> first, second, black = (summarise([rng.poisson(truth * k)], (-1e9, 1e9)) for k in (1.0, 0.8, 0.0))
+    >>> round(compare(first, second, noise).gain, 2), compare(first, black, noise).reason
+    (0.8, 'constant')
+    """
+    if plane.constant or other.constant:
+        return Pair(agreement=0.0, reason="constant")
+    there = np.isfinite(plane.levels) & np.isfinite(other.levels)
+    if not there.any():
+        return Pair(agreement=0.0, reason="no pixels in common")
+    x, y = plane.levels[there], other.levels[there]
+    if np.array_equal(x, y):
+        return Pair(reason="a copy")
+    fit = _Fit(x, y, noise)
+    gain, offset = fit.best()
+    agreement = fit.agreement(gain, offset)
+    return Pair(gain, offset, round(agreement, 4), "" if agreement >= _TOGETHER else "shows something else")
+
+
+class _Fit:
+    """The line between the blocks of two planes that most of them lie near."""
+
+    def __init__(self, x: Floats, y: Floats, noise: FusionNoise) -> None:
+        self.x, self.y, self.dark = x, y, noise.camera.offset
+        camera = noise.camera
+        variance = camera.read_noise**2 + camera.gain * np.maximum((x + y) / 2 - camera.offset, 0)
+        in_block = noise_gain(np.full(_BLOCK, 1 / _BLOCK), noise.correlation)
+        self.width = np.maximum(variance * (2 * in_block + _TOLERANCE**2), np.finfo(float).tiny)
+        self.sigma = float(np.sqrt(np.median(variance)))
+
+    def near(self, gain: float, offset: float) -> Floats:
+        """How near each block lies, from 0 to 1."""
+        scale = self.width * (1 + gain**2) / 2
+        return np.asarray(np.exp(-((self.y - gain * self.x - offset) ** 2) / (2 * scale)))
+
+    def best(self) -> tuple[float, float]:
+        """Gain and offset: 1 and 0 unless another line is clearly better."""
+        found, score = (1.0, 0.0), float(self.near(1.0, 0.0).mean())
+        for pivot in (self.dark, 0.0, None):
+            for start in self._starts():
+                line = self._refined(*start, pivot)
+                if line is None or self.agreement(*line) < _SURE:
+                    continue
+                if (near := float(self.near(*line).mean())) > score + _WORTH:
+                    found, score = line, near
+        return found
+
+    def _starts(self) -> Iterator[tuple[float, float]]:
+        """Lines to begin with: none; the ratio of what is bright; quantile by quantile."""
+        yield 1.0, 0.0
+        bright = self.x >= np.quantile(self.x, 0.7)
+        light = self.x[bright] - self.dark
+        if (light > 0).any():
+            ratio = float(np.median((self.y[bright] - self.dark)[light > 0] / light[light > 0]))
+            yield ratio, self.dark * (1 - ratio)
+        low, high = (np.quantile(values, (0.1, 0.95)) for values in (self.x, self.y))
+        if low[1] > low[0]:
+            slope = float((high[1] - high[0]) / (low[1] - low[0]))
+            yield slope, float(high[0] - slope * low[0])
+
+    def _refined(self, gain: float, offset: float, pivot: float | None) -> tuple[float, float] | None:
+        """Weighted least squares, each block by how near it lies; None where no lamp makes such a line.
+
+        All light comes and goes with the lamp, so one level stays: the darkest one seen, or 0 where bright fields show
+        none. Without a `pivot` the background may move by itself, a little.
+        """
+        for _ in range(15):
+            weight = self.near(gain, offset) / self.width
+            if not weight.sum() > 0:
+                return None
+            x0, y0 = (
+                (np.average(self.x, weights=weight), np.average(self.y, weights=weight))
+                if pivot is None
+                else (pivot, pivot)
+            )
+            spread = float((weight * (self.x - x0) ** 2).sum())
+            if spread <= 0:
+                return None
+            gain = float((weight * (self.x - x0) * (self.y - y0)).sum()) / spread
+            offset = float(y0 - gain * x0)
+        background = gain * self.dark + offset - self.dark
+        if not _GAINS[0] <= gain <= _GAINS[1] or (pivot is None and abs(background) > _BACKGROUND * self.sigma):
+            return None
+        return float(f"{gain:.4g}"), float(f"{offset:.4g}")
+
+    def agreement(self, gain: float, offset: float) -> float:
+        """Share of the structure that lies near the line: of what is not at the median level in one plane or other."""
+        brought = (self.y - offset) / gain
+        structure = np.maximum(abs(self.x - np.median(self.x)), abs(brought - np.median(brought)))
+        return float(np.average(self.near(gain, offset), weights=structure + 1e-12 + 1e-3 * self.sigma))
