@@ -329,7 +329,7 @@ class Campaign:
     def cluster(self, workers: int, schedulers: int, sleepers: int) -> list[Row]:
         """Kill workers and schedulers of a Dask cluster, and wake up workers whose blocks were given to others."""
         try:
-            import napari_restore.engine.cluster  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
+            import napari_restore.engine.run.cluster  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
         except ImportError:
             return [_skipped(Row("kills on a Dask cluster"), "this version has no engine.cluster")]
         import fault_cluster
