@@ -117,7 +117,7 @@ def run(folder: Path, source: Path, blocks: int) -> dict[str, float]:
 
     from napari_restore.engine.planning.planner import make_plan
     from napari_restore.engine.planning.recipe import make_recipe
-    from napari_restore.engine.run.local import run_blocks
+    from napari_restore.engine.run.local import build_pyramid, run_blocks
     from napari_restore.engine.store.sinks import OmeZarrSink
     from napari_restore.models.architecture import build
     from napari_restore.models.card import ModelCard
@@ -148,7 +148,7 @@ def run(folder: Path, source: Path, blocks: int) -> dict[str, float]:
                 break
         restored = memory("VmHWM")
         if not blocks:
-            for _ in sink.build_pyramid():
+            for _ in build_pyramid(sink):
                 pass
     return {
         "volume": plan.image.nbytes,

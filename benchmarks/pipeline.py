@@ -37,7 +37,7 @@ from torch import nn
 from napari_restore import api
 from napari_restore.engine.compute.predictor import Predictor, predictor_for
 from napari_restore.engine.planning.plan import Plan
-from napari_restore.engine.run.local import run_blocks
+from napari_restore.engine.run.local import build_pyramid, run_blocks
 from napari_restore.engine.store.sinks import OmeZarrSink
 from napari_restore.models.architecture import build
 
@@ -171,7 +171,7 @@ def job(plan: Plan, output: Path) -> dict[str, float]:
             for event in run_blocks(plan, sink):
                 first = first or (time.perf_counter() - began if event.done else 0.0)
             restored = time.perf_counter() - began
-            for _ in sink.build_pyramid():
+            for _ in build_pyramid(sink):
                 pass
         seconds = time.perf_counter() - began
     predictor._network = network
