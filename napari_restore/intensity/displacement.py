@@ -46,13 +46,16 @@ class Displacement(NamedTuple):
         return bool(self.y.any() or self.x.any())
 
 
-def search(plane: Plane, other: Plane) -> Displacement:
+def search(plane: Plane, other: Plane, chance: float = 1.0) -> Displacement:
     """Search for the structure of one plane in another one.
 
     Parameters
     ----------
     plane, other : numpy.ndarray
-        Shape ``(h, w)``, in units of the standard deviation of the noise, which is the same everywhere.
+        Shape ``(h, w)``, or ``(samples, h, w)``, which move together; in units of the standard deviation of the noise,
+        which is the same everywhere.
+    chance : float
+        Variance that is left of the noise in the low-passed planes, beside what is left of independent noise.
 
     Returns
     -------
@@ -66,15 +69,19 @@ def search(plane: Plane, other: Plane) -> Displacement:
     >>> int(found.y[8, 8]), int(found.x[8, 8])
     (0, 3)
     """
-    still, other_half = (separable(values, _LOW_PASS)[::2, ::2] for values in (plane, other))
-    rows, columns = still.shape
-    around = np.pad(other_half, FARTHEST, mode="edge")
+    still, there = (
+        separable(values, _LOW_PASS)[..., ::2, ::2].reshape(-1, *(-(-n // 2) for n in plane.shape[-2:]))
+        for values in (plane, other)
+    )
+    samples, rows, columns = still.shape
+    around = np.pad(there, ((0, 0), (FARTHEST, FARTHEST), (FARTHEST, FARTHEST)), mode="edge")
     side = 2 * FARTHEST + 1
     costs = np.empty((side, side, -(-rows // 2), -(-columns // 2)), np.float32)
     for dy, dx in np.ndindex(side, side):
-        difference = still - around[dy : dy + rows, dx : dx + columns]
-        costs[dy, dx] = separable(_by_steps(difference * difference), _WINDOW)
-    best = costs[FARTHEST, FARTHEST] - np.float32(_GAIN)
+        difference = still - around[:, dy : dy + rows, dx : dx + columns]
+        difference *= difference
+        costs[dy, dx] = separable(_by_steps(sum(difference[1:], difference[0]) / np.float32(samples)), _WINDOW)
+    best = costs[FARTHEST, FARTHEST] - np.float32(_GAIN * chance)
     at = np.full((2, *best.shape), FARTHEST)
     for dy, dx in np.ndindex(side, side):
         if (dy, dx) != (FARTHEST, FARTHEST):
@@ -121,6 +128,7 @@ def moved(values: npt.NDArray[T], by: Displacement) -> npt.NDArray[T]:
     """Bring the values of the other plane to where their structure is in the plane."""
     if not by.any:
         return values
-    rows, columns = values.shape
-    y, x = (steps_to_pixels(d, values.shape) for d in by)
-    return values[np.clip(np.arange(rows)[:, None] + y, 0, rows - 1), np.clip(np.arange(columns) + x, 0, columns - 1)]
+    rows, columns = values.shape[-2:]
+    y, x = (steps_to_pixels(d, (rows, columns)) for d in by)
+    row, column = np.clip(np.arange(rows)[:, None] + y, 0, rows - 1), np.clip(np.arange(columns) + x, 0, columns - 1)
+    return np.asarray(values[..., row, column])

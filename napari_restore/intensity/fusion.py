@@ -28,20 +28,21 @@ import numpy.typing as npt
 
 from napari_restore.intensity import displacement
 from napari_restore.intensity.displacement import STEP, moved, search, steps_to_pixels
-from napari_restore.intensity.local_means import gaussian, noise_gain, separable, window
+from napari_restore.intensity.local_means import gaussian, noise_gain, separable
 from napari_restore.intensity.scaling import missing
 from napari_restore.intensity.stabilise import CameraNoise
 
 __all__ = ["REACH", "STEP", "Fused", "FusionNoise", "Neighbour", "fuse"]
 
 Plane = npt.NDArray[np.float32]
+Gains = tuple[float, float, float]
 
 _MARGIN = 1.1
 """What noise alone makes of a difference is taken to be so many times more, as an estimate may be off."""
 _FINE, _MIDDLE = gaussian(0.8), gaussian(1.5)
 _COARSE = gaussian(math.sqrt(4.0**2 - 1.5**2) / 2)
 """At half the resolution, after `_MIDDLE`: 4 pixels in all."""
-_WINDOWS = (np.full(5, 1 / 5), np.full(5, 1 / 5), np.full(7, 1 / 7))
+_WINDOWS = (np.full(3, 1 / 3), np.full(5, 1 / 5), np.full(7, 1 / 7))
 """Over which squared differences are averaged: in pixels, and twice in pixels of half the resolution."""
 _TOLERANCES = (0.6, 0.3, 0.2)
 """Difference at each scale, in standard deviations of the noise of a pixel, at which a weight is 1/e."""
@@ -80,7 +81,7 @@ class Neighbour:
     Parameters
     ----------
     pixels : numpy.ndarray
-        Shape ``(h, w)``, data units.
+        Of the plane's shape, data units.
     gain, offset : float
         Its brightness beside the plane's: of the same structure it shows ``gain * value + offset``.
     """
@@ -97,7 +98,7 @@ class Fused:
     Attributes
     ----------
     values : numpy.ndarray
-        Shape ``(h, w)``, floating-point, data units; missing pixels as they were.
+        Of the plane's shape, floating-point, data units; missing pixels as they were.
     planes : numpy.ndarray
         Shape ``(h, w)``, float32: planes that agree at each pixel, 1 for the plane itself plus the neighbours' weights.
     noise : numpy.ndarray
@@ -125,7 +126,8 @@ def fuse(
     Parameters
     ----------
     plane : numpy.ndarray
-        Shape ``(h, w)``, integer or floating-point, data units.
+        Shape ``(h, w)``, or ``(samples, h, w)`` for colour samples, which agree together or not at all; integer or
+        floating-point, data units.
     neighbours : sequence of Neighbour
         Of the same shape; none gives the plane itself.
     noise : FusionNoise
@@ -142,13 +144,13 @@ def fuse(
     >>> truth = np.linspace(100, 900, 128) * np.ones((128, 1))
     >>> stack = [rng.poisson(truth) for _ in range(3)]
     >>> fused = fuse(stack[1], [Neighbour(stack[0]), Neighbour(stack[2])], FusionNoise(CameraNoise(1.0, 0.0, 1.0)))
-    >>> 0.55 < (fused.values - truth).std() / (stack[1] - truth).std() < 0.65
+    >>> bool(0.55 < (fused.values - truth).std() / (stack[1] - truth).std() < 0.65)
     True
     """
     own_missing = missing(plane, limits)
     own = _stable(plane, own_missing, noise.camera)
     values = plane.astype(np.result_type(plane.dtype, np.float32))
-    planes, variance = np.ones(plane.shape, np.float32), np.ones(plane.shape, np.float32)
+    planes, variance = np.ones(plane.shape[-2:], np.float32), np.ones(plane.shape[-2:], np.float32)
     total, means = values.copy(), []
     for neighbour in neighbours:
         theirs, brought = _brought(neighbour, limits)
@@ -158,7 +160,7 @@ def fuse(
         weight, where = _weight(own, other, either, noise, strength, relative)
         brought, out = moved(brought, where), None if theirs is None else moved(theirs, where)
         if out is not None:
-            weight[out] = 0
+            weight[out.any(axis=0) if out.ndim > 2 else out] = 0
             brought = np.where(out, 0, brought)
         total += weight * brought
         planes += weight
@@ -167,7 +169,7 @@ def fuse(
     total /= planes
     if own_missing is not None:
         total[own_missing] = values[own_missing]
-    return Fused(total, planes, np.sqrt(variance) / planes, tuple(means))
+    return Fused(total, planes, np.asarray(np.sqrt(variance) / planes, np.float32), tuple(means))
 
 
 def _stable(values: npt.NDArray[Any], out: npt.NDArray[np.bool_] | None, camera: CameraNoise) -> Plane:
@@ -202,10 +204,11 @@ def _weight(
     """How much a neighbour counts at each pixel, and what has moved."""
     if either is not None:  # pixels that one of the two lacks show no difference
         other = np.where(either, own, other)
-    where = search(own, other)
+    white, gains = _noise_gains((0.0, 0.0)), _noise_gains(noise.correlation)
+    where = search(own, other, gains[1] / white[1])
     difference = own - moved(other, where)
     expected = _MARGIN * (1 + relative)
-    excess = _excess(difference, noise.correlation, expected)
+    excess = _excess(difference, gains, white, expected)
     if where.any:
         excess += np.float32(_MOVED) * steps_to_pixels((where.y != 0) | (where.x != 0), excess.shape)
     excess *= np.float32(2 / (1 + relative) / strength**2)
@@ -216,28 +219,32 @@ def _weight(
     return weight * np.float32(min(1.0, 1 / relative)), where
 
 
-def _excess(difference: Plane, correlation: tuple[float, float], expected: float) -> Plane:
-    """The worst of three scales: squared differences less what noise makes of them, in squared tolerances."""
+def _excess(difference: Plane, gains: Gains, white: Gains, expected: float) -> Plane:
+    """The worst of three scales: squared differences less what noise makes of them, in squared tolerances.
+
+    Of noise that is correlated between pixels, more is left at each scale, and tolerances are wider by as much.
+    """
     low = separable(difference, _MIDDLE)
-    half = low[::2, ::2]
-    lower = separable(half, _COARSE)
-    gains = _noise_gains(correlation)
-    middle = _judged(half, _WINDOWS[1], expected * gains[1], _TOLERANCES[1])
-    coarse = _judged(lower, _WINDOWS[2], expected * gains[2], _TOLERANCES[2])
-    fine = _judged(separable(difference, _FINE), _WINDOWS[0], expected * gains[0], _TOLERANCES[0])
-    return np.maximum(_doubled(np.maximum(middle, coarse), difference.shape), fine)
+    half = low[..., ::2, ::2]
+    planes = (separable(difference, _FINE), half, separable(half, _COARSE))
+    fine, middle, coarse = (
+        _judged(plane, over, expected * gain, tolerance**2 * gain / alone)
+        for plane, over, gain, alone, tolerance in zip(planes, _WINDOWS, gains, white, _TOLERANCES, strict=True)
+    )
+    return np.maximum(_doubled(np.maximum(middle, coarse), fine.shape), fine)
 
 
-def _judged(low: Plane, over: npt.NDArray[np.float64], by_noise: float, tolerance: float) -> Plane:
+def _judged(low: Plane, over: npt.NDArray[np.float64], by_noise: float, tolerated: float) -> Plane:
     found = separable(low * low, over)
+    found = found.max(axis=0) if found.ndim > 2 else found
     found -= np.float32(by_noise)
     np.maximum(found, 0, out=found)
-    found *= np.float32(1 / tolerance**2)
+    found *= np.float32(1 / tolerated)
     return found
 
 
 @lru_cache(maxsize=64)
-def _noise_gains(correlation: tuple[float, float]) -> tuple[float, float, float]:
+def _noise_gains(correlation: tuple[float, float]) -> Gains:
     """Variance of the low-passed noise at each scale."""
     spread = np.zeros(2 * len(_COARSE) - 1)
     spread[::2] = _COARSE
@@ -260,4 +267,4 @@ def _doubled(half: Plane, shape: tuple[int, ...]) -> Plane:
 def _next(values: Plane, axis: int) -> Plane:
     """Each value's next one; the last one's is itself."""
     last = values.shape[axis] - 1
-    return np.take(values, np.minimum(np.arange(last + 1) + 1, last), axis=axis)
+    return np.asarray(np.take(values, np.minimum(np.arange(last + 1) + 1, last), axis=axis), np.float32)

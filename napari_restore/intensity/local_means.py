@@ -29,9 +29,9 @@ def window(length: int) -> Kernel:
 
 
 def separable(values: Plane, kernel: Kernel) -> Plane:
-    """Convolve with a symmetric kernel along both axes; the array goes on mirrored at its borders."""
-    along_y = ndimage.correlate1d(values, kernel, axis=0, mode="reflect")
-    return np.asarray(ndimage.correlate1d(along_y, kernel, axis=1, mode="reflect"))
+    """Convolve ``(..., h, w)`` with a symmetric kernel along h and w; a plane goes on mirrored at its borders."""
+    along_y = ndimage.correlate1d(values, kernel, axis=-2, mode="reflect")
+    return np.asarray(ndimage.correlate1d(along_y, kernel, axis=-1, mode="reflect"))
 
 
 def noise_gain(kernel: Kernel, correlation: tuple[float, float] = (0.0, 0.0)) -> float:

@@ -29,13 +29,13 @@ _TOLERANCE = 0.3
 """Difference between two blocks, in standard deviations of the noise of a pixel, that still counts as agreement."""
 _GAINS = (1 / 3, 3.0)
 """Brightness of one plane, as a multiple of the other's, that lamps and bleaching may make; beyond it is another."""
-_BACKGROUND = 2.0
+_BACKGROUND = 0.5
 """Most by which the background may rise or fall, in standard deviations of the noise."""
 _WORTH = 0.02
 """A brightness is only divided out where this share of the blocks comes to agree by it."""
 _TOGETHER = 0.25
 """Share of the structure that has to agree for two planes to belong together."""
-_SURE = 0.4
+_SURE = 0.55
 """Share of the structure that has to agree for a brightness to be divided out: less may be chance."""
 
 
@@ -154,7 +154,9 @@ class _Fit:
         camera = noise.camera
         variance = camera.read_noise**2 + camera.gain * np.maximum((x + y) / 2 - camera.offset, 0)
         in_block = noise_gain(np.full(_BLOCK, 1 / _BLOCK), noise.correlation)
-        self.width = np.maximum(variance * (2 * in_block + _TOLERANCE**2), np.finfo(float).tiny)
+        # Where nothing at all is seen, an estimate may say that there is no noise.
+        variance = np.maximum(variance, 1e-3 * variance.max() or 1e-30)
+        self.width = variance * (2 * in_block + _TOLERANCE**2)
         self.sigma = float(np.sqrt(np.median(variance)))
 
     def near(self, gain: float, offset: float) -> Floats:

@@ -1,4 +1,4 @@
-"""What neighbouring planes add: ``python benchmarks/stacks.py DATA_FOLDER [--frames 2] [--out FILE.json]``.
+"""What neighbouring planes add: ``python -m benchmarks.quality.stacks DATA_FOLDER [--all-rows]``.
 
 Three kinds of stack are scored:
 
@@ -11,7 +11,7 @@ Three kinds of stack are scored:
 Columns: PSNR and SSIM (range 1, clipped), PSNR of the worst frame beside the single plane's, error on moving pixels
 (root mean square, beside the single plane's), flicker (root mean square change from plane to plane, beside the
 truth's), ghosts (correlation of what was taken away with what the next plane shows and this one does not), processor
-time beside the single plane's.
+time beside the single plane's. The row of wrong neighbours rolls each of them sideways by a third of the width.
 
 DATA_FOLDER holds ``stacks`` and ``train/bia`` as ``docs/quality.md`` says; what is missing is named and left out.
 """
@@ -96,8 +96,13 @@ def generated() -> Iterator[Stack]:
     canvas = ndimage.gaussian_filter(np.maximum(render("nuclei", 256, rng) * 0.7, render("filaments", 256, rng)), 1.0)
     other = ndimage.gaussian_filter(render("membranes", 256, rng), 1.0)
     spots = ndimage.gaussian_filter(render("spots", 256, rng), 1.0)
-    cut = lambda image: image[64:192, 64:192]  # noqa: E731
-    drift = lambda step: np.stack([cut(ndimage.shift(canvas, (0.3 * step * k, step * k), order=3)) for k in range(-3, 4)])  # noqa: E731
+
+    def cut(image: NDArray[np.floating]) -> NDArray[np.floating]:
+        return image[64:192, 64:192]
+
+    def drift(step: float) -> NDArray[np.floating]:
+        return np.stack([cut(ndimage.shift(canvas, (0.3 * step * k, step * k), order=3)) for k in range(-3, 4)])
+
     still = np.repeat(cut(canvas)[None], 7, 0)
     blink = np.stack([cut(0.6 * canvas + spots * (k % 3 == 0)) for k in range(7)])
     stacks = {
@@ -156,6 +161,16 @@ def fused(stack: Array, frames: list[int]) -> Array:
     return np.stack(result).astype(np.float32)
 
 
+def rolled(stack: Array, middle: int) -> Array:
+    """Every plane but one, moved to where it does not belong."""
+    step = stack.shape[2] // 3
+    return np.stack([np.roll(plane, (k - middle) * step, axis=1) for k, plane in enumerate(stack)])
+
+
+def fused_wrongly(stack: Array, frames: list[int]) -> Array:
+    return np.concatenate([fused(rolled(stack, t), [t]) for t in frames])
+
+
 def rows(quick: bool) -> dict[str, Callable[[Stack, list[int]], Array]]:
     found: dict[str, Callable[[Stack, list[int]], Array]] = {
         "noisy": lambda s, f: s.noisy[f],
@@ -165,13 +180,14 @@ def rows(quick: bool) -> dict[str, Callable[[Stack, list[int]], Array]]:
         "median of 3": lambda s, f: np.stack([np.median(s.noisy[window(s.noisy, k, 1)], 0) for k in f]),
         "median of 5": lambda s, f: np.stack([np.median(s.noisy[window(s.noisy, k, 2)], 0) for k in f]),
         "fusion": lambda s, f: fused(s.noisy, f),
+        "fusion of wrong neighbours, then the network": lambda s, f: denoised(fused_wrongly(s.noisy, f), s.range),
         "mean of 5, then the network": lambda s, f: denoised(
             np.stack([s.noisy[window(s.noisy, k, 2)].mean(0) for k in f]), s.range
         ),
         "fusion, then the network": lambda s, f: denoised(fused(s.noisy, f), s.range),
     }
     if quick:
-        return {name: row for name, row in found.items() if "network" not in name or name.startswith("fusion")}
+        return {name: row for name, row in found.items() if not name.startswith("mean of 5, then")}
     return found
 
 
@@ -210,7 +226,7 @@ def measure(folder: Path, frames: int, quick: bool) -> dict[str, dict[str, dict[
         chosen = list(range(middle - (frames + 1) // 2, middle + frames // 2))
         table[stack.name] = {}
         for name, row in rows(quick).items():
-            if stack.truth is None and "network" not in name and name != "single plane":
+            if stack.truth is None and name not in ("single plane", "fusion, then the network"):
                 continue
             began = time.process_time()
             result = row(stack, chosen)
@@ -224,8 +240,10 @@ def _line(table: dict[str, dict[str, float | list[float]]]) -> str:
     if "next" in single:
         return f"error against the next frame {single['next']:.4f} -> {best['next']:.4f}"
     gain = np.subtract(best["psnr"], single["psnr"])
+    wrong = np.subtract(table["fusion of wrong neighbours, then the network"]["psnr"], single["psnr"])
     return (
         f"single {np.mean(single['psnr']):.2f} fusion+network {gain.mean():+.2f} (worst frame {gain.min():+.2f}), "
+        f"wrong {wrong.mean():+.2f}, "
         f"SSIM {single['ssim']:.3f} -> {best['ssim']:.3f}, moving {best['moving'] / single['moving']:.3f}, "
         f"flicker {single['flicker']:.2f} -> {best['flicker']:.2f}, ghost {single['ghost']:.3f} -> {best['ghost']:.3f}"
     )
