@@ -32,10 +32,7 @@ from scipy import ndimage
 from skimage.metrics import structural_similarity
 
 from napari_restore import api
-from napari_restore.intensity.fusion import FusionNoise, Neighbour, fuse
-from napari_restore.intensity.noise import estimate_noise
-from napari_restore.intensity.plane_pairs import compare, sample_places, summarise
-from napari_restore.intensity.stabilise import CameraNoise
+from napari_restore.engine.compute.neighbours import FusedPlanes
 from napari_restore.training.structures import render
 
 Array = NDArray[np.float32]
@@ -139,26 +136,29 @@ def _middle(stack: NDArray[np.generic]) -> NDArray[np.generic]:
 
 
 def denoised(planes: Array, limits: tuple[float, float]) -> Array:
-    return np.asarray(api.denoise(planes, axes="TYX", value_range=limits, dtype="float32"))
+    return np.asarray(api.denoise(planes, axes="TYX", value_range=limits, dtype="float32", neighbours="none"))
+
+
+def with_neighbours(stack: Array, frames: list[int], limits: tuple[float, float]) -> Array:
+    """Some planes of what a run of the whole stack stores, by default settings."""
+    plan = api.plan(stack, axes="TYX", value_range=limits, dtype="float32")
+    whole = tuple(slice(0, n) for n in stack.shape[1:])
+    return np.concatenate([api.part(plan, (slice(t, t + 1), *whole)) for t in frames])
 
 
 def window(stack: Array, k: int, sides: int) -> range:
     return range(max(0, k - sides), min(len(stack), k + sides + 1))
 
 
-def fused(stack: Array, frames: list[int]) -> Array:
-    estimate = estimate_noise(stack[:: max(1, len(stack) // 8)])
-    camera = CameraNoise.from_estimate(estimate) if estimate is not None else None
-    if estimate is None or camera is None:
+def fused(stack: Array, frames: list[int], limits: tuple[float, float]) -> Array:
+    """What the network is given."""
+    plan = api.plan(stack, axes="TYX", value_range=limits, dtype="float32")
+    if not plan.fuses:
         return stack[frames]
-    noise = FusionNoise(camera, estimate.correlation)
-    summaries = [summarise([plane[place] for place in sample_places(*plane.shape)], (-1e9, 1e9)) for plane in stack]
-    result = []
-    for t in frames:
-        pairs = {k: compare(summaries[t], summaries[k], noise) for k in window(stack, t, SIDES) if k != t}
-        near = [Neighbour(stack[k], pair.gain, pair.offset) for k, pair in pairs.items() if not pair.reason]
-        result.append(fuse(stack[t], near, noise).values)
-    return np.stack(result).astype(np.float32)
+    height, width = stack.shape[1:]
+    where = {"T": slice(frames[0], frames[-1] + 1), "Y": slice(0, height), "X": slice(0, width)}
+    planes = FusedPlanes(plan, where)
+    return np.concatenate([planes.plane({"T": t}, (-1e9, 1e9)) for t in frames]).astype(np.float32)
 
 
 def rolled(stack: Array, middle: int) -> Array:
@@ -167,8 +167,8 @@ def rolled(stack: Array, middle: int) -> Array:
     return np.stack([np.roll(plane, (k - middle) * step, axis=1) for k, plane in enumerate(stack)])
 
 
-def fused_wrongly(stack: Array, frames: list[int]) -> Array:
-    return np.concatenate([fused(rolled(stack, t), [t]) for t in frames])
+def wrongly(stack: Array, frames: list[int], limits: tuple[float, float]) -> Array:
+    return np.concatenate([with_neighbours(rolled(stack, t), [t], limits) for t in frames])
 
 
 def rows(quick: bool) -> dict[str, Callable[[Stack, list[int]], Array]]:
@@ -179,12 +179,12 @@ def rows(quick: bool) -> dict[str, Callable[[Stack, list[int]], Array]]:
         "mean of 5": lambda s, f: np.stack([s.noisy[window(s.noisy, k, 2)].mean(0) for k in f]),
         "median of 3": lambda s, f: np.stack([np.median(s.noisy[window(s.noisy, k, 1)], 0) for k in f]),
         "median of 5": lambda s, f: np.stack([np.median(s.noisy[window(s.noisy, k, 2)], 0) for k in f]),
-        "fusion": lambda s, f: fused(s.noisy, f),
-        "fusion of wrong neighbours, then the network": lambda s, f: denoised(fused_wrongly(s.noisy, f), s.range),
+        "fusion": lambda s, f: fused(s.noisy, f, s.range),
+        "fusion of wrong neighbours, then the network": lambda s, f: wrongly(s.noisy, f, s.range),
         "mean of 5, then the network": lambda s, f: denoised(
             np.stack([s.noisy[window(s.noisy, k, 2)].mean(0) for k in f]), s.range
         ),
-        "fusion, then the network": lambda s, f: denoised(fused(s.noisy, f), s.range),
+        "fusion, then the network": lambda s, f: with_neighbours(s.noisy, f, s.range),
     }
     if quick:
         return {name: row for name, row in found.items() if not name.startswith("mean of 5, then")}

@@ -46,6 +46,10 @@ class Settings(TypedDict, total=False):
     noise : (float, float, float) or list of them
         Gain (data units per photon), offset and read noise (data units) of the detector, for all channels or one per
         channel; estimated if left out.
+    neighbours : str or dict
+        Planes beside each one, in time or depth, that are averaged into it where they agree, before the network:
+        ``"T"``, ``"Z"``, ``"TZ"`` or ``"none"``; ``"T,3"`` for three on each side, ``"T,3,0.8"`` for a weaker effect.
+        ``"auto"``: for a denoiser, along each axis where a sample of the image shows planes that agree.
     dtype : dtype or "same"
         Of the result; ``"same"`` as the source, rounded and clipped.
     precision : {"float32", "bfloat16"}
@@ -87,6 +91,7 @@ class Settings(TypedDict, total=False):
     intensity: str | None
     value_range: Any
     noise: Any
+    neighbours: Any
     dtype: DTypeLike
     precision: str | None
     chunks: tuple[int, ...] | None

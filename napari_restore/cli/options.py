@@ -54,6 +54,13 @@ Noise = Annotated[
     tuple[float, float, float] | None,
     typer.Option(help="Of the camera, in data units; estimated if left out.", metavar="GAIN OFFSET READ"),
 ]
+Neighbours = Annotated[
+    str,
+    typer.Option(
+        help="Planes beside each one that are averaged into it where they agree: auto, none, T, Z, TZ; T,3 for three "
+        "on each side, T,3,0.8 for a weaker effect."
+    ),
+]
 Dtype = Annotated[str, typer.Option(help="Data type of the result: same, uint16, float32, ...")]
 Precision = Annotated[str | None, typer.Option(help="float32 or bfloat16; chosen by device and model if left out.")]
 Compiled = Annotated[
@@ -90,6 +97,7 @@ def _settings(
     intensity: Intensity = "auto",
     value_range: Range = None,
     noise: Noise = None,
+    neighbours: Neighbours = "auto",
     dtype: Dtype = "same",
     precision: Precision = None,
     compiled: Compiled = None,

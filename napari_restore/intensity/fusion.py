@@ -44,7 +44,7 @@ _COARSE = gaussian(math.sqrt(4.0**2 - 1.5**2) / 2)
 """At half the resolution, after `_MIDDLE`: 4 pixels in all."""
 _WINDOWS = (np.full(3, 1 / 3), np.full(5, 1 / 5), np.full(7, 1 / 7))
 """Over which squared differences are averaged: in pixels, and twice in pixels of half the resolution."""
-_TOLERANCES = (0.6, 0.3, 0.2)
+_TOLERANCES = (0.7, 0.35, 0.25)
 """Difference at each scale, in standard deviations of the noise of a pixel, at which a weight is 1/e."""
 _MOVED = 0.7
 """Added where structure was searched for: of many places one always agrees better than it should."""

@@ -1,4 +1,4 @@
-"""Whether two planes of a stack belong together, and how their brightness differs, from a fixed sample of each.
+"""Whether two planes of a stack belong together, how their brightness differs, and what noise their difference shows.
 
 The sample depends on the shape of a plane alone, so everyone who asks gets the same answer, whatever part of the planes
 he works on. It is summarised by means over small blocks, in which noise is small.
@@ -12,12 +12,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from napari_restore.intensity.fusion import FusionNoise
 from napari_restore.intensity.local_means import noise_gain
+from napari_restore.intensity.noise import estimate_noise
 from napari_restore.intensity.scaling import missing
+from napari_restore.intensity.stabilise import CameraNoise
 
-__all__ = ["Pair", "PlaneSample", "compare", "sample_places", "summarise"]
+__all__ = ["Pair", "PlaneSample", "calibrated", "compare", "sample_places", "summarise"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -35,6 +38,15 @@ _WORTH = 0.02
 """A brightness is only divided out where this share of the blocks comes to agree by it."""
 _TOGETHER = 0.25
 """Share of the structure that has to agree for two planes to belong together."""
+_LEAST_SHARE = 0.25
+"""Part of the estimated variance below which differences are not believed: planes may share their noise."""
+_DETAIL = 5
+"""Side, in blocks, of what is large."""
+_CHANCE = 3.5
+"""Correlation of what has nothing in common is below this, times the square root of the blocks, in all but one of
+thousands of pairs."""
+_ALIKE = (0.1, 0.5)
+"""Least and most correlation that is asked for."""
 _SURE = 0.55
 """Share of the structure that has to agree for a brightness to be divided out: less may be chance."""
 
@@ -45,13 +57,13 @@ class PlaneSample:
 
     Attributes
     ----------
-    levels : numpy.ndarray
-        Shape ``(n,)``, float64: means of its blocks, data units; NaN where pixels are missing.
+    levels : tuple of numpy.ndarray
+        Shape ``(rows, columns)``, float64, of each crop: means of its blocks, data units; NaN where pixels are missing.
     constant : bool
         Whether all of its pixels have one value, as those of a dropped frame do, or none is there.
     """
 
-    levels: Floats
+    levels: tuple[Floats, ...]
     constant: bool
 
 
@@ -108,8 +120,8 @@ def summarise(crops: Sequence[npt.NDArray[Any]], limits: tuple[float, float]) ->
         height, width = (max(length // _BLOCK, 1) for length in values.shape)
         sides = (min(_BLOCK, values.shape[0]), min(_BLOCK, values.shape[1]))
         cut = values[: height * sides[0], : width * sides[1]].reshape(height, sides[0], width, sides[1])
-        levels.append(cut.mean((1, 3)).ravel())
-    return PlaneSample(np.concatenate(levels), not ends or min(ends) == max(ends))
+        levels.append(cut.mean((1, 3)))
+    return PlaneSample(tuple(levels), not ends or min(ends) == max(ends))
 
 
 def compare(plane: PlaneSample, other: PlaneSample, noise: FusionNoise) -> Pair:
@@ -134,16 +146,82 @@ def compare(plane: PlaneSample, other: PlaneSample, noise: FusionNoise) -> Pair:
     """
     if plane.constant or other.constant:
         return Pair(agreement=0.0, reason="constant")
-    there = np.isfinite(plane.levels) & np.isfinite(other.levels)
+    x, y = (np.concatenate([levels.ravel() for levels in sample.levels]) for sample in (plane, other))
+    there = np.isfinite(x) & np.isfinite(y)
     if not there.any():
         return Pair(agreement=0.0, reason="no pixels in common")
-    x, y = plane.levels[there], other.levels[there]
+    x, y = x[there], y[there]
     if np.array_equal(x, y):
         return Pair(reason="a copy")
+    if not _alike(plane, other, there, noise):
+        return Pair(agreement=0.0, reason="shows something else")
     fit = _Fit(x, y, noise)
     gain, offset = fit.best()
     agreement = fit.agreement(gain, offset)
     return Pair(gain, offset, round(agreement, 4), "" if agreement >= _TOGETHER else "shows something else")
+
+
+def _alike(plane: PlaneSample, other: PlaneSample, there: npt.NDArray[np.bool_], noise: FusionNoise) -> bool:
+    """Tell whether the details of two planes are correlated: those of planes that belong together are, noise is not.
+
+    This holds whatever the noise is taken to be. Shading and all that is large is left out, as it may be the lamp's.
+    """
+    details = []
+    for sample in (plane, other):
+        each = []
+        for levels in sample.levels:
+            stable = noise.camera.stabilise(np.where(np.isfinite(levels), levels, noise.camera.offset))
+            each.append((stable - ndimage.uniform_filter(stable, _DETAIL)).ravel())
+        details.append(np.concatenate(each)[there])
+    one, two = (detail - detail.mean() for detail in details)
+    size = float(np.sqrt((one @ one) * (two @ two)))
+    least = min(max(_CHANCE / np.sqrt(there.sum()), _ALIKE[0]), _ALIKE[1])
+    return size > 0 and float(one @ two) / size > least
+
+
+def calibrated(noise: FusionNoise, pairs: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any]]]) -> FusionNoise:
+    """Correct an estimate of the noise by differences of neighbouring planes, from which still structure is gone.
+
+    Texture and smooth shapes raise what is estimated from single planes: noise by up to several times, and correlation
+    up to that of the shapes. What moves raises what differences show, so the lower of the two is taken.
+
+    Parameters
+    ----------
+    noise : FusionNoise
+        As estimated from single planes.
+    pairs : sequence of (numpy.ndarray, numpy.ndarray)
+        Crops ``(h, w)`` of two neighbouring planes each, data units.
+
+    Examples
+    --------
+    >>> from napari_restore.intensity.stabilise import CameraNoise
+    >>> rng = np.random.default_rng(0)
+    >>> grain = rng.normal(500, 20, (128, 128))
+    >>> planes = [rng.poisson(grain) for _ in range(2)]
+    >>> found = calibrated(FusionNoise(CameraNoise(2.0, 0.0, 1.0), (0.5, 0.0)), [(planes[0], planes[1])])
+    >>> round(found.camera.gain, 1), found.correlation[0] < 0.1
+    (1.0, True)
+    """
+    camera = noise.camera
+    estimate = estimate_noise([_standard_difference(*pair, camera) for pair in pairs]) if pairs else None
+    if estimate is None or estimate.sigma_median == 0:
+        return noise
+    share = min(max(estimate.sigma_median**2, _LEAST_SHARE), 1.0)
+    along = tuple(min(one, max(other, 0.0)) for one, other in zip(noise.correlation, estimate.correlation, strict=True))
+    lower = CameraNoise(camera.gain * share, camera.offset, camera.read_noise * share**0.5)
+    return FusionNoise(lower, (along[0], along[1]))
+
+
+def _standard_difference(one: npt.NDArray[Any], other: npt.NDArray[Any], camera: CameraNoise) -> Floats:
+    """The difference of two planes, of standard deviation 1 if the noise is the camera's; NaN where one has no value.
+
+    Stabilised counts of few photons have less than 1, which is allowed for.
+    """
+    level = ndimage.gaussian_filter((one.astype(np.float64) + other) / 2, 2.0) - camera.offset
+    photons = camera.gain * np.maximum(level, 0)
+    variance = photons + camera.read_noise**2
+    share = variance / (variance + 3 / 8 * camera.gain**2)
+    return np.asarray((camera.stabilise(one) - camera.stabilise(other)) / np.sqrt(2 * share), np.float64)
 
 
 class _Fit:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_restore.engine.compute.neighbours import FusedPlanes
 from napari_restore.engine.compute.padding import authors_padded, fitted
 from napari_restore.engine.planning.normalisation import Scale
 from napari_restore.engine.planning.plan import Plan
@@ -122,7 +123,10 @@ class _Region:
         self.samples_are_channels = plan.card.in_channels > 1 and plan.repeats == 1
         if self.samples_are_channels:
             source["S"] = slice(0, plan.card.in_channels)
-        self.pixels = self._channels_first(plan.image.read(tuple(source[a] for a in self.axes)))
+        self.fused = FusedPlanes(plan, source) if plan.fuses else None
+        own = self.fused.own() if self.fused else plan.image.read(tuple(source[a] for a in self.axes))
+        self.pixels = self._channels_first(own)
+        self.first = {axis: source[axis].start for axis in self.axes}
         rows, columns = self.y[1] - self.y[0], self.x[1] - self.x[0]
         self.values = np.empty((*self.pixels.shape[:-3], self.out_channels, rows, columns), plan.dtype)
         self.canvases: dict[Outer, Canvas] = {}
@@ -156,15 +160,24 @@ class _Region:
     def tiles(self) -> Iterator[tuple[Place, NDArray[np.float32]]]:
         """Yield every tile that the region needs, brought to what the network was trained on, plane by plane."""
         for outer in np.ndindex(self.pixels.shape[:-3]):
-            scale = self._intensity(outer)
+            scale, plane = self._intensity(outer), self._plane(outer)
             for ky, kx in self.needed:
                 if self.plan.recipe.padding == "authors":  # the one tile is the whole plane
-                    tile = authors_padded(self.pixels[outer], self.plan.card)
+                    tile = authors_padded(plane, self.plan.card)
                 else:
-                    tile = cut_tile(self.pixels[outer], self.origin, self.plan.grid, ky, kx)
+                    tile = cut_tile(plane, self.origin, self.plan.grid, ky, kx)
                 # Tile by tile, and not block by block, so that the filling does not depend on the blocks.
                 filled = scale.normalise(split_missing(tile, scale.limits)[0])
                 yield (outer, ky, kx), np.repeat(filled, self.plan.repeats, axis=0) if self.plan.repeats > 1 else filled
+
+    def _plane(self, outer: Outer) -> NDArray[Any]:
+        """A plane image, with its neighbours averaged in where the recipe says so."""
+        if self.fused is None:
+            own: NDArray[Any] = self.pixels[outer]
+            return own
+        letters = [axis for axis in self.axes if axis not in ("YX" if not self.samples_are_channels else "YXS")]
+        place = {axis: self.first[axis] + index for axis, index in zip(letters, outer, strict=True)}
+        return self.fused.plane(place, self._intensity(outer).limits)
 
     def add(self, outer: Outer, ky: int, kx: int, result: NDArray[np.float32]) -> None:
         """Blend in the result of a tile; the last one of a row of tiles finishes the rows above the next."""

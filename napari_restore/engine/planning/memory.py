@@ -13,14 +13,28 @@ import numpy as np
 from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.errors import RecipeError
 from napari_restore.images.image import Image
+from napari_restore.intensity.fusion import REACH, STEP
 from napari_restore.models.card import ModelCard
 from napari_restore.tiling.grid import TileGrid
 from napari_restore.wording import human_bytes
 
-__all__ = ["LIBRARIES", "block_bytes", "check_budget", "network_bytes", "run_bytes", "tile_bytes"]
+__all__ = [
+    "FUSED_ROWS",
+    "LIBRARIES",
+    "block_bytes",
+    "check_budget",
+    "neighbour_axes",
+    "network_bytes",
+    "run_bytes",
+    "tile_bytes",
+]
 
 _READ_TIMES = 3
 """While zarr reads a region it holds its chunks as stored, as decoded, and in their place: as measured, no more."""
+FUSED_ROWS = 512
+"""Rows of a plane whose neighbours are averaged in at a time."""
+_FUSING = 100
+"""Bytes that this takes for each pixel of these rows, as measured, and no more."""
 LIBRARIES = 150 * 10**6
 """Modules that a run imports, threads, and what torch, zarr and the allocator keep for the next time."""
 _WRITE_TIMES = 3
@@ -68,21 +82,45 @@ def block_bytes(plan: Sized) -> tuple[int, int]:
     card, sizes = plan.card, dict(zip(plan.axes, plan.block, strict=True))
     block = {axis: min(size, length) for (axis, size), length in zip(sizes.items(), plan.shape, strict=True)}
     result = math.prod(block.values()) * plan.dtype.itemsize
-    source = math.prod(_source_shape(plan.image, plan.grid, block, card.scale)) * plan.image.dtype.itemsize
+    shape = _source_shape(plan.image, plan.grid, block, card.scale)
+    source, fusing = math.prod(shape.values()) * plan.image.dtype.itemsize, 0
+    if near := neighbour_axes(plan.image, plan.recipe):
+        source, fusing = _with_neighbours(plan, shape, near)
     # Canvas: the rows of a row of tiles, and what the next row begins with.
     rows = min(block["Y"], plan.grid.tile_shape[0] * card.scale)
     canvas = rows * block["X"] * card.out_channels * 4
-    return source + result + 2 * canvas, max(_READ_TIMES * source, _WRITE_TIMES * result)
+    return source + fusing + result + 2 * canvas, max(_READ_TIMES * source, _WRITE_TIMES * result)
 
 
-def _source_shape(image: Image, grid: TileGrid, block: dict[str, int], scale: int) -> list[int]:
+def neighbour_axes(image: Image, recipe: Recipe) -> str:
+    """Axes along which neighbouring planes are averaged into each plane; "" for none."""
+    axes = recipe.neighbours.axis if recipe.neighbours else "none"
+    return "".join(axis for axis in axes if image.sizes.get(axis, 1) > 1) if axes in ("T", "Z", "TZ") else ""
+
+
+def _with_neighbours(plan: Sized, shape: dict[str, int], near: str) -> tuple[int, int]:
+    """Bytes of the source that a block is made of with its neighbours, and of fusing them, some rows at a time."""
+    assert plan.recipe.neighbours is not None
+    image, sides = plan.image, 2 * plan.recipe.neighbours.planes
+    wider = shape | {axis: min(shape[axis] + 2 * (REACH + STEP), image.sizes[axis]) for axis in "YX"}
+    slabs = [wider | {axis: min(shape[axis] + sides, image.sizes[axis])} for axis in near]
+    read = sum(math.prod(slab.values()) for slab in slabs) * image.dtype.itemsize
+    samples = image.sizes.get("S", 1) if plan.card.in_channels > 1 else 1
+    rows = min(FUSED_ROWS + 2 * (REACH + STEP), wider["Y"]) * wider["X"] * samples * _FUSING
+    return read, rows + shape["Y"] * shape["X"] * samples * 8
+
+
+def _source_shape(image: Image, grid: TileGrid, block: dict[str, int], scale: int) -> dict[str, int]:
     """Most pixels of the source along each axis that a block is made of."""
     overhang = dict(zip("YX", (2 * (size - 1) for size in grid.tile_shape), strict=True))
-    return [
-        min(-(-block[axis] // scale) + 1 + overhang[axis], length) if axis in "YX" else min(block[axis], length)
+    return {
+        axis: min(-(-block[axis] // scale) + 1 + overhang[axis], length)
+        if axis in "YX"
+        else length
+        if axis == "S"
+        else min(block[axis], length)
         for axis, length in image.sizes.items()
-        if axis != "S"
-    ] + [image.sizes.get("S", 1)]
+    }
 
 
 def run_bytes(plan: Sized) -> int:

@@ -98,14 +98,19 @@ def scales_of(recipe: Recipe, card: ModelCard) -> tuple[Scale, ...]:
     """Give the scale of each channel, or one for all, of a recipe whose intensity is chosen.
 
     With the noise, the lower end of the value range becomes 0, and the noise gets the standard deviation that the model
-    was trained for; if that is no single one, the upper end becomes 1.
+    was trained for; if that is no single one, the upper end becomes 1. Where neighbouring planes are averaged, that is
+    the noise which is left of it, typically.
     """
     ranges = recipe.value_range or ()
     if recipe.intensity != "poisson-gaussian" or recipe.noise is None:
         return tuple(ValueRange(*pair) for pair in ranges)
     count = max(len(ranges), len(recipe.noise))
-    each = zip(for_each(recipe.noise, count), for_each(ranges, count), strict=True)
-    return tuple(_noise_scale(CameraNoise(*camera), *pair, card.sigma) for camera, pair in each)
+    left = recipe.neighbours.left if recipe.neighbours and recipe.neighbours.left else (1.0,)
+    count = max(count, len(left))
+    each = zip(for_each(recipe.noise, count), for_each(ranges, count), for_each(left, count), strict=True)
+    return tuple(
+        _noise_scale(CameraNoise(*camera), *pair, card.sigma and card.sigma / share) for camera, pair, share in each
+    )
 
 
 def _noise_scale(camera: CameraNoise, low: float, high: float, sigma: float | None) -> NoiseScale:

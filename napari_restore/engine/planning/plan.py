@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_restore.engine.planning.blocks import tile_share, times_read
-from napari_restore.engine.planning.memory import run_bytes
+from napari_restore.engine.planning.memory import neighbour_axes, run_bytes
 from napari_restore.engine.planning.normalisation import Scale, scales_of
 from napari_restore.engine.planning.recipe import Recipe, digest
 from napari_restore.engine.planning.source_identity import crop_digests
@@ -114,6 +114,11 @@ class Plan:
     def tile_share(self) -> float:
         """Pixels of all tiles, divided by the pixels of the image: what halo, hand-over and blocks' borders cost."""
         return tile_share(self.grid, *self._sizes(), self.card.scale)
+
+    @property
+    def fuses(self) -> bool:
+        """Whether neighbouring planes are averaged into each plane."""
+        return bool(neighbour_axes(self.image, self.recipe))
 
     @cached_property
     def scales(self) -> tuple[Scale, ...]:
@@ -235,6 +240,19 @@ def _values(plan: Plan) -> str:
     return f"{cameras}: noise stabilised, {level} (poisson-gaussian)"
 
 
+def _neighbours(plan: Plan) -> dict[str, str]:
+    """Which planes are averaged into each; no line for images of single planes."""
+    if not any(plan.image.sizes.get(axis, 1) > 1 for axis in "TZ"):
+        return {}
+    chosen = plan.recipe.neighbours
+    if chosen is None:
+        return {"neighbours": "chosen when first computed"}
+    if chosen.axis == "none":
+        return {"neighbours": "none"}
+    strength = f", strength {chosen.strength:g}" if chosen.strength != 1 else ""
+    return {"neighbours": f"{' and '.join(chosen.axis)}, {counted(chosen.planes, 'plane')} on each side{strength}"}
+
+
 def _described(plan: Plan) -> str:
     """One line for each thing the run will use, with units."""
     recipe, image, card = plan.recipe, plan.image, plan.card
@@ -247,6 +265,7 @@ def _described(plan: Plan) -> str:
         "model": card.summary(),
         "values": _values(plan),
         "channels": _channels(plan),
+        **_neighbours(plan),
         "tiles": f"{tile_y} x {tile_x}, halo {recipe.halo}, hand-over {recipe.blend}; {plan.tiles} in all, "
         f"{plan.tile_share:.2f} times the pixels of the image"
         + (", padded as the authors do" if recipe.padding == "authors" else ""),

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from napari_restore.engine.planning.neighbours import NONE, Neighbours, parse_neighbours
 from napari_restore.errors import RecipeError
 
 __all__ = ["EXECUTION_FIELDS", "Recipe", "digest", "for_each", "make_recipe"]
@@ -55,6 +56,10 @@ class Recipe(BaseModel):
     noise
         Gain (data units per photon), offset and read noise (data units) of the detector, for ``"poisson-gaussian"``:
         for all channels or for each. None: estimated from the image.
+    neighbours
+        Planes beside each one, in time or depth, that are averaged into it where they agree, before the network:
+        ``"T"``, ``"Z"``, ``"TZ"`` or ``"none"``, with the planes on each side and a strength behind it if need be
+        (``"T,3"``), or `Neighbours`. ``"auto"``, the same as None: chosen from a sample of the image.
     dtype
         ``"same"`` as the source (rounded and clipped, never wrapped), or the name of a NumPy type.
     precision
@@ -103,6 +108,7 @@ class Recipe(BaseModel):
     intensity: Literal["percentile", "range", "poisson-gaussian"] | None = None
     value_range: tuple[tuple[float, float], ...] | None = None
     noise: tuple[tuple[float, float, float], ...] | None = None
+    neighbours: Neighbours | None = None
     dtype: str = "same"
     precision: Literal["float32", "bfloat16"] | None = None
     chunks: tuple[int, ...] | None = None
@@ -138,6 +144,14 @@ class Recipe(BaseModel):
     @classmethod
     def _auto_is_open(cls, value: Any) -> Any:
         return None if value == "auto" else value
+
+    @field_validator("neighbours", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        try:
+            return parse_neighbours(value) if isinstance(value, str) else value
+        except RecipeError as error:
+            raise ValueError(str(error).removesuffix(".")) from None
 
     @field_validator("value_range", "noise", mode="before")
     @classmethod
@@ -191,12 +205,29 @@ class Recipe(BaseModel):
         if stored.model != self.model:
             return self
         given = {name for name in self.model_fields_set if getattr(self, name) is not None}
+        if self.neighbours and stored.neighbours and self.neighbours.agrees_with(stored.neighbours):
+            given.discard("neighbours")
         taken = Recipe.model_fields.keys() - (EXECUTION_FIELDS - _KEPT) - given
         return Recipe(**{**stored.model_dump(include=taken), **self.model_dump(include=given)})
 
     def pixel_settings(self) -> dict[str, Any]:
         """Everything the stored result depends on, as JSON types."""
-        return self.model_dump(mode="json", exclude=set(EXECUTION_FIELDS))
+        return {name: value for name, value in self.as_json().items() if name not in EXECUTION_FIELDS}
+
+    def as_json(self) -> dict[str, Any]:
+        """Give all settings as JSON types, as they are stored; `from_json` reads them.
+
+        Neighbours are named only where some count: recipes of single planes are what they were before there were any.
+        """
+        content = self.model_dump(mode="json")
+        if self.neighbours is None or self.neighbours.axis == "none":
+            del content["neighbours"]
+        return content
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Recipe:
+        """Read the recipe of a run: where it names no neighbours, none count."""
+        return cls.model_validate({"neighbours": NONE, **content})
 
 
 def make_recipe(**settings: Any) -> Recipe:

@@ -133,6 +133,7 @@ def load_recipe(path: str | Path) -> Choices:
         content: Any = (read_attributes(path) or {}).get("recipe")
         if content is None:
             raise RecipeError(f"{path} holds no recipe; choose a recipe file, or an OME-Zarr that this package made.")
+        content.setdefault("neighbours", "none")
         for name in ("value_range", "noise"):
             values = content.get(name)
             content[name] = values[0] if values and len(values) == 1 else values

@@ -30,7 +30,7 @@ class Choices:
         Name of a model, or path of a checkpoint.
     intensity, value_range, noise, dtype, pyramid, device, precision, tile, halo, memory_budget
         See `napari_restore.api.Settings`.
-    img_range, mean, blend, padding, ome_version, on_error, fsync
+    img_range, mean, blend, neighbours, padding, ome_version, on_error, fsync
         Likewise; they have no control, and come from a recipe that was loaded.
     output
         Path of an OME-Zarr; None for a result in memory.
@@ -52,6 +52,7 @@ class Choices:
     img_range: float | None = None
     mean: tuple[float, ...] | None = None
     blend: int | None = None
+    neighbours: Any = None
     padding: str = "reflect"
     ome_version: str = "0.5"
     on_error: str = "raise"
