@@ -149,7 +149,7 @@ def test_upscaling(checkpoints: dict[str, Path], source: NDArray[np.uint16]) -> 
 
 
 def test_by_default_neighbours_count_where_they_agree(checkpoints: dict[str, Path], source: NDArray[np.uint16]) -> None:
-    model = checkpoints["denoiser"]
+    model = "restormer-denoise-light"
     plan = api.plan(source, axes="TZYX", model=model)
     assert plan.recipe.neighbours is not None and plan.recipe.neighbours.axis == "TZ"
     assert "neighbours T and Z, 2 planes on each side (" in str(plan) and "planes agree; noise falls to 0." in str(plan)
@@ -158,9 +158,8 @@ def test_by_default_neighbours_count_where_they_agree(checkpoints: dict[str, Pat
     assert plan.recipe.neighbours is not None and plan.recipe.neighbours.axis == "none"
     assert "neighbours none (as no more than 0." in str(plan)
     assert "neighbours" not in str(api.plan(source[0, 0], axes="YX", model=model))
-    assert "neighbours none (as this is no denoiser" in str(
-        api.plan(source, axes="TZYX", model=checkpoints["upscaler"])
-    )
+    plan = api.plan(source, axes="TZYX", model=checkpoints["upscaler"])
+    assert "neighbours none (as the model is for super-resolve; name an axis to use them)" in str(plan)
 
 
 def test_a_recipe_without_neighbours_is_what_it_was(checkpoints: dict[str, Path], source: NDArray[np.uint16]) -> None:
@@ -185,7 +184,7 @@ def test_a_result_of_single_planes_goes_on_as_such(
 
 def test_what_is_asked_for_and_cannot_be(checkpoints: dict[str, Path], source: NDArray[np.uint16]) -> None:
     model = checkpoints["denoiser"]
-    with pytest.raises(RecipeError, match=r"neighbours='Z'.*no axis Z .*use 'T' or 'none'"):
+    with pytest.raises(RecipeError, match=r"neighbours='Z'.*no axis Z .*use 'T', or 'none'"):
         api.plan(source[:, 0], axes="TYX", model=model, neighbours="Z")
     with pytest.raises(RecipeError, match="neighbours 'C' is not auto, none"):
         api.plan(source, axes="TZYX", model=model, neighbours="C")
@@ -193,7 +192,7 @@ def test_what_is_asked_for_and_cannot_be(checkpoints: dict[str, Path], source: N
         api.plan(source, axes="TZYX", model=model, neighbours="T,0")
     with pytest.raises(SourceError, match=r"noise of .* cannot be estimated"):
         api.plan(np.zeros((3, 20, 20), np.uint8), axes="TYX", model=model, neighbours="T")
-    plan = api.plan(np.zeros((3, 20, 20), np.uint8), axes="TYX", model=model)
+    plan = api.plan(np.zeros((3, 20, 20), np.uint8), axes="TYX")
     assert "neighbours none (as the noise cannot be told" in str(plan)
 
 
