@@ -174,10 +174,11 @@ def test_the_source_of_a_recipe_is_told_and_not_taken_for_the_layer(dock: Restor
 
 
 def test_a_level_of_a_file_is_copied_where_the_layer_is_that_level(
-    viewer: Viewer, checkpoints: dict[str, Path], stack: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    viewer: Viewer, checkpoints: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = tmp_path / "cells.zarr"
-    api.restore(stack, axes="ZYX", model=checkpoints["denoiser"], output=source, tile=64, halo=8, chunks=(1, 32, 32))
+    plane = np.random.default_rng(0).poisson(100, (1, 520, 300)).astype(np.uint16)
+    api.restore(plane, axes="ZYX", model=checkpoints["denoiser"], output=source)
     viewer.open(source, plugin="napari-restore")
     dock = dock_in(viewer, checkpoints["denoiser"])
     to_disk(dock, tmp_path / "o.zarr")
