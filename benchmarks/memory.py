@@ -101,7 +101,7 @@ class Virtual:
 def opened(source: Path) -> Any:
     """The source on the disk, or the virtual one that its name tells the planes of."""
     from napari_restore.images.image import Image
-    from napari_restore.images.readers.opening import open_image
+    from napari_restore.images.opening import open_image
 
     if source.suffix != ".virtual":
         return open_image(source, axes="ZYX")
