@@ -137,7 +137,7 @@ def machine() -> dict[str, str]:
     names = [line for line in cores.read_text().splitlines() if line.startswith("model name")] if cores.exists() else []
     return {
         "processor": names[0].partition(":")[2].strip() if names else "",
-        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "instructions": " ".join(sorted(name for name, there in torch.cpu.get_capabilities().items() if there is True)),
         "torch": torch.__version__.partition("+")[0],
         "numcodecs": numcodecs.__version__,
         "zarr": zarr.__version__,

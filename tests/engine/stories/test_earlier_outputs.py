@@ -64,7 +64,8 @@ class Earlier:
 
     @cached_property
     def source(self) -> Path:
-        return make_source(self.room, self.case.source)
+        """As it was: with a chunk that cannot be read where blocks were filled."""
+        return make_source(self.room, self.case.source, damaged=True)
 
     @cached_property
     def attributes(self) -> dict[str, Any]:
@@ -199,8 +200,14 @@ def test_filled_blocks_are_healed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         room.mkdir()
         earlier = Earlier(folder, "filled", room)
         before = stored(earlier.output)
-        found = api.verify(earlier.output, repair=True, recompute=100, source=earlier.source)
+        source = make_source(room, earlier.case.source)
+        found = api.verify(earlier.output, repair=True, recompute=100, source=source)
         assert found.ok and not found.filled and found.recomputed == 3
         after = stored(earlier.output)
-        assert {name for name in before if before[name] != after.get(name)} == {"0/.filled/1.0.0.json", "0/c/1/0/0"}
-        assert before.keys() - after.keys() == {"0/.filled/1.0.0.json"}
+        mark = "0/.filled/1.0.0.json"
+        assert {name for name in before if before[name] != after.get(name)} == {mark, "0/c/1/0/0", "zarr.json"}
+        assert before.keys() - after.keys() == {mark}
+        now = dict(zarr.open_group(earlier.output, mode="r").attrs["napari_restore"])
+        # Of the source, it is now known what could not be read then.
+        assert now["source_crops"].items() > earlier.attributes["source_crops"].items()
+        assert now | {"source_crops": earlier.attributes["source_crops"]} == earlier.attributes
