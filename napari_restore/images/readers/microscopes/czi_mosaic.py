@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import ChunkError, SourceError
 from napari_restore.images.lazy_arrays import Region
-from napari_restore.images.readers.czi.container import PIXEL_TYPES, Directory, PixelType, read_container
-from napari_restore.images.readers.czi.metadata import CziMetadata
-from napari_restore.images.readers.czi.pixels import COMPRESSIONS, SUPPORTED, read_pixels
+from napari_restore.images.readers.microscopes.czi_container import PIXEL_TYPES, Directory, PixelType, read_container
+from napari_restore.images.readers.microscopes.czi_metadata import CziMetadata
+from napari_restore.images.readers.microscopes.czi_pixels import COMPRESSIONS, SUPPORTED, read_pixels
+from napari_restore.images.readers.reader import check_level
 
 _OTHERS = {"V": "view", "H": "phase", "R": "rotation", "I": "illumination", "B": "block"}
 _BETWEEN = 1.5
@@ -169,8 +170,7 @@ class CziArray:
     def __init__(self, path: str, series: int, level: int, directory: Directory, chosen: Series) -> None:
         self.path, self.series, self.level = path, series, level
         levels = pyramid_levels(directory, chosen.rows)
-        if not 0 <= level < len(levels):
-            raise SourceError(f"level {level} is not in {path}: it has {len(levels)}, counted from 0.")
+        check_level(level, len(levels), path)
         self.factor = levels[level][0]
         self.pixel_type = _supported(directory[levels[level][1]], chosen.pixel_type, path)
         base, tiles = directory[levels[0][1]], directory[levels[level][1]]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import ChunkError
 from napari_restore.images.lazy_arrays import RawArray
-from napari_restore.images.readers.czi.container import PixelType
+from napari_restore.images.readers.microscopes.czi_container import PixelType
 
 COMPRESSIONS = {0: "none", 1: "JPEG", 2: "LZW", 4: "JPEG XR", 5: "Zstandard", 6: "Zstandard with a header"}
 """Those that the format names; higher numbers are raw data of a camera or a system."""

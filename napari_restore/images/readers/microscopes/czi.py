@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["ENDINGS", "open", "recognises"]
 
-import builtins
 import os
 from typing import Any
 
@@ -13,10 +12,10 @@ import numpy as np
 from napari_restore.errors import AxesError, RestoreError, SourceError
 from napari_restore.images.axes import canonical_axes, transposition
 from napari_restore.images.image import Channel, Image
-from napari_restore.images.readers.czi.container import MAGIC, Container, read_container, read_time_stamps
-from napari_restore.images.readers.czi.metadata import CziMetadata, read_metadata
-from napari_restore.images.readers.czi.mosaic import CziArray, Series, list_series
-from napari_restore.images.series import choose_series, series_title
+from napari_restore.images.readers.microscopes.czi_container import MAGIC, Container, read_container, read_time_stamps
+from napari_restore.images.readers.microscopes.czi_metadata import CziMetadata, read_metadata
+from napari_restore.images.readers.microscopes.czi_mosaic import CziArray, Series, list_series
+from napari_restore.images.readers.reader import begins_with, series_number
 
 ENDINGS: tuple[str, ...] = (".czi",)
 
@@ -25,16 +24,11 @@ _UNEVEN = 0.1
 
 
 def recognises(source: Any) -> bool:
-    """Tell whether a source is a CZI file, by its name or its first bytes."""
-    if not isinstance(source, str | os.PathLike) or not os.path.isfile(source):
-        return False
-    if os.fspath(source).lower().endswith(ENDINGS):
-        return True
-    with builtins.open(source, "rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
+    """Tell whether a source is a file that begins like CZI."""
+    return begins_with(source, MAGIC)
 
 
-def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
+def open(source: str, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
     """Open a CZI file without reading pixels.
 
     Each scene is a series, and so is each view, phase, rotation, illumination and block, each type of pixels, and each
@@ -42,7 +36,7 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
 
     Parameters
     ----------
-    source : path
+    source : str
         Path of the file.
     axes : str, optional
         If given, it must be what the file says.
@@ -64,12 +58,12 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
     SourceError
         If the file is damaged, of a kind that is not supported, or has no such series or level.
     """
-    path = os.path.abspath(os.path.expanduser(os.fspath(source)))
+    path = os.path.abspath(source)
     try:
         container = read_container(path)
         metadata = read_metadata(container.xml)
         listed = list_series(container.directory, metadata)
-        number = choose_series(series, [one.name for one in listed], path)
+        number = series_number(series, [one.name for one in listed], path)
         data = CziArray(path, number, level, container.directory, listed[number])
     except (RestoreError, MemoryError):
         raise
@@ -89,7 +83,7 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
     return Image(
         data=data,
         axes=data.axes,
-        name=series_title(os.path.basename(path), names, number),
+        name=os.path.basename(path) + (f" [{names[number]}]" if len(names) > 1 else ""),
         pixel_size=size,
         origin=origin,
         units=units,

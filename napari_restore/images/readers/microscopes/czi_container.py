@@ -128,11 +128,9 @@ def read_container(path: str) -> Container:
     Raises
     ------
     SourceError
-        If it is no CZI file, one of several files of an image, truncated, or without an image.
+        If it is one of several files of an image, truncated, or without an image.
     """
     with open(path, "rb") as file:
-        if file.read(len(MAGIC)) != MAGIC:
-            raise SourceError(f"{path} is called CZI, but does not begin like one; copy or export the image again.")
         size = os.path.getsize(path)
         file.seek(_SEGMENT.size)
         *_, part, directory_at, xml_at, _, attachments_at = _HEADER.unpack(file.read(_HEADER.size))
