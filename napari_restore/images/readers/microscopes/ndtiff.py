@@ -143,8 +143,10 @@ def _noted(data_set: DataSet, data: NdtiffArray, *keys: str, **place: int) -> fl
 def _pixel_size(data_set: DataSet, data: NdtiffArray) -> dict[str, float]:
     """Return pixel sizes at level 0 in micrometres, and seconds between time points."""
     size: dict[str, float] = {}
-    pixel = _noted(data_set, data, "PixelSizeUm", "PixelSize_um") or _number(data_set.summary.get("PixelSize_um"))
-    if pixel and pixel > 0:
+    noted = read_metadata(data_set.base, data_set.first)
+    given = (noted.get("PixelSizeUm"), noted.get("PixelSize_um"), data_set.summary.get("PixelSize_um"))
+    pixel = next((found for value in given if (found := _number(value)) and found > 0), None)
+    if pixel:
         size |= {"Y": pixel, "X": pixel}
     if data.lengths["Z"] > 1:
         last = data.lengths["Z"] - 1
