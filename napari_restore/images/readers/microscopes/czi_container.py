@@ -70,9 +70,11 @@ class Directory:
         Codes of the format.
     position : numpy.ndarray
         Where the sub-block's segment begins, in bytes.
-    start, size, stored : dict of str to numpy.ndarray
-        Of each dimension, by its letter: first index, length, and pixels that are stored; a dimension that a sub-block
-        lacks starts at 0, M (the number of a tile) at −1, and is 1 long.
+    start : dict of str to numpy.ndarray
+        First index along each dimension, by its letter; 0 where a sub-block lacks the dimension, and −1 for M, the
+        number of a tile.
+    size, stored : dict of str to numpy.ndarray
+        Length along X and Y, and pixels that are stored.
     """
 
     pixel_type: NDArray[Any]
@@ -186,54 +188,61 @@ def _walk(file: IO[bytes], size: int) -> Iterator[bytes]:
 
 
 def _directory(buffer: bytes, path: str) -> Directory:
-    """Take the entries of a directory apart; they are as long as they have dimensions."""
-    offsets: dict[int, list[int]] = {}
-    place, rows = 0, 0
-    order: dict[int, list[int]] = {}
-    while place + _ENTRY.itemsize <= len(buffer) and buffer[place : place + 2] == b"DV":
-        count = struct.unpack_from("<i", buffer, place + 28)[0]
-        offsets.setdefault(count, []).append(place)
-        order.setdefault(count, []).append(rows)
-        place += _ENTRY.itemsize + count * _DIMENSION.itemsize
-        rows += 1
+    """Take the entries of a directory apart."""
+    runs = list(_runs(buffer))
+    rows = sum(len(run) for run in runs)
     if not rows:
         raise SourceError(f"{path} holds no image; copy or export it again.")
-    entries = np.empty(rows, _ENTRY)
-    start: dict[str, NDArray[Any]] = {}
-    size: dict[str, NDArray[Any]] = {}
-    stored: dict[str, NDArray[Any]] = {}
-    data = np.frombuffer(buffer, np.uint8)
-    for count, places in offsets.items():
-        layout = np.dtype([("entry", _ENTRY), ("dimensions", _DIMENSION, (count,))])
-        table = data[np.asarray(places)[:, None] + np.arange(layout.itemsize)].view(layout)[:, 0]
-        numbers = np.asarray(order[count])
-        entries[numbers] = table["entry"]
-        for name in np.unique(table["dimensions"]["letter"]):
-            letter = name.decode("latin-1")
-            row, column = np.nonzero(table["dimensions"]["letter"] == name)
-            chosen = table["dimensions"][row, column]
-            for columns, key, missing in ((start, "start", -1 if letter == "M" else 0), (size, "size", 1)):
-                columns.setdefault(letter, np.full(rows, missing, np.int64))[numbers[row]] = chosen[key]
-            pixels = np.where(chosen["stored"] > 0, chosen["stored"], chosen["size"])
-            stored.setdefault(letter, np.ones(rows, np.int64))[numbers[row]] = pixels
+    entries = np.concatenate([run["entry"] for run in runs])
     if entries["part"].any():
         raise SourceError(
             f"{path} is one of several files of an image, which is not supported; "
             "export the image as one file in ZEN (Save as, without splitting)."
         )
-    pixel_type, compression, position = (
-        entries[name].astype(np.int64) for name in ("pixel_type", "compression", "position")
-    )
-    return Directory(pixel_type, compression, position, start, size, stored)
+    start: dict[str, NDArray[Any]] = {}
+    size: dict[str, NDArray[Any]] = {}
+    stored: dict[str, NDArray[Any]] = {}
+    first = 0
+    for run in runs:
+        for dimension in run["dimensions"].T:
+            for name in np.unique(dimension["letter"]):
+                letter, where = name.decode("latin-1"), np.flatnonzero(dimension["letter"] == name)
+                place, chosen = first + where, dimension[where]
+                default = -1 if letter == "M" else 0
+                start.setdefault(letter, np.full(rows, default, np.int32))[place] = chosen["start"]
+                size.setdefault(letter, np.ones(rows, np.int32))[place] = chosen["size"]
+                pixels = np.where(chosen["stored"] > 0, chosen["stored"], chosen["size"])
+                stored.setdefault(letter, np.ones(rows, np.int32))[place] = pixels
+        first += len(run)
+    longer = [letter for letter, sizes in size.items() if letter not in "XY" and (sizes > 1).any()]
+    if longer:
+        raise SourceError(f"{path} has sub-blocks of more than one plane (along {longer[0]}), which is not supported.")
+    for letter in set(size) - set("XY"):
+        del size[letter], stored[letter]
+    return Directory(entries["pixel_type"], entries["compression"], entries["position"], start, size, stored)
+
+
+def _runs(buffer: bytes) -> Iterator[NDArray[Any]]:
+    """Yield entries that follow each other and have as many dimensions, because those are of one length."""
+    place, ahead = 0, 1 << 20
+    while place + _ENTRY.itemsize <= len(buffer) and buffer[place : place + 2] == b"DV":
+        count = struct.unpack_from("<i", buffer, place + 28)[0]
+        layout = np.dtype([("entry", _ENTRY), ("dimensions", _DIMENSION, (count,))])
+        fit = min((len(buffer) - place) // layout.itemsize, ahead)
+        table = np.frombuffer(buffer, layout, fit, place)
+        alike = (table["entry"]["schema"] == b"DV") & (table["entry"]["dimensions"] == count)
+        length = fit if alike.all() else int(alike.argmin())
+        if not length:
+            return
+        yield table[:length]
+        place += length * layout.itemsize
+        ahead = 2 * length + 16  # where short runs follow each other, no more is looked at than needed
 
 
 def _check(directory: Directory, path: str, size: int) -> None:
     """Raise SourceError for what cannot be an image, or lies behind the end of the file."""
     if not {"X", "Y"} <= set(directory.start):
         raise SourceError(f"{path} has sub-blocks without X or Y; copy or export it again.")
-    longer = [letter for letter, sizes in directory.size.items() if letter not in "XY" and (sizes > 1).any()]
-    if longer:
-        raise SourceError(f"{path} has sub-blocks of more than one plane (along {longer[0]}), which is not supported.")
     last = int(directory.position.max())
     if last >= size:
         raise SourceError(
