@@ -25,8 +25,10 @@ class Settings(TypedDict, total=False):
     axes : str
         One letter of TCZYXS per axis of the source, in its own order: time, channel, depth, height, width, colour
         sample. Needed where the source's metadata do not tell.
-    level, series : int
-        Resolution level and image of the source; 0.
+    level : int
+        Resolution level of the source; 0.
+    series : int or str
+        Image of a source that holds several, by its number or its name; 0.
     img_range, mean : float, tuple of float
         Of a SwinIR checkpoint given by path, where neither its shapes nor its metadata tell: the factor on the input,
         and what is subtracted from its channels.
@@ -77,7 +79,7 @@ class Settings(TypedDict, total=False):
 
     axes: str | None
     level: int
-    series: int
+    series: int | str
     img_range: float | None
     mean: tuple[float, ...] | None
     tile: int | tuple[int, int] | None

@@ -28,10 +28,22 @@ def _numbers(text: str) -> tuple[float, ...]:
         raise typer.BadParameter(f"{text!r} is not numbers with commas between them, like 0.45,0.44,0.40.") from None
 
 
+def _number_or_name(text: str | int) -> int | str:
+    """Read "2" as a number and all else as a name."""
+    return int(text) if isinstance(text, int) or text.isdecimal() else text
+
+
 Source = Annotated[str, typer.Argument(help="TIFF, OME-TIFF, pattern of files, Zarr, OME-Zarr, HDF5, Imaris, ...")]
 Axes = Annotated[str | None, typer.Option(help="One letter of TCZYXS per axis, if the file does not tell.")]
 Level = Annotated[int, typer.Option(help="Resolution level of the source.")]
-Series = Annotated[int, typer.Option(help="Image of the source, if it holds several.")]
+Series = Annotated[
+    Any,
+    typer.Option(
+        help="Image of the source, if it holds several, by number or name.",
+        parser=_number_or_name,
+        metavar="NUMBER or NAME",
+    ),
+]
 ImgRange = Annotated[float | None, typer.Option(help="SwinIR's factor on its input: 255 for the JPEG models, else 1.")]
 Mean = Annotated[
     Any,

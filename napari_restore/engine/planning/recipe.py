@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -34,8 +34,10 @@ class Recipe(BaseModel):
         shapes in a checkpoint do not tell. None: what the file's metadata say, or the published models' values.
     axes
         One letter of TCZYXS per axis of the source, in its own order; None where its metadata tell.
-    level, series
-        Resolution level and image of the source.
+    level
+        Resolution level of the source.
+    series
+        Image of the source, by its number or its name.
     tile
         Side of a tile in input pixels, a multiple of the model's alignment; or height and width.
     halo
@@ -95,7 +97,7 @@ class Recipe(BaseModel):
     mean: tuple[float, ...] | None = None
     axes: str | None = None
     level: int = Field(default=0, ge=0)
-    series: int = Field(default=0, ge=0)
+    series: Annotated[int, Field(ge=0)] | Annotated[str, Field(min_length=1)] = 0
     tile: int | tuple[int, int] | None = None
     halo: int | None = None
     blend: int | None = None
