@@ -95,10 +95,13 @@ def _nd2_file(path: str) -> Any:
         raise SourceError(
             f"{path} needs the package nd2; install it with: pip install 'napari-restore[nd2]' (or pip install nd2)."
         ) from error
+    file = None
     try:
         file = nd2.ND2File(path)
         compression = file.attributes.compressionType
     except Exception as error:
+        if file is not None:
+            file.close()
         raise SourceError(f"{path} cannot be opened as ND2: {error!r}. Copy or export it again.") from error
     if compression == "lossy" and not file.is_legacy:
         file.close()
@@ -137,7 +140,9 @@ def _turn(loop: Any, turn: int) -> str:
 
 
 def _image(file: Any, path: str, names: Sequence[str], number: int, data: Nd2Array) -> Image:
-    size, notes = _pixel_size(file, data)
+    metadata, notes = _metadata(file)
+    size, uneven = _pixel_size(file, metadata, data)
+    notes += uneven
     origin = _origin(file, data, size)
     steps = {axis: length for axis, length in size.items() if axis != "T"}
     missing = data.missing()
@@ -150,7 +155,7 @@ def _image(file: Any, path: str, names: Sequence[str], number: int, data: Nd2Arr
         pixel_size=size,
         origin=origin,
         units=dict.fromkeys([*steps, *origin], "micrometer") | ({"T": "second"} if "T" in size else {}),
-        channels=_channels(file, data),
+        channels=_channels(metadata, data),
         chunks=tuple(n if axis in "YXS" else 1 for axis, n in zip(data.axes, data.shape, strict=True)),
         location=path,
         series_count=len(names),
@@ -159,17 +164,19 @@ def _image(file: Any, path: str, names: Sequence[str], number: int, data: Nd2Arr
     )
 
 
-def _volume(file: Any) -> Any:
-    """Return how the first channel is calibrated; None where the file does not say."""
-    channels = getattr(file.metadata, "channels", None)
-    return channels[0].volume if channels else None
+def _metadata(file: Any) -> tuple[tuple[Any, ...], list[str]]:
+    """Return what is said of each channel; nothing, and why, where nd2 cannot read it."""
+    try:
+        return tuple(getattr(file.metadata, "channels", None) or ()), []
+    except Exception as error:  # what is written by other programs, or by another version, lacks one thing or another
+        return (), [f"Its metadata cannot be read ({error!r}); sizes and names are unknown."]
 
 
-def _pixel_size(file: Any, data: Nd2Array) -> tuple[dict[str, float], list[str]]:
+def _pixel_size(file: Any, channels: tuple[Any, ...], data: Nd2Array) -> tuple[dict[str, float], list[str]]:
     size: dict[str, float] = {}
     notes: list[str] = []
-    volume = _volume(file)
-    if volume is not None:
+    if channels:
+        volume = channels[0].volume
         for axis, known, length in zip("XYZ", volume.axesCalibrated, volume.axesCalibration, strict=True):
             if known and length and np.isfinite(length) and axis in data.axes:
                 size[axis] = float(length)
@@ -220,13 +227,14 @@ def _origin(file: Any, data: Nd2Array, size: dict[str, float]) -> dict[str, floa
         return {}
     origin = {}
     for axis, center in (("Z", stage.z), ("Y", stage.y), ("X", stage.x)):
+        if axis == "Z" and size.get("Z", 0.0) < 0:
+            continue  # nd2 counts from the lowest plane, which then is the last one
         if axis in size and np.isfinite(center):
             origin[axis] = float(center) - ((data.lengths[axis] - 1) / 2 * size[axis] if axis != "Z" else 0.0)
     return origin
 
 
-def _channels(file: Any, data: Nd2Array) -> tuple[Channel, ...]:
-    described = getattr(file.metadata, "channels", None) or ()
+def _channels(described: tuple[Any, ...], data: Nd2Array) -> tuple[Channel, ...]:
     if len(described) != data.lengths["C"]:
         return ()
     return tuple(
@@ -335,24 +343,28 @@ class Nd2Array:
                 frame = file.read_frame(self.frame(time, z))
             except Exception as error:
                 raise ChunkError(f"{self.path}: the frame at T {time}, Z {z} cannot be read: {error!r}") from error
+        root = _root(frame)
+        if root is None and not file.is_legacy:  # nd2 makes zeros of a frame that is not there
+            raise ChunkError(f"{self.path}: the frame at T {time}, Z {z} is not in the file; the file is damaged.")
         frame = frame.reshape([self.lengths[letter] for letter in "CYXS"])
         if self.lengths["S"] == 3 and not file.is_legacy:
-            frame = frame[..., ::-1]  # ND2 has blue first
-        offset = _offset_in_file(frame)
-        if offset is None:
+            frame = frame[..., ::-1]  # ND2 has blue first; files before 2008 have red first
+        if not isinstance(root, mmap.mmap):
             return np.asarray(frame[region])
-        return StridedArray(self.path, frame.dtype, frame.shape, frame.strides, offset)[region]
+        return StridedArray(self.path, frame.dtype, frame.shape, frame.strides, _offset(frame, root))[region]
 
 
-def _offset_in_file(array: NDArray[Any]) -> int | None:
-    """Return where the first pixel of an array that is mapped from a file lies in the file; None for others.
+def _root(array: Any) -> Any:
+    """Return what an array is a view of: bytes, or a map of a file; None if it is a view of nothing."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return array
+
+
+def _offset(array: NDArray[Any], mapped: mmap.mmap) -> int:
+    """Return where the first pixel of an array lies in the file that it is mapped from.
 
     Pixels are not taken from the map itself: a file that shrinks, or a network that fails, would end the process.
     """
-    root: Any = array
-    while isinstance(root, np.ndarray):
-        root = root.base
-    if not isinstance(root, mmap.mmap):
-        return None
-    start = np.frombuffer(root, np.uint8).__array_interface__["data"][0]
+    start = np.frombuffer(mapped, np.uint8).__array_interface__["data"][0]
     return int(array.__array_interface__["data"][0] - start)
