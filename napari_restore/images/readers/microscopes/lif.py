@@ -145,11 +145,13 @@ def _scale(placed: dict[str, Dimension]) -> tuple[dict[str, float], dict[str, fl
 
 def _tile_origin(image: Any, part: Part, placed: dict[str, Dimension]) -> dict[str, float]:
     """Return where a tile lies on the stage, if rows and columns run as the stage does."""
-    scan, tile = image.tilescan, part.others.get("M")
-    if scan is None or tile is None or tile >= len(scan) or scan.flip_x or scan.flip_y or scan.swap_xy:
+    scan, tile = image.xml_element.find("./Data/Image/Attachment[@Name='TileScanInfo']"), part.others.get("M")
+    tiles = [] if scan is None else scan.findall("Tile")
+    turned = scan is not None and any(scan.get(key) == "1" for key in ("FlipX", "FlipY", "SwapXY"))
+    if tile is None or tile >= len(tiles) or turned:
         return {}
-    places = {"Y": scan["pos_y"][tile], "X": scan["pos_x"][tile]}
-    return {axis: float(f"{1e6 * place:.12g}") for axis, place in places.items() if axis in placed}
+    places = {axis: tiles[tile].get(f"Pos{axis}") for axis in "YX" if axis in placed}
+    return {axis: float(f"{1e6 * float(place):.12g}") for axis, place in places.items() if place is not None}
 
 
 def _time_step(image: Any, count: int) -> float | None:
