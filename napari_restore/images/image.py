@@ -80,6 +80,10 @@ class Image:
         Absolute path or URL of an image on disk.
     series_count : int
         How many images there are in the same file or group, this one counted in.
+    series_names : tuple of str
+        Their names, in the order of their numbers; empty where they have none.
+    notes : tuple of str
+        What of the file was left out, replaced or assumed on opening, a sentence each.
 
     Raises
     ------
@@ -97,6 +101,8 @@ class Image:
     chunks: tuple[int, ...] = ()
     location: str | None = None
     series_count: int = 1
+    series_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", check_axes(self.axes, tuple(self.data.shape)))

@@ -11,6 +11,9 @@ from typing import Any, Protocol
 from napari_restore.errors import SourceError
 from napari_restore.images.image import Image
 
+_LISTED = 20
+"""So many images are named in a message."""
+
 
 class Reader(Protocol):
     """A module that opens one format.
@@ -100,7 +103,8 @@ def series_number(series: int | str, names: Sequence[str], place: str, way_out: 
     number = int(series) if isinstance(series, int) or series.isdecimal() else -1
     if 0 <= number < len(names):
         return number
-    listed = ", ".join(f"{n} {name!r}" for n, name in enumerate(names) if name)
+    listed = ", ".join(f"{n} {name!r}" for n, name in enumerate(names[:_LISTED]) if name)
+    listed += ", ..." if listed and len(names) > _LISTED else ""
     raise SourceError(
         f"series {series!r} is not in {place}: it has {len(names)}, counted from 0"
         f"{f' ({listed})' if listed else ''}{f'; {way_out}' if way_out else ''}."
