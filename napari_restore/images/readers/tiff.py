@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import AxesError, ChunkError, SourceError
 from napari_restore.images.axes import CANONICAL, canonical_axes, check_axes, transposition
+from napari_restore.images.geometry import Sampling
 from napari_restore.images.image import Image, LazyArray
 from napari_restore.images.lazy_arrays import RawArray, Region, read_chunks
 from napari_restore.images.readers.reader import begins_with, check_level, series_number
@@ -246,8 +247,8 @@ def _scaled(
         if part not in (whole // factor, -(-whole // factor)):
             factor = whole / part
         if factor != 1:
-            size = pixel_size.get(axis, 1.0)
-            sizes[axis], origin[axis] = size * factor, (factor - 1) / 2 * size
+            coarse = Sampling(pixel_size.get(axis, 1.0)).downscaled(factor)
+            sizes[axis], origin[axis] = coarse.pixel_size, coarse.origin
     return sizes, origin
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ENDINGS", "open", "recognises", "spacing"]
+__all__ = ["ENDINGS", "open", "recognises"]
 
 import sys
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_restore.errors import AxesError
 from napari_restore.images.axes import check_axes, letter_of
+from napari_restore.images.geometry import Sampling
 from napari_restore.images.image import Channel, Image
 from napari_restore.images.readers.arrays import array_chunks
 from napari_restore.images.readers.reader import check_level, series_number
@@ -63,9 +64,9 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
         if letter in "CS" or name not in source.coords:
             continue
         coordinate = source.coords[name]
-        step = spacing(np.asarray(coordinate.values))
-        if step is not None and step > 0:
-            pixel_size[letter], origin[letter] = step, float(coordinate.values[0])
+        sampling = Sampling.of(np.asarray(coordinate.values))
+        if sampling is not None and sampling.pixel_size > 0:
+            pixel_size[letter], origin[letter] = sampling.pixel_size, sampling.origin
             if unit := unit_name(coordinate.attrs.get("units")):
                 units[letter] = unit
     lazy = source.data if source.chunks is not None else source.variable
@@ -79,15 +80,6 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
         channels=_channels(source, letters),
         chunks=array_chunks(lazy, letters),
     )
-
-
-def spacing(values: np.ndarray[Any, Any]) -> float | None:
-    """Return the distance of evenly spaced numbers, negative where they fall; None for anything else."""
-    if values.ndim != 1 or len(values) < 2 or not np.issubdtype(values.dtype, np.number):
-        return None
-    steps = np.diff(values.astype(float))
-    mean = float(steps.mean())
-    return mean if mean and np.allclose(steps, mean, rtol=1e-3, atol=0) else None
 
 
 def _channels(array: Any, letters: str) -> tuple[Channel, ...]:
