@@ -337,8 +337,11 @@ class TiffArray:
     def _attach(self, tiff: tifffile.TiffFile) -> None:
         import zarr
 
-        self._pages = tiff.series[self.series].levels[self.level]
-        self._array: zarr.Array[Any] = zarr.open_array(self._pages.aszarr(lock=self._lock), mode="r")
+        series = tiff.series[self.series]
+        self._pages = series.levels[self.level]
+        # Level 0 is the series itself, and without a level a series with others is a group and not an array.
+        store = series.aszarr(level=self.level, lock=self._lock)
+        self._array: zarr.Array[Any] = zarr.open_array(store, mode="r")
         self._process = os.getpid()
         weakref.finalize(self, tiff.close)
 
