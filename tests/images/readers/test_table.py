@@ -7,12 +7,11 @@ from napari_restore.errors import SourceError
 from napari_restore.images.opening import open_image
 from napari_restore.images.readers.table import ENDINGS, READERS, what_can_be_opened
 
-# A folder of ours or a module of the room that opens nothing itself.
-_NO_FORMATS = {"__init__", "reader", "table", "tiff_metadata"}
+_NO_FORMATS = {"__init__", "__pycache__", "reader", "table"}
 
 
 def test_every_reader_is_in_the_table():
-    names = {path.stem for path in Path(room.__file__).parent.iterdir() if path.suffix == ".py"} - _NO_FORMATS
+    names = {path.stem for path in Path(room.__file__).parent.iterdir()} - _NO_FORMATS
     assert {reader.__name__.rpartition(".")[2] for reader in READERS.values()} == names
 
 

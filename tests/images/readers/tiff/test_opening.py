@@ -14,7 +14,7 @@ from napari_restore.errors import AxesError, ChunkError, SourceError
 from napari_restore.images.image import Channel
 from napari_restore.images.lazy_arrays import RawArray
 from napari_restore.images.opening import open_image
-from napari_restore.images.readers.tiff import TiffArray
+from napari_restore.images.readers.tiff.array import TiffArray
 
 
 def volume(*shape, dtype="u2"):
