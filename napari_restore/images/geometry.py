@@ -76,13 +76,21 @@ class Sampling:
         return cls(size, start + size / 2)
 
     @classmethod
-    def of(cls, positions: NDArray[np.number]) -> Self | None:
-        """Return the sampling of evenly spaced positions, to one part in a thousand of a pixel; None for others."""
+    def of(cls, positions: NDArray[np.number], tolerance: float = 1e-3) -> Self | None:
+        """Return the sampling of evenly spaced positions; None for others.
+
+        Parameters
+        ----------
+        positions : numpy.ndarray, shape (count,)
+            Positions of the centres.
+        tolerance : float
+            How far a step may differ from the mean step, as a part of that.
+        """
         if positions.ndim != 1 or len(positions) < 2 or not np.issubdtype(positions.dtype, np.number):
             return None
         steps = np.diff(positions.astype(float))
         mean = float(steps.mean())
-        if not mean or not math.isfinite(mean) or not np.allclose(steps, mean, rtol=1e-3, atol=0):
+        if not mean or not math.isfinite(mean) or not np.allclose(steps, mean, rtol=tolerance, atol=0):
             return None
         return cls(mean, float(positions[0]))
 

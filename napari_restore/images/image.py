@@ -82,6 +82,8 @@ class Image:
         Absolute path or URL of an image on disk.
     series_count : int
         How many images there are in the same file or group, this one counted in.
+    notes : tuple of str
+        What was found in the source and left out, replaced or assumed: one sentence each, for plan and report.
 
     Raises
     ------
@@ -99,6 +101,7 @@ class Image:
     chunks: tuple[int, ...] = ()
     location: str | None = None
     series_count: int = 1
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", check_axes(self.axes, tuple(self.data.shape)))

@@ -15,7 +15,7 @@ from napari_restore.errors import AxesError, ChunkError, RestoreError, SourceErr
 from napari_restore.images.axes import canonical_axes, transposition
 from napari_restore.images.image import Channel, Image
 from napari_restore.images.lazy_arrays import Region
-from napari_restore.images.readers.reader import check_level, series_number
+from napari_restore.images.readers.reader import check_level, pixel_sizes, series_number
 
 _READERS = {".czi": "bioio-czi", ".nd2": "bioio-nd2", ".lif": "bioio-lif"}
 
@@ -116,7 +116,7 @@ def _pixel_size(image: Any, axes: str) -> dict[str, float]:
     if "T" in axes:
         step: Any = getattr(image, "time_interval", None)
         found["T"] = step.total_seconds() if hasattr(step, "total_seconds") else step
-    return {axis: float(size) for axis, size in found.items() if isinstance(size, int | float) and size > 0}
+    return pixel_sizes(found)[0]
 
 
 def _channels(image: Any, axes: str) -> tuple[Channel, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_restore.images.image import Channel
+from napari_restore.images.readers.reader import pixel_sizes
 from napari_restore.images.readers.tiff.metadata import TiffMetadata, positive
 from napari_restore.images.units import unit_name
 
@@ -29,21 +30,28 @@ def imagej_metadata(metadata: Mapping[str, Any], resolution: tuple[float, float]
     Returns
     -------
     TiffMetadata
-        Pixel sizes where the file has a unit other than pixels, colours from the lookup tables, display limits.
+        Pixel sizes where the file has a unit other than pixels, the spacing of slices with its sign, the origin,
+        colours from the lookup tables, display limits.
     """
-    unit, frame_unit = unit_name(metadata.get("unit")), unit_name(metadata.get("tunit", "sec"))
-    sizes: dict[str, float | None] = {}
-    units: dict[str, str] = {}
-    if unit:
-        per_x, per_y = (positive(value) for value in resolution)
-        sizes = {"X": per_x and 1 / per_x, "Y": per_y and 1 / per_y, "Z": positive(metadata.get("spacing"))}
-        units = dict.fromkeys("ZYX", unit)
-    sizes["T"] = positive(metadata.get("finterval"))
-    if frame_unit:
-        units["T"] = frame_unit
-    given = {axis: size for axis, size in sizes.items() if size}
+    unit = metadata.get("unit")
+    spelt = {"X": unit, "Y": metadata.get("yunit", unit), "Z": metadata.get("zunit", unit)}
+    units = {axis: unit_name(spelling) for axis, spelling in {**spelt, "T": metadata.get("tunit", "sec")}.items()}
+    per_x, per_y = (positive(value) for value in resolution)
+    told = {"X": per_x and 1 / per_x, "Y": per_y and 1 / per_y, "Z": metadata.get("spacing")}
+    calibrated = {axis: size for axis, size in told.items() if units[axis]}
+    given, notes = pixel_sizes({**calibrated, "T": metadata.get("finterval")})
+    origin = {axis: -start * given[axis] for axis in calibrated if (start := _origin(metadata, axis)) and axis in given}
     described = _imagej_channels(metadata, 1 if channels is None else channels)
-    return TiffMetadata(given, {axis: name for axis, name in units.items() if axis in given}, described)
+    named = {axis: name for axis in given if (name := units[axis])}
+    return TiffMetadata(given, named, described, origin, notes)
+
+
+def _origin(metadata: Mapping[str, Any], axis: str) -> float | None:
+    """Return the pixel that ImageJ's coordinates count from along an axis."""
+    try:
+        return float(metadata[f"{axis.lower()}origin"])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _imagej_channels(metadata: Mapping[str, Any], count: int) -> tuple[Channel, ...]:

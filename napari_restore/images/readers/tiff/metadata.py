@@ -13,11 +13,13 @@ from napari_restore.images.image import Channel
 
 @dataclass(frozen=True)
 class TiffMetadata:
-    """Scale, units and channels, as in `napari_restore.images.image.Image`."""
+    """Scale, units, channels, origin and notes, as in `napari_restore.images.image.Image`."""
 
     pixel_size: dict[str, float] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     channels: tuple[Channel, ...] = ()
+    origin: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def positive(value: Any) -> float | None:

@@ -7,7 +7,8 @@ __all__ = ["ome_metadata"]
 from xml.etree import ElementTree
 
 from napari_restore.images.image import Channel
-from napari_restore.images.readers.tiff.metadata import TiffMetadata, positive
+from napari_restore.images.readers.reader import pixel_sizes
+from napari_restore.images.readers.tiff.metadata import TiffMetadata
 from napari_restore.images.units import unit_name
 
 
@@ -35,14 +36,14 @@ def ome_metadata(xml: str, index: int, height: int, width: int) -> TiffMetadata:
     if pixels is None or (pixels.get("SizeY"), pixels.get("SizeX")) != (str(height), str(width)):
         return TiffMetadata()
     attributes = {"X": "PhysicalSizeX", "Y": "PhysicalSizeY", "Z": "PhysicalSizeZ", "T": "TimeIncrement"}
-    found = {axis: (positive(pixels.get(key)), pixels.get(f"{key}Unit")) for axis, key in attributes.items()}
-    given = {axis: size for axis, (size, _) in found.items() if size is not None}
-    units = {axis: unit_name(found[axis][1] or ("s" if axis == "T" else "µm")) for axis in given}
+    given, notes = pixel_sizes({axis: pixels.get(key) for axis, key in attributes.items()})
+    spelt = {axis: pixels.get(f"{attributes[axis]}Unit") or ("s" if axis == "T" else "µm") for axis in given}
+    units = {axis: unit_name(spelling) for axis, spelling in spelt.items()}
     channels = tuple(
         Channel(name=channel.get("Name"), color=_ome_color(channel.get("Color")))
         for channel in pixels.findall("{*}Channel")
     )
-    return TiffMetadata(given, {axis: unit for axis, unit in units.items() if unit}, channels)
+    return TiffMetadata(given, {axis: unit for axis, unit in units.items() if unit}, channels, notes=notes)
 
 
 def _ome_color(value: str | None) -> str | None:

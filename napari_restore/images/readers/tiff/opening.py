@@ -66,7 +66,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     except BaseException:
         tiff.close()
         raise
-    sizes, origin = _scaled(described.pixel_size, base, chosen)
+    sizes, origin = _scaled(described, base, chosen)
     chunks = data.chunks if isinstance(data, TiffArray) else page_shape(chosen)
     canonical = canonical_axes(letters)
     count = chosen.shape[letters.index("C")] if "C" in letters else 0 if "S" in letters else 1
@@ -81,6 +81,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
         chunks=tuple(chunks[i] for i in transposition(letters, canonical)),
         location=path,
         series_count=len(tiff.series),
+        notes=described.notes,
     )
 
 
@@ -131,18 +132,15 @@ def _metadata_of(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, index
 
 
 def _scaled(
-    pixel_size: dict[str, float], base: tifffile.TiffPageSeries, chosen: tifffile.TiffPageSeries
+    described: TiffMetadata, base: tifffile.TiffPageSeries, chosen: tifffile.TiffPageSeries
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Return pixel size and origin at a level of a pyramid: its pixels are means over `factor` pixels of the base."""
-    if base.shape == chosen.shape:
-        return pixel_size, {}
-    origin: dict[str, float] = {}
-    sizes = dict(pixel_size)
+    sizes, origin = dict(described.pixel_size), dict(described.origin)
     for axis, whole, part in zip(base.axes, base.shape, chosen.shape, strict=True):
         factor = float(round(whole / part))
         if part not in (whole // factor, -(-whole // factor)):
             factor = whole / part
         if factor != 1:
-            coarse = Sampling(pixel_size.get(axis, 1.0)).downscaled(factor)
+            coarse = Sampling(sizes.get(axis, 1.0), origin.get(axis, 0.0)).downscaled(factor)
             sizes[axis], origin[axis] = coarse.pixel_size, coarse.origin
     return sizes, origin

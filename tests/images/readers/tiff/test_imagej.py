@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from napari_restore.images.image import Channel
 from napari_restore.images.readers.tiff.imagej import imagej_metadata
@@ -26,3 +27,34 @@ def test_imagej_lookup_tables_and_limits():
 
 def test_imagej_with_too_few_limits_has_none():
     assert imagej_metadata({"Ranges": (1.0, 2.0)}, (1.0, 1.0), 2).channels == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "sizes", "units", "origin"),
+    [
+        ({"spacing": -0.5}, (0.25, 0.5, -0.5), ("micrometer",) * 3, {}),
+        (
+            {"spacing": 2.0, "yunit": "nm", "zunit": "mm"},
+            (0.25, 0.5, 2.0),
+            ("micrometer", "nanometer", "millimeter"),
+            {},
+        ),
+        (
+            {"spacing": 2.0, "xorigin": 10, "zorigin": "1"},
+            (0.25, 0.5, 2.0),
+            ("micrometer",) * 3,
+            {"X": -2.5, "Z": -2.0},
+        ),
+        ({"spacing": 2.0, "zunit": "pixel"}, (0.25, 0.5, None), ("micrometer", "micrometer", None), {}),
+    ],
+)
+def test_each_axis_has_its_own_unit_sign_and_origin(told, sizes, units, origin):
+    found = imagej_metadata({"unit": "um", **told}, (4.0, 2.0), None)
+    assert tuple(found.pixel_size.get(axis) for axis in "XYZ") == sizes
+    assert tuple(found.units.get(axis) for axis in "XYZ") == units
+    assert found.origin == origin and not found.notes
+
+
+def test_a_spacing_that_no_slices_have_is_said():
+    found = imagej_metadata({"unit": "um", "spacing": 0.0}, (4.0, 2.0), None)
+    assert "Z" not in found.pixel_size and "along Z" in found.notes[0]

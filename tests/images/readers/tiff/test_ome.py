@@ -9,10 +9,13 @@ def test_ome_units_default_to_micrometer_and_second():
     assert found == TiffMetadata({"X": 0.5, "T": 2.0}, {"X": "micrometer", "T": "second"})
 
 
-def test_ome_sizes_that_are_no_sizes_are_left_out():
-    assert (
-        ome_metadata(XML.format('PhysicalSizeX="0" PhysicalSizeY="nan" PhysicalSizeZ="-1"'), 0, 4, 5) == TiffMetadata()
-    )
+def test_ome_sizes_that_are_no_sizes_are_left_out_and_said():
+    found = ome_metadata(XML.format('PhysicalSizeX="0" PhysicalSizeY="nan" PhysicalSizeZ="-1"'), 0, 4, 5)
+    assert found.pixel_size == {"Z": -1.0} and found.units == {"Z": "micrometer"}
+    assert [note.partition(",")[0] for note in found.notes] == [
+        "The source gives the pixel size 0 along X",
+        "The source gives the pixel size nan along Y",
+    ]
 
 
 def test_ome_unit_pixel_is_no_unit():
