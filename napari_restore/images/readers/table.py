@@ -7,6 +7,7 @@ __all__ = ["ENDINGS", "READERS", "what_can_be_opened"]
 from napari_restore.images.readers import (
     arrays,
     bioio,
+    companion,
     file_series,
     hdf5,
     imaris,
@@ -19,6 +20,7 @@ from napari_restore.images.readers.reader import Reader
 
 READERS: dict[str, Reader] = {
     "TIFF": tiff,
+    "OME-XML beside the TIFF files of its planes": companion,
     "Imaris": imaris,
     "HDF5": hdf5,
     "Zarr and OME-Zarr": zarr_arrays,

@@ -6,7 +6,7 @@ through tifffile's zarr view.
 
 from __future__ import annotations
 
-__all__ = ["TiffArray", "array_of", "page_shape"]
+__all__ = ["TiffArray", "array_of"]
 
 import itertools
 import os
@@ -20,37 +20,28 @@ from numpy.typing import NDArray
 from napari_restore.errors import ChunkError, SourceError
 from napari_restore.images.image import LazyArray
 from napari_restore.images.lazy_arrays import RawArray, Region, read_chunks
-from napari_restore.images.readers.tiff.file import open_series, page_complaint
+from napari_restore.images.readers.tiff.file import (
+    OpenedSeries,
+    frame_axes,
+    open_series,
+    page_complaint,
+    page_shape,
+)
 
 if TYPE_CHECKING:
     import tifffile
     import zarr
 
 
-def array_of(path: str, tiff: tifffile.TiffFile, chosen: tifffile.TiffPageSeries, series: int, level: int) -> LazyArray:
+def array_of(path: str, opened: OpenedSeries, *, split: bool = True) -> LazyArray:
     """Return how the pixels are read: straight from the file where they lie in one piece, or chunk by chunk."""
-    if chosen.dataoffset is None or chosen.is_multifile or chosen.transform is not None:
-        return TiffArray(path, series, level, tiff)
-    dtype = chosen.dtype.newbyteorder(tiff.byteorder)
+    chosen = opened.pages
+    if chosen.dataoffset is None or chosen.is_multifile or chosen.transform is not None or opened.is_part:
+        return TiffArray(path, opened, split=split)
+    dtype = chosen.dtype.newbyteorder(opened.tiff.byteorder)
     where = os.path.abspath(chosen.keyframe.parent.filehandle.path)
-    tiff.close()
+    opened.tiff.close()
     return RawArray(where, dtype, tuple(chosen.shape), int(chosen.dataoffset), _row_axis(chosen))
-
-
-def page_shape(series: tifffile.TiffPageSeries) -> tuple[int, ...]:
-    """Return the shape of one page, in the axes of the series."""
-    lead = _frame_axes(series)
-    return (1,) * lead + tuple(series.shape[lead:])
-
-
-def _frame_axes(series: tifffile.TiffPageSeries) -> int:
-    """Return how many leading axes run over pages."""
-    size = 1
-    for axis in range(len(series.shape) - 1, -1, -1):
-        size *= series.shape[axis]
-        if size == series.keyframe.size:
-            return axis
-    return 0
 
 
 class TiffArray:
@@ -63,37 +54,52 @@ class TiffArray:
     ----------
     path : str
         Absolute path of the file.
-    series, level : int
-        Which image of the file.
-    tiff : tifffile.TiffFile
-        The opened file; it is closed together with this array.
+    opened : OpenedSeries
+        The image, open; its file is closed together with this array.
+    split : bool
+        Whether each position of a series counts as an image.
     """
 
-    def __init__(self, path: str, series: int, level: int, tiff: tifffile.TiffFile) -> None:
+    def __init__(self, path: str, opened: OpenedSeries, *, split: bool = True) -> None:
         self.path = path
-        self.series = series
-        self.level = level
+        self.series = opened.number
+        self.level = opened.level
+        self.split = split
+        self.window = opened.window
         self._reset()
-        self._attach(tiff)
-        self.shape: tuple[int, ...] = tuple(self._pages.shape)
+        self._attach(opened)
+        self.shape: tuple[int, ...] = opened.shape
         self.dtype = np.dtype(self._pages.dtype)
-        raw = page_complaint(self._pages[0]) is None and self._page_at((0,) * _frame_axes(self._pages)) is not None
-        self.chunks: tuple[int, ...] = page_shape(self._pages) if raw else tuple(self._array.chunks)
+        self.chunks: tuple[int, ...] = tuple(
+            min(chunk, part.stop)
+            for chunk, part in zip(self._chunks(), self.window, strict=True)
+            if isinstance(part, slice)
+        )
+
+    def _chunks(self) -> tuple[int, ...]:
+        """Return the shape of what is read at once, in the axes of the series."""
+        keyframe = self._pages.keyframe
+        if page_complaint(keyframe) is None and _raw_page(self._pages, keyframe) is not None:
+            return page_shape(self._pages)
+        return tuple(self._array.chunks)
 
     def __getitem__(self, region: Region) -> NDArray[Any]:
         array = self._opened()
-        lead = _frame_axes(self._pages)
+        wanted = iter(region)
+        inside = tuple(next(wanted) if isinstance(part, slice) else slice(part, part + 1) for part in self.window)
+        lead = frame_axes(self._pages)
         pages = [
-            (tuple(i - s.start for i, s in zip(index, region, strict=False)), self._page_at(index))
-            for index in itertools.product(*(range(s.start, s.stop) for s in region[:lead]))
+            (tuple(i - s.start for i, s in zip(index, inside, strict=False)), self._page_at(index))
+            for index in itertools.product(*(range(s.start, s.stop) for s in inside[:lead]))
         ]
         raw = [(target, page) for target, page in pages if page is not None]
+        shape = [s.stop - s.start for s in region]
         if len(raw) < len(pages):
-            return read_chunks(array, region, self.path)
-        out = np.empty([s.stop - s.start for s in region], dtype=self.dtype)
+            return read_chunks(array, inside, self.path).reshape(shape)
+        out = np.empty([s.stop - s.start for s in inside], dtype=self.dtype)
         for target, page in raw:
-            out[target] = page[region[lead:]]
-        return out
+            out[target] = page[inside[lead:]]
+        return out.reshape(shape)
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if not key.startswith("_")}
@@ -107,27 +113,26 @@ class TiffArray:
         self._known: dict[int, RawArray | None] = {}
         self._process: int | None = None
 
-    def _attach(self, tiff: tifffile.TiffFile) -> None:
+    def _attach(self, opened: OpenedSeries) -> None:
         import zarr
 
-        series = tiff.series[self.series]
-        self._pages = series.levels[self.level]
+        self._pages = opened.pages
         # Level 0 is the series itself, and without a level a series with others is a group and not an array.
-        store = series.aszarr(level=self.level, lock=self._lock)
+        store = opened.whole.aszarr(level=self.level, lock=self._lock)
         self._array: zarr.Array[Any] = zarr.open_array(store, mode="r")
         self._process = os.getpid()
-        weakref.finalize(self, tiff.close)
+        weakref.finalize(self, opened.tiff.close)
 
     def _opened(self) -> zarr.Array[Any]:
         """Return the open array; a process that inherited or unpickled it opens the file for itself."""
         if self._process != os.getpid():
             with self._lock:
                 if self._process != os.getpid():
-                    tiff, pages, _, _ = open_series(self.path, self.series, self.level)
-                    if (tuple(pages.shape), np.dtype(pages.dtype)) != (self.shape, self.dtype):
-                        tiff.close()
+                    opened = open_series(self.path, self.series, self.level, split=self.split)
+                    if (opened.window, np.dtype(opened.pages.dtype)) != (self.window, self.dtype):
+                        opened.tiff.close()
                         raise SourceError(f"{self.path} has changed since it was opened; open it again.")
-                    self._attach(tiff)
+                    self._attach(opened)
         return self._array
 
     def _page_at(self, index: tuple[int, ...]) -> RawArray | None:
@@ -136,7 +141,7 @@ class TiffArray:
         A page that is missing or cut off is a ChunkError: tifffile would return zeros. Reading rows straight from the
         file is 30 times faster than through the zarr view where each row is a strip, as Bio-Formats writes them.
         """
-        number = int(np.ravel_multi_index(index, self.shape[: len(index)])) if index else 0
+        number = int(np.ravel_multi_index(index, self._pages.shape[: len(index)])) if index else 0
         if number not in self._known:
             with self._lock:
                 page = self._pages[number]
@@ -156,7 +161,7 @@ def _raw_page(series: tifffile.TiffPageSeries, page: tifffile.TiffPage | tifffil
         return None
     if offsets[0] == 0 or ends[-1] - offsets[0] < size or (ends[:-1] != offsets[1:]).any():
         return None
-    lead = _frame_axes(series)
+    lead = frame_axes(series)
     tiff = page.parent
     dtype = series.dtype.newbyteorder(tiff.byteorder)
     path = os.path.abspath(tiff.filehandle.path)

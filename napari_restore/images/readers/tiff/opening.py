@@ -5,21 +5,18 @@ from __future__ import annotations
 __all__ = ["ENDINGS", "open", "open_array", "recognises"]
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_restore.errors import AxesError
 from napari_restore.images.axes import CANONICAL, canonical_axes, check_axes, transposition
 from napari_restore.images.geometry import Sampling
 from napari_restore.images.image import Image, LazyArray
 from napari_restore.images.readers.reader import begins_with
-from napari_restore.images.readers.tiff.array import TiffArray, array_of, page_shape
-from napari_restore.images.readers.tiff.file import open_series
+from napari_restore.images.readers.tiff.array import TiffArray, array_of
+from napari_restore.images.readers.tiff.file import OpenedSeries, open_series, page_shape
 from napari_restore.images.readers.tiff.imagej import imagej_metadata
 from napari_restore.images.readers.tiff.metadata import TiffMetadata
 from napari_restore.images.readers.tiff.ome import ome_metadata
-
-if TYPE_CHECKING:
-    import tifffile
 
 ENDINGS = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".lsm", ".stk", ".svs", ".ndpi", ".scn", ".qptiff")
 
@@ -58,30 +55,35 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
         If the file is truncated or damaged, or has no such series or level.
     """
     path = os.path.abspath(source)
-    tiff, chosen, base, number = open_series(path, series, level)
+    opened = open_series(path, series, level)
+    split = axes is None or len(axes) <= len(opened.shape)
+    if not split:  # letters for all axes: what would be an image each is one of them
+        opened.tiff.close()
+        opened = open_series(path, series, level, split=False)
     try:
-        letters = _axes_of(path, chosen, axes)
-        described = _metadata_of(tiff, base, number)
-        data = array_of(path, tiff, chosen, number, level)
+        letters = _axes_of(path, opened, axes)
+        described = _metadata_of(opened)
+        data = array_of(path, opened, split=split)
     except BaseException:
-        tiff.close()
+        opened.tiff.close()
         raise
-    sizes, origin = _scaled(described, base, chosen)
-    chunks = data.chunks if isinstance(data, TiffArray) else page_shape(chosen)
+    sizes, origin = _scaled(described, opened)
+    chunks = data.chunks if isinstance(data, TiffArray) else page_shape(opened.pages)
     canonical = canonical_axes(letters)
-    count = chosen.shape[letters.index("C")] if "C" in letters else 0 if "S" in letters else 1
+    count = opened.shape[letters.index("C")] if "C" in letters else 0 if "S" in letters else 1
+    several = len(opened.names) > 1
     return Image(
         data=data,
         axes=letters,
-        name=os.path.basename(path) if len(tiff.series) == 1 else f"{os.path.basename(path)} {chosen.name}".strip(),
+        name=f"{os.path.basename(path)} {opened.names[opened.number] if several else ''}".strip(),
         pixel_size={axis: size for axis, size in sizes.items() if axis in letters},
         origin={axis: start for axis, start in origin.items() if axis in letters},
         units={axis: unit for axis, unit in described.units.items() if axis in letters},
         channels=described.channels if len(described.channels) == count else (),
         chunks=tuple(chunks[i] for i in transposition(letters, canonical)),
         location=path,
-        series_count=len(tiff.series),
-        notes=described.notes,
+        series_count=len(opened.names),
+        notes=(*opened.notes, *described.notes),
     )
 
 
@@ -106,35 +108,34 @@ def open_array(path: str, *, level: int = 0, series: int | str = 0) -> LazyArray
         If the file is truncated or damaged, or has no such series or level.
     """
     path = os.path.abspath(path)
-    tiff, chosen, _, number = open_series(path, series, level)
-    return array_of(path, tiff, chosen, number, level)
+    return array_of(path, open_series(path, series, level))
 
 
-def _axes_of(path: str, series: tifffile.TiffPageSeries, axes: str | None) -> str:
+def _axes_of(path: str, opened: OpenedSeries, axes: str | None) -> str:
     if axes is not None:
-        return check_axes(axes, series.shape)
-    unknown = sorted(set(series.axes) - set(CANONICAL))
-    if unknown or not {"Y", "X"} <= set(series.axes):
+        return check_axes(axes, opened.shape)
+    unknown = sorted(set(opened.axes) - set(CANONICAL))
+    if unknown or not {"Y", "X"} <= set(opened.axes):
         raise AxesError(
-            f"{path} does not tell what its axes mean: shape {series.shape} is {series.axes!r} to tifffile; "
+            f"{path} does not tell what its axes mean: shape {opened.shape} is {opened.axes!r} to tifffile; "
             "pass axes= with one letter of TCZYXS per dimension, such as 'ZYX'."
         )
-    return check_axes(series.axes, series.shape)
+    return check_axes(opened.axes, opened.shape)
 
 
-def _metadata_of(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, index: int) -> TiffMetadata:
+def _metadata_of(opened: OpenedSeries) -> TiffMetadata:
+    tiff, series = opened.tiff, opened.whole
     sizes = dict(zip(series.axes, series.shape, strict=True))
     if tiff.is_ome and tiff.ome_metadata:
-        return ome_metadata(tiff.ome_metadata, index, sizes.get("Y", 0), sizes.get("X", 0))
+        return ome_metadata(tiff.ome_metadata, opened.index, sizes.get("Y", 0), sizes.get("X", 0), series.name)
     if tiff.is_imagej and tiff.imagej_metadata:
         return imagej_metadata(tiff.imagej_metadata, series.keyframe.resolution, sizes.get("C"))
     return TiffMetadata()
 
 
-def _scaled(
-    described: TiffMetadata, base: tifffile.TiffPageSeries, chosen: tifffile.TiffPageSeries
-) -> tuple[dict[str, float], dict[str, float]]:
+def _scaled(described: TiffMetadata, opened: OpenedSeries) -> tuple[dict[str, float], dict[str, float]]:
     """Return pixel size and origin at a level of a pyramid: its pixels are means over `factor` pixels of the base."""
+    base, chosen = opened.whole, opened.pages
     sizes, origin = dict(described.pixel_size), dict(described.origin)
     for axis, whole, part in zip(base.axes, base.shape, chosen.shape, strict=True):
         factor = float(round(whole / part))
