@@ -122,6 +122,8 @@ class Settings(TypedDict, total=False):
     compiled: bool | None
     lanes: int | None
     memory_budget: int | str | None
+
+
 # End of what is written.
 
 

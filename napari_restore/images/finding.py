@@ -18,6 +18,7 @@ from napari_restore.images.collection import Collection, read_collection
 from napari_restore.images.readers.file_series import natural_order
 from napari_restore.images.readers.microscopes import ndtiff
 from napari_restore.images.readers.table import ENDINGS
+from napari_restore.images.readers.tiff.file_set import others_of_set
 from napari_restore.images.readers.zarr_arrays import is_zarr
 
 _ENDING = re.compile(rf"(\.ome)?({'|'.join(re.escape(ending) for ending in ENDINGS)}|\.zarr)$", re.IGNORECASE)
@@ -61,7 +62,8 @@ def find_images(sources: Sequence[str | Path], *, apart: str | Path | None = Non
     found : list of Found
         In natural reading order of each source, none twice.
     ignored : list of str
-        Files in folders, and what matched patterns, that are no images of a known format.
+        Files in folders, and what matched patterns, that are no images of a known format, or belong to an image that
+        is found through another of its files.
 
     Raises
     ------
@@ -70,10 +72,12 @@ def find_images(sources: Sequence[str | Path], *, apart: str | Path | None = Non
     """
     paths: dict[str, str] = {}
     ignored: list[str] = []
+    of_set: set[str] = set()
     for source in sources:
         for path, root, known in _expanded(str(source), None if apart is None else os.path.abspath(apart)):
-            if known:
+            if known and path not in of_set:
                 paths.setdefault(path, root)
+                of_set.update(others_of_set(path))
             else:
                 ignored.append(path)
     if not paths:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import zarr
 from ndtiff_files import write_ndtiff
+from tiff_files import companion_ome
 
 from napari_restore.errors import SourceError
 from napari_restore.images.finding import find_images
@@ -84,3 +85,12 @@ def test_nothing_found_is_said(data: Path) -> None:
         find_images([data / "c"])
     with pytest.raises(SourceError, match="no image in"):
         find_images([f"{data}/*.png"])
+
+
+@pytest.mark.parametrize("described", ["all.companion.ome", "part0.ome.tif", "part2.ome.tif"])
+def test_the_files_of_one_ome_tiff_are_one_image(tmp_path: Path, described: str) -> None:
+    companion_ome(tmp_path, described=described)
+    (tmp_path / "other.ome.tif").write_bytes(b"-")
+    found, ignored = find_images([tmp_path])
+    assert len(found) == 2 and found[-1 if described == "all.companion.ome" else 0].output == "other.zarr"
+    assert len(ignored) == (3 if described == "all.companion.ome" else 2)

@@ -281,7 +281,8 @@ def _described(plan: Plan) -> str:
         "memory": f"at most {human_bytes(plan.memory_bytes)}"
         + (f" of {human_bytes(recipe.memory_budget)}" if recipe.memory_budget else ""),
     }
-    return "\n".join(f"{name:<11}{value}{_because(plan, name)}" for name, value in rows.items())
+    lines = [f"{name:<11}{value}{_because(plan, name)}" for name, value in rows.items()]
+    return "\n".join([*lines, *(f"{'note':<11}{note}" for note in image.notes)])
 
 
 def _because(plan: Plan, name: str) -> str:

@@ -6,6 +6,7 @@ __all__ = ["ENDINGS", "READERS", "what_can_be_opened"]
 
 from napari_restore.images.readers import (
     arrays,
+    companion,
     file_series,
     hdf5,
     imaris,
@@ -20,6 +21,7 @@ from napari_restore.images.readers.reader import Reader
 READERS: dict[str, Reader] = {
     "NDTiff data sets": ndtiff,  # before TIFF, because their files are TIFF too
     "TIFF": tiff,
+    "OME-XML beside the TIFF files of its planes": companion,
     "Imaris": imaris,
     "HDF5": hdf5,
     "Zarr and OME-Zarr": zarr_arrays,

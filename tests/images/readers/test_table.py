@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 import napari_restore.images.readers as room
@@ -7,16 +5,15 @@ from napari_restore.errors import SourceError
 from napari_restore.images.opening import open_image
 from napari_restore.images.readers.table import ENDINGS, READERS, what_can_be_opened
 
+
 # A folder of ours or a module of the room that opens nothing itself.
-_NO_FORMATS = {"__init__", "reader", "table", "tiff_metadata"}
-# Of the makers' formats, one module opens files; the others know what is in them.
-_PARTS = ("czi_", "lif_", "ndtiff_")
-
-
 def test_every_reader_is_in_the_table():
-    names = {path.stem for path in Path(room.__file__).parent.rglob("*.py")} - _NO_FORMATS
-    names = {name for name in names if not name.startswith(_PARTS)}
-    assert {reader.__name__.rpartition(".")[2] for reader in READERS.values()} == names
+    names = [module.name for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}.")]
+    modules = [importlib.import_module(name) for name in names]
+    # A module that recognises a source is a reader, or the part of a reader that hands it on.
+    readers = {module for module in modules if hasattr(module, "recognises")}
+    inside = {reader for reader in readers if sys.modules[reader.__name__.rpartition(".")[0]] in readers}
+    assert readers - inside == set(READERS.values())
 
 
 def test_the_list_of_what_can_be_opened_has_every_ending():
