@@ -83,7 +83,7 @@ class Image:
     series_names : tuple of str
         Their names, in the order of their numbers; empty where they have none.
     notes : tuple of str
-        What of the file was left out, replaced or assumed on opening, a sentence each.
+        What was found in the source and left out, replaced or assumed: one sentence each, for plan and report.
 
     Raises
     ------
