@@ -1,8 +1,8 @@
 """A whole job, from store to store, against the bare network on tiles that lie in memory.
 
-    python benchmarks/pipeline.py                                  # all cases; several minutes on two cores
-    python benchmarks/pipeline.py --cases medium --seconds 30
-    python benchmarks/pipeline.py --peers                          # with what else there is, where it is installed
+    python -m benchmarks.pipeline                                  # all cases; several minutes on two cores
+    python -m benchmarks.pipeline --cases medium --seconds 30
+    python -m benchmarks.pipeline --peers                          # with what else there is, where it is installed
 
 Each case is a network with seeded or bundled weights and a stack of uint16 planes in a Zarr. In one process and in
 turn, twice each: the bare network on resident tiles, one call after the other with all threads ("bare") and as many

@@ -13,7 +13,7 @@ import zarr
 
 from napari_restore.errors import AxesError, OutputError
 from napari_restore.images.image import Channel
-from napari_restore.images.readers.opening import open_image
+from napari_restore.images.opening import open_image
 from napari_restore.images.store import place_of
 from napari_restore.images.writing import ome_zarr
 
