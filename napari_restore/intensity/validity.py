@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,15 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_restore.intensity.noise import NoiseEstimate
-from napari_restore.intensity.scaling import ValueRange, estimate_range
+from napari_restore.intensity.scaling import ValueRange, estimate_range, missing
 
-__all__ = ["constant_areas", "fill_values", "robust_range", "valid_range", "without_fill"]
+__all__ = ["REACH", "Validity", "constant_areas", "fill_values", "robust_range", "valid_range", "without_fill"]
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 
+REACH = 2
+"""Pixels beside a pixel that decide whether it is image."""
 _SQUARE = np.ones((3, 3), bool)
 """What is constant over so many pixels is an area: noise of a camera hardly ever makes one."""
 _RING = 3
@@ -45,6 +48,80 @@ _CAP = 0.5
 """Part of the range beyond its ends up to which values are image."""
 _CAP_NOISE = 8.0
 """The same in standard deviations of the noise there: a peak of noise is no outlier."""
+
+
+@dataclass(frozen=True)
+class Validity:
+    """Which pixels of a channel are image.
+
+    Parameters
+    ----------
+    low, high : float
+        Lowest and highest value, in data units, of the image's bulk. Single pixels beyond are no image; areas beyond
+        are image at a range of their own: bright nuclei beside dim filaments.
+    fill : tuple of float
+        Values that fill areas without being image.
+
+    Examples
+    --------
+    >>> plane = np.zeros((5, 9)); plane[1:4, 1:4] = 9; plane[2, 7] = 8
+    >>> valid = Validity(0, 5)
+    >>> np.argwhere(valid.missing(plane)).tolist(), int(valid.beyond(plane).sum())
+    ([[2, 7]], 9)
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    fill: tuple[float, ...] = ()
+
+    def missing(self, plane: Array, limits: tuple[float, float] = (-math.inf, math.inf)) -> Mask | None:
+        """Tell which pixels are no image: NaN, infinite, beyond `limits`, fill, and single pixels beyond the bulk.
+
+        Parameters
+        ----------
+        plane : numpy.ndarray
+            Shape ``(..., h, w)``. Pixels up to `REACH` away decide, and what lies outside counts as like the edge.
+        limits : (float, float)
+            See `napari_restore.intensity.scaling.missing`.
+
+        Returns
+        -------
+        numpy.ndarray or None
+            Boolean, of the same shape; None if all are image.
+        """
+        mask = missing(plane, limits)
+        for value in self.fill:
+            areas = constant_areas(plane, value)
+            if areas.any():
+                mask = areas if mask is None else mask | areas
+        outside = self._outside(plane, mask)
+        if outside is not None:
+            single = outside & ~_areas(outside)
+            if single.any():
+                mask = single if mask is None else mask | single
+        return mask
+
+    def beyond(self, plane: Array, limits: tuple[float, float] = (-math.inf, math.inf)) -> Mask | None:
+        """Tell which pixels lie in areas beyond the bulk, of at least 3 x 3 pixels: image at a range of its own.
+
+        Parameters and result are those of `missing`.
+        """
+        outside = self._outside(plane, missing(plane, limits))
+        if outside is None:
+            return None
+        for value in self.fill:
+            outside &= ~constant_areas(plane, value)
+        areas = _areas(outside)
+        return areas if areas.any() else None
+
+    def _outside(self, plane: Array, mask: Mask | None) -> Mask | None:
+        """Tell which pixels are finite and beyond the bulk; None if none is."""
+        if (self.low, self.high) == (-math.inf, math.inf):
+            return None
+        outside: Mask = (plane < self.low) | (plane > self.high)
+        if mask is not None:
+            outside &= ~mask
+        return outside if outside.any() else None
 
 
 def constant_areas(plane: Array, value: float) -> Mask:
@@ -72,10 +149,15 @@ def constant_areas(plane: Array, value: float) -> Mask:
     same: Mask = plane == value
     if not same.any():
         return same
-    square = _SQUARE.reshape((1,) * (plane.ndim - 2) + (3, 3))
-    padded = np.pad(same, [(0, 0)] * (plane.ndim - 2) + [(2, 2), (2, 2)], constant_values=True)
-    opened: Mask = ndimage.binary_opening(padded, square)[..., 2:-2, 2:-2]
-    return opened & same
+    return _areas(same)
+
+
+def _areas(mask: Mask) -> Mask:
+    """Keep of a mask the squares of 3 x 3 pixels; what lies outside counts as part of it."""
+    square = _SQUARE.reshape((1,) * (mask.ndim - 2) + (3, 3))
+    padded = np.pad(mask, [(0, 0)] * (mask.ndim - 2) + [(REACH, REACH)] * 2, constant_values=True)
+    opened: Mask = ndimage.binary_opening(padded, square)[..., REACH:-REACH, REACH:-REACH]
+    return opened & mask
 
 
 def fill_values(planes: Sequence[Array]) -> tuple[float, ...]:
@@ -121,7 +203,8 @@ def _centres_of_squares(plane: Array) -> Array:
     for dy in range(3):
         for dx in range(3):
             same = same & (centre == plane[..., dy : height - 2 + dy, dx : width - 2 + dx])
-    return centre[np.broadcast_to(same, centre.shape)]
+    chosen: Array = centre[np.broadcast_to(same, centre.shape)]
+    return chosen
 
 
 def _ends_at_an_edge(planes: Sequence[Array], value: float) -> bool:
@@ -138,22 +221,31 @@ def _ends_at_an_edge(planes: Sequence[Array], value: float) -> bool:
     return alike <= _AT_MOST_AROUND * around
 
 
-def without_fill(planes: Sequence[Array], fill: Sequence[float]) -> list[npt.NDArray[np.float64]]:
+def without_fill(planes: Sequence[Array], fill: Sequence[float]) -> tuple[list[npt.NDArray[np.float64]], float]:
     """Give crops as float64 with NaN where they are fill, not finite, or close to fill: see `fill_values`.
 
     If nothing else were left of all crops together, the pixels close to fill stay.
+
+    Returns
+    -------
+    values : list of numpy.ndarray
+        The crops.
+    share : float
+        Share of all pixels that are fill or not finite.
     """
     values = [plane.astype(np.float64) for plane in planes]
     masks = [~np.isfinite(plane) for plane in values]
     for plane, mask in zip(planes, masks, strict=True):
         for value in fill:
             mask |= constant_areas(plane, value)
+    total = sum(mask.size for mask in masks)
+    share = sum(int(np.count_nonzero(mask)) for mask in masks) / total if total else 0.0
     close = [_dilated(mask) for mask in masks]
     if all(mask.all() for mask in close):
         close = masks
     for plane, mask in zip(values, close, strict=True):
         plane[mask] = np.nan
-    return values
+    return values, share
 
 
 def _dilated(mask: Mask) -> Mask:
@@ -173,7 +265,7 @@ def robust_range(planes: Sequence[npt.NDArray[np.float64]], noise: NoiseEstimate
     Parameters
     ----------
     planes : sequence of numpy.ndarray
-        What `without_fill` returns.
+        The crops that `without_fill` returns.
     noise : NoiseEstimate or None
         Of these crops.
     """

@@ -12,12 +12,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from napari_restore.errors import RecipeError
 
-__all__ = ["EXECUTION_FIELDS", "Recipe", "digest", "for_each", "make_recipe"]
+__all__ = ["EXECUTION_FIELDS", "LATER_FIELDS", "Recipe", "digest", "for_each", "make_recipe"]
 
 Item = TypeVar("Item")
 
 EXECUTION_FIELDS = frozenset({"batch", "compiled", "device", "fsync", "lanes", "memory_budget", "on_error", "workers"})
 """Fields that say how to run and not what comes out: two recipes that differ in these alone give one result."""
+LATER_FIELDS: dict[str, Any] = {"valid_range": (), "fill_values": ()}
+"""Fields that came after the first outputs, each with the value by which a run does as it did without the field.
+
+With that value a field is not part of what a result is known by, so that earlier outputs are resumed and verified.
+"""
 _KEPT = frozenset({"batch", "compiled"})
 """Those of them that a run which is continued keeps: they move the last bits."""
 
@@ -55,6 +60,14 @@ class Recipe(BaseModel):
     noise
         Gain (data units per photon), offset and read noise (data units) of the detector, for ``"poisson-gaussian"``:
         for all channels or for each. None: estimated from the image.
+    valid_range
+        Lowest and highest value, in data units, of the bulk of the image: one pair, or one for each channel. Single
+        pixels beyond are no image and come back as they are; areas beyond are restored at a range of their own.
+        ``()`` or ``"all"``: all values are of the bulk.
+    fill_values
+        Values that fill areas without being image: one, several, or several for each channel. They have no say in what
+        is estimated and come back as they are. ``()`` or ``"none"``: there are none. NaN and infinities never are
+        image.
     dtype
         ``"same"`` as the source (rounded and clipped, never wrapped), or the name of a NumPy type.
     precision
@@ -103,6 +116,8 @@ class Recipe(BaseModel):
     intensity: Literal["percentile", "range", "poisson-gaussian"] | None = None
     value_range: tuple[tuple[float, float], ...] | None = None
     noise: tuple[tuple[float, float, float], ...] | None = None
+    valid_range: tuple[tuple[float, float], ...] | None = None
+    fill_values: tuple[tuple[float, ...], ...] | None = None
     dtype: str = "same"
     precision: Literal["float32", "bfloat16"] | None = None
     chunks: tuple[int, ...] | None = None
@@ -139,6 +154,26 @@ class Recipe(BaseModel):
     def _auto_is_open(cls, value: Any) -> Any:
         return None if value == "auto" else value
 
+    @field_validator("valid_range", mode="before")
+    @classmethod
+    def _all_is_no_limit(cls, value: Any) -> Any:
+        return () if isinstance(value, str) and value == "all" else cls._one_is_a_list_of_one(value)
+
+    @field_validator("fill_values", mode="before")
+    @classmethod
+    def _fill_for_all_channels(cls, value: Any) -> Any:
+        if isinstance(value, str) and value == "none":
+            return ()
+        return ((value,),) if value is not None and np.isscalar(value) else cls._one_is_a_list_of_one(value)
+
+    @field_validator("fill_values")
+    @classmethod
+    def _finite(cls, value: tuple[tuple[float, ...], ...] | None) -> tuple[tuple[float, ...], ...] | None:
+        for number in (number for channel in value or () for number in channel):
+            if not np.isfinite(number):
+                raise ValueError(f"fill value {number}: NaN and infinities are never image; leave them out")
+        return value
+
     @field_validator("value_range", "noise", mode="before")
     @classmethod
     def _one_is_a_list_of_one(cls, value: Any) -> Any:
@@ -161,7 +196,7 @@ class Recipe(BaseModel):
                 raise ValueError(str(error).removesuffix(".")) from None
         return value
 
-    @field_validator("value_range")
+    @field_validator("value_range", "valid_range")
     @classmethod
     def _rising(cls, value: tuple[tuple[float, float], ...] | None) -> tuple[tuple[float, float], ...] | None:
         for low, high in value or ():
@@ -196,7 +231,13 @@ class Recipe(BaseModel):
 
     def pixel_settings(self) -> dict[str, Any]:
         """Everything the stored result depends on, as JSON types."""
-        return self.model_dump(mode="json", exclude=set(EXECUTION_FIELDS))
+        later = {name for name, before in LATER_FIELDS.items() if getattr(self, name) == before}
+        return self.model_dump(mode="json", exclude=set(EXECUTION_FIELDS) | later)
+
+    @classmethod
+    def stored(cls, content: dict[str, Any]) -> Recipe:
+        """Read the recipe of a run, perhaps of a version that did not have all fields: it does as it did then."""
+        return cls.model_validate(LATER_FIELDS | content)
 
 
 def make_recipe(**settings: Any) -> Recipe:
