@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_restore.engine.hardware.device import Device, parse_devices
 from napari_restore.engine.planning.blocks import tile_share, times_read
 from napari_restore.engine.planning.memory import run_bytes
 from napari_restore.engine.planning.normalisation import Scale, scales_of, validity_of
@@ -25,6 +26,9 @@ __all__ = ["Block", "Plan", "gray_through_colour", "result_shape", "source_kind"
 
 Block = tuple[int, ...]
 """Index of a block along each axis, in canonical order."""
+
+_LISTED = 12
+"""So many images of a file are named in a plan."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,13 +65,23 @@ class Plan:
     dtype: np.dtype[Any]
     block: tuple[int, ...]
     levels: int
-    spares: tuple[str, ...] = ()
+    spares: tuple[Device, ...] = ()
     why: dict[str, str] = field(default_factory=dict)
 
     @property
     def axes(self) -> str:
         """Letters of the result in canonical order."""
         return self.image.canonical
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """Devices of the run: with more than one, a stored result is made by a process for each."""
+        return parse_devices(self.recipe.device)
+
+    @property
+    def device(self) -> Device:
+        """The only device, or what a single process uses of several: the first."""
+        return self.devices[0]
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -241,6 +255,14 @@ def _values(plan: Plan) -> str:
     return f"{cameras}: noise stabilised, {level} (poisson-gaussian)"
 
 
+def _series(plan: Plan) -> str:
+    """Which image of a file it is, and what others there are."""
+    names, count = plan.image.series_names, plan.image.series_count
+    listed = [f"{number} {name!r}" for number, name in enumerate(names[:_LISTED]) if name]
+    more = [f"{count - _LISTED} more"] if len(listed) == _LISTED < count else []
+    return f"{plan.recipe.series!r} of {count}" + (f": {', '.join([*listed, *more])}" if listed else "")
+
+
 def _described(plan: Plan) -> str:
     """One line for each thing the run will use, with units."""
     recipe, image, card = plan.recipe, plan.image, plan.card
@@ -249,6 +271,7 @@ def _described(plan: Plan) -> str:
     rows = {
         "source": f"{image.name}: {human_shape(image.canonical, image.shape)}, {image.dtype}, "
         f"{human_bytes(image.nbytes)}",
+        **({"series": _series(plan)} if image.series_count > 1 else {}),
         "pixel size": pixel or "unknown",
         "model": card.summary(),
         "values": _values(plan),
@@ -265,7 +288,8 @@ def _described(plan: Plan) -> str:
         "memory": f"at most {human_bytes(plan.memory_bytes)}"
         + (f" of {human_bytes(recipe.memory_budget)}" if recipe.memory_budget else ""),
     }
-    return "\n".join(f"{name:<11}{value}{_because(plan, name)}" for name, value in rows.items() if value)
+    lines = [f"{name:<11}{value}{_because(plan, name)}" for name, value in rows.items() if value]
+    return "\n".join([*lines, *(f"{'note':<11}{note}" for note in image.notes)])
 
 
 def _no_image(plan: Plan) -> str:
