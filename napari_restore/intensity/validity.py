@@ -42,6 +42,8 @@ _MARGIN = 4
 _FAR_FROM_BULK = 3.0
 """Times the distance between the median's side of the image and its 1st or 99th percentile from which the brightest or
 darkest thousandth is no part of the range. Of 40 micrographs none reaches 2.5."""
+_ABSURD = 30.0
+"""Times the distance between the percentiles 1 and 99, beyond these, from which a value has no say at all."""
 _NOISE_REACH = 12.0
 """The same, in standard deviations of the noise: a dim and sparse image is not taken for noise."""
 _CAP = 0.5
@@ -222,7 +224,7 @@ def _ends_at_an_edge(planes: Sequence[Array], value: float) -> bool:
 
 
 def without_fill(planes: Sequence[Array], fill: Sequence[float]) -> tuple[list[npt.NDArray[np.float64]], float]:
-    """Give crops as float64 with NaN where they are fill, not finite, or close to fill: see `fill_values`.
+    """Give crops as float64 with NaN where they are fill, not finite, close to fill, or absurdly far from the rest.
 
     If nothing else were left of all crops together, the pixels close to fill stay.
 
@@ -245,7 +247,20 @@ def without_fill(planes: Sequence[Array], fill: Sequence[float]) -> tuple[list[n
         close = masks
     for plane, mask in zip(values, close, strict=True):
         plane[mask] = np.nan
+    low, high = _absurd(values)
+    for plane in values:
+        plane[(plane < low) | (plane > high)] = np.nan
     return values, share
+
+
+def _absurd(planes: Sequence[npt.NDArray[np.float64]]) -> tuple[float, float]:
+    """Values beyond which even an estimate that is robust would suffer: single pixels of "no data", say."""
+    finite = [plane[np.isfinite(plane)] for plane in planes]
+    if not sum(values.size for values in finite):
+        return -math.inf, math.inf
+    low, high = (float(value) for value in np.percentile(np.concatenate(finite), (1, 99), method="nearest"))
+    reach = _ABSURD * (high - low)
+    return (low - reach, high + reach) if reach else (-math.inf, math.inf)
 
 
 def _dilated(mask: Mask) -> Mask:
