@@ -132,8 +132,6 @@ class Settings(TypedDict, total=False):
     compiled: bool | None
     lanes: int | None
     memory_budget: int | str | None
-
-
 # End of what is written.
 
 
