@@ -116,7 +116,7 @@ class Setting:
         """What is used where it is left out, in words."""
         if self.default is None:
             return self.otherwise
-        return {True: "yes", False: "no"}[self.default] if isinstance(self.default, bool) else str(self.default)
+        return ("no", "yes")[self.default] if isinstance(self.default, bool) else str(self.default)
 
     @property
     def description(self) -> str:
