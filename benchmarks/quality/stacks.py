@@ -158,7 +158,7 @@ def fused(stack: Array, frames: list[int], limits: tuple[float, float]) -> Array
     height, width = stack.shape[1:]
     where = {"T": slice(frames[0], frames[-1] + 1), "Y": slice(0, height), "X": slice(0, width)}
     planes = FusedPlanes(plan, where)
-    return np.concatenate([planes.plane({"T": t}, (-1e9, 1e9)) for t in frames]).astype(np.float32)
+    return np.concatenate([planes.plane({"T": t}, plan.validity[0].missing) for t in frames]).astype(np.float32)
 
 
 def rolled(stack: Array, middle: int) -> Array:

@@ -96,7 +96,9 @@ class BatchPlan:
         states = f"{counts['new']} new, {counts['begun']} begun, {counts['done']} done and skipped"
         rows = {
             "images": f"{len(self.items)}: {states}, {counts['impossible']} impossible",
-            "ignored": f"{len(self.ignored)} files of other formats" if self.ignored else "",
+            "ignored": f"{len(self.ignored)} files of other formats, or of an image in the list"
+            if self.ignored
+            else "",
             "read": f"{human_bytes(sum(item.input_bytes for item in to_do))} uncompressed",
             "written": f"{human_bytes(sum(item.output_bytes for item in to_do))} uncompressed, to {self.folder}",
             "model": str(self.model),
@@ -356,7 +358,7 @@ def _run_item(
 
 def _shared_range(plan: BatchPlan) -> tuple[tuple[float, float], ...]:
     """Estimate the value range of each image, and give, for each channel, the range that holds them all."""
-    from napari_restore.engine.planning.sampling import estimate_ranges
+    from napari_restore.engine.planning.sampling import sample_channels
 
     found: dict[str, tuple[tuple[float, float], ...]] = {}
     for item in plan.items:
@@ -364,11 +366,10 @@ def _shared_range(plan: BatchPlan) -> tuple[tuple[float, float], ...]:
             continue
         axes, level, series = (plan.settings.get(name) for name in ("axes", "level", "series"))
         try:
-            found[item.source] = estimate_ranges(
-                open_image(item.source, axes=axes, level=level or 0, series=series or 0)
-            )
+            sampled = sample_channels(open_image(item.source, axes=axes, level=level or 0, series=series or 0))
         except RestoreError:
             continue  # it will fail by itself, with its reason
+        found[item.source] = tuple((channel.range.low, channel.range.high) for channel in sampled)
     counts = {len(ranges): source for source, ranges in found.items()}
     if len(counts) != 1:
         described = ", ".join(f"{source} has {count}" for count, source in counts.items()) or "no image can be read"

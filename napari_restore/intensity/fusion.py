@@ -18,7 +18,7 @@ whole, if it begins at a multiple of `STEP` in both directions and has `REACH` m
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -32,10 +32,12 @@ from napari_restore.intensity.local_means import gaussian, noise_gain, separable
 from napari_restore.intensity.scaling import missing
 from napari_restore.intensity.stabilise import CameraNoise
 
-__all__ = ["REACH", "STEP", "Fused", "FusionNoise", "Neighbour", "fuse"]
+__all__ = ["REACH", "STEP", "Fused", "FusionNoise", "Missing", "Neighbour", "fuse"]
 
 Plane = npt.NDArray[np.float32]
 Gains = tuple[float, float, float]
+Missing = Callable[[npt.NDArray[Any]], npt.NDArray[np.bool_] | None]
+"""Tells which pixels of ``(..., h, w)`` are no image; None if all are."""
 
 _MARGIN = 1.1
 """What noise alone makes of a difference is taken to be so many times more, as an estimate may be off."""
@@ -54,7 +56,9 @@ _GATE = max(
     len(_FINE) // 2 + len(_WINDOWS[0]) // 2,
     len(_MIDDLE) // 2 + 2 * (len(_COARSE) // 2 + len(_WINDOWS[2]) // 2 + 1),
 )
-REACH = -(-(_GATE + displacement.REACH) // STEP) * STEP
+_MISSING = 2
+"""Pixels beside a pixel that decide whether it is image."""
+REACH = -(-(_GATE + displacement.REACH + _MISSING) // STEP) * STEP
 """Pixels on each side that a fused pixel depends on."""
 
 
@@ -119,7 +123,7 @@ def fuse(
     noise: FusionNoise,
     *,
     strength: float = 1.0,
-    limits: tuple[float, float] = (-math.inf, math.inf),
+    missing: Missing = missing,
 ) -> Fused:
     """Average a plane with what its neighbours agree on.
 
@@ -134,9 +138,9 @@ def fuse(
         Of the channel.
     strength : float
         Factor on the tolerances: more than 0; with more, planes that differ more are averaged.
-    limits : (float, float)
-        Values beyond are no part of the image, see `napari_restore.intensity.scaling.missing`. Missing pixels of the
-        plane stay, those of a neighbour do not count, and neither changes what is averaged beside them.
+    missing : callable
+        Tells which pixels of a plane are no image, as `napari_restore.intensity.validity.Validity.missing` does, from
+        those up to 2 pixels away. They stay in the plane, do not count in a neighbour, and change nothing beside them.
 
     Examples
     --------
@@ -147,13 +151,13 @@ def fuse(
     >>> bool(0.55 < (fused.values - truth).std() / (stack[1] - truth).std() < 0.65)
     True
     """
-    own_missing = missing(plane, limits)
+    own_missing = missing(plane)
     own = _stable(plane, own_missing, noise.camera)
     values = plane.astype(np.result_type(plane.dtype, np.float32))
     planes, variance = np.ones(plane.shape[-2:], np.float32), np.ones(plane.shape[-2:], np.float32)
     total, means = values.copy(), []
     for neighbour in neighbours:
-        theirs, brought = _brought(neighbour, limits)
+        theirs, brought = _brought(neighbour, missing)
         other = _stable(brought, theirs, noise.camera)
         either = theirs if own_missing is None else own_missing if theirs is None else own_missing | theirs
         relative = _relative_variance(neighbour, noise.camera)
@@ -177,15 +181,13 @@ def _stable(values: npt.NDArray[Any], out: npt.NDArray[np.bool_] | None, camera:
     return camera.stabilise(values if out is None else np.where(out, camera.offset, values)).astype(np.float32)
 
 
-def _brought(
-    neighbour: Neighbour, limits: tuple[float, float]
-) -> tuple[npt.NDArray[np.bool_] | None, npt.NDArray[np.floating]]:
+def _brought(neighbour: Neighbour, missing: Missing) -> tuple[npt.NDArray[np.bool_] | None, npt.NDArray[np.floating]]:
     """What a neighbour lacks, and its values at the brightness of the plane."""
     pixels = neighbour.pixels
     values = pixels.astype(np.result_type(pixels.dtype, np.float32))
     if (neighbour.gain, neighbour.offset) != (1.0, 0.0):
         values = (values - values.dtype.type(neighbour.offset)) / values.dtype.type(neighbour.gain)
-    return missing(pixels, limits), values
+    return missing(pixels), values
 
 
 def _relative_variance(neighbour: Neighbour, camera: CameraNoise) -> float:

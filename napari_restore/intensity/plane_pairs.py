@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from napari_restore.intensity.fusion import FusionNoise
+from napari_restore.intensity.fusion import FusionNoise, Missing
 from napari_restore.intensity.local_means import noise_gain
 from napari_restore.intensity.noise import estimate_noise
 from napari_restore.intensity.scaling import missing
@@ -107,11 +107,11 @@ def sample_places(height: int, width: int) -> Iterator[tuple[slice, slice]]:
             yield rows, columns
 
 
-def summarise(crops: Sequence[npt.NDArray[Any]], limits: tuple[float, float]) -> PlaneSample:
-    """Summarise the crops of a plane; `limits` as in `napari_restore.intensity.scaling.missing`."""
+def summarise(crops: Sequence[npt.NDArray[Any]], missing: Missing = missing) -> PlaneSample:
+    """Summarise the crops of a plane; `missing` tells which pixels are no image, as in `fuse`."""
     levels, ends = [], []
     for crop in crops:
-        mask = missing(crop, limits)
+        mask = missing(crop)
         values = crop.astype(np.float64)
         if mask is not None:
             values[mask] = np.nan
@@ -140,7 +140,7 @@ def compare(plane: PlaneSample, other: PlaneSample, noise: FusionNoise) -> Pair:
     >>> noise = FusionNoise(CameraNoise(1.0, 0.0, 1.0))
     >>> rng = np.random.default_rng(0)
     >>> truth = np.linspace(20, 900, 128) * np.ones((128, 1))
-    >>> first, second, black = (summarise([rng.poisson(truth * k)], (-1e9, 1e9)) for k in (1.0, 0.8, 0.0))
+    >>> first, second, black = (summarise([rng.poisson(truth * k)]) for k in (1.0, 0.8, 0.0))
     >>> round(compare(first, second, noise).gain, 2), compare(first, black, noise).reason
     (0.8, 'constant')
     """

@@ -222,7 +222,7 @@ def given_to_the_network(plan: Any, frame: int) -> NDArray[Any]:
     from napari_restore.engine.compute.neighbours import FusedPlanes
 
     where = {"T": slice(frame, frame + 1), "Y": slice(0, plan.shape[1]), "X": slice(0, plan.shape[2])}
-    return FusedPlanes(plan, where).plane({"T": frame}, plan.scales[0].limits)[0]
+    return FusedPlanes(plan, where).plane({"T": frame}, plan.validity[0].missing)[0]
 
 
 @pytest.mark.parametrize("kind", ["black", "constant", "cut", "dark noise", "nan"])

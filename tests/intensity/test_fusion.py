@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -10,10 +11,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_restore.intensity.fusion import REACH, STEP, Fused, FusionNoise, Neighbour, fuse
+from napari_restore.intensity.scaling import missing
 from napari_restore.intensity.stabilise import CameraNoise
 
 CAMERA = CameraNoise(gain=2.0, offset=100.0, read_noise=3.0)
 NOISE = FusionNoise(CAMERA)
+MISSING = partial(missing, limits=(-1e6, 1e6))
 
 
 def structure(size: int = 160, seed: int = 0) -> NDArray[np.float64]:
@@ -102,10 +105,10 @@ def test_brightness_is_divided_out() -> None:
 def test_missing_pixels_stay_and_are_not_spread(value: float) -> None:
     truth = structure(240)
     planes = [exposed(truth, k).astype(np.float32) for k in range(3)]
-    whole = fuse_all(planes[0], planes[1:], limits=(-1e6, 1e6))
+    whole = fuse_all(planes[0], planes[1:], missing=MISSING)
     planes[0][90:100, 90:100] = value
     planes[1][120:130, 120:130] = value
-    fused = fuse_all(planes[0], planes[1:], limits=(-1e6, 1e6))
+    fused = fuse_all(planes[0], planes[1:], missing=MISSING)
     np.testing.assert_array_equal(fused.values[90:100, 90:100], planes[0][90:100, 90:100])
     rest = np.ones(truth.shape, bool)
     rest[90:100, 90:100] = False
@@ -118,7 +121,7 @@ def test_missing_pixels_stay_and_are_not_spread(value: float) -> None:
 
 def test_a_plane_without_pixels_counts_nowhere() -> None:
     plane = exposed(structure(), 0).astype(np.float32)
-    fused = fuse_all(plane, [np.full_like(plane, np.nan)], limits=(-1e6, 1e6))
+    fused = fuse_all(plane, [np.full_like(plane, np.nan)], missing=MISSING)
     np.testing.assert_array_equal(fused.values, plane)
 
 

@@ -23,16 +23,16 @@ __all__ = ["lazy_result"]
 
 def _estimated(plan: Plan) -> Plan:
     """Give the plan with its intensity and neighbours chosen."""
-    plan = plan.with_settings(**choose_intensity(plan.image, plan.card, plan.recipe))
-    return plan.with_settings(neighbours=choose_neighbours(plan.image, plan.card, plan.recipe).neighbours)
+    values = choose_intensity(plan.image, plan.card, plan.recipe)
+    near = choose_neighbours(plan.image, plan.card, plan.recipe, values)
+    return plan.with_settings(**values.settings, neighbours=near.neighbours)
 
 
 def _block(plan: Plan, index: Block) -> NDArray[Any]:
     """Compute one chunk of the lazy result, on whatever worker dask has chosen."""
-    from napari_restore.engine.compute.predictor import predictor_for
+    from napari_restore.engine.compute.predictor import predictor_of
 
-    predict = predictor_for(plan.card, plan.recipe.device, plan.recipe.precision)
-    return restore_region(plan, plan.region(index), predict)
+    return restore_region(plan, plan.region(index), predictor_of(plan))
 
 
 def lazy_result(plan: Plan) -> da.Array:

@@ -17,14 +17,13 @@ from napari_restore.engine.planning.memory import FUSED_ROWS, neighbour_axes
 from napari_restore.engine.planning.neighbour_choice import fusion_noises
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.reading import Filled, PatientImage
-from napari_restore.intensity.fusion import REACH, STEP, Neighbour, fuse
+from napari_restore.intensity.fusion import REACH, STEP, Missing, Neighbour, fuse
 from napari_restore.intensity.plane_pairs import PlaneSample, compare, sample_places, summarise
 
 __all__ = ["FusedPlanes", "fusion_window"]
 
 Outer = tuple[int, ...]
 Window = tuple[tuple[int, int], tuple[int, int]]
-Limits = tuple[float, float]
 
 
 def fusion_window(window: Window, plane: tuple[int, int]) -> Window:
@@ -76,22 +75,22 @@ class FusedPlanes:
         own: NDArray[Any] = slab.pixels[inside]
         return own
 
-    def plane(self, place: dict[str, int], limits: Limits) -> NDArray[Any]:
+    def plane(self, place: dict[str, int], missing: Missing) -> NDArray[Any]:
         """Fuse one plane.
 
         Parameters
         ----------
         place
             Index of the plane along T, C, Z and, where they are restored one by one, S: in the whole image.
-        limits
-            Values beyond are no part of the image.
+        missing
+            Tells which pixels of a plane are no image.
 
         Returns
         -------
         numpy.ndarray
             ``(samples, height, width)`` of the region's rows and columns.
         """
-        near = list(self._near(place, limits))
+        near = list(self._near(place, missing))
         middle = next(iter(self.pixels.values())).plane(place)
         noise = self.noises[place.get("C", 0) if len(self.noises) > 1 else 0]
         (y0, y1), x = (self.where["Y"].start, self.where["Y"].stop), self.where["X"]
@@ -101,13 +100,13 @@ class FusedPlanes:
             (top, bottom), (left, _) = fusion_window(((first, last), (x.start, x.stop)), self.plan.grid.shape)
             cut = (slice(None), slice(top - self.rows[0], bottom - self.rows[0]))
             others = [Neighbour(pixels[cut], gain, offset) for pixels, gain, offset in near]
-            fused = fuse(middle[cut], others, noise, strength=self.neighbours.strength, limits=limits)
+            fused = fuse(middle[cut], others, noise, strength=self.neighbours.strength, missing=missing)
             result[:, first - y0 : last - y0] = fused.values[
                 :, first - top : last - top, x.start - left : x.stop - left
             ]
         return result
 
-    def _near(self, place: dict[str, int], limits: Limits) -> Iterator[tuple[NDArray[Any], float, float]]:
+    def _near(self, place: dict[str, int], missing: Missing) -> Iterator[tuple[NDArray[Any], float, float]]:
         """The planes that may be averaged with a plane, and their brightness beside it."""
         noise = self.noises[place.get("C", 0) if len(self.noises) > 1 else 0]
         for axis, slab in self.pixels.items():
@@ -116,11 +115,11 @@ class FusedPlanes:
                 if k == here or not 0 <= k < self.sizes[axis]:
                     continue
                 there = place | {axis: k}
-                pair = compare(self._sample(place, limits), self._sample(there, limits), noise)
+                pair = compare(self._sample(place, missing), self._sample(there, missing), noise)
                 if not pair.reason:
                     yield slab.plane(there), pair.gain, pair.offset
 
-    def _sample(self, place: dict[str, int], limits: Limits) -> PlaneSample:
+    def _sample(self, place: dict[str, int], missing: Missing) -> PlaneSample:
         """Read what a whole plane is summarised by, wherever the region lies in it."""
         key = tuple(sorted(place.items()))
         if key not in self._samples:
@@ -130,7 +129,7 @@ class FusedPlanes:
                 region = tuple(at.get(axis, self.where[axis]) for axis in self.axes)
                 slab = _Slab(self.plan.image, region)
                 crops += list(slab.plane(place))
-            self._samples[key] = summarise(crops, limits)
+            self._samples[key] = summarise(crops, missing)
         return self._samples[key]
 
 

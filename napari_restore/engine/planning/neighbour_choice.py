@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,14 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_restore.engine.planning.neighbours import NONE, Neighbours
+from napari_restore.engine.planning.normalisation import Intensity, validity_of
 from napari_restore.engine.planning.reading import patient
 from napari_restore.engine.planning.recipe import Recipe, for_each
 from napari_restore.engine.planning.sampling import estimate_image_noise, spread_regions
 from napari_restore.errors import ChunkError, RecipeError, SourceError
 from napari_restore.images.image import Image
-from napari_restore.intensity.fusion import Fused, FusionNoise, Neighbour, fuse
+from napari_restore.intensity.fusion import Fused, FusionNoise, Missing, Neighbour, fuse
+from napari_restore.intensity.noise import NoiseEstimate
 from napari_restore.intensity.plane_pairs import calibrated, compare, summarise
 from napari_restore.intensity.stabilise import CameraNoise
+from napari_restore.intensity.validity import Validity
 from napari_restore.models.card import ModelCard
 
 __all__ = ["Chosen", "choose_neighbours", "fusion_noises"]
@@ -26,7 +30,6 @@ _CROPS = 4
 _CROP = 192
 _WORTH = 0.25
 """Neighbours that have to agree, on average, for an axis to be taken by itself."""
-_NO_LIMITS = (-float("inf"), float("inf"))
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,17 @@ def fusion_noises(neighbours: Neighbours) -> tuple[FusionNoise, ...]:
     return tuple(FusionNoise(CameraNoise(*noise[:3]), (noise[3], noise[4])) for noise in neighbours.noise or ())
 
 
-def choose_neighbours(image: Image, card: ModelCard, recipe: Recipe) -> Chosen:
+def choose_neighbours(image: Image, card: ModelCard, recipe: Recipe, values: Intensity) -> Chosen:
     """Choose axis, noise and what is left of it.
 
     By default neighbours count for a denoiser along each axis where the sample shows that they agree.
+
+    Parameters
+    ----------
+    image, card, recipe
+        Of the run.
+    values
+        What is chosen of the values, and the noise that was estimated for that.
 
     Raises
     ------
@@ -76,7 +86,8 @@ def choose_neighbours(image: Image, card: ModelCard, recipe: Recipe) -> Chosen:
     axes = "".join(axis for axis in (there if by_itself else asked.axis) if axis in there)
     source, skip = patient(image, "raise", ()), recipe.on_error == "fill"
     sample = [_read(source, asked.planes, axes, channel, skip) for channel in range(image.sizes.get("C", 1))]
-    noise = asked.noise or _noise(source, recipe, sample, skip)
+    estimates = values.noise or estimate_image_noise(source, skip_damaged=skip)
+    noise = asked.noise or _noise(estimates, recipe, sample)
     if noise is None:
         if by_itself:
             return Chosen(NONE, "as the noise cannot be told from this image")
@@ -85,12 +96,13 @@ def choose_neighbours(image: Image, card: ModelCard, recipe: Recipe) -> Chosen:
             "it as noise=(gain, offset, read noise) in data units, or use neighbours='none'."
         )
     known = asked.model_copy(update={"noise": noise})
+    valid = for_each(validity_of(recipe.model_copy(update=values.settings)), len(sample))
     if by_itself:
-        found = {axis: _look(known, axis, sample).agreeing for axis in axes}
+        found = {axis: _look(known, axis, sample, valid).agreeing for axis in axes}
         axes = "".join(axis for axis in axes if found[axis] >= _WORTH)
         if not axes:
             return Chosen(NONE, f"as no more than {max(found.values()):.1f} of them agree")
-    look = _look(known, axes, sample)
+    look = _look(known, axes, sample, valid)
     chosen = known.model_copy(update={"axis": axes or asked.axis, "left": asked.left or look.left})
     return Chosen(chosen, look.words(image, chosen))
 
@@ -102,9 +114,10 @@ def _other_use(card: ModelCard, recipe: Recipe) -> str:
     return "as the authors' padding is for their tables" if recipe.padding == "authors" else ""
 
 
-def _noise(image: Image, recipe: Recipe, sample: list[list[_Crop]], skip: bool) -> tuple[_Noise, ...] | None:
+def _noise(
+    estimates: Sequence[NoiseEstimate | None], recipe: Recipe, sample: list[list[_Crop]]
+) -> tuple[_Noise, ...] | None:
     """Gain, offset, read noise and correlation of each channel; None if one shows none."""
-    estimates = estimate_image_noise(image, skip_damaged=skip)
     given = for_each(recipe.noise, len(estimates)) if recipe.noise else (None,) * len(estimates)
     found = []
     for estimate, known, crops in zip(estimates, given, sample, strict=True):
@@ -177,20 +190,20 @@ class _Look:
         )
 
 
-def _look(neighbours: Neighbours, axes: str, sample: list[list[_Crop]]) -> _Look:
+def _look(neighbours: Neighbours, axes: str, sample: list[list[_Crop]], validity: Sequence[Validity]) -> _Look:
     """Fuse the sample, and see what comes of it."""
     agreeing, left = [], []
-    for noise, crops in zip(fusion_noises(neighbours), sample, strict=True):
-        fused = [_fused(crop, axes, noise, neighbours.strength) for crop in crops]
+    for noise, crops, valid in zip(fusion_noises(neighbours), sample, validity, strict=True):
+        fused = [_fused(crop, axes, noise, neighbours.strength, valid.missing) for crop in crops]
         agreeing += [float(f.planes.mean()) - 1 for f in fused]
         left.append(round(float(np.mean([f.noise.mean() for f in fused])) if fused else 1.0, 2))
     return _Look(float(np.mean(agreeing)) if agreeing else 0.0, tuple(left))
 
 
-def _fused(crop: _Crop, axes: str, noise: FusionNoise, strength: float) -> Fused:
-    summary, near = summarise([crop.pixels], _NO_LIMITS), []
+def _fused(crop: _Crop, axes: str, noise: FusionNoise, strength: float, missing: Missing) -> Fused:
+    summary, near = summarise([crop.pixels], missing), []
     for (axis, _), other in crop.beside.items():
-        pair = compare(summary, summarise([other], _NO_LIMITS), noise)
+        pair = compare(summary, summarise([other], missing), noise)
         if axis in axes and not pair.reason:
             near.append(Neighbour(other, pair.gain, pair.offset))
-    return fuse(crop.pixels, near, noise, strength=strength)
+    return fuse(crop.pixels, near, noise, strength=strength, missing=missing)

@@ -43,6 +43,10 @@ class Neighbours(BaseModel):
     def _either_order(cls, value: Any) -> Any:
         return "TZ" if value == "ZT" else value
 
+    def __str__(self) -> str:
+        """Write it as `parse_neighbours` reads it: what an image has shown is left out."""
+        return "none" if self.axis == "none" else f"{self.axis},{self.planes},{self.strength:g}"
+
     def agrees_with(self, chosen: Neighbours) -> bool:
         """Tell whether a choice is one that fits what was given here."""
         return all(
