@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_restore.engine.compute.predictor import predictor_for
+from napari_restore.engine.compute.predictor import predictor_of
 from napari_restore.engine.compute.region import restore_region
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.planner import make_plan
@@ -39,7 +39,7 @@ def planned(pixels: np.ndarray, **settings: object) -> Plan:
 
 
 def restored(plan: Plan) -> np.ndarray:
-    predict = predictor_for(plan.card, "cpu", "float32")
+    predict = predictor_of(plan)
     return restore_region(plan, tuple(slice(0, n) for n in plan.shape), predict)
 
 

@@ -55,10 +55,10 @@ def test_closed_within_a_batch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     output, calls, closing = tmp_path / "out.zarr", 0, threading.Event()
-    predictor_for = task.predictor_for
+    predictor_of = task.predictor_of
 
     def counting(*arguments: Any, **how: Any) -> Callable[..., Any]:
-        predict = predictor_for(*arguments, **how)
+        predict = predictor_of(*arguments, **how)
 
         def counted(tiles: np.ndarray, batch: int) -> np.ndarray:
             nonlocal calls
@@ -68,7 +68,7 @@ def test_closed_within_a_batch(
 
         return counted
 
-    monkeypatch.setattr(task, "predictor_for", counting)
+    monkeypatch.setattr(task, "predictor_of", counting)
     events = api.iter_restore(source, output=output, model=checkpoints["denoiser"], **SETTINGS)
     next(event for event in events if event.tiles_done > 0)
     before = calls
@@ -77,7 +77,7 @@ def test_closed_within_a_batch(
     assert stored(output) < PLANES
     closing.set()  # from here on, a batch would be one of the closed run
     time.sleep(0.2)
-    monkeypatch.setattr(task, "predictor_for", predictor_for)
+    monkeypatch.setattr(task, "predictor_of", predictor_of)
     api.denoise(source, output, model=checkpoints["denoiser"], **SETTINGS)
     assert files(output) == whole
 
