@@ -22,7 +22,7 @@ Source = Annotated[str, typer.Argument(help="TIFF, OME-TIFF, pattern of files, Z
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an OME-Zarr that is there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
-_GIVEN = "napari_restore.settings"
+_GIVEN = "settings that were given"
 """Where a context keeps the settings that were given."""
 
 
