@@ -41,6 +41,7 @@ def inspect(source: Any, *, model: str | Path = DENOISER, **settings: Unpack[Set
     """
     from napari_restore.engine.compute.estimate import make_report
 
+    settings.setdefault("on_error", "fill")  # what cannot be read is no reason not to look at the rest
     return make_report(make_plan(source, model=model, **settings))
 
 
