@@ -38,6 +38,8 @@ def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: 
     """Open a source lazily: see `napari_restore.images.readers.opening.open_image`."""
     from napari_restore.images.readers import opening as sources
 
+    if isinstance(source, str | Path):
+        source = location(source)
     return sources.open_image(source, axes=axes, level=level, series=series)
 
 
@@ -85,11 +87,20 @@ def plan(
     RestoreError
         If the run is not possible.
     """
-    from napari_restore.engine.store.resume import check_output
+    from napari_restore.engine.planning.recipe import make_recipe
+    from napari_restore.engine.store.resume import begun_by, check_output, continues
 
     path = None if output is None else location(output)
     where = (scheduler, resources)
-    chosen = _plan(source, model, None if overwrite else path, settings, download=download, fetch=fetch, cluster=where)
+    how: dict[str, Any] = {"download": download, "fetch": fetch, "cluster": where}
+    if path is not None and overwrite and begun_by(path, make_recipe(model=str(model), **settings)):
+        # What the machine had chosen when this very call began is taken over, or a machine with less memory would make
+        # other blocks, and delete what is stored.
+        chosen = _plan(source, model, path, settings, **how)
+        if continues(chosen, path):
+            check_output(chosen, path, overwrite=overwrite)
+            return chosen
+    chosen = _plan(source, model, None if overwrite else path, settings, **how)
     if path is not None:
         check_output(chosen, path, overwrite=overwrite)
     return chosen
@@ -360,6 +371,7 @@ def _plan(
     from napari_restore.models.zoo import find_card, local_card
 
     recipe = make_recipe(model=str(model), **settings)
+    given = recipe.given()
     card = find_card(model, img_range=recipe.img_range, mean=recipe.mean)
     earlier = stored_recipe(output) if output is not None else None
     if earlier is not None:
@@ -369,17 +381,17 @@ def _plan(
         from napari_restore.engine.run.cluster.workers import connected, plan_on
 
         with connected(cluster[0], recipe.device, cluster[1]) as workers:
-            return plan_on(workers, image, local_card(card, download), recipe)
-    chosen = make_plan(image, card, recipe, estimate=estimate)
+            return replace(plan_on(workers, image, local_card(card, download), recipe), given=given)
+    chosen = replace(make_plan(image, card, recipe, estimate=estimate), given=given)
     return replace(chosen, card=local_card(chosen.card, download)) if fetch else chosen
 
 
 def _for_device(earlier: Recipe, device: str) -> Recipe:
-    """Leave the batch of an earlier run open where that ran on another kind of device: it was chosen for its memory."""
+    """Leave what was chosen for a device open where an earlier run was on another kind of it."""
     from napari_restore.engine.hardware.devices import choose_device, devices_of
 
     now, then = (devices_of(name)[0].partition(":")[0] for name in (choose_device(device), earlier.device))
-    return earlier if now == then else earlier.model_copy(update={"batch": None})
+    return earlier if now == then else earlier.model_copy(update={"batch": None, "threads": None})
 
 
 def _restore_in_memory(

@@ -105,4 +105,7 @@ class Settings(TypedDict, total=False):
 
 def location(place: str | Path) -> str | Path:
     """Give a URL as it is and a path as a Path, which would take one of the two slashes of a URL."""
+    from napari_restore.images.store import without_file_scheme
+
+    place = without_file_scheme(place)
     return str(place) if "://" in str(place) else Path(place)

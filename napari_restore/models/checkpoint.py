@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from napari_restore.errors import ModelError
+from napari_restore.files import fresh_file
 from napari_restore.models.architecture import build, infer_architecture
 from napari_restore.models.card import Architecture
 
@@ -165,13 +166,11 @@ def write_checkpoint(
     if half and beyond:
         raise ModelError(f"{beyond[0]} has weights beyond the range of float16; convert without half precision.")
     content = json.dumps({"architecture": architecture, "hyperparameters": dict(hyperparameters)})
-    partial = path.with_name(f"{path.name}.partial")
     try:
-        # One key alone: safetensors writes several in any order, and equal weights should have equal digests.
-        save_file(kept, partial, metadata={_METADATA_KEY: content})
-        partial.replace(path)
+        with fresh_file(path) as fresh:
+            # One key alone: safetensors writes several in any order, and equal weights should have equal digests.
+            save_file(kept, fresh, metadata={_METADATA_KEY: content})
     except (SafetensorError, OSError) as error:
-        partial.unlink(missing_ok=True)
         raise ModelError(f"{path} cannot be written: {error}; name a file in a folder that is there.") from error
 
 

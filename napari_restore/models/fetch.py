@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from napari_restore.errors import ModelError
+from napari_restore.files import is_link, open_own, write_whole
 from napari_restore.models.card import ModelCard
 
 __all__ = ["Progress", "fetch", "models_folder", "origin", "pin_path", "pinned_digest"]
@@ -127,6 +128,8 @@ def _alone(card: ModelCard, path: Path) -> Iterator[None]:
     with _fetching:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if is_link(path.parent / ".lock"):
+                raise OSError(f"{path.parent / '.lock'} is a link, and no lock; remove it")
             lock = FileLock(path.parent / ".lock")
             lock.acquire()
         except OSError as error:
@@ -150,7 +153,8 @@ def _retrieve(card: ModelCard, path: Path, progress: Progress | None) -> None:
         if "://" in url:
             _download(url, partial, progress, checked=known is not None)
         else:
-            shutil.copyfile(url, partial)
+            with open(url, "rb") as source, open_own(partial) as target:
+                shutil.copyfileobj(source, target)
         os.replace(partial, output)
         _validator(partial).unlink(missing_ok=True)
 
@@ -186,7 +190,7 @@ def _pin(card: ModelCard, path: Path, *, remove: bool) -> str:
         removed = "it was removed" if remove else "remove it"
         raise ModelError(f"{path.name} is not the file that {card.name} stands for; {removed}: {error}") from error
     digest = file_digest(path)
-    pin_path(path).write_text(f"{digest}  {path.name}\n", encoding="ascii")
+    write_whole(pin_path(path), f"{digest}  {path.name}\n")
     return digest
 
 
@@ -238,12 +242,12 @@ def _append(url: str, partial: Path, progress: Progress | None, *, checked: bool
                 have = 0
             version = answer.headers.get("ETag", "")
             if version.startswith('"'):
-                mark.write_text(version, encoding="ascii")
+                write_whole(mark, version)
             elif not have:
                 mark.unlink(missing_ok=True)
             length = answer.headers.get("Content-Length")
             total = have + int(length) if length else None
-            with partial.open("ab" if have else "wb") as stream:
+            with open_own(partial, append=bool(have)) as stream:
                 for chunk in answer.iter_content(_CHUNK):
                     have += stream.write(chunk)
                     if progress is not None:

@@ -75,7 +75,7 @@ class Predictor:
         self._room, self._busy = threading.Condition(), 0
         self._copies = _Copies(self.device) if self.device.type == "cuda" else None
 
-    def __call__(self, tiles: Tiles, batch: int, lanes: int = 1) -> Tiles:
+    def __call__(self, tiles: Tiles, batch: int, lanes: int = 1, threads: int | None = None) -> Tiles:
         """Restore at most `batch` tiles.
 
         Parameters
@@ -86,6 +86,8 @@ class Predictor:
             Size that the batch is padded to. When memory runs out it is halved, for this and later calls.
         lanes
             How many batches are in the network at a time; on a CPU the cores are divided among them.
+        threads
+            Of the CPU in each lane: another number moves the last bits. None: a lane's part of the cores.
 
         Returns
         -------
@@ -97,7 +99,7 @@ class Predictor:
         OutOfMemory
             If not even one tile fits.
         """
-        return self._submit(tiles, batch, lanes).result().tiles()
+        return self._submit(tiles, batch, lanes, threads).result().tiles()
 
     @property
     def largest_batch(self) -> int | None:
@@ -105,7 +107,13 @@ class Predictor:
         return min(self._largest.values(), default=None)
 
     def stream(
-        self, batches: Iterable[Tiles], batch: int, lanes: int = 1, *, many: bool = True
+        self,
+        batches: Iterable[Tiles],
+        batch: int,
+        lanes: int = 1,
+        threads: int | None = None,
+        *,
+        many: bool = True,
     ) -> Generator[Tiles, None, None]:
         """Restore batches one after the other, with the next ones in the network while a result is worked on.
 
@@ -113,7 +121,7 @@ class Predictor:
         ----------
         batches
             Each as for a call. They are asked for as needed: one more than there are lanes is in progress.
-        batch, lanes
+        batch, lanes, threads
             As for a call.
         many
             Whether to wait until streams that began earlier have no more batches. Then the blocks of a run go through
@@ -134,7 +142,7 @@ class Predictor:
         try:
             with self._turn if many else nullcontext():
                 for tiles in batches:
-                    waiting.append(self._submit(tiles, batch, lanes))
+                    waiting.append(self._submit(tiles, batch, lanes, threads))
                     if len(waiting) > lanes:
                         yield waiting.popleft().result().tiles()
             while waiting:
@@ -143,16 +151,17 @@ class Predictor:
             for future in waiting:
                 future.cancel()
 
-    def _submit(self, tiles: Tiles, batch: int, lanes: int) -> Future[_Result]:
-        return self._lanes.submit(self._restore, tiles, batch, min(lanes, self._cores))
+    def _submit(self, tiles: Tiles, batch: int, lanes: int, threads: int | None) -> Future[_Result]:
+        lanes = min(lanes, self._cores)
+        return self._lanes.submit(self._restore, tiles, batch, lanes, threads or self._cores // lanes)
 
-    def _restore(self, tiles: Tiles, batch: int, lanes: int) -> _Result:
+    def _restore(self, tiles: Tiles, batch: int, lanes: int, threads: int) -> _Result:
         with self._room:
             self._room.wait_for(lambda: self._busy < lanes)
             self._busy += 1
         try:
-            if self.device.type == "cpu" and torch.get_num_threads() != self._cores // lanes:
-                set_own_threads(self._cores // lanes)
+            if self.device.type == "cpu" and torch.get_num_threads() != threads:
+                set_own_threads(threads)
             return self._restore_all(tiles, batch)
         finally:
             with self._room:

@@ -91,7 +91,9 @@ def _restored(
     lanes = recipe.lanes or 1
     few = work.batches <= 2 * lanes  # a preview does not wait for a block
     results = (
-        stream(batches(), batch, lanes, many=not few) if stream else (predict(tiles, batch) for tiles in batches())
+        stream(batches(), batch, lanes, recipe.threads, many=not few)
+        if stream
+        else (predict(tiles, batch) for tiles in batches())
     )
     with closing(results):
         for result in results:

@@ -50,6 +50,8 @@ class Plan:
         Devices that the run goes on with if the one of the recipe stops working: none if the user has named it.
     why
         What spoke for a choice, one clause each, by row of the text.
+    given
+        What of the recipe was given and not chosen, see `Recipe.given`.
     """
 
     image: Image
@@ -62,6 +64,7 @@ class Plan:
     levels: int
     spares: tuple[str, ...] = ()
     why: dict[str, str] = field(default_factory=dict)
+    given: dict[str, Any] = field(default_factory=dict)
 
     @property
     def axes(self) -> str:

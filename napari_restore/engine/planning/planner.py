@@ -71,11 +71,11 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     network = tile_bytes(card, grid) if device == "cpu" else 0
     layout = cheapest_layout(image, card, grid, shape, dtype, recipe, device, max(budget - network - LIBRARIES, 0) // 9)
     _check_samples(image, card, dict(zip(image.canonical, shape, strict=True)), layout.block)
-    lanes, why_lanes = choose_lanes(card, grid, recipe, device, room)
+    lanes, threads, why_lanes = choose_lanes(card, grid, recipe, device, room)
     chosen = {
         "axes": image.axes, "tile": tile, "halo": halo, "blend": blend, "device": devices, **intensity,
         "chunks": layout.chunks, "shards": None if recipe.ome_version == "0.4" else layout.block,
-        "workers": recipe.workers or 1, "lanes": lanes, "batch": recipe.batch or 1,
+        "workers": recipe.workers or 1, "lanes": lanes, "threads": threads, "batch": recipe.batch or 1,
         "precision": recipe.precision or choose_precision(card, device),
     }  # fmt: skip
     plan = Plan(
@@ -177,18 +177,28 @@ def tile_reason(card: ModelCard, grid: TileGrid) -> str:
     return f"{origin}; overlap costs {cost:.2f}"
 
 
-def choose_lanes(card: ModelCard, grid: TileGrid, recipe: Recipe, device: str, room: int) -> tuple[int, str]:
-    """Choose how many batches are in the network at a time: on a CPU one for each core, if memory allows."""
+def choose_lanes(
+    card: ModelCard, grid: TileGrid, recipe: Recipe, device: str, room: int
+) -> tuple[int, int | None, str]:
+    """Choose how many batches are in the network at a time: on a CPU one for each core, if memory allows.
+
+    Returns
+    -------
+    lanes, threads, why
+        Threads in each lane, which on a CPU move the last bits: those of a run that is continued stay.
+    """
     from napari_restore.engine.hardware.devices import cores
 
     if device != "cpu":
-        return recipe.lanes or 1, "copies overlap computing"
+        return recipe.lanes or 1, None, "copies overlap computing"
     there = cores()
     fit = max(1, room // (tile_bytes(card, grid) * (recipe.batch or 1)))
-    lanes = recipe.lanes or min(there, fit)
-    limit = ", as memory allows" if recipe.lanes is None and fit < there else ""
-    words = (counted(lanes, "lane"), counted(max(1, there // lanes), "thread"), counted(there, "core"))
-    return lanes, f"{words[0]} of {words[1]} on {words[2]}{limit}"
+    most = max(1, there // (recipe.threads or 1))
+    lanes = recipe.lanes or min(most, fit)
+    threads = recipe.threads or max(1, there // lanes)
+    limit = ", as memory allows" if recipe.lanes is None and fit < most else ""
+    words = (counted(lanes, "lane"), counted(threads, "thread"), counted(there, "core"))
+    return lanes, threads, f"{words[0]} of {words[1]} on {words[2]}{limit}"
 
 
 def fitting_batch(plan: Plan, room: int) -> int:

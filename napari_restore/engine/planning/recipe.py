@@ -16,9 +16,11 @@ __all__ = ["EXECUTION_FIELDS", "Recipe", "digest", "for_each", "make_recipe"]
 
 Item = TypeVar("Item")
 
-EXECUTION_FIELDS = frozenset({"batch", "compiled", "device", "fsync", "lanes", "memory_budget", "on_error", "workers"})
+EXECUTION_FIELDS = frozenset(
+    {"batch", "compiled", "device", "fsync", "lanes", "memory_budget", "on_error", "threads", "workers"}
+)
 """Fields that say how to run and not what comes out: two recipes that differ in these alone give one result."""
-_KEPT = frozenset({"batch", "compiled"})
+_KEPT = frozenset({"batch", "compiled", "threads"})
 """Those of them that a run which is continued keeps: they move the last bits."""
 
 
@@ -83,6 +85,9 @@ class Recipe(BaseModel):
         float32, so a run that is continued keeps what it began with.
     lanes
         Batches in the network at a time: on a CPU as many as there are cores, which they share out, if memory allows.
+    threads
+        Threads of the CPU in each lane, by default its part of the cores. They move the last bits, so a run that is
+        continued keeps what it began with: with less memory, or other cores, it has other lanes.
     memory_budget
         Bytes of the host's memory, or a text such as ``"8GB"``, that the run may take beyond the program itself
         (Python, torch, the weights). None: half of what is free. A run that cannot fit is refused.
@@ -116,6 +121,7 @@ class Recipe(BaseModel):
     fsync: bool = False
     compiled: bool | None = None
     lanes: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1)
     memory_budget: int | None = Field(default=None, ge=1)
 
     @field_validator("memory_budget", mode="before")
@@ -193,6 +199,12 @@ class Recipe(BaseModel):
         given = {name for name in self.model_fields_set if getattr(self, name) is not None}
         taken = Recipe.model_fields.keys() - (EXECUTION_FIELDS - _KEPT) - given
         return Recipe(**{**stored.model_dump(include=taken), **self.model_dump(include=given)})
+
+    def given(self) -> dict[str, Any]:
+        """Everything given here that the stored result depends on, as JSON types: what was left open is not in it."""
+        left = {*EXECUTION_FIELDS, "model"}
+        settings = self.model_dump(mode="json", exclude=left, exclude_defaults=True)
+        return {name: value for name, value in settings.items() if name in self.model_fields_set}
 
     def pixel_settings(self) -> dict[str, Any]:
         """Everything the stored result depends on, as JSON types."""

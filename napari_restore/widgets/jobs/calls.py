@@ -13,6 +13,7 @@ from typing import Any
 
 from napari_restore import api
 from napari_restore.errors import RecipeError, RestoreError, SourceError
+from napari_restore.files import write_whole
 from napari_restore.widgets.jobs.job import Choices, Job
 from napari_restore.widgets.jobs.layers import full_resolution, whole
 
@@ -116,7 +117,7 @@ def _file_of(job: Job) -> str | None:
 
 def save_recipe(choices: Choices, path: str | Path) -> None:
     """Write choices as JSON."""
-    Path(path).write_text(json.dumps(asdict(choices), indent=1) + "\n", encoding="utf-8")
+    write_whole(Path(path), json.dumps(asdict(choices), indent=1) + "\n")
 
 
 def load_recipe(path: str | Path) -> Choices:
