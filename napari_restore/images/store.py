@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from napari_restore.errors import OutputError, RestoreError
 from napari_restore.images.sameness import lies_in
-from napari_restore.images.writing.staging import Stage
+from napari_restore.images.staging import Stage
 
 Holds = Literal["nothing", "zarr", "other"]
 

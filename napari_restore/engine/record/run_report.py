@@ -33,7 +33,7 @@ from napari_restore.engine.store.filled import read_marks
 from napari_restore.engine.store.progress import Progress
 from napari_restore.errors import OutputError
 from napari_restore.files import write_whole
-from napari_restore.images.writing.staging import Stage
+from napari_restore.images.staging import Stage
 
 if TYPE_CHECKING:
     from napari_restore.engine.store.sinks import OmeZarrSink

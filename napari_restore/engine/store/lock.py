@@ -2,7 +2,7 @@
 
 The lock of ``OUT.zarr`` is the directory ``.OUT.zarr.lock`` beside it. In it lies one directory, named by the run's
 token, with ``owner.json``, whose modification time is the heartbeat, and all that the run is about to store (see
-`napari_restore.images.writing.staging`). A lock is taken by renaming a directory that is ready to its place, which
+`napari_restore.images.staging`). A lock is taken by renaming a directory that is ready to its place, which
 works for one process only, and taken over by renaming the token's directory away: a run that wakes up later has lost
 the way into the output together with its lock.
 """
@@ -28,7 +28,7 @@ import psutil
 
 from napari_restore.errors import OutputError, OutputInUse
 from napari_restore.files import OWNER, is_link, is_ours, remove_ours
-from napari_restore.images.writing.staging import Stage
+from napari_restore.images.staging import Stage
 
 __all__ = ["LEASE", "OutputLock", "Owner", "gone", "lock_of", "read_owner", "replaced_place", "this_process"]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from napari_restore.engine.store.lock import Owner, replaced_place
 from napari_restore.errors import OutputError
 from napari_restore.files import OWNER, is_link, is_ours, write_whole
-from napari_restore.images.writing.staging import Stage
+from napari_restore.images.staging import Stage
 
 __all__ = ["delete_kept", "kept_results", "put_back", "set_aside"]
 

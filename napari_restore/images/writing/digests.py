@@ -20,7 +20,7 @@ from typing import Any
 from uuid import uuid4
 
 from napari_restore.files import is_link
-from napari_restore.images.writing.staging import Stage
+from napari_restore.images.staging import Stage
 
 SUMS = "0/.sha256sums"
 """Where they lie when a run has ended."""

@@ -20,7 +20,7 @@ from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore
 
 from napari_restore.errors import OutputError
-from napari_restore.images.writing.staging import Stage
+from napari_restore.images.staging import Stage
 
 COPIES = ("0/.metadata.json", "0/.metadata.copy.json")
 """Where the copies lie; results of earlier versions have the first alone."""

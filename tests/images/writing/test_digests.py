@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from napari_restore.errors import OutputTaken
+from napari_restore.images.staging import Stage
 from napari_restore.images.writing.digests import SUMS, gather_digests, read_digests, record_digest, sha256_of
-from napari_restore.images.writing.staging import Stage
 
 
 def sha(content: bytes) -> str:
