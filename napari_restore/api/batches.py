@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from napari_restore.api.boundary import bounded
 from napari_restore.api.restoring import open_image, plan_unestimated, run
 from napari_restore.api.restoring import plan as plan_image
 from napari_restore.api.settings import DENOISER, Settings, location
@@ -139,6 +140,7 @@ class BatchProgress:
     event: Progress | None = None
 
 
+@bounded("planning the batch of")
 def plan_batch(
     sources: str | Path | Sequence[str | Path],
     output: str | Path,
@@ -221,6 +223,7 @@ def plan_batch(
     return made
 
 
+@bounded("the batch of")
 def run_batch(plan: BatchPlan) -> Generator[BatchProgress, None, None]:
     """Carry out the plan of a batch, one image after the other; one that fails does not stop the others.
 
@@ -259,6 +262,7 @@ def run_batch(plan: BatchPlan) -> Generator[BatchProgress, None, None]:
         report.end()
 
 
+@bounded("the batch of")
 def restore_batch(
     sources: str | Path | Sequence[str | Path],
     output: str | Path,
@@ -335,9 +339,11 @@ def _run_item(
     plan: BatchPlan, item: BatchItem, settings: dict[str, Any], number: int, to_make: set[Path]
 ) -> Generator[BatchProgress, None, BatchItem]:
     """Restore one image, in its new plate, and return what came of it."""
+    from napari_restore.engine.store.ending import tidy
     from napari_restore.images.collection import create_collection
 
     if item.state == "done":
+        tidy(item.output)
         return item
     if item.state == "impossible":
         return replace(item, state="failed")

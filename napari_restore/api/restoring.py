@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_restore.api.boundary import bounded
 from napari_restore.api.settings import DENOISER, Settings, location
 from napari_restore.api.zoo import upscaler
-from napari_restore.errors import RecipeError
+from napari_restore.errors import RecipeError, SourceError
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 
+@bounded("opening", SourceError)
 def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
     """Open a source lazily: see `napari_restore.images.opening.open_image`."""
     from napari_restore.images import opening
@@ -43,6 +45,7 @@ def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: 
     return opening.open_image(source, axes=axes, level=level, series=series)
 
 
+@bounded("planning the run of")
 def plan(
     source: Any,
     *,
@@ -106,6 +109,7 @@ def plan(
     return chosen
 
 
+@bounded("planning the run of")
 def plan_unestimated(
     source: Any,
     model: str | Path,
@@ -117,6 +121,7 @@ def plan_unestimated(
     return _plan(source, model, output, settings, estimate=False, download=download)
 
 
+@bounded("the run of")
 def run(
     plan: Plan,
     output: str | Path | np.ndarray[Any, Any],
@@ -179,6 +184,7 @@ def run(
         yield from reported(plan, sink)
 
 
+@bounded("restoring a part of")
 def part(
     plan: Plan, region: tuple[slice, ...], *, after_batch: Callable[[int], None] = lambda tiles: None
 ) -> np.ndarray[Any, Any]:
@@ -206,6 +212,7 @@ def part(
     return restore_region(plan, region, predict, after_batch)
 
 
+@bounded("restoring")
 def restore(
     source: Any,
     *,
@@ -268,6 +275,7 @@ def restore(
     return _restore_lazily(source, model, settings)
 
 
+@bounded("restoring")
 def iter_restore(
     source: Any,
     *,
@@ -297,6 +305,7 @@ def iter_restore(
     yield from run(chosen, output, overwrite=overwrite, **where)
 
 
+@bounded("denoising")
 def denoise(
     source: Any,
     output: str | Path | None = None,
@@ -321,6 +330,7 @@ def denoise(
     )  # fmt: skip
 
 
+@bounded("super-resolving")
 def super_resolve(
     source: Any,
     output: str | Path | None = None,

@@ -50,7 +50,7 @@ def inspect(
 ) -> None:
     """Print what FILE is: network and hyper-parameters, inferred from its shapes."""
     card = api.model_card(file, img_range=img_range, mean=mean)
-    out.print(card.description(), markup=False)
+    out.print(card.description())
 
 
 @models_app.command()

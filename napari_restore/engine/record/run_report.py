@@ -128,10 +128,10 @@ def _write_text(place: str, text: str, stage: Stage | None) -> None:
         return
     path = Path(place)
     if stage is not None:  # what a killed run leaves there is swept with its lock
-        stage.put(path, text.encode())
+        stage.put(path, text.encode(errors="backslashreplace"))
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, text)
+    write_whole(path, text.encode(errors="backslashreplace"))  # a name may be none that Unicode has
 
 
 def read_content(place: str) -> dict[str, Any] | None:

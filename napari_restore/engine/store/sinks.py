@@ -21,6 +21,7 @@ from napari_restore.engine.planning.plan import Block, Plan
 from napari_restore.engine.planning.recipe import for_each
 from napari_restore.engine.planning.source_identity import crop_digests, differing_crops
 from napari_restore.engine.store.coarse import CoarseUnits, covered
+from napari_restore.engine.store.ending import finish, is_complete
 from napari_restore.engine.store.filled import read_marks, remove_mark, write_mark
 from napari_restore.engine.store.lock import OutputLock
 from napari_restore.engine.store.replaced import delete_kept, kept_results, put_back, set_aside
@@ -30,7 +31,6 @@ from napari_restore.images.image import Channel
 from napari_restore.images.staging import Stage
 from napari_restore.images.store import Place, is_url, place_of
 from napari_restore.images.writing import ome_zarr
-from napari_restore.images.writing.digests import gather_digests
 from napari_restore.images.writing.metadata_copy import put_attributes
 from napari_restore.images.writing.pyramid import downsample_unit
 from napari_restore.wording import human_bytes
@@ -149,7 +149,7 @@ class OmeZarrSink:
         assert isinstance(place.location, Path)
         known = self.plan.source_crops  # read before anything is moved
         if kept_results(place.location):
-            if self._is_complete(place.location):
+            if is_complete(place.location):
                 delete_kept(place.location, self.stage)
                 set_aside(place.location, self.stage, self._lock_owner)
             else:  # what an interrupted run began in the place of a result that is kept
@@ -166,22 +166,10 @@ class OmeZarrSink:
                 "is read from there; choose an output elsewhere."
             )
 
-    @staticmethod
-    def _is_complete(path: Path) -> bool:
-        """Tell whether all objects of a result are there, by its own metadata."""
-        try:
-            levels = [level for level in range(100) if (path / str(level)).is_dir()]
-            return all(ome_zarr.stored_units(path, level).all() for level in levels) and bool(levels)
-        except Exception:  # of whatever kind reading damaged metadata is
-            return False
-
     def finish(self) -> None:
         """Gather the digests, and delete what this output has replaced; to be called when a run has ended well."""
-        if self.stage is None or not isinstance(self.path, Path):
-            return
-        gather_digests(self.path, self.stage)
-        if kept_results(self.path) and self._is_complete(self.path):
-            delete_kept(self.path, self.stage)
+        if self.stage is not None and isinstance(self.path, Path):
+            finish(self.path, self.stage)
 
     def _note_crops(self) -> None:
         """Add what could not be read of the source when the run began: a mended source leaves no trace in a result."""
