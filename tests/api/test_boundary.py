@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from napari_restore import api
+from napari_restore.api import boundary
 from napari_restore.api.boundary import bounded
 from napari_restore.errors import ModelError, OutOfMemory, RestoreError, SourceError, UnexpectedError
 from napari_restore.images import opening
@@ -26,17 +27,24 @@ def failing(error: Exception) -> Any:
     return fail
 
 
+def library(error: Exception) -> Any:
+    """A function of a library, by the file that its code says to be in."""
+    names: dict[str, Any] = {"error": error}
+    exec(compile("def fail(*_, **__):\n    raise error", json.__file__, "exec"), names)
+    return names["fail"]
+
+
 class Foreign(Exception):
     """What no function of ours knows of."""
 
 
 def test_a_complaint_of_a_library_is_told_with_the_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(opening, "open_image", lambda *_, **__: json.loads("{"))
+    monkeypatch.setattr(opening, "open_image", library(json.JSONDecodeError("no", "", 0)))
     with pytest.raises(
         SourceError, match=r"opening .*cells.tif has failed \(JSONDecodeError: .*check that what it reads"
     ):
         api.open_image(tmp_path / "cells.tif")
-    monkeypatch.setattr(zoo, "find_card", lambda *_, **__: np.frombuffer(b"123", np.uint16))
+    monkeypatch.setattr(zoo, "find_card", library(ValueError("buffer size")))
     with pytest.raises(ModelError, match=r"reading model weights.pth has failed \(ValueError: buffer size"):
         api.model_card("weights.pth")
 
@@ -47,8 +55,6 @@ def _mistaken(value: dict[str, int]) -> int:
 
 @pytest.mark.parametrize("error", [KeyError("a"), AttributeError("b"), AssertionError(), ZeroDivisionError("c")])
 def test_a_fault_of_ours_says_so_and_where_to_report_it(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    from napari_restore.api import boundary
-
     monkeypatch.setattr(boundary, "_OURS", Path(__file__).parent)
     call = bounded("doing")(failing(error))
     with pytest.raises(
@@ -69,19 +75,20 @@ def test_what_the_callers_own_code_raises_passes_as_it_is(checkpoints: dict[str,
         api.denoise()  # type: ignore[call-arg]
 
 
-def test_a_generator_is_bounded_while_it_goes_on_and_can_be_closed() -> None:
+def test_a_generator_is_bounded_while_it_goes_on_and_can_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = []
 
     @bounded("counting")
     def count(to: int) -> Iterator[int]:
         try:
             yield from range(to)
-            json.loads("{")
+            library(OSError("no disk"))()
         finally:
             closed.append(to)
 
     steps = count(2)
     assert [next(steps), next(steps)] == [0, 1]
+    monkeypatch.setattr(boundary, "_OURS", Path(__file__).parent)
     with pytest.raises(RestoreError, match="counting has failed"):
         next(steps)
     steps = count(9)

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -256,10 +256,12 @@ class _Copies:
         return host, arrived
 
 
+MOST_LOADED = 4
+"""Models that stay loaded, each for a device; the one that was not used for longest makes room."""
 _loading = threading.Lock()
 
 
-@cache
+@lru_cache(maxsize=MOST_LOADED)
 def _load(card_json: str, device: str, precision: str, compile_first: bool) -> Predictor:
     network = load_weights(ModelCard.model_validate_json(card_json))
     return Predictor(network, device, precision, compile_first=compile_first)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from napari_restore.engine.compute.padding import authors_padded, fitted
 from napari_restore.engine.planning.normalisation import Scale
 from napari_restore.engine.planning.plan import Plan
+from napari_restore.errors import ModelError
 from napari_restore.intensity.scaling import missing, put_back, split_missing, to_dtype
 from napari_restore.tiling.blend import Canvas, cut_tile, source_window
 
@@ -97,6 +98,11 @@ def _restored(
     )
     with closing(results):
         for result in results:
+            if not np.isfinite(np.add.reduce(result, axis=None)):
+                raise ModelError(
+                    f"{work.plan.card.name} makes NaN or infinite values of finite pixels; its weights are damaged, or "
+                    f"too large for {recipe.precision or 'float32'}. Fetch them again, or use another model."
+                )
             done = places.popleft()
             yield from zip(done, result, strict=True)
             after_batch(len(done))

@@ -123,6 +123,12 @@ class Plan:
         """How values are brought to what the network was trained on: for each channel, or for all."""
         return scales_of(self.recipe, self.card)
 
+    def reading(self, image: Image) -> Plan:
+        """Give this plan with another way to read its source, and what was worked out for all channels only once."""
+        made = replace(self, image=image)
+        vars(made)["scales"] = self.scales
+        return made
+
     def _sizes(self) -> tuple[dict[str, int], dict[str, int]]:
         """Shape of a block and of the result, by axis."""
         return dict(zip(self.axes, self.block, strict=True)), dict(zip(self.axes, self.shape, strict=True))

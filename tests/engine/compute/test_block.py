@@ -18,6 +18,7 @@ from napari_restore.engine.compute import block as task
 from napari_restore.engine.compute import lost_devices as devices
 from napari_restore.engine.compute.block import Receipt
 from napari_restore.engine.compute.predictor import Predictor, predictor_for
+from napari_restore.engine.planning import plan as plan_module
 from napari_restore.engine.planning import reading
 from napari_restore.engine.record.verify import Unit
 from napari_restore.engine.run.local import run_blocks
@@ -276,3 +277,16 @@ def test_an_error_of_the_program_is_no_lost_device() -> None:
 def test_spares_only_where_the_device_was_left_open(stack: np.ndarray, checkpoints: dict[str, Path]) -> None:
     named = api.plan(stack, model=checkpoints["local"], **SETTINGS | {"device": "cpu"})
     assert named.spares == ()
+
+
+def test_what_all_channels_share_is_worked_out_once(
+    checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the work grows with the square of the channels."""
+    image = np.random.default_rng(0).poisson(100, (40, 8, 8)).astype(np.uint16)
+    plan = api.plan(image, axes="CYX", model=checkpoints["local"])
+    calls, scales_of = [], plan_module.scales_of
+    monkeypatch.setattr(plan_module, "scales_of", lambda *arguments: calls.append(1) or scales_of(*arguments))
+    for _ in api.run(plan, np.zeros(plan.shape, plan.dtype)):
+        pass
+    assert plan.blocks == 40 and len(calls) == 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from napari_restore import api
-from napari_restore.engine.compute.predictor import Predictor, predictor_for, release_predictors
+from napari_restore.engine.compute.predictor import MOST_LOADED, Predictor, predictor_for, release_predictors
 from napari_restore.engine.hardware.devices import choose_device, choose_precision, cores, free_memory
 from napari_restore.engine.run.cluster.worker import Run
 from napari_restore.errors import OutOfMemory, RecipeError
@@ -233,3 +234,27 @@ def test_models_that_are_released_are_gone(checkpoints: dict[str, Path]) -> None
     del predictor
     assert gone() is None
     assert predictor_for(card, "cpu")(tiles(1), 1).shape == tiles(1).shape
+
+
+def test_threads_of_a_lane_are_those_of_the_recipe(
+    checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_restore.engine.compute.predictor.cores", lambda: 4)
+    network, seen = load_weights(find_card(checkpoints["denoiser"])), []
+    network.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    predict = Predictor(network, "cpu")
+    for lanes, threads in ((1, 1), (4, 2), (1, 3), (2, None)):
+        list(predict.stream([tiles(1)] * 3, 1, lanes, threads))
+    assert seen == 3 * [1] + 3 * [2] + 3 * [3] + 3 * [2]
+
+
+def test_models_that_are_not_used_make_room(checkpoints: dict[str, Path]) -> None:
+    release_predictors()
+    cards = [find_card(checkpoints["denoiser"]).model_copy(update={"title": str(n)}) for n in range(MOST_LOADED + 3)]
+    before = threading.active_count()
+    for card in cards:
+        predictor_for(card, "cpu")(tiles(1), 1)
+    gc.collect()
+    assert threading.active_count() - before <= MOST_LOADED
+    assert predictor_for(cards[-1], "cpu") is predictor_for(cards[-1], "cpu")
+    release_predictors()

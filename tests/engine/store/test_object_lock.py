@@ -19,7 +19,9 @@ URL = "memory://bucket/out.zarr"
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[fsspec.AbstractFileSystem]:
     monkeypatch.setattr(object_lock, "SETTLE", 0.01)
     files = fsspec.filesystem("memory")
-    files.makedirs("/bucket", exist_ok=True)
+    if files.exists("/bucket"):  # of another test
+        files.rm("/bucket", recursive=True)
+    files.makedirs("/bucket")
     yield files
     files.rm("/bucket", recursive=True)
 
