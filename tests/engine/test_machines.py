@@ -1,7 +1,7 @@
 """A run that is gone on with on a machine that has changed ends in the bytes of one that nothing happened to.
 
-Every condition that may differ between the kill and the resume is varied, and each setting of a recipe is either part of
-the pixels, or kept, or shown here not to matter.
+Every condition that may differ between the kill and the resume is varied, and each setting of a recipe is either part
+of the pixels, or kept, or shown here not to matter.
 """
 
 from __future__ import annotations
@@ -112,7 +112,11 @@ def test_a_tight_machine_takes_the_blocks_that_are_there(checkpoints: dict[str, 
         events.close()
 
 
-@pytest.mark.parametrize("then, now", [({"tile": 64}, {}), ({}, {"tile": 64}), ({"halo": 16}, {"halo": 24}), ({"dtype": "uint16"}, {})])  # fmt: skip
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [({"tile": 64}, {}), ({}, {"tile": 64}), ({"halo": 16}, {"halo": 24}), ({"dtype": "uint16"}, {})],
+    ids=str,
+)
 def test_another_call_with_overwrite_begins_anew(
     source: Path, checkpoints: dict[str, Path], tmp_path: Path, then: dict[str, Any], now: dict[str, Any]
 ) -> None:
@@ -137,7 +141,7 @@ def test_other_arithmetic_is_said(
 
 
 def test_each_setting_is_part_of_the_pixels_or_is_varied_here() -> None:
-    """A new field has to be thought of: in `EXECUTION_FIELDS` if it changes no pixel, and then in `CHANGES`, or kept."""
+    """A new field is to be thought of: in `EXECUTION_FIELDS` if it changes no pixel, and then in `CHANGES`, or kept."""
     varied = {name for _, _, settings in CHANGES.values() for name in settings}
     assert EXECUTION_FIELDS - _KEPT - {"device"} == varied
     assert {"batch", "compiled", "threads"} == _KEPT

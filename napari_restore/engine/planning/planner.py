@@ -7,7 +7,14 @@ import math
 import numpy as np
 
 from napari_restore.engine.planning.blocks import cheapest_layout
-from napari_restore.engine.planning.memory import LIBRARIES, check_budget, run_bytes, tile_bytes
+from napari_restore.engine.planning.memory import (
+    LIBRARIES,
+    check_budget,
+    check_sample,
+    decoding_bytes,
+    run_bytes,
+    tile_bytes,
+)
 from napari_restore.engine.planning.normalisation import choose_intensity
 from napari_restore.engine.planning.plan import Plan, gray_through_colour, result_shape
 from napari_restore.engine.planning.recipe import Recipe
@@ -57,6 +64,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     device = devices_of(devices)[0]  # each process is planned as if it were the only one
     free = free_memory("cpu")
     budget = recipe.memory_budget or free // 2
+    check_sample(image, recipe.memory_budget, free)
     # Of a budget of the user's own, which is kept, a part is for what is not the network.
     for_network = max(budget - LIBRARIES, 0) * 3 // 4 if recipe.memory_budget else budget
     room = for_network if device == "cpu" else free_memory(device) // 2
@@ -69,7 +77,9 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     shape = result_shape(image, card)
     # A few blocks of three times their size (see `block_bytes`), beside what the network takes.
     network = tile_bytes(card, grid) if device == "cpu" else 0
-    layout = cheapest_layout(image, card, grid, shape, dtype, recipe, device, max(budget - network - LIBRARIES, 0) // 9)
+    one_chunk = decoding_bytes(image, dict.fromkeys(image.sizes, 1))
+    room_for_blocks = max(budget - network - LIBRARIES - one_chunk, 0) // 9
+    layout = cheapest_layout(image, card, grid, shape, dtype, recipe, device, room_for_blocks)
     _check_samples(image, card, dict(zip(image.canonical, shape, strict=True)), layout.block)
     lanes, threads, why_lanes = choose_lanes(card, grid, recipe, device, room)
     chosen = {
