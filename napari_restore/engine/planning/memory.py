@@ -165,6 +165,6 @@ def check_budget(plan: Sized, free: int) -> None:
     raise RecipeError(
         f"the run takes {human_bytes(needed)}, more than the {what}: {plan.recipe.workers} blocks in progress of "
         f"{human_bytes(blocks)} each{chunks}, and {human_bytes(network_bytes(plan))} for {plan.recipe.lanes} batches "
-        f"of {plan.recipe.batch} tiles in the network, {human_bytes(tile_bytes(plan.card, plan.grid))} each; use smaller "
-        "shards, a smaller tile, a smaller batch, fewer workers or lanes, or more memory (--memory)."
+        f"of {plan.recipe.batch} tiles in the network, {human_bytes(tile_bytes(plan.card, plan.grid))} each; use "
+        "smaller shards, a smaller tile, a smaller batch, fewer workers or lanes, or more memory (--memory)."
     )

@@ -277,7 +277,7 @@ def plan_on(cluster: Cluster, image: Image, card: ModelCard, recipe: Recipe) -> 
     ClusterError
         If the worker cannot.
     """
-    from distributed import CommClosedError
+    from distributed.comm import CommClosedError
 
     check_sendable((image, card), image)
     try:
