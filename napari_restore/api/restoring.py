@@ -163,7 +163,7 @@ def run(
             raise RecipeError("a cluster cannot write to an array in memory; give output= a path or URL.")
         yield from run_blocks(plan, ArraySink(plan, output))
         return
-    if scheduler is not None or "," in plan.recipe.device:
+    if scheduler is not None or len(plan.devices) > 1:
         from napari_restore.engine.run.cluster.run import stages_on, stages_on_devices
         from napari_restore.engine.run.cluster.workers import connected
 
@@ -175,7 +175,7 @@ def run(
                 yield from reported(alone, sink, stages)
             return
         with (
-            connected(scheduler, plan.recipe.device, resources) as cluster,
+            connected(scheduler, plan.device, resources) as cluster,
             OmeZarrSink(plan, location(output), overwrite=overwrite) as sink,
         ):
             yield from reported(plan, sink, stages_on(cluster))
@@ -204,12 +204,11 @@ def part(
     ChunkError
         If the source cannot be read there.
     """
-    from napari_restore.engine.compute.predictor import predictor_for
+    from napari_restore.engine.compute.predictor import predictor_of
     from napari_restore.engine.compute.region import restore_region
 
     assert plan.recipe.value_range is not None
-    predict = predictor_for(plan.card, plan.recipe.device, plan.recipe.precision)
-    return restore_region(plan, region, predict, after_batch)
+    return restore_region(plan, region, predictor_of(plan), after_batch)
 
 
 @bounded("restoring")
@@ -388,9 +387,10 @@ def _plan(
         recipe = recipe.merged(_for_device(earlier, recipe.device) if cluster[0] is None else earlier)
     image = open_image(source, axes=recipe.axes, level=recipe.level, series=recipe.series)
     if cluster[0] is not None:
+        from napari_restore.engine.hardware.device import parse_devices
         from napari_restore.engine.run.cluster.workers import connected, plan_on
 
-        with connected(cluster[0], recipe.device, cluster[1]) as workers:
+        with connected(cluster[0], parse_devices(recipe.device)[0], cluster[1]) as workers:
             return replace(plan_on(workers, image, local_card(card, download), recipe), given=given)
     chosen = replace(make_plan(image, card, recipe, estimate=estimate), given=given)
     return replace(chosen, card=local_card(chosen.card, download)) if fetch else chosen
@@ -398,24 +398,25 @@ def _plan(
 
 def _for_device(earlier: Recipe, device: str) -> Recipe:
     """Leave what was chosen for a device open where an earlier run was on another kind of it."""
-    from napari_restore.engine.hardware.devices import choose_device, devices_of
+    from napari_restore.engine.hardware.device import parse_devices
+    from napari_restore.engine.hardware.devices import choose_devices
 
-    now, then = (devices_of(name)[0].partition(":")[0] for name in (choose_device(device), earlier.device))
-    return earlier if now == then else earlier.model_copy(update={"batch": None, "threads": None})
+    now, then = choose_devices(device)[0], parse_devices(earlier.device)[0]
+    return earlier if now.kind == then.kind else earlier.model_copy(update={"batch": None, "threads": None})
 
 
 def _restore_in_memory(
     source: np.ndarray[Any, Any], model: str | Path, progress: Callable[[Progress], None] | None, settings: Any
 ) -> np.ndarray[Any, Any]:
-    from napari_restore.engine.hardware.devices import free_memory
+    from napari_restore.engine.hardware.host_memory import available_memory
     from napari_restore.engine.run.local import run_blocks
     from napari_restore.engine.store.sinks import ArraySink
     from napari_restore.images.axes import transposition
 
     chosen = _plan(source, model, None, settings)
-    if chosen.output_bytes > free_memory("cpu"):
+    if chosen.output_bytes > (free := available_memory()):
         raise RecipeError(
-            f"the result takes {chosen.output_bytes / 1e9:.1f} GB and only {free_memory('cpu') / 1e9:.1f} GB of memory "
+            f"the result takes {chosen.output_bytes / 1e9:.1f} GB and only {free / 1e9:.1f} GB of memory "
             "are free; give output= a path, and it is written there block by block."
         )
     sink = ArraySink(chosen)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_restore.engine.hardware.device import Device, parse_devices
 from napari_restore.engine.planning.blocks import tile_share, times_read
 from napari_restore.engine.planning.memory import run_bytes
 from napari_restore.engine.planning.normalisation import Scale, scales_of
@@ -62,7 +63,7 @@ class Plan:
     dtype: np.dtype[Any]
     block: tuple[int, ...]
     levels: int
-    spares: tuple[str, ...] = ()
+    spares: tuple[Device, ...] = ()
     why: dict[str, str] = field(default_factory=dict)
     given: dict[str, Any] = field(default_factory=dict)
 
@@ -70,6 +71,16 @@ class Plan:
     def axes(self) -> str:
         """Letters of the result in canonical order."""
         return self.image.canonical
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """Devices of the run: with more than one, a stored result is made by a process for each."""
+        return parse_devices(self.recipe.device)
+
+    @property
+    def device(self) -> Device:
+        """The only device, or what a single process uses of several: the first."""
+        return self.devices[0]
 
     @property
     def counts(self) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from napari_restore.engine.hardware.device import CPU, Device
 from napari_restore.engine.planning.blocks import cheapest_layout
 from napari_restore.engine.planning.memory import (
     LIBRARIES,
@@ -52,22 +53,21 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     """
     from napari_restore.engine.hardware.compiling import gains, pays
     from napari_restore.engine.hardware.devices import (
-        choose_device,
+        choose_devices,
         choose_precision,
-        devices_of,
         free_memory,
         spare_devices,
     )
 
     _check_channels(image, card)
-    devices = choose_device(recipe.device)
-    device = devices_of(devices)[0]  # each process is planned as if it were the only one
-    free = free_memory("cpu")
+    devices = choose_devices(recipe.device)
+    device = devices[0]  # each process is planned as if it were the only one
+    free = free_memory(CPU)
     budget = recipe.memory_budget or free // 2
     check_sample(image, recipe.memory_budget, free)
     # Of a budget of the user's own, which is kept, a part is for what is not the network.
     for_network = max(budget - LIBRARIES, 0) * 3 // 4 if recipe.memory_budget else budget
-    room = for_network if device == "cpu" else free_memory(device) // 2
+    room = for_network if device.is_cpu else free_memory(device) // 2
     tile, halo, blend = (
         _whole_plane(image, card, recipe) if recipe.padding == "authors" else choose_tiling(image, card, recipe, room)
     )
@@ -76,17 +76,17 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     dtype = image.dtype if recipe.dtype == "same" else np.dtype(recipe.dtype)
     shape = result_shape(image, card)
     # A few blocks of three times their size (see `block_bytes`), beside what the network takes.
-    network = tile_bytes(card, grid) if device == "cpu" else 0
+    network = tile_bytes(card, grid) if device.is_cpu else 0
     one_chunk = decoding_bytes(image, dict.fromkeys(image.sizes, 1))
     room_for_blocks = max(budget - network - LIBRARIES - one_chunk, 0) // 9
     layout = cheapest_layout(image, card, grid, shape, dtype, recipe, device, room_for_blocks)
     _check_samples(image, card, dict(zip(image.canonical, shape, strict=True)), layout.block)
     lanes, threads, why_lanes = choose_lanes(card, grid, recipe, device, room)
     chosen = {
-        "axes": image.axes, "tile": tile, "halo": halo, "blend": blend, "device": devices, **intensity,
+        "axes": image.axes, "tile": tile, "halo": halo, "blend": blend, **intensity,
         "chunks": layout.chunks, "shards": None if recipe.ome_version == "0.4" else layout.block,
-        "workers": recipe.workers or 1, "lanes": lanes, "threads": threads, "batch": recipe.batch or 1,
-        "precision": recipe.precision or choose_precision(card, device),
+        "device": ",".join(map(str, devices)), "workers": recipe.workers or 1, "lanes": lanes, "threads": threads,
+        "batch": recipe.batch or 1, "precision": recipe.precision or choose_precision(card, device),
     }  # fmt: skip
     plan = Plan(
         image, card, recipe.model_copy(update=chosen), grid, shape, dtype, layout.block,
@@ -188,7 +188,7 @@ def tile_reason(card: ModelCard, grid: TileGrid) -> str:
 
 
 def choose_lanes(
-    card: ModelCard, grid: TileGrid, recipe: Recipe, device: str, room: int
+    card: ModelCard, grid: TileGrid, recipe: Recipe, device: Device, room: int
 ) -> tuple[int, int | None, str]:
     """Choose how many batches are in the network at a time: on a CPU one for each core, if memory allows.
 
@@ -199,7 +199,7 @@ def choose_lanes(
     """
     from napari_restore.engine.hardware.devices import cores
 
-    if device != "cpu":
+    if not device.is_cpu:
         return recipe.lanes or 1, None, "copies overlap computing"
     there = cores()
     fit = max(1, room // (tile_bytes(card, grid) * (recipe.batch or 1)))
@@ -216,7 +216,7 @@ def fitting_batch(plan: Plan, room: int) -> int:
 
     On a CPU one is as fast as many.
     """
-    if plan.recipe.device.startswith("cpu"):
+    if plan.device.is_cpu:
         return 1
     most = min(_LARGEST_BATCH, max(1, room // tile_bytes(plan.card, plan.grid)))
     tiles = max(1, round(plan.tiles / plan.blocks))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_restore.engine.compute.predictor import predictor_for
+from napari_restore.engine.compute.predictor import predictor_of
 from napari_restore.engine.compute.region import restore_region
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.planner import make_plan
@@ -19,7 +19,7 @@ from napari_restore.models.zoo import find_card
 from napari_restore.quality.metrics import psnr
 from napari_restore.training.structures import render
 
-WEIGHTS = Path(__file__).parents[1] / "weights/restormer-sigma25-tiny.safetensors"
+WEIGHTS = Path(__file__).parents[2] / "weights/restormer-sigma25-tiny.safetensors"
 """Trained by ``napari-restore-train restormer-sigma25-tiny --bf16``."""
 SIGMA = 25 / 255
 
@@ -39,7 +39,7 @@ def planned(pixels: np.ndarray, **settings: object) -> Plan:
 
 
 def restored(plan: Plan) -> np.ndarray:
-    predict = predictor_for(plan.card, "cpu", "float32")
+    predict = predictor_of(plan)
     return restore_region(plan, tuple(slice(0, n) for n in plan.shape), predict)
 
 
