@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 import typer
+from czi_files import Block, czi_xml, write_czi
 
 from napari_restore import api, cli
 from napari_restore.images.writing import ome_zarr
@@ -131,6 +132,25 @@ def test_info_says_what_it_is_and_what_it_costs(run, tiff: Path) -> None:  # typ
         "chunks",
     ):
         assert word in out, word
+
+
+def test_one_of_several_images_by_number_and_by_name(run, checkpoints: dict[str, Path], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    scenes = np.random.default_rng(0).integers(0, 4096, (2, 70, 80), np.uint16)
+    xml = czi_xml(scenes=[("left", "0,0"), ("right", "9,9")])
+    path = write_czi(tmp_path / "cells.czi", [Block(p, x=90 * n, at={"S": n}) for n, p in enumerate(scenes)], xml)
+    _, out, _ = run("info", path)
+    assert "series     0 of 2: 0 'left', 1 'right'" in out
+    model, stored = ("--model", checkpoints["denoiser"], "-q"), []
+    for name in ("1", "right"):
+        code, _, err = run("denoise", path, tmp_path / f"{name}.zarr", "--series", name, *model)
+        assert code == 0, err
+        stored.append(ome_zarr.open_level(tmp_path / f"{name}.zarr", 0)[...])
+    np.testing.assert_array_equal(stored[0], api.denoise(scenes[1], model=checkpoints["denoiser"]))
+    np.testing.assert_array_equal(stored[0], stored[1])
+    assert api.verify(tmp_path / "right.zarr", recompute=1).ok
+    assert run("denoise", path, tmp_path / "right.zarr", "--series", "right", *model) == (0, "", "")
+    code, _, err = run("denoise", path, tmp_path / "up.zarr", "--series", "up", *model)
+    assert code == 2 and "series 'up' is not in" in err and "1 'right'" in err
 
 
 def test_models_are_listed(run) -> None:  # type: ignore[no-untyped-def]

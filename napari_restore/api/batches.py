@@ -97,7 +97,9 @@ class BatchPlan:
         states = f"{counts['new']} new, {counts['begun']} begun, {counts['done']} done and skipped"
         rows = {
             "images": f"{len(self.items)}: {states}, {counts['impossible']} impossible",
-            "ignored": f"{len(self.ignored)} files of other formats" if self.ignored else "",
+            "ignored": f"{len(self.ignored)} files of other formats, or of an image in the list"
+            if self.ignored
+            else "",
             "read": f"{human_bytes(sum(item.input_bytes for item in to_do))} uncompressed",
             "written": f"{human_bytes(sum(item.output_bytes for item in to_do))} uncompressed, to {self.folder}",
             "model": str(self.model),

@@ -448,15 +448,13 @@ def _enlarged_coordinates(source: Any, axes: str, scale: int) -> dict[Any, Any]:
     Along Y and X they are the centres of the new pixels where those of the old ones are evenly spaced, and left out
     elsewhere; along other axes they stay.
     """
-    from napari_restore.images.readers.xarray import spacing
+    from napari_restore.images.geometry import Sampling
 
     enlarged = {source.dims[axes.index(letter)] for letter in "YX"}
     coords: dict[Any, Any] = {}
     for name, old in source.coords.items():
         if enlarged.isdisjoint(old.dims):
             coords[name] = old
-        elif old.ndim == 1 and (step := spacing(np.asarray(old.values))) is not None:
-            # The centre of the first of `scale` new pixels lies half an old pixel minus half a new one further back.
-            first = float(old.values[0]) - step * (1 - 1 / scale) / 2
-            coords[name] = (old.dims, first + np.arange(old.size * scale) * step / scale, old.attrs)
+        elif (sampling := Sampling.of(np.asarray(old.values))) is not None:
+            coords[name] = (old.dims, sampling.upscaled(scale).positions(old.size * scale), old.attrs)
     return coords

@@ -33,9 +33,9 @@ class Settings(TypedDict, total=False):
         One letter of TCZYXS per axis of the source, in its own order: time, channel, depth, height, width, colour
         sample. If left out: from the source's metadata.
     level : int
-        Resolution level of the source; 0 is the largest. If left out: no.
-    series : int
-        Number of the image in a source that holds several. If left out: no.
+        Resolution level of the source; 0 is the largest. If left out: 0.
+    series : int or str
+        Number or name of the image in a source that holds several. If left out: 0.
     tile : int or tuple[int, int] or None
         Side of a tile, or its height and width; a multiple of the model's alignment. Unit: input pixels. If left out:
         the model's own, if it fits the memory.
@@ -102,7 +102,7 @@ class Settings(TypedDict, total=False):
     mean: tuple[float, ...] | None
     axes: str | None
     level: int
-    series: int
+    series: int | str
     tile: int | tuple[int, int] | None
     halo: int | None
     blend: int | None
@@ -125,8 +125,6 @@ class Settings(TypedDict, total=False):
     lanes: int | None
     memory_budget: int | str | None
     threads: int | None
-
-
 # End of what is written.
 
 

@@ -26,6 +26,9 @@ __all__ = ["Block", "Plan", "gray_through_colour", "result_shape", "source_kind"
 Block = tuple[int, ...]
 """Index of a block along each axis, in canonical order."""
 
+_LISTED = 12
+"""So many images of a file are named in a plan."""
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:
@@ -255,6 +258,14 @@ def _values(plan: Plan) -> str:
     return f"{cameras}: noise stabilised, {level} (poisson-gaussian)"
 
 
+def _series(plan: Plan) -> str:
+    """Which image of a file it is, and what others there are."""
+    names, count = plan.image.series_names, plan.image.series_count
+    listed = [f"{number} {name!r}" for number, name in enumerate(names[:_LISTED]) if name]
+    more = [f"{count - _LISTED} more"] if len(listed) == _LISTED < count else []
+    return f"{plan.recipe.series!r} of {count}" + (f": {', '.join([*listed, *more])}" if listed else "")
+
+
 def _described(plan: Plan) -> str:
     """One line for each thing the run will use, with units."""
     recipe, image, card = plan.recipe, plan.image, plan.card
@@ -263,6 +274,7 @@ def _described(plan: Plan) -> str:
     rows = {
         "source": f"{image.name}: {human_shape(image.canonical, image.shape)}, {image.dtype}, "
         f"{human_bytes(image.nbytes)}",
+        **({"series": _series(plan)} if image.series_count > 1 else {}),
         "pixel size": pixel or "unknown",
         "model": card.summary(),
         "values": _values(plan),
@@ -278,7 +290,8 @@ def _described(plan: Plan) -> str:
         "memory": f"at most {human_bytes(plan.memory_bytes)}"
         + (f" of {human_bytes(recipe.memory_budget)}" if recipe.memory_budget else ""),
     }
-    return "\n".join(f"{name:<11}{value}{_because(plan, name)}" for name, value in rows.items())
+    lines = [f"{name:<11}{value}{_because(plan, name)}" for name, value in rows.items()]
+    return "\n".join([*lines, *(f"{'note':<11}{note}" for note in image.notes)])
 
 
 def _because(plan: Plan, name: str) -> str:

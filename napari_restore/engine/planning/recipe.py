@@ -62,7 +62,13 @@ class Recipe(BaseModel):
         ),
     ] = None
     level: Annotated[int, Field(ge=0), Setting("Resolution level of the source; 0 is the largest.", "source")] = 0
-    series: Annotated[int, Field(ge=0), Setting("Number of the image in a source that holds several.", "source")] = 0
+    series: Annotated[
+        Annotated[int, Field(ge=0)] | Annotated[str, Field(min_length=1)],
+        Setting(
+            "Number or name of the image in a source that holds several.", "source", accepts="int | str",
+            metavar="NUMBER or NAME",
+        ),
+    ] = 0
     tile: Annotated[
         int | tuple[int, int] | None,
         Setting(

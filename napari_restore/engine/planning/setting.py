@@ -106,7 +106,7 @@ class Setting:
         """What is used where it is left out, in words."""
         if self.default is None:
             return self.otherwise
-        return {True: "yes", False: "no"}.get(self.default, str(self.default))
+        return {True: "yes", False: "no"}[self.default] if isinstance(self.default, bool) else str(self.default)
 
     @property
     def description(self) -> str:
@@ -213,6 +213,8 @@ class Setting:
         written = self.written
         if written.kind == "list":
             return value[0] if written.alone and len(value) == 1 else value
+        if written.kind == "word" and "int" in self.accepts.split(" | ") and str(value).isdecimal():
+            return int(value)  # a number, where a name will do as well
         if written.kind != "channels":
             return value
         if len({len(each) for each in value}) > 1:

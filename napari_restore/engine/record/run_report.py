@@ -204,7 +204,8 @@ def _described(image: Image) -> dict[str, Any]:
         "channels": [[channel.name, channel.color, repr(channel.window)] for channel in image.channels],
     }
     shown = {key: metadata[key] for key in ("axes", "shape", "dtype", "pixel_size", "units")}
-    return {"location": image.location, "name": image.name, **shown, "metadata_sha256": digest(metadata)}
+    notes = {"notes": list(image.notes)} if image.notes else {}
+    return {"location": image.location, "name": image.name, **shown, **notes, "metadata_sha256": digest(metadata)}
 
 
 def _device_name(device: Device) -> str:

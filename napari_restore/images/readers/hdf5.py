@@ -18,7 +18,7 @@ from napari_restore.errors import AxesError, ChunkError, RestoreError, SourceErr
 from napari_restore.images.axes import canonical_axes, check_axes, letter_of, transposition
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region, chunks_in
-from napari_restore.images.readers.reader import check_level, series_number
+from napari_restore.images.readers.reader import check_level, pixel_sizes, series_number
 
 ENDINGS = (".h5", ".hdf5", ".hdf", ".he5")
 
@@ -124,7 +124,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
             dataset = _dataset(h5py, file, path, inside)
             letters = _letters(dataset, axes, f"{path}::{dataset.name}")
             data = Hdf5Array(path, dataset.name, tuple(dataset.shape), np.dtype(dataset.dtype), dataset.chunks)
-            size = _pixel_size(dataset, letters)
+            size, notes = _pixel_size(dataset, letters)
     except (RestoreError, MemoryError):
         raise
     except Exception as error:  # h5py raises OSError, KeyError, RuntimeError and more for damaged files
@@ -137,6 +137,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
         units=dict.fromkeys(size, "micrometer"),
         chunks=tuple((data.chunks or data.shape)[i] for i in transposition(letters, canonical_axes(letters))),
         location=f"{path}::{data.inside}",
+        notes=notes,
     )
 
 
@@ -192,12 +193,12 @@ def _letters(dataset: Any, axes: str | None, place: str) -> str:
     return check_axes("".join(letter or "" for letter in letters), shape)
 
 
-def _pixel_size(dataset: Any, letters: str) -> dict[str, float]:
-    """Return the pixel size in micrometres, which Fiji, ilastik and PlantSeg store as Z, Y, X."""
+def _pixel_size(dataset: Any, letters: str) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Return the pixel size in micrometres, which Fiji, ilastik and PlantSeg store as Z, Y, X, and what to note."""
     sizes = np.ravel(dataset.attrs.get("element_size_um", ()))
-    if len(sizes) != 3 or sizes.dtype.kind not in "uif":
-        return {}
-    return {axis: float(size) for axis, size in zip("ZYX", sizes, strict=True) if axis in letters and size > 0}
+    if len(sizes) != 3:
+        return {}, ()
+    return pixel_sizes({axis: size for axis, size in zip("ZYX", sizes.tolist(), strict=True) if axis in letters})
 
 
 class Hdf5Array:
