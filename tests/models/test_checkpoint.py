@@ -137,15 +137,16 @@ def test_a_checkpoint_that_holds_itself(tmp_path: Path) -> None:
 def test_tensors_that_are_larger_than_their_file_are_refused(
     tmp_path: Path, state: dict[str, torch.Tensor], make: str
 ) -> None:
-    weights = {
+    made = {
         "stretched": lambda: torch.zeros(1).expand(100_000, 20_000, 3, 3),
         "half stretched": lambda: torch.zeros(2, 1).half().expand(2, 10**9),
         "sparse": lambda: torch.zeros(10, 10).to_sparse(),
         "without data": lambda: torch.zeros(10**5, 10**5, device="meta"),
         "quantized": lambda: torch.quantize_per_tensor(torch.zeros(4), 0.1, 0, torch.qint8),
-    }[make]()
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        weights = made[make]()
         torch.save({**state, "conv_first.weight": weights}, tmp_path / "model.pth")
     with pytest.raises(
         ModelError,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def test_channels_are_filled_each_with_its_own_value(stack: np.ndarray, checkpoi
     plan = api.plan(stack[:2, :64, :64], model=checkpoints["local"], **SETTINGS | {"axes": "CYX"})
     ranges = ((100.0, 900.0), (200.0, 900.0))
     recipe = plan.recipe.model_copy(update={"on_error": "fill", "value_range": ranges})
-    plan = task.replace(plan, image=image, recipe=recipe)
+    plan = replace(plan, image=image, recipe=recipe)
     sink, found = ArraySink(plan), []
     list(run_blocks(plan, sink, found.append))
     assert sink.array[0, :, 32:].tolist() == np.full((64, 32), 100).tolist()
@@ -258,9 +259,9 @@ def test_a_device_that_is_lost(
     monkeypatch.setattr("napari_restore.engine.run.local.predictor_of", on_a_gpu)
     recipe = plan.recipe.model_copy(update={"device": "cuda:0"})
     with pytest.raises(DeviceLost, match=r"cuda:0 stopped working.*device='auto'"):
-        receipts(task.replace(plan, recipe=recipe))
+        receipts(replace(plan, recipe=recipe))
     calls, devices._lost = 0, set()
-    chosen = task.replace(plan, recipe=recipe, spares=(CPU,))
+    chosen = replace(plan, recipe=recipe, spares=(CPU,))
     sink, found = ArraySink(chosen), []
     list(run_blocks(chosen, sink, found.append))
     assert {receipt.device for receipt in found} == {"cuda:0", "cpu"}
