@@ -7,7 +7,17 @@ written under a name that nobody can foresee and renamed, and a folder is delete
 
 from __future__ import annotations
 
-__all__ = ["OWNER", "fresh_file", "is_link", "is_ours", "open_own", "remove_ours", "way_is_straight", "write_whole"]
+__all__ = [
+    "OWNER",
+    "fresh_file",
+    "is_link",
+    "is_ours",
+    "is_plain",
+    "open_own",
+    "remove_ours",
+    "way_is_straight",
+    "write_whole",
+]
 
 import contextlib
 import os
@@ -30,6 +40,15 @@ _LEFT = 60.0
 def is_link(path: Path) -> bool:
     """Tell whether a path is a link itself, whatever it points to; on Windows a junction is one too."""
     return path.is_symlink() or os.path.isjunction(path) if hasattr(os.path, "isjunction") else path.is_symlink()
+
+
+def is_plain(path: Path) -> bool:
+    """Tell whether a path is a file of its own: no link, and no second name of another file."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1
 
 
 def is_ours(folder: Path) -> bool:
@@ -106,9 +125,7 @@ def open_own(path: Path, *, append: bool = False) -> BinaryIO:
 
     A link that stands in its place is deleted, and so is a second name of another file (a hard link).
     """
-    with contextlib.suppress(FileNotFoundError):
-        there = os.lstat(path)
-        if not append or not stat.S_ISREG(there.st_mode) or there.st_nlink > 1:
-            path.unlink()
+    if not append or not is_plain(path):
+        path.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     return os.fdopen(os.open(path, flags, 0o666), "ab")
