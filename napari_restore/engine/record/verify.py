@@ -20,7 +20,7 @@ from napari_restore.engine.record.run_report import now, read_content, report_pl
 from napari_restore.engine.run.local import build_pyramid, run_blocks
 from napari_restore.engine.store.filled import read_marks
 from napari_restore.engine.store.progress import Progress
-from napari_restore.engine.store.resume import other_pixels, recipe_in, what_differs
+from napari_restore.engine.store.resume import check_attributes, other_pixels, recipe_in, what_differs
 from napari_restore.engine.store.sinks import OmeZarrSink, lock_output
 from napari_restore.errors import OutputError, RecipeError
 from napari_restore.images.opening import open_image
@@ -132,8 +132,9 @@ def _attributes(path: Path | str) -> dict[str, Any]:
         attributes: dict[str, Any] | None = group.get(ome_zarr.ATTRIBUTES)
     else:
         attributes = ome_zarr.read_attributes(path)
-    if attributes is None or "fingerprint" not in attributes:
+    if attributes is None or not {"fingerprint", "identity", "recipe", "source"} <= attributes.keys():
         raise OutputError(f"{path} is no result of this package; give the path of an OME-Zarr that it wrote.")
+    check_attributes(attributes, path)
     return attributes
 
 
@@ -179,7 +180,7 @@ def _reopened(path: Path | str, attributes: dict[str, Any], source: Any) -> Plan
         recipe = recipe.model_copy(update={"device": "auto"})
     image = open_image(place, axes=recipe.axes, level=recipe.level, series=recipe.series)
     name = image.location or image.name
-    was, now = attributes["identity"]["source"], source_kind(image)
+    was, now = attributes["identity"].get("source") or {}, source_kind(image)
     unlike = [f"{key}: {was.get(key)} then, {now[key]} now" for key in now if was.get(key) != now[key]]
     _check_source(name, path, "; ".join(unlike))
     plan = make_plan(image, find_card(recipe.model, img_range=recipe.img_range, mean=recipe.mean), recipe)

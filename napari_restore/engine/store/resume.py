@@ -21,6 +21,7 @@ from napari_restore.wording import human_bytes
 
 __all__ = [
     "begun_by",
+    "check_attributes",
     "check_output",
     "check_same_run",
     "continues",
@@ -32,10 +33,41 @@ __all__ = [
 ]
 
 
+_FORMS: dict[str, type] = {
+    "fingerprint": str,
+    "given": dict,
+    "identity": dict,
+    "model": dict,
+    "recipe": dict,
+    "source": str,
+    "source_crops": dict,
+}
+"""Of what the attributes of a result hold."""
+
+
 def stored_recipe(path: Path | str) -> Recipe | None:
     """Give the recipe of the run that made an output, or None where there is no output of this package."""
     attributes = ome_zarr.read_attributes(path)
-    return recipe_in(attributes, path) if attributes and "recipe" in attributes else None
+    if not attributes or "recipe" not in attributes:
+        return None
+    check_attributes(attributes, path)
+    return recipe_in(attributes, path)
+
+
+def check_attributes(attributes: Mapping[str, Any], path: Path | str) -> None:
+    """Refuse attributes of a result that are of another form than this package writes.
+
+    Raises
+    ------
+    OutputError
+        With the name of the first that is.
+    """
+    for name, kind in _FORMS.items():
+        if name in attributes and not isinstance(attributes[name], kind):
+            raise OutputError(
+                f"the metadata of {path} are damaged ({name} is {str(attributes[name])[:50]!r}); "
+                "`napari-restore verify --repair` writes them back from their copies."
+            )
 
 
 def recipe_in(attributes: Mapping[str, Any], path: Path | str) -> Recipe:
@@ -175,6 +207,7 @@ def check_same_run(plan: Plan, attributes: dict[str, Any], path: Path | str) -> 
     """Allow only the continuation of the same run on the same source, and name what differs otherwise."""
     if "fingerprint" not in attributes:
         raise OutputError(f"{path} exists and holds no result of this package; choose another path.")
+    check_attributes(attributes, path)
     if changed := what_differs(plan, attributes):
         raise OutputError(
             f"{path} exists and is the result of another recipe ({'; '.join(changed)}); choose another output, give "

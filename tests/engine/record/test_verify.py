@@ -213,6 +213,25 @@ def test_a_result_of_a_newer_version_is_told(result: Path, checkpoints: dict[str
             call()
 
 
+@pytest.mark.parametrize("name", ["identity", "recipe", "source", "source_crops", "given", "model", "fingerprint"])
+def test_attributes_of_another_form_are_told(result: Path, checkpoints: dict[str, Path], name: str) -> None:
+    for copy in COPIES:
+        (result / copy).unlink()
+    content = json.loads((result / "zarr.json").read_text())
+    content["attributes"]["napari_restore"][name] = [1]
+    (result / "zarr.json").write_text(json.dumps(content))
+    (result / "0/c/0/0/0").unlink()
+    for call in (
+        lambda: api.verify(result),
+        lambda: api.verify(result, repair=True),
+        lambda: api.denoise(result.with_name("in.ome.tif"), result, model=checkpoints["local"]),
+    ):
+        with pytest.raises(OutputError, match=rf"are damaged \({name} is '\[1\]'\)"):
+            call()
+    api.denoise(result.with_name("in.ome.tif"), result, model=checkpoints["local"], overwrite=True)  # it is replaced
+    assert api.verify(result).ok
+
+
 def test_attributes_that_others_have_added_stay(result: Path) -> None:
     zarr.open_group(result, mode="r+").update_attributes({"mine": 1})
     assert api.verify(result).ok
