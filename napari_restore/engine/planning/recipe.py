@@ -244,6 +244,13 @@ class Recipe(BaseModel):
             flag="--memory", control="Performance › Memory",
         ),
     ] = None
+    threads: Annotated[
+        int | None, Field(ge=1),
+        Setting(
+            "Number of threads of the CPU in each lane.", "run", otherwise="a lane's part of the cores", last_bits=True,
+            page="survival.md",
+        ),
+    ] = None
     # fmt: on
 
     @field_validator("memory_budget", mode="before")
@@ -333,6 +340,12 @@ class Recipe(BaseModel):
         given = {name for name in self.model_fields_set if getattr(self, name) is not None}
         taken = Recipe.model_fields.keys() - (EXECUTION_FIELDS - _KEPT) - given
         return Recipe(**{**stored.model_dump(include=taken), **self.model_dump(include=given)})
+
+    def given(self) -> dict[str, Any]:
+        """Everything given here that the stored result depends on, as JSON types: what was left open is not in it."""
+        left = {*EXECUTION_FIELDS, "model"}
+        settings = self.model_dump(mode="json", exclude=left, exclude_defaults=True)
+        return {name: value for name, value in settings.items() if name in self.model_fields_set}
 
     def pixel_settings(self) -> dict[str, Any]:
         """Everything the stored result depends on, as JSON types."""
