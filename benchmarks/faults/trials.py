@@ -28,9 +28,8 @@ import tifffile
 import torch
 import zarr
 
-from napari_restore import api
+from napari_restore import api, retrying
 from napari_restore.engine.compute import block as task
-from napari_restore.engine.planning import reading
 from napari_restore.engine.run import local as run
 from napari_restore.engine.store import lock, sinks
 from napari_restore.errors import RestoreError
@@ -217,7 +216,7 @@ def at_point(name: str, number: int, fault: Callable[[], None]) -> None:
 def short_waits(period: float = 0.05) -> None:
     """Make heartbeats and pauses between tries short, so that trials are."""
     lock.PERIOD = period
-    reading.PAUSES = staging.PAUSES = (0.001, 0.002, 0.004)
+    retrying.sleep = lambda seconds: time.sleep(seconds / 200)
 
 
 def failing_source(number: int, *, share: float = 0.0, chunk: str = "", seed: int = 0) -> None:

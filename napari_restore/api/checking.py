@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_restore.api.restoring import plan as make_plan
+from napari_restore.api.planning import plan as make_plan
 from napari_restore.api.settings import DENOISER, Settings, location
 
 if TYPE_CHECKING:

@@ -117,7 +117,7 @@ def devices() -> tuple[str, ...]:
     """Names of the devices of this machine that a network can run on: ``("cpu", "cuda:0")``. Loads torch."""
     from napari_restore.engine.hardware.devices import devices
 
-    return devices()
+    return tuple(map(str, devices()))
 
 
 def weights_size(card: ModelCard) -> int:

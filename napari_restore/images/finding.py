@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from napari_restore.errors import SourceError
 from napari_restore.images.collection import Collection, read_collection
 from napari_restore.images.readers.file_series import natural_order
+from napari_restore.images.readers.microscopes import ndtiff
 from napari_restore.images.readers.table import ENDINGS
 from napari_restore.images.readers.tiff.file_set import others_of_set
 from napari_restore.images.readers.zarr_arrays import is_zarr
@@ -99,7 +100,7 @@ def _check_apart(sources: Sequence[str | Path], apart: Path, outputs: list[Path]
     for source in map(str, sources):
         path = os.path.abspath(os.path.expanduser(source))
         root = _root(path)
-        if "://" in source or os.path.isfile(path) or is_zarr(path) or _is_inside(apart, root):
+        if "://" in source or os.path.isfile(path) or _is_image(path) or _is_inside(apart, root):
             continue
         among = [
             out for out in outputs if _is_inside(out, root) and (root == path or fnmatch(str(out), _escaped(path)))
@@ -133,12 +134,17 @@ def _escaped(pattern: str) -> str:
 
 def _images(path: str, name: str) -> Iterator[Found]:
     """Yield a file's one image, or each of a collection's."""
-    collection = read_collection(path) if "://" in path or os.path.isdir(path) else None
+    collection = read_collection(path) if "://" in path or is_zarr(path) else None
     if collection is None:
         yield Found(path, name)
         return
     for member in collection.members:
         yield Found(f"{path}/{member}", f"{name}/{member}", collection)
+
+
+def _is_image(folder: str) -> bool:
+    """Tell whether a folder is an image by itself: a Zarr, or an NDTiff data set."""
+    return is_zarr(folder) or ndtiff.recognises(folder)
 
 
 def _expanded(source: str, apart: str | None) -> Iterator[tuple[str, str, bool]]:
@@ -148,7 +154,7 @@ def _expanded(source: str, apart: str | None) -> Iterator[tuple[str, str, bool]]
         yield place, place.rpartition("/")[0], True
         return
     path = os.path.abspath(os.path.expanduser(source))
-    if os.path.isdir(path) and not is_zarr(path):
+    if os.path.isdir(path) and not _is_image(path):
         yield from ((file, path, known) for file, known in _walk(path, apart))
     elif os.path.exists(path):
         yield path, os.path.dirname(path), True
@@ -163,22 +169,22 @@ def _walk(folder: str, apart: str | None) -> Iterator[tuple[str, bool]]:
         if entry.name.startswith(".") or entry.path == apart:
             continue
         if entry.is_dir():
-            yield from [(entry.path, True)] if is_zarr(entry.path) else _walk(entry.path, apart)
+            yield from [(entry.path, True)] if _is_image(entry.path) else _walk(entry.path, apart)
         else:
             yield entry.path, _ENDING.search(entry.name) is not None
 
 
 def _matches(pattern: str, apart: str | None) -> Iterator[tuple[str, str, bool]]:
-    """Yield what matches a pattern, and nothing that lies in a Zarr."""
+    """Yield what matches a pattern, and nothing that lies in a folder that is an image."""
     root = _root(pattern)
     for path in sorted(glob.glob(_escaped(pattern), recursive=True), key=natural_order):
         parents = [str(parent) for parent in Path(path).parents if parent.is_relative_to(root)]
         if (apart != root and apart in (path, *parents)) or any(
-            is_zarr(parent) for parent in parents if parent != root
+            _is_image(parent) for parent in parents if parent != root
         ):
             continue
         if os.path.isdir(path):
-            if is_zarr(path):
+            if _is_image(path):
                 yield path, root, True
         else:
             yield path, root, _ENDING.search(path) is not None

@@ -82,6 +82,8 @@ class Image:
         Absolute path or URL of an image on disk.
     series_count : int
         How many images there are in the same file or group, this one counted in.
+    series_names : tuple of str
+        Their names, in the order of their numbers; empty where they have none.
     notes : tuple of str
         What was found in the source and left out, replaced or assumed: one sentence each, for plan and report.
 
@@ -101,6 +103,7 @@ class Image:
     chunks: tuple[int, ...] = ()
     location: str | None = None
     series_count: int = 1
+    series_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -7,28 +7,19 @@ finds that the way is gone, however late it looks.
 
 from __future__ import annotations
 
-__all__ = ["Stage", "tried"]
+__all__ = ["Stage"]
 
 import contextlib
-import errno
 import os
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 from napari_restore.errors import OutputTaken
-
-Result = TypeVar("Result")
-
-PAUSES = (0.1, 0.5, 2.0)
-"""Seconds to wait before an operation that a disk or a network has failed is tried again."""
-
-_FINAL = {errno.ENOENT, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR}
-"""Failures that another try does not mend."""
+from napari_restore.retrying import DISK, retried
 
 
 @dataclass(frozen=True)
@@ -129,37 +120,15 @@ class Stage:
 
     def _tried(self, operation: Callable[[], Any]) -> None:
         """Do something that a disk may fail, several times where that can help, and as long as it is allowed."""
-        tried(operation, self.check)
 
-
-def tried(operation: Callable[[], Result], check: Callable[[], None] = lambda: None) -> Result:
-    """Do something that a disk or a network may fail, several times where that can help.
-
-    Parameters
-    ----------
-    operation
-        What is done.
-    check
-        Called after each failure; may raise.
-
-    Raises
-    ------
-    OSError
-        The last failure, or one that another try does not mend.
-    """
-    for pause in PAUSES:
-        try:
-            return operation()
-        except OSError as error:
-            check()
-            if error.errno in _FINAL:
+        def attempt() -> None:
+            try:
+                operation()
+            except OSError:
+                self.check()
                 raise
-        time.sleep(pause)
-    try:
-        return operation()
-    except OSError:
-        check()
-        raise
+
+        retried(attempt, DISK)
 
 
 def _write_all(file: Any, content: Any) -> None:

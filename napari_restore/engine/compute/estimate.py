@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_restore.engine.compute.predictor import predictor_for
+from napari_restore.engine.compute.predictor import predictor_of
 from napari_restore.engine.planning.noise_fit import NoiseFit, matched_noise_fit, noise_fit
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.recipe import for_each
@@ -73,7 +73,7 @@ def _duration(seconds: float) -> str:
 
 def tile_seconds(plan: Plan) -> float:
     """Seconds that one tile takes in the network, measured with all lanes full after a first round to warm up."""
-    predict = predictor_for(plan.card, plan.recipe.device, plan.recipe.precision)
+    predict = predictor_of(plan)
     batch, lanes = plan.recipe.batch or 1, plan.recipe.lanes or 1
     tiles = np.zeros((batch, plan.card.in_channels, *plan.grid.tile_shape), np.float32)
     for _ in range(2):

@@ -22,15 +22,14 @@ __all__ = ["lazy_result"]
 
 def _estimated(plan: Plan) -> Plan:
     """Give the plan with its intensity chosen."""
-    return plan.with_settings(**choose_intensity(plan.image, plan.card, plan.recipe))
+    return plan.with_settings(**choose_intensity(plan.image, plan.card, plan.recipe).settings)
 
 
 def _block(plan: Plan, index: Block) -> NDArray[Any]:
     """Compute one chunk of the lazy result, on whatever worker dask has chosen."""
-    from napari_restore.engine.compute.predictor import predictor_for
+    from napari_restore.engine.compute.predictor import predictor_of
 
-    predict = predictor_for(plan.card, plan.recipe.device, plan.recipe.precision)
-    return restore_region(plan, plan.region(index), predict)
+    return restore_region(plan, plan.region(index), predictor_of(plan))
 
 
 def lazy_result(plan: Plan) -> da.Array:

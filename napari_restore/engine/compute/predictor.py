@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from napari_restore.engine.compute.compiled import Compiled
-from napari_restore.engine.hardware.devices import cores, devices_of, set_own_threads
+from napari_restore.engine.compute.lost_devices import working_device
+from napari_restore.engine.hardware.device import Device
+from napari_restore.engine.hardware.devices import cores, set_own_threads
+from napari_restore.engine.planning.plan import Plan
 from napari_restore.errors import OutOfMemory
 from napari_restore.models.card import ModelCard
 from napari_restore.models.zoo import load_weights
 
-__all__ = ["Predictor", "predictor_for", "release_predictors", "use_cores"]
+__all__ = ["Predictor", "predictor_for", "predictor_of", "release_predictors", "use_cores"]
 
 _log = logging.getLogger(__name__)
 
@@ -62,18 +65,18 @@ class Predictor:
     """
 
     def __init__(
-        self, network: nn.Module, device: str, precision: str = "float32", *, compile_first: bool = False
+        self, network: nn.Module, device: Device, precision: str = "float32", *, compile_first: bool = False
     ) -> None:
-        self.device = torch.device(device)
+        self.device = device
         self.precision = precision
-        network = network.to(self.device).eval()
+        network = network.to(str(device)).eval()
         self._network = Compiled(network, device) if compile_first else network
-        self._cores = cores() if self.device.type == "cpu" else 1
+        self._cores = cores() if device.is_cpu else 1
         self._lanes = ThreadPoolExecutor(self._cores, thread_name_prefix=f"network-{device}")
         self._largest: dict[tuple[int, ...], int] = {}
         self._turn = threading.Lock()
         self._room, self._busy = threading.Condition(), 0
-        self._copies = _Copies(self.device) if self.device.type == "cuda" else None
+        self._copies = _Copies(torch.device(str(device))) if device.is_cuda else None
 
     def __call__(self, tiles: Tiles, batch: int, lanes: int = 1) -> Tiles:
         """Restore at most `batch` tiles.
@@ -151,7 +154,7 @@ class Predictor:
             self._room.wait_for(lambda: self._busy < lanes)
             self._busy += 1
         try:
-            if self.device.type == "cpu" and torch.get_num_threads() != self._cores // lanes:
+            if self.device.is_cpu and torch.get_num_threads() != self._cores // lanes:
                 set_own_threads(self._cores // lanes)
             return self._restore_all(tiles, batch)
         finally:
@@ -168,7 +171,7 @@ class Predictor:
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
-            if self.device.type == "cuda":
+            if self.device.is_cuda:
                 torch.cuda.empty_cache()
             if size == 1:
                 raise OutOfMemory(
@@ -186,9 +189,9 @@ class Predictor:
         given = torch.from_numpy(np.ascontiguousarray(padded))
         with (
             torch.inference_mode(),
-            torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"),
+            torch.autocast(self.device.kind, torch.bfloat16, enabled=self.precision == "bfloat16"),
         ):
-            on_device = given.to(self.device) if self._copies is None else self._copies.to_device(given)
+            on_device = given.to(str(self.device)) if self._copies is None else self._copies.to_device(given)
             result = self._network(on_device)[: len(tiles)]
             # A compiled network may give the same memory again for its next result, so that leaves by a copy.
             return (result.float().cpu(), None) if self._copies is None else self._copies.to_host(result)
@@ -251,13 +254,35 @@ _loading = threading.Lock()
 
 
 @cache
-def _load(card_json: str, device: str, precision: str, compile_first: bool) -> Predictor:
+def _load(card_json: str, device: Device, precision: str, compile_first: bool) -> Predictor:
     network = load_weights(ModelCard.model_validate_json(card_json))
     return Predictor(network, device, precision, compile_first=compile_first)
 
 
+def predictor_of(plan: Plan, device: Device | None = None) -> Predictor:
+    """Load the network of a plan, in its precision and compiled where the plan says so.
+
+    Whatever computes pixels of a plan asks here, so a preview, a lazy result, a check and the run make the same ones.
+
+    Parameters
+    ----------
+    plan
+        The run.
+    device
+        Another device than the first of the plan's that works.
+
+    Raises
+    ------
+    ModelError
+        If the weights cannot be loaded.
+    """
+    recipe = plan.recipe
+    chosen = device or working_device(plan) or plan.device
+    return predictor_for(plan.card, chosen, recipe.precision, compile_first=bool(recipe.compiled))
+
+
 def predictor_for(
-    card: ModelCard, device: str, precision: str | None = None, *, compile_first: bool = False
+    card: ModelCard, device: Device, precision: str | None = None, *, compile_first: bool = False
 ) -> Predictor:
     """Load a model once a process and device, and share it afterwards; a precision that is open is float32.
 
@@ -267,7 +292,7 @@ def predictor_for(
         If its weights cannot be loaded.
     """
     with _loading:
-        return _load(card.model_dump_json(), devices_of(device)[0], precision or "float32", compile_first)
+        return _load(card.model_dump_json(), device, precision or "float32", compile_first)
 
 
 def release_predictors() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_restore.engine.hardware.device import Device
 from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.errors import RecipeError
 from napari_restore.images.image import Image
@@ -118,7 +119,7 @@ def cheapest_layout(
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
     recipe: Recipe,
-    device: str,
+    device: Device,
     room: int,
 ) -> Layout:
     """Choose the shapes of a chunk and of a block, or check those given.
@@ -150,7 +151,7 @@ def cheapest_layout(
         bytes_ = math.prod(block.values()) * dtype.itemsize
         share = tile_share(grid, block, sizes, card.scale)
         read = times_read(image, grid, block, sizes, card.scale)
-        cost = share * card.bytes_per_pixel * _NETWORK_COST[device.partition(":")[0]]
+        cost = share * card.bytes_per_pixel * _NETWORK_COST[device.kind]
         cost += read * image.dtype.itemsize * _READ_COST
         found.append((bytes_, cost, share, read, block))
     smallest = min(bytes_ for bytes_, *_ in found)
@@ -188,7 +189,10 @@ def _checked_layout(axes: str, chunk: Sizes, recipe: Recipe) -> Layout:
 
 def _checked(sizes: tuple[int, ...], axes: str, name: str) -> tuple[int, ...]:
     if len(sizes) != len(axes) or min(sizes) < 1:
-        raise RecipeError(f"{name} {sizes} must be one positive length for each axis of the result, {axes}.")
+        raise RecipeError(
+            f"{name} {sizes} must be one positive length for each axis of the result, {axes}; give {len(axes)}, or "
+            f"leave {name} out."
+        )
     return sizes
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from napari_restore.engine.hardware.device import Device
 from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.errors import RecipeError
 from napari_restore.images.image import Image
@@ -37,6 +38,8 @@ class Sized(Protocol):
     @property
     def recipe(self) -> Recipe: ...
     @property
+    def device(self) -> Device: ...
+    @property
     def grid(self) -> TileGrid: ...
     @property
     def axes(self) -> str: ...
@@ -58,7 +61,7 @@ def network_bytes(plan: Sized) -> int:
     recipe, card = plan.recipe, plan.card
     lanes, batch = recipe.lanes or 1, recipe.batch or 1
     passing = math.prod(plan.grid.tile_shape) * 4 * (card.in_channels + card.out_channels * card.scale**2)
-    working = tile_bytes(card, plan.grid) if recipe.device.startswith("cpu") else passing  # pinned copies
+    working = tile_bytes(card, plan.grid) if plan.device.is_cpu else passing  # pinned copies
     # Those in the network, one that waits, one that is made, and one whose result is blended in.
     return batch * (lanes * working + (lanes + 3) * passing)
 

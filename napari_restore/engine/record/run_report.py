@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from napari_restore import __version__
 from napari_restore.engine.compute.block import Receipt
+from napari_restore.engine.hardware.device import Device
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.recipe import digest
 from napari_restore.engine.record.page import report_page
@@ -202,13 +203,13 @@ def _described(image: Image) -> dict[str, Any]:
     return {"location": image.location, "name": image.name, **shown, **notes, "metadata_sha256": digest(metadata)}
 
 
-def _device_name(device: str) -> str:
-    if not device.startswith("cuda"):
+def _device_name(device: Device) -> str:
+    if not device.is_cuda:
         return f"{device} ({os.cpu_count()} cores, {platform.machine()})"
     import torch
 
     # On a cluster the device is one of its workers', and this machine may have none.
-    return f"{device} ({torch.cuda.get_device_name(device)})" if torch.cuda.is_available() else device
+    return f"{device} ({torch.cuda.get_device_name(str(device))})" if torch.cuda.is_available() else str(device)
 
 
 class Session:
@@ -262,7 +263,7 @@ class Session:
         before = event.done if event.stage == "restoring" else self.plan.blocks
         self._session = {
             "began": now(), "seen": now(), "ended": None, "how": None, "message": None,
-            "host": socket.gethostname(), "pid": os.getpid(), "device": _device_name(recipe.device),
+            "host": socket.gethostname(), "pid": os.getpid(), "device": _device_name(self.plan.device),
             "batch": recipe.batch, "workers": recipe.workers, "versions": _versions(), "platform": platform.platform(),
             "blocks_before": before, "blocks": 0, "tiles": 0, "pixels": 0, "seconds": 0.0, "pyramid_seconds": 0.0,
             "retries": 0, "failures": [], "filled": [], "blocks_by_worker": {}, "blocks_by_batch": {},
@@ -289,7 +290,7 @@ class Session:
             "fingerprint": plan.fingerprint,
             "source": _described(plan.image),
             "model": plan.card.model_dump(mode="json", include={"name", "title", "licence", "sha256"}),
-            "recipe": plan.recipe.model_dump(mode="json"),
+            "recipe": plan.recipe.as_json(),
             "result": {
                 "shape": list(plan.shape), "dtype": plan.dtype.name, "bytes": plan.output_bytes,
                 "blocks": plan.blocks, "block": list(plan.block), "levels": plan.levels,

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from napari_restore.engine.compute.block import Receipt
-from napari_restore.engine.compute.predictor import predictor_for
+from napari_restore.engine.compute.predictor import predictor_of
 from napari_restore.engine.compute.region import restore_region
-from napari_restore.engine.hardware.devices import choose_device
+from napari_restore.engine.hardware.devices import choose_devices
 from napari_restore.engine.planning.plan import Block, Plan, source_kind
 from napari_restore.engine.planning.planner import make_plan
 from napari_restore.engine.planning.recipe import Recipe, digest
@@ -155,13 +155,13 @@ def _reopened(path: Path | str, attributes: dict[str, Any], source: Any) -> Plan
     OutputError
         If the source is not there, or is another one, or the weights are others.
     """
-    recipe = Recipe.model_validate(attributes["recipe"])
+    recipe = Recipe.from_json(attributes["recipe"])
     place = attributes["source"] if source is None else source
     file = attributes["source"].partition("::")[0]  # behind it is the path of a dataset in the file
     if source is None and not (Path(file).exists() or "://" in place or file_series.recognises(place)):
         raise OutputError(f"the source of {path} was {place!r}, which is not there now; give it as source= (--source).")
     try:
-        choose_device(recipe.device)
+        choose_devices(recipe.device)
     except RecipeError:  # the run was on another machine
         recipe = recipe.model_copy(update={"device": "auto"})
     image = open_image(place, axes=recipe.axes, level=recipe.level, series=recipe.series)
@@ -190,8 +190,7 @@ def _check_source(name: str, path: Path | str, changed: str) -> None:
 def _differing(path: Path | str, plan: Plan, units: list[Unit]) -> Iterator[Unit]:
     """Compute level-0 units anew and yield those that hold something else."""
     array, order = ome_zarr.open_level(path, 0), ome_zarr.stored_order(plan.axes)
-    recipe = plan.recipe
-    predict = predictor_for(plan.card, recipe.device, recipe.precision, compile_first=bool(recipe.compiled))
+    predict = predictor_of(plan)
     slack = _slack(plan)
     for unit in units:
         block = tuple(unit.index[axis] for axis in np.argsort(order))

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from napari_restore.engine.compute.block import Receipt, restore_block
-from napari_restore.engine.compute.lost_devices import working_device
-from napari_restore.engine.compute.predictor import predictor_for
+from napari_restore.engine.compute.predictor import predictor_of
 from napari_restore.engine.compute.region import Cancelled
 from napari_restore.engine.planning.plan import Block, Plan
 from napari_restore.engine.store.progress import Progress
@@ -117,7 +116,7 @@ def run_blocks(
     if not count:
         return
     # Here, since a model that cannot be loaded is no block's error.
-    predictor_for(plan.card, working_device(plan), recipe.precision, compile_first=bool(recipe.compiled))
+    predictor_of(plan)
 
     def restore(index: Block) -> Receipt:
         receipt = restore_block(plan, sink, index, counter)

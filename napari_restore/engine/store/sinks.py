@@ -180,7 +180,7 @@ class OmeZarrSink:
                 "version": __version__,
                 "fingerprint": plan.fingerprint,
                 "identity": plan.identity(),
-                "recipe": recipe.model_dump(mode="json"),
+                "recipe": recipe.as_json(),
                 "model": plan.card.model_dump(mode="json", include={"name", "title", "paper", "licence", "sha256"}),
                 "source": image.location or image.name,
                 "source_crops": plan.source_crops,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Reader", "begins_with", "check_level", "pixel_sizes", "series_number"]
+__all__ = ["WAY_ON", "Reader", "begins_with", "check_level", "pixel_sizes", "series_number"]
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,12 @@ from typing import Any, Protocol
 
 from napari_restore.errors import SourceError
 from napari_restore.images.image import Image
+
+_LISTED = 20
+"""So many images are named in a message."""
+
+WAY_ON = 'on_error="fill" (--on-error fill) goes on without it.'
+"""What to do where a part of an image was never stored."""
 
 
 class Reader(Protocol):
@@ -134,7 +140,8 @@ def series_number(series: int | str, names: Sequence[str], place: str, way_out: 
     number = int(series) if isinstance(series, int) or series.isdecimal() else -1
     if 0 <= number < len(names):
         return number
-    listed = ", ".join(f"{n} {name!r}" for n, name in enumerate(names) if name)
+    listed = ", ".join(f"{n} {name!r}" for n, name in enumerate(names[:_LISTED]) if name)
+    listed += ", ..." if listed and len(names) > _LISTED else ""
     raise SourceError(
         f"series {series!r} is not in {place}: it has {len(names)}, counted from 0"
         f"{f' ({listed})' if listed else ''}{f'; {way_out}' if way_out else ''}."

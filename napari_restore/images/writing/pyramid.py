@@ -14,8 +14,9 @@ import zarr
 from numpy.typing import NDArray
 
 from napari_restore.errors import OutputError
-from napari_restore.images.staging import Stage, tried
+from napari_restore.images.staging import Stage
 from napari_restore.images.writing.ome_zarr import open_level, unit_region, write_unit
+from napari_restore.retrying import DISK, retried
 
 
 def levels_for(shape: Sequence[int], axes: str, largest: int = 256) -> int:
@@ -142,7 +143,7 @@ def _doubled(part: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ..
 
 def _read(array: zarr.Array[Any], region: tuple[slice, ...]) -> NDArray[Any]:
     try:
-        return tried(lambda: np.asarray(array[region]))
+        return retried(lambda: np.asarray(array[region]), DISK)
     except (MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:

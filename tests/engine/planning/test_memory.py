@@ -8,6 +8,7 @@ import pytest
 
 from napari_restore import api
 from napari_restore.engine.hardware import host_memory
+from napari_restore.engine.hardware.device import CPU
 from napari_restore.engine.hardware.devices import free_memory
 from napari_restore.engine.planning.memory import block_bytes, network_bytes, run_bytes, tile_bytes
 from napari_restore.engine.planning.recipe import make_recipe
@@ -90,10 +91,10 @@ def test_a_job_of_slurm_has_the_memory_of_the_job(groups: Path) -> None:
     write(job, memory__max="100000000", memory__high="max", memory__current="20000000",
           memory__stat="anon 4000000\ninactive_file 16000000")  # fmt: skip
     write(job / "step_0/user/task_0", memory__max="max", memory__current="4000000", memory__stat="inactive_file 0")
-    assert host_memory.available_memory() == free_memory("cpu") == 96_000_000
+    assert host_memory.available_memory() == free_memory(CPU) == 96_000_000
     write(job / "step_0", memory__max="max", memory__high="50000000", memory__current="4000000",
           memory__stat="inactive_file 0")  # fmt: skip
-    assert free_memory("cpu") == 46_000_000
+    assert free_memory(CPU) == 46_000_000
 
 
 def test_a_container_has_the_memory_of_its_limit(groups: Path, checkpoints: dict[str, Path], stack: np.ndarray) -> None:
@@ -103,11 +104,11 @@ def test_a_container_has_the_memory_of_its_limit(groups: Path, checkpoints: dict
     assert free_memory_for(plan) > 1e6
     usage = {"memory__usage_in_bytes": "900", "memory__stat": "total_inactive_file 100"}
     write(groups / "memory", memory__limit_in_bytes="10800", **usage)
-    assert free_memory("cpu") == 10_000
+    assert free_memory(CPU) == 10_000
     with pytest.raises(OutputError, match=r"of 10\.0 kB free memory half"):
         free_memory_for(plan)
     write(groups / "memory", memory__limit_in_bytes="500")
-    assert free_memory("cpu") == 0
+    assert free_memory(CPU) == 0
 
 
 def test_where_there_are_no_groups_all_that_is_free_may_be_taken(groups: Path) -> None:

@@ -190,11 +190,12 @@ def test_what_another_batch_moves_in_bfloat16_is_no_difference(tmp_path: Path, s
 def test_a_run_that_was_compiled_is_computed_anew_so(result: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
 
-    def predictor_for(*arguments: Any, compile_first: bool = False) -> Any:
+    def load(*arguments: Any, compile_first: bool = False) -> Any:
         asked.append(compile_first)
-        return predictor.predictor_for(*arguments)
+        return predictor_for(*arguments)
 
-    monkeypatch.setattr(verify, "predictor_for", predictor_for)
+    predictor_for = predictor.predictor_for
+    monkeypatch.setattr(predictor, "predictor_for", load)
     monkeypatch.setattr(verify, "make_plan", lambda *given: make_plan(*given).with_settings(compiled=True))
     assert api.verify(result, recompute=1).ok and asked == [True]
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from napari_restore.engine.compute.block import Receipt
-from napari_restore.engine.hardware.devices import devices_of, free_memory
+from napari_restore.engine.hardware.device import CPU, Device
+from napari_restore.engine.hardware.devices import free_memory
 from napari_restore.engine.planning.plan import Block, Plan
 from napari_restore.engine.run.cluster.local import processes
 from napari_restore.engine.run.cluster.retries import Window
@@ -93,11 +94,11 @@ def stages_on_devices(plan: Plan) -> Iterator[tuple[Plan, Stages]]:
     Stages
         What carries it out: see `run_on`.
     """
-    devices = devices_of(plan.recipe.device)
-    alone = on_device(plan, "cuda:0" if devices[0].startswith("cuda") else devices[0])
+    devices = plan.devices
+    alone = on_device(plan, Device("cuda", 0) if plan.device.is_cuda else plan.device)  # a process sees one GPU
     check_sendable(alone, plan.image)
     with processes(devices, plan.recipe.workers or 1) as client:
-        yield alone, stages_on(Cluster(client, devices[0], None), memory=free_memory("cpu") // len(devices))
+        yield alone, stages_on(Cluster(client, plan.device, None), memory=free_memory(CPU) // len(devices))
 
 
 def stages_on(cluster: Cluster, memory: float = math.inf) -> Stages:
