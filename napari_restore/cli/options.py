@@ -15,14 +15,14 @@ import typer
 from typer.core import TyperCommand
 
 from napari_restore.engine.planning.recipe import settings
-from napari_restore.engine.planning.setting import Setting
+from napari_restore.engine.planning.settings.setting import Setting
 from napari_restore.errors import RecipeError
 
 Source = Annotated[str, typer.Argument(help="TIFF, OME-TIFF, pattern of files, Zarr, OME-Zarr, HDF5, Imaris, ...")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an OME-Zarr that is there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
-_GIVEN = "napari_restore.settings"
+_GIVEN = "settings that were given"
 """Where a context keeps the settings that were given."""
 
 

@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -165,7 +165,7 @@ class _Work:
     def _computed(self) -> NDArray[Any]:
         recipe = self.plan.recipe
         predict = predictor_of(self.plan, self.device)
-        plan = replace(self.plan, image=self.image)
+        plan = self.plan.reading(self.image)
         block = restore_region(plan, self.region, predict, self._count)
         self.batch = min(recipe.batch or 1, getattr(predict, "largest_batch", None) or recipe.batch or 1)
         for part in self.image.filled:

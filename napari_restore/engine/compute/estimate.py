@@ -78,11 +78,12 @@ def tile_seconds(plan: Plan) -> float:
     tiles = np.zeros((batch, plan.card.in_channels, *plan.grid.tile_shape), np.float32)
     for _ in range(2):
         began = time.perf_counter()
-        for _ in predict.stream([tiles] * lanes, batch, lanes, many=False):
+        for _ in predict.stream([tiles] * lanes, batch, lanes, plan.recipe.threads, many=False):
             pass
     return (time.perf_counter() - began) / (batch * lanes)
 
 
 def make_report(plan: Plan, *, timed: bool = True) -> Report:
     """Estimate the noise of a plan's source and, where it is to be timed, how long its run takes."""
-    return Report(plan, estimate_image_noise(plan.image), tile_seconds(plan) * plan.tiles if timed else None)
+    noise = estimate_image_noise(plan.image, skip_damaged=plan.recipe.on_error == "fill")
+    return Report(plan, noise, tile_seconds(plan) * plan.tiles if timed else None)

@@ -21,6 +21,7 @@ from napari_restore.engine.compute.neighbours import FusedPlanes
 from napari_restore.engine.compute.padding import authors_padded, fitted
 from napari_restore.engine.planning.normalisation import Scale
 from napari_restore.engine.planning.plan import Plan
+from napari_restore.errors import ModelError
 from napari_restore.intensity.scaling import fill_from_nearest, put_back, to_dtype
 from napari_restore.intensity.validity import Validity
 from napari_restore.tiling.blend import Canvas, cut_tile, source_window
@@ -96,10 +97,17 @@ def _restored(
     lanes = recipe.lanes or 1
     few = work.batches <= 2 * lanes  # a preview does not wait for a block
     results = (
-        stream(batches(), batch, lanes, many=not few) if stream else (predict(tiles, batch) for tiles in batches())
+        stream(batches(), batch, lanes, recipe.threads, many=not few)
+        if stream
+        else (predict(tiles, batch) for tiles in batches())
     )
     with closing(results):
         for result in results:
+            if not np.isfinite(np.add.reduce(result, axis=None)):
+                raise ModelError(
+                    f"{work.plan.card.name} makes NaN or infinite values of finite pixels; its weights are damaged, or "
+                    f"too large for {recipe.precision or 'float32'}. Fetch them again, or use another model."
+                )
             done = places.popleft()
             yield from zip(done, result, strict=True)
             after_batch(len(done))

@@ -6,11 +6,13 @@ What is counted is the host's memory beyond the program itself (Python, torch an
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
 from napari_restore.engine.hardware.device import Device
+from napari_restore.engine.planning.blocks import read_unit
 from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.errors import RecipeError
 from napari_restore.images.image import Image
@@ -24,6 +26,8 @@ __all__ = [
     "LIBRARIES",
     "block_bytes",
     "check_budget",
+    "check_sample",
+    "decoding_bytes",
     "neighbour_axes",
     "network_bytes",
     "run_bytes",
@@ -32,6 +36,10 @@ __all__ = [
 
 _READ_TIMES = 3
 """While zarr reads a region it holds its chunks as stored, as decoded, and in their place: as measured, no more."""
+_DECODED_TIMES = 3
+"""A chunk as it is stored, in the hands of its decoder (predictors make a copy), and decoded."""
+_CHUNKS_AT_ONCE = 10
+"""Chunks that zarr decodes at a time."""
 FUSED_ROWS = 512
 """Rows of a plane whose neighbours are averaged in at a time."""
 _FUSING = 100
@@ -89,10 +97,22 @@ def block_bytes(plan: Sized) -> tuple[int, int]:
     source, fusing = math.prod(shape.values()) * plan.image.dtype.itemsize, 0
     if near := neighbour_axes(plan.image, plan.recipe):
         source, fusing = _with_neighbours(plan, shape, near)
+    reading = max(_READ_TIMES * source, source + decoding_bytes(plan.image, shape))
     # Canvas: the rows of a row of tiles, and what the next row begins with.
     rows = min(block["Y"], plan.grid.tile_shape[0] * card.scale)
     canvas = rows * block["X"] * card.out_channels * 4
-    return source + fusing + result + 2 * canvas, max(_READ_TIMES * source, _WRITE_TIMES * result)
+    return source + fusing + result + 2 * canvas, max(reading, _WRITE_TIMES * result)
+
+
+def decoding_bytes(image: Image, pixels: Mapping[str, int]) -> int:
+    """Most that the chunks take that are read whole for a region of so many pixels along each axis."""
+    unit = read_unit(image)
+    if max(unit.values()) == 1:  # any part of it can be read
+        return 0
+    touched = math.prod(
+        min(-(-pixels.get(axis, 1) // length) + 1, -(-image.sizes[axis] // length)) for axis, length in unit.items()
+    )
+    return min(touched, _CHUNKS_AT_ONCE) * _DECODED_TIMES * math.prod(unit.values()) * image.dtype.itemsize
 
 
 def neighbour_axes(image: Image, recipe: Recipe) -> str:
@@ -137,6 +157,26 @@ def run_bytes(plan: Sized) -> int:
     return LIBRARIES + network_bytes(plan) + max(computed, moved) + others * moved
 
 
+def check_sample(image: Image, budget: int | None, free: int) -> None:
+    """Refuse a source of which not even a small crop can be read: before that is tried.
+
+    Raises
+    ------
+    RecipeError
+        With what a chunk takes, and what to do.
+    """
+    decoding = decoding_bytes(image, dict.fromkeys(image.sizes, 1))
+    if LIBRARIES + decoding <= (budget or free + LIBRARIES):
+        return
+    what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
+    chunk = math.prod(read_unit(image).values()) * image.dtype.itemsize
+    raise RecipeError(
+        f"{image.name} is stored in chunks of {human_bytes(chunk)}, which are read whole: that takes "
+        f"{human_bytes(LIBRARIES + decoding)}, more than the {what}; allow more memory (--memory), or store the image "
+        "in smaller chunks."
+    )
+
+
 def check_budget(plan: Sized, free: int) -> None:
     """Refuse a run that does not fit.
 
@@ -150,9 +190,11 @@ def check_budget(plan: Sized, free: int) -> None:
         return
     what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
     blocks = max(block_bytes(plan))
+    chunk = decoding_bytes(plan.image, dict.fromkeys(plan.image.sizes, 1)) // _DECODED_TIMES
+    chunks = f", its source in chunks of {human_bytes(chunk)} that are read whole" if 2 * chunk > blocks // 3 else ""
     raise RecipeError(
         f"the run takes {human_bytes(needed)}, more than the {what}: {plan.recipe.workers} blocks in progress of "
-        f"{human_bytes(blocks)} each, and {human_bytes(network_bytes(plan))} for {plan.recipe.lanes} batches of "
-        f"{plan.recipe.batch} tiles in the network, {human_bytes(tile_bytes(plan.card, plan.grid))} each; use smaller "
-        "shards, a smaller tile, a smaller batch, fewer workers or lanes, or more memory (--memory)."
+        f"{human_bytes(blocks)} each{chunks}, and {human_bytes(network_bytes(plan))} for {plan.recipe.lanes} batches "
+        f"of {plan.recipe.batch} tiles in the network, {human_bytes(tile_bytes(plan.card, plan.grid))} each; use "
+        "smaller shards, a smaller tile, a smaller batch, fewer workers or lanes, or more memory (--memory)."
     )

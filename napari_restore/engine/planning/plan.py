@@ -55,6 +55,8 @@ class Plan:
         Devices that the run goes on with if the one of the recipe stops working: none if the user has named it.
     why
         What spoke for a choice, one clause each, by row of the text.
+    given
+        What of the recipe was given and not chosen, see `Recipe.given`.
     """
 
     image: Image
@@ -67,6 +69,7 @@ class Plan:
     levels: int
     spares: tuple[Device, ...] = ()
     why: dict[str, str] = field(default_factory=dict)
+    given: dict[str, Any] = field(default_factory=dict)
 
     @property
     def axes(self) -> str:
@@ -144,6 +147,12 @@ class Plan:
     def validity(self) -> tuple[Validity, ...]:
         """Which pixels are image: for each channel, or for all."""
         return validity_of(self.recipe)
+
+    def reading(self, image: Image) -> Plan:
+        """Give this plan with another way to read its source, and what was worked out for all channels only once."""
+        made = replace(self, image=image)
+        vars(made).update(scales=self.scales, validity=self.validity)
+        return made
 
     def _sizes(self) -> tuple[dict[str, int], dict[str, int]]:
         """Shape of a block and of the result, by axis."""
