@@ -102,6 +102,8 @@ class Settings(TypedDict, total=False):
     memory_budget : int or str or None
         Most memory that the run may take beyond Python, torch and the weights; a run that cannot fit is refused. Unit:
         bytes, or a text such as 8GB. If left out: half of what is free.
+    threads : int or None
+        Number of threads of the CPU in each lane. If left out: a lane's part of the cores.
     """
 
     img_range: float | None
@@ -132,9 +134,15 @@ class Settings(TypedDict, total=False):
     compiled: bool | None
     lanes: int | None
     memory_budget: int | str | None
+    threads: int | None
+
+
 # End of what is written.
 
 
 def location(place: str | Path) -> str | Path:
     """Give a URL as it is and a path as a Path, which would take one of the two slashes of a URL."""
+    from napari_restore.images.store import without_file_scheme
+
+    place = without_file_scheme(place)
     return str(place) if "://" in str(place) else Path(place)

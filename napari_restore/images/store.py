@@ -6,7 +6,7 @@ to make an image all at once or not at all, to tell a Zarr from the only copy of
 
 from __future__ import annotations
 
-__all__ = ["Folder", "Place", "Prefix", "filesystem", "is_url", "place_of"]
+__all__ = ["Folder", "Place", "Prefix", "filesystem", "is_url", "place_of", "without_file_scheme"]
 
 import itertools
 import os
@@ -16,14 +16,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol
+from uuid import uuid4
 
 from napari_restore.errors import OutputError, RestoreError
+from napari_restore.images.sameness import lies_in
 from napari_restore.images.staging import Stage
 
 Holds = Literal["nothing", "zarr", "other"]
 
 _MARKS = ("zarr.json", ".zgroup", ".zarray")
 """Objects that tell that a place is a Zarr."""
+_METADATA = (*_MARKS, ".zattrs", ".zmetadata")
+_LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")  # what file managers leave
+_CHUNK = re.compile(r"(c\.)?[0-9]+(\.[0-9]+)*")  # a chunk of an array, by its name in one folder
 _UNFINISHED = ".napari_restore.new"
 """Object that stands in a prefix while the metadata of an image are written there."""
 _PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial$")  # what zarr calls a file that it has not renamed yet
@@ -59,6 +64,9 @@ class Place(Protocol):
     def sweep(self) -> int:
         """Delete what interrupted writes left behind, and say how much; to be called while nobody writes."""
 
+    def foreign(self) -> str | None:
+        """Name something in a Zarr that is none of its parts, such as a user's notes; None where there is nothing."""
+
     def delete(self, stage: Stage | None = None) -> None:
         """Delete a Zarr, its marks last: what is left of it when that is interrupted is still known as a Zarr."""
 
@@ -74,8 +82,23 @@ def is_url(location: str | Path) -> bool:
     return "://" in str(location)
 
 
+def without_file_scheme(location: str | Path) -> str | Path:
+    """Give the path that a ``file://`` URL stands for; anything else as it is."""
+    scheme, mark, path = str(location).partition("://")
+    if not mark or scheme.lower() not in ("file", "local"):
+        return location
+    return Path(path.removeprefix("localhost"))
+
+
+def _plain_url(url: str) -> str:
+    """Write a URL as two of one place are written alike."""
+    scheme, _, path = url.partition("://")
+    return f"{scheme.lower().replace('s3a', 's3')}://{re.sub('/+', '/', path).rstrip('/')}"
+
+
 def place_of(location: str | Path) -> Folder | Prefix:
     """Give the place at a path or URL."""
+    location = without_file_scheme(location)
     return Prefix(str(location)) if is_url(location) else Folder(Path(location))
 
 
@@ -102,6 +125,19 @@ def filesystem(url: str) -> tuple[Any, str]:
     return files, root.rstrip("/")
 
 
+def _foreign(names: dict[str, bool], is_node: Callable[[str], bool]) -> str | None:
+    """Name what lies in a Zarr and is neither its metadata nor its chunks nor a Zarr itself; True marks folders."""
+    for name, is_folder in sorted(names.items()):
+        own = (
+            name == "c" or name == "OME" or name.isdecimal() or is_node(name)
+            if is_folder
+            else name in _METADATA or name in _LITTER or name.startswith("._") or bool(_CHUNK.fullmatch(name))
+        )
+        if not own:
+            return name
+    return None
+
+
 class Folder:
     """A place on a disk. See `Place`.
 
@@ -112,7 +148,10 @@ class Folder:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.expanduser().resolve()
+        try:
+            self.path = path.expanduser().resolve()
+        except (OSError, RuntimeError, ValueError) as error:  # a user who is not there; links that go round in a circle
+            raise OutputError(f"{path} is no place on this disk: {error}; give another path.") from error
 
     @property
     def location(self) -> Path:
@@ -127,7 +166,7 @@ class Folder:
 
     def create(self, make: Callable[[Path | str], None], stage: Stage | None = None) -> None:
         """Make the metadata beside the place and rename them: what a killed run leaves is in nobody's way."""
-        fresh = self.path.with_name(f".{self.path.name}.new") if stage is None else stage.folder / "new"
+        fresh = self.path.with_name(f".{self.path.name}.{uuid4().hex}.new") if stage is None else stage.folder / "new"
         try:
             shutil.rmtree(fresh, ignore_errors=True)
             make(fresh)
@@ -157,6 +196,15 @@ class Folder:
                     swept += 1
         return swept
 
+    def foreign(self) -> str | None:
+        with os.scandir(self.path) as entries:
+            found = {entry.name: entry.is_dir() for entry in entries}
+
+        def is_node(name: str) -> bool:
+            return any((self.path / name / mark).is_file() for mark in _MARKS)
+
+        return _foreign(found, is_node)
+
     def delete(self, stage: Stage | None = None) -> None:
         if stage is not None:
             stage.discard(self.path)
@@ -175,8 +223,11 @@ class Folder:
     def overlaps(self, location: str) -> bool:
         if is_url(location):
             return False
-        other = Path(location).resolve()
-        return other == self.path or other in self.path.parents or self.path in other.parents
+        other = Folder(Path(location)).path
+        if other == self.path or other in self.path.parents or self.path in other.parents:
+            return True
+        own = (self.path, *self.path.parents)
+        return lies_in(other, self.path) or any(lies_in(folder, other) for folder in own)
 
 
 def _walk(directory: str, prefix: str) -> Iterator[str]:
@@ -184,11 +235,24 @@ def _walk(directory: str, prefix: str) -> Iterator[str]:
     folders = []
     with os.scandir(directory) as entries:
         for entry in entries:
-            if entry.is_dir():
+            if entry.is_dir(follow_symlinks=False):
                 folders.append(entry.name)
-            elif not _PARTIAL.search(entry.name) and entry.stat().st_size:  # a partial one may be gone any moment
+            elif entry.is_dir():
+                raise OutputError(
+                    f"{entry.path} is a link to a folder ({os.path.realpath(entry.path)}), which may go round in a "
+                    "circle; put the folder itself there."
+                )
+            elif not _PARTIAL.search(entry.name) and _size(entry):  # a partial one may be gone any moment
                 yield prefix + entry.name
     yield from itertools.chain.from_iterable(_walk(f"{directory}/{name}", f"{prefix}{name}/") for name in folders)
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    """Bytes of a file, or of what a link to a file points to; 0 if that is not there, or goes round in a circle."""
+    try:
+        return entry.stat().st_size
+    except OSError:
+        return 0
 
 
 class Prefix:
@@ -223,14 +287,19 @@ class Prefix:
                 "list, read and write there."
             ) from error
 
-    def _names(self) -> set[str]:
+    def _names(self) -> dict[str, bool]:
+        """Give the names below the prefix, and whether they are prefixes themselves."""
         with self._opened() as (files, root):
             try:
-                found = files.ls(root, detail=False)
+                found = files.ls(root, detail=True)
             except FileNotFoundError:
-                return set()
+                return {}
             # An empty object "image.zarr/" is what some tools take for a folder.
-            return {name.rstrip("/").rsplit("/", 1)[-1] for name in found if name.rstrip("/") != root}
+            return {
+                info["name"].rstrip("/").rsplit("/", 1)[-1]: info["type"] == "directory"
+                for info in found
+                if info["name"].rstrip("/") != root
+            }
 
     def _is_object(self) -> bool:
         with self._opened() as (files, root):
@@ -242,13 +311,15 @@ class Prefix:
             return "other" if self._is_object() else "nothing"
         if _UNFINISHED in names:
             return "nothing"
-        return "zarr" if names & set(_MARKS) else "other"
+        return "zarr" if names.keys() & set(_MARKS) else "other"
 
     def create(self, make: Callable[[Path | str], None], stage: Stage | None = None) -> None:
         """Make the metadata with a mark beside them that goes last: where it is found, they are made anew."""
         with self._opened() as (files, root):
-            if _UNFINISHED in self._names():
-                files.rm(root, recursive=True)
+            if _UNFINISHED in (names := self._names()):
+                for name in names:
+                    if name != _UNFINISHED and (name in _METADATA or name.isdecimal()):
+                        files.rm(f"{root}/{name}", recursive=True)
             files.pipe_file(f"{root}/{_UNFINISHED}", b"The metadata of an image are being written here.")
             make(self.url)
             files.rm_file(f"{root}/{_UNFINISHED}")
@@ -268,6 +339,10 @@ class Prefix:
         """Nothing: what was not written whole is not there."""
         return 0
 
+    def foreign(self) -> str | None:
+        with self._opened() as (files, root):
+            return _foreign(self._names(), lambda name: any(files.exists(f"{root}/{name}/{mark}") for mark in _MARKS))
+
     def delete(self, stage: Stage | None = None) -> None:
         with self._opened() as (files, root):
             for name in sorted(self._names(), key=lambda name: name in _MARKS):
@@ -277,5 +352,5 @@ class Prefix:
         return None
 
     def overlaps(self, location: str) -> bool:
-        one, other = (f"{url.rstrip('/')}/" for url in (self.url, location))
+        one, other = (f"{_plain_url(url)}/" for url in (self.url, location))
         return one.startswith(other) or other.startswith(one)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from napari_restore.engine.planning.neighbours import NONE, Neighbours, parse_neighbours
 from napari_restore.engine.planning.setting import NEVER, Setting
 from napari_restore.errors import RecipeError
 from napari_restore.wording import byte_count
@@ -244,6 +245,23 @@ class Recipe(BaseModel):
             flag="--memory", control="Performance › Memory",
         ),
     ] = None
+    threads: Annotated[
+        int | None, Field(ge=1),
+        Setting(
+            "Number of threads of the CPU in each lane.", "run", otherwise="a lane's part of the cores", last_bits=True,
+            page="survival.md",
+        ),
+    ] = None
+    neighbours: Annotated[
+        Neighbours | None,
+        Setting(
+            "Planes beside each one, in time or depth, that are averaged into it where they agree, before the network: "
+            "none, T, Z or TZ; with the planes on each side and a strength behind it if need be, like T,3 or T,2,0.8; "
+            "or auto.", "values", otherwise="for a denoiser, along each axis where a sample shows planes that agree",
+            accepts="str | Mapping[str, object] | None", metavar="AXES or AXES,PLANES,STRENGTH", page="neighbours.md",
+            earlier=NONE,
+        ),
+    ] = None
     # fmt: on
 
     @field_validator("memory_budget", mode="before")
@@ -255,6 +273,14 @@ class Recipe(BaseModel):
     @classmethod
     def _auto_is_open(cls, value: Any) -> Any:
         return None if value == "auto" else value
+
+    @field_validator("neighbours", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        try:
+            return parse_neighbours(value) if isinstance(value, str) else value
+        except RecipeError as error:
+            raise ValueError(str(error).removesuffix(".")) from None
 
     @field_validator("valid_range", mode="before")
     @classmethod
@@ -331,8 +357,16 @@ class Recipe(BaseModel):
         if stored.model != self.model:
             return self
         given = {name for name in self.model_fields_set if getattr(self, name) is not None}
+        if self.neighbours and stored.neighbours and self.neighbours.agrees_with(stored.neighbours):
+            given.discard("neighbours")
         taken = Recipe.model_fields.keys() - (EXECUTION_FIELDS - _KEPT) - given
         return Recipe(**{**stored.model_dump(include=taken), **self.model_dump(include=given)})
+
+    def given(self) -> dict[str, Any]:
+        """Everything given here that the stored result depends on, as JSON types: what was left open is not in it."""
+        left = {*EXECUTION_FIELDS, "model"}
+        settings = self.model_dump(mode="json", exclude=left, exclude_defaults=True)
+        return {name: value for name, value in settings.items() if name in self.model_fields_set}
 
     def pixel_settings(self) -> dict[str, Any]:
         """Everything the stored result depends on, as JSON types."""

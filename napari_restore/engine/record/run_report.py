@@ -33,6 +33,8 @@ from napari_restore.engine.run.local import Stages, run_here
 from napari_restore.engine.store.filled import read_marks
 from napari_restore.engine.store.progress import Progress
 from napari_restore.errors import OutputError
+from napari_restore.files import write_whole
+from napari_restore.images.staging import Stage
 
 if TYPE_CHECKING:
     from napari_restore.engine.store.sinks import OmeZarrSink
@@ -117,7 +119,7 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _write_text(place: str, text: str) -> None:
+def _write_text(place: str, text: str, stage: Stage | None) -> None:
     """Write a file whole: under another name, and renamed; object stores write whole objects as it is."""
     if "://" in place:
         import fsspec  # type: ignore[import-untyped]
@@ -126,13 +128,11 @@ def _write_text(place: str, text: str) -> None:
             file.write(text)
         return
     path = Path(place)
+    if stage is not None:  # what a killed run leaves there is swept with its lock
+        stage.put(path, text.encode(errors="backslashreplace"))
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    try:
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
+    write_whole(path, text.encode(errors="backslashreplace"))  # a name may be none that Unicode has
 
 
 def read_content(place: str) -> dict[str, Any] | None:
@@ -168,11 +168,16 @@ def read_report(output: Path | str) -> RunReport:
     return RunReport(f"{place}.json", content, report_page(content))
 
 
-def write_report(place: str, content: dict[str, Any], page: Callable[[dict[str, Any]], str] = report_page) -> None:
-    """Write JSON and page. A report that cannot be written ends no run."""
+def write_report(
+    place: str,
+    content: dict[str, Any],
+    page: Callable[[dict[str, Any]], str] = report_page,
+    stage: Stage | None = None,
+) -> None:
+    """Write JSON and page, through a stage if one is given. A report that cannot be written ends no run."""
     try:
-        _write_text(f"{place}.json", json.dumps(content, indent=1, allow_nan=False))
-        _write_text(f"{place}.md", page(content))
+        _write_text(f"{place}.json", json.dumps(content, indent=1, allow_nan=False), stage)
+        _write_text(f"{place}.md", page(content), stage)
     except Exception as error:  # whatever the file system or the object store says
         _log.warning("the report %s.json cannot be written: %s", place, error)
 
@@ -225,9 +230,12 @@ class Session:
         The result, made already.
     keep
         What the report says of earlier sessions stays even where none of their blocks is there any more.
+    stage
+        What it is written through, where the output is on a disk.
     """
 
-    def __init__(self, plan: Plan, output: Path | str, *, keep: bool = False) -> None:
+    def __init__(self, plan: Plan, output: Path | str, *, keep: bool = False, stage: Stage | None = None) -> None:
+        self.stage = stage
         self.plan, self.output, self.place, self.keep = plan, output, report_place(output), keep
         self._content: dict[str, Any] = {}
         self._session: dict[str, Any] = {}
@@ -300,7 +308,7 @@ class Session:
     def _flush(self) -> None:
         self._session["seen"] = now()
         self._written = time.monotonic()
-        write_report(self.place, self._content)
+        write_report(self.place, self._content, stage=self.stage)
 
     def __enter__(self) -> Self:
         return self
@@ -358,7 +366,10 @@ def reported(
     RestoreError
         See `run_blocks` and `build_pyramid`.
     """
-    with Session(plan, sink.path, keep=keep) as session, closing(stages(plan, sink, session.block)) as events:
+    with (
+        Session(plan, sink.path, keep=keep, stage=sink.stage) as session,
+        closing(stages(plan, sink, session.block)) as events,
+    ):
         for event in events:
             session.note(event)
             yield event

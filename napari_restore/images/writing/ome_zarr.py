@@ -20,6 +20,7 @@ __all__ = [
     "stored_units",
     "to_stored",
     "unit_counts",
+    "unit_name",
     "unit_region",
     "unit_shape",
     "write_unit",
@@ -43,6 +44,7 @@ from napari_restore.images.image import Channel
 from napari_restore.images.ome_metadata import ome_attributes
 from napari_restore.images.staging import Stage
 from napari_restore.images.store import is_url, place_of
+from napari_restore.images.writing.digests import record_digest
 from napari_restore.images.writing.layout import check_layout, level_shape, stored_axes, stored_order, to_stored
 from napari_restore.images.writing.metadata_copy import write_copy
 
@@ -182,7 +184,10 @@ def read_attributes(path: str | Path) -> dict[str, Any] | None:
     except (FileNotFoundError, ContainsArrayError):
         return None
     except Exception as error:
-        raise OutputError(f"the metadata of {path} cannot be read: {error}; choose another path.") from error
+        raise OutputError(
+            f"the metadata of {path} cannot be read: {error!r}; `napari-restore verify --repair` writes those of a "
+            "result of this package back."
+        ) from error
     found = group.attrs.asdict().get(ATTRIBUTES)
     return dict(found) if isinstance(found, Mapping) else None
 
@@ -211,6 +216,13 @@ def open_level(path: str | Path, level: int, mode: Literal["r", "r+"] = "r") -> 
         array = zarr.open_array(place_of(path).location, path=str(level), mode=mode)
     except FileNotFoundError as error:
         raise OutputError(f"{path} has no level {level}; was the image made by this package?") from error
+    except (MemoryError, RestoreError):
+        raise
+    except Exception as error:  # whatever zarr makes of damaged metadata
+        raise OutputError(
+            f"the metadata of level {level} of {path} cannot be read: {error!r}; `napari-restore verify --repair` "
+            "writes them back."
+        ) from error
     return array.with_config({"write_empty_chunks": True})
 
 
@@ -272,7 +284,9 @@ def write_unit(array: zarr.Array[Any], index: Sequence[int], block: NDArray[Any]
     try:
         content = _encoded(array, index, block)
         if stage is not None:
-            stage.put(_object_path(array, index), content.as_buffer_like())
+            target, content = _object_path(array, index), content.as_buffer_like()
+            record_digest(stage, array.store.root, unit_name(array, index), content)  # type: ignore[attr-defined]
+            stage.put(target, content)
         else:
             # Not by array[region]: zarr reads a shard before it writes it, which fails on a damaged one.
             sync((array.store_path / array.metadata.encode_chunk_key(tuple(index))).set(content))
@@ -283,6 +297,11 @@ def write_unit(array: zarr.Array[Any], index: Sequence[int], block: NDArray[Any]
             f"unit {tuple(index)} of {array.store_path} cannot be written: {error}; "
             "make room or restore the access, and run again: units that are done stay."
         ) from error
+
+
+def unit_name(array: zarr.Array[Any], index: Sequence[int]) -> str:
+    """Return the name of a stored object in the image, such as ``"0/c/0/1"``."""
+    return f"{array.path}/{array.metadata.encode_chunk_key(tuple(index))}"
 
 
 def _encoded(array: zarr.Array[Any], index: Sequence[int], block: NDArray[Any]) -> Any:

@@ -23,9 +23,10 @@ from stored_files import files
 
 from napari_restore import api
 from napari_restore.engine.run.cluster import retries as window
+from napari_restore.engine.run.cluster import run as running
 from napari_restore.engine.run.cluster import workers as engine_cluster
 from napari_restore.engine.run.cluster.workers import Cluster
-from napari_restore.errors import BlocksFailed, ClusterError, RecipeError, SourceError
+from napari_restore.errors import BlocksFailed, ClusterError, RecipeError, RestoreError, SourceError
 from napari_restore.images.image import Image
 
 # Workers that are killed leave a socket or a pipe to the garbage collector now and then.
@@ -313,7 +314,7 @@ def test_a_worker_that_times_out_while_it_plans(
 
     monkeypatch.setattr(Cluster, "workers", gone_after_a_while)
     monkeypatch.setattr(engine_cluster, "planned", _times_out)
-    with pytest.raises(TimeoutError, match="the shared disk does not answer"):
+    with pytest.raises(RestoreError, match="TimeoutError: the shared disk does not answer"):
         api.plan(source, model=checkpoints["denoiser"], scheduler=client, **SETTINGS)
 
 
@@ -337,7 +338,8 @@ class _ManyWorkers:
     def scheduler_info(self, n_workers: int = 5) -> dict[str, Any]:
         return self.identity(5)  # as kept by the client's own look, after the answer to another question
 
-    def sync(self, function: Any, **arguments: Any) -> Any:
+    def sync(self, function: Any, callback_timeout: float, **arguments: Any) -> Any:
+        assert callback_timeout > 0
         return function(**arguments)
 
 
@@ -391,3 +393,63 @@ def test_a_scheduler_that_is_killed(
     assert 2 <= stored(output) < 12
     api.denoise(source, output, model=checkpoints["denoiser"], scheduler=client, **SETTINGS)
     assert files(output) == whole
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs SIGSTOP")
+@pytest.mark.parametrize("stopped", ["one", "all, and the run is closed"])
+def test_workers_that_stand_still(
+    source: Path,
+    checkpoints: dict[str, Path],
+    whole: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mortal_client: Any,
+    stopped: str,
+) -> None:
+    monkeypatch.setattr(window, "STRAGGLER", 2.0)
+    monkeypatch.setattr(window, "ANSWER", 2.0)
+    monkeypatch.setattr(running, "ANSWER", 2.0)
+    output = tmp_path / "out.zarr"
+    events = api.iter_restore(source, output=output, model=checkpoints["denoiser"], scheduler=mortal_client, **SETTINGS)
+    next(event for event in events if event.done >= 2)
+    workers = [worker.pid for worker in mortal_client.cluster.workers.values()]
+    still = workers[:1] if stopped == "one" else workers
+    for pid in still:
+        os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    try:
+        if stopped == "one":
+            assert [event.done for event in events if event.stage == "restoring"][-1] == 12
+        else:
+            next(events)
+            events.close()
+        assert time.monotonic() - began < 60
+    finally:
+        for pid in still:
+            os.kill(pid, signal.SIGCONT)
+    if stopped == "one":
+        assert files(output) == whole
+    assert [name for name in os.listdir(tmp_path) if name.startswith(".")] == []
+
+
+def test_a_scheduler_that_is_killed_while_a_run_is_planned(
+    source: Path,
+    checkpoints: dict[str, Path],
+    tmp_path: Path,
+    command: tuple[subprocess.Popen[bytes], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scheduler, address = command
+    planning = engine_cluster._planned_by
+
+    def kill_and_plan(*arguments: Any) -> Any:
+        scheduler.kill()
+        return planning(*arguments)
+
+    monkeypatch.setattr(engine_cluster, "_planned_by", kill_and_plan)
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "10s"}),
+        pytest.raises(ClusterError, match=r"was lost|same call goes on|does not answer"),
+    ):
+        api.denoise(source, tmp_path / "out.zarr", model=checkpoints["denoiser"], scheduler=address, **SETTINGS)
+    assert os.listdir(tmp_path) == []
