@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_restore.engine.planning.neighbours import NONE, Neighbours
 from napari_restore.engine.planning.normalisation import Intensity, validity_of
 from napari_restore.engine.planning.reading import patient
 from napari_restore.engine.planning.recipe import Recipe, for_each
 from napari_restore.engine.planning.sampling import estimate_image_noise, spread_regions
+from napari_restore.engine.planning.settings.neighbours import NONE, Neighbours
 from napari_restore.errors import ChunkError, RecipeError, SourceError
 from napari_restore.images.image import Image
 from napari_restore.intensity.fusion import Fused, FusionNoise, Missing, Neighbour, fuse

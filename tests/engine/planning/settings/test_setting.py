@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pytest
 
 from napari_restore.engine.planning.recipe import EXECUTION_FIELDS, SOURCE_FIELDS, digest, make_recipe, settings
-from napari_restore.engine.planning.setting import Setting, type_text
+from napari_restore.engine.planning.settings.setting import Setting, type_text
 from napari_restore.errors import RecipeError
 
 VALUES: dict[str, Any] = {
