@@ -57,6 +57,14 @@ class Settings(TypedDict, total=False):
     noise : Sequence[float] or Sequence[Sequence[float]] or None
         Gain (per photon), offset and read noise of the detector; one triple, or one triple per channel. Unit: data
         units. If left out: estimated from a sample.
+    valid_range : Sequence[float] or Sequence[Sequence[float]] or {"all"} or None
+        Lowest and highest value of the bulk of the image: single pixels beyond are no image and come back as they are,
+        areas beyond are restored at a range of their own; -inf inf for no limits. Unit: data units. If left out: half a
+        range, or eight times the noise, beyond the value range.
+    fill_values : float or Sequence[float] or Sequence[Sequence[float]] or {"none"} or None
+        Values that fill areas without being image: they have no say in what is estimated and come back as they are;
+        with commas between them, and semicolons between channels, or none. Unit: data units. If left out: found in a
+        sample, per channel.
     dtype : DTypeLike
         Data type of the result: same as the source, or a NumPy type such as uint16 or float32; values are rounded and
         clipped, never wrapped. If left out: same.
@@ -110,6 +118,8 @@ class Settings(TypedDict, total=False):
     intensity: Literal["auto", "percentile", "range", "poisson-gaussian"] | None
     value_range: Sequence[float] | Sequence[Sequence[float]] | None
     noise: Sequence[float] | Sequence[Sequence[float]] | None
+    valid_range: Sequence[float] | Sequence[Sequence[float]] | Literal["all"] | None
+    fill_values: float | Sequence[float] | Sequence[Sequence[float]] | Literal["none"] | None
     dtype: DTypeLike
     precision: Literal["float32", "bfloat16"] | None
     chunks: tuple[int, ...] | None

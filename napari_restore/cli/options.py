@@ -22,7 +22,7 @@ Source = Annotated[str, typer.Argument(help="TIFF, OME-TIFF, pattern of files, Z
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an OME-Zarr that is there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
-_GIVEN = "napari_restore.settings"
+_GIVEN = "settings that were given"
 """Where a context keeps the settings that were given."""
 
 
@@ -104,4 +104,5 @@ def _annotation(setting: Setting) -> Any:
 
         kind: Any = Any if written.kind == "list" else tuple[(str,) * written.count]  # type: ignore[misc]
         return Annotated[kind | None, typer.Option(flags, parser=items, **told)]
-    return Annotated[written.item | None if setting.default is None else written.item, typer.Option(flags, **told)]
+    item = str if written.kind == "lists" else written.item
+    return Annotated[item | None if setting.default is None else item, typer.Option(flags, **told)]

@@ -186,6 +186,10 @@ class NoiseScale:
         ends = self.camera.unstabilise(np.array([-FAR, FAR]) / self.sigma + self._start)
         return float(ends[0]), float(ends[1])
 
+    def reaching(self, low: float, high: float) -> NoiseScale:
+        """Give this scale, which has no upper end: noise has one standard deviation at all values."""
+        return self
+
     def normalise(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Bring noisy values from data units to noise of the standard deviation `sigma`, as float32."""
         return ((self.camera.stabilise(x) - self._start) * self.sigma).astype(np.float32)

@@ -20,7 +20,7 @@ def module_of(file: Path) -> str:
 
 @pytest.mark.parametrize("file", FILES, ids=module_of)
 def test_examples(file: Path) -> None:
-    assert "widgets" not in file.parts, "examples of widgets would not run where there is no Qt"
+    assert "widgets" not in file.parts or "jobs" in file.parts, "examples of panels would not run where there is no Qt"
     module = importlib.import_module(module_of(file))
     examples = [test for test in doctest.DocTestFinder().find(module) if test.examples]
     there = file.read_text(encoding="utf-8").count(">>> ")

@@ -22,7 +22,7 @@ __all__ = ["lazy_result"]
 
 def _estimated(plan: Plan) -> Plan:
     """Give the plan with its intensity chosen."""
-    return plan.with_settings(**choose_intensity(plan.image, plan.card, plan.recipe))
+    return plan.with_settings(**choose_intensity(plan.image, plan.card, plan.recipe).settings)
 
 
 def _block(plan: Plan, index: Block) -> NDArray[Any]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from napari_restore.engine.planning.setting import Setting
+from napari_restore.engine.planning.setting import NEVER, Setting
 from napari_restore.errors import RecipeError
 from napari_restore.wording import byte_count
 
@@ -124,6 +124,26 @@ class Recipe(BaseModel):
             "values", unit="data units", otherwise="estimated from a sample",
             accepts="Sequence[float] | Sequence[Sequence[float]] | None", metavar="GAIN OFFSET READ",
             control="Values and output › Intensity", page="intensity.md",
+        ),
+    ] = None
+    valid_range: Annotated[
+        tuple[tuple[float, float], ...] | None,
+        Setting(
+            "Lowest and highest value of the bulk of the image: single pixels beyond are no image and come back as "
+            "they are, areas beyond are restored at a range of their own; -inf inf for no limits.", "values",
+            unit="data units", otherwise="half a range, or eight times the noise, beyond the value range",
+            accepts='Sequence[float] | Sequence[Sequence[float]] | Literal["all"] | None', metavar="LOW HIGH",
+            page="intensity.md", earlier=(), nothing=("-inf", "inf"),
+        ),
+    ] = None
+    fill_values: Annotated[
+        tuple[tuple[float, ...], ...] | None,
+        Setting(
+            "Values that fill areas without being image: they have no say in what is estimated and come back as they "
+            "are; with commas between them, and semicolons between channels, or none.", "values",
+            unit="data units", otherwise="found in a sample, per channel",
+            accepts='float | Sequence[float] | Sequence[Sequence[float]] | Literal["none"] | None',
+            metavar="VALUE,VALUE,...", page="intensity.md", earlier=(), nothing=("none",),
         ),
     ] = None
     dtype: Annotated[
@@ -243,6 +263,29 @@ class Recipe(BaseModel):
     def _auto_is_open(cls, value: Any) -> Any:
         return None if value == "auto" else value
 
+    @field_validator("valid_range", mode="before")
+    @classmethod
+    def _all_is_no_limit(cls, value: Any) -> Any:
+        if isinstance(value, str) and value == "all":
+            return ()
+        pairs = cls._one_is_a_list_of_one(value)
+        return () if pairs and all(tuple(pair) == (-np.inf, np.inf) for pair in pairs) else pairs
+
+    @field_validator("fill_values", mode="before")
+    @classmethod
+    def _fill_for_all_channels(cls, value: Any) -> Any:
+        if isinstance(value, str) and value == "none":
+            return ()
+        return ((value,),) if value is not None and np.isscalar(value) else cls._one_is_a_list_of_one(value)
+
+    @field_validator("fill_values")
+    @classmethod
+    def _finite(cls, value: tuple[tuple[float, ...], ...] | None) -> tuple[tuple[float, ...], ...] | None:
+        for number in (number for channel in value or () for number in channel):
+            if not np.isfinite(number):
+                raise ValueError(f"fill value {number}: NaN and infinities are never image; leave them out")
+        return value
+
     @field_validator("value_range", "noise", mode="before")
     @classmethod
     def _one_is_a_list_of_one(cls, value: Any) -> Any:
@@ -265,7 +308,7 @@ class Recipe(BaseModel):
                 raise ValueError(str(error).removesuffix(".")) from None
         return value
 
-    @field_validator("value_range")
+    @field_validator("value_range", "valid_range")
     @classmethod
     def _rising(cls, value: tuple[tuple[float, float], ...] | None) -> tuple[tuple[float, float], ...] | None:
         for low, high in value or ():
@@ -306,7 +349,20 @@ class Recipe(BaseModel):
 
     def pixel_settings(self) -> dict[str, Any]:
         """Everything the stored result depends on, as JSON types."""
-        return self.model_dump(mode="json", exclude=set(EXECUTION_FIELDS))
+        return {name: value for name, value in self.as_json().items() if name not in EXECUTION_FIELDS}
+
+    def as_json(self) -> dict[str, Any]:
+        """Give all settings as JSON types, as they are stored; `from_json` reads them.
+
+        A setting that came later is left out where the run does as it did before: recipes and fingerprints of earlier
+        results stay what they were.
+        """
+        return self.model_dump(mode="json", exclude={n for n, value in _EARLIER.items() if getattr(self, n) == value})
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Recipe:
+        """Read the recipe of a run, perhaps of a version that did not have all settings: it does as it did then."""
+        return cls.model_validate(_EARLIER | content)
 
 
 def settings() -> dict[str, Setting]:
@@ -333,6 +389,11 @@ EXECUTION_FIELDS = frozenset(name for name, setting in settings().items() if set
 """Fields that say how to run and not what comes out: two recipes that differ in these alone give one result."""
 _KEPT = frozenset(name for name, setting in settings().items() if setting.last_bits)
 """Those of them that a resumed run keeps: they move the last bits."""
+
+_EARLIER: dict[str, Any] = {
+    name: setting.earlier for name, setting in settings().items() if setting.earlier is not NEVER
+}
+"""Of settings that came later: the value by which a run does as it did before."""
 
 
 def make_recipe(**settings: Any) -> Recipe:

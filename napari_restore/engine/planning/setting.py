@@ -7,7 +7,7 @@ package are made from it: `napari_restore.api.Settings`, the options of the comm
 
 from __future__ import annotations
 
-__all__ = ["GROUPS", "Group", "Setting", "Written", "type_text"]
+__all__ = ["GROUPS", "NEVER", "Group", "Setting", "Written", "type_text"]
 
 import types
 from collections.abc import Sequence
@@ -28,15 +28,19 @@ GROUPS: dict[Group, str] = {
 """Headings of the groups. Settings of the group ``"run"`` say how a result is made, and not what it is."""
 
 
+NEVER = object()
+"""Stands for a value that no setting has."""
+
+
 @dataclass(frozen=True)
 class Written:
     """How a setting is written on the command line.
 
     Attributes
     ----------
-    kind : {"switch", "word", "list", "channels"}
-        A flag alone; one word; one word of items with commas between them; or `count` words, each of them one number,
-        or with commas one number per channel.
+    kind : {"switch", "word", "list", "lists", "channels"}
+        A flag alone; one word; one word of items with commas between them; one word of such lists, one per channel,
+        with semicolons between them; or `count` words, each of them one number, or with commas one number per channel.
     item : type
         Of one item: bool, int, float or str.
     count : int
@@ -45,7 +49,7 @@ class Written:
         Whether a list of one item is that item.
     """
 
-    kind: Literal["switch", "word", "list", "channels"]
+    kind: Literal["switch", "word", "list", "lists", "channels"]
     item: type
     count: int = 1
     alone: bool = False
@@ -78,6 +82,10 @@ class Setting:
         Page of the documentation that tells more.
     last_bits : bool
         Of the group ``"run"``: whether it moves the last bits of a result, so that a resumed run keeps it.
+    earlier : Any
+        Of a setting that came after the first results: the value by which a run does as it did before.
+    nothing : tuple of str
+        Words that stand for an empty list on the command line.
     name, annotation, default
         Of the field; filled in by `napari_restore.engine.planning.recipe.settings`.
     """
@@ -92,6 +100,8 @@ class Setting:
     control: str = ""
     page: str = ""
     last_bits: bool = False
+    earlier: Any = NEVER
+    nothing: tuple[str, ...] = ()
     name: str = ""
     annotation: Any = None
     default: Any = None
@@ -106,7 +116,7 @@ class Setting:
         """What is used where it is left out, in words."""
         if self.default is None:
             return self.otherwise
-        return {True: "yes", False: "no"}[self.default] if isinstance(self.default, bool) else str(self.default)
+        return ("no", "yes")[self.default] if isinstance(self.default, bool) else str(self.default)
 
     @property
     def description(self) -> str:
@@ -141,6 +151,8 @@ class Setting:
         options = [option for option in _options(self.annotation) if option is not types.NoneType]
         lists = [option for option in options if get_origin(option) is tuple]
         inner = get_args(lists[0])[0] if lists else None
+        if get_origin(inner) is tuple and Ellipsis in get_args(inner):
+            return Written("lists", get_args(inner)[0])
         if get_origin(inner) is tuple:
             return Written("channels", float, count=len(get_args(inner)))
         if inner in (int, float):
@@ -174,6 +186,10 @@ class Setting:
         written = self.written
         if written.kind == "switch":
             return [self.flags[0]] if value else list(self.flags[1:])
+        if self.nothing and not value:
+            return [self.flags[0], *self.nothing]
+        if written.kind == "lists":
+            return [self.flags[0], ";".join(",".join(map(str, each)) for each in value)]
         if written.kind == "channels":
             return [self.flags[0], *(",".join(map(str, each)) for each in zip(*value, strict=True))]
         items = value if isinstance(value, tuple) else (value,)
@@ -211,6 +227,8 @@ class Setting:
             If the words do not name as many channels.
         """
         written = self.written
+        if written.kind == "lists":
+            return () if (value,) == self.nothing else tuple(self.read_items(part) for part in value.split(";"))
         if written.kind == "list":
             return value[0] if written.alone and len(value) == 1 else value
         if written.kind == "word" and "int" in self.accepts.split(" | ") and str(value).isdecimal():

@@ -298,7 +298,7 @@ class Session:
             "fingerprint": plan.fingerprint,
             "source": _described(plan.image),
             "model": plan.card.model_dump(mode="json", include={"name", "title", "licence", "sha256"}),
-            "recipe": plan.recipe.model_dump(mode="json"),
+            "recipe": plan.recipe.as_json(),
             "result": {
                 "shape": list(plan.shape), "dtype": plan.dtype.name, "bytes": plan.output_bytes,
                 "blocks": plan.blocks, "block": list(plan.block), "levels": plan.levels,

@@ -79,7 +79,7 @@ def recipe_in(attributes: Mapping[str, Any], path: Path | str) -> Recipe:
         If this version does not understand it.
     """
     try:
-        return Recipe.model_validate(attributes["recipe"])
+        return Recipe.from_json(attributes["recipe"])
     except ValidationError as error:
         first = error.errors()[0]
         name, writer = ".".join(map(str, first["loc"])) or "all of it", attributes.get("version")

@@ -245,7 +245,7 @@ class OmeZarrSink:
                 "version": __version__,
                 "fingerprint": plan.fingerprint,
                 "identity": plan.identity(),
-                "recipe": recipe.model_dump(mode="json"),
+                "recipe": recipe.as_json(),
                 "given": plan.given,
                 "arithmetic": arithmetic(recipe.device),
                 "digests": not isinstance(path, str),

@@ -121,9 +121,9 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     h5py = h5py_module(path)
     try:
         with h5py.File(path, "r") as file:
-            dataset = _dataset(h5py, file, path, inside)
-            letters = _letters(dataset, axes, f"{path}::{dataset.name}")
-            data = Hdf5Array(path, dataset.name, tuple(dataset.shape), np.dtype(dataset.dtype), dataset.chunks)
+            dataset, named = _dataset(h5py, file, path, inside)
+            letters = _letters(dataset, axes, f"{path}::{named}")
+            data = Hdf5Array(path, named, tuple(dataset.shape), np.dtype(dataset.dtype), dataset.chunks)
             size, notes = _pixel_size(dataset, letters)
     except (RestoreError, MemoryError):
         raise
@@ -141,12 +141,12 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     )
 
 
-def _dataset(h5py: Any, file: Any, path: str, inside: str) -> Any:
-    """Return the dataset asked for, or the only one there is."""
+def _dataset(h5py: Any, file: Any, path: str, inside: str) -> tuple[Any, str]:
+    """Return the dataset asked for, or the only one there is, and its path: h5py gives a link's target another one."""
     if inside:
         found = file.get(inside)
         if isinstance(found, h5py.Dataset):
-            return found
+            return found, f"/{inside}"
         raise SourceError(f"{path} has no dataset {inside!r}; it has {_listed(_datasets(h5py, file))}.")
     names = list(_datasets(h5py, file))
     if len(names) != 1:
@@ -154,7 +154,7 @@ def _dataset(h5py: Any, file: Any, path: str, inside: str) -> Any:
             f"{path} has {'several datasets' if names else 'no dataset that is an image'}"
             f"{f': name one as {path}::{names[0]}; it has {_listed(names)}' if names else ''}."
         )
-    return file[names[0]]
+    return file[names[0]], names[0]
 
 
 def _datasets(h5py: Any, file: Any) -> Iterator[str]:
@@ -165,7 +165,17 @@ def _datasets(h5py: Any, file: Any) -> Iterator[str]:
         if isinstance(node, h5py.Dataset) and len(node.shape or ()) >= 2 and node.dtype.kind in "uif":
             names.append(f"/{name}")
 
+    def follow(name: str, link: Any) -> None:
+        """See what lies behind a link to another file, unless that is not there."""
+        if isinstance(link, h5py.ExternalLink):
+            with contextlib.suppress(KeyError, OSError):
+                node = file[name]
+                see(name, node)
+                if isinstance(node, h5py.Group):
+                    node.visititems(lambda inner, found: see(f"{name}/{inner}", found))
+
     file.visititems(see)
+    file.visititems_links(follow)
     yield from names
 
 

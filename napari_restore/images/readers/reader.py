@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Reader", "begins_with", "check_level", "pixel_sizes", "series_number"]
+__all__ = ["WAY_ON", "Reader", "begins_with", "check_level", "pixel_sizes", "series_number"]
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,9 @@ from napari_restore.images.image import Image
 
 _LISTED = 20
 """So many images are named in a message."""
+
+WAY_ON = 'on_error="fill" (--on-error fill) goes on without it.'
+"""What to do where a part of an image was never stored."""
 
 
 class Reader(Protocol):

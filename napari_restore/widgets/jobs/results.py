@@ -139,7 +139,7 @@ def _looks(layer: ImageLayer, plan: Plan) -> dict[str, Any]:
         "opacity": layer.opacity,
         "metadata": {
             "napari_restore": {
-                "recipe": plan.recipe.model_dump(mode="json"),
+                "recipe": plan.recipe.as_json(),
                 "fingerprint": plan.fingerprint,
                 "model": plan.card.name,
                 "source": layer.name,

@@ -53,7 +53,7 @@ class Control:
     value: Callable[[], Any]
     show: Callable[[Any], None]
 
-    def shows(self, value: Any) -> bool:
+    def show_exactly(self, value: Any) -> bool:
         """Show a value and tell whether it can be shown exactly; if not, nothing is chosen."""
         self.show(value)
         try:

@@ -28,6 +28,13 @@ def test_each_is_said_in_one_sentence_with_its_default_and_its_values(name: str)
     assert all(value in setting.help for value in setting.values)
 
 
+def test_what_is_used_instead_is_said_in_words() -> None:
+    said = settings()
+    words = {"level": "0", "pyramid": "yes", "fsync": "no", "dtype": "same", "halo": "the model's own"}
+    assert {name: said[name].without for name in words} == words
+    assert said["halo"].description == f"{said['halo'].help} Unit: input pixels. If left out: the model's own."
+
+
 def test_a_field_without_a_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "napari_restore.engine.planning.recipe.Recipe.model_fields", {"new": types.SimpleNamespace(metadata=[])}

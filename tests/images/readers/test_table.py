@@ -1,3 +1,7 @@
+import importlib
+import pkgutil
+import sys
+
 import pytest
 
 import napari_restore.images.readers as room
@@ -6,7 +10,6 @@ from napari_restore.images.opening import open_image
 from napari_restore.images.readers.table import ENDINGS, READERS, what_can_be_opened
 
 
-# A folder of ours or a module of the room that opens nothing itself.
 def test_every_reader_is_in_the_table():
     names = [module.name for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}.")]
     modules = [importlib.import_module(name) for name in names]

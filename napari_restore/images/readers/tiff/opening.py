@@ -15,6 +15,7 @@ from napari_restore.images.readers.reader import begins_with
 from napari_restore.images.readers.tiff.array import TiffArray, array_of
 from napari_restore.images.readers.tiff.file import OpenedSeries, open_series, page_shape
 from napari_restore.images.readers.tiff.imagej import imagej_metadata
+from napari_restore.images.readers.tiff.makers import makers_metadata
 from napari_restore.images.readers.tiff.metadata import TiffMetadata
 from napari_restore.images.readers.tiff.ome import ome_metadata
 
@@ -130,7 +131,7 @@ def _metadata_of(opened: OpenedSeries) -> TiffMetadata:
         return ome_metadata(tiff.ome_metadata, opened.index, sizes.get("Y", 0), sizes.get("X", 0), series.name)
     if tiff.is_imagej and tiff.imagej_metadata:
         return imagej_metadata(tiff.imagej_metadata, series.keyframe.resolution, sizes.get("C"))
-    return TiffMetadata()
+    return makers_metadata(tiff, series)
 
 
 def _scaled(described: TiffMetadata, opened: OpenedSeries) -> tuple[dict[str, float], dict[str, float]]:

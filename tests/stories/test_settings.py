@@ -16,7 +16,7 @@ from napari_restore.api import settings as settings_module
 from napari_restore.api.write_settings import settings_tables, settings_type
 from napari_restore.engine.planning.recipe import make_recipe, settings
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FLAGS = (
     "--axes --level --series --img-range --mean --tile --halo --blend --padding --intensity --range --noise --dtype "
     "--precision --compiled --not-compiled --device --batch --workers --on-error --fsync --lanes --memory --pyramid "
