@@ -135,8 +135,6 @@ class Settings(TypedDict, total=False):
     lanes: int | None
     memory_budget: int | str | None
     threads: int | None
-
-
 # End of what is written.
 
 
