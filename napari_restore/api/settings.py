@@ -135,6 +135,8 @@ class Settings(TypedDict, total=False):
     lanes: int | None
     memory_budget: int | str | None
     threads: int | None
+
+
 # End of what is written.
 
 
