@@ -85,7 +85,7 @@ def test_what_can_be_read_anywhere_has_no_chunks(checkpoints: dict[str, Path], t
 
 
 def test_the_layout_is_chosen_in_no_time(checkpoints: dict[str, Path]) -> None:
-    volume = da.zeros((1000, 1_000_000, 1_000_000), chunks=(50, 10_000, 10_000), dtype=np.uint16)
+    volume = da.zeros((1000, 1_000_000, 1_000_000), chunks=(20, 10_000, 10_000), dtype=np.uint8)
     plan_of(volume, checkpoints["denoiser"])
     began = time.process_time()
     plan = plan_of(volume, checkpoints["upscaler"])
