@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from napari_restore.engine.planning.recipe import EXECUTION_FIELDS, SOURCE_FIELDS, Recipe, digest, make_recipe, settings
-from napari_restore.engine.planning.settings.neighbours import parse_neighbours
+from napari_restore.engine.planning.settings.neighbours import Neighbours
 from napari_restore.engine.planning.settings.setting import Setting, type_text
 from napari_restore.errors import RecipeError
 
@@ -18,7 +18,7 @@ VALUES: dict[str, Any] = {
     "precision": "bfloat16", "chunks": (1, 64, 64), "shards": (2, 128, 128), "pyramid": False, "ome_version": "0.4",
     "device": "cuda:0,cuda:2", "batch": 3, "workers": 2, "on_error": "fill", "fsync": True, "compiled": False,
     "lanes": 4, "memory_budget": 123_456_789, "valid_range": ((-5.0, 500.0), (0.0, 9.0)),
-    "fill_values": ((0.0, 65535.0), (7.0,)), "neighbours": parse_neighbours("T,3,0.8"),
+    "fill_values": ((0.0, 65535.0), (7.0,)), "neighbours": Neighbours(axis="T", planes=3, strength=0.8),
 }  # fmt: skip
 """A value of each setting that is not its usual one."""
 
