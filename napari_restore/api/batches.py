@@ -16,6 +16,7 @@ from napari_restore.api.restoring import open_image, plan_unestimated, run
 from napari_restore.api.restoring import plan as plan_image
 from napari_restore.api.settings import DENOISER, Settings
 from napari_restore.errors import OutputError, RecipeError, RestoreError
+from napari_restore.images.store import is_url
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -189,7 +190,7 @@ def plan_batch(
     find_card(model, img_range=recipe.img_range, mean=recipe.mean)
     if shared_range and recipe.value_range is not None:
         raise RecipeError("value_range is given and is one range for all already; leave shared_range out.")
-    if "://" in str(output):
+    if is_url(output):
         raise OutputError(f"a batch is written to a folder on a disk, not to {output}; restore there image by image.")
     folder = Path(output)
     listed = [sources] if isinstance(sources, str | Path) else list(sources)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-__all__ = ["DENOISER", "UPSCALERS", "Settings", "location"]
+__all__ = ["DENOISER", "UPSCALERS", "Settings"]
 
 DENOISER = "restormer-denoise-light"
 """The model that `denoise` uses unless told otherwise."""
@@ -101,8 +100,3 @@ class Settings(TypedDict, total=False):
     compiled: bool | None
     lanes: int | None
     memory_budget: int | str | None
-
-
-def location(place: str | Path) -> str | Path:
-    """Give a URL as it is and a path as a Path, which would take one of the two slashes of a URL."""
-    return str(place) if "://" in str(place) else Path(place)

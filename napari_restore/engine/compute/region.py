@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from napari_restore.engine.compute.padding import authors_padded, fitted
 from napari_restore.engine.planning.normalisation import Scale
 from napari_restore.engine.planning.plan import Plan
+from napari_restore.images.lazy_arrays import Region
 from napari_restore.intensity.scaling import missing, put_back, split_missing, to_dtype
 from napari_restore.tiling.blend import Canvas, cut_tile, source_window
 
@@ -26,8 +27,8 @@ __all__ = ["Cancelled", "Predict", "restore_region"]
 Predict = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
 """Restores ``(n, channels, height, width)`` tiles; the second argument is the size of a full batch."""
 Outer = tuple[int, ...]
-Place = tuple[Outer, int, int]
-"""Plane image and tile."""
+TileIndex = tuple[Outer, int, int]
+"""Of a plane image, and of the tile along its Y and X."""
 
 _ROWS = 16
 """Rows of the result that are brought back to the user's units at a time."""
@@ -39,7 +40,7 @@ class Cancelled(Exception):
 
 def restore_region(
     plan: Plan,
-    region: tuple[slice, ...],
+    region: Region,
     predict: Predict,
     after_batch: Callable[[int], None] = lambda tiles: None,
 ) -> NDArray[Any]:
@@ -66,7 +67,7 @@ def restore_region(
     ChunkError
         If the source cannot be read there.
     """
-    work = _Region(plan, region)
+    work = _RegionWork(plan, region)
     with closing(_restored(work, predict, after_batch)) as results:
         for (outer, ky, kx), result in results:
             work.add(outer, ky, kx, result)
@@ -74,16 +75,16 @@ def restore_region(
 
 
 def _restored(
-    work: _Region, predict: Predict, after_batch: Callable[[int], None]
-) -> Generator[tuple[Place, NDArray[np.float32]], None, None]:
+    work: _RegionWork, predict: Predict, after_batch: Callable[[int], None]
+) -> Generator[tuple[TileIndex, NDArray[np.float32]], None, None]:
     """Yield every tile of a region, restored, in order."""
-    recipe, places = work.plan.recipe, deque[list[Place]]()
+    recipe, indices = work.plan.recipe, deque[list[TileIndex]]()
     batch, tiles = recipe.batch or 1, work.tiles()
 
     def batches() -> Iterator[NDArray[np.float32]]:
         after_batch(0)  # the wait for the network may have been long, and the run stopped meanwhile
         while group := list(islice(tiles, batch)):
-            places.append([place for place, _ in group])
+            indices.append([index for index, _ in group])
             yield group[0][1][None] if len(group) == 1 else np.stack([tile for _, tile in group])
 
     # Any function will do, such as one that stands for a network; only a Predictor has more than one batch in progress.
@@ -95,12 +96,12 @@ def _restored(
     )
     with closing(results):
         for result in results:
-            done = places.popleft()
+            done = indices.popleft()
             yield from zip(done, result, strict=True)
             after_batch(len(done))
 
 
-class _Region:
+class _RegionWork:
     """A region on its way from source pixels to result pixels, plane by plane.
 
     A *plane image* is what goes through the network at once: ``(channels, height, width)``, one for each index of the
@@ -108,7 +109,7 @@ class _Region:
     channels. A gray image goes through a colour model as three equal samples, and their mean comes back.
     """
 
-    def __init__(self, plan: Plan, region: tuple[slice, ...]) -> None:
+    def __init__(self, plan: Plan, region: Region) -> None:
         self.plan = plan
         self.axes, scale = plan.axes, plan.card.scale
         where = dict(zip(self.axes, region, strict=True))
@@ -153,7 +154,7 @@ class _Region:
         channel = self.first_channel + outer[self.axes.index("C")] if "C" in self.axes else 0
         return self.plan.scales[channel if len(self.plan.scales) > 1 else 0]
 
-    def tiles(self) -> Iterator[tuple[Place, NDArray[np.float32]]]:
+    def tiles(self) -> Iterator[tuple[TileIndex, NDArray[np.float32]]]:
         """Yield every tile that the region needs, brought to what the network was trained on, plane by plane."""
         for outer in np.ndindex(self.pixels.shape[:-3]):
             scale = self._intensity(outer)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import ChunkError
 from napari_restore.images.image import Image
+from napari_restore.images.lazy_arrays import Region
 from napari_restore.intensity.noise import NoiseEstimate, estimate_noise
 from napari_restore.intensity.scaling import estimate_range
 
@@ -23,7 +24,7 @@ CROP = 256
 
 def spread_regions(
     image: Image, axes: str, count: int, rows: int, columns: int, *, channel: int = 0
-) -> Iterator[tuple[slice, ...]]:
+) -> Iterator[Region]:
     """Regions of an image that depend on its shape alone, evenly spread over the plane and the planes of `axes`.
 
     Parameters

@@ -13,12 +13,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from zarr.abc.store import Store
-from zarr.core.buffer import default_buffer_prototype
-from zarr.core.sync import sync
-from zarr.storage import FsspecStore, LocalStore
-
 from napari_restore.images.staging import Stage
+from napari_restore.images.store import Place, place_of
 
 COPY = "0/.metadata.json"
 """Where the copy lies."""
@@ -38,15 +34,15 @@ def write_copy(path: str | Path, levels: int) -> None:
     levels : int
         How many it has.
     """
-    store = _store(path)
+    place = place_of(path)
     names = [*_GROUP, *(f"{level}/{name}" for level in range(levels) for name in _ARRAY)]
-    files = {name: content for name in names if (content := _parsed(_get(store, name))) is not None}
-    _set(store, COPY, {"sha256": _digest(files), "files": files})
+    files = {name: content for name in names if (content := _parsed(place.get(name))) is not None}
+    _put(place, COPY, {"sha256": _digest(files), "files": files})
 
 
 def copied_metadata(path: str | Path) -> Files | None:
     """Read the copy: JSON by the name of the file; None if there is none, or if it is damaged itself."""
-    content = _parsed(_get(_store(path), COPY))
+    content = _parsed(place_of(path).get(COPY))
     files = content.get("files") if content else None
     return files if content and isinstance(files, dict) and _digest(files) == content.get("sha256") else None
 
@@ -66,13 +62,13 @@ def metadata_changes(path: str | Path) -> tuple[str, ...]:
     tuple of str
         Names of files; that of the copy itself, where that is damaged.
     """
-    store = _store(path)
-    if _get(store, COPY) is None:
+    place = place_of(path)
+    if place.get(COPY) is None:
         return ()
     copied = copied_metadata(path)
     if copied is None:
         return (COPY,)
-    return tuple(name for name, content in copied.items() if not _holds(name, _parsed(_get(store, name)), content))
+    return tuple(name for name, content in copied.items() if not _holds(name, _parsed(place.get(name)), content))
 
 
 def put_attributes(path: str | Path, attributes: dict[str, Any], stage: Stage | None = None) -> None:
@@ -87,15 +83,15 @@ def put_attributes(path: str | Path, attributes: dict[str, Any], stage: Stage | 
     stage : Stage, optional
         What an image in a local directory is written through.
     """
-    store = _store(path)
-    name = ".zattrs" if _get(store, "zarr.json") is None else "zarr.json"
-    content, copied = _parsed(_get(store, name)), copied_metadata(path)
+    place = place_of(path)
+    name = ".zattrs" if place.get("zarr.json") is None else "zarr.json"
+    content, copied = _parsed(place.get(name)), copied_metadata(path)
     if content is None or copied is None or name not in copied:
         return
     for changed in (content, copied[name]):
         (changed if name == ".zattrs" else changed["attributes"]).update(attributes)
-    _set(store, COPY, {"sha256": _digest(copied), "files": copied}, stage)
-    _set(store, name, content, stage)
+    _put(place, COPY, {"sha256": _digest(copied), "files": copied}, stage)
+    _put(place, name, content, stage)
 
 
 def mend_metadata(path: str | Path, stage: Stage | None = None) -> None:
@@ -108,19 +104,19 @@ def mend_metadata(path: str | Path, stage: Stage | None = None) -> None:
     stage : Stage, optional
         What an image in a local directory is written through.
     """
-    store = _store(path)
+    place = place_of(path)
     changes = metadata_changes(path)
     if changes == (COPY,):
-        levels = len([level for level in range(100) if any(_get(store, f"{level}/{name}") for name in _ARRAY[:2])])
+        levels = len([level for level in range(100) if any(place.get(f"{level}/{name}") for name in _ARRAY[:2])])
         write_copy(path, levels)
         return
     copied = copied_metadata(path) or {}
     for name in changes:
-        found, wanted = _parsed(_get(store, name)) or {}, copied[name]
+        found, wanted = _parsed(place.get(name)) or {}, copied[name]
         mended = found | wanted if name.endswith(".zattrs") else dict(wanted)
         if isinstance(found.get("attributes"), dict) and "attributes" in wanted:
             mended["attributes"] = found["attributes"] | wanted["attributes"]
-        _set(store, name, mended, stage)
+        _put(place, name, mended, stage)
 
 
 def _holds(name: str, found: dict[str, Any] | None, wanted: dict[str, Any]) -> bool:
@@ -142,21 +138,8 @@ def _digest(files: Files) -> str:
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
-def _store(path: str | Path) -> Store:
-    return FsspecStore.from_url(str(path)) if "://" in str(path) else LocalStore(path)
-
-
-def _get(store: Store, name: str) -> bytes | None:
-    found = sync(store.get(name, default_buffer_prototype()))
-    return None if found is None else found.to_bytes()
-
-
-def _set(store: Store, name: str, content: Any, stage: Stage | None = None) -> None:
-    text = json.dumps(content, indent=2).encode()
-    if stage is not None and isinstance(store, LocalStore):
-        stage.put(store.root / name, text)
-    else:
-        sync(store.set(name, default_buffer_prototype().buffer.from_bytes(text)))
+def _put(place: Place, name: str, content: Any, stage: Stage | None = None) -> None:
+    place.put(name, json.dumps(content, indent=2).encode(), stage)
 
 
 def _parsed(content: bytes | None) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
-"""A bounded window of units on a cluster: retries on other workers, copies for stragglers, and suspects on their own.
+"""A bounded window of write units on a cluster: retries on other workers, copies for stragglers, suspects on their own.
 
-There is no graph of the whole run, only the units that are on their way. All that the scheduler knows of the others is
-nothing, so a run of a million blocks costs it as much as one of a thousand.
+There is no graph of the whole run, only the write units that are on their way. The scheduler knows nothing of the
+others, so a run of a million blocks costs it as much as one of a thousand.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from napari_restore.engine.compute.block import Receipt
-from napari_restore.engine.run.cluster.worker import Failure, Unit, carry_out
+from napari_restore.engine.run.cluster.worker import Failure, carry_out
 from napari_restore.errors import ClusterError, DiskFull, ModelError, OutputTaken, RestoreError
+from napari_restore.images.writing.layout import WriteUnit
 
 __all__ = ["Pool", "Window"]
 
 TRIES = 3
-"""How often a unit is tried, each time on another worker if there is one."""
+"""How often a write unit is tried, each time on another worker if there is one."""
 TICK = 0.25
 """Seconds after which the caller hears something, even if nothing is done."""
 LOOK = 2.0
@@ -32,7 +33,7 @@ LOOK = 2.0
 PATIENCE = 300.0
 """Seconds without any worker after which a run ends."""
 STRAGGLER, TIMES_MEDIAN = 30.0, 4.0
-"""Seconds, and times the median of the units so far, that a unit may take before an idle worker makes it as well."""
+"""Seconds, and times the median of those so far, that a write unit may take before an idle worker makes it as well."""
 
 
 _FINAL = (DiskFull, ModelError, OutputTaken)
@@ -46,17 +47,17 @@ class Pool(Protocol):
 
     @property
     def shares(self) -> dict[str, float] | None:
-        """What of a worker's resources one unit takes."""
+        """What of a worker's resources one write unit takes."""
 
     def workers(self) -> dict[str, int]:
-        """Address of each worker there is now, and how many units it takes at a time."""
+        """Address of each worker there is now, and how many write units it takes at a time."""
 
 
 @dataclass
-class _Task:
-    """A unit on its way."""
+class _Attempt:
+    """A write unit on its way to a worker, as a task of Dask."""
 
-    unit: Unit
+    unit: WriteUnit
     began: float
     future: Any
     only: frozenset[str]
@@ -64,16 +65,16 @@ class _Task:
 
 
 @dataclass
-class _State:
-    """What is known of a unit that is not done."""
+class _History:
+    """What was tried to make a write unit that is not done."""
 
     tries: int = 0
     failed_on: set[str] = field(default_factory=set)
-    tasks: set[str] = field(default_factory=set)
+    attempts: set[str] = field(default_factory=set)
 
 
 class Window:
-    """Sends units to a cluster, a few more than it can work on, and gives what comes back.
+    """Sends write units to a cluster, a few more than it can work on, and gives what comes back.
 
     Parameters
     ----------
@@ -84,21 +85,21 @@ class Window:
 
     Attributes
     ----------
-    failed : dict of Unit to RestoreError
-        Units that were given up, and why.
+    failed : dict of WriteUnit to RestoreError
+        Those that were given up, and why.
     retries : int
-        Units that were sent again.
+        How often one was sent again.
     """
 
     def __init__(self, pool: Pool, name: str) -> None:
         self.pool, self.name = pool, name
-        self.failed: dict[Unit, RestoreError] = {}
+        self.failed: dict[WriteUnit, RestoreError] = {}
         self.retries = 0
         self._numbers = itertools.count()
-        self._tasks: dict[str, _Task] = {}
-        self._states: dict[Unit, _State] = {}
-        self._again: deque[Unit] = deque()
-        self._suspects: list[Unit] = []
+        self._attempts: dict[str, _Attempt] = {}
+        self._histories: dict[WriteUnit, _History] = {}
+        self._again: deque[WriteUnit] = deque()
+        self._suspects: list[WriteUnit] = []
         self._seconds: deque[float] = deque(maxlen=200)
         self._outcomes = _Outcomes(pool.client)
         self._in_a_row = 0
@@ -107,16 +108,16 @@ class Window:
 
     @property
     def size(self) -> int:
-        """How many units may be on their way: what the workers take at a time, and one in reserve for each."""
+        """How many write units may be on their way: what the workers take at a time, and one in reserve for each."""
         return max(1, sum(self._workers.values()) + len(self._workers))
 
-    def run(self, units: Iterable[Unit]) -> Generator[Receipt | None, None, None]:
-        """Have units made.
+    def run(self, units: Iterable[WriteUnit]) -> Generator[Receipt | None, None, None]:
+        """Have write units made.
 
         Yields
         ------
         Receipt or None
-            Of each unit that is done; None after every `TICK` seconds without one.
+            Of each write unit that is done; None after every `TICK` seconds without one.
 
         Raises
         ------
@@ -139,16 +140,16 @@ class Window:
     def close(self) -> None:
         """Ask for nothing more."""
         self._outcomes.close()
-        futures = [task.future for task in self._tasks.values()]
-        self._tasks.clear()
+        futures = [attempt.future for attempt in self._attempts.values()]
+        self._attempts.clear()
         if futures and self.pool.client.status == "running":
             self.pool.client.cancel(futures, force=True)
 
-    def _drained(self, source: Iterator[Unit], size: Callable[[], int]) -> Generator[Receipt | None, None, None]:
+    def _drained(self, source: Iterator[WriteUnit], size: Callable[[], int]) -> Generator[Receipt | None, None, None]:
         while True:
             self._look()
             self._fill(source, size())
-            if not self._tasks:
+            if not self._attempts:
                 return
             found = self._outcomes.get(TICK)
             if not found:
@@ -159,50 +160,50 @@ class Window:
                 if receipt is not None:
                     yield receipt
 
-    def _fill(self, source: Iterator[Unit], size: int) -> None:
-        while len(self._tasks) < size:
+    def _fill(self, source: Iterator[WriteUnit], size: int) -> None:
+        while len(self._attempts) < size:
             unit = self._again.popleft() if self._again else next(source, None)
             if unit is None:
                 return
             self._send(unit)
 
-    def _send(self, unit: Unit) -> None:
-        state = self._states.setdefault(unit, _State())
-        others = [address for address in self._workers if address not in state.failed_on]
-        only = frozenset(others if state.failed_on else ())
-        # The name of a task carries no hash, so that Dask takes all units of a run for one kind of task.
+    def _send(self, unit: WriteUnit) -> None:
+        history = self._histories.setdefault(unit, _History())
+        others = [address for address in self._workers if address not in history.failed_on]
+        only = frozenset(others if history.failed_on else ())
+        # The name of a task carries no hash, so that Dask takes all tasks of a run for one kind.
         key = f"{self.name}-unit-{next(self._numbers)}"
         future = self.pool.client.submit(
             carry_out, self.name, unit, key=key, pure=False, workers=sorted(only) or None, resources=self.pool.shares,
             allow_other_workers=False,
         )  # fmt: skip
-        self._tasks[key] = _Task(unit, time.monotonic(), future, only)
-        state.tasks.add(key)
+        self._attempts[key] = _Attempt(unit, time.monotonic(), future, only)
+        history.attempts.add(key)
         self._outcomes.expect(future)
 
     def _settle(self, key: str, outcome: Any) -> Receipt | None:
-        """Take note of what a task has come to, and give its receipt if its unit is done by it."""
-        task = self._tasks.pop(key, None)
-        if task is None:
+        """Take note of what an attempt has come to, and give its receipt if its write unit is done by it."""
+        attempt = self._attempts.pop(key, None)
+        if attempt is None:
             return None
-        state = self._states[task.unit]
-        state.tasks.discard(key)
+        history = self._histories[attempt.unit]
+        history.attempts.discard(key)
         if isinstance(outcome, Receipt):
             self._in_a_row = 0
-            self._seconds.append(time.monotonic() - task.began)
-            self._forget(state)
-            del self._states[task.unit]
+            self._seconds.append(time.monotonic() - attempt.began)
+            self._forget(history)
+            del self._histories[attempt.unit]
             return outcome
-        self._give_another_chance(task.unit, state, outcome)
+        self._give_another_chance(attempt.unit, history, outcome)
         return None
 
-    def _forget(self, state: _State) -> None:
-        """Ask no more for the copies of a unit that is done. One that is running goes on, and writes the same bytes."""
-        copies = [self._tasks.pop(key).future for key in state.tasks if key in self._tasks]
+    def _forget(self, history: _History) -> None:
+        """Ask no more for the copies of a write unit that is done; one that is running goes on, and writes the same."""
+        copies = [self._attempts.pop(key).future for key in history.attempts if key in self._attempts]
         if copies:
             self.pool.client.cancel(copies, force=True)
 
-    def _give_another_chance(self, unit: Unit, state: _State, outcome: Any) -> None:
+    def _give_another_chance(self, unit: WriteUnit, history: _History, outcome: Any) -> None:
         from distributed import KilledWorker
 
         self._in_a_row += 1
@@ -221,17 +222,17 @@ class Window:
                 f"({type(outcome).__name__}: {outcome}); blocks that are stored stay: start the cluster again, and the "
                 "same call goes on."
             )
-        state.tries += 1
-        state.failed_on.add(outcome.worker)
+        history.tries += 1
+        history.failed_on.add(outcome.worker)
         if too_many or isinstance(outcome.error, _FINAL):
             raise outcome.error
-        if state.tasks:
+        if history.attempts:
             return  # a copy is on its way
-        if state.tries < TRIES:
+        if history.tries < TRIES:
             self.retries += 1
             self._again.append(unit)
             return
-        del self._states[unit]
+        del self._histories[unit]
         self.failed[unit] = outcome.error
 
     def _look(self) -> None:
@@ -258,25 +259,25 @@ class Window:
 
     def _recall_unreachable(self) -> None:
         """Send again what was meant for workers that are gone: the scheduler would keep it for their return."""
-        for key, task in list(self._tasks.items()):
-            if task.only and task.only.isdisjoint(self._workers):
-                del self._tasks[key]
-                self._states[task.unit].tasks.discard(key)
-                self.pool.client.cancel([task.future], force=True)
-                self._send(task.unit)
+        for key, attempt in list(self._attempts.items()):
+            if attempt.only and attempt.only.isdisjoint(self._workers):
+                del self._attempts[key]
+                self._histories[attempt.unit].attempts.discard(key)
+                self.pool.client.cancel([attempt.future], force=True)
+                self._send(attempt.unit)
 
     def _copy_stragglers(self, size: int) -> None:
         """Let idle workers try what others have had for very long, when there is nothing else to do."""
-        if len(self._tasks) >= min(size, len(self._workers)) or not self._seconds:
+        if len(self._attempts) >= min(size, len(self._workers)) or not self._seconds:
             return
         limit = max(STRAGGLER, TIMES_MEDIAN * statistics.median(self._seconds))
         now = time.monotonic()
-        for task in list(self._tasks.values()):
-            state = self._states[task.unit]
-            if now - task.began > limit and len(state.tasks) == 1:
-                state.failed_on.update(_holders(self.pool.client, state.tasks))
+        for attempt in list(self._attempts.values()):
+            history = self._histories[attempt.unit]
+            if now - attempt.began > limit and len(history.attempts) == 1:
+                history.failed_on.update(_holders(self.pool.client, history.attempts))
                 self.retries += 1
-                self._send(task.unit)
+                self._send(attempt.unit)
 
 
 def _holders(client: Any, keys: set[str]) -> set[str]:
