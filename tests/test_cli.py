@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 import typer
+from czi_files import Block, czi_xml, write_czi
 
 from napari_restore import api, cli
 from napari_restore.images.writing import ome_zarr
@@ -75,7 +76,7 @@ def test_settings_of_several_numbers(run, tiff: Path, checkpoints: dict[str, Pat
     assert run(*command, "--tile", "64,96", "--blend", 8, "--img-range", 255, "--mean", "0.5")[0] == 0
     recipe = ome_zarr.read_attributes(tmp_path / "o.zarr")["recipe"]  # type: ignore[index]
     assert (recipe["tile"], recipe["blend"], recipe["img_range"], recipe["mean"]) == ([64, 96], 8, 255, [0.5])
-    for option, words in (("--tile", "neither a side"), ("--mean", "commas")):
+    for option, words in (("--tile", "whole numbers with commas"), ("--mean", "commas")):
         code, _, err = run(*command, option, "x")
         assert code == 2 and words in " ".join(err.split())
 
@@ -109,8 +110,7 @@ def test_each_setting_is_an_option_of_each_command_that_restores() -> None:
     commands = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
     given = {name: {option.name for option in commands[name].params} for name in ("denoise", "upscale", "batch")}
     shared = set.intersection(*given.values())
-    by_hand_only = {"chunks", "shards"}
-    assert set(api.Settings.__annotations__) - shared <= by_hand_only
+    assert set(api.Settings.__annotations__) <= shared
     assert given["batch"] - shared == {"sources", "folder", "shared_range", "dry_run"}
 
 
@@ -129,6 +129,25 @@ def test_info_says_what_it_is_and_what_it_costs(run, tiff: Path) -> None:  # typ
         "chunks",
     ):
         assert word in out, word
+
+
+def test_one_of_several_images_by_number_and_by_name(run, checkpoints: dict[str, Path], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    scenes = np.random.default_rng(0).integers(0, 4096, (2, 70, 80), np.uint16)
+    xml = czi_xml(scenes=[("left", "0,0"), ("right", "9,9")])
+    path = write_czi(tmp_path / "cells.czi", [Block(p, x=90 * n, at={"S": n}) for n, p in enumerate(scenes)], xml)
+    _, out, _ = run("info", path)
+    assert "series     0 of 2: 0 'left', 1 'right'" in out
+    model, stored = ("--model", checkpoints["denoiser"], "-q"), []
+    for name in ("1", "right"):
+        code, _, err = run("denoise", path, tmp_path / f"{name}.zarr", "--series", name, *model)
+        assert code == 0, err
+        stored.append(ome_zarr.open_level(tmp_path / f"{name}.zarr", 0)[...])
+    np.testing.assert_array_equal(stored[0], api.denoise(scenes[1], model=checkpoints["denoiser"]))
+    np.testing.assert_array_equal(stored[0], stored[1])
+    assert api.verify(tmp_path / "right.zarr", recompute=1).ok
+    assert run("denoise", path, tmp_path / "right.zarr", "--series", "right", *model) == (0, "", "")
+    code, _, err = run("denoise", path, tmp_path / "up.zarr", "--series", "up", *model)
+    assert code == 2 and "series 'up' is not in" in err and "1 'right'" in err
 
 
 def test_models_are_listed(run) -> None:  # type: ignore[no-untyped-def]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections import Counter
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_restore.api.restoring import open_image, plan_unestimated, run
-from napari_restore.api.restoring import plan as plan_image
+from napari_restore.api.batch_plan import BatchItem, BatchPlan, BatchProgress
+from napari_restore.api.planning import open_image, plan_unestimated
+from napari_restore.api.planning import plan as plan_image
+from napari_restore.api.restoring import run
 from napari_restore.api.settings import DENOISER, Settings
 from napari_restore.errors import OutputError, RecipeError, RestoreError
 from napari_restore.images.store import is_url
@@ -21,123 +22,7 @@ from napari_restore.images.store import is_url
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from napari_restore.engine.store.progress import Progress
-    from napari_restore.images.collection import Collection
-
-__all__ = ["BatchItem", "BatchPlan", "BatchProgress", "plan_batch", "restore_batch", "run_batch"]
-
-State = Literal["new", "begun", "done", "impossible", "failed"]
-
-
-@dataclass(frozen=True)
-class BatchItem:
-    """One image of a batch.
-
-    Attributes
-    ----------
-    source, output
-        Path or URL of the image, and of its result.
-    name
-        Of the result, below the folder of all results.
-    state
-        "new"; "begun", to be continued; "done" before, to be skipped; "impossible", for the reason in `message`, such
-        as a result that was made of other pixels; or, once it was tried, "failed".
-    message
-        Why it is impossible or has failed; how much of it is there.
-    input_bytes, output_bytes
-        Uncompressed size of the image, and of its result.
-    """
-
-    source: str
-    output: Path
-    name: str
-    state: State
-    message: str = ""
-    input_bytes: int = 0
-    output_bytes: int = 0
-
-
-@dataclass(frozen=True)
-class BatchPlan:
-    """What a batch would do: `print` it. `run_batch` does it.
-
-    Attributes
-    ----------
-    folder
-        Where the results go.
-    items
-        One for each image.
-    ignored
-        Files of folders and patterns that are no images of a known format.
-    model, settings
-        What each image is restored with.
-    overwrite
-        Whether results that are there are replaced.
-    shared_range
-        Whether one value range is used for all images.
-    collections
-        Plates and collections, by the path of the new one.
-    """
-
-    folder: Path
-    items: tuple[BatchItem, ...]
-    ignored: tuple[str, ...]
-    model: str | Path
-    settings: dict[str, Any]
-    overwrite: bool = False
-    shared_range: bool = False
-    collections: dict[Path, Collection] = field(default_factory=dict)
-
-    def summary(self) -> str:
-        """Say it in a few lines: how many images, of how many bytes, and what is skipped."""
-        from napari_restore.wording import human_bytes
-
-        counts = Counter(item.state for item in self.items)
-        to_do = [item for item in self.items if item.state in ("new", "begun")]
-        states = f"{counts['new']} new, {counts['begun']} begun, {counts['done']} done and skipped"
-        rows = {
-            "images": f"{len(self.items)}: {states}, {counts['impossible']} impossible",
-            "ignored": f"{len(self.ignored)} files of other formats" if self.ignored else "",
-            "read": f"{human_bytes(sum(item.input_bytes for item in to_do))} uncompressed",
-            "written": f"{human_bytes(sum(item.output_bytes for item in to_do))} uncompressed, to {self.folder}",
-            "model": str(self.model),
-            "values": self._values(),
-        }
-        return "\n".join(f"{name:<11}{value}" for name, value in rows.items() if value)
-
-    def _values(self) -> str:
-        if self.settings.get("value_range") is not None:
-            return f"{self.settings['value_range']} in all images, as given"
-        if self.shared_range:
-            return "one range for all images, estimated over all of them when the batch begins"
-        return "a range of each image by itself, estimated; shared_range (--shared-range) uses one for all"
-
-    def __str__(self) -> str:
-        lines = [
-            f"{item.state:<11}{item.source} -> {item.name}" + (f": {item.message}" if item.message else "")
-            for item in self.items
-        ]
-        return "\n".join([self.summary(), "", *lines, *(f"{'ignored':<11}{path}" for path in self.ignored)])
-
-
-@dataclass(frozen=True)
-class BatchProgress:
-    """Where a batch stands.
-
-    Attributes
-    ----------
-    item
-        The image in work; as its last event it comes with the state "done" or "failed".
-    number, total
-        Which of how many images it is, from 1.
-    event
-        Of its run; None with the last event of an image.
-    """
-
-    item: BatchItem
-    number: int
-    total: int
-    event: Progress | None = None
+__all__ = ["plan_batch", "restore_batch", "run_batch"]
 
 
 def plan_batch(
@@ -357,7 +242,7 @@ def _run_item(
 
 def _shared_range(plan: BatchPlan) -> tuple[tuple[float, float], ...]:
     """Estimate the value range of each image, and give, for each channel, the range that holds them all."""
-    from napari_restore.engine.planning.sampling import estimate_ranges
+    from napari_restore.engine.planning.sampling import sample_channels
 
     found: dict[str, tuple[tuple[float, float], ...]] = {}
     for item in plan.items:
@@ -365,11 +250,10 @@ def _shared_range(plan: BatchPlan) -> tuple[tuple[float, float], ...]:
             continue
         axes, level, series = (plan.settings.get(name) for name in ("axes", "level", "series"))
         try:
-            found[item.source] = estimate_ranges(
-                open_image(item.source, axes=axes, level=level or 0, series=series or 0)
-            )
+            sampled = sample_channels(open_image(item.source, axes=axes, level=level or 0, series=series or 0))
         except RestoreError:
             continue  # it will fail by itself, with its reason
+        found[item.source] = tuple((channel.range.low, channel.range.high) for channel in sampled)
     counts = {len(ranges): source for source, ranges in found.items()}
     if len(counts) != 1:
         described = ", ".join(f"{source} has {count}" for count, source in counts.items()) or "no image can be read"

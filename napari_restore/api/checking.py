@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_restore.api.restoring import plan as make_plan
+from napari_restore.api.planning import plan as make_plan
 from napari_restore.api.settings import DENOISER, Settings
 from napari_restore.images.store import as_location
 
@@ -42,6 +42,7 @@ def inspect(source: Any, *, model: str | Path = DENOISER, **settings: Unpack[Set
     """
     from napari_restore.engine.compute.estimate import make_report
 
+    settings.setdefault("on_error", "fill")  # what cannot be read is no reason not to look at the rest
     return make_report(make_plan(source, model=model, **settings))
 
 

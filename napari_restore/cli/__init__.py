@@ -14,7 +14,7 @@ from rich.table import Table
 from napari_restore import __version__
 from napari_restore.cli.checking import info, report, verify
 from napari_restore.cli.models import models_app
-from napari_restore.cli.options import Device
+from napari_restore.cli.options import given, with_settings
 from napari_restore.cli.restoring import batch, denoise, upscale
 from napari_restore.cli.screen import errors, out
 from napari_restore.errors import RestoreError
@@ -27,20 +27,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Denoise and super-resolve images of any size with Restormer and SwinIR.",
 )
-for command in (denoise, upscale, batch, info, verify, report):
-    app.command()(command)
+app.command(cls=with_settings())(denoise)
+app.command(cls=with_settings())(upscale)
+app.command(cls=with_settings())(batch)
+app.command(cls=with_settings("axes", "level", "series", "device"))(info)
+app.command()(verify)
+app.command()(report)
 app.add_typer(models_app, name="models")
 
 
-@app.command()
+@app.command(cls=with_settings("device"))
 def demo(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder for the result.")] = Path("napari-restore-demo"),
-    device: Device = "auto",
 ) -> None:
     """Denoise the bundled real image; write an OME-Zarr and a picture, and print figures."""
     from napari_restore.demo import run_demo
 
-    result = run_demo(folder, device=device)
+    result = run_demo(folder, **given(context))
     table = Table(
         "channel", "PSNR noisy", "PSNR restored", "gain", "SSIM noisy", "SSIM restored", box=None, pad_edge=False
     )

@@ -10,20 +10,17 @@ from typing import Annotated
 import typer
 
 from napari_restore import api
-from napari_restore.cli.options import Axes, Device, Level, Series, Source
+from napari_restore.cli.options import Source, given
 from napari_restore.cli.screen import out
 
 
 def info(
+    context: typer.Context,
     source: Source,
     model: Annotated[str, typer.Option(help="Model whose run is planned.")] = api.DENOISER,
-    axes: Axes = None,
-    level: Level = 0,
-    series: Series = 0,
-    device: Device = "auto",
 ) -> None:
     """Say what SOURCE is, how noisy it is, and what a run would cost."""
-    report = api.inspect(source, model=model, axes=axes, level=level, series=series, device=device)
+    report = api.inspect(source, model=model, **given(context))
     out.print(str(report), markup=False)
 
 

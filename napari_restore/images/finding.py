@@ -16,7 +16,9 @@ from pathlib import Path, PurePosixPath
 from napari_restore.errors import SourceError
 from napari_restore.images.collection import Collection, read_collection
 from napari_restore.images.readers.file_series import natural_order
+from napari_restore.images.readers.microscopes import ndtiff
 from napari_restore.images.readers.table import ENDINGS
+from napari_restore.images.readers.tiff.file_set import others_of_set
 from napari_restore.images.readers.zarr_arrays import is_zarr
 from napari_restore.images.store import is_url
 
@@ -61,7 +63,8 @@ def find_images(sources: Sequence[str | Path], *, apart: str | Path | None = Non
     found : list of Found
         In natural reading order of each source, none twice.
     ignored : list of str
-        Files in folders, and what matched patterns, that are no images of a known format.
+        Files in folders, and what matched patterns, that are no images of a known format, or belong to an image that
+        is found through another of its files.
 
     Raises
     ------
@@ -70,10 +73,12 @@ def find_images(sources: Sequence[str | Path], *, apart: str | Path | None = Non
     """
     paths: dict[str, str] = {}
     ignored: list[str] = []
+    of_set: set[str] = set()
     for source in sources:
         for path, root, known in _expanded(str(source), None if apart is None else os.path.abspath(apart)):
-            if known:
+            if known and path not in of_set:
                 paths.setdefault(path, root)
+                of_set.update(others_of_set(path))
             else:
                 ignored.append(path)
     if not paths:
@@ -96,7 +101,7 @@ def _check_apart(sources: Sequence[str | Path], apart: Path, outputs: list[Path]
     for source in map(str, sources):
         path = os.path.abspath(os.path.expanduser(source))
         root = _root(path)
-        if is_url(source) or os.path.isfile(path) or is_zarr(path) or _is_inside(apart, root):
+        if is_url(source) or os.path.isfile(path) or _is_image(path) or _is_inside(apart, root):
             continue
         among = [out for out in outputs if _is_inside(out, root) and (root == path or fnmatch(str(out), path))]
         if among:
@@ -119,12 +124,17 @@ def _root(pattern: str) -> str:
 
 def _images(path: str, name: str) -> Iterator[Found]:
     """Yield a file's one image, or each of a collection's."""
-    collection = read_collection(path) if is_url(path) or os.path.isdir(path) else None
+    collection = read_collection(path) if is_url(path) or is_zarr(path) else None
     if collection is None:
         yield Found(path, name)
         return
     for member in collection.members:
         yield Found(f"{path}/{member}", f"{name}/{member}", collection)
+
+
+def _is_image(folder: str) -> bool:
+    """Tell whether a folder is an image by itself: a Zarr, or an NDTiff data set."""
+    return is_zarr(folder) or ndtiff.recognises(folder)
 
 
 def _expanded(source: str, apart: str | None) -> Iterator[tuple[str, str, bool]]:
@@ -134,7 +144,7 @@ def _expanded(source: str, apart: str | None) -> Iterator[tuple[str, str, bool]]
         yield place, place.rpartition("/")[0], True
         return
     path = os.path.abspath(os.path.expanduser(source))
-    if os.path.isdir(path) and not is_zarr(path):
+    if os.path.isdir(path) and not _is_image(path):
         yield from ((file, path, known) for file, known in _walk(path, apart))
     elif os.path.exists(path):
         yield path, os.path.dirname(path), True
@@ -149,22 +159,22 @@ def _walk(folder: str, apart: str | None) -> Iterator[tuple[str, bool]]:
         if entry.name.startswith(".") or entry.path == apart:
             continue
         if entry.is_dir():
-            yield from [(entry.path, True)] if is_zarr(entry.path) else _walk(entry.path, apart)
+            yield from [(entry.path, True)] if _is_image(entry.path) else _walk(entry.path, apart)
         else:
             yield entry.path, _ENDING.search(entry.name) is not None
 
 
 def _matches(pattern: str, apart: str | None) -> Iterator[tuple[str, str, bool]]:
-    """Yield what matches a pattern, and nothing that lies in a Zarr."""
+    """Yield what matches a pattern, and nothing that lies in a folder that is an image."""
     root = _root(pattern)
     for path in sorted(glob.glob(pattern, recursive=True), key=natural_order):
         parents = [str(parent) for parent in Path(path).parents if parent.is_relative_to(root)]
         if (apart != root and apart in (path, *parents)) or any(
-            is_zarr(parent) for parent in parents if parent != root
+            _is_image(parent) for parent in parents if parent != root
         ):
             continue
         if os.path.isdir(path):
-            if is_zarr(path):
+            if _is_image(path):
                 yield path, root, True
         else:
             yield path, root, _ENDING.search(path) is not None

@@ -26,7 +26,6 @@ from qtpy.QtWidgets import (
 )
 
 from napari_restore import api
-from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.images.store import filesystem
 from napari_restore.images.writing import ome_zarr
 from napari_restore.widgets.dock import DenoiseDock, RestoreDock, SuperResolutionDock
@@ -233,7 +232,7 @@ def test_a_range_is_that_of_the_run(qtbot: Any, dock: RestoreDock) -> None:
     until_looked(qtbot, dock)
     assert dock.look.plan.recipe.value_range == ((100.25, 900.5),)
     click(qtbot, dock.output.range.reset)
-    assert dock.choices().value_range is None
+    assert dock.choices().recipe.value_range is None
 
 
 def test_a_range_for_each_channel(qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path]) -> None:
@@ -256,7 +255,7 @@ def test_a_range_for_each_channel(qtbot: Any, viewer: Viewer, checkpoints: dict[
     edit.channel.setCurrentIndex(0)
     qtbot.keyClicks(edit.low, "1")
     qtbot.keyClicks(edit.high, "2")
-    assert dock.choices().value_range == ((1.0, 2.0), (800.0, 1200.0))
+    assert dock.choices().recipe.value_range == ((1.0, 2.0), (800.0, 1200.0))
     viewer.layers.clear()
     assert edit.channel.isHidden()
 
@@ -271,7 +270,7 @@ def test_the_noise_of_the_camera(qtbot: Any, viewer: Viewer, checkpoints: dict[s
     assert edit.kind.currentText() == "Auto: percentiles" and edit.noise.isHidden()
     edit.kind.setCurrentText("Camera noise")
     until_looked(qtbot, dock)
-    assert dock.look is not None and dock.choices().intensity == "poisson-gaussian"
+    assert dock.look is not None and dock.choices().recipe.intensity == "poisson-gaussian"
     ((gain, _, _),) = dock.look.plan.recipe.noise
     assert gain == pytest.approx(4, rel=0.15) and edit.noise.placeholderText().startswith(f"{gain:.3g}, ")
     qtbot.keyClicks(edit.noise, "4, 100")
@@ -283,8 +282,9 @@ def test_the_noise_of_the_camera(qtbot: Any, viewer: Viewer, checkpoints: dict[s
     assert dock.look.plan.recipe.noise == ((4.0, 100.0, 2.5),)
     # What was chosen comes back from a recipe.
     chosen = dock.choices()
-    edit.set_value(None, None)
-    assert dock.choices().noise is None and edit.noise.isHidden()
+    edit.set_kind(None)
+    edit.set_noise(None)
+    assert dock.choices().recipe.noise is None and edit.noise.isHidden()
     dock.form.show_choices(chosen)
     assert dock.choices() == chosen and not edit.noise.isHidden()
 
@@ -355,20 +355,17 @@ def test_auto_says_what_it_stands_for(qtbot: Any, viewer: Viewer, stack: np.ndar
     assert dock.choices().settings() == {}
 
 
-@pytest.mark.skipif("memory_budget" not in Recipe.model_fields, reason="the engine takes no memory budget")
 def test_a_memory_budget_is_that_of_the_run(qtbot: Any, dock: RestoreDock) -> None:
     dock.performance.memory.setValue(1.5)
     until_looked(qtbot, dock)
-    assert dock.look is not None and getattr(dock.look.plan.recipe, "memory_budget", None) == 1_500_000_000
+    assert dock.look is not None and dock.look.plan.recipe.memory_budget == 1_500_000_000
 
 
 def test_settings_of_a_recipe_without_control_are_shown_and_dropped(qtbot: Any, dock: RestoreDock) -> None:
-    from dataclasses import replace
-
-    dock.form.show_choices(replace(dock.choices(), blend=8))
-    assert dock.choices().blend == 8 and not dock.form.carried_row.isHidden()
+    dock.form.show_choices(dock.choices().replaced(blend=8))
+    assert dock.choices().recipe.blend == 8 and not dock.form.carried_row.isHidden()
     click(qtbot, dock.form.drop)
-    assert dock.choices().blend is None and dock.form.carried_row.isHidden()
+    assert dock.choices().recipe.blend is None and dock.form.carried_row.isHidden()
 
 
 def test_the_menu_copies_saves_and_loads(
@@ -410,7 +407,7 @@ def test_a_typed_url_is_where_the_result_goes(
     box.path.setText(f" {url} ")
     assert box.output() == url
     layer = viewer.add_image(stack, name="cells")
-    job = Job.of(layer, "ZYX", whole(layer), Choices(str(checkpoints["denoiser"]), tile=96, halo=8, output=url))
+    job = Job.of(layer, "ZYX", whole(layer), Choices.of(str(checkpoints["denoiser"]), tile=96, halo=8, output=url))
     try:
         first = look(job)
         box.show_look(first)

@@ -85,4 +85,5 @@ def tile_seconds(plan: Plan) -> float:
 
 def make_report(plan: Plan, *, timed: bool = True) -> Report:
     """Estimate the noise of a plan's source and, where it is to be timed, how long its run takes."""
-    return Report(plan, estimate_image_noise(plan.image), tile_seconds(plan) * plan.tiles if timed else None)
+    noise = estimate_image_noise(plan.image, skip_damaged=plan.recipe.on_error == "fill")
+    return Report(plan, noise, tile_seconds(plan) * plan.tiles if timed else None)

@@ -20,7 +20,7 @@ __all__ = ["lazy_result"]
 
 def _estimated(plan: Plan) -> Plan:
     """Give the plan with its intensity chosen."""
-    return plan.with_settings(**choose_intensity(plan.image, plan.card, plan.recipe))
+    return plan.with_settings(**choose_intensity(plan.image, plan.card, plan.recipe).settings)
 
 
 def _block(plan: Plan, block_id: Block) -> NDArray[Any]:

@@ -189,7 +189,10 @@ def _checked_layout(axes: str, chunk: Sizes, recipe: Recipe) -> Layout:
 
 def _checked(sizes: tuple[int, ...], axes: str, name: str) -> tuple[int, ...]:
     if len(sizes) != len(axes) or min(sizes) < 1:
-        raise RecipeError(f"{name} {sizes} must be one positive length for each axis of the result, {axes}.")
+        raise RecipeError(
+            f"{name} {sizes} must be one positive length for each axis of the result, {axes}; give {len(axes)}, or "
+            f"leave {name} out."
+        )
     return sizes
 
 

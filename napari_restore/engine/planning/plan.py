@@ -13,12 +13,13 @@ import numpy as np
 from napari_restore.engine.hardware.device import Device, parse_devices
 from napari_restore.engine.planning.blocks import tile_share, times_read
 from napari_restore.engine.planning.memory import run_bytes
-from napari_restore.engine.planning.normalisation import Scale, scales_of
+from napari_restore.engine.planning.normalisation import Scale, scales_of, validity_of
 from napari_restore.engine.planning.recipe import Recipe, digest
 from napari_restore.engine.planning.source_identity import crop_digests
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.images.writing.layout import WriteUnit, stored_order
+from napari_restore.intensity.validity import Validity
 from napari_restore.models.card import ModelCard
 from napari_restore.tiling.grid import TileGrid
 from napari_restore.wording import counted, human_bytes, human_shape
@@ -27,6 +28,9 @@ __all__ = ["Block", "Plan", "gray_through_colour", "result_shape", "source_kind"
 
 Block = tuple[int, ...]
 """Index of a block along each axis, in canonical order. In the result a block is one `WriteUnit` of level 0."""
+
+_LISTED = 12
+"""So many images of a file are named in a plan."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +145,11 @@ class Plan:
     def scales(self) -> tuple[Scale, ...]:
         """How values are brought to what the network was trained on: for each channel, or for all."""
         return scales_of(self.recipe, self.card)
+
+    @cached_property
+    def validity(self) -> tuple[Validity, ...]:
+        """Which pixels are image: for each channel, or for all."""
+        return validity_of(self.recipe)
 
     def _sizes(self) -> tuple[dict[str, int], dict[str, int]]:
         """Shape of a block and of the result, by axis."""
@@ -257,6 +266,14 @@ def _values(plan: Plan) -> str:
     return f"{cameras}: noise stabilised, {level} (poisson-gaussian)"
 
 
+def _series(plan: Plan) -> str:
+    """Which image of a file it is, and what others there are."""
+    names, count = plan.image.series_names, plan.image.series_count
+    listed = [f"{number} {name!r}" for number, name in enumerate(names[:_LISTED]) if name]
+    more = [f"{count - _LISTED} more"] if len(listed) == _LISTED < count else []
+    return f"{plan.recipe.series!r} of {count}" + (f": {', '.join([*listed, *more])}" if listed else "")
+
+
 def _described(plan: Plan) -> str:
     """One line for each thing the run will use, with units."""
     recipe, image, card = plan.recipe, plan.image, plan.card
@@ -265,9 +282,11 @@ def _described(plan: Plan) -> str:
     rows = {
         "source": f"{image.name}: {human_shape(image.canonical, image.shape)}, {image.dtype}, "
         f"{human_bytes(image.nbytes)}",
+        **({"series": _series(plan)} if image.series_count > 1 else {}),
         "pixel size": pixel or "unknown",
         "model": card.summary(),
         "values": _values(plan),
+        "no image": _no_image(plan),
         "channels": _channels(plan),
         "tiles": f"{tile_y} x {tile_x}, halo {recipe.halo}, hand-over {recipe.blend}; {plan.tiles} in all, "
         f"{plan.tile_share:.2f} times the pixels of the image"
@@ -280,7 +299,22 @@ def _described(plan: Plan) -> str:
         "memory": f"at most {human_bytes(plan.memory_bytes)}"
         + (f" of {human_bytes(recipe.memory_budget)}" if recipe.memory_budget else ""),
     }
-    return "\n".join(f"{name:<11}{value}{_because(plan, name)}" for name, value in rows.items())
+    lines = [f"{name:<11}{value}{_because(plan, name)}" for name, value in rows.items() if value]
+    return "\n".join([*lines, *(f"{'note':<11}{note}" for note in image.notes)])
+
+
+def _no_image(plan: Plan) -> str:
+    """Say which values are no image, and what becomes of them; empty where all values are."""
+    recipe = plan.recipe
+    if recipe.valid_range is None or recipe.fill_values is None:
+        return "found when first computed"
+    fill = ", ".join(f"{number:g}" for number in dict.fromkeys(v for values in recipe.fill_values for v in values))
+    pairs = ", ".join(f"{low:g}..{high:g}" for low, high in recipe.valid_range)
+    parts = (
+        f"fill {fill}, which comes back as it is" if fill else "",
+        f"single pixels beyond {pairs} come back as they are, areas beyond have a range of their own" if pairs else "",
+    )
+    return "; ".join(part for part in parts if part)
 
 
 def _because(plan: Plan, name: str) -> str:

@@ -73,7 +73,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     _check_samples(image, card, dict(zip(image.canonical, shape, strict=True)), layout.block)
     lanes, why_lanes = choose_lanes(card, grid, recipe, device, room)
     chosen = {
-        "axes": image.axes, "tile": tile, "halo": halo, "blend": blend, **intensity,
+        "axes": image.axes, "tile": tile, "halo": halo, "blend": blend, **intensity.settings,
         "chunks": layout.chunks, "shards": None if recipe.ome_version == "0.4" else layout.block,
         "device": ",".join(map(str, devices)), "workers": recipe.workers or 1, "lanes": lanes,
         "batch": recipe.batch or 1, "precision": recipe.precision or choose_precision(card, device),
@@ -82,7 +82,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
         image, card, recipe.model_copy(update=chosen), grid, shape, dtype, layout.block,
         levels_for(shape, image.canonical) if recipe.pyramid else 1,
         spare_devices(device) if recipe.device == "auto" else (),
-        {"tiles": tile_reason(card, grid), "blocks": layout.why, "device": why_lanes},
+        {"tiles": tile_reason(card, grid), "blocks": layout.why, "device": why_lanes, "no image": intensity.why},
     )  # fmt: skip
     plan = plan if recipe.batch else plan.with_settings(batch=fitting_batch(plan, room))
     plan = plan if recipe.workers else plan.with_settings(workers=choose_workers(plan, budget))

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_restore.engine.planning.recipe import for_each
 from napari_restore.errors import ChunkError
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.intensity.noise import NoiseEstimate, estimate_noise
-from napari_restore.intensity.scaling import estimate_range
+from napari_restore.intensity.scaling import ValueRange
+from napari_restore.intensity.validity import fill_values, robust_range, without_fill
 
-__all__ = ["estimate_image_noise", "estimate_ranges", "sample_planes", "spread_regions"]
+__all__ = ["Sampled", "estimate_image_noise", "sample_channels", "sample_planes", "spread_regions"]
 
 CROPS = 64
 """Crops that are read of each channel."""
 CROP = 256
 """Their height and width in pixels."""
+NOISE_CROPS = 16
+"""Of these, the noise is estimated on so many."""
 
 
 def spread_regions(
@@ -97,19 +102,68 @@ def sample_planes(image: Image, channel: int, *, crops: int = CROPS, skip_damage
     return samples
 
 
-def estimate_ranges(image: Image, *, skip_damaged: bool = False) -> tuple[tuple[float, float], ...]:
-    """Estimate one value range per channel from an even sample; colour samples share theirs."""
-    ranges = []
-    for channel in range(image.sizes.get("C", 1)):
-        values = np.concatenate([crop.reshape(-1) for crop in sample_planes(image, channel, skip_damaged=skip_damaged)])
-        found = estimate_range(values)
-        ranges.append((found.low, found.high))
-    return tuple(ranges)
+@dataclass(frozen=True)
+class Sampled:
+    """What an even sample tells of a channel.
+
+    Attributes
+    ----------
+    fill
+        Values that fill areas without being image.
+    range
+        Of the values that are image.
+    noise
+        None where the sample shows too little to tell.
+    filled
+        Share of the sample that is fill, or not finite.
+    """
+
+    fill: tuple[float, ...]
+    range: ValueRange
+    noise: NoiseEstimate | None
+    filled: float = 0.0
+
+
+def sample_channels(
+    image: Image, fill: tuple[tuple[float, ...], ...] | None = None, *, skip_damaged: bool = False
+) -> tuple[Sampled, ...]:
+    """Learn fill, range and noise of each channel from an even sample; colour samples share theirs.
+
+    Parameters
+    ----------
+    image
+        The source.
+    fill
+        Fill values that are known: for each channel, or for all.
+    skip_damaged
+        See `sample_planes`.
+    """
+    channels = range(image.sizes.get("C", 1))
+    known = for_each(fill or ((),), len(channels)) if fill is not None else None
+    return tuple(
+        _sampled(sample_planes(image, channel, skip_damaged=skip_damaged), None if known is None else known[channel])
+        for channel in channels
+    )
+
+
+def _sampled(crops: list[NDArray[Any]], fill: tuple[float, ...] | None) -> Sampled:
+    found = fill_values(crops) if fill is None else fill
+    planes, filled = without_fill(crops, found)
+    noise = estimate_noise(_some(planes))
+    return Sampled(found, robust_range(planes, noise), noise, filled)
+
+
+def _some(planes: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    """Give a part of some planes, evenly spread, in crops: the noise of a megapixel is that of all."""
+    crops = [
+        plane[..., top : top + CROP, left : left + CROP]
+        for plane in planes
+        for top in range(0, plane.shape[-2], CROP)
+        for left in range(0, plane.shape[-1], CROP)
+    ]
+    return crops[:: -(-len(crops) // NOISE_CROPS)]
 
 
 def estimate_image_noise(image: Image, *, skip_damaged: bool = False) -> tuple[NoiseEstimate | None, ...]:
     """Estimate the noise of each channel from an even sample; None where it shows too little to tell."""
-    return tuple(
-        estimate_noise(sample_planes(image, channel, crops=16, skip_damaged=skip_damaged))
-        for channel in range(image.sizes.get("C", 1))
-    )
+    return tuple(channel.noise for channel in sample_channels(image, skip_damaged=skip_damaged))

@@ -164,7 +164,8 @@ def _described(image: Image) -> dict[str, Any]:
         "channels": [[channel.name, channel.color, repr(channel.window)] for channel in image.channels],
     }
     shown = {key: metadata[key] for key in ("axes", "shape", "dtype", "pixel_size", "units")}
-    return {"location": image.location, "name": image.name, **shown, "metadata_sha256": digest(metadata)}
+    notes = {"notes": list(image.notes)} if image.notes else {}
+    return {"location": image.location, "name": image.name, **shown, **notes, "metadata_sha256": digest(metadata)}
 
 
 def _device_name(device: Device) -> str:
@@ -254,7 +255,7 @@ class Session:
             "fingerprint": plan.fingerprint,
             "source": _described(plan.image),
             "model": plan.card.model_dump(mode="json", include={"name", "title", "licence", "sha256"}),
-            "recipe": plan.recipe.model_dump(mode="json"),
+            "recipe": plan.recipe.as_json(),
             "result": {
                 "shape": list(plan.shape), "dtype": plan.dtype.name, "bytes": plan.output_bytes,
                 "blocks": plan.blocks, "block": list(plan.block), "levels": plan.levels,

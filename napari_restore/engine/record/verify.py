@@ -144,7 +144,7 @@ def _reopened(path: Path | str, attributes: dict[str, Any], source: Any) -> Plan
     OutputError
         If the source is not there, or is another one, or the weights are others.
     """
-    recipe = Recipe.model_validate(attributes["recipe"])
+    recipe = Recipe.from_json(attributes["recipe"])
     place = attributes["source"] if source is None else source
     file = attributes["source"].partition("::")[0]  # behind it is the path of a dataset in the file
     if source is None and not (Path(file).exists() or is_url(place) or file_series.recognises(place)):

@@ -28,7 +28,7 @@ __all__ = [
 def stored_recipe(path: Path | str) -> Recipe | None:
     """Give the recipe of the run that made an output, or None where there is no output of this package."""
     attributes = ome_zarr.read_attributes(path)
-    return Recipe.model_validate(attributes["recipe"]) if attributes and "recipe" in attributes else None
+    return Recipe.from_json(attributes["recipe"]) if attributes and "recipe" in attributes else None
 
 
 def check_output(plan: Plan, path: Path | str, *, overwrite: bool = False) -> None:

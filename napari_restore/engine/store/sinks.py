@@ -146,13 +146,11 @@ class OmeZarrSink:
     def _create(self, path: Path | str) -> None:
         plan, image, recipe = self.plan, self.plan.image, self.plan.recipe
         assert recipe.chunks is not None
-        scale = plan.card.scale
-        size = {axis: image.pixel_size.get(axis, 1.0) for axis in plan.axes if axis != "S"}
-        origin = {axis: image.origin.get(axis, 0.0) for axis in size}
-        for axis in "YX":
-            # The centre of the first of `scale` new pixels lies half an old pixel minus half a new one further back.
-            origin[axis] -= size[axis] * (1 - 1 / scale) / 2
-            size[axis] /= scale
+        placed = {
+            axis: image.sampling(axis).upscaled(plan.card.scale if axis in "YX" else 1)
+            for axis in plan.axes
+            if axis != "S"
+        }
         ome_zarr.create(
             path,
             shape=plan.shape,
@@ -161,9 +159,9 @@ class OmeZarrSink:
             chunks=recipe.chunks,
             shards=recipe.shards,
             levels=plan.levels,
-            pixel_size=size,
-            origin=origin,
-            units={axis: unit for axis, unit in image.units.items() if axis in size},
+            pixel_size={axis: one.pixel_size for axis, one in placed.items()},
+            origin={axis: one.origin for axis, one in placed.items()},
+            units={axis: unit for axis, unit in image.units.items() if axis in placed},
             channels=_channels(plan),
             name=f"{image.name} · {plan.card.name}",
             version=recipe.ome_version,
@@ -171,7 +169,7 @@ class OmeZarrSink:
                 "version": __version__,
                 "fingerprint": plan.fingerprint,
                 "identity": plan.identity(),
-                "recipe": recipe.model_dump(mode="json"),
+                "recipe": recipe.as_json(),
                 "model": plan.card.model_dump(mode="json", include={"name", "title", "paper", "licence", "sha256"}),
                 "source": image.location or image.name,
                 "source_crops": plan.source_crops,

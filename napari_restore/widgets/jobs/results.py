@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_restore.images.axes import transposition
+from napari_restore.images.geometry import first_centre
 from napari_restore.widgets.jobs.layers import Region
 from napari_restore.widgets.jobs.stored_view import StoredView
 
@@ -91,9 +92,9 @@ def _only(array: Any, axis: int, index: int) -> Any:
 
 
 def _geometry(layer: ImageLayer, axes: str, region: Region, factor: int, kept: list[int]) -> dict[str, Any]:
-    """Scale and position of the result: pixel q of it lies at start + (q + 1/2) / factor - 1/2 of the layer's pixels.
+    """Scale and position of the result, by the half-pixel rule of `images.geometry`.
 
-    That holds along C too, where it is kept: one pixel takes the place of n, so its factor is 1 / n.
+    It holds along C too, where it is kept: one pixel takes the place of n, so its factor is 1 / n.
     Rotation, shear and affine act on what comes out of the scale, so they are those of the layer.
     """
     from napari.utils.transforms import Affine
@@ -103,7 +104,7 @@ def _geometry(layer: ImageLayer, axes: str, region: Region, factor: int, kept: l
     if "C" in result_axes(axes):
         position = axes.index("C")
         upscaled[position] = 1 / (region[position].stop - region[position].start)
-    first = np.array([s.start for s in region[:ndim]]) + 0.5 / upscaled - 0.5
+    first = np.array([s.start for s in region[:ndim]]) + first_centre(1 / upscaled)
     inner = Affine(scale=layer.scale, translate=layer.translate, rotate=layer.rotate, shear=layer.shear, ndim=ndim)
     translate = np.asarray(inner(first))
     shear = np.asarray(layer.shear)
@@ -138,7 +139,7 @@ def _looks(layer: ImageLayer, plan: Plan) -> dict[str, Any]:
         "opacity": layer.opacity,
         "metadata": {
             "napari_restore": {
-                "recipe": plan.recipe.model_dump(mode="json"),
+                "recipe": plan.recipe.as_json(),
                 "fingerprint": plan.fingerprint,
                 "model": plan.card.name,
                 "source": layer.name,

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QComboBox, QLineEdit
 from napari_restore.errors import RestoreError
 from napari_restore.widgets.jobs.layers import Region, channel_names, describe_layer, suggested_axes
 from napari_restore.widgets.jobs.regions import REGIONS, RegionName, describe_region, find_region
-from napari_restore.widgets.panels.rows import Box, note
+from napari_restore.widgets.panels.rows import Box, note, tip
 
 if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
@@ -42,7 +42,7 @@ class InputBox(Box):
             self.regions.addItem(title, name)
         self.add("Layer", self.layers, "Image layer to restore; follows the selection in the layer list")
         self.rows.addRow(self.description)
-        self.add("Axes", self.axes, "One letter per axis: T time, C channel, Z depth, Y rows, X columns, S colour")
+        self.add("Axes", self.axes, tip("axes"))
         self.add("Region", self.regions, "Which part of the layer is restored")
         self.rows.addRow(self.extent)
         self._settled = QTimer(self)

@@ -1,14 +1,19 @@
-"""The look that the boxes of the dock widgets share."""
+"""What the boxes of the dock widgets share: their look, and what a control is to the form."""
 
 from __future__ import annotations
 
-__all__ = ["Box", "note", "set_tab_order", "side_by_side"]
+__all__ = ["Box", "Control", "note", "set_tab_order", "side_by_side", "tip"]
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFormLayout, QGroupBox, QHBoxLayout, QLabel, QLayout, QScrollArea, QSizePolicy, QWidget
+
+from napari_restore.engine.planning.recipe import settings
+from napari_restore.errors import RestoreError
 
 
 def note(tooltip: str = "") -> QLabel:
@@ -30,6 +35,39 @@ def side_by_side(*widgets: QWidget) -> QWidget:
     for widget in widgets:
         layout.addWidget(widget)
     return row
+
+
+@dataclass(frozen=True)
+class Control:
+    """What is chosen of a setting, and how a value is shown.
+
+    Attributes
+    ----------
+    value
+        Gives what is chosen, as a recipe stores it; None where the plan chooses. Raises a `RestoreError` where
+        something that is typed is wrong.
+    show
+        Shows a value as a recipe stores it; None where the plan chooses.
+    """
+
+    value: Callable[[], Any]
+    show: Callable[[Any], None]
+
+    def show_exactly(self, value: Any) -> bool:
+        """Show a value and tell whether it can be shown exactly; if not, nothing is chosen."""
+        self.show(value)
+        try:
+            exact = bool(self.value() == value)
+        except RestoreError:
+            exact = False
+        if not exact:
+            self.show(None)
+        return exact
+
+
+def tip(name: str) -> str:
+    """What there is to say of a setting, for the tooltip of its control."""
+    return settings()[name].description
 
 
 class Box(QGroupBox):

@@ -1,0 +1,523 @@
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import tifffile
+from tiff_files import companion_ome, micro_manager
+
+from napari_restore.errors import AxesError, ChunkError, SourceError
+from napari_restore.images.image import Channel
+from napari_restore.images.lazy_arrays import RawArray
+from napari_restore.images.opening import open_image
+from napari_restore.images.readers.tiff.array import TiffArray
+
+
+def volume(*shape, dtype="u2"):
+    return np.random.default_rng(0).integers(0, 250, shape).astype(dtype)
+
+
+def whole(image):
+    return image.read((slice(None),) * len(image.axes))
+
+
+def region_sum(image):
+    """Read a small region; at module level, for other processes."""
+    return int(image.read(tuple(slice(n // 3, n // 3 + 5) for n in image.shape)).sum())
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "image.tif"
+
+
+# Each writes a file and returns the pixels, the axes expected and the kind of array expected.
+
+
+def ome_tiled(path):
+    pixels = volume(2, 3, 4, 70, 90)
+    channels = {"Name": ["DAPI", "GFP", "mCherry"], "Color": [-1, 0x00FF00FF, -16776961]}
+    metadata = {
+        "axes": "TCZYX",
+        "PhysicalSizeX": 0.1,
+        "PhysicalSizeXUnit": "µm",
+        "PhysicalSizeY": 110,
+        "PhysicalSizeYUnit": "nm",
+        "PhysicalSizeZ": 0.5,
+        "TimeIncrement": 2.5,
+        "TimeIncrementUnit": "min",
+        "Channel": channels,
+    }
+    tifffile.imwrite(path, pixels, ome=True, tile=(32, 32), compression="zlib", metadata=metadata)
+    return pixels, "TCZYX", TiffArray
+
+
+def ome_plain(path):
+    pixels = volume(3, 40, 50)
+    tifffile.imwrite(path, pixels, ome=True, metadata={"axes": "ZYX", "PhysicalSizeX": 0.2})
+    return pixels, "ZYX", RawArray
+
+
+def imagej(path):
+    pixels = volume(2, 3, 4, 40, 50)
+    tifffile.imwrite(
+        path,
+        pixels,
+        imagej=True,
+        resolution=(10, 5),
+        metadata={"axes": "TZCYX", "spacing": 0.7, "unit": "um", "finterval": 3.0, "Ranges": (0.0, 9.0) * 4},
+    )
+    return pixels, "TZCYX", RawArray
+
+
+def bigtiff(path):
+    pixels = volume(3, 40, 50, dtype="f4")
+    tifffile.imwrite(path, pixels, bigtiff=True, photometric="minisblack", metadata={"axes": "ZYX"})
+    return pixels, "ZYX", RawArray
+
+
+def rgb(path):
+    pixels = volume(40, 50, 3, dtype="u1")
+    tifffile.imwrite(path, pixels, photometric="rgb", compression="zlib", rowsperstrip=7)
+    return pixels, "YXS", TiffArray
+
+
+def rgb_planar(path):
+    pixels = volume(3, 40, 50, dtype="u1")
+    tifffile.imwrite(path, pixels, photometric="rgb", planarconfig="separate")
+    return pixels, "SYX", RawArray
+
+
+def big_endian(path):
+    pixels = volume(3, 40, 50, dtype="i4")
+    tifffile.imwrite(path, pixels, byteorder=">", photometric="minisblack", metadata={"axes": "ZYX"})
+    return pixels, "ZYX", RawArray
+
+
+def big_endian_compressed(path):
+    pixels = volume(3, 40, 50, dtype="f8")
+    more = {"photometric": "minisblack", "metadata": {"axes": "ZYX"}}
+    tifffile.imwrite(path, pixels, byteorder=">", compression="zlib", **more)
+    return pixels, "ZYX", TiffArray
+
+
+def predicted(path):
+    pixels = volume(40, 50)
+    tifffile.imwrite(path, pixels, compression="lzw", predictor=True, tile=(16, 32))
+    return pixels, "YX", TiffArray
+
+
+def strips_of_one_row(path):
+    pixels = volume(4, 40, 50)
+    with tifffile.TiffWriter(path, byteorder=">") as tiff:
+        for plane in pixels:
+            xml = tifffile.OmeXml()
+            xml.addimage("uint16", pixels.shape, (4, 1, 1, 40, 50, 1), axes="ZYX")
+            tiff.write(plane, description=xml.tostring(), metadata=None, rowsperstrip=1, contiguous=False)
+    return pixels, "ZYX", TiffArray
+
+
+KINDS = [
+    strips_of_one_row,
+    ome_tiled,
+    ome_plain,
+    imagej,
+    bigtiff,
+    rgb,
+    rgb_planar,
+    big_endian,
+    big_endian_compressed,
+    predicted,
+]
+
+
+@pytest.mark.parametrize("write", KINDS)
+def test_pixels_and_axes(path, write):
+    pixels, axes, kind = write(path)
+    image = open_image(path)
+    assert image.axes == axes
+    assert isinstance(image.data, kind)
+    assert image.location == str(path) and image.name == "image.tif"
+    expected = pixels.transpose([axes.index(a) for a in image.canonical])
+    np.testing.assert_array_equal(whole(image), expected)
+    assert image.dtype == pixels.dtype and image.dtype.isnative
+    part = tuple(slice(n // 3, n // 3 + 1 + n // 8) for n in image.shape)
+    np.testing.assert_array_equal(image.read(part), expected[part])
+    assert all(0 < chunk <= n + 31 for chunk, n in zip(image.chunks, image.shape, strict=True))
+
+
+@pytest.mark.parametrize("write", KINDS)
+def test_pickles_by_location(path, write):
+    write(path)
+    image = open_image(path)
+    parcel = pickle.dumps(image)
+    assert len(parcel) < 2000
+    np.testing.assert_array_equal(whole(pickle.loads(parcel)), whole(image))
+
+
+def test_spawned_process_reads(path, tmp_path):
+    ome_tiled(path)
+    bigtiff(tmp_path / "big.tif")
+    images = [open_image(path), open_image(tmp_path / "big.tif")]
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.map(region_sum, images) == [region_sum(image) for image in images]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_forked_process_opens_the_file_for_itself(path):
+    """Parent and child would move the position of one shared file handle."""
+    ome_tiled(path)
+    script = (
+        "import os, sys\n"
+        "from napari_restore.images.opening import open_image\n"
+        "image = open_image(sys.argv[1])\n"
+        "whole = lambda: image.read((slice(None),) * 5).tobytes()\n"
+        "expected, child = whole(), os.fork()\n"
+        "good = all(whole() == expected for _ in range(20))\n"
+        "if child == 0: os._exit(0 if good else 1)\n"
+        "sys.exit(0 if good and os.waitpid(child, 0)[1] == 0 else 1)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(path)], check=True, env={**os.environ, "PYTHONPATH": os.getcwd()})
+
+
+@pytest.mark.parametrize("write", [ome_tiled, imagej])
+def test_threads_read_at_once(path, write):
+    pixels, axes, _ = write(path)
+    image = open_image(path)
+    expected = pixels.transpose([axes.index(a) for a in image.canonical])
+    rng = np.random.default_rng(0)
+    regions = [
+        tuple(slice(a := int(rng.integers(0, n)), int(rng.integers(a, n)) + 1) for n in image.shape) for _ in range(60)
+    ]
+    with ThreadPoolExecutor(8) as pool:
+        for region, got in zip(regions, pool.map(image.read, regions), strict=True):
+            np.testing.assert_array_equal(got, expected[region])
+
+
+def test_ome_scale_units_and_channels(path):
+    ome_tiled(path)
+    image = open_image(path)
+    assert image.pixel_size == {"T": 2.5, "Z": 0.5, "Y": 110.0, "X": 0.1}
+    assert image.units == {"T": "minute", "Z": "micrometer", "Y": "nanometer", "X": "micrometer"}
+    assert image.channels == (Channel("DAPI", "FFFFFF"), Channel("GFP", "00FF00"), Channel("mCherry", "FF0000"))
+    assert image.chunks == (1, 1, 1, 32, 32)
+
+
+def test_imagej_scale_units_and_limits(path):
+    imagej(path)
+    image = open_image(path)
+    assert image.canonical == "TCZYX"
+    assert image.pixel_size == {"T": 3.0, "Z": 0.7, "Y": 0.2, "X": 0.1}
+    assert image.units == {"T": "second", "Z": "micrometer", "Y": "micrometer", "X": "micrometer"}
+    assert image.channels == (Channel(window=(0.0, 9.0)),) * 4
+    assert image.chunks == (1, 1, 1, 40, 50)
+
+
+def test_name_of_the_only_channel_is_kept_without_c(path):
+    tifffile.imwrite(path, volume(5, 6), ome=True, metadata={"axes": "YX", "Channel": {"Name": ["DAPI"]}})
+    assert open_image(path).channels == (Channel("DAPI"),)
+
+
+def test_resolution_in_dpi_is_not_a_pixel_size(path):
+    tifffile.imwrite(path, volume(5, 6), resolution=(72, 72), resolutionunit="inch")
+    assert open_image(path).pixel_size == {}
+
+
+def test_levels_of_a_pyramid(path):
+    pixels = volume(2, 101, 200)
+    with tifffile.TiffWriter(path, ome=True) as tiff:
+        metadata = {"axes": "CYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.25}
+        tiff.write(pixels, subifds=2, tile=(64, 64), metadata=metadata)
+        tiff.write(pixels[:, ::2, ::2], subfiletype=1, tile=(64, 64))
+        tiff.write(pixels[:, ::4, ::4], subfiletype=1, tile=(64, 64))
+    image = open_image(path, level=2)
+    np.testing.assert_array_equal(whole(image), pixels[:, ::4, ::4])
+    assert image.pixel_size == {"Y": 1.0, "X": 2.0}
+    assert image.origin == {"Y": 0.375, "X": 0.75}
+    np.testing.assert_array_equal(whole(pickle.loads(pickle.dumps(image))), pixels[:, ::4, ::4])
+    with pytest.raises(SourceError, match=r"level 3 .* it has 3"):
+        open_image(path, level=3)
+
+
+def ome_pyramid(path, compression, **options):
+    pixels = volume(2, 70, 90, dtype="u1") if not options else volume(70, 90, 3, dtype="u1")
+    halves = [pixels[:, ::n, ::n] if not options else pixels[::n, ::n] for n in (1, 2, 4)]
+    with tifffile.TiffWriter(path, ome=True) as tiff:
+        metadata = {"axes": "YXS" if options else "CYX"}
+        tiff.write(halves[0], subifds=2, tile=(32, 32), compression=compression, metadata=metadata, **options)
+        for half in halves[1:]:
+            tiff.write(half, subfiletype=1, tile=(32, 32), compression=compression, **options)
+    return halves
+
+
+def pages_pyramid(path, compression, **options):
+    """Write the levels as pages, one after the other, as libvips does; with a description as Aperio does."""
+    pixels = volume(70, 90, 3, dtype="u1")
+    halves = [np.ascontiguousarray(pixels[::n, ::n]) for n in (1, 2, 4)]
+    with tifffile.TiffWriter(path) as tiff:
+        for number, half in enumerate(halves):
+            layout = {"tile": (32, 32), "photometric": "rgb", "compression": compression, "metadata": None}
+            tiff.write(half, subfiletype=0 if "description" in options else min(number, 1), **layout, **options)
+            if number == 0 and "description" in options:
+                tiff.write(half[::8, ::8].copy(), photometric="rgb", metadata=None, **options)
+    return halves
+
+
+APERIO = "Aperio Image Library v12\r\n90x70 [0,0 90x70] (32x32) JPEG/RGB Q=70|AppMag = 20|MPP = 0.4990"
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize(
+    ("write", "options"),
+    [
+        (ome_pyramid, {}),
+        (ome_pyramid, {"photometric": "rgb"}),
+        (pages_pyramid, {}),
+        (pages_pyramid, {"description": APERIO}),
+    ],
+    ids=["ome", "ome-rgb", "pages", "aperio"],
+)
+def test_every_level_of_a_tiled_pyramid(tmp_path, compression, write, options):
+    path = tmp_path / f"image.{'svs' if 'description' in options else 'tif'}"
+    for number, half in enumerate(write(path, compression, **options)):
+        image = open_image(path, level=number)
+        np.testing.assert_array_equal(whole(pickle.loads(pickle.dumps(image))), half)
+        assert image.origin.get("X", 0.0) == pytest.approx(
+            (2**number - 1) / 2 * image.pixel_size.get("X", 1) / 2**number
+        )
+
+
+def test_series_of_a_file(path):
+    first, second = volume(3, 20, 30), volume(2, 40, 50)
+    with tifffile.TiffWriter(path, ome=True) as tiff:
+        tiff.write(first, metadata={"axes": "ZYX", "PhysicalSizeX": 1.5})
+        tiff.write(second, metadata={"axes": "CYX", "PhysicalSizeX": 2.5, "Channel": {"Name": ["a", "b"]}})
+    image = open_image(path, series=1)
+    np.testing.assert_array_equal(whole(image), second)
+    assert image.pixel_size == {"X": 2.5} and [c.name for c in image.channels] == ["a", "b"]
+    assert open_image(path).pixel_size == {"X": 1.5}
+    with pytest.raises(SourceError, match=r"series 2 .* it has 2"):
+        open_image(path, series=2)
+
+
+def multi_file_ome(folder):
+    pixels = volume(2, 3, 20, 30)
+    uuids = [f"urn:uuid:00000000-0000-0000-0000-00000000000{n}" for n in range(2)]
+    blocks = "".join(
+        f'<TiffData IFD="0" FirstT="{n}" PlaneCount="3"><UUID FileName="part{n}.ome.tif">{u}</UUID></TiffData>'
+        for n, u in enumerate(uuids)
+    )
+    for n, uuid in enumerate(uuids):
+        xml = (
+            f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="{uuid}"><Image ID="Image:0">'
+            '<Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="30" SizeY="20" SizeZ="3" SizeC="1" '
+            f'SizeT="2" PhysicalSizeX="0.3"><Channel ID="Channel:0:0" SamplesPerPixel="1"/>{blocks}</Pixels>'
+            "</Image></OME>"
+        )
+        tifffile.imwrite(
+            folder / f"part{n}.ome.tif", pixels[n], description=xml, metadata=None, photometric="minisblack"
+        )
+    return pixels
+
+
+def test_ome_tiff_over_several_files(tmp_path):
+    pixels = multi_file_ome(tmp_path)
+    image = open_image(tmp_path / "part0.ome.tif")
+    assert image.axes == "TZYX" and image.pixel_size == {"X": 0.3}
+    np.testing.assert_array_equal(whole(image), pixels)
+    np.testing.assert_array_equal(whole(pickle.loads(pickle.dumps(image))), pixels)
+
+
+@pytest.mark.parametrize(
+    ("gone", "there", "said"), [(1, slice(0, 1), "last 1 of 2 along T"), (0, slice(1, 2), "T 0, Z 0")]
+)
+def test_missing_file_of_an_ome_tiff_is_said_and_never_zeros(tmp_path, gone, there, said):
+    pixels = multi_file_ome(tmp_path)
+    (tmp_path / f"part{gone}.ome.tif").unlink()
+    image = open_image(tmp_path / f"part{1 - gone}.ome.tif")
+    assert len(image.notes) == 1 and said in image.notes[0]
+    for one in (image, pickle.loads(pickle.dumps(image))):
+        part = (there if gone == 0 else slice(0, 1), *(slice(None),) * 3)[: len(image.axes)]
+        np.testing.assert_array_equal(one.read(part), pixels[there].reshape(one.read(part).shape))
+        if gone == 0:
+            with pytest.raises(ChunkError, match="is missing"):
+                whole(one)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"uuid": ""}, {"described": "part0.ome.tif"}, {"described": "part2.ome.tif"}],
+    ids=["companion", "companion without UUID", "first file", "last file"],
+)  # fmt: skip
+def test_every_file_of_a_set_is_the_whole_image(tmp_path, options):
+    pixels = companion_ome(tmp_path, **options)
+    for file in sorted(tmp_path.iterdir()):
+        image = open_image(file)
+        assert image.axes == "TCYX" and image.pixel_size == {"X": 0.3} and not image.notes, file
+        assert [channel.name for channel in image.channels] == ["a", "b"]
+        np.testing.assert_array_equal(whole(pickle.loads(pickle.dumps(image))), pixels)
+
+
+def test_a_description_that_is_not_there_is_said(tmp_path):
+    pixels = companion_ome(tmp_path)
+    (tmp_path / "all.companion.ome").unlink()
+    image = open_image(tmp_path / "part1.ome.tif", axes="CYX")
+    assert "all.companion.ome describes it, which is not there" in image.notes[0]
+    np.testing.assert_array_equal(whole(image), pixels[1])
+
+
+def test_a_companion_without_its_files_is_refused(tmp_path):
+    companion_ome(tmp_path)
+    for number in range(3):
+        (tmp_path / f"part{number}.ome.tif").unlink()
+    with pytest.raises(SourceError, match=r"names 3 files .* none .* part0\.ome\.tif"):
+        open_image(tmp_path / "all.companion.ome")
+
+
+def test_each_position_of_a_data_set_is_an_image(tmp_path):
+    pixels = volume(2, 3, 2, 20, 30)  # positions, times, channels
+    for p in range(2):
+        planes = {(c, 0, t, p): pixels[p, t, c] for t, c in np.ndindex(3, 2)}
+        micro_manager(tmp_path / f"run_MMStack_Pos{p}.ome.tif", planes, Frames=3, Channels=2, Positions=2)
+    for p in range(2):
+        path = tmp_path / f"run_MMStack_Pos{p}.ome.tif"
+        for series in range(2):
+            # A batch opens the first image of each file: that is the one that the file holds.
+            image = open_image(path, series=series)
+            assert image.axes == "TCYX" and image.series_count == 2 and not image.notes
+            assert image.name.endswith(f"position {p if series == 0 else 1 - p}")
+            for one in (image, pickle.loads(pickle.dumps(image))):
+                np.testing.assert_array_equal(whole(one), pixels[p if series == 0 else 1 - p])
+                part = (slice(1, 3), slice(1, 2), slice(5, 9), slice(3, 20))
+                np.testing.assert_array_equal(one.read(part), pixels[p if series == 0 else 1 - p][part])
+        assert open_image(path, series=f"position {1 - p}").name == open_image(path, series=1).name
+        # All axes may be named too: then the positions are one of them.
+        np.testing.assert_array_equal(whole(open_image(path, axes="ZTCYX")).transpose(2, 0, 1, 3, 4), pixels)
+
+
+@pytest.mark.parametrize(
+    ("planned", "name"),
+    [({"Frames": 50}, "run_MMStack_Pos0.ome.tif"), ({"Positions": 3}, "run_MMStack_Pos0.ome.tif"),
+     ({"Positions": 2, "Frames": 9}, "renamed.tif")],
+)  # fmt: skip
+def test_of_a_stopped_acquisition_there_is_what_was_taken(tmp_path, planned, name):
+    pixels = volume(3, 2, 20, 30)
+    planes = {(c, 0, t, 0): pixels[t, c] for t, c in np.ndindex(3, 2)}
+    micro_manager(tmp_path / name, planes, **{"Frames": 3, "Channels": 2, **planned})
+    image = open_image(tmp_path / name)
+    assert "Micro-Manager planned" in image.notes[0]
+    np.testing.assert_array_equal(whole(image), pixels)
+
+
+def test_a_plane_that_was_not_taken_is_said_and_an_error_when_read(tmp_path):
+    pixels = volume(3, 2, 20, 30)
+    planes = {(c, 0, t, 0): pixels[t, c] for t, c in list(np.ndindex(3, 2))[:-1]}
+    micro_manager(tmp_path / "run_MMStack_Pos0.ome.tif", planes, Frames=50, Channels=2)
+    image = open_image(tmp_path / "run_MMStack_Pos0.ome.tif")
+    assert image.sizes["T"] == 3 and "1 of 6 planes are not there, the first of them T 2, C 1" in image.notes[0]
+    np.testing.assert_array_equal(image.read((slice(0, 2), *(slice(None),) * 3)), pixels[:2])
+    with pytest.raises(ChunkError, match=r"index \(2, 1\), is missing"):
+        whole(image)
+
+
+def test_axes_unknown_to_the_file_are_asked_for(path):
+    pixels = volume(4, 20, 30)
+    with tifffile.TiffWriter(path) as tiff:
+        for plane in pixels:
+            tiff.write(plane, metadata=None, compression="zlib", contiguous=False)
+    with pytest.raises(AxesError, match="pass axes="):
+        open_image(path)
+    image = open_image(path, axes="tyx")
+    assert image.axes == "TYX"
+    np.testing.assert_array_equal(whole(image), pixels)
+
+
+def test_axes_of_the_user_win(path):
+    ome_plain(path)
+    image = open_image(path, axes="TYX")
+    assert image.sizes == {"T": 3, "Y": 40, "X": 50} and image.pixel_size == {"X": 0.2}
+    with pytest.raises(AxesError, match="4 letters"):
+        open_image(path, axes="TZYX")
+
+
+@pytest.mark.parametrize("write", KINDS)
+@pytest.mark.parametrize("part", [0.3, 0.7, 0.97])
+def test_truncated_file_is_refused(path, write, part):
+    pixels, *_ = write(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * part)])
+    if (write, part) == (imagej, 0.97):  # what is cut off here is a directory that ImageJ does without
+        np.testing.assert_array_equal(whole(open_image(path)), pixels.swapaxes(1, 2))
+    else:
+        with pytest.raises(SourceError, match=r"image\.tif"):
+            open_image(path)
+
+
+def test_file_truncated_after_opening_names_page_or_region(path):
+    for write, told in ((ome_tiled, r"page \d+|chunk \("), (imagej, r"region .* of plane \(1, 2, [0-3]\)")):
+        write(path)
+        image = open_image(path)
+        content = path.read_bytes()
+        os.truncate(path, len(content) // 2 if write is ome_tiled else int(len(content) * 0.9))
+        with pytest.raises(ChunkError, match=told) as caught:
+            whole(image)
+        assert str(path) in str(caught.value)
+
+
+def test_uncompressed_pages_of_many_strips_are_read_by_the_page(path):
+    strips_of_one_row(path)
+    image = open_image(path)
+    assert image.chunks == (1, 40, 50)
+    whole(image)
+    assert all(isinstance(page, RawArray) for page in image.data._known.values()) and len(image.data._known) == 4
+
+
+def test_damaged_tile_is_named(path):
+    ome_tiled(path)
+    image = open_image(path)
+    with tifffile.TiffFile(path) as tiff:
+        page = tiff.pages[5]
+        offset, count = page.dataoffsets[4], page.databytecounts[4]
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        file.write(b"\xff" * count)
+    undamaged = (slice(None), slice(None), slice(None), slice(0, 32), slice(None))
+    image.read(undamaged)
+    with pytest.raises(ChunkError, match=r"image\.tif: chunk \(0, 1, 1, 1, 1\)"):
+        whole(image)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(b"", "empty"), (b"II*\0", "cannot be opened"), (b"II*\0" + b"\xff" * 50, "."), (b"hello world", "begin like")],
+)
+def test_what_is_no_tiff_is_refused(path, content, told):
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=told):
+        open_image(path)
+
+
+@pytest.mark.parametrize("dtype", ["c8", "?"])
+def test_data_types_that_cannot_be_restored(path, dtype):
+    tifffile.imwrite(path, np.zeros((4, 5), dtype))
+    with pytest.raises(SourceError, match="data type"):
+        open_image(path)
+
+
+@pytest.mark.parametrize("layout", [{}, {"tile": (256, 256), "compression": "zstd"}, {"rowsperstrip": 64}])
+def test_a_small_region_of_a_large_file_does_not_read_it_all(path, layout):
+    pages, side = 25, 2000  # 200 MB
+    plane = np.arange(side * side, dtype="u2").reshape(side, side)
+    stack = np.broadcast_to(plane, (pages, side, side))
+    tifffile.imwrite(path, stack, metadata={"axes": "ZYX"}, **layout)
+    tracemalloc.start()
+    image = open_image(path)
+    got = image.read((slice(20, 21), slice(100, 150), slice(1000, 1050)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(got[0], plane[100:150, 1000:1050])
+    assert peak < 8e6
