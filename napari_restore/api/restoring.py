@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_restore.api.boundary import bounded
 from napari_restore.api.in_memory import restore_in_memory, restore_lazily
 from napari_restore.api.planning import plan as make_plan
 from napari_restore.api.settings import DENOISER, Settings
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 
+@bounded("the run of")
 def run(
     plan: Plan,
     output: str | Path | np.ndarray[Any, Any],
@@ -94,6 +96,7 @@ def run(
         yield from reported(plan, sink)
 
 
+@bounded("restoring a part of")
 def part(
     plan: Plan, region: Region, *, after_batch: Callable[[int], None] = lambda tiles: None
 ) -> np.ndarray[Any, Any]:
@@ -120,6 +123,7 @@ def part(
     return restore_region(plan, region, predictor_of(plan), after_batch)
 
 
+@bounded("restoring")
 def restore(
     source: Any,
     *,
@@ -182,6 +186,7 @@ def restore(
     return restore_lazily(source, model, settings)
 
 
+@bounded("restoring")
 def iter_restore(
     source: Any,
     *,
@@ -211,6 +216,7 @@ def iter_restore(
     yield from run(chosen, output, overwrite=overwrite, **where)
 
 
+@bounded("denoising")
 def denoise(
     source: Any,
     output: str | Path | None = None,
@@ -235,6 +241,7 @@ def denoise(
     )  # fmt: skip
 
 
+@bounded("super-resolving")
 def super_resolve(
     source: Any,
     output: str | Path | None = None,

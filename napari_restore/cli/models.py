@@ -49,7 +49,7 @@ def inspect(
 ) -> None:
     """Print what FILE is: network and hyper-parameters, inferred from its shapes."""
     card = api.model_card(file, **given(context))
-    out.print(card.description(), markup=False)
+    out.print(card.description())
 
 
 @models_app.command(cls=with_settings("img_range", "mean"))

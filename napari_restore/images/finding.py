@@ -103,7 +103,9 @@ def _check_apart(sources: Sequence[str | Path], apart: Path, outputs: list[Path]
         root = _root(path)
         if is_url(source) or os.path.isfile(path) or _is_image(path) or _is_inside(apart, root):
             continue
-        among = [out for out in outputs if _is_inside(out, root) and (root == path or fnmatch(str(out), path))]
+        among = [
+            out for out in outputs if _is_inside(out, root) and (root == path or fnmatch(str(out), _escaped(path)))
+        ]
         if among:
             raise SourceError(
                 f"the result {among[0]} would lie among what {source} stands for, and be restored itself the next "
@@ -116,10 +118,19 @@ def _is_inside(path: Path, folder: str) -> bool:
 
 
 def _root(pattern: str) -> str:
-    """Return the deepest folder that a pattern names without a wildcard; a path without one as it is."""
-    while glob.has_magic(pattern):
+    """Return the deepest folder that a pattern names without a wildcard; a path without one as it is.
+
+    Brackets in the name of a folder that is there are no wildcards.
+    """
+    while glob.has_magic(pattern) and not os.path.exists(pattern):
         pattern = os.path.dirname(pattern)
     return pattern
+
+
+def _escaped(pattern: str) -> str:
+    """Return a pattern in which the folder that it begins with stands for itself alone."""
+    root = _root(pattern)
+    return glob.escape(root) + pattern[len(root) :]
 
 
 def _images(path: str, name: str) -> Iterator[Found]:
@@ -167,7 +178,7 @@ def _walk(folder: str, apart: str | None) -> Iterator[tuple[str, bool]]:
 def _matches(pattern: str, apart: str | None) -> Iterator[tuple[str, str, bool]]:
     """Yield what matches a pattern, and nothing that lies in a folder that is an image."""
     root = _root(pattern)
-    for path in sorted(glob.glob(pattern, recursive=True), key=natural_order):
+    for path in sorted(glob.glob(_escaped(pattern), recursive=True), key=natural_order):
         parents = [str(parent) for parent in Path(path).parents if parent.is_relative_to(root)]
         if (apart != root and apart in (path, *parents)) or any(
             _is_image(parent) for parent in parents if parent != root

@@ -89,3 +89,24 @@ def test_a_directory_is_discarded_whole(stage: Stage, tmp_path: Path) -> None:
     stage.discard(tmp_path / "old")
     stage.discard(tmp_path / "old")
     assert os.listdir(tmp_path) == ["own"] and os.listdir(stage.folder) == []
+
+
+def test_nothing_is_written_or_deleted_behind_a_link(stage: Stage, tmp_path: Path) -> None:
+    outside, output = tmp_path / "outside", tmp_path / "out.zarr"
+    for folder in (outside, output):
+        folder.mkdir()
+    (outside / "file").write_text("precious")
+    (output / "c").symlink_to(outside)
+    (stage.folder / "new").mkdir()
+    for change in (
+        lambda: stage.put(output / "c/0", b"pixels"),
+        lambda: stage.put(output / "c/0/1", b"pixels"),
+        lambda: stage.discard(output / "c/file"),
+        lambda: stage.move_in(stage.folder / "new", output / "c/image"),
+    ):
+        with pytest.raises(OutputError, match=r"lies behind a link .*outside"):
+            change()
+    assert os.listdir(outside) == ["file"]
+    (output / "object").symlink_to(outside / "file")  # a link to a file is replaced
+    stage.put(output / "object", b"pixels")
+    assert (outside / "file").read_text() == "precious" and (output / "object").read_bytes() == b"pixels"

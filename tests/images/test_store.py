@@ -168,3 +168,28 @@ def test_what_goes_wrong_names_the_place(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(fsspec.core, "url_to_fs", lambda url, **_: (Broken(), "b/a.zarr"))
     with pytest.raises(OutputError, match=r"s3://b/a\.zarr cannot be reached: .*no credentials.*check the address"):
         place_of("s3://b/a.zarr").holds()
+
+
+@pytest.mark.parametrize(
+    ("more", "foreign"),
+    [
+        ({}, None),
+        ({"0__zarr_json": "{}", "c__0": "x", "_zattrs": "x", "3": "x", "0_1_2": "x"}, None),
+        ({"labels__zarr_json": "{}", "OME__METADATA_ome_xml": "x"}, None),
+        ({"notes_txt": "x"}, "notes.txt"),
+        ({"thesis__chapter_tex": "x"}, "thesis"),
+        ({"_git__config": "x"}, ".git"),
+    ],
+)
+def test_what_a_zarr_holds_besides(place: Place, more: dict[str, str], foreign: str | None) -> None:
+    put(place, zarr_json="{}", **more)
+    assert place.holds() == "zarr" and place.foreign() == foreign
+
+
+def test_what_an_interrupted_making_left_is_replaced_and_nothing_else() -> None:
+    place = place_of(f"memory://{uuid4().hex}/image.zarr")
+    put(place, _napari__restore_new="", zarr_json="old", **{"0__zarr_json": "old", "notes_txt": "mine"})
+    files, root = fsspec.core.url_to_fs(str(place.location))
+    files.pipe_file(f"{root}/.napari_restore.new", b"")
+    place.create(lambda at: None)
+    assert files.cat_file(f"{root}/notes.txt") == b"mine" and not files.exists(f"{root}/0/zarr.json")

@@ -78,7 +78,7 @@ def tile_seconds(plan: Plan) -> float:
     tiles = np.zeros((batch, plan.card.in_channels, *plan.grid.tile_shape), np.float32)
     for _ in range(2):
         began = time.perf_counter()
-        for _ in predict.stream([tiles] * lanes, batch, lanes, many=False):
+        for _ in predict.stream([tiles] * lanes, batch, lanes, plan.recipe.threads, many=False):
             pass
     return (time.perf_counter() - began) / (batch * lanes)
 

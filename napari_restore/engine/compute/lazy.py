@@ -12,6 +12,7 @@ from dask.delayed import delayed
 from numpy.typing import NDArray
 
 from napari_restore.engine.compute.region import restore_region
+from napari_restore.engine.planning.neighbour_choice import choose_neighbours
 from napari_restore.engine.planning.normalisation import choose_intensity
 from napari_restore.engine.planning.plan import Block, Plan
 
@@ -19,8 +20,10 @@ __all__ = ["lazy_result"]
 
 
 def _estimated(plan: Plan) -> Plan:
-    """Give the plan with its intensity chosen."""
-    return plan.with_settings(**choose_intensity(plan.image, plan.card, plan.recipe).settings)
+    """Give the plan with its intensity and neighbours chosen."""
+    values = choose_intensity(plan.image, plan.card, plan.recipe)
+    near = choose_neighbours(plan.image, plan.card, plan.recipe, values)
+    return plan.with_settings(**values.settings, neighbours=near.neighbours)
 
 
 def _block(plan: Plan, block_id: Block) -> NDArray[Any]:

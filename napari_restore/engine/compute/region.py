@@ -10,15 +10,18 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_restore.engine.compute.neighbours import FusedPlanes
 from napari_restore.engine.compute.padding import authors_padded, fitted
 from napari_restore.engine.planning.normalisation import Scale
 from napari_restore.engine.planning.plan import Plan
+from napari_restore.errors import ModelError
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.intensity.scaling import fill_from_nearest, put_back, to_dtype
 from napari_restore.intensity.validity import Validity
@@ -95,10 +98,17 @@ def _restored(
     lanes = recipe.lanes or 1
     few = work.batches <= 2 * lanes  # a preview does not wait for a block
     results = (
-        stream(batches(), batch, lanes, many=not few) if stream else (predict(tiles, batch) for tiles in batches())
+        stream(batches(), batch, lanes, recipe.threads, many=not few)
+        if stream
+        else (predict(tiles, batch) for tiles in batches())
     )
     with closing(results):
         for result in results:
+            if not np.isfinite(np.add.reduce(result, axis=None)):
+                raise ModelError(
+                    f"{work.plan.card.name} makes NaN or infinite values of finite pixels; its weights are damaged, or "
+                    f"too large for {recipe.precision or 'float32'}. Fetch them again, or use another model."
+                )
             done = indices.popleft()
             yield from zip(done, result, strict=True)
             after_batch(len(done))
@@ -155,7 +165,10 @@ class _RegionWork:
         self.samples_are_channels = plan.card.in_channels > 1 and plan.repeats == 1
         if self.samples_are_channels:
             source["S"] = slice(0, plan.card.in_channels)
-        self.pixels = self._channels_first(plan.image.read(tuple(source[a] for a in self.axes)))
+        self.fused = FusedPlanes(plan, source) if plan.fuses else None
+        own = self.fused.own() if self.fused else plan.image.read(tuple(source[a] for a in self.axes))
+        self.pixels = self._channels_first(own)
+        self.first = {axis: source[axis].start for axis in self.axes}
         rows, columns = self.y[1] - self.y[0], self.x[1] - self.x[0]
         self.values = np.empty((*self.pixels.shape[:-3], self.out_channels, rows, columns), plan.dtype)
         self.canvases: dict[Outer, Canvas] = {}
@@ -197,13 +210,24 @@ class _RegionWork:
         for outer in np.ndindex(self.pixels.shape[:-3]):
             scale, valid = self._intensity(outer), self._of_channel(self.plan.validity, outer)
             self.missing[outer] = valid.missing(self.pixels[outer], scale.limits)
+            plane = self._plane(outer)
             for ky, kx in self.needed:
                 if self.plan.recipe.padding == "authors":  # the one tile is the whole plane
-                    tile = authors_padded(self.pixels[outer], self.plan.card)
+                    tile = authors_padded(plane, self.plan.card)
                 else:
-                    tile = cut_tile(self.pixels[outer], self.origin, self.plan.grid, ky, kx)
+                    tile = cut_tile(plane, self.origin, self.plan.grid, ky, kx)
                 for filled in self._filled(tile, (outer, ky, kx), scale, valid):
                     yield (outer, ky, kx), np.repeat(filled, self.plan.repeats, axis=0)
+
+    def _plane(self, outer: Outer) -> NDArray[Any]:
+        """A plane image, with its neighbours averaged in where the recipe says so."""
+        if self.fused is None:
+            own: NDArray[Any] = self.pixels[outer]
+            return own
+        letters = [axis for axis in self.axes if axis not in ("YX" if not self.samples_are_channels else "YXS")]
+        place = {axis: self.first[axis] + index for axis, index in zip(letters, outer, strict=True)}
+        valid, limits = self._of_channel(self.plan.validity, outer), self._intensity(outer).limits
+        return self.fused.plane(place, partial(valid.missing, limits=limits))
 
     def _filled(
         self, tile: NDArray[Any], index: TileIndex, scale: Scale, valid: Validity

@@ -33,6 +33,7 @@ from napari_restore.engine.run.local import Stages, run_here
 from napari_restore.engine.store.filled import read_marks
 from napari_restore.engine.store.progress import Progress
 from napari_restore.errors import OutputError
+from napari_restore.images.staging import Stage
 from napari_restore.images.store import place_of
 
 if TYPE_CHECKING:
@@ -132,12 +133,19 @@ def read_report(output: Path | str) -> RunReport:
     return RunReport(f"{place}.json", content, report_page(content))
 
 
-def write_report(place: str, content: dict[str, Any], page: Callable[[dict[str, Any]], str] = report_page) -> None:
-    """Write JSON and page. A report that cannot be written ends no run."""
+def write_report(
+    place: str,
+    content: dict[str, Any],
+    page: Callable[[dict[str, Any]], str] = report_page,
+    stage: Stage | None = None,
+) -> None:
+    """Write JSON and page, through a stage if one is given. A report that cannot be written ends no run."""
     folder, _, name = place.rpartition("/")
     try:
-        place_of(folder).put(f"{name}.json", json.dumps(content, indent=1, allow_nan=False).encode())
-        place_of(folder).put(f"{name}.md", page(content).encode())
+        for ending in ("json", "md"):
+            text = page(content) if ending == "md" else json.dumps(content, indent=1, allow_nan=False)
+            # A name may be none that Unicode has.
+            place_of(folder).put(f"{name}.{ending}", text.encode(errors="backslashreplace"), stage)
     except Exception as error:  # whatever the file system or the object store says
         _log.warning("the report %s.json cannot be written: %s", place, error)
 
@@ -190,9 +198,12 @@ class Session:
         The result, made already.
     keep
         What the report says of earlier sessions stays even where none of their blocks is there any more.
+    stage
+        What it is written through, where the output is on a disk.
     """
 
-    def __init__(self, plan: Plan, output: Path | str, *, keep: bool = False) -> None:
+    def __init__(self, plan: Plan, output: Path | str, *, keep: bool = False, stage: Stage | None = None) -> None:
+        self.stage = stage
         self.plan, self.output, self.place, self.keep = plan, output, report_place(output), keep
         self._content: dict[str, Any] = {}
         self._session: dict[str, Any] = {}
@@ -265,7 +276,7 @@ class Session:
     def _flush(self) -> None:
         self._session["seen"] = now()
         self._written = time.monotonic()
-        write_report(self.place, self._content)
+        write_report(self.place, self._content, stage=self.stage)
 
     def __enter__(self) -> Self:
         return self
@@ -323,7 +334,10 @@ def reported(
     RestoreError
         See `run_blocks` and `build_pyramid`.
     """
-    with Session(plan, sink.path, keep=keep) as session, closing(stages(plan, sink, session.block)) as events:
+    with (
+        Session(plan, sink.path, keep=keep, stage=sink.stage) as session,
+        closing(stages(plan, sink, session.block)) as events,
+    ):
         for event in events:
             session.note(event)
             yield event

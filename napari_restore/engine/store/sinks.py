@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -13,11 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_restore import __version__
+from napari_restore.engine.hardware.arithmetic import arithmetic, other_arithmetic
 from napari_restore.engine.planning.plan import Block, Plan
 from napari_restore.engine.planning.recipe import for_each
+from napari_restore.engine.planning.source_identity import crop_digests, differing_crops
 from napari_restore.engine.store.coarse import CoarseUnits, covered
+from napari_restore.engine.store.ending import finish, is_complete
 from napari_restore.engine.store.filled import read_marks, remove_mark, write_mark
 from napari_restore.engine.store.lock import OutputLock
+from napari_restore.engine.store.replaced import delete_kept, kept_results, put_back, set_aside
 from napari_restore.engine.store.resume import check_output, continues, remaining_bytes
 from napari_restore.errors import DiskFull, OutputError
 from napari_restore.images.image import Channel
@@ -34,6 +39,8 @@ if TYPE_CHECKING:
     from napari_restore.engine.store.object_lock import ObjectLock
 
 __all__ = ["ArraySink", "OmeZarrSink", "lock_output"]
+
+_log = logging.getLogger(__name__)
 
 
 class ArraySink:
@@ -80,7 +87,8 @@ class OmeZarrSink:
         The output: a directory, or a URL of an object store. It is created with its metadata, or, if a run of the same
         fingerprint and source began it, continued.
     overwrite
-        Delete what is there first, unless it is the beginning of this very run: see `continues`.
+        Replace what is there, unless it is the beginning of this very run: see `continues`. It is kept beside the
+        output until the new one is complete.
 
     Raises
     ------
@@ -97,6 +105,7 @@ class OmeZarrSink:
         lock = lock_output(self.path, fsync=plan.recipe.fsync)
         self.guard = lock.guard
         self._release = weakref.finalize(self, lock.release)
+        self._lock_owner = lock.owner if isinstance(lock, OutputLock) else None
         try:
             check_output(plan, path, overwrite=overwrite)  # another run may have ended between the check and the lock
             self._begin(place, overwrite)
@@ -109,13 +118,58 @@ class OmeZarrSink:
 
     def _begin(self, place: Place, overwrite: bool) -> None:
         """Make the output, or make what is there ready to be continued."""
-        if overwrite and place.holds() == "zarr" and not continues(self.plan, place.location):
-            place.delete(self.stage)
-        if place.holds() == "zarr":
+        if self._lock_owner is not None and place.holds() == "nothing" and not overwrite and self._put_back(place):
+            check_output(self.plan, place.location)
+        if place.holds() == "zarr" and not (overwrite and not continues(self.plan, place.location)):
             place.sweep()
             self._note_crops()
+            self._compare_arithmetic()
+        elif place.holds() == "zarr":
+            self._replace(place)
         else:
             place.create(self._create, self.stage)
+
+    def _put_back(self, place: Place) -> bool:
+        """Give the output the result back that an interrupted run had moved aside and begun nothing in the place of."""
+        assert self.stage is not None and isinstance(place.location, Path)
+        if not put_back(place.location, self.stage):
+            return False
+        _log.warning("%s: put back the result that an interrupted run was about to replace", self.path)
+        return True
+
+    def _replace(self, place: Place) -> None:
+        """Begin anew where there is a result: on a disk that stays, beside the output, until the new one is complete.
+
+        In an object store nothing can be moved, and it is deleted.
+        """
+        if self.stage is None or self._lock_owner is None:
+            place.delete()
+            place.create(self._create)
+            return
+        assert isinstance(place.location, Path)
+        known = self.plan.source_crops  # read before anything is moved
+        if kept_results(place.location):
+            if is_complete(place.location):
+                delete_kept(place.location, self.stage)
+                set_aside(place.location, self.stage, self._lock_owner)
+            else:  # what an interrupted run began in the place of a result that is kept
+                place.delete(self.stage)
+        else:
+            set_aside(place.location, self.stage, self._lock_owner)
+        place.create(self._create, self.stage)
+        now = crop_digests(self.plan.image)
+        if known.keys() - now.keys() or differing_crops(known, now):
+            place.delete(self.stage)
+            put_back(place.location, self.stage)
+            raise OutputError(
+                f"the input of this run cannot be read any more without what was at {self.path}, which is put back: it "
+                "is read from there; choose an output elsewhere."
+            )
+
+    def finish(self) -> None:
+        """Gather the digests, and delete what this output has replaced; to be called when a run has ended well."""
+        if self.stage is not None and isinstance(self.path, Path):
+            finish(self.path, self.stage)
 
     def _note_crops(self) -> None:
         """Add what could not be read of the source when the run began: a mended source leaves no trace in a result."""
@@ -124,6 +178,13 @@ class OmeZarrSink:
         if there and self.plan.source_crops.keys() - there.keys():
             crops = self.plan.source_crops | there
             put_attributes(self.path, {ome_zarr.ATTRIBUTES: attributes | {"source_crops": crops}}, self.stage)
+
+    def _compare_arithmetic(self) -> None:
+        """Say where this machine may round the last bits another way than the one that began."""
+        there = (ome_zarr.read_attributes(self.path) or {}).get("arithmetic")
+        other = other_arithmetic(there if isinstance(there, dict) else {}, arithmetic(self.plan.recipe.device))
+        if other:
+            _log.warning("%s goes on with other arithmetic (%s): last bits may differ", self.path, other)
 
     @property
     def stage(self) -> Stage | None:
@@ -137,8 +198,12 @@ class OmeZarrSink:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            self.close()
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_release"} | {"_coarse": None}
@@ -170,6 +235,9 @@ class OmeZarrSink:
                 "fingerprint": plan.fingerprint,
                 "identity": plan.identity(),
                 "recipe": recipe.as_json(),
+                "given": plan.given,
+                "arithmetic": arithmetic(recipe.device),
+                "digests": not isinstance(path, str),
                 "model": plan.card.model_dump(mode="json", include={"name", "title", "paper", "licence", "sha256"}),
                 "source": image.location or image.name,
                 "source_crops": plan.source_crops,
@@ -227,10 +295,12 @@ class OmeZarrSink:
             return error
         needed, missing, total = remaining_bytes(self.plan, self.path)
         free = (place_of(self.path).free() or (0, ""))[0]
+        kept = kept_results(self.path) if isinstance(self.path, Path) else []
+        note = f" The result that this one replaces takes room too, in {kept[0]}." if kept else ""
         return DiskFull(
             f"{self.path} cannot be finished: {cause.strerror or cause}. {missing} of {total} stored objects are "
             f"missing, about {human_bytes(needed)} more; {human_bytes(free)} are free there. Make room and run the "
-            "same again: what is stored stays."
+            f"same again: what is stored stays.{note}"
         )
 
     def downsample(self, unit: WriteUnit) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 __all__ = [
     "create",
     "missing_units",
+    "object_name",
     "open_level",
     "read_attributes",
     "stored_axes",
@@ -32,7 +33,7 @@ import zarr
 from numpy.typing import DTypeLike, NDArray
 from zarr.errors import ContainsArrayError
 
-from napari_restore.errors import OutputError
+from napari_restore.errors import OutputError, RestoreError
 from napari_restore.images.axes import canonical_axes, check_axes
 from napari_restore.images.image import Channel
 from napari_restore.images.lazy_arrays import Region
@@ -185,7 +186,10 @@ def read_attributes(path: str | Path) -> dict[str, Any] | None:
     except (FileNotFoundError, ContainsArrayError):
         return None
     except Exception as error:
-        raise OutputError(f"the metadata of {path} cannot be read: {error}; choose another path.") from error
+        raise OutputError(
+            f"the metadata of {path} cannot be read: {error!r}; `napari-restore verify --repair` writes those of a "
+            "result of this package back."
+        ) from error
     found = group.attrs.asdict().get(ATTRIBUTES)
     return dict(found) if isinstance(found, Mapping) else None
 
@@ -214,6 +218,13 @@ def open_level(path: str | Path, level: int, mode: Literal["r", "r+"] = "r") -> 
         array = zarr.open_array(place_of(path).location, path=str(level), mode=mode)
     except FileNotFoundError as error:
         raise OutputError(f"{path} has no level {level}; was the image made by this package?") from error
+    except (MemoryError, RestoreError):
+        raise
+    except Exception as error:  # whatever zarr makes of damaged metadata
+        raise OutputError(
+            f"the metadata of level {level} of {path} cannot be read: {error!r}; `napari-restore verify --repair` "
+            "writes them back."
+        ) from error
     return array.with_config({"write_empty_chunks": True})
 
 
@@ -242,6 +253,11 @@ def unit_region(array: zarr.Array[Any], unit: WriteUnit) -> Region:
         slice(i * size, min((i + 1) * size, length))
         for i, size, length in zip(unit.index, unit_shape(array), array.shape, strict=True)
     )
+
+
+def object_name(array: zarr.Array[Any], unit: WriteUnit) -> str:
+    """Return the name of a stored object in the image, such as ``"0/c/0/1"``; the array is that of its level."""
+    return f"{unit.level}/{array.metadata.encode_chunk_key(unit.index)}"
 
 
 def stored_units(path: str | Path, level: int) -> NDArray[np.bool_]:

@@ -7,6 +7,7 @@ others, so a run of a million blocks costs it as much as one of a thousand.
 from __future__ import annotations
 
 import itertools
+import pickle
 import queue
 import statistics
 import threading
@@ -16,13 +17,14 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from uuid import uuid4
 
 from napari_restore.engine.compute.block import Receipt
 from napari_restore.engine.run.cluster.worker import Failure, carry_out
 from napari_restore.errors import ClusterError, DiskFull, ModelError, OutputTaken, RestoreError
 from napari_restore.images.writing.layout import WriteUnit
 
-__all__ = ["Pool", "Window"]
+__all__ = ["ANSWER", "Pool", "Window", "within"]
 
 TRIES = 3
 """How often a write unit is tried, each time on another worker if there is one."""
@@ -33,7 +35,11 @@ LOOK = 2.0
 PATIENCE = 300.0
 """Seconds without any worker after which a run ends."""
 STRAGGLER, TIMES_MEDIAN = 30.0, 4.0
-"""Seconds, and times the median of those so far, that a write unit may take before an idle worker makes it as well."""
+"""Seconds, and times the median of those so far, that a write unit may take before another worker makes it as well."""
+STANDSTILL = 900.0
+"""Seconds, if they are also 20 times the median of those so far, without any write unit, after which a run ends."""
+ANSWER = 20.0
+"""Seconds that the cluster has for an answer when a run ends: a worker that stands still gives none."""
 
 
 _FINAL = (DiskFull, ModelError, OutputTaken)
@@ -101,8 +107,8 @@ class Window:
         self._again: deque[WriteUnit] = deque()
         self._suspects: list[WriteUnit] = []
         self._seconds: deque[float] = deque(maxlen=200)
-        self._outcomes = _Outcomes(pool.client)
-        self._in_a_row = 0
+        self._outcomes = _Outcomes(pool.client, f"{name}-{uuid4().hex[:8]}")
+        self._in_a_row, self._settled = 0, time.monotonic()
         self._workers: dict[str, int] = {}
         self._looked = self._seen = -float("inf")
 
@@ -143,7 +149,7 @@ class Window:
         futures = [attempt.future for attempt in self._attempts.values()]
         self._attempts.clear()
         if futures and self.pool.client.status == "running":
-            self.pool.client.cancel(futures, force=True)
+            within(ANSWER, lambda: self.pool.client.cancel(futures, force=True))
 
     def _drained(self, source: Iterator[WriteUnit], size: Callable[[], int]) -> Generator[Receipt | None, None, None]:
         while True:
@@ -153,6 +159,7 @@ class Window:
                 return
             found = self._outcomes.get(TICK)
             if not found:
+                self._check_progress()
                 self._copy_stragglers(size())
                 yield None
             for key, outcome in found:
@@ -161,6 +168,7 @@ class Window:
                     yield receipt
 
     def _fill(self, source: Iterator[WriteUnit], size: int) -> None:
+        size += len(self._stragglers())  # what stands still is no reason to have others wait
         while len(self._attempts) < size:
             unit = self._again.popleft() if self._again else next(source, None)
             if unit is None:
@@ -174,8 +182,8 @@ class Window:
         # The name of a task carries no hash, so that Dask takes all tasks of a run for one kind.
         key = f"{self.name}-unit-{next(self._numbers)}"
         future = self.pool.client.submit(
-            carry_out, self.name, unit, key=key, pure=False, workers=sorted(only) or None, resources=self.pool.shares,
-            allow_other_workers=False,
+            carry_out, self.name, unit, self._outcomes.topic, key, key=key, pure=False, workers=sorted(only) or None,
+            resources=self.pool.shares, allow_other_workers=False,
         )  # fmt: skip
         self._attempts[key] = _Attempt(unit, time.monotonic(), future, only)
         history.attempts.add(key)
@@ -189,7 +197,7 @@ class Window:
         history = self._histories[attempt.unit]
         history.attempts.discard(key)
         if isinstance(outcome, Receipt):
-            self._in_a_row = 0
+            self._in_a_row, self._settled = 0, time.monotonic()
             self._seconds.append(time.monotonic() - attempt.began)
             self._forget(history)
             del self._histories[attempt.unit]
@@ -266,23 +274,41 @@ class Window:
                 self.pool.client.cancel([attempt.future], force=True)
                 self._send(attempt.unit)
 
-    def _copy_stragglers(self, size: int) -> None:
-        """Let idle workers try what others have had for very long, when there is nothing else to do."""
-        if len(self._attempts) >= min(size, len(self._workers)) or not self._seconds:
+    def _check_progress(self) -> None:
+        """End a run in which nothing comes back any more, whatever the scheduler says of its workers."""
+        if not self._seconds:
             return
-        limit = max(STRAGGLER, TIMES_MEDIAN * statistics.median(self._seconds))
-        now = time.monotonic()
-        for attempt in list(self._attempts.values()):
+        silent = time.monotonic() - self._settled
+        if silent > max(STANDSTILL, 20 * statistics.median(self._seconds)):
+            raise ClusterError(
+                f"no worker at {_address(self.pool.client)} has ended a block for {silent:.0f} s; look for workers "
+                "that hang, and restart them: blocks that are stored stay, the same call goes on."
+            )
+
+    def _copy_stragglers(self, size: int) -> None:
+        """Let other workers try what some have had for very long, when there is nothing else to do."""
+        late = self._stragglers()
+        if len(self._attempts) - len(late) >= size:
+            return
+        for attempt in late:
             history = self._histories[attempt.unit]
-            if now - attempt.began > limit and len(history.attempts) == 1:
-                history.failed_on.update(_holders(self.pool.client, history.attempts))
+            if len(history.attempts) < min(TRIES, len(self._workers)):
+                history.failed_on.update(self._holders(history.attempts))
                 self.retries += 1
                 self._send(attempt.unit)
 
+    def _stragglers(self) -> list[_Attempt]:
+        """Give the newest tasks of units that have taken very long, finished or not."""
+        if not self._seconds:
+            return []
+        late = time.monotonic() - max(STRAGGLER, TIMES_MEDIAN * statistics.median(self._seconds))
+        newest = {attempt.unit: attempt for attempt in self._attempts.values()}
+        return [attempt for attempt in newest.values() if attempt.began < late]
 
-def _holders(client: Any, keys: set[str]) -> set[str]:
-    """Tell which workers have been given tasks."""
-    return {worker for worker, held in client.processing().items() if keys & set(map(str, held))}
+    def _holders(self, keys: set[str]) -> set[str]:
+        """Tell which workers have been given tasks."""
+        found = within(ANSWER, self.pool.client.processing) or {}
+        return {worker for worker, tasks in found.items() if keys & set(map(str, tasks))}
 
 
 def _address(client: Any) -> str:
@@ -290,20 +316,32 @@ def _address(client: Any) -> str:
 
 
 class _Outcomes:
-    """Fetches what tasks have come to, many at a time; on a thread of its own, since a worker may keep it waiting."""
+    """Takes in what tasks have come to: events of the workers, and from the scheduler what has no event.
 
-    def __init__(self, client: Any) -> None:
+    Nothing here waits for a worker.
+    """
+
+    def __init__(self, client: Any, topic: str) -> None:
+        self.topic = topic
         self._client = client
-        self._finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._found: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._fetch, name="receipts", daemon=True)
-        self._thread.start()
+        client.subscribe_topic(topic, self._take_in)
+
+    def _take_in(self, event: tuple[float, dict[str, Any]]) -> None:
+        content = event[1]
+        self._found.put((content["key"], pickle.loads(content["outcome"])))
 
     def expect(self, future: Any) -> None:
-        future.add_done_callback(self._finished.put)
+        future.add_done_callback(self._ended)
+
+    def _ended(self, future: Any) -> None:
+        """Take in a task that failed, or was lost: the scheduler tells why. What is finished tells itself."""
+        if future.status != "finished":
+            self._found.put((future.key, _error_of(future)))
 
     def close(self) -> None:
-        self._finished.put(None)
+        with suppress(Exception):  # the scheduler may be gone
+            self._client.unsubscribe_topic(self.topic)
 
     def get(self, seconds: float) -> list[tuple[str, Any]]:
         """Give all there is, after waiting for the first."""
@@ -314,27 +352,23 @@ class _Outcomes:
                 found.append(self._found.get_nowait())
         return found
 
-    def _fetch(self) -> None:
-        while (first := self._finished.get()) is not None:
-            batch = [first]
-            while not self._finished.empty():
-                batch.append(self._finished.get())
-            ended = None in batch
-            for future, outcome in self._outcomes([future for future in batch if future is not None]):
-                self._found.put((future.key, outcome))
-            if ended:
-                return
 
-    def _outcomes(self, futures: list[Any]) -> Iterable[tuple[Any, Any]]:
-        good = [future for future in futures if future.status == "finished"]
-        try:
-            values = self._client.gather(good)
-        except Exception:  # one of them, which is found by asking for each
-            return [(future, self._one(future)) for future in futures]
-        return [*zip(good, values, strict=True), *((f, self._one(f)) for f in futures if f not in good)]
+def _error_of(future: Any) -> Any:
+    try:
+        return future.result(timeout=ANSWER)
+    except BaseException as error:  # also CancelledError
+        return error
 
-    def _one(self, future: Any) -> Any:
-        try:
-            return future.result()
-        except BaseException as error:  # also CancelledError
-            return error
+
+def within(seconds: float, call: Callable[[], Any]) -> Any:
+    """Call something that may wait for who stands still; None if it takes longer, or fails."""
+    answers: list[Any] = []
+
+    def ask() -> None:
+        with suppress(Exception):
+            answers.append(call())
+
+    thread = threading.Thread(target=ask, name="ask-cluster", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return answers[0] if answers else None

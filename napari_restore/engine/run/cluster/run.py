@@ -15,7 +15,7 @@ from napari_restore.engine.hardware.device import CPU, Device
 from napari_restore.engine.hardware.devices import free_memory
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.run.cluster.local import processes
-from napari_restore.engine.run.cluster.retries import Window
+from napari_restore.engine.run.cluster.retries import ANSWER, Window, within
 from napari_restore.engine.run.cluster.worker import Run, first_pixel, obstacle
 from napari_restore.engine.run.cluster.workers import NAMED, Cluster, check_sendable, on_device
 from napari_restore.engine.run.local import Stages, coarser_levels
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from napari_restore.engine.store.sinks import OmeZarrSink
 
 __all__ = ["run_on", "stages_on", "stages_on_devices"]
+
+REGISTER = 60.0
+"""Seconds that workers have for taking in a run."""
 
 
 def run_on(
@@ -74,14 +77,18 @@ def run_on(
         return
     run = Run(plan, sink, cluster.at_once, cluster.threads)
     try:
-        cluster.client.register_plugin(run, name=name)
+        if within(REGISTER, lambda: [cluster.client.register_plugin(run, name=name)]) is None:
+            raise ClusterError(
+                f"the workers at {cluster.address} do not all take the run within {REGISTER:.0f} s; look for one that "
+                "hangs, and restart it."
+            )
         _check_reach(cluster, name, plan)
         yield from _restored(cluster, name, plan, count, missing, record)
         yield from _coarser(cluster, name, plan, sink)
     finally:
         with suppress(OSError, RuntimeError):  # the scheduler was lost, and all that it had been told with it
             if cluster.client.status == "running":
-                cluster.client.unregister_worker_plugin(name)
+                within(ANSWER, lambda: cluster.client.unregister_worker_plugin(name))
 
 
 @contextmanager

@@ -128,12 +128,27 @@ def planned(image: Image, card: ModelCard, recipe: Recipe) -> Plan | RestoreErro
         return error
 
 
-def carry_out(name: str, unit: WriteUnit) -> Receipt | Failure:
-    """Make a write unit of a run on the worker that this is called on.
+def carry_out(name: str, unit: WriteUnit, topic: str, key: str) -> None:
+    """Make a write unit of a run on the worker that this is called on, and tell what came of it as an event.
 
-    What goes wrong comes back as a value, so that the scheduler, which would keep it together with its traceback,
-    need not know of it.
+    A value that is returned stays with the worker until it is fetched, and fetching waits for ever where a worker
+    stands still. An event goes by way of the scheduler, like the message that the task is done.
+
+    Parameters
+    ----------
+    name
+        Of the run.
+    unit
+        What is made.
+    topic, key
+        Of the event, and of the task in it.
     """
+    outcome = _outcome(name, unit)
+    get_worker().log_event(topic, {"key": key, "outcome": pickle.dumps(outcome)})
+
+
+def _outcome(name: str, unit: WriteUnit) -> Receipt | Failure:
+    """Make a write unit; what goes wrong is a value."""
     from napari_restore.engine.compute.region import Cancelled
 
     worker = get_worker()
