@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from napari_restore.engine.hardware.device import Device
-from napari_restore.engine.planning.blocks import read_unit
+from napari_restore.engine.planning.blocks import decoded_unit
 from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.errors import RecipeError
 from napari_restore.images.image import Image
@@ -97,7 +97,7 @@ def block_bytes(plan: Sized) -> tuple[int, int]:
 
 def decoding_bytes(image: Image, pixels: Mapping[str, int]) -> int:
     """Most that the chunks take that are read whole for a region of so many pixels along each axis."""
-    unit = read_unit(image)
+    unit = decoded_unit(image)
     if max(unit.values()) == 1:  # any part of it can be read
         return 0
     touched = math.prod(
@@ -142,7 +142,7 @@ def check_sample(image: Image, budget: int | None, free: int) -> None:
     if LIBRARIES + decoding <= (budget or free + LIBRARIES):
         return
     what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
-    chunk = math.prod(read_unit(image).values()) * image.dtype.itemsize
+    chunk = math.prod(decoded_unit(image).values()) * image.dtype.itemsize
     raise RecipeError(
         f"{image.name} is stored in chunks of {human_bytes(chunk)}, which are read whole: that takes "
         f"{human_bytes(LIBRARIES + decoding)}, more than the {what}; allow more memory (--memory), or store the image "
