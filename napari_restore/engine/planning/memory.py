@@ -163,8 +163,8 @@ def check_budget(plan: Sized, free: int) -> None:
         return
     what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
     blocks = max(block_bytes(plan))
-    chunk = decoding_bytes(plan.image, dict.fromkeys(plan.image.sizes, 1)) // _DECODED_TIMES
-    chunks = f", its source in chunks of {human_bytes(chunk)} that are read whole" if 2 * chunk > blocks // 3 else ""
+    chunk = math.prod(decoded_unit(plan.image).values()) * plan.image.dtype.itemsize
+    chunks = f", its source in chunks of {human_bytes(chunk)} that are read whole" if 6 * chunk > blocks else ""
     raise RecipeError(
         f"the run takes {human_bytes(needed)}, more than the {what}: {plan.recipe.workers} blocks in progress of "
         f"{human_bytes(blocks)} each{chunks}, and {human_bytes(network_bytes(plan))} for {plan.recipe.lanes} batches "
