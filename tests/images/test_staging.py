@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from napari_restore import retrying
-from napari_restore.errors import OutputTaken
+from napari_restore.errors import OutputError, OutputTaken
 from napari_restore.images.staging import Stage
 
 

@@ -18,6 +18,7 @@ from napari_restore.engine.planning.planner import make_plan
 from napari_restore.engine.record import verify
 from napari_restore.errors import OutputError
 from napari_restore.images.staging import Stage
+from napari_restore.images.writing import ome_zarr
 from napari_restore.images.writing.digests import SUMS
 from napari_restore.images.writing.layout import WriteUnit
 from napari_restore.images.writing.metadata_copy import COPIES
