@@ -12,6 +12,7 @@ import numpy as np
 from napari_restore.api.settings import DENOISER, Settings, location
 from napari_restore.api.zoo import upscaler
 from napari_restore.errors import RecipeError
+from napari_restore.wording import human_bytes
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -393,8 +394,8 @@ def _restore_in_memory(
     chosen = _plan(source, model, None, settings)
     if chosen.output_bytes > free_memory("cpu"):
         raise RecipeError(
-            f"the result takes {chosen.output_bytes / 1e9:.1f} GB and only {free_memory('cpu') / 1e9:.1f} GB of memory "
-            "are free; give output= a path, and it is written there block by block."
+            f"the result takes {human_bytes(chosen.output_bytes)}, and {human_bytes(free_memory('cpu'))} of memory are "
+            "free; give output= a path, and it is written there block by block."
         )
     sink = ArraySink(chosen)
     for event in run_blocks(chosen, sink):

@@ -1,4 +1,4 @@
-"""The look that the boxes of the dock widgets share."""
+"""A titled group of labelled rows, and rows for it."""
 
 from __future__ import annotations
 
