@@ -1,7 +1,7 @@
 """How long the window of napari stands still while a model loads and while a run goes on.
 
-    xvfb-run -a -s "-screen 0 1280x800x24" python benchmarks/heartbeat.py
-    xvfb-run -a -s "-screen 0 1280x800x24" python benchmarks/heartbeat.py --repeats 1 --why 60
+    xvfb-run -a -s "-screen 0 1280x800x24" python -m benchmarks.heartbeat
+    xvfb-run -a -s "-screen 0 1280x800x24" python -m benchmarks.heartbeat --repeats 1 --why 60
 
 A timer on the main thread beats every 5 ms; the longest time between two beats is the figure. Each repeat is a process
 of its own, so that it imports torch and loads the model for the first time. Three spans are told apart:
@@ -107,7 +107,7 @@ def main() -> None:
     if options.once:
         print(json.dumps(once(options.why)))
         return
-    command = [sys.executable, str(Path(__file__)), "--once", "--why", str(options.why)]
+    command = [sys.executable, "-m", "benchmarks.heartbeat", "--once", "--why", str(options.why)]
     runs = []
     for _ in range(options.repeats):
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout

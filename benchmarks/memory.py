@@ -1,9 +1,9 @@
 """How much memory a run takes, whatever the size of the volume, and what it costs to plan a very large one.
 
-    python benchmarks/memory.py                      # 0.5, 1 and 2 GB, as TIFF and as Zarr
-    python benchmarks/memory.py --sizes 1 4 16 1000 --kinds linked virtual --blocks 8    # a few blocks of each
-    python benchmarks/memory.py --sizes 0.25 --kinds tiff
-    python benchmarks/memory.py --sizes              # planning only
+    python -m benchmarks.memory                      # 0.5, 1 and 2 GB, as TIFF and as Zarr
+    python -m benchmarks.memory --sizes 1 4 16 1000 --kinds linked virtual --blocks 8    # a few blocks of each
+    python -m benchmarks.memory --sizes 0.25 --kinds tiff
+    python -m benchmarks.memory --sizes              # planning only
 
 Each volume is a stack of uint16 planes of 4096 x 4096 pixels, written plane by plane to a temporary folder. It goes
 through a Restormer with one transformer block, with the settings that `napari_restore.api` would choose, in a process
@@ -101,7 +101,7 @@ class Virtual:
 def opened(source: Path) -> Any:
     """The source on the disk, or the virtual one that its name tells the planes of."""
     from napari_restore.images.image import Image
-    from napari_restore.images.readers.opening import open_image
+    from napari_restore.images.opening import open_image
 
     if source.suffix != ".virtual":
         return open_image(source, axes="ZYX")
@@ -117,7 +117,7 @@ def run(folder: Path, source: Path, blocks: int) -> dict[str, float]:
 
     from napari_restore.engine.planning.planner import make_plan
     from napari_restore.engine.planning.recipe import make_recipe
-    from napari_restore.engine.run.local import run_blocks
+    from napari_restore.engine.run.local import build_pyramid, run_blocks
     from napari_restore.engine.store.sinks import OmeZarrSink
     from napari_restore.models.architecture import build
     from napari_restore.models.card import ModelCard
@@ -148,7 +148,7 @@ def run(folder: Path, source: Path, blocks: int) -> dict[str, float]:
                 break
         restored = memory("VmHWM")
         if not blocks:
-            for _ in sink.build_pyramid():
+            for _ in build_pyramid(sink):
                 pass
     return {
         "volume": plan.image.nbytes,
@@ -184,7 +184,9 @@ def plan_many_blocks() -> dict[str, float]:
 
 
 def in_a_child(*arguments: str) -> dict[str, float]:
-    done = subprocess.run([sys.executable, __file__, *arguments], check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.memory", *arguments], check=True, stdout=subprocess.PIPE, text=True
+    )
     result: dict[str, float] = json.loads(done.stdout)
     return result
 

@@ -1,6 +1,6 @@
 """Our networks against the authors' own, as spandrel packages them: speed, agreement, memory, and the floor.
 
-    tox -e oracle --notest && PYTHONPATH=tests .tox/oracle/bin/python benchmarks/networks.py
+    tox -e oracle --notest && PYTHONPATH=tests .tox/oracle/bin/python -m benchmarks.networks
 
 Both have the same weights (seeded, not trained) and the same input, and take turns in one process, so what else the
 machine does hits both. The ratio is that of the medians, theirs to ours; theirs is always float32, since that is what
@@ -77,7 +77,7 @@ def seconds(network: Callable[[Tensor], Tensor], image: Tensor) -> float:
 
 def peak_bytes(name: str, side: int, whose: int) -> int:
     """Peak resident memory of one run above what was resident before it, in a process of its own."""
-    command = [sys.executable, __file__, "--child", name, str(side), str(whose)]
+    command = [sys.executable, "-m", "benchmarks.networks", "--child", name, str(side), str(whose)]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 

@@ -1,4 +1,4 @@
-"""How near estimated noise is to the real one: ``python benchmarks/noise.py EVAL_FOLDER`` (see benchmarks/quality.py).
+"""How near estimated noise is to the real one: ``python -m benchmarks.noise EVAL_FOLDER``.
 
 What a single frame of FMD differs by from the mean of 50 is its noise. Its standard deviation about the 25th, 50th,
 75th and 95th percentile of the levels, and its autocorrelation between neighbours, are put beside what `estimate_noise`
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from quality_sets import SETS, Pair
 
+from benchmarks.quality.sets import SETS, Pair
 from napari_restore.intensity import NoiseEstimate, estimate_noise
 from napari_restore.quality import residual_autocorrelation
 

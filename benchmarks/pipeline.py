@@ -1,8 +1,8 @@
 """A whole job, from store to store, against the bare network on tiles that lie in memory.
 
-    python benchmarks/pipeline.py                                  # all cases; several minutes on two cores
-    python benchmarks/pipeline.py --cases medium --seconds 30
-    python benchmarks/pipeline.py --peers                          # with what else there is, where it is installed
+    python -m benchmarks.pipeline                                  # all cases; several minutes on two cores
+    python -m benchmarks.pipeline --cases medium --seconds 30
+    python -m benchmarks.pipeline --peers                          # with what else there is, where it is installed
 
 Each case is a network with seeded or bundled weights and a stack of uint16 planes in a Zarr. In one process and in
 turn, twice each: the bare network on resident tiles, one call after the other with all threads ("bare") and as many
@@ -37,7 +37,7 @@ from torch import nn
 from napari_restore import api
 from napari_restore.engine.compute.predictor import Predictor, predictor_for
 from napari_restore.engine.planning.plan import Plan
-from napari_restore.engine.run.local import run_blocks
+from napari_restore.engine.run.local import build_pyramid, run_blocks
 from napari_restore.engine.store.sinks import OmeZarrSink
 from napari_restore.models.architecture import build
 
@@ -171,7 +171,7 @@ def job(plan: Plan, output: Path) -> dict[str, float]:
             for event in run_blocks(plan, sink):
                 first = first or (time.perf_counter() - began if event.done else 0.0)
             restored = time.perf_counter() - began
-            for _ in sink.build_pyramid():
+            for _ in build_pyramid(sink):
                 pass
         seconds = time.perf_counter() - began
     predictor._network = network

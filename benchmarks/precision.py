@@ -1,4 +1,4 @@
-"""What bfloat16 costs: ``python benchmarks/precision.py EVAL_FOLDER`` (see benchmarks/quality.py for the folder).
+"""What bfloat16 costs: ``python -m benchmarks.precision EVAL_FOLDER``.
 
 Each bundled denoiser restores every pair of both sets (of the colour set, if it takes RGB) in float32 and in bfloat16,
 and an upscaler a binned copy of each truth; the loss is the mean difference of PSNR against the truth. With ``--cards``
@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from quality_cards import write_field
-from quality_enlarging import binned
-from quality_scores import score
-from quality_sets import SETS, Pair
 
+from benchmarks.quality.cards import write_field
+from benchmarks.quality.enlarging import binned
+from benchmarks.quality.scores import score
+from benchmarks.quality.sets import SETS, Pair
 from napari_restore import api
 from napari_restore.models.zoo import weights_path
 

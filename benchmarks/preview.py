@@ -1,6 +1,6 @@
 """How long it takes from the click on *Preview* until the picture is there, in a real window.
 
-    xvfb-run -a -s "-screen 0 1280x800x24" python benchmarks/preview.py
+    xvfb-run -a -s "-screen 0 1280x800x24" python -m benchmarks.preview
 
 The view is at least 512 x 512 pixels of a uint16 plane, the model is bundled and loaded. A picture counts as there
 when the canvas has drawn the preview's layer: the first one, of the middle, and the one of all that is on screen.
@@ -14,7 +14,8 @@ import time
 
 import napari
 import numpy as np
-from heartbeat import spin, wait_for
+
+from benchmarks.heartbeat import spin, wait_for
 
 SIDE = 512
 

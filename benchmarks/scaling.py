@@ -1,7 +1,7 @@
 """How a run scales with workers, and where the scheduler of a cluster becomes the limit.
 
-    python benchmarks/scaling.py real         # 1 and 2 worker processes with one torch thread each
-    python benchmarks/scaling.py simulated    # 1 to 64 workers whose network sleeps
+    python -m benchmarks.scaling real         # 1 and 2 worker processes with one torch thread each
+    python -m benchmarks.scaling simulated    # 1 to 64 workers whose network sleeps
 
 The first restores a stack with a real network from store to store, and takes the rate between the first block and the
 last. The second has the engine's own window, plugin and tasks on both sides of a real scheduler in a process of its
@@ -75,7 +75,16 @@ class Crowd:
         quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.scheduler = subprocess.Popen([*line, "--port", str(port)], **quiet)
         shares = [share for share in (-(-workers // 2), workers // 2) if share]
-        line = [sys.executable, __file__, "crowd", self.address, "--seconds", str(seconds), "--workers"]
+        line = [
+            sys.executable,
+            "-m",
+            "benchmarks.scaling",
+            "crowd",
+            self.address,
+            "--seconds",
+            str(seconds),
+            "--workers",
+        ]
         self.children = [subprocess.Popen([*line, str(share)], **quiet) for share in shares]
 
     def close(self) -> None:

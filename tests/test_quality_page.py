@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[1]
 
 def command(*options: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    call = [sys.executable, str(ROOT / "benchmarks/quality.py"), *options]
-    return subprocess.run(call, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    call = [sys.executable, "-m", "benchmarks.quality", *options]
+    return subprocess.run(call, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
 
 
 def test_page_and_figures_agree() -> None:

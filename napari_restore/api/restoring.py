@@ -35,11 +35,11 @@ __all__ = [
 ]
 
 
-def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: int = 0) -> Image:
-    """Open a source lazily: see `napari_restore.images.readers.opening.open_image`."""
-    from napari_restore.images.readers import opening as sources
+def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
+    """Open a source lazily: see `napari_restore.images.opening.open_image`."""
+    from napari_restore.images import opening
 
-    return sources.open_image(source, axes=axes, level=level, series=series)
+    return opening.open_image(source, axes=axes, level=level, series=series)
 
 
 def plan(
@@ -426,7 +426,7 @@ def _enlarged_coordinates(source: Any, axes: str, scale: int) -> dict[Any, Any]:
     Along Y and X they are the centres of the new pixels where those of the old ones are evenly spaced, and left out
     elsewhere; along other axes they stay.
     """
-    from napari_restore.images.readers.opening import spacing
+    from napari_restore.images.readers.xarray import spacing
 
     enlarged = {source.dims[axes.index(letter)] for letter in "YX"}
     coords: dict[Any, Any] = {}

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from napari_restore.errors import SourceError
 from napari_restore.images.collection import Collection, read_collection
 from napari_restore.images.readers.file_series import natural_order
-from napari_restore.images.readers.opening import ENDINGS
+from napari_restore.images.readers.table import ENDINGS
 from napari_restore.images.readers.zarr_arrays import is_zarr
 
 _ENDING = re.compile(rf"(\.ome)?({'|'.join(re.escape(ending) for ending in ENDINGS)}|\.zarr)$", re.IGNORECASE)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from napari_restore.errors import OutputError, RestoreError
-from napari_restore.images.writing.staging import Stage
+from napari_restore.images.staging import Stage
 
 Holds = Literal["nothing", "zarr", "other"]
 

@@ -25,7 +25,7 @@ from napari_restore import api
 from napari_restore.engine.compute import block as task
 from napari_restore.engine.store.resume import continues
 from napari_restore.errors import DiskFull, ModelError, OutputError
-from napari_restore.images.writing.staging import Stage
+from napari_restore.images.staging import Stage
 
 SETTINGS: dict[str, Any] = {"tile": 64, "halo": 4, "workers": 2}
 PLANES = 18

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from napari_restore.errors import AxesError
 from napari_restore.images.axes import CANONICAL, canonical_axes, check_axes, letter_of, transposition
-from napari_restore.images.readers.opening import open_image
+from napari_restore.images.opening import open_image
 
 orders = st.permutations(CANONICAL).flatmap(lambda p: st.integers(1, 6).map(lambda n: "".join(p[:n])))
 

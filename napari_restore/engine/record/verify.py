@@ -23,12 +23,12 @@ from napari_restore.engine.store.progress import Progress
 from napari_restore.engine.store.resume import other_pixels, what_differs
 from napari_restore.engine.store.sinks import OmeZarrSink, lock_output
 from napari_restore.errors import OutputError, RecipeError
-from napari_restore.images.readers.file_series import is_pattern
-from napari_restore.images.readers.opening import open_image
+from napari_restore.images.opening import open_image
+from napari_restore.images.readers import file_series
+from napari_restore.images.staging import Stage
 from napari_restore.images.store import place_of
 from napari_restore.images.writing import ome_zarr
 from napari_restore.images.writing.metadata_copy import COPY, copied_metadata, mend_metadata, metadata_changes
-from napari_restore.images.writing.staging import Stage
 from napari_restore.models.zoo import find_card
 
 __all__ = [
@@ -158,7 +158,7 @@ def _reopened(path: Path | str, attributes: dict[str, Any], source: Any) -> Plan
     recipe = Recipe.model_validate(attributes["recipe"])
     place = attributes["source"] if source is None else source
     file = attributes["source"].partition("::")[0]  # behind it is the path of a dataset in the file
-    if source is None and not (Path(file).exists() or "://" in place or is_pattern(place)):
+    if source is None and not (Path(file).exists() or "://" in place or file_series.recognises(place)):
         raise OutputError(f"the source of {path} was {place!r}, which is not there now; give it as source= (--source).")
     try:
         choose_device(recipe.device)

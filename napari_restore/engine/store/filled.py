@@ -16,8 +16,8 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import LocalStore
 
+from napari_restore.images.staging import Stage
 from napari_restore.images.writing import ome_zarr
-from napari_restore.images.writing.staging import Stage
 
 __all__ = ["read_marks", "remove_mark", "write_mark"]
 

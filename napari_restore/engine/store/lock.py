@@ -1,8 +1,8 @@
 """One run on one output: a lock with an owner and a heartbeat, that can be taken over and never fooled.
 
 The lock of ``OUT.zarr`` is the directory ``.OUT.zarr.lock`` beside it. In it lies one directory, named by the run's
-token, with ``owner.json``, whose modification time is the heartbeat, and with everything the run is about to store (see
-`napari_restore.images.writing.staging`). A lock is taken by renaming a directory that is ready to its place, which works
+token, with ``owner.json``, whose modification time is the heartbeat, and with everything the run is about to store
+(see `napari_restore.images.staging`). A lock is taken by renaming a directory that is ready to its place, which works
 for one process only, and taken over by renaming the token's directory away: a run that wakes up later has lost the way
 into the output together with its lock.
 """
@@ -27,7 +27,7 @@ from uuid import uuid4
 import psutil
 
 from napari_restore.errors import OutputError, OutputInUse
-from napari_restore.images.writing.staging import Stage
+from napari_restore.images.staging import Stage
 from napari_restore.wording import human_duration
 
 __all__ = ["LEASE", "OutputLock", "Owner", "gone", "lock_of", "this_process"]

@@ -23,11 +23,11 @@ from napari_restore.engine.store.lock import OutputLock
 from napari_restore.engine.store.resume import check_output, continues, remaining_bytes
 from napari_restore.errors import DiskFull, OutputError
 from napari_restore.images.image import Channel
+from napari_restore.images.staging import Stage
 from napari_restore.images.store import Place, is_url, place_of
 from napari_restore.images.writing import ome_zarr
 from napari_restore.images.writing.metadata_copy import put_attributes
 from napari_restore.images.writing.pyramid import downsample_unit
-from napari_restore.images.writing.staging import Stage
 from napari_restore.wording import human_bytes
 
 if TYPE_CHECKING:

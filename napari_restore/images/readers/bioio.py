@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BioioArray", "open_bioio"]
+__all__ = ["ENDINGS", "BioioArray", "open", "recognises"]
 
 import os
 import threading
@@ -15,28 +15,36 @@ from napari_restore.errors import AxesError, ChunkError, RestoreError, SourceErr
 from napari_restore.images.axes import canonical_axes, transposition
 from napari_restore.images.image import Channel, Image
 from napari_restore.images.lazy_arrays import Region
+from napari_restore.images.readers.reader import check_level, series_number
 
 _READERS = {".czi": "bioio-czi", ".nd2": "bioio-nd2", ".lif": "bioio-lif"}
+
+ENDINGS = tuple(_READERS)
 
 # The makers' libraries behind these readers are not all made for several threads.
 _ONE_AT_A_TIME = threading.RLock()
 
 
-def open_bioio(path: str, *, axes: str | None = None, level: int = 0, series: int = 0) -> Image:
+def recognises(source: Any) -> bool:
+    """Tell whether a source is a file that ends like one of these formats."""
+    return isinstance(source, str) and source.lower().endswith(ENDINGS) and os.path.isfile(source)
+
+
+def open(source: str, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
     """Open a file with the reader of bioio that is installed for it, without reading pixels.
 
     Axes of length 1 other than Y and X are left out: readers give five axes for every file.
 
     Parameters
     ----------
-    path : str
+    source : str
         Absolute path.
     axes : str, optional
         If given, it must be what the reader says.
     level : int
         Resolution level, 0 being the largest.
-    series : int
-        Number of the scene.
+    series : int or str
+        Number or name of the scene.
 
     Returns
     -------
@@ -50,6 +58,7 @@ def open_bioio(path: str, *, axes: str | None = None, level: int = 0, series: in
     SourceError
         If bioio or its reader of this format is not installed, the file is damaged, or there is no such level or scene.
     """
+    path = source
     data = BioioArray(path, series, level)
     with _ONE_AT_A_TIME:
         opened = data.opened()
@@ -123,8 +132,8 @@ class BioioArray:
     ----------
     path : str
         Absolute path.
-    series : int
-        Number of the scene.
+    series : int or str
+        Number or name of the scene.
     level : int
         Resolution level.
 
@@ -134,7 +143,7 @@ class BioioArray:
         If it cannot be opened.
     """
 
-    def __init__(self, path: str, series: int, level: int) -> None:
+    def __init__(self, path: str, series: int | str, level: int) -> None:
         self.path, self.series, self.level = path, series, level
         self._image: Any = None
         with _ONE_AT_A_TIME:
@@ -176,13 +185,10 @@ class BioioArray:
         return {**self.__dict__, "_image": None}
 
 
-def _choose(image: Any, path: str, series: int, level: int) -> None:
+def _choose(image: Any, path: str, series: int | str, level: int) -> None:
     """Set scene and level."""
-    if not 0 <= series < len(image.scenes):
-        raise SourceError(f"series {series} is not in {path}: it has {len(image.scenes)} scenes, counted from 0.")
-    image.set_scene(series)
+    image.set_scene(series_number(series, [str(name) for name in image.scenes], path))
     levels = tuple(getattr(image, "resolution_levels", (0,)))
-    if not 0 <= level < len(levels):
-        raise SourceError(f"level {level} is not in {path}: it has {len(levels)}, counted from 0.")
+    check_level(level, len(levels), path)
     if level:
         image.set_resolution_level(levels[level])

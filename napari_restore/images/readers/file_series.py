@@ -6,7 +6,7 @@ has to be guessed from file names.
 
 from __future__ import annotations
 
-__all__ = ["FileSeriesArray", "is_pattern", "natural_order", "open_file_series"]
+__all__ = ["ENDINGS", "FileSeriesArray", "natural_order", "open", "recognises"]
 
 import glob
 import itertools
@@ -23,30 +23,33 @@ from napari_restore.errors import AxesError, ChunkError, SourceError
 from napari_restore.images.axes import canonical_axes, check_axes, transposition
 from napari_restore.images.image import Image, LazyArray
 from napari_restore.images.lazy_arrays import Region
-from napari_restore.images.readers.tiff import open_tiff, open_tiff_array
+from napari_restore.images.readers import tiff
 
 _WILDCARD = re.compile(r"(?:(?<![A-Za-z])(time|tp|t|channel|ch|c|z))?(\d*)([*?]+)", re.IGNORECASE)
 _LETTERS = {"time": "T", "tp": "T", "t": "T", "channel": "C", "ch": "C", "c": "C", "z": "Z"}
 _OPEN_FILES = 16
 
 
-def is_pattern(path: str) -> bool:
-    """Tell whether a path has wildcards and is not itself a file."""
-    return ("*" in path or "?" in path) and not os.path.exists(path)
+ENDINGS: tuple[str, ...] = ()
 
 
-def open_file_series(pattern: str, *, axes: str | None = None, level: int = 0, series: int = 0) -> Image:
+def recognises(source: Any) -> bool:
+    """Tell whether a source is a path with wildcards and not itself a file."""
+    return isinstance(source, str) and ("*" in source or "?" in source) and not os.path.exists(source)
+
+
+def open(source: str, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
     """Open the TIFF files that match a pattern as one image.
 
     Parameters
     ----------
-    pattern : str
+    source : str
         Path with wildcards ``*`` and ``?``. ``t``, ``tp`` or ``time``, ``c``, ``ch`` or ``channel``, and ``z`` in front
         of a wildcard name the axis of the files. One single wildcard may go without if `axes` is given; then
         the files are taken in natural order.
     axes : str, optional
         Letters of the whole image: those of the wildcards first, then those of a file.
-    level, series : int
+    level, series
         Which image of each file.
 
     Returns
@@ -61,7 +64,7 @@ def open_file_series(pattern: str, *, axes: str | None = None, level: int = 0, s
     SourceError
         If no file matches, or files are missing in between.
     """
-    pattern = os.path.abspath(pattern)
+    pattern = os.path.abspath(source)
     letters, keys = _matches(pattern, axes)
     values = [sorted(set(column)) for column in zip(*keys, strict=True)]
     for letter, numbers in zip(letters, values, strict=True):
@@ -73,12 +76,12 @@ def open_file_series(pattern: str, *, axes: str | None = None, level: int = 0, s
             raise SourceError(f"{pattern}: the file of {missing} is missing; restore it, or narrow the pattern.")
         files.append(keys[key])
     file_axes = None if axes is None else axes[len(letters) :]
-    first = open_tiff(files[0], axes=file_axes, level=level, series=series)
+    first = tiff.open(files[0], axes=file_axes, level=level, series=series)
     return _joined(pattern, axes or letters + first.axes, tuple(map(len, values)), files, first, level, series)
 
 
 def _joined(
-    pattern: str, axes: str, grid: tuple[int, ...], files: list[str], first: Image, level: int, series: int
+    pattern: str, axes: str, grid: tuple[int, ...], files: list[str], first: Image, level: int, series: int | str
 ) -> Image:
     data = FileSeriesArray(files, grid, first.data, level, series)
     axes = check_axes(axes, data.shape)
@@ -157,11 +160,14 @@ class FileSeriesArray:
         Length of the axes that run over files.
     first : LazyArray
         The first file, opened.
-    level, series : int
+    level : int
+    series : int or str
         Which image of each file.
     """
 
-    def __init__(self, files: list[str], grid: tuple[int, ...], first: LazyArray, level: int, series: int) -> None:
+    def __init__(
+        self, files: list[str], grid: tuple[int, ...], first: LazyArray, level: int, series: int | str
+    ) -> None:
         self.files = files
         self.grid = grid
         self.level = level
@@ -186,7 +192,7 @@ class FileSeriesArray:
                 return self._opened[number]
         path = self.files[number]
         try:
-            data = open_tiff_array(path, level=self.level, series=self.series)
+            data = tiff.open_array(path, level=self.level, series=self.series)
         except SourceError as error:
             raise ChunkError(f"{path}: file {number} of the series cannot be opened: {error}") from error
         if (*self.grid, *data.shape) != self.shape or data.dtype != self.dtype:

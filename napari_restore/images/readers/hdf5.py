@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["Hdf5Array", "h5py_module", "is_hdf5", "open_hdf5", "split_hdf5"]
+__all__ = ["ENDINGS", "Hdf5Array", "h5py_module", "is_hdf5", "open", "recognises"]
 
 import contextlib
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,24 @@ from napari_restore.errors import AxesError, ChunkError, RestoreError, SourceErr
 from napari_restore.images.axes import canonical_axes, check_axes, letter_of, transposition
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region, chunks_in
+from napari_restore.images.readers.reader import check_level, series_number
+
+ENDINGS = (".h5", ".hdf5", ".hdf", ".he5")
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
+def recognises(source: Any) -> bool:
+    """Tell whether a source is the path of an HDF5 file, or of what is in one."""
+    return isinstance(source, str) and (found := _split(source)) is not None and is_hdf5(found[0])
+
+
 def is_hdf5(path: str) -> bool:
     """Tell from its first bytes whether a file is HDF5; the signature may stand behind a block of the user's own."""
+    if not os.path.isfile(path):
+        return False
     size = os.path.getsize(path)
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         offset = 0
         while offset < min(size, 2**16):
             file.seek(offset)
@@ -34,8 +45,8 @@ def is_hdf5(path: str) -> bool:
     return False
 
 
-def split_hdf5(path: str) -> tuple[str, str] | None:
-    """Split a path into that of an HDF5 file and that of a dataset in it.
+def _split(path: str) -> tuple[str, str] | None:
+    """Split a path into that of a file and that of a dataset in it.
 
     ``"cells.h5::/exp/data"`` and ``"cells.h5/exp/data"`` mean the same.
 
@@ -44,6 +55,8 @@ def split_hdf5(path: str) -> tuple[str, str] | None:
     tuple of str, or None
         File and dataset, which may be empty; None where the path is of something else.
     """
+    if os.path.isfile(path):
+        return path, ""
     file, mark, inside = path.partition("::")
     if mark:
         return file, inside.strip("/")
@@ -74,7 +87,7 @@ def h5py_module(path: str) -> Any:
     return h5py
 
 
-def open_hdf5(path: str, inside: str = "", *, axes: str | None = None, level: int = 0, series: int = 0) -> Image:
+def open(source: str, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
     """Open a dataset of an HDF5 file without reading pixels.
 
     Axes are taken from dimension labels, or from the attribute ``axistags`` of vigra and ilastik; pixel size from the
@@ -82,10 +95,9 @@ def open_hdf5(path: str, inside: str = "", *, axes: str | None = None, level: in
 
     Parameters
     ----------
-    path : str
-        Absolute path of the file.
-    inside : str
-        Path of the dataset in the file; it may be left out where there is one alone.
+    source : str
+        Absolute path of the file, with "::" and the path of the dataset behind, or "/" and that path; it may be left
+        out where there is one dataset alone.
     axes : str, optional
         One letter of "TCZYXS" per dimension; they win over those of the file.
     level, series : int
@@ -103,11 +115,9 @@ def open_hdf5(path: str, inside: str = "", *, axes: str | None = None, level: in
     SourceError
         If h5py is not installed, the file is damaged, or there is no such dataset.
     """
-    for name, number in (("level", level), ("series", series)):
-        if number:
-            raise SourceError(
-                f"{name} {number} is not in {path}: a dataset is {name} 0 only; give its path behind '::'."
-            )
+    path, inside = _split(source) or (source, "")
+    check_level(level, 1, path, "give the path of a dataset behind '::'")
+    series_number(series, [""], path, "give the path of a dataset behind '::'")
     h5py = h5py_module(path)
     try:
         with h5py.File(path, "r") as file:

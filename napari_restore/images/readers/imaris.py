@@ -7,7 +7,7 @@ the image. Attributes are arrays of single characters. ``ExtMin0`` and ``ExtMax0
 
 from __future__ import annotations
 
-__all__ = ["ImarisArray", "is_imaris", "open_imaris"]
+__all__ = ["ENDINGS", "ImarisArray", "open", "recognises"]
 
 import itertools
 import os
@@ -20,29 +20,34 @@ from numpy.typing import NDArray
 from napari_restore.errors import AxesError, RestoreError, SourceError
 from napari_restore.images.image import Channel, Image
 from napari_restore.images.lazy_arrays import Region
-from napari_restore.images.readers.hdf5 import Hdf5Array, h5py_module
+from napari_restore.images.readers.hdf5 import Hdf5Array, h5py_module, is_hdf5
+from napari_restore.images.readers.reader import check_level, series_number
 from napari_restore.images.units import unit_name
 
+ENDINGS = (".ims",)
 
-def is_imaris(path: str) -> bool:
-    """Tell whether an HDF5 file is laid out as Imaris does, by its name or by what is in it."""
-    if path.lower().endswith(".ims"):
+
+def recognises(source: Any) -> bool:
+    """Tell whether a source is an HDF5 file that is laid out as Imaris does, by its name or by what is in it."""
+    if not isinstance(source, str) or not is_hdf5(source):
+        return False
+    if source.lower().endswith(ENDINGS):
         return True
     try:
-        with h5py_module(path).File(path, "r") as file:
+        with h5py_module(source).File(source, "r") as file:
             return "DataSet" in file and "DataSetInfo" in file
     except (OSError, SourceError):
         return False
 
 
-def open_imaris(path: str, *, axes: str | None = None, level: int = 0, series: int = 0) -> Image:
+def open(source: str, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
     """Open an Imaris file without reading pixels.
 
     Time and channels are axes where there is more than one; an image of one slice is a plane.
 
     Parameters
     ----------
-    path : str
+    source : str
         Absolute path.
     axes : str, optional
         If given, it must be what the file says: its layout leaves no choice.
@@ -63,8 +68,8 @@ def open_imaris(path: str, *, axes: str | None = None, level: int = 0, series: i
     SourceError
         If h5py is not installed, the file is damaged, or there is no such level or series.
     """
-    if series:
-        raise SourceError(f"series {series} is not in {path}: an Imaris file is series 0 only.")
+    path = source
+    series_number(series, [""], path)
     h5py = h5py_module(path)
     try:
         with h5py.File(path, "r") as file:
@@ -80,8 +85,7 @@ def open_imaris(path: str, *, axes: str | None = None, level: int = 0, series: i
 
 def _image(file: Any, path: str, level: int) -> Image:
     levels = len(file["DataSet"])
-    if not 0 <= level < levels:
-        raise SourceError(f"level {level} is not in {path}: it has {levels}, counted from 0.")
+    check_level(level, levels, path)
     times = file["DataSet"][f"ResolutionLevel {level}"]
     channels = len(times["TimePoint 0"])
     first = times["TimePoint 0/Channel 0"]

@@ -6,7 +6,7 @@ the file, all others strip by strip or tile by tile through tifffile's zarr view
 
 from __future__ import annotations
 
-__all__ = ["TiffArray", "is_tiff", "open_tiff", "open_tiff_array"]
+__all__ = ["ENDINGS", "TiffArray", "open", "open_array", "recognises"]
 
 import contextlib
 import itertools
@@ -26,11 +26,14 @@ from napari_restore.errors import AxesError, ChunkError, SourceError
 from napari_restore.images.axes import CANONICAL, canonical_axes, check_axes, transposition
 from napari_restore.images.image import Image, LazyArray
 from napari_restore.images.lazy_arrays import RawArray, Region, read_chunks
+from napari_restore.images.readers.reader import begins_with, check_level, series_number
 from napari_restore.images.readers.tiff_metadata import TiffMetadata, imagej_metadata, ome_metadata
 
 if TYPE_CHECKING:
     import tifffile
     import zarr
+
+ENDINGS = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".lsm", ".stk", ".svs", ".ndpi", ".scn", ".qptiff")
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -43,25 +46,24 @@ _BROKEN = re.compile(
 _FEW_PAGES = 512  # up to here, every page is checked against the size of its file on opening
 
 
-def is_tiff(path: str) -> bool:
+def recognises(source: Any) -> bool:
     """Tell from its first bytes whether a file is a TIFF or a BigTIFF."""
-    with open(path, "rb") as file:
-        return file.read(4) in _MAGIC
+    return begins_with(source, *_MAGIC)
 
 
-def open_tiff(path: str, *, axes: str | None = None, level: int = 0, series: int = 0) -> Image:
+def open(source: str, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
     """Open a TIFF file without reading pixels.
 
     Parameters
     ----------
-    path : str
+    source : str
         Path of the file; of any one of them for an OME-TIFF of several files.
     axes : str, optional
         One letter of "TCZYXS" per dimension; they win over those of the file.
     level : int
         Level of a pyramid, 0 being the largest.
-    series : int
-        Number of the image in the file.
+    series : int or str
+        Number or name of the image in the file.
 
     Returns
     -------
@@ -75,12 +77,12 @@ def open_tiff(path: str, *, axes: str | None = None, level: int = 0, series: int
     SourceError
         If the file is truncated or damaged, or has no such series or level.
     """
-    path = os.path.abspath(path)
-    tiff, chosen, base = _open_series(path, series, level)
+    path = os.path.abspath(source)
+    tiff, chosen, base, number = _open_series(path, series, level)
     try:
         letters = _axes_of(path, chosen, axes)
-        described = _metadata_of(tiff, base, series)
-        data = _array_of(path, tiff, chosen, series, level)
+        described = _metadata_of(tiff, base, number)
+        data = _array_of(path, tiff, chosen, number, level)
     except BaseException:
         tiff.close()
         raise
@@ -102,7 +104,7 @@ def open_tiff(path: str, *, axes: str | None = None, level: int = 0, series: int
     )
 
 
-def open_tiff_array(path: str, *, level: int = 0, series: int = 0) -> LazyArray:
+def open_array(path: str, *, level: int = 0, series: int | str = 0) -> LazyArray:
     """Open the pixels of a TIFF file without asking what the axes mean.
 
     Parameters
@@ -110,7 +112,7 @@ def open_tiff_array(path: str, *, level: int = 0, series: int = 0) -> LazyArray:
     path : str
         Path of the file.
     level, series : int
-        As in `open_tiff`.
+        As in `open`.
 
     Returns
     -------
@@ -123,14 +125,14 @@ def open_tiff_array(path: str, *, level: int = 0, series: int = 0) -> LazyArray:
         If the file is truncated or damaged, or has no such series or level.
     """
     path = os.path.abspath(path)
-    tiff, chosen, _ = _open_series(path, series, level)
-    return _array_of(path, tiff, chosen, series, level)
+    tiff, chosen, _, number = _open_series(path, series, level)
+    return _array_of(path, tiff, chosen, number, level)
 
 
 def _open_series(
-    path: str, series: int, level: int
-) -> tuple[tifffile.TiffFile, tifffile.TiffPageSeries, tifffile.TiffPageSeries]:
-    """Open a file; return it, the level asked for and the largest level, after a check for what is missing."""
+    path: str, series: int | str, level: int
+) -> tuple[tifffile.TiffFile, tifffile.TiffPageSeries, tifffile.TiffPageSeries, int]:
+    """Open a file; return it, the level asked for, the largest one and the series' number, if nothing is missing."""
     import tifffile
 
     tiff = None
@@ -138,11 +140,9 @@ def _open_series(
         with _complaints() as broken:
             tiff = tifffile.TiffFile(path)
             found = tiff.series
-            if not 0 <= series < len(found):
-                raise SourceError(f"series {series} is not in {path}: it has {len(found)}, counted from 0.")
-            levels = found[series].levels
-            if not 0 <= level < len(levels):
-                raise SourceError(f"level {level} is not in {path}: it has {len(levels)}, counted from 0.")
+            number = series_number(series, [one.name for one in found], path)
+            levels = found[number].levels
+            check_level(level, len(levels), path)
         if broken:
             raise SourceError(f"{path} is truncated, damaged or lacks files: {broken[0]}. {_WAY_OUT}")
         _check_extent(path, levels[level])
@@ -152,7 +152,7 @@ def _open_series(
     except (ValueError, OSError, struct.error, LookupError, TypeError, AttributeError, RuntimeError) as error:
         _close(tiff)
         raise SourceError(f"{path} cannot be opened as TIFF: {error}. {_WAY_OUT}") from error
-    return tiff, levels[level], found[series]
+    return tiff, levels[level], found[number], number
 
 
 _WAY_OUT = "Copy the file again, or read with tifffile what is left and pass the array."
@@ -346,7 +346,7 @@ class TiffArray:
         if self._process != os.getpid():
             with self._lock:
                 if self._process != os.getpid():
-                    tiff, pages, _ = _open_series(self.path, self.series, self.level)
+                    tiff, pages, _, _ = _open_series(self.path, self.series, self.level)
                     if (tuple(pages.shape), np.dtype(pages.dtype)) != (self.shape, self.dtype):
                         tiff.close()
                         raise SourceError(f"{self.path} has changed since it was opened; open it again.")

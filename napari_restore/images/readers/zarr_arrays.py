@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["is_zarr", "open_zarr", "open_zarr_array"]
+__all__ = ["ENDINGS", "is_zarr", "open", "recognises"]
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,14 @@ from napari_restore.images.axes import canonical_axes, check_axes, letter_of, tr
 from napari_restore.images.image import Channel, Image
 from napari_restore.images.lazy_arrays import ChunkedArray
 from napari_restore.images.ome_metadata import ome_part
+from napari_restore.images.readers.reader import check_level, series_number
 from napari_restore.images.store import filesystem, is_url
 from napari_restore.images.units import unit_name
 
 if TYPE_CHECKING:
     import zarr
+
+ENDINGS: tuple[str, ...] = ()
 
 _METADATA_FILES = ("zarr.json", ".zarray", ".zgroup")
 
@@ -28,24 +32,37 @@ def is_zarr(path: str) -> bool:
     return any(os.path.isfile(os.path.join(path, name)) for name in _METADATA_FILES)
 
 
-def open_zarr(location: str, *, axes: str | None = None, level: int = 0, series: int = 0) -> Image:
+def recognises(source: Any) -> bool:
+    """Tell whether a source is a directory or URL of a Zarr, or an array or group of the package zarr."""
+    if isinstance(source, str):
+        return is_url(source) or is_zarr(source) or _is_n5(source)
+    zarr = sys.modules.get("zarr")  # an object of theirs means it is loaded
+    return zarr is not None and isinstance(source, zarr.Array | zarr.Group)
+
+
+def _is_n5(path: str) -> bool:
+    return os.path.isdir(path) and (path.endswith(".n5") or os.path.exists(os.path.join(path, "attributes.json")))
+
+
+def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
     """Open a Zarr array or an OME-Zarr group without reading pixels.
 
     Parameters
     ----------
-    location : str
-        Absolute path or URL.
+    source : str or zarr.Array
+        Absolute path or URL of an array or a group; or an array.
     axes : str, optional
-        One letter of "TCZYXS" per dimension; they win over those of the metadata.
+        One letter of "TCZYXS" per dimension; they win over those of the metadata: OME-Zarr's, ``dimension_names``, or
+        xarray's ``_ARRAY_DIMENSIONS``.
     level : int
         Level of the pyramid, 0 being the largest.
-    series : int
-        Number of the image in a group that holds several.
+    series : int or str
+        Number or name of the image in a group that holds several.
 
     Returns
     -------
     Image
-        The image.
+        The image; that of an array alone is without a pixel size, which an array does not have.
 
     Raises
     ------
@@ -56,21 +73,28 @@ def open_zarr(location: str, *, axes: str | None = None, level: int = 0, series:
     """
     import zarr
 
-    if is_url(location):
-        _check_filesystem(location)
+    if isinstance(source, zarr.Group):
+        raise SourceError("a zarr.Group is not an array; pass its path, or one of the arrays in it.")
+    if isinstance(source, zarr.Array):
+        return _open_array(source, None, axes, level, series)
+    if is_url(source):
+        _check_filesystem(source)
+    elif not is_zarr(source):
+        raise SourceError(
+            f"{source} is N5, which Zarr 3 does not read any more; export it as OME-Zarr (in Fiji: File > Save As > "
+            "Export HDF5/N5/Zarr/OME-NGFF), or copy it to Zarr where zarr < 3 is installed."
+        )
     try:
-        node = zarr.open(location, mode="r")
+        node = zarr.open(source, mode="r")
         if isinstance(node, zarr.Group):
-            return _open_group(node, location, axes, level, series)
-        return open_zarr_array(node, location=location, axes=axes, level=level, series=series)
+            return _open_group(node, source, axes, level, series)
+        return _open_array(node, source, axes, level, series)
     except (RestoreError, MemoryError):
         raise
     except FileNotFoundError as error:
-        raise SourceError(f"{location} is not there, or holds no Zarr: {error}") from error
+        raise SourceError(f"{source} is not there, or holds no Zarr: {error}") from error
     except Exception as error:
-        raise SourceError(
-            f"the Zarr metadata of {location} cannot be read: {error!r}. Copy the image again."
-        ) from error
+        raise SourceError(f"the Zarr metadata of {source} cannot be read: {error!r}. Copy the image again.") from error
 
 
 def _check_filesystem(url: str) -> None:
@@ -81,37 +105,10 @@ def _check_filesystem(url: str) -> None:
         raise SourceError(str(error)) from error
 
 
-def open_zarr_array(
-    array: zarr.Array[Any], *, location: str | None = None, axes: str | None = None, level: int = 0, series: int = 0
-) -> Image:
-    """Take a Zarr array for an image.
-
-    Parameters
-    ----------
-    array : zarr.Array
-        The array.
-    location : str, optional
-        Where it was opened; found out for arrays on the local disk.
-    axes : str, optional
-        One letter per dimension; without, those of ``dimension_names`` or xarray's ``_ARRAY_DIMENSIONS``.
-    level, series : int
-        0, because an array is one image.
-
-    Returns
-    -------
-    Image
-        The image, without a pixel size, which an array does not have.
-
-    Raises
-    ------
-    AxesError
-        If the axes are unknown or do not fit.
-    SourceError
-        If `level` or `series` is not 0.
-    """
-    for name, number in (("level", level), ("series", series)):
-        if number:
-            raise SourceError(f"{name} {number} is not in {location or array}: an array is {name} 0 only.")
+def _open_array(array: zarr.Array[Any], location: str | None, axes: str | None, level: int, series: int | str) -> Image:
+    """Take an array for an image; where it lies is found out for one on the local disk."""
+    check_level(level, 1, location or "the Zarr array")
+    series_number(series, [""], location or "the Zarr array")
     array, location = _located(array, location)
     names = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
     letters = _letters(names if isinstance(names, Sequence) else None, axes, array.shape, location or "the Zarr array")
@@ -193,16 +190,13 @@ def _image(
     )
 
 
-def _open_group(group: zarr.Group, location: str, axes: str | None, level: int, series: int) -> Image:
+def _open_group(group: zarr.Group, location: str, axes: str | None, level: int, series: int | str) -> Image:
     found = _multiscales(group)
     if not found:
         return _open_collection(group, location, axes, level, series)
-    if not 0 <= series < len(found):
-        raise SourceError(f"series {series} is not in {location}: it has {len(found)}, counted from 0.")
-    multiscale = found[series]
+    multiscale = found[series_number(series, [str(one.get("name") or "") for one in found], location)]
     datasets = multiscale["datasets"]
-    if not 0 <= level < len(datasets):
-        raise SourceError(f"level {level} is not in {location}: it has {len(datasets)}, counted from 0.")
+    check_level(level, len(datasets), location)
     array = _dataset(group, location, datasets[level]["path"])
     described = [axis if isinstance(axis, Mapping) else {"name": axis} for axis in multiscale.get("axes") or ()]
     if not described and array.ndim == 5:
@@ -240,7 +234,7 @@ def _multiscales(group: zarr.Group) -> list[dict[str, Any]]:
     return list(found) if isinstance(found, Sequence) else []
 
 
-def _open_collection(group: zarr.Group, location: str, axes: str | None, level: int, series: int) -> Image:
+def _open_collection(group: zarr.Group, location: str, axes: str | None, level: int, series: int | str) -> Image:
     """Open one image of a group that bioformats2raw made, where the images are the groups "0", "1", ..."""
     import zarr
 

@@ -18,7 +18,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore
 
-from napari_restore.images.writing.staging import Stage
+from napari_restore.images.staging import Stage
 
 COPY = "0/.metadata.json"
 """Where the copy lies."""

@@ -41,10 +41,10 @@ from napari_restore.errors import OutputError, RestoreError
 from napari_restore.images.axes import canonical_axes, check_axes
 from napari_restore.images.image import Channel
 from napari_restore.images.ome_metadata import ome_attributes
+from napari_restore.images.staging import Stage
 from napari_restore.images.store import is_url, place_of
 from napari_restore.images.writing.layout import check_layout, level_shape, stored_axes, stored_order, to_stored
 from napari_restore.images.writing.metadata_copy import write_copy
-from napari_restore.images.writing.staging import Stage
 
 ATTRIBUTES = "napari_restore"
 """Key of the group's attributes that holds what this package has to say about the image."""

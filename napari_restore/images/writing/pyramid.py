@@ -14,8 +14,8 @@ import zarr
 from numpy.typing import NDArray
 
 from napari_restore.errors import OutputError
+from napari_restore.images.staging import Stage, tried
 from napari_restore.images.writing.ome_zarr import open_level, unit_region, write_unit
-from napari_restore.images.writing.staging import Stage, tried
 
 
 def levels_for(shape: Sequence[int], axes: str, largest: int = 256) -> int:

@@ -124,7 +124,7 @@ def test_a_stream_that_is_closed_leaves_the_turn_to_others() -> None:
 def test_lanes_share_the_cores_and_change_nothing(
     checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_restore.engine.hardware.devices.cores", lambda: 4)
+    monkeypatch.setattr("napari_restore.engine.compute.predictor.cores", lambda: 4)
     network = load_weights(find_card(checkpoints["denoiser"]))
     seen = []
     network.register_forward_hook(lambda *_: seen.append((threading.get_ident(), torch.get_num_threads())))

@@ -12,7 +12,7 @@ import zarr
 from napari_restore import api
 from napari_restore.engine.planning.blocks import tile_share, times_read
 from napari_restore.images.image import Image
-from napari_restore.images.readers.opening import open_image
+from napari_restore.images.opening import open_image
 from napari_restore.tiling.grid import plane_grid
 
 GRID = plane_grid(1000, 700, tile=128, halo=8, blend=16, alignment=8)

@@ -11,7 +11,7 @@ import pytest
 from stored_files import files
 
 from napari_restore import api
-from napari_restore.engine.run.local import run_blocks
+from napari_restore.engine.run.local import build_pyramid, run_blocks
 from napari_restore.engine.store import sinks
 from napari_restore.engine.store.coarse import CoarseUnits, covered
 from napari_restore.errors import OutputError
@@ -47,7 +47,7 @@ def test_levels_are_means_of_the_one_before(
         np.testing.assert_array_equal(levels[level], downsample(levels[level - 1]))
         shutil.rmtree(output / str(level) / "c")
     with sinks.OmeZarrSink(plan, output) as sink:
-        for _ in sink.build_pyramid():
+        for _ in build_pyramid(sink):
             pass
     assert files(output) == made_meanwhile
 

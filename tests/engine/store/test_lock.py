@@ -30,7 +30,7 @@ def owner_of(path: Path) -> Owner | None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from napari_restore.engine import lock
+from napari_restore.engine.store import lock
 lock.PERIOD = float(sys.argv[2])
 held = lock.OutputLock(Path(sys.argv[1]))
 print("held", flush=True)

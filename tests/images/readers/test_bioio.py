@@ -12,8 +12,8 @@ import pytest
 import tifffile
 
 from napari_restore.errors import AxesError, ChunkError, SourceError
-from napari_restore.images.readers.bioio import open_bioio
-from napari_restore.images.readers.opening import open_image
+from napari_restore.images.opening import open_image
+from napari_restore.images.readers import bioio
 
 # The readers warn of their own.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -38,7 +38,7 @@ def test_a_file_that_a_reader_opens(tmp_path: Path, pixels: np.ndarray) -> None:
     path = tmp_path / "cells.ome.tif"
     metadata: dict[str, Any] = {"axes": "ZCYX", "PhysicalSizeX": 0.2, "PhysicalSizeY": 0.3, "PhysicalSizeZ": 1.5}
     tifffile.imwrite(path, pixels, metadata={**metadata, "Channel": {"Name": ["DAPI", "GFP"]}})
-    image = open_bioio(str(path))
+    image = bioio.open(str(path))
     assert image.axes == "CZYX" and image.shape == (2, 3, 40, 50) and image.dtype == np.uint16
     assert image.series_count == 1
     assert image.pixel_size == pytest.approx({"Z": 1.5, "Y": 0.3, "X": 0.2})
@@ -47,9 +47,9 @@ def test_a_file_that_a_reader_opens(tmp_path: Path, pixels: np.ndarray) -> None:
     again = pickle.loads(pickle.dumps(image))
     np.testing.assert_array_equal(again.read(part), pixels.transpose(1, 0, 2, 3)[part])
     with pytest.raises(SourceError, match="series 3"):
-        open_bioio(str(path), series=3)
+        bioio.open(str(path), series=3)
     with pytest.raises(AxesError, match="CZYX"):
-        open_bioio(str(path), axes="TZYX")
+        bioio.open(str(path), axes="TZYX")
     path.unlink()
     with pytest.raises((ChunkError, SourceError)):
         pickle.loads(pickle.dumps(image)).read(part)

@@ -5,7 +5,7 @@ import pytest
 import tifffile
 
 from napari_restore.errors import AxesError, ChunkError, SourceError
-from napari_restore.images.readers.opening import open_image
+from napari_restore.images.opening import open_image
 
 
 def write(folder, names, shape=(20, 30), **options):

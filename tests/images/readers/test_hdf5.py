@@ -12,7 +12,7 @@ import pytest
 
 from napari_restore import api
 from napari_restore.errors import AxesError, ChunkError, SourceError
-from napari_restore.images.readers.opening import open_image
+from napari_restore.images.opening import open_image
 
 
 @pytest.fixture

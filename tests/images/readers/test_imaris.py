@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_restore.errors import AxesError, ChunkError, SourceError
-from napari_restore.images.readers.opening import open_image
+from napari_restore.images.opening import open_image
 
 SHAPE = (2, 2, 5, 70, 90)
 CHUNK = (4, 32, 64)

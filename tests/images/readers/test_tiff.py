@@ -13,7 +13,7 @@ import tifffile
 from napari_restore.errors import AxesError, ChunkError, SourceError
 from napari_restore.images.image import Channel
 from napari_restore.images.lazy_arrays import RawArray
-from napari_restore.images.readers.opening import open_image
+from napari_restore.images.opening import open_image
 from napari_restore.images.readers.tiff import TiffArray
 
 
@@ -173,7 +173,7 @@ def test_forked_process_opens_the_file_for_itself(path):
     ome_tiled(path)
     script = (
         "import os, sys\n"
-        "from napari_restore.images.readers.opening import open_image\n"
+        "from napari_restore.images.opening import open_image\n"
         "image = open_image(sys.argv[1])\n"
         "whole = lambda: image.read((slice(None),) * 5).tobytes()\n"
         "expected, child = whole(), os.fork()\n"

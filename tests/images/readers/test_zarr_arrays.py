@@ -11,7 +11,7 @@ from zarr.codecs import ZstdCodec
 
 from napari_restore.errors import AxesError, ChunkError, SourceError
 from napari_restore.images.image import Channel
-from napari_restore.images.readers.opening import open_image
+from napari_restore.images.opening import open_image
 
 PIXELS = np.random.default_rng(0).integers(0, 2**16, (3, 40, 50)).astype("u2")
 

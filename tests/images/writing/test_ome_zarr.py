@@ -13,7 +13,7 @@ import zarr
 
 from napari_restore.errors import AxesError, OutputError
 from napari_restore.images.image import Channel
-from napari_restore.images.readers.opening import open_image
+from napari_restore.images.opening import open_image
 from napari_restore.images.store import place_of
 from napari_restore.images.writing import ome_zarr
 
@@ -246,7 +246,7 @@ def test_leftovers_of_a_killed_writer_are_swept_and_not_taken_for_objects(path):
     script = (
         "import os, signal, sys, numpy as np\n"
         "import zarr.storage._local as local\n"
-        "from napari_restore.images import ome_zarr\n"
+        "from napari_restore.images.writing import ome_zarr\n"
         "local.Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "array = ome_zarr.open_level(sys.argv[1], 0, 'r+')\n"
         "ome_zarr.write_unit(array, (0, 0, 0, 0, 0), np.ones((1, 1, 1, 16, 32), 'u2'))\n"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from quality_enlarging import GENERATED
-from quality_records import Records
-
+from benchmarks.quality.enlarging import GENERATED
+from benchmarks.quality.records import Records
 from napari_restore import api
 from napari_restore.models.zoo import weights_path
 

@@ -1,4 +1,4 @@
-"""The figures that `quality.py` keeps: a JSON file of one short list for each image, row and set.
+"""The figures that `benchmarks.quality` keeps: a JSON file of one short list for each image, row and set.
 
 A run replaces what it measures and keeps the rest, so that slow rows need to be measured once. Figures of a model are
 dropped when the package has other weights of that name.

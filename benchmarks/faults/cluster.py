@@ -13,7 +13,8 @@ from typing import Any
 
 import dask
 import distributed
-import fault_trials as trials
+
+from benchmarks.faults import trials
 
 WORKERS = 2
 TTL = "3s"

@@ -1,4 +1,4 @@
-"""Noise2Void by CAREamics as a row of `quality.py`: a network trained on the one image that it denoises.
+"""Noise2Void by CAREamics as a row of `benchmarks.quality`: a network trained on the one image that it denoises.
 
 Krull, Buchholz & Jug, "Noise2Void", CVPR 2019, with CAREamics' own defaults. It is stopped after so many seconds of
 processor time, as it would be by somebody who waits for it at a small computer.

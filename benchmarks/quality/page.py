@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from quality_enlarging import GENERATED
-from quality_goals import beside_ours, goals
-from quality_records import Records, bundled_digests
+from benchmarks.quality.enlarging import GENERATED
+from benchmarks.quality.goals import beside_ours, goals
+from benchmarks.quality.records import Records, bundled_digests
 
 __all__ = ["as_text", "disagreements", "render"]
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from napari_restore.errors import OutputError, OutputTaken
-from napari_restore.images.writing import ome_zarr, staging
-from napari_restore.images.writing.staging import Stage
+from napari_restore.images import staging
+from napari_restore.images.staging import Stage
+from napari_restore.images.writing import ome_zarr
 
 
 @pytest.fixture

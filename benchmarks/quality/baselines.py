@@ -1,4 +1,4 @@
-"""What the bundled denoisers are compared with by `quality.py`: the usual filters, each as it is commonly set.
+"""What the bundled denoisers are compared with by `benchmarks.quality`: the usual filters, each as it is commonly set.
 
 Filters that need to be told the noise's standard deviation estimate it from the image's finest wavelet coefficients
 (`skimage.restoration.estimate_sigma`). Each is also run between a generalised Anscombe transform, with the
@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from quality_n2v import noise2void
-from quality_records import WITHOUT_TILES
 from scipy import ndimage
 from skimage import restoration
 
+from benchmarks.quality.noise2void import noise2void
+from benchmarks.quality.records import WITHOUT_TILES
 from napari_restore import api
 from napari_restore.intensity import estimate_noise
 from napari_restore.intensity.stabilise import CameraNoise

@@ -34,7 +34,7 @@ from napari_restore.engine.planning import reading
 from napari_restore.engine.run import local as run
 from napari_restore.engine.store import lock, sinks
 from napari_restore.errors import RestoreError
-from napari_restore.images.writing import staging
+from napari_restore.images import staging
 from napari_restore.models.architecture import build
 
 SHAPE, CHUNK = (6, 64, 264), (1, 32, 88)

@@ -1,4 +1,4 @@
-"""Super-resolution for `quality.py`: what is enlarged, by what, and how it is scored.
+"""Super-resolution for `benchmarks.quality`: what is enlarged, by what, and how it is scored.
 
 A clean micrograph, binned 2x2 beforehand so that it is sharp, is the truth; the mean of each ``scale x scale`` of its
 pixels is the small image, as a camera with larger pixels would have recorded it through the same optics. So the point
@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from quality_sets import MICROGRAPHS, clean_structure, real_truths
 from skimage import restoration
 from skimage.transform import resize
 
+from benchmarks.quality.sets import MICROGRAPHS, clean_structure, real_truths
 from napari_restore import api
 from napari_restore.quality import frc_resolution, psnr, ssim
 

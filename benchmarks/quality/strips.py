@@ -12,14 +12,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import quality_enlarging as enlarging
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from quality_baselines import FILTERS, STABILISED, baselines, bundled_denoisers
-from quality_records import Records
-from quality_scores import score
-from quality_sets import SETS, Pair
 
+from benchmarks.quality import enlarging
+from benchmarks.quality.baselines import FILTERS, STABILISED, baselines, bundled_denoisers
+from benchmarks.quality.records import Records
+from benchmarks.quality.scores import score
+from benchmarks.quality.sets import SETS, Pair
 from napari_restore import api
 from napari_restore.quality import fit_gain_offset, psnr
 

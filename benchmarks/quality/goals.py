@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from quality_enlarging import GENERATED
-from quality_records import WITHOUT_TILES, Records
-
+from benchmarks.quality.enlarging import GENERATED
+from benchmarks.quality.records import WITHOUT_TILES, Records
 from napari_restore import api
 
 __all__ = ["SEAMS", "Goal", "beside_ours", "best_filter", "goals"]

@@ -1,4 +1,4 @@
-"""What `quality.py` measures of one result, and the borders of tiles at which it looks for seams."""
+"""What `benchmarks.quality` measures of one result, and the borders of tiles at which it looks for seams."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from quality_sets import Pair
 
+from benchmarks.quality.sets import Pair
 from napari_restore import api
 from napari_restore.quality import fit_gain_offset, photometric_fit, psnr, residual_autocorrelation, seam_ratio, ssim
 from napari_restore.tiling.grid import AxisTiling

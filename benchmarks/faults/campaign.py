@@ -1,36 +1,21 @@
-"""Everything that can go wrong in a run, done to it hundreds of times.
-
-    python benchmarks/faults.py                          # the whole campaign, about a quarter of an hour on one core
-    python benchmarks/faults.py --kills 10 --flips 10    # a short one
-    python benchmarks/faults.py --only locks,disk
-
-Every trial is a real run, on a small image and with a small network, in a process of its own, and each that was
-interrupted is run again to its end. Counted are results that differ by a single byte from that of a run which nothing
-interrupted (`wrong`), damage that nobody noticed (`silent`), processes that did not end (`hangs`), and files that were
-left behind (`left`). All of them have to be 0; the exit code says so.
-
-Linux only. A small file system to be filled up needs root.
-"""
+"""A campaign of faults: every trial is a real run in a process of its own, and one row tells of each kind of fault."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+from benchmarks.faults import trials
 
-import fault_trials as trials
+__all__ = ["COLUMNS", "Campaign", "Row"]
 
 COLUMNS = ("trials", "interrupted", "found", "healed", "wrong", "silent", "hangs", "left")
 
@@ -328,14 +313,10 @@ class Campaign:
 
     def cluster(self, workers: int, schedulers: int, sleepers: int) -> list[Row]:
         """Kill workers and schedulers of a Dask cluster, and wake up workers whose blocks were given to others."""
-        try:
-            import napari_restore.engine.cluster  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
-        except ImportError:
-            return [_skipped(Row("kills on a Dask cluster"), "this version has no engine.cluster")]
-        import fault_cluster
+        from benchmarks.faults import cluster  # a second that campaigns without one need not wait
 
         rows = [Row("Dask: workers killed"), Row("Dask: schedulers killed"), Row("Dask: workers stopped, woken late")]
-        does = (fault_cluster.kill_workers, fault_cluster.kill_schedulers, fault_cluster.wake_workers)
+        does = (cluster.kill_workers, cluster.kill_schedulers, cluster.wake_workers)
         for row, function, count in zip(rows, does, (workers, schedulers, sleepers), strict=True):
             began = time.monotonic()
             function(self, row, count)
@@ -346,49 +327,3 @@ class Campaign:
 def _skipped(row: Row, reason: str) -> Row:
     row.name += f": skipped, {reason}"
     return row
-
-
-def campaign(folder: Path, given: argparse.Namespace) -> list[Row]:
-    """Do all that is asked for, and print a line for each kind of fault as it is done."""
-    todo = Campaign(folder, given.seed)
-    print(f"a run takes {todo.seconds:.2f} s in its own process; {len(todo.whole)} files")
-    print(f"{'':<38}" + "".join(f"{name:>12}" for name in COLUMNS), flush=True)
-    parts: dict[str, Callable[[], Row | list[Row]]] = {
-        "kills": lambda: todo.kill_at_random(given.kills),
-        "points": lambda: todo.kill_at_points(given.points),
-        "zombies": lambda: todo.zombies(given.zombies),
-        "locks": lambda: todo.locks(given.locks),
-        "disk": lambda: todo.full_disks(given.disks),
-        "errors": lambda: todo.failing_disks(given.errors),
-        "flips": lambda: todo.flips(given.flips),
-        "cluster": lambda: todo.cluster(given.workers, given.schedulers, given.sleepers),
-    }
-    rows: list[Row] = []
-    for name in given.only or parts:
-        began = time.monotonic()
-        done = parts[name]()
-        for row in done if isinstance(done, list) else [done]:
-            row.seconds = row.seconds or time.monotonic() - began
-            rows.append(row)
-            print(row, flush=True)
-    return rows
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, count in (
-        ("kills", 200), ("points", 200), ("zombies", 24), ("locks", 20), ("disks", 10), ("errors", 20), ("flips", 200),
-        ("workers", 50), ("schedulers", 10), ("sleepers", 6), ("seed", 0),
-    ):  # fmt: skip
-        parser.add_argument(f"--{name}", type=int, default=count)
-    parser.add_argument(
-        "--only", type=lambda text: text.split(","), help="kills,points,zombies,locks,disk,errors,flips,cluster"
-    )
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        rows = campaign(Path(folder), given)
-    sys.exit(0 if all(row.ok for row in rows) else 1)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""The pairs of noisy image and truth that `quality.py` scores denoisers on.
+"""The pairs of noisy image and truth that `benchmarks.quality` scores denoisers on.
 
 EVAL_FOLDER holds ``fmd/{raw,gt}`` (Fluorescence Microscopy Denoising set, Zhang et al., CVPR 2019, single frames and
 means of 50), ``w2s/{avg1,avg400}`` (Zhou et al., ECCV workshops 2020, single frames and means of 400) and
@@ -20,6 +20,7 @@ from scipy import ndimage
 from skimage.color import combine_stains, rgb_from_hed
 from skimage.io import imread
 
+from napari_restore.samples import sample_path
 from napari_restore.training.sample import GAIN, simulated_camera
 from napari_restore.training.structures import KINDS, render
 
@@ -173,7 +174,7 @@ def real_truths(folder: Path) -> Iterator[tuple[str, Plane]]:
     for path in paths:
         plane = imread(path).astype(np.float32)
         yield path.stem.removeprefix("target_"), _unit(plane.reshape(256, 2, 256, 2).mean((1, 3)))
-    cells = tifffile.imread(Path(__file__).parents[1] / "napari_restore/samples/cells_clean.ome.tif")
+    cells = tifffile.imread(sample_path("cells_clean"))
     for channel, plane in zip(("nuclei", "actin", "mitochondria"), cells, strict=True):
         yield f"cells {channel}", _unit(plane[:256, :256].astype(np.float32))
 

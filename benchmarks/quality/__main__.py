@@ -1,14 +1,14 @@
-"""How good the bundled models are, beside the usual filters: ``python benchmarks/quality.py EVAL_FOLDER``.
+"""How good the bundled models are, beside the usual filters: ``python -m benchmarks.quality EVAL_FOLDER``.
 
-Every pair of `quality_sets.py` goes through every row of `quality_baselines.py` and every bundled model, no setting of
-ours touched; `quality_enlarging.py` does the same for super-resolution. Figures go to ``docs/quality.json``, one short
+Every pair of `sets.py` goes through every row of `baselines.py` and every bundled model, no setting of
+ours touched; `enlarging.py` does the same for super-resolution. Figures go to ``docs/quality.json``, one short
 list for each image, from which the tables of ``docs/quality.md`` are made.
 
-    python benchmarks/quality.py EVAL_FOLDER                        everything: hours on one core, BM3D most of all
-    python benchmarks/quality.py EVAL_FOLDER --rows models --strips --cards what new weights change
-    python benchmarks/quality.py EVAL_FOLDER --sets fmd --rows noisy BM3D --every 3
-    python benchmarks/quality.py --render                           the page's tables, from the JSON file
-    python benchmarks/quality.py --check                            whether page, cards and JSON file agree
+    python -m benchmarks.quality EVAL_FOLDER                        everything: hours on one core, BM3D most of all
+    python -m benchmarks.quality EVAL_FOLDER --rows models --strips --cards what new weights change
+    python -m benchmarks.quality EVAL_FOLDER --sets fmd --rows noisy BM3D --every 3
+    python -m benchmarks.quality --render                           the page's tables, from the JSON file
+    python -m benchmarks.quality --check                            whether page, cards and JSON file agree
 
 Rows are chosen by name, or by group: ``models``, ``filters`` (all others). What a run does not measure keeps its
 figures. A row whose package is not installed is left out.
@@ -25,19 +25,16 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import quality_cards as cards
-import quality_enlarging as enlarging
-import quality_goals as goals
-import quality_page as page
-from quality_baselines import Denoiser, baselines, bundled_denoisers, denoiser_otherwise
-from quality_records import Records
-from quality_scores import Scores, noise_alone, score, tile_borders
-from quality_sets import SETS, Pair
-from quality_strips import draw_strips
 
+from benchmarks.quality import cards, enlarging, goals, page
+from benchmarks.quality.baselines import Denoiser, baselines, bundled_denoisers, denoiser_otherwise
+from benchmarks.quality.records import Records
+from benchmarks.quality.scores import Scores, noise_alone, score, tile_borders
+from benchmarks.quality.sets import SETS, Pair
+from benchmarks.quality.strips import draw_strips
 from napari_restore import api
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 ENLARGED = {
     f"x{scale}{end}": (scale, noise) for scale in (2, 4) for end, noise in (("", 0.0), ("-noise", enlarging.NOISE))
 }

@@ -1,0 +1,1 @@
+"""Everything that can go wrong in a run, done to it hundreds of times."""

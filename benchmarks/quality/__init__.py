@@ -1,0 +1,1 @@
+"""How good the bundled models are, beside the usual filters, and the page that says so."""

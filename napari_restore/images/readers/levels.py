@@ -1,0 +1,56 @@
+"""A list of arrays, which are the levels of a pyramid, the largest first."""
+
+from __future__ import annotations
+
+__all__ = ["ENDINGS", "open", "recognises"]
+
+from collections.abc import Sequence
+from typing import Any
+
+from napari_restore.errors import SourceError
+from napari_restore.images.image import Image
+from napari_restore.images.readers import arrays, xarray, zarr_arrays
+from napari_restore.images.readers.reader import Reader, check_level
+
+ENDINGS: tuple[str, ...] = ()
+
+_OF_ARRAYS: tuple[Reader, ...] = (zarr_arrays, xarray, arrays)
+
+
+def recognises(source: Any) -> bool:
+    """Tell whether an object is a list or another sequence."""
+    return isinstance(source, Sequence) and not isinstance(source, str | bytes)
+
+
+def open(source: Sequence[Any], *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
+    """Open one level of a pyramid that is given as a list of arrays.
+
+    Parameters
+    ----------
+    source : sequence of array
+        The levels, of any kind of array that can be opened.
+    axes : str, optional
+        As for an array.
+    level : int
+        Which one, 0 being the largest.
+    series : int
+        0, because an array is one image.
+
+    Returns
+    -------
+    Image
+        The level.
+
+    Raises
+    ------
+    AxesError
+        If the axes are unknown or do not fit.
+    SourceError
+        If something in the list is no array, or there is no such level or series.
+    """
+    if not source or any(not hasattr(array, "shape") for array in source):
+        raise SourceError("the list does not hold arrays; pass the levels of a pyramid, or numpy.asarray of numbers.")
+    check_level(level, len(source), "the list")
+    chosen = source[level]
+    reader = next((one for one in _OF_ARRAYS if one.recognises(chosen)), arrays)
+    return reader.open(chosen, axes=axes, level=0, series=series)

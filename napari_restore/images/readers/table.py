@@ -1,0 +1,46 @@
+"""The table of formats. A source is opened by the first reader that recognises it."""
+
+from __future__ import annotations
+
+__all__ = ["ENDINGS", "READERS", "what_can_be_opened"]
+
+from napari_restore.images.readers import (
+    arrays,
+    bioio,
+    file_series,
+    hdf5,
+    imaris,
+    levels,
+    tiff,
+    xarray,
+    zarr_arrays,
+)
+from napari_restore.images.readers.reader import Reader
+
+READERS: dict[str, Reader] = {
+    "TIFF": tiff,
+    "Imaris": imaris,
+    "HDF5": hdf5,
+    "Zarr and OME-Zarr": zarr_arrays,
+    "CZI, ND2 and LIF": bioio,
+    "a pattern of TIFF files such as 'img_t*.tif'": file_series,
+    "a list of the levels of a pyramid": levels,
+    "an xarray.DataArray": xarray,
+    "an array of numpy or dask": arrays,
+}
+"""What can be opened, by the name of the format: the order is that in which readers are asked."""
+
+ENDINGS = tuple(ending for reader in READERS.values() for ending in reader.ENDINGS)
+"""Of all files that can be opened; what some of them need besides is said where it is missing."""
+
+
+def what_can_be_opened() -> str:
+    """Return the sentence that lists all formats.
+
+    Examples
+    --------
+    >>> what_can_be_opened()[:50]
+    'what can be opened: TIFF (.tif, .tiff, .btf, .tf2,'
+    """
+    listed = [f"{name} ({', '.join(r.ENDINGS)})" if r.ENDINGS else name for name, r in READERS.items()]
+    return f"what can be opened: {', '.join(listed)}; open other formats with their own reader and pass the array"
