@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -213,3 +216,63 @@ def test_as_a_process(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "napari_restore", "denoise", str(tmp_path / "missing.tif"), "o.zarr"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 2 and "Traceback" not in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["[red]x", "y[", "out[", ":smile:", "[bold]"])
+def test_brackets_in_a_name_are_no_markup(  # type: ignore[no-untyped-def]
+    run, tiff: Path, checkpoints: dict[str, Path], tmp_path: Path, name: str
+) -> None:
+    output, settings = tmp_path / f"{name}.zarr", ("--model", checkpoints["local"], "--tile", 64, "--halo", 8)
+    code, out, _ = run("denoise", tiff, output, *settings)
+    assert code == 0 and out.strip() == str(output)
+    code, out, _ = run("verify", output)
+    assert code == 0 and f"{output}:" in out
+    (tmp_path / name).mkdir()
+    tiff.rename(tmp_path / name / f"{name}.tif")
+    code, out, _ = run("batch", tmp_path / name, tmp_path / f"{name}-results", *settings)
+    assert code == 0 and str(tmp_path / f"{name}-results") in out
+    code, _, err = run("denoise", tmp_path / name / f"{name}.tif", output, "--model", f"{name}/[/x].pth")
+    assert code == 2 and f"{name}/[/x].pth" in err
+
+
+STREAMS = {
+    "closed output": ">&-", "full output": ">/dev/full", "closed error": "2>&-", "full error": "2>/dev/full",
+    "both closed": ">&- 2>&-", "a pipe that is gone": "| true", "ASCII": "",
+}  # fmt: skip
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("streams", STREAMS)
+def test_a_run_does_not_need_anybody_to_tell(
+    tiff: Path, checkpoints: dict[str, Path], tmp_path: Path, streams: str
+) -> None:
+    command = f"{sys.executable} -m napari_restore denoise {tiff} {tmp_path}/o.zarr --model {checkpoints['local']}"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"} if streams == "ASCII" else None
+    done = subprocess.run(
+        ["sh", "-c", f"{command} --tile 64 --halo 8 {STREAMS[streams]}"],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+    assert done.returncode == (1 if streams == "full output" else 0)
+    assert ome_zarr.stored_units(tmp_path / "o.zarr", 0).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "kill") or sys.platform == "win32", reason="needs signals")
+@pytest.mark.parametrize("times", [1, 2, 3, 6])
+def test_interrupted_many_times(checkpoints: dict[str, Path], tmp_path: Path, times: int) -> None:
+    pixels = np.random.default_rng(0).poisson(100, (40, 128, 128)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "in.tif", pixels, metadata={"axes": "ZYX"})
+    model = ("--model", str(checkpoints["denoiser"]))
+    command = [sys.executable, "-m", "napari_restore", "denoise", f"{tmp_path}/in.tif", f"{tmp_path}/o.zarr", *model]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+        while not (tmp_path / "o.zarr/0/c").exists() and child.poll() is None:
+            time.sleep(0.01)
+        for _ in range(times):
+            child.send_signal(signal.SIGINT)
+            time.sleep(0.02)
+        _, err = child.communicate(timeout=60)
+    assert child.returncode == 130 and "Traceback" not in err
+    assert "the same command" in err or times > 2
+    assert subprocess.run([*command, "-q"], check=False, capture_output=True).returncode == 0
+    assert ome_zarr.stored_units(tmp_path / "o.zarr", 0).all()
+    assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]

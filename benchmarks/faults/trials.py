@@ -282,22 +282,14 @@ def flips_in_output(folder: Path, whole: Path, count: int, seed: int) -> dict[st
 
 
 def flips_in_metadata(whole: Path, count: int, seed: int) -> dict[str, int]:
-    """Flip bits of the metadata of a finished result; each is to be found, or to change nothing that JSON says."""
-    dice, tally = random.Random(seed), {"trials": 0, "found": 0, "healed": 0, "silent": 0, "harmless": 0}
+    """Flip bits of the metadata of a finished result; each is to be found, also one that changes nothing in JSON."""
+    dice, tally = random.Random(seed), {"trials": 0, "found": 0, "healed": 0, "silent": 0}
     expected = files(whole)
     names = [name for name in expected if name.endswith(".json")]
     for _ in range(count):
         tally["trials"] += 1
         name = dice.choice(names)
         back = flip(whole / name, dice)
-        try:
-            same = json.loads((whole / name).read_bytes()) == json.loads(expected[name])
-        except ValueError:
-            same = False
-        if same:
-            tally["harmless"] += 1
-            back()
-            continue
         found = api.verify(whole)
         tally["found"] += not found.ok
         tally["silent"] += found.ok

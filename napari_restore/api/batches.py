@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_restore.api.batch_plan import BatchItem, BatchPlan, BatchProgress
+from napari_restore.api.boundary import bounded
 from napari_restore.api.planning import open_image, plan_unestimated
 from napari_restore.api.planning import plan as plan_image
 from napari_restore.api.restoring import run
 from napari_restore.api.settings import DENOISER, Settings
 from napari_restore.errors import OutputError, RecipeError, RestoreError
+from napari_restore.images.store import as_location, is_url
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["plan_batch", "restore_batch", "run_batch"]
 
 
+@bounded("planning the batch of")
 def plan_batch(
     sources: str | Path | Sequence[str | Path],
     output: str | Path,
@@ -74,10 +77,11 @@ def plan_batch(
     find_card(model, img_range=recipe.img_range, mean=recipe.mean)
     if shared_range and recipe.value_range is not None:
         raise RecipeError("value_range is given and is one range for all already; leave shared_range out.")
-    if "://" in str(output):
+    output = as_location(output)
+    if is_url(output):
         raise OutputError(f"a batch is written to a folder on a disk, not to {output}; restore there image by image.")
     folder = Path(output)
-    listed = [sources] if isinstance(sources, str | Path) else list(sources)
+    listed = [str(as_location(one)) for one in ([sources] if isinstance(sources, str | Path) else sources)]
     found, ignored = find_images(listed, apart=folder)
     collections = {
         folder / one.output[: -len(one.source[len(one.collection.location) :])]: one.collection
@@ -105,6 +109,7 @@ def plan_batch(
     return made
 
 
+@bounded("the batch of")
 def run_batch(plan: BatchPlan) -> Generator[BatchProgress, None, None]:
     """Carry out the plan of a batch, one image after the other; one that fails does not stop the others.
 
@@ -143,6 +148,7 @@ def run_batch(plan: BatchPlan) -> Generator[BatchProgress, None, None]:
         report.end()
 
 
+@bounded("the batch of")
 def restore_batch(
     sources: str | Path | Sequence[str | Path],
     output: str | Path,
@@ -219,9 +225,11 @@ def _run_item(
     plan: BatchPlan, item: BatchItem, settings: dict[str, Any], number: int, to_make: set[Path]
 ) -> Generator[BatchProgress, None, BatchItem]:
     """Restore one image, in its new plate, and return what came of it."""
+    from napari_restore.engine.store.ending import tidy
     from napari_restore.images.collection import create_collection
 
     if item.state == "done":
+        tidy(item.output)
         return item
     if item.state == "impossible":
         return replace(item, state="failed")

@@ -7,7 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_restore.api.settings import DENOISER, Settings, location
+from napari_restore.api.boundary import bounded
+from napari_restore.api.settings import DENOISER, Settings
+from napari_restore.errors import SourceError
+from napari_restore.images.store import as_location
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -19,13 +22,17 @@ if TYPE_CHECKING:
 __all__ = ["open_image", "plan", "plan_source", "plan_unestimated"]
 
 
+@bounded("opening", SourceError)
 def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
     """Open a source lazily: see `napari_restore.images.opening.open_image`."""
     from napari_restore.images import opening
 
+    if isinstance(source, str | Path):
+        source = as_location(source)
     return opening.open_image(source, axes=axes, level=level, series=series)
 
 
+@bounded("planning the run of")
 def plan(
     source: Any,
     *,
@@ -70,18 +77,25 @@ def plan(
     RestoreError
         If the run is not possible.
     """
-    from napari_restore.engine.store.resume import check_output
+    from napari_restore.engine.planning.recipe import make_recipe
+    from napari_restore.engine.store.resume import begun_by, check_output, continues
 
-    path = None if output is None else location(output)
-    where = (scheduler, resources)
-    chosen = plan_source(
-        source, model, None if overwrite else path, settings, download=download, fetch=fetch, cluster=where
-    )
+    path = None if output is None else as_location(output)
+    how: dict[str, Any] = {"download": download, "fetch": fetch, "cluster": (scheduler, resources)}
+    if path is not None and overwrite and begun_by(path, make_recipe(model=str(model), **settings)):
+        # What the machine had chosen when this very call began is taken over, or a machine with less memory would make
+        # other blocks, and delete what is stored.
+        chosen = plan_source(source, model, path, settings, **how)
+        if continues(chosen, path):
+            check_output(chosen, path, overwrite=overwrite)
+            return chosen
+    chosen = plan_source(source, model, None if overwrite else path, settings, **how)
     if path is not None:
         check_output(chosen, path, overwrite=overwrite)
     return chosen
 
 
+@bounded("planning the run of")
 def plan_unestimated(
     source: Any,
     model: str | Path,
@@ -116,6 +130,7 @@ def plan_source(
 
     recipe = make_recipe(model=str(model), **settings)
     card = find_card(model, img_range=recipe.img_range, mean=recipe.mean)
+    given = recipe.given()
     earlier = stored_recipe(output) if output is not None else None
     if earlier is not None:
         recipe = recipe.merged(_for_device(earlier, recipe.device) if cluster[0] is None else earlier)
@@ -125,15 +140,15 @@ def plan_source(
         from napari_restore.engine.run.cluster.workers import connected, plan_on
 
         with connected(cluster[0], parse_devices(recipe.device)[0], cluster[1]) as workers:
-            return plan_on(workers, image, local_card(card, download), recipe)
-    chosen = make_plan(image, card, recipe, estimate=estimate)
+            return replace(plan_on(workers, image, local_card(card, download), recipe), given=given)
+    chosen = replace(make_plan(image, card, recipe, estimate=estimate), given=given)
     return replace(chosen, card=local_card(chosen.card, download)) if fetch else chosen
 
 
 def _for_device(earlier: Recipe, device: str) -> Recipe:
-    """Leave the batch of an earlier run open where that ran on another kind of device: it was chosen for its memory."""
+    """Leave what was chosen for a device open where an earlier run was on another kind of it."""
     from napari_restore.engine.hardware.device import parse_devices
     from napari_restore.engine.hardware.devices import choose_devices
 
     now, then = choose_devices(device)[0], parse_devices(earlier.device)[0]
-    return earlier if now.kind == then.kind else earlier.model_copy(update={"batch": None})
+    return earlier if now.kind == then.kind else earlier.model_copy(update={"batch": None, "threads": None})

@@ -44,11 +44,13 @@ def _run(
     settings: Any,
 ) -> None:
     """Plan, say what will run, and run it."""
+    if output.startswith("memory://"):
+        raise RecipeError(f"{output} ends with this process; give a path, or the URL of an object store.")
     where: dict[str, Any] = {"scheduler": scheduler, "resources": _amounts(resources)}
     with downloads(str(model), quiet) as show:
         plan = api.plan(source, model=model, output=output, overwrite=overwrite, download=show, **where, **settings)
     if not quiet:
-        errors.print(str(plan), markup=False)
+        errors.print(str(plan))
     follow(api.run(plan, output, overwrite=overwrite, **where), quiet)
     if not quiet:
         out.print(str(output))
@@ -110,14 +112,14 @@ def batch(
             **given(context),
         )  # fmt: skip
     if dry_run:
-        out.print(str(plan), markup=False)
+        out.print(str(plan))
         return
     if not quiet:
-        errors.print(plan.summary(), markup=False)
+        errors.print(plan.summary())
     ended = follow_batch(api.run_batch(plan), quiet)
     failed = [item for item in ended if item.state == "failed"]
     for item in failed:
-        errors.print(f"napari-restore: {item.source}: {item.message}", markup=False)
+        errors.print(f"napari-restore: {item.source}: {item.message}")
     if not quiet:
         out.print(f"{len(ended) - len(failed)} images done, {len(failed)} failed: {plan.folder / 'batch.report.md'}")
     raise typer.Exit(1 if failed else 0)

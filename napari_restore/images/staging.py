@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from napari_restore.errors import OutputTaken
+from napari_restore.errors import OutputError, OutputTaken
+from napari_restore.files import way_is_straight
 from napari_restore.retrying import DISK, retried
 
 
@@ -52,12 +53,15 @@ class Stage:
         ------
         OutputTaken
             If the directory of this run is gone.
+        OutputError
+            If a folder on the way to it is a link.
         OSError
             If the disk does not take it, after some tries where another one can help.
         """
         self._tried(lambda: self._put(target, content))
 
     def _put(self, target: Path, content: Any) -> None:
+        _check_way(target)
         partial = self.folder / f"{uuid4().hex}.partial"
         try:
             with open(partial, "wb", buffering=0) as file:
@@ -84,6 +88,7 @@ class Stage:
         OSError
             If it cannot be renamed.
         """
+        _check_way(target)
         if self.fsync:
             _fsync_all(source)
         self._tried(lambda: os.replace(source, target))
@@ -100,6 +105,7 @@ class Stage:
         OSError
             If it cannot be renamed.
         """
+        _check_way(target)
         grave = self.folder / f"{uuid4().hex}.discarded"
         try:
             self._tried(lambda: os.replace(target, grave))
@@ -129,6 +135,15 @@ class Stage:
                 raise
 
         retried(attempt, DISK)
+
+
+def _check_way(target: Path) -> None:
+    """Refuse a place behind a link in the output: it may be anywhere."""
+    if not way_is_straight(target):
+        raise OutputError(
+            f"{target.parent} lies behind a link ({os.path.realpath(target.parent)}), and a result is written to its "
+            "own folders alone; put what the link points to in its place, or choose another output."
+        )
 
 
 def _write_all(file: Any, content: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import warnings
 from pathlib import Path
@@ -17,8 +18,12 @@ import zarr
 from ome_zarr_models import v04, v05
 
 from napari_restore import api, cli
+from napari_restore.engine.store.lock import OutputLock
+from napari_restore.engine.store.replaced import set_aside
 from napari_restore.errors import ModelError, OutputError, RecipeError, SourceError
+from napari_restore.images.staging import Stage
 from napari_restore.images.writing import ome_zarr as our_zarr
+from napari_restore.images.writing.digests import record_digest
 
 SETTINGS: dict[str, Any] = {"tile": 64, "halo": 8}
 
@@ -265,3 +270,23 @@ def test_a_collection_keeps_its_series(tmp_path: Path, stack: np.ndarray, checkp
     made = v05.BioFormats2Raw.from_zarr(zarr.open_group(tmp_path / "out/slides.zarr", mode="r"))
     assert made.ome_attributes.bioformats2raw_layout == 3
     assert api.open_image(tmp_path / "out/slides.zarr", series=1).location.endswith("slides.zarr/1")  # type: ignore[union-attr]
+
+
+def test_what_a_killed_batch_left_at_the_end_of_an_image_is_tidied(folder: Path, checkpoints: dict[str, Path]) -> None:
+    out, model = folder.parent / "out", checkpoints["local"]
+    api.restore_batch(folder, out, model=model, **SETTINGS)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and "report" not in path.name}
+    image = out / "a/x.zarr"
+    held = OutputLock(image)  # as if it was killed before it gave the lock back
+    mark = held.stage.folder / "owner.json"
+    mark.write_text(json.dumps(json.loads(mark.read_text()) | {"started": "never"}))
+    stray = Stage(held.stage.folder)
+    record_digest(stray, image, "0/c/0/0", b"never stored")
+    set_aside(image, stray, held.owner)
+    replaced = image.with_name(".x.zarr.replaced")
+    shutil.copytree(next(replaced.iterdir()) / "x.zarr", image)
+    (out / "b/.x.zarr.lock").mkdir()
+    ended = api.restore_batch(folder, out, model=model, **SETTINGS)
+    assert [item.state for item in ended if "broken" not in item.name] == ["done", "done"]
+    after = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and "report" not in path.name}
+    assert after == before and not list(out.rglob(".*.lock")) and not list(out.rglob(".*.replaced"))

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -78,7 +78,7 @@ class Predictor:
         self._room, self._busy = threading.Condition(), 0
         self._copies = _Copies(torch.device(str(device))) if device.is_cuda else None
 
-    def __call__(self, tiles: Tiles, batch: int, lanes: int = 1) -> Tiles:
+    def __call__(self, tiles: Tiles, batch: int, lanes: int = 1, threads: int | None = None) -> Tiles:
         """Restore at most `batch` tiles.
 
         Parameters
@@ -89,6 +89,8 @@ class Predictor:
             Size that the batch is padded to. When memory runs out it is halved, for this and later calls.
         lanes
             How many batches are in the network at a time; on a CPU the cores are divided among them.
+        threads
+            Of the CPU in each lane: another number moves the last bits. None: a lane's part of the cores.
 
         Returns
         -------
@@ -100,7 +102,7 @@ class Predictor:
         OutOfMemory
             If not even one tile fits.
         """
-        return self._submit(tiles, batch, lanes).result().tiles()
+        return self._submit(tiles, batch, lanes, threads).result().tiles()
 
     @property
     def largest_batch(self) -> int | None:
@@ -108,7 +110,13 @@ class Predictor:
         return min(self._largest.values(), default=None)
 
     def stream(
-        self, batches: Iterable[Tiles], batch: int, lanes: int = 1, *, many: bool = True
+        self,
+        batches: Iterable[Tiles],
+        batch: int,
+        lanes: int = 1,
+        threads: int | None = None,
+        *,
+        many: bool = True,
     ) -> Generator[Tiles, None, None]:
         """Restore batches one after the other, with the next ones in the network while a result is worked on.
 
@@ -116,7 +124,7 @@ class Predictor:
         ----------
         batches
             Each as for a call. They are asked for as needed: one more than there are lanes is in progress.
-        batch, lanes
+        batch, lanes, threads
             As for a call.
         many
             Whether to wait until streams that began earlier have no more batches. Then the blocks of a run go through
@@ -137,7 +145,7 @@ class Predictor:
         try:
             with self._turn if many else nullcontext():
                 for tiles in batches:
-                    waiting.append(self._submit(tiles, batch, lanes))
+                    waiting.append(self._submit(tiles, batch, lanes, threads))
                     if len(waiting) > lanes:
                         yield waiting.popleft().result().tiles()
             while waiting:
@@ -146,16 +154,17 @@ class Predictor:
             for future in waiting:
                 future.cancel()
 
-    def _submit(self, tiles: Tiles, batch: int, lanes: int) -> Future[_Result]:
-        return self._lanes.submit(self._restore, tiles, batch, min(lanes, self._cores))
+    def _submit(self, tiles: Tiles, batch: int, lanes: int, threads: int | None) -> Future[_Result]:
+        lanes = min(lanes, self._cores)
+        return self._lanes.submit(self._restore, tiles, batch, lanes, threads or self._cores // lanes)
 
-    def _restore(self, tiles: Tiles, batch: int, lanes: int) -> _Result:
+    def _restore(self, tiles: Tiles, batch: int, lanes: int, threads: int) -> _Result:
         with self._room:
             self._room.wait_for(lambda: self._busy < lanes)
             self._busy += 1
         try:
-            if self.device.is_cpu and torch.get_num_threads() != self._cores // lanes:
-                set_own_threads(self._cores // lanes)
+            if self.device.is_cpu and torch.get_num_threads() != threads:
+                set_own_threads(threads)
             return self._restore_all(tiles, batch)
         finally:
             with self._room:
@@ -250,10 +259,12 @@ class _Copies:
         return host, arrived
 
 
+MOST_LOADED = 4
+"""Models that stay loaded, each for a device; the one that was not used for longest makes room."""
 _loading = threading.Lock()
 
 
-@cache
+@lru_cache(maxsize=MOST_LOADED)
 def _load(card_json: str, device: Device, precision: str, compile_first: bool) -> Predictor:
     network = load_weights(ModelCard.model_validate_json(card_json))
     return Predictor(network, device, precision, compile_first=compile_first)

@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import uuid4
 
-from napari_restore.engine.store.lock import Owner, gone, this_process
+from napari_restore.engine.store.lock import Owner, gone, read_owner, this_process
 from napari_restore.errors import OutputError, OutputInUse, OutputTaken
 from napari_restore.images.store import filesystem
+from napari_restore.wording import human_duration
 
 __all__ = ["Claim", "ObjectLock"]
 
@@ -91,12 +92,17 @@ class ObjectLock:
         if not self._files.exists(self._path) and self._created():
             return
         owner = _owner(self._files, self._path)
+        if owner is None and self._files.exists(self._path):
+            raise OutputError(
+                f"{self.guard.url} stands in the place of the lock and is not of this package; move it away, or choose "
+                "another output."
+            )
         silent = self._silence()
         reason = gone(owner, silent)
         if reason is None:
             raise OutputInUse(
                 f"{url} is being written by another run ({owner or 'owner unknown'}; last sign of life "
-                f"{max(silent, 0):.0f} s ago); wait for it, stop it, or choose another output."
+                f"{human_duration(max(silent, 0))} ago); wait for it, stop it, or choose another output."
             )
         self._write()
         time.sleep(SETTLE)
@@ -159,6 +165,6 @@ class ObjectLock:
 
 def _owner(files: Any, path: str) -> Owner | None:
     try:
-        return Owner(**json.loads(files.cat_file(path)))
-    except (FileNotFoundError, ValueError, TypeError):
+        return read_owner(files.cat_file(path))
+    except FileNotFoundError:
         return None

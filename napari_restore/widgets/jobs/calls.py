@@ -12,6 +12,7 @@ from typing import Any
 from napari_restore import api
 from napari_restore.engine.planning.recipe import make_recipe, settings
 from napari_restore.errors import RecipeError, RestoreError, SourceError
+from napari_restore.files import write_whole
 from napari_restore.widgets.jobs.job import Choices, Job
 from napari_restore.widgets.jobs.layers import full_resolution, whole
 
@@ -112,7 +113,7 @@ def save_recipe(choices: Choices, path: str | Path) -> None:
     """Write choices as JSON."""
     content = choices.recipe.model_dump(mode="json", exclude_unset=True, exclude_none=True)
     content |= {"output": choices.output, "overwrite": choices.overwrite}
-    Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_whole(Path(path), json.dumps(content, indent=1) + "\n")
 
 
 def load_recipe(path: str | Path) -> Choices:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import torch
 
 from napari_restore import api
 from napari_restore.engine.compute import predictor
-from napari_restore.engine.compute.predictor import Predictor, predictor_for, release_predictors
+from napari_restore.engine.compute.predictor import MOST_LOADED, Predictor, predictor_for, release_predictors
 from napari_restore.engine.hardware.device import CPU
 from napari_restore.engine.hardware.devices import choose_precision, cores
 from napari_restore.engine.run.cluster.worker import Run
@@ -232,3 +233,27 @@ def test_a_plan_is_the_only_way_to_a_network() -> None:
     package = Path(predictor.__file__).parents[2]
     named = [p.name for p in package.rglob("*.py") if "predictor_for(" in p.read_text(encoding="utf-8")]
     assert named == ["predictor.py"]
+
+
+def test_threads_of_a_lane_are_those_of_the_recipe(
+    checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_restore.engine.compute.predictor.cores", lambda: 4)
+    network, seen = load_weights(find_card(checkpoints["denoiser"])), []
+    network.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    predict = Predictor(network, CPU)
+    for lanes, threads in ((1, 1), (4, 2), (1, 3), (2, None)):
+        list(predict.stream([tiles(1)] * 3, 1, lanes, threads))
+    assert seen == 3 * [1] + 3 * [2] + 3 * [3] + 3 * [2]
+
+
+def test_models_that_are_not_used_make_room(checkpoints: dict[str, Path]) -> None:
+    release_predictors()
+    cards = [find_card(checkpoints["denoiser"]).model_copy(update={"title": str(n)}) for n in range(MOST_LOADED + 3)]
+    before = threading.active_count()
+    for card in cards:
+        predictor_for(card, CPU)(tiles(1), 1)
+    gc.collect()
+    assert threading.active_count() - before <= MOST_LOADED
+    assert predictor_for(cards[-1], CPU) is predictor_for(cards[-1], CPU)
+    release_predictors()

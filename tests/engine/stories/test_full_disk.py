@@ -30,7 +30,7 @@ def test_no_space_left(
 
     def put_while_there_is_room(stage: Stage, target: Path, content: Any) -> None:
         nonlocal room
-        room -= 1
+        room -= "/c/" in target.as_posix()  # reports and digests are small
         if room < 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
         put(stage, target, content)

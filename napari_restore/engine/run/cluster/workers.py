@@ -6,8 +6,10 @@ import io
 import math
 import threading
 import time
+from asyncio import CancelledError
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import CancelledError as FutureCancelled
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -90,7 +92,7 @@ class Cluster:
         if self.client.status != "running":
             raise ConnectionError("the connection was lost")
         # Not `scheduler_info`, which keeps only a few workers or none where the client itself has looked meanwhile.
-        found = self.client.sync(self.client.scheduler.identity, n_workers=-1)
+        found = self.client.sync(self.client.scheduler.identity, n_workers=-1, callback_timeout=ANSWER)
         return dict(found["workers"])
 
     def _offers(self, worker: Mapping[str, Any]) -> bool:
@@ -275,9 +277,17 @@ def plan_on(cluster: Cluster, image: Image, card: ModelCard, recipe: Recipe) -> 
     ClusterError
         If the worker cannot.
     """
+    from distributed.comm.core import CommClosedError
+
     check_sendable((image, card), image)
-    while (plan := _planned_by(cluster, list(cluster.workers()), image, card, recipe)) is None:
-        pass
+    try:
+        while (plan := _planned_by(cluster, list(cluster.workers()), image, card, recipe)) is None:
+            pass
+    except (CancelledError, FutureCancelled, ConnectionError, CommClosedError) as error:
+        raise ClusterError(
+            f"the scheduler at {cluster.address} was lost while the run was planned ({type(error).__name__}: {error}); "
+            "start the cluster again, and the same call goes on."
+        ) from error
     if isinstance(plan, RestoreError):
         raise plan
     return on_device(plan, plan.device)

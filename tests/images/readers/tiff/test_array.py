@@ -16,7 +16,8 @@ def whole(image):
     return image.read((slice(None),) * len(image.axes))
 
 
-def test_levels_of_a_pyramid(path):
+def test_levels_of_a_pyramid(tmp_path):
+    path = tmp_path / "image.tif"
     pixels = volume(2, 101, 200)
     with tifffile.TiffWriter(path, ome=True) as tiff:
         metadata = {"axes": "CYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.25}
