@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from cluster_runs import SETTINGS, SHAPE, two_workers
+from clusters import SETTINGS, SHAPE, two_workers
 from stored_files import files
 
 from napari_restore import api
@@ -51,21 +49,3 @@ def mortal_client() -> Iterator[Any]:
     """Two workers that may be killed."""
     with two_workers() as client:
         yield client
-
-
-@pytest.fixture
-def command() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A scheduler that can be killed, with a worker."""
-    from distributed.utils import open_port
-
-    address = f"tcp://127.0.0.1:{open_port()}"
-    port = address.rsplit(":", 1)[1]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    line = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", port]
-    scheduler = subprocess.Popen([*line, "--no-dashboard"], **quiet)
-    line = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny"]
-    worker = subprocess.Popen([*line, "--no-dashboard"], **quiet)
-    yield scheduler, address
-    for child in (scheduler, worker):
-        child.kill()
-        child.wait()

@@ -1,22 +1,30 @@
-"""Who takes part in a run: workers are asked, and found fit, before anything is done."""
+"""A run on a cluster gives the bytes of a run in this process, whatever happens to its workers."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dask
 import numpy as np
 import pytest
-from cluster_runs import KNOWN, SETTINGS, SHAPE
+import tifffile
+from clusters import KNOWN, SETTINGS, SHAPE
 from poison import Poison
+from stored_files import files
 
 from napari_restore import api
+from napari_restore.engine.run.cluster import retries as window
 from napari_restore.engine.run.cluster import workers as engine_cluster
 from napari_restore.engine.run.cluster.workers import Cluster
-from napari_restore.errors import ClusterError, RecipeError, RestoreError, SourceError
+from napari_restore.errors import BlocksFailed, ClusterError, RecipeError, RestoreError, SourceError
 from napari_restore.images.image import Image
 
 # Workers that are killed leave a socket or a pipe to the garbage collector now and then.
@@ -24,6 +32,124 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
 ]
+
+
+def pixels(content: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: content for name, content in content.items() if "/c/" in name}
+
+
+def stored(path: Path) -> int:
+    return sum(not file.name.endswith(".partial") for file in path.glob("0/c/*/*/*"))
+
+
+def test_two_processes_give_the_bytes_of_this_one(
+    source: Path, checkpoints: dict[str, Path], whole: dict[str, bytes], tmp_path: Path, client: Any
+) -> None:
+    output, address = tmp_path / "out.zarr", client.scheduler.address
+    events = list(api.iter_restore(source, output=output, model=checkpoints["denoiser"], scheduler=address, **SETTINGS))
+    assert files(output) == whole
+    assert (events[0].stage, events[0].done) == ("restoring", 0)
+    last = [event for event in events if event.stage == "restoring"][-1]
+    assert last.done == last.total == 12 and last.tiles_done == last.tiles_total > 0
+    # Nothing stays behind on the workers.
+    assert not any(client.run(lambda dask_worker: [n for n in dask_worker.plugins if "napari" in n]).values())
+
+
+def test_what_is_there_is_not_made_again(
+    source: Path, checkpoints: dict[str, Path], whole: dict[str, bytes], tmp_path: Path, client: Any
+) -> None:
+    output = tmp_path / "out.zarr"
+    events = api.iter_restore(source, output=output, model=checkpoints["denoiser"], scheduler=client, **SETTINGS)
+    next(event for event in events if event.done >= 2)
+    events.close()
+    there = stored(output)
+    assert 2 <= there < 12
+    time.sleep(0.3)
+    assert stored(output) == there  # closed is over
+    events = api.iter_restore(source, output=output, model=checkpoints["denoiser"], scheduler=client, **SETTINGS)
+    assert next(events).done == there
+    list(events)
+    assert files(output) == whole
+
+
+def test_a_worker_that_is_killed(
+    source: Path, checkpoints: dict[str, Path], whole: dict[str, bytes], tmp_path: Path, mortal_client: Any
+) -> None:
+    output, killed = tmp_path / "out.zarr", False
+    for event in api.iter_restore(
+        source, output=output, model=checkpoints["denoiser"], scheduler=mortal_client, resources={"disk": 1}, **SETTINGS
+    ):
+        if event.done >= 2 and not killed:
+            os.kill(next(iter(mortal_client.run(os.getpid).values())), signal.SIGKILL)
+            killed = True
+    assert killed and files(output) == whole
+
+
+def test_a_block_that_fails_once_is_made_elsewhere(
+    checkpoints: dict[str, Path], tmp_path: Path, client: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = Image(Poison(SHAPE, {5}, "fail", tmp_path / "failed"), "ZYX")
+    output = api.denoise(image, tmp_path / "out.zarr", model=checkpoints["denoiser"], scheduler=client, **KNOWN)
+    assert (tmp_path / "failed").exists() and stored(output) == 12
+
+
+def test_blocks_that_fail_or_kill_are_named_at_the_end(
+    checkpoints: dict[str, Path], tmp_path: Path, mortal_client: Any
+) -> None:
+    image, output = Image(Poison(SHAPE, {5}, "fail"), "ZYX"), tmp_path / "fails.zarr"
+    with pytest.raises(BlocksFailed, match=r"1 of 12 blocks .*\(5, 0, 0\): .*the plane is damaged"):
+        api.denoise(image, output, model=checkpoints["denoiser"], scheduler=mortal_client, **KNOWN)
+    assert stored(output) == 11
+    image, output = Image(Poison(SHAPE, {5}, "kill"), "ZYX"), tmp_path / "kills.zarr"
+    with pytest.raises(BlocksFailed, match=r"1 of 12 blocks .*\(5, 0, 0\): workers that try it die"):
+        api.denoise(image, output, model=checkpoints["denoiser"], scheduler=mortal_client, **KNOWN)
+    assert stored(output) == 11
+
+
+def test_a_unit_meant_for_a_worker_that_is_gone_is_sent_elsewhere(
+    source: Path, checkpoints: dict[str, Path], whole: dict[str, bytes], tmp_path: Path, client: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    send, recalled = window.Window._send, []
+
+    def to_one_that_is_gone(self: Any, unit: Any) -> None:
+        if unit == (0, (3, 0, 0)):
+            recalled.append(unit)
+            if len(recalled) == 1:
+                self._states[unit] = window._State(failed_on=set(self._workers))
+                self._workers = self._workers | {"tcp://127.0.0.1:9": 1}
+        send(self, unit)
+
+    monkeypatch.setattr(window.Window, "_send", to_one_that_is_gone)
+    output = api.denoise(source, tmp_path / "out.zarr", model=checkpoints["denoiser"], scheduler=client, **SETTINGS)
+    assert len(recalled) == 2 and files(output) == whole
+
+
+def test_what_fails_everywhere_ends_the_run_early(checkpoints: dict[str, Path], tmp_path: Path, client: Any) -> None:
+    image = Image(Poison((200, 32, 32), range(1, 200), "fail"), "ZYX")
+    settings = KNOWN | {"shards": (1, 32, 32), "chunks": (1, 32, 32)}
+    with pytest.raises(SourceError, match="the plane is damaged"):
+        api.denoise(image, tmp_path / "out.zarr", model=checkpoints["denoiser"], scheduler=client, **settings)
+
+
+def test_a_straggler_is_overtaken(
+    checkpoints: dict[str, Path], tmp_path: Path, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(window, "STRAGGLER", 0.5)
+    monkeypatch.setattr(window, "TIMES_MEDIAN", 0.0)
+    end = tmp_path / "end"
+    image = Image(Poison(SHAPE, {11}, "wait", end), "ZYX")
+    first, sends = window.Window._send, []
+
+    def send(self: Any, unit: Any) -> None:
+        sends.append(unit)
+        first(self, unit)
+        if sends.count((0, (11, 0, 0))) == 2:
+            end.touch()
+
+    monkeypatch.setattr(window.Window, "_send", send)
+    output = api.denoise(image, tmp_path / "out.zarr", model=checkpoints["denoiser"], scheduler=client, **KNOWN)
+    assert sends.count((0, (11, 0, 0))) == 2 and stored(output) == 12
 
 
 def test_preflight(
@@ -76,6 +202,42 @@ def _itself(ask: Any) -> Any:
     return ask
 
 
+def test_several_devices_of_this_machine(
+    source: Path, checkpoints: dict[str, Path], whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    """CPU processes in the place of GPUs: the same but for what a process sees."""
+    output = tmp_path / "out.zarr"
+    plan = api.plan(source, output=output, model=checkpoints["denoiser"], **SETTINGS | {"device": "cpu,cpu"})
+    assert "cpu,cpu" in str(plan)
+    assert list(api.run(plan, output))[-1].done == 12
+    assert b"cpu,cpu" in files(output)["zarr.json"]
+    assert pixels(files(output)) == pixels(whole)
+    with pytest.raises(SourceError, match="in the memory of this process"):
+        api.denoise(
+            np.zeros((10, 1000, 1000), np.uint16), tmp_path / "other.zarr", axes="ZYX", model=checkpoints["denoiser"],
+            **SETTINGS | {"device": "cpu,cpu"},
+        )  # fmt: skip
+    assert not (tmp_path / "other.zarr").exists()
+
+
+@pytest.fixture
+def command() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A scheduler that can be killed, with a worker."""
+    from distributed.utils import open_port
+
+    address = f"tcp://127.0.0.1:{open_port()}"
+    port = address.rsplit(":", 1)[1]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    line = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", port]
+    scheduler = subprocess.Popen([*line, "--no-dashboard"], **quiet)
+    line = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny"]
+    worker = subprocess.Popen([*line, "--no-dashboard"], **quiet)
+    yield scheduler, address
+    for child in (scheduler, worker):
+        child.kill()
+        child.wait()
+
+
 def test_a_worker_that_times_out_while_it_plans(
     source: Path, checkpoints: dict[str, Path], client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +283,52 @@ def test_no_worker_is_overlooked() -> None:
     cluster = object.__new__(Cluster)
     cluster.client, cluster.resources, cluster.at_once = _ManyWorkers(), {}, 1
     assert len(cluster.workers()) == 9
+
+
+def test_the_clock_of_the_coarser_levels_does_not_start_again(
+    checkpoints: dict[str, Path], tmp_path: Path, client: Any
+) -> None:
+    image = np.random.default_rng(0).poisson(100, (3, 32, 600)).astype(np.uint16)
+    path, output = tmp_path / "stack.tif", tmp_path / "out.zarr"
+    tifffile.imwrite(path, image, photometric="minisblack", metadata={"axes": "ZYX"})
+    settings = SETTINGS | {"model": checkpoints["denoiser"], "chunks": (1, 32, 100), "shards": (1, 32, 100)}
+    api.denoise(path, output, **settings)
+    expected = files(output)
+    for level in "12":
+        shutil.rmtree(output / level / "c")
+    events = [
+        event
+        for event in api.iter_restore(path, output=output, scheduler=client, **settings)
+        if event.stage == "pyramid"
+    ]
+    assert [(event.done, event.total) for event in events if event.done == event.total] == [(9, 9), (6, 6)]
+    seconds = [event.seconds for event in events]
+    assert seconds == sorted(seconds)
+    assert files(output) == expected
+
+
+def test_a_scheduler_that_is_killed(
+    source: Path,
+    checkpoints: dict[str, Path],
+    whole: dict[str, bytes],
+    tmp_path: Path,
+    client: Any,
+    command: tuple[subprocess.Popen[bytes], str],
+) -> None:
+    scheduler, address = command
+    output = tmp_path / "out.zarr"
+    with (  # noqa: PT012
+        dask.config.set({"distributed.comm.timeouts.connect": "3s"}),
+        pytest.raises(ClusterError, match="same call goes on"),
+    ):
+        for event in api.iter_restore(
+            source, output=output, model=checkpoints["denoiser"], scheduler=address, **SETTINGS
+        ):
+            if event.done >= 2:
+                scheduler.kill()
+    assert 2 <= stored(output) < 12
+    api.denoise(source, output, model=checkpoints["denoiser"], scheduler=client, **SETTINGS)
+    assert files(output) == whole
 
 
 def test_a_scheduler_that_is_killed_while_a_run_is_planned(

@@ -1,28 +1,21 @@
-"""What tests of runs on clusters share."""
+"""A cluster on this machine, for tests, and what is run on it."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import dask
+
+__all__ = ["KNOWN", "SETTINGS", "SHAPE", "two_workers"]
 
 SETTINGS: dict[str, Any] = {"tile": 64, "halo": 4, "workers": 2, "device": "cpu"}
 SHAPE = (12, 32, 260)
 KNOWN: dict[str, Any] = SETTINGS | {
     "value_range": (0, 200), "axes": "ZYX", "chunks": (1, 32, 260), "shards": (1, 32, 260),
 }  # fmt: skip
-
-
-def pixels(content: dict[str, bytes]) -> dict[str, bytes]:
-    return {name: content for name, content in content.items() if "/c/" in name}
-
-
-def stored(path: Path) -> int:
-    return sum(not file.name.endswith(".partial") for file in path.glob("0/c/*/*/*"))
 
 
 @contextmanager
