@@ -139,8 +139,8 @@ def check_sample(image: Image, budget: int | None, free: int) -> None:
         With what a chunk takes, and what to do.
     """
     decoding = decoding_bytes(image, dict.fromkeys(image.sizes, 1))
-    if LIBRARIES + decoding <= (budget or free + LIBRARIES):
-        return
+    if LIBRARIES + decoding <= (budget or free + LIBRARIES) or decoding < LIBRARIES // 2:
+        return  # of small chunks the run says more: see `check_budget`
     what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
     chunk = math.prod(decoded_unit(image).values()) * image.dtype.itemsize
     raise RecipeError(
@@ -164,7 +164,8 @@ def check_budget(plan: Sized, free: int) -> None:
     what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
     blocks = max(block_bytes(plan))
     chunk = math.prod(decoded_unit(plan.image).values()) * plan.image.dtype.itemsize
-    chunks = f", its source in chunks of {human_bytes(chunk)} that are read whole" if 6 * chunk > blocks else ""
+    decoding = decoding_bytes(plan.image, dict.fromkeys(plan.image.sizes, 1))
+    chunks = f", its source in chunks of {human_bytes(chunk)} that are read whole" if decoding > blocks // 2 else ""
     raise RecipeError(
         f"the run takes {human_bytes(needed)}, more than the {what}: {plan.recipe.workers} blocks in progress of "
         f"{human_bytes(blocks)} each{chunks}, and {human_bytes(network_bytes(plan))} for {plan.recipe.lanes} batches "
