@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic.fields import FieldInfo
 
 from napari_restore.engine.planning.recipe import Recipe
-from napari_restore.engine.planning.setting import Setting
+from napari_restore.engine.planning.settings.setting import Setting
 
 NAME = "sharpness"
 SENTENCE = "How sharp the result becomes."

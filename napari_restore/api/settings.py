@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict
 
 from numpy.typing import DTypeLike
 
-__all__ = ["DENOISER", "UPSCALERS", "Settings", "location"]
+__all__ = ["DENOISER", "UPSCALERS", "Settings"]
 
 DENOISER = "restormer-denoise-light"
 """The model that `denoise` uses unless told otherwise."""
@@ -104,6 +103,10 @@ class Settings(TypedDict, total=False):
         bytes, or a text such as 8GB. If left out: half of what is free.
     threads : int or None
         Number of threads of the CPU in each lane. If left out: a lane's part of the cores.
+    neighbours : str or Mapping[str, object] or None
+        Planes beside each one, in time or depth, that are averaged into it where they agree, before the network: none,
+        T, Z or TZ; with the planes on each side and a strength behind it if need be, like T,3 or T,2,0.8; or auto. If
+        left out: for a denoiser, along each axis where a sample shows planes that agree.
     """
 
     img_range: float | None
@@ -135,14 +138,7 @@ class Settings(TypedDict, total=False):
     lanes: int | None
     memory_budget: int | str | None
     threads: int | None
+    neighbours: str | Mapping[str, object] | None
 
 
 # End of what is written.
-
-
-def location(place: str | Path) -> str | Path:
-    """Give a URL as it is and a path as a Path, which would take one of the two slashes of a URL."""
-    from napari_restore.images.store import without_file_scheme
-
-    place = without_file_scheme(place)
-    return str(place) if "://" in str(place) else Path(place)

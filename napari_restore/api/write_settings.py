@@ -11,7 +11,7 @@ import textwrap
 from pathlib import Path
 
 from napari_restore.engine.planning.recipe import settings
-from napari_restore.engine.planning.setting import GROUPS, Setting
+from napari_restore.engine.planning.settings.setting import GROUPS, Setting
 
 _PACKAGE = Path(__file__).parents[1]
 _TYPE = (

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperCommand
 
 from napari_restore.engine.planning.recipe import settings
-from napari_restore.engine.planning.setting import Setting
+from napari_restore.engine.planning.settings.setting import Setting
 from napari_restore.errors import RecipeError
 
 Source = Annotated[str, typer.Argument(help="TIFF, OME-TIFF, pattern of files, Zarr, OME-Zarr, HDF5, Imaris, ...")]

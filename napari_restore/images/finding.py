@@ -20,6 +20,7 @@ from napari_restore.images.readers.microscopes import ndtiff
 from napari_restore.images.readers.table import ENDINGS
 from napari_restore.images.readers.tiff.file_set import others_of_set
 from napari_restore.images.readers.zarr_arrays import is_zarr
+from napari_restore.images.store import is_url
 
 _ENDING = re.compile(rf"(\.ome)?({'|'.join(re.escape(ending) for ending in ENDINGS)}|\.zarr)$", re.IGNORECASE)
 
@@ -100,9 +101,11 @@ def _check_apart(sources: Sequence[str | Path], apart: Path, outputs: list[Path]
     for source in map(str, sources):
         path = os.path.abspath(os.path.expanduser(source))
         root = _root(path)
-        if "://" in source or os.path.isfile(path) or _is_image(path) or _is_inside(apart, root):
+        if is_url(source) or os.path.isfile(path) or _is_image(path) or _is_inside(apart, root):
             continue
-        among = [out for out in outputs if _is_inside(out, root) and (root == path or fnmatch(str(out), path))]
+        among = [
+            out for out in outputs if _is_inside(out, root) and (root == path or fnmatch(str(out), _escaped(path)))
+        ]
         if among:
             raise SourceError(
                 f"the result {among[0]} would lie among what {source} stands for, and be restored itself the next "
@@ -115,15 +118,24 @@ def _is_inside(path: Path, folder: str) -> bool:
 
 
 def _root(pattern: str) -> str:
-    """Return the deepest folder that a pattern names without a wildcard; a path without one as it is."""
-    while glob.has_magic(pattern):
+    """Return the deepest folder that a pattern names without a wildcard; a path without one as it is.
+
+    Brackets in the name of a folder that is there are no wildcards.
+    """
+    while glob.has_magic(pattern) and not os.path.exists(pattern):
         pattern = os.path.dirname(pattern)
     return pattern
 
 
+def _escaped(pattern: str) -> str:
+    """Return a pattern in which the folder that it begins with stands for itself alone."""
+    root = _root(pattern)
+    return glob.escape(root) + pattern[len(root) :]
+
+
 def _images(path: str, name: str) -> Iterator[Found]:
     """Yield a file's one image, or each of a collection's."""
-    collection = read_collection(path) if "://" in path or is_zarr(path) else None
+    collection = read_collection(path) if is_url(path) or is_zarr(path) else None
     if collection is None:
         yield Found(path, name)
         return
@@ -138,7 +150,7 @@ def _is_image(folder: str) -> bool:
 
 def _expanded(source: str, apart: str | None) -> Iterator[tuple[str, str, bool]]:
     """Yield absolute paths, the folder that each is named from, and whether it is of a known format."""
-    if "://" in source:
+    if is_url(source):
         place = source.rstrip("/")
         yield place, place.rpartition("/")[0], True
         return
@@ -166,7 +178,7 @@ def _walk(folder: str, apart: str | None) -> Iterator[tuple[str, bool]]:
 def _matches(pattern: str, apart: str | None) -> Iterator[tuple[str, str, bool]]:
     """Yield what matches a pattern, and nothing that lies in a folder that is an image."""
     root = _root(pattern)
-    for path in sorted(glob.glob(pattern, recursive=True), key=natural_order):
+    for path in sorted(glob.glob(_escaped(pattern), recursive=True), key=natural_order):
         parents = [str(parent) for parent in Path(path).parents if parent.is_relative_to(root)]
         if (apart != root and apart in (path, *parents)) or any(
             _is_image(parent) for parent in parents if parent != root
@@ -181,10 +193,10 @@ def _matches(pattern: str, apart: str | None) -> Iterator[tuple[str, str, bool]]
 
 def _named(paths: dict[str, str]) -> dict[str, str]:
     """Give each path the name of its result: without its ending, and with it where two would have one name."""
-    roots = {root for root in paths.values() if "://" not in root}
+    roots = {root for root in paths.values() if not is_url(root)}
     common = os.path.commonpath(roots) if roots else ""
     relative = {
-        path: path.rpartition("/")[2] if "://" in path else Path(os.path.relpath(path, common)).as_posix()
+        path: path.rpartition("/")[2] if is_url(path) else Path(os.path.relpath(path, common)).as_posix()
         for path in paths
     }
     short = {path: _ENDING.sub("", name) + ".zarr" for path, name in relative.items()}

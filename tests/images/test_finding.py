@@ -94,3 +94,15 @@ def test_the_files_of_one_ome_tiff_are_one_image(tmp_path: Path, described: str)
     found, ignored = find_images([tmp_path])
     assert len(found) == 2 and found[-1 if described == "all.companion.ome" else 0].output == "other.zarr"
     assert len(ignored) == (3 if described == "all.companion.ome" else 2)
+
+
+@pytest.mark.parametrize("folder", ["day [2024]", "exp [a]", "[x]/[y] z", "odd ["])
+def test_brackets_in_the_name_of_a_folder_are_no_wildcards(tmp_path: Path, folder: str) -> None:
+    (tmp_path / folder).mkdir(parents=True)
+    for name in ("field[1].tif", "img_1.tif", "img_2.tif"):
+        (tmp_path / folder / name).write_bytes(b"-")
+    assert outputs(tmp_path / folder / "*.tif") == ["field[1].zarr", "img_1.zarr", "img_2.zarr"]
+    assert outputs(tmp_path / folder / "img_[2].tif") == ["img_2.zarr"]
+    assert outputs(tmp_path / folder / "field[1].tif") == ["field[1].zarr"]
+    with pytest.raises(SourceError, match="would lie among"):
+        find_images([tmp_path / folder / "*"], apart=tmp_path / folder)

@@ -103,7 +103,7 @@ def restore_block(
     assert recipe.value_range is not None
     began, work = time.monotonic(), _Work(plan, index, after_batch)
     block = work.restored()
-    filled = tuple(str(part) for part in work.image.filled)
+    filled = tuple(dict.fromkeys(str(part) for part in work.image.filled if work.of_its_planes(part)))
     store.write(index, block, filled)
     failures = (*work.image.failures, *work.failures)
     return Receipt(
@@ -171,6 +171,11 @@ class _Work:
         for part in self.image.filled:
             self._fill_result(block, part)
         return block
+
+    def of_its_planes(self, part: Filled) -> bool:
+        """Tell whether a part of the source is of the block's own planes, and not of their neighbours alone."""
+        each = zip(self.plan.axes, self.region, part.region, strict=True)
+        return all(a in "YXS" or (p.start < own.stop and own.start < p.stop) for a, own, p in each)
 
     def _fill_result(self, block: NDArray[Any], part: Filled) -> None:
         """Make the pixels of the result that lie over a filled part of the source say so: they get the fill value."""

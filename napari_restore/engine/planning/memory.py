@@ -16,16 +16,19 @@ from napari_restore.engine.planning.blocks import decoded_unit
 from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.errors import RecipeError
 from napari_restore.images.image import Image
+from napari_restore.intensity.fusion import REACH, STEP
 from napari_restore.models.card import ModelCard
 from napari_restore.tiling.grid import TileGrid
 from napari_restore.wording import human_bytes
 
 __all__ = [
+    "FUSED_ROWS",
     "LIBRARIES",
     "block_bytes",
     "check_budget",
     "check_sample",
     "decoding_bytes",
+    "neighbour_axes",
     "network_bytes",
     "run_bytes",
     "tile_bytes",
@@ -37,6 +40,10 @@ _DECODED_TIMES = 3
 """A chunk as it is stored, in the hands of its decoder (predictors make a copy), and decoded."""
 _CHUNKS_AT_ONCE = 10
 """Chunks that zarr decodes at a time."""
+FUSED_ROWS = 512
+"""Rows of a plane whose neighbours are averaged in at a time."""
+_FUSING = 100
+"""Bytes that this takes for each pixel of these rows, as measured, and no more."""
 LIBRARIES = 150 * 10**6
 """Modules that a run imports, threads, and what torch, zarr and the allocator keep for the next time."""
 _WRITE_TIMES = 3
@@ -86,13 +93,15 @@ def block_bytes(plan: Sized) -> tuple[int, int]:
     card, sizes = plan.card, dict(zip(plan.axes, plan.block, strict=True))
     block = {axis: min(size, length) for (axis, size), length in zip(sizes.items(), plan.shape, strict=True)}
     result = math.prod(block.values()) * plan.dtype.itemsize
-    pixels = _source_shape(plan.image, plan.grid, block, card.scale)
-    source = math.prod(pixels.values()) * plan.image.dtype.itemsize
-    reading = max(_READ_TIMES * source, source + decoding_bytes(plan.image, pixels))
+    shape = _source_shape(plan.image, plan.grid, block, card.scale)
+    source, fusing = math.prod(shape.values()) * plan.image.dtype.itemsize, 0
+    if near := neighbour_axes(plan.image, plan.recipe):
+        source, fusing = _with_neighbours(plan, shape, near)
+    reading = max(_READ_TIMES * source, source + decoding_bytes(plan.image, shape))
     # Canvas: the rows of a row of tiles, and what the next row begins with.
     rows = min(block["Y"], plan.grid.tile_shape[0] * card.scale)
     canvas = rows * block["X"] * card.out_channels * 4
-    return source + result + 2 * canvas, max(reading, _WRITE_TIMES * result)
+    return source + fusing + result + 2 * canvas, max(reading, _WRITE_TIMES * result)
 
 
 def decoding_bytes(image: Image, pixels: Mapping[str, int]) -> int:
@@ -101,9 +110,28 @@ def decoding_bytes(image: Image, pixels: Mapping[str, int]) -> int:
     if max(unit.values()) == 1:  # any part of it can be read
         return 0
     touched = math.prod(
-        min(-(-pixels.get(axis, 1) // length) + 1, -(-image.sizes[axis] // length)) for axis, length in unit.items()
+        min(-((1 - pixels.get(axis, 1)) // length) + 1, -(-image.sizes[axis] // length))
+        for axis, length in unit.items()
     )
     return min(touched, _CHUNKS_AT_ONCE) * _DECODED_TIMES * math.prod(unit.values()) * image.dtype.itemsize
+
+
+def neighbour_axes(image: Image, recipe: Recipe) -> str:
+    """Axes along which neighbouring planes are averaged into each plane; "" for none."""
+    axes = recipe.neighbours.axis if recipe.neighbours else "none"
+    return "".join(axis for axis in axes if image.sizes.get(axis, 1) > 1) if axes in ("T", "Z", "TZ") else ""
+
+
+def _with_neighbours(plan: Sized, shape: dict[str, int], near: str) -> tuple[int, int]:
+    """Bytes of the source that a block is made of with its neighbours, and of fusing them, some rows at a time."""
+    assert plan.recipe.neighbours is not None
+    image, sides = plan.image, 2 * plan.recipe.neighbours.planes
+    wider = shape | {axis: min(shape[axis] + 2 * (REACH + STEP), image.sizes[axis]) for axis in "YX"}
+    slabs = [wider | {axis: min(shape[axis] + sides, image.sizes[axis])} for axis in near]
+    read = sum(math.prod(slab.values()) for slab in slabs) * image.dtype.itemsize
+    samples = image.sizes.get("S", 1) if plan.card.in_channels > 1 else 1
+    rows = min(FUSED_ROWS + 2 * (REACH + STEP), wider["Y"]) * wider["X"] * samples * _FUSING
+    return read, rows + shape["Y"] * shape["X"] * samples * 8
 
 
 def _source_shape(image: Image, grid: TileGrid, block: dict[str, int], scale: int) -> dict[str, int]:
@@ -139,8 +167,9 @@ def check_sample(image: Image, budget: int | None, free: int) -> None:
         With what a chunk takes, and what to do.
     """
     decoding = decoding_bytes(image, dict.fromkeys(image.sizes, 1))
-    if LIBRARIES + decoding <= (budget or free + LIBRARIES) or decoding < LIBRARIES // 2:
-        return  # of small chunks the run says more: see `check_budget`
+    limit = budget or free + LIBRARIES
+    if LIBRARIES + decoding <= limit or limit < LIBRARIES:  # what is too little for any run, `check_budget` says
+        return
     what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
     chunk = math.prod(decoded_unit(image).values()) * image.dtype.itemsize
     raise RecipeError(
@@ -163,9 +192,12 @@ def check_budget(plan: Sized, free: int) -> None:
         return
     what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
     blocks = max(block_bytes(plan))
-    chunk = math.prod(decoded_unit(plan.image).values()) * plan.image.dtype.itemsize
-    decoding = decoding_bytes(plan.image, dict.fromkeys(plan.image.sizes, 1))
-    chunks = f", its source in chunks of {human_bytes(chunk)} that are read whole" if decoding > blocks // 2 else ""
+    chunk = decoding_bytes(plan.image, dict.fromkeys(plan.image.sizes, 1)) // _DECODED_TIMES
+    chunks = (
+        f", its source in chunks of {human_bytes(chunk)} that are read whole"
+        if _DECODED_TIMES * chunk > blocks // 5
+        else ""
+    )
     raise RecipeError(
         f"the run takes {human_bytes(needed)}, more than the {what}: {plan.recipe.workers} blocks in progress of "
         f"{human_bytes(blocks)} each{chunks}, and {human_bytes(network_bytes(plan))} for {plan.recipe.lanes} batches "

@@ -12,6 +12,7 @@ from napari_restore.engine.planning.recipe import Recipe, for_each
 from napari_restore.engine.planning.sampling import Sampled, sample_channels
 from napari_restore.errors import RecipeError, SourceError
 from napari_restore.images.image import Image
+from napari_restore.intensity.noise import NoiseEstimate
 from napari_restore.intensity.scaling import ValueRange
 from napari_restore.intensity.stabilise import CameraNoise, NoiseScale
 from napari_restore.intensity.validity import REACH, Validity, valid_range
@@ -33,10 +34,13 @@ class Intensity:
         Fields by name.
     why
         How much of the sample is no image; empty where all is.
+    noise
+        Estimate of each channel, None where the sample shows too little to tell; empty where no sample was needed.
     """
 
     settings: dict[str, Any]
     why: str = ""
+    noise: tuple[NoiseEstimate | None, ...] = ()
 
 
 def choose_intensity(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool = True) -> Intensity:
@@ -77,7 +81,8 @@ def choose_intensity(image: Image, card: ModelCard, recipe: Recipe, *, estimate:
     if estimate:
         if needed:
             # A disk that fails for a moment is asked again here too; a damaged chunk is not part of the sample.
-            source, skip = patient(image, "raise", ()), recipe.on_error == "fill"
+            # Where the range is given, the sample only tells what is no image: the run itself names what is damaged.
+            source, skip = patient(image, "raise", ()), recipe.on_error == "fill" or ranges is not None
             sampled = sample_channels(source, fill, skip_damaged=skip)
             fill = tuple(channel.fill for channel in sampled) if fill is None else fill
             if ranges is None:
@@ -94,7 +99,11 @@ def choose_intensity(image: Image, card: ModelCard, recipe: Recipe, *, estimate:
                 )
             kind = kind if noise is not None else "percentile"
     chosen = {"value_range": ranges, "noise": noise, "valid_range": valid, "fill_values": fill}
-    return Intensity(chosen | {"intensity": kind if estimate else recipe.intensity}, _why(sampled))
+    return Intensity(
+        chosen | {"intensity": kind if estimate else recipe.intensity},
+        _why(sampled),
+        tuple(channel.noise for channel in sampled),
+    )
 
 
 def _why(sampled: Sequence[Sampled]) -> str:
@@ -155,14 +164,19 @@ def scales_of(recipe: Recipe, card: ModelCard) -> tuple[Scale, ...]:
     """Give the scale of each channel, or one for all, of a recipe whose intensity is chosen.
 
     With the noise, the lower end of the value range becomes 0, and the noise gets the standard deviation that the model
-    was trained for; if that is no single one, the upper end becomes 1.
+    was trained for; if that is no single one, the upper end becomes 1. Where neighbouring planes are averaged, that is
+    the noise which is left of it, typically.
     """
     ranges = recipe.value_range or ()
     if recipe.intensity != "poisson-gaussian" or recipe.noise is None:
         return tuple(ValueRange(*pair) for pair in ranges)
     count = max(len(ranges), len(recipe.noise))
-    each = zip(for_each(recipe.noise, count), for_each(ranges, count), strict=True)
-    return tuple(_noise_scale(CameraNoise(*camera), *pair, card.sigma) for camera, pair in each)
+    left = recipe.neighbours.left if recipe.neighbours and recipe.neighbours.left else (1.0,)
+    count = max(count, len(left))
+    each = zip(for_each(recipe.noise, count), for_each(ranges, count), for_each(left, count), strict=True)
+    return tuple(
+        _noise_scale(CameraNoise(*camera), *pair, card.sigma and card.sigma / share) for camera, pair, share in each
+    )
 
 
 def _noise_scale(camera: CameraNoise, low: float, high: float, sigma: float | None) -> NoiseScale:

@@ -16,6 +16,7 @@ from napari_restore.engine.planning.memory import (
     run_bytes,
     tile_bytes,
 )
+from napari_restore.engine.planning.neighbour_choice import Chosen, choose_neighbours
 from napari_restore.engine.planning.normalisation import choose_intensity
 from napari_restore.engine.planning.plan import Plan, gray_through_colour, result_shape
 from napari_restore.engine.planning.recipe import Recipe
@@ -73,6 +74,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     )
     grid = plane_grid(image.sizes["Y"], image.sizes["X"], tile=tile, halo=halo, blend=blend, alignment=card.alignment)
     intensity = choose_intensity(image, card, recipe, estimate=estimate)
+    near = choose_neighbours(image, card, recipe, intensity) if estimate else Chosen(recipe.neighbours, "")
     dtype = image.dtype if recipe.dtype == "same" else np.dtype(recipe.dtype)
     shape = result_shape(image, card)
     # A few blocks of three times their size (see `block_bytes`), beside what the network takes.
@@ -84,6 +86,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     lanes, threads, why_lanes = choose_lanes(card, grid, recipe, device, room)
     chosen = {
         "axes": image.axes, "tile": tile, "halo": halo, "blend": blend, **intensity.settings,
+        "neighbours": near.neighbours,
         "chunks": layout.chunks, "shards": None if recipe.ome_version == "0.4" else layout.block,
         "device": ",".join(map(str, devices)), "workers": recipe.workers or 1, "lanes": lanes, "threads": threads,
         "batch": recipe.batch or 1, "precision": recipe.precision or choose_precision(card, device),
@@ -92,7 +95,8 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
         image, card, recipe.model_copy(update=chosen), grid, shape, dtype, layout.block,
         levels_for(shape, image.canonical) if recipe.pyramid else 1,
         spare_devices(device) if recipe.device == "auto" else (),
-        {"tiles": tile_reason(card, grid), "blocks": layout.why, "device": why_lanes, "no image": intensity.why},
+        {"tiles": tile_reason(card, grid), "blocks": layout.why, "device": why_lanes, "no image": intensity.why,
+         "neighbours": near.why},
     )  # fmt: skip
     plan = plan if recipe.batch else plan.with_settings(batch=fitting_batch(plan, room))
     plan = plan if recipe.workers else plan.with_settings(workers=choose_workers(plan, budget))

@@ -7,12 +7,12 @@ import json
 from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from napari_restore.engine.planning.setting import NEVER, Setting
+from napari_restore.engine.planning.settings import forms
+from napari_restore.engine.planning.settings.neighbours import NONE, Neighbours
+from napari_restore.engine.planning.settings.setting import NEVER, Setting
 from napari_restore.errors import RecipeError
-from napari_restore.wording import byte_count
 
 __all__ = ["EXECUTION_FIELDS", "SOURCE_FIELDS", "Recipe", "digest", "for_each", "make_recipe", "settings"]
 
@@ -251,83 +251,28 @@ class Recipe(BaseModel):
             page="survival.md", last_bits=True,
         ),
     ] = None
+    neighbours: Annotated[
+        Neighbours | None,
+        Setting(
+            "Planes beside each one, in time or depth, that are averaged into it where they agree, before the network: "
+            "none, T, Z or TZ; with the planes on each side and a strength behind it if need be, like T,3 or T,2,0.8; "
+            "or auto.", "values", otherwise="for a denoiser, along each axis where a sample shows planes that agree",
+            accepts="str | Mapping[str, object] | None", metavar="AXES or AXES,PLANES,STRENGTH", page="neighbours.md",
+            earlier=NONE,
+        ),
+    ] = None
     # fmt: on
 
-    @field_validator("memory_budget", mode="before")
-    @classmethod
-    def _bytes(cls, value: Any) -> Any:
-        return byte_count(value) if isinstance(value, str) else value
-
-    @field_validator("intensity", mode="before")
-    @classmethod
-    def _auto_is_open(cls, value: Any) -> Any:
-        return None if value == "auto" else value
-
-    @field_validator("valid_range", mode="before")
-    @classmethod
-    def _all_is_no_limit(cls, value: Any) -> Any:
-        if isinstance(value, str) and value == "all":
-            return ()
-        pairs = cls._one_is_a_list_of_one(value)
-        return () if pairs and all(tuple(pair) == (-np.inf, np.inf) for pair in pairs) else pairs
-
-    @field_validator("fill_values", mode="before")
-    @classmethod
-    def _fill_for_all_channels(cls, value: Any) -> Any:
-        if isinstance(value, str) and value == "none":
-            return ()
-        return ((value,),) if value is not None and np.isscalar(value) else cls._one_is_a_list_of_one(value)
-
-    @field_validator("fill_values")
-    @classmethod
-    def _finite(cls, value: tuple[tuple[float, ...], ...] | None) -> tuple[tuple[float, ...], ...] | None:
-        for number in (number for channel in value or () for number in channel):
-            if not np.isfinite(number):
-                raise ValueError(f"fill value {number}: NaN and infinities are never image; leave them out")
-        return value
-
-    @field_validator("value_range", "noise", mode="before")
-    @classmethod
-    def _one_is_a_list_of_one(cls, value: Any) -> Any:
-        if value is not None and len(value) and all(np.isscalar(item) for item in value):
-            return (tuple(value),)
-        return value
-
-    @field_validator("noise")
-    @classmethod
-    def _of_a_camera(cls, value: tuple[tuple[float, float, float], ...] | None) -> Any:
-        if not value:
-            return value
-        # A dock widget is opened with recipes, and would wait for scipy.
-        from napari_restore.intensity.stabilise import CameraNoise
-
-        for camera in value:
-            try:
-                CameraNoise(*camera)
-            except RecipeError as error:
-                raise ValueError(str(error).removesuffix(".")) from None
-        return value
-
-    @field_validator("value_range", "valid_range")
-    @classmethod
-    def _rising(cls, value: tuple[tuple[float, float], ...] | None) -> tuple[tuple[float, float], ...] | None:
-        for low, high in value or ():
-            if not (np.isfinite(low) and np.isfinite(high) and low < high):
-                raise ValueError(f"value range {low}..{high}: the first must be less than the second, both finite")
-        return value
-
-    @field_validator("dtype", mode="before")
-    @classmethod
-    def _known_dtype(cls, value: Any) -> str:
-        if value in (None, "same"):
-            return "same"
-        try:
-            dtype = np.dtype(value)
-        except TypeError as error:
-            raise ValueError(f"dtype {value!r} is unknown; use 'same', 'uint16', 'float32', ...") from error
-        if dtype.kind not in "uif":
-            raise ValueError(f"dtype {dtype} cannot hold an image; use 'same', 'uint16', 'float32', ...")
-        return str(dtype.name)
+    _memory_budget = field_validator("memory_budget", mode="before")(forms.size_in_bytes)
+    _intensity = field_validator("intensity", mode="before")(forms.open_intensity)
+    _neighbours = field_validator("neighbours", mode="before")(forms.named_neighbours)
+    _lists = field_validator("value_range", "noise", mode="before")(forms.list_of_one)
+    _limits = field_validator("valid_range", mode="before")(forms.limits)
+    _fill = field_validator("fill_values", mode="before")(forms.fill_lists)
+    _dtype = field_validator("dtype", mode="before")(forms.data_type)
+    _finite = field_validator("fill_values")(forms.checked_fill)
+    _rising = field_validator("value_range", "valid_range")(forms.checked_pairs)
+    _cameras = field_validator("noise")(forms.checked_cameras)
 
     def merged(self, stored: Recipe) -> Recipe:
         """Fill the fields that were not given here from the recipe of an earlier run with the same model.
@@ -338,6 +283,8 @@ class Recipe(BaseModel):
         if stored.model != self.model:
             return self
         given = {name for name in self.model_fields_set if getattr(self, name) is not None}
+        if self.neighbours and stored.neighbours and self.neighbours.agrees_with(stored.neighbours):
+            given.discard("neighbours")
         taken = Recipe.model_fields.keys() - (EXECUTION_FIELDS - _KEPT) - given
         return Recipe(**{**stored.model_dump(include=taken), **self.model_dump(include=given)})
 
