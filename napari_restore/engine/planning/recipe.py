@@ -247,7 +247,7 @@ class Recipe(BaseModel):
     threads: Annotated[
         int | None, Field(ge=1),
         Setting(
-            "Number of threads of the CPU in each lane.", "run", otherwise="a lane's part of the cores", flag=None,
+            "Number of threads of the CPU in each lane.", "run", otherwise="a lane's part of the cores",
             page="survival.md", last_bits=True,
         ),
     ] = None

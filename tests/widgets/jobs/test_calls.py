@@ -132,7 +132,7 @@ def test_the_command_takes_every_setting_that_it_is_copied_with(
         dtype="float32", pyramid=False, device="cpu", precision="float32", tile=(64, 96), halo=8, memory_budget=10**9,
         img_range=255.0, mean=(0.5,), blend=16, padding="authors", ome_version="0.4", on_error="fill", fsync=True,
         axes="ZYX", level=1, series=2, chunks=(1, 64, 64), shards=(2, 128, 128), batch=3, workers=2, lanes=4,
-        compiled=False,
+        compiled=False, threads=2, valid_range=(-7.0, 900.0), fill_values=(0.0, 65535.0), neighbours="none",
         output="s3://bucket/o.zarr", overwrite=True,
     )  # fmt: skip
     usual = settings()

@@ -17,7 +17,7 @@ VALUES: dict[str, Any] = {
     "value_range": ((-5.5, 99.0), (1e-7, 3e9)), "noise": ((2.0, 100.0, 1.5),), "dtype": "float32",
     "precision": "bfloat16", "chunks": (1, 64, 64), "shards": (2, 128, 128), "pyramid": False, "ome_version": "0.4",
     "device": "cuda:0,cuda:2", "batch": 3, "workers": 2, "on_error": "fill", "fsync": True, "compiled": False,
-    "lanes": 4, "memory_budget": 123_456_789, "valid_range": ((-5.0, 500.0), (0.0, 9.0)),
+    "lanes": 4, "memory_budget": 123_456_789, "threads": 2, "valid_range": ((-5.0, 500.0), (0.0, 9.0)),
     "fill_values": ((0.0, 65535.0), (7.0,)), "neighbours": Neighbours(axis="T", planes=3, strength=0.8),
 }  # fmt: skip
 """A value of each setting that is not its usual one."""
