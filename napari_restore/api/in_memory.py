@@ -36,8 +36,8 @@ def restore_in_memory(
     chosen = plan_source(source, model, None, settings)
     if chosen.output_bytes > (free := available_memory()):
         raise RecipeError(
-            f"the result takes {human_bytes(chosen.output_bytes)} and only {human_bytes(free)} of memory are free; give "
-            "output= a path, and it is written there block by block."
+            f"the result takes {human_bytes(chosen.output_bytes)} and only {human_bytes(free)} of memory are free; "
+            "give output= a path, and it is written there block by block."
         )
     sink = ArraySink(chosen)
     for event in run_blocks(chosen, sink):
