@@ -143,7 +143,7 @@ def constant_areas(plane: Array, value: float) -> Mask:
 
     Examples
     --------
-    >>> constant_areas(np.array([[0, 0, 5], [0, 7, 6], [8, 9, 0]]), 0)
+    >>> constant_areas(np.array([[0, 0, 5], [0, 7, 6], [8, 0, 9]]), 0)
     array([[ True,  True, False],
            [ True, False, False],
            [False, False, False]])

@@ -110,7 +110,8 @@ def decoding_bytes(image: Image, pixels: Mapping[str, int]) -> int:
     if max(unit.values()) == 1:  # any part of it can be read
         return 0
     touched = math.prod(
-        min(-(-pixels.get(axis, 1) // length) + 1, -(-image.sizes[axis] // length)) for axis, length in unit.items()
+        min(-((1 - pixels.get(axis, 1)) // length) + 1, -(-image.sizes[axis] // length))
+        for axis, length in unit.items()
     )
     return min(touched, _CHUNKS_AT_ONCE) * _DECODED_TIMES * math.prod(unit.values()) * image.dtype.itemsize
 
@@ -166,7 +167,8 @@ def check_sample(image: Image, budget: int | None, free: int) -> None:
         With what a chunk takes, and what to do.
     """
     decoding = decoding_bytes(image, dict.fromkeys(image.sizes, 1))
-    if LIBRARIES + decoding <= (budget or free + LIBRARIES):
+    limit = budget or free + LIBRARIES
+    if LIBRARIES + decoding <= limit or limit < LIBRARIES:  # what is too little for any run, `check_budget` says
         return
     what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
     chunk = math.prod(read_unit(image).values()) * image.dtype.itemsize
@@ -191,7 +193,11 @@ def check_budget(plan: Sized, free: int) -> None:
     what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
     blocks = max(block_bytes(plan))
     chunk = decoding_bytes(plan.image, dict.fromkeys(plan.image.sizes, 1)) // _DECODED_TIMES
-    chunks = f", its source in chunks of {human_bytes(chunk)} that are read whole" if 2 * chunk > blocks // 3 else ""
+    chunks = (
+        f", its source in chunks of {human_bytes(chunk)} that are read whole"
+        if _DECODED_TIMES * chunk > blocks // 5
+        else ""
+    )
     raise RecipeError(
         f"the run takes {human_bytes(needed)}, more than the {what}: {plan.recipe.workers} blocks in progress of "
         f"{human_bytes(blocks)} each{chunks}, and {human_bytes(network_bytes(plan))} for {plan.recipe.lanes} batches "

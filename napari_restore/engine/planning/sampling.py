@@ -81,6 +81,8 @@ class ChunkReader:
 
     def __init__(self, image: Image) -> None:
         self._image, self._unit = image, read_unit(image)
+        # An array that does not tell its chunks gives any part of itself.
+        self._whole_chunks = image.chunks != image.shape or getattr(image.data, "chunks", None) is not None
         self._where: tuple[slice, ...] | None = None
         self._pixels: NDArray[Any] | None = None
 
@@ -96,7 +98,7 @@ class ChunkReader:
             for axis, (first, last) in zip(self._image.canonical, self.chunks_of(region), strict=True)
         )
         size, larger = (math.prod(s.stop - s.start for s in part) for part in (region, whole))
-        if larger < _MUCH_LARGER * size or larger * self._image.dtype.itemsize > _KEPT:
+        if not self._whole_chunks or larger < _MUCH_LARGER * size or larger * self._image.dtype.itemsize > _KEPT:
             return self._image.read(region)
         if self._pixels is None or self._where != whole:
             self._pixels = None  # it makes room before the next one is read

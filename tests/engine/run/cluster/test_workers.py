@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import signal
@@ -10,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +16,12 @@ import dask
 import numpy as np
 import pytest
 import tifffile
+from clusters import KNOWN, SETTINGS, SHAPE
 from poison import Poison
 from stored_files import files
 
 from napari_restore import api
 from napari_restore.engine.run.cluster import retries as window
-from napari_restore.engine.run.cluster import run as running
 from napari_restore.engine.run.cluster import workers as engine_cluster
 from napari_restore.engine.run.cluster.workers import Cluster
 from napari_restore.errors import BlocksFailed, ClusterError, RecipeError, RestoreError, SourceError
@@ -35,29 +33,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
 ]
 
-SETTINGS: dict[str, Any] = {"tile": 64, "halo": 4, "workers": 2, "device": "cpu"}
-SHAPE = (12, 32, 260)
-KNOWN: dict[str, Any] = SETTINGS | {
-    "value_range": (0, 200), "axes": "ZYX", "chunks": (1, 32, 260), "shards": (1, 32, 260),
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stack of 12 blocks, wide enough for a second level."""
-    path = tmp_path_factory.mktemp("source") / "stack.tif"
-    pixels = np.random.default_rng(0).poisson(100, SHAPE).astype(np.uint16)
-    tifffile.imwrite(path, pixels, photometric="minisblack", metadata={"axes": "ZYX"})
-    return path
-
-
-@pytest.fixture(scope="module")
-def whole(source: Path, checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Every file of a run in this process."""
-    path = tmp_path_factory.mktemp("whole") / "whole.zarr"
-    api.denoise(source, path, model=checkpoints["denoiser"], **SETTINGS)
-    return files(path)
-
 
 def pixels(content: dict[str, bytes]) -> dict[str, bytes]:
     return {name: content for name, content in content.items() if "/c/" in name}
@@ -65,45 +40,6 @@ def pixels(content: dict[str, bytes]) -> dict[str, bytes]:
 
 def stored(path: Path) -> int:
     return sum(not file.name.endswith(".partial") for file in path.glob("0/c/*/*/*"))
-
-
-@pytest.fixture(autouse=True)
-def one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many threads of torch as in this process: with others, sums are taken in another order."""
-    monkeypatch.setattr(Cluster, "threads", 1)
-
-
-@contextmanager
-def two_workers() -> Iterator[Any]:
-    """A scheduler and two worker processes, which are started again when they die (not if they die while starting)."""
-    from distributed import Client, LocalCluster
-
-    for name in ("distributed.nanny", "distributed.scheduler", "distributed.core"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
-        here = LocalCluster(
-            n_workers=2, threads_per_worker=2, resources={"disk": 1}, dashboard_address=":0", memory_limit=0
-        )
-        try:
-            with Client(here) as client:
-                yield client
-        finally:
-            with suppress(TimeoutError):  # a nanny whose worker was killed while starting does not always end
-                here.close(timeout=30)
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    """Two workers that nothing happens to."""
-    with two_workers() as client:
-        yield client
-
-
-@pytest.fixture
-def mortal_client() -> Iterator[Any]:
-    """Two workers that may be killed."""
-    with two_workers() as client:
-        yield client
 
 
 def test_two_processes_give_the_bytes_of_this_one(
@@ -393,43 +329,6 @@ def test_a_scheduler_that_is_killed(
     assert 2 <= stored(output) < 12
     api.denoise(source, output, model=checkpoints["denoiser"], scheduler=client, **SETTINGS)
     assert files(output) == whole
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs SIGSTOP")
-@pytest.mark.parametrize("stopped", ["one", "all, and the run is closed"])
-def test_workers_that_stand_still(
-    source: Path,
-    checkpoints: dict[str, Path],
-    whole: dict[str, bytes],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    mortal_client: Any,
-    stopped: str,
-) -> None:
-    monkeypatch.setattr(window, "STRAGGLER", 2.0)
-    monkeypatch.setattr(window, "ANSWER", 2.0)
-    monkeypatch.setattr(running, "ANSWER", 2.0)
-    output = tmp_path / "out.zarr"
-    events = api.iter_restore(source, output=output, model=checkpoints["denoiser"], scheduler=mortal_client, **SETTINGS)
-    next(event for event in events if event.done >= 2)
-    workers = [worker.pid for worker in mortal_client.cluster.workers.values()]
-    still = workers[:1] if stopped == "one" else workers
-    for pid in still:
-        os.kill(pid, signal.SIGSTOP)
-    began = time.monotonic()
-    try:
-        if stopped == "one":
-            assert [event.done for event in events if event.stage == "restoring"][-1] == 12
-        else:
-            next(events)
-            events.close()
-        assert time.monotonic() - began < 60
-    finally:
-        for pid in still:
-            os.kill(pid, signal.SIGCONT)
-    if stopped == "one":
-        assert files(output) == whole
-    assert [name for name in os.listdir(tmp_path) if name.startswith(".")] == []
 
 
 def test_a_scheduler_that_is_killed_while_a_run_is_planned(
