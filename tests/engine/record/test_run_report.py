@@ -20,6 +20,7 @@ from napari_restore.errors import ChunkError, OutputError
 from napari_restore.images.writing import ome_zarr
 
 SETTINGS: dict[str, Any] = {"tile": 64, "halo": 8, "workers": 1, "value_range": (0, 2000)}
+SETTINGS |= {"valid_range": "all", "fill_values": "none", "neighbours": "none"}  # no sample is read
 
 
 @pytest.fixture
