@@ -115,6 +115,16 @@ def main(run: Callable[[], None] = app) -> None:
             "which NAPARI_RESTORE_TRACEBACK=1 shows.",
         )
         sys.exit(2)
+    finally:
+        _flush_errors()
+
+
+def _flush_errors() -> None:
+    """Write what is left for standard error; where that is full, Python would fail with it at its end."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _tell(error: Exception, text: str) -> None:
