@@ -1,15 +1,20 @@
-"""Images over several files: each is the whole image, and what is not there is said."""
-
 import pickle
 
 import numpy as np
 import pytest
 import tifffile
 from tiff_files import companion_ome, micro_manager
-from tiff_kinds import volume, whole
 
 from napari_restore.errors import ChunkError, SourceError
 from napari_restore.images.opening import open_image
+
+
+def volume(*shape, dtype="u2"):
+    return np.random.default_rng(0).integers(0, 250, shape).astype(dtype)
+
+
+def whole(image):
+    return image.read((slice(None),) * len(image.axes))
 
 
 def multi_file_ome(folder):
