@@ -16,8 +16,9 @@ from napari_restore.api.boundary import bounded
 from napari_restore.api.planning import open_image, plan_unestimated
 from napari_restore.api.planning import plan as plan_image
 from napari_restore.api.restoring import run
-from napari_restore.api.settings import DENOISER, Settings, location
+from napari_restore.api.settings import DENOISER, Settings
 from napari_restore.errors import OutputError, RecipeError, RestoreError
+from napari_restore.images.store import as_location, is_url
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -76,11 +77,11 @@ def plan_batch(
     find_card(model, img_range=recipe.img_range, mean=recipe.mean)
     if shared_range and recipe.value_range is not None:
         raise RecipeError("value_range is given and is one range for all already; leave shared_range out.")
-    output = location(output)
-    if "://" in str(output):
+    output = as_location(output)
+    if is_url(output):
         raise OutputError(f"a batch is written to a folder on a disk, not to {output}; restore there image by image.")
     folder = Path(output)
-    listed = [str(location(one)) for one in ([sources] if isinstance(sources, str | Path) else sources)]
+    listed = [str(as_location(one)) for one in ([sources] if isinstance(sources, str | Path) else sources)]
     found, ignored = find_images(listed, apart=folder)
     collections = {
         folder / one.output[: -len(one.source[len(one.collection.location) :])]: one.collection

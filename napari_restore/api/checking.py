@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from napari_restore.api.boundary import bounded
 from napari_restore.api.planning import plan as make_plan
-from napari_restore.api.settings import DENOISER, Settings, location
+from napari_restore.api.settings import DENOISER, Settings
+from napari_restore.images.store import as_location
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -99,15 +100,15 @@ def verify(
     """
     from napari_restore.engine.record.verify import record_verification, repair_metadata, repair_output, verify_output
 
-    found = verify_output(location(output), recompute=recompute, source=source)
+    found = verify_output(as_location(output), recompute=recompute, source=source)
     if repair and found.metadata:
-        repair_metadata(location(output))
-        found = verify_output(location(output), recompute=recompute, source=source)
+        repair_metadata(as_location(output))
+        found = verify_output(as_location(output), recompute=recompute, source=source)
     if repair and found.bad:
         for event in repair_output(found, source=source):
             if progress is not None:
                 progress(event)
-        found = verify_output(location(output), recompute=recompute, source=source)
+        found = verify_output(as_location(output), recompute=recompute, source=source)
     record_verification(found)
     return found
 

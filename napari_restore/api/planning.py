@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_restore.api.boundary import bounded
-from napari_restore.api.settings import DENOISER, Settings, location
+from napari_restore.api.settings import DENOISER, Settings
 from napari_restore.errors import SourceError
+from napari_restore.images.store import as_location
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -27,7 +28,7 @@ def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: 
     from napari_restore.images import opening
 
     if isinstance(source, str | Path):
-        source = location(source)
+        source = as_location(source)
     return opening.open_image(source, axes=axes, level=level, series=series)
 
 
@@ -79,7 +80,7 @@ def plan(
     from napari_restore.engine.planning.recipe import make_recipe
     from napari_restore.engine.store.resume import begun_by, check_output, continues
 
-    path = None if output is None else location(output)
+    path = None if output is None else as_location(output)
     how: dict[str, Any] = {"download": download, "fetch": fetch, "cluster": (scheduler, resources)}
     if path is not None and overwrite and begun_by(path, make_recipe(model=str(model), **settings)):
         # What the machine had chosen when this very call began is taken over, or a machine with less memory would make

@@ -11,15 +11,17 @@ import numpy as np
 from napari_restore.api.boundary import bounded
 from napari_restore.api.in_memory import restore_in_memory, restore_lazily
 from napari_restore.api.planning import plan as make_plan
-from napari_restore.api.settings import DENOISER, Settings, location
+from napari_restore.api.settings import DENOISER, Settings
 from napari_restore.api.zoo import upscaler
 from napari_restore.errors import RecipeError
+from napari_restore.images.store import as_location
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from napari_restore.engine.planning.plan import Plan
     from napari_restore.engine.store.progress import Progress
+    from napari_restore.images.lazy_arrays import Region
 
 __all__ = [
     "denoise",
@@ -80,23 +82,23 @@ def run(
         if scheduler is None:
             with (
                 stages_on_devices(plan) as (alone, stages),
-                OmeZarrSink(plan, location(output), overwrite=overwrite) as sink,
+                OmeZarrSink(plan, as_location(output), overwrite=overwrite) as sink,
             ):
                 yield from reported(alone, sink, stages)
             return
         with (
             connected(scheduler, plan.device, resources) as cluster,
-            OmeZarrSink(plan, location(output), overwrite=overwrite) as sink,
+            OmeZarrSink(plan, as_location(output), overwrite=overwrite) as sink,
         ):
             yield from reported(plan, sink, stages_on(cluster))
         return
-    with OmeZarrSink(plan, location(output), overwrite=overwrite) as sink:
+    with OmeZarrSink(plan, as_location(output), overwrite=overwrite) as sink:
         yield from reported(plan, sink)
 
 
 @bounded("restoring a part of")
 def part(
-    plan: Plan, region: tuple[slice, ...], *, after_batch: Callable[[int], None] = lambda tiles: None
+    plan: Plan, region: Region, *, after_batch: Callable[[int], None] = lambda tiles: None
 ) -> np.ndarray[Any, Any]:
     """Compute a region of a plan's result: the very pixels that a run of it would store there.
 
@@ -176,7 +178,7 @@ def restore(
         for event in iter_restore(source, model=model, output=output, overwrite=overwrite, **where, **settings):
             if progress is not None:
                 progress(event)
-        return location(output)
+        return as_location(output)
     if scheduler is not None:
         raise RecipeError("a cluster writes to a place that all its workers reach; give output= a path or URL.")
     if isinstance(source, np.ndarray):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Literal, TypedDict
 
 from numpy.typing import DTypeLike
 
-__all__ = ["DENOISER", "UPSCALERS", "Settings", "location"]
+__all__ = ["DENOISER", "UPSCALERS", "Settings"]
 
 DENOISER = "restormer-denoise-light"
 """The model that `denoise` uses unless told otherwise."""
@@ -143,11 +142,3 @@ class Settings(TypedDict, total=False):
 
 
 # End of what is written.
-
-
-def location(place: str | Path) -> str | Path:
-    """Give a URL as it is and a path as a Path, which would take one of the two slashes of a URL."""
-    from napari_restore.images.store import without_file_scheme
-
-    place = without_file_scheme(place)
-    return str(place) if "://" in str(place) else Path(place)

@@ -17,6 +17,7 @@ import zarr
 
 from napari_restore.errors import OutputError, RestoreError, SourceError
 from napari_restore.images.ome_metadata import ome_part
+from napari_restore.images.store import place_of
 from napari_restore.images.writing.ome_zarr import ATTRIBUTES
 
 _SERIES = "bioformats2raw.layout"
@@ -165,7 +166,7 @@ def check_collection(path: str | Path, source: Collection, version: Literal["0.4
     try:
         attributes = zarr.open_group(place, mode="r").attrs.asdict()
     except FileNotFoundError:
-        if "://" not in place and Path(place).exists() and (not Path(place).is_dir() or any(Path(place).iterdir())):
+        if place_of(path).holds() != "nothing":
             raise OutputError(f"{place} exists and is no Zarr; choose another output, or delete it.") from None
         return False
     if attributes.get(ATTRIBUTES) != identity:

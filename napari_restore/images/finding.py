@@ -20,6 +20,7 @@ from napari_restore.images.readers.microscopes import ndtiff
 from napari_restore.images.readers.table import ENDINGS
 from napari_restore.images.readers.tiff.file_set import others_of_set
 from napari_restore.images.readers.zarr_arrays import is_zarr
+from napari_restore.images.store import is_url
 
 _ENDING = re.compile(rf"(\.ome)?({'|'.join(re.escape(ending) for ending in ENDINGS)}|\.zarr)$", re.IGNORECASE)
 
@@ -100,7 +101,7 @@ def _check_apart(sources: Sequence[str | Path], apart: Path, outputs: list[Path]
     for source in map(str, sources):
         path = os.path.abspath(os.path.expanduser(source))
         root = _root(path)
-        if "://" in source or os.path.isfile(path) or _is_image(path) or _is_inside(apart, root):
+        if is_url(source) or os.path.isfile(path) or _is_image(path) or _is_inside(apart, root):
             continue
         among = [
             out for out in outputs if _is_inside(out, root) and (root == path or fnmatch(str(out), _escaped(path)))
@@ -134,7 +135,7 @@ def _escaped(pattern: str) -> str:
 
 def _images(path: str, name: str) -> Iterator[Found]:
     """Yield a file's one image, or each of a collection's."""
-    collection = read_collection(path) if "://" in path or is_zarr(path) else None
+    collection = read_collection(path) if is_url(path) or is_zarr(path) else None
     if collection is None:
         yield Found(path, name)
         return
@@ -149,7 +150,7 @@ def _is_image(folder: str) -> bool:
 
 def _expanded(source: str, apart: str | None) -> Iterator[tuple[str, str, bool]]:
     """Yield absolute paths, the folder that each is named from, and whether it is of a known format."""
-    if "://" in source:
+    if is_url(source):
         place = source.rstrip("/")
         yield place, place.rpartition("/")[0], True
         return
@@ -192,10 +193,10 @@ def _matches(pattern: str, apart: str | None) -> Iterator[tuple[str, str, bool]]
 
 def _named(paths: dict[str, str]) -> dict[str, str]:
     """Give each path the name of its result: without its ending, and with it where two would have one name."""
-    roots = {root for root in paths.values() if "://" not in root}
+    roots = {root for root in paths.values() if not is_url(root)}
     common = os.path.commonpath(roots) if roots else ""
     relative = {
-        path: path.rpartition("/")[2] if "://" in path else Path(os.path.relpath(path, common)).as_posix()
+        path: path.rpartition("/")[2] if is_url(path) else Path(os.path.relpath(path, common)).as_posix()
         for path in paths
     }
     short = {path: _ENDING.sub("", name) + ".zarr" for path, name in relative.items()}

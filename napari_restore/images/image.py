@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_restore.errors import AxesError, ChunkError, RestoreError
 from napari_restore.images.axes import canonical_axes, check_axes, transposition
 from napari_restore.images.geometry import Sampling
+from napari_restore.images.lazy_arrays import Region
 
 
 class LazyArray(Protocol):
@@ -26,7 +27,7 @@ class LazyArray(Protocol):
     def dtype(self) -> np.dtype[Any]:
         """Data type of the pixels."""
 
-    def __getitem__(self, region: tuple[slice, ...], /) -> Any:
+    def __getitem__(self, region: Region, /) -> Any:
         """Return a region, one slice per axis; reading may wait for `numpy.asarray`."""
 
 
@@ -147,12 +148,12 @@ class Image:
         """Size of all pixels in bytes, as `read` would return them."""
         return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
 
-    def read(self, region: tuple[slice, ...]) -> NDArray[Any]:
+    def read(self, region: Region) -> NDArray[Any]:
         """Read a region into memory.
 
         Parameters
         ----------
-        region : tuple of slice
+        region : Region
             One slice of step 1 per axis, in canonical order.
 
         Returns
@@ -179,7 +180,7 @@ class Image:
         pixels = pixels.transpose(transposition(self.axes, self.canonical))
         return np.require(pixels, dtype=self.dtype, requirements=["C", "W", "O"])
 
-    def _resolved(self, region: tuple[slice, ...]) -> tuple[slice, ...]:
+    def _resolved(self, region: Region) -> Region:
         """Fill in the open ends of `region`."""
         if len(region) != len(self.axes) or any(getattr(s, "step", 0) not in (None, 1) for s in region):
             raise ValueError(f"region {region!r} is not one slice of step 1 for each of the axes {self.canonical}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ChunkedArray", "MappedArray", "RawArray", "StridedArray", "chunks_in", "read_chunks"]
+__all__ = ["ChunkedArray", "MappedArray", "RawArray", "Region", "StridedArray", "chunks_in", "read_chunks"]
 
 import itertools
 import mmap
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import zarr
 
 Region = tuple[slice, ...]
+"""A part of an array: one slice of step 1 for each axis, in the order of the array's axes."""
 
 
 def read_chunks(array: zarr.Array[Any], region: Region, location: str) -> NDArray[Any]:
@@ -28,7 +29,7 @@ def read_chunks(array: zarr.Array[Any], region: Region, location: str) -> NDArra
     ----------
     array : zarr.Array
         The array, of which several threads may read at once.
-    region : tuple of slice
+    region : Region
         One slice of step 1 per axis.
     location : str
         What to call the file in messages.
@@ -59,8 +60,8 @@ def read_chunks(array: zarr.Array[Any], region: Region, location: str) -> NDArra
 
 def _object_key(array: zarr.Array[Any], index: tuple[int, ...]) -> str:
     """Return the name of the object that holds a chunk, for a message."""
-    unit = array.shards or array.chunks
-    stored = tuple(i * chunk // whole for i, chunk, whole in zip(index, array.chunks, unit, strict=True))
+    shape = array.shards or array.chunks  # of a stored object
+    stored = tuple(i * chunk // whole for i, chunk, whole in zip(index, array.chunks, shape, strict=True))
     try:
         return f" (object {array.metadata.encode_chunk_key(stored)!r})"
     except (AttributeError, NotImplementedError):

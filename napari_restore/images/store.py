@@ -1,37 +1,42 @@
 """Where an image is stored: a folder on a disk, or a prefix in an object store; what differs between the two.
 
-Pixels and metadata go through zarr, which takes both. What zarr does not do is here: to list which objects are there,
-to make an image all at once or not at all, to tell a Zarr from the only copy of a thesis, and to delete.
+Pixels and metadata are read through zarr, which takes both. What zarr does not do, or not by public names, is here: to
+list, read, write and delete single objects, to make an image all at once or not at all, and to tell a Zarr from the
+only copy of a thesis. Whether a location is a URL is asked here alone.
 """
 
 from __future__ import annotations
 
-__all__ = ["Folder", "Place", "Prefix", "filesystem", "is_url", "place_of", "without_file_scheme"]
+__all__ = ["Folder", "Place", "Prefix", "as_location", "filesystem", "is_url", "place_of"]
 
 import itertools
 import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, Protocol
 from uuid import uuid4
 
 from napari_restore.errors import OutputError, RestoreError
+from napari_restore.files import write_whole
 from napari_restore.images.sameness import lies_in
-from napari_restore.images.staging import Stage
+from napari_restore.images.staging import Stage, check_way
 
 Holds = Literal["nothing", "zarr", "other"]
 
 _MARKS = ("zarr.json", ".zgroup", ".zarray")
 """Objects that tell that a place is a Zarr."""
+_GROUP_MARKS = ("zarr.json", ".zgroup")
+"""Those of a Zarr that may hold others."""
 _METADATA = (*_MARKS, ".zattrs", ".zmetadata")
 _LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")  # what file managers leave
 _CHUNK = re.compile(r"(c\.)?[0-9]+(\.[0-9]+)*")  # a chunk of an array, by its name in one folder
 _UNFINISHED = ".napari_restore.new"
 """Object that stands in a prefix while the metadata of an image are written there."""
-_PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial$")  # what zarr calls a file that it has not renamed yet
+_PARTIAL = re.compile(r"\.[0-9a-f]{32}\.(partial|new(\.[^.]*)?)$")
+"""What zarr, and `napari_restore.files.write_whole`, call a file that is not renamed yet."""
 
 
 class Place(Protocol):
@@ -58,8 +63,23 @@ class Place(Protocol):
     def has(self, name: str) -> bool:
         """Tell whether there is anything below a name."""
 
-    def keys(self, name: str) -> Iterator[str]:
-        """Yield the keys of all objects below a name that are not empty, relative to it."""
+    def keys(self, name: str, *, empty: bool = False) -> Iterator[str]:
+        """Yield the keys of all objects below a name, relative to it; of empty ones only if they are asked for."""
+
+    def get(self, key: str) -> bytes | None:
+        """Read an object; None if there is none."""
+
+    def put(self, key: str, content: Any, stage: Stage | None = None) -> None:
+        """Store bytes as an object, whole or not at all; a stage is what an output on a disk is written through."""
+
+    def remove(self, key: str, stage: Stage | None = None) -> None:
+        """Delete an object, if it is there."""
+
+    def lacks_folder(self, name: str) -> bool:
+        """Tell whether a folder is gone that objects are to be put in, which would be made anew with the first."""
+
+    def outermost_zarr(self) -> str:
+        """Location of the outermost Zarr that this place lies in; its own where it lies in none."""
 
     def sweep(self) -> int:
         """Delete what interrupted writes left behind, and say how much; to be called while nobody writes."""
@@ -82,12 +102,15 @@ def is_url(location: str | Path) -> bool:
     return "://" in str(location)
 
 
-def without_file_scheme(location: str | Path) -> str | Path:
-    """Give the path that a ``file://`` URL stands for; anything else as it is."""
+def as_location(location: str | Path) -> str | Path:
+    """Give a URL as text, anything else as a Path, which would take one of the two slashes of a URL.
+
+    A ``file://`` URL is the path that it stands for.
+    """
     scheme, mark, path = str(location).partition("://")
-    if not mark or scheme.lower() not in ("file", "local"):
-        return location
-    return Path(path.removeprefix("localhost"))
+    if not mark:
+        return Path(location)
+    return Path(path.removeprefix("localhost")) if scheme.lower() in ("file", "local") else str(location)
 
 
 def _plain_url(url: str) -> str:
@@ -98,8 +121,8 @@ def _plain_url(url: str) -> str:
 
 def place_of(location: str | Path) -> Folder | Prefix:
     """Give the place at a path or URL."""
-    location = without_file_scheme(location)
-    return Prefix(str(location)) if is_url(location) else Folder(Path(location))
+    location = as_location(location)
+    return Folder(location) if isinstance(location, Path) else Prefix(location)
 
 
 def filesystem(url: str) -> tuple[Any, str]:
@@ -184,8 +207,38 @@ class Folder:
     def has(self, name: str) -> bool:
         return (self.path / name).is_dir()
 
-    def keys(self, name: str) -> Iterator[str]:
-        return _walk(os.path.join(self.path, name), "")
+    def keys(self, name: str, *, empty: bool = False) -> Iterator[str]:
+        return _walk(os.path.join(self.path, name), "", empty)
+
+    def get(self, key: str) -> bytes | None:
+        try:
+            return (self.path / key).read_bytes()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return None
+
+    def put(self, key: str, content: Any, stage: Stage | None = None) -> None:
+        target = self.path / key
+        if stage is not None:
+            stage.put(target, content)
+            return
+        check_way(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(target, content)
+
+    def remove(self, key: str, stage: Stage | None = None) -> None:
+        if stage is not None:
+            stage.discard(self.path / key)
+        else:
+            check_way(self.path / key)
+            (self.path / key).unlink(missing_ok=True)
+
+    def lacks_folder(self, name: str) -> bool:
+        return not (self.path / name).is_dir()
+
+    def outermost_zarr(self) -> str:
+        """Tell a Zarr by its files."""
+        folders = (parent for parent in reversed(self.path.parents) if _is_group(parent))
+        return next(folders, self.path).as_posix()
 
     def sweep(self) -> int:
         swept = 0
@@ -221,19 +274,28 @@ class Folder:
         return shutil.disk_usage(parent).free, str(parent)
 
     def overlaps(self, location: str) -> bool:
-        if is_url(location):
+        place = place_of(location)
+        if isinstance(place, Prefix):
             return False
-        other = Folder(Path(location)).path
+        other = place.path
         if other == self.path or other in self.path.parents or self.path in other.parents:
             return True
         own = (self.path, *self.path.parents)
         return lies_in(other, self.path) or any(lies_in(folder, other) for folder in own)
 
 
-def _walk(directory: str, prefix: str) -> Iterator[str]:
-    """Yield the keys of all non-empty files below a directory."""
+def _is_group(folder: Path) -> bool:
+    return any(os.path.isfile(folder / mark) for mark in _GROUP_MARKS)
+
+
+def _walk(directory: str, prefix: str, empty: bool) -> Iterator[str]:
+    """Yield the keys of all files below a directory, which need not be there."""
     folders = []
-    with os.scandir(directory) as entries:
+    try:
+        entries = os.scandir(directory)
+    except FileNotFoundError:
+        return
+    with entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 folders.append(entry.name)
@@ -242,9 +304,11 @@ def _walk(directory: str, prefix: str) -> Iterator[str]:
                     f"{entry.path} is a link to a folder ({os.path.realpath(entry.path)}), which may go round in a "
                     "circle; put the folder itself there."
                 )
-            elif not _PARTIAL.search(entry.name) and _size(entry):  # a partial one may be gone any moment
+            elif not _PARTIAL.search(entry.name) and (empty or _size(entry)):  # a partial one may be gone any moment
                 yield prefix + entry.name
-    yield from itertools.chain.from_iterable(_walk(f"{directory}/{name}", f"{prefix}{name}/") for name in folders)
+    yield from itertools.chain.from_iterable(
+        _walk(f"{directory}/{name}", f"{prefix}{name}/", empty) for name in folders
+    )
 
 
 def _size(entry: os.DirEntry[str]) -> int:
@@ -328,12 +392,36 @@ class Prefix:
         with self._opened() as (files, root):
             return bool(files.exists(f"{root}/{name}"))
 
-    def keys(self, name: str) -> Iterator[str]:
+    def keys(self, name: str, *, empty: bool = False) -> Iterator[str]:
         """List once, a thousand objects a request. About 1 GB of memory for a million of them."""
         with self._opened() as (files, root):
             below = f"{root}/{name}/"
             found = files.find(below, detail=True)
-        return (key[key.index(below) + len(below) :] for key, info in found.items() if info.get("size") != 0)
+        return (key[key.index(below) + len(below) :] for key, info in found.items() if empty or info.get("size") != 0)
+
+    def get(self, key: str) -> bytes | None:
+        with self._opened() as (files, root):
+            try:
+                return bytes(files.cat_file(f"{root}/{key}"))
+            except FileNotFoundError:
+                return None
+
+    def put(self, key: str, content: Any, stage: Stage | None = None) -> None:
+        with self._opened() as (files, root):
+            files.pipe_file(f"{root}/{key}", bytes(content))
+
+    def remove(self, key: str, stage: Stage | None = None) -> None:
+        with self._opened() as (files, root), suppress(FileNotFoundError):
+            files.rm_file(f"{root}/{key}")
+
+    def lacks_folder(self, name: str) -> bool:
+        return False  # there are none
+
+    def outermost_zarr(self) -> str:
+        """Tell a Zarr by its name: looking would be a request for each folder."""
+        parts = self.url.split("/")
+        folders = ("/".join(parts[:count]) for count in range(4, len(parts)))
+        return next((folder for folder in folders if folder.endswith(".zarr")), self.url)
 
     def sweep(self) -> int:
         """Nothing: what was not written whole is not there."""

@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 from napari_restore.errors import OutputError
-from napari_restore.images.store import Folder, Place, Prefix, filesystem, place_of
+from napari_restore.images.store import Folder, Place, Prefix, as_location, filesystem, is_url, place_of
 
 
 @pytest.fixture(params=["folder", "prefix"])
@@ -31,6 +31,74 @@ def test_kinds(tmp_path: Path) -> None:
     assert place_of("s3://bucket/a.zarr/").location == "s3://bucket/a.zarr"
     (tmp_path / "link").symlink_to(tmp_path / "there")
     assert place_of(tmp_path / "link").location == tmp_path / "there"
+
+
+def test_what_is_a_url_and_what_a_path(tmp_path: Path) -> None:
+    assert is_url("s3://b/a") and is_url("memory://a")
+    assert not any(map(is_url, ("C:\\a", "/a//b", "a:b", tmp_path)))
+    assert as_location("s3://b//a") == "s3://b//a" and as_location("a//b.zarr") == Path("a/b.zarr")
+    for url in (tmp_path.as_uri(), f"file://localhost{tmp_path}", f"LOCAL://{tmp_path}"):
+        assert as_location(url) == tmp_path and place_of(url).location == tmp_path
+        assert place_of(tmp_path / "a").overlaps(url)
+
+
+def test_single_objects(place: Place) -> None:
+    assert place.get("0/.a.json") is None
+    place.put("0/.a.json", b"one")
+    place.put("0/.a.json", memoryview(b"two"))
+    place.put("0/c/empty", b"")
+    assert place.get("0/.a.json") == b"two" and place.get("0") is None and place.get("0/.a.json/b") is None
+    assert list(place.keys("0")) == [".a.json"] and set(place.keys("0", empty=True)) == {".a.json", "c/empty"}
+    assert list(place.keys("1")) == list(place.keys("1", empty=True)) == []
+    place.remove("0/.a.json")
+    place.remove("0/.a.json")
+    assert place.get("0/.a.json") is None
+
+
+def test_an_object_is_put_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = place_of(tmp_path)
+    place.put("a", b"old")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space"):
+        place.put("a", b"new")
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("a", b"old")]
+
+
+def test_nothing_is_put_or_removed_behind_a_link(tmp_path: Path) -> None:
+    outside, place = tmp_path / "outside", place_of(tmp_path / "image.zarr")
+    outside.mkdir()
+    (outside / "file").write_text("precious")
+    place.put("object", b"old")
+    (tmp_path / "image.zarr/c").symlink_to(outside)
+    for change in (lambda: place.put("c/0", b"pixels"), lambda: place.remove("c/file")):
+        with pytest.raises(OutputError, match=r"lies behind a link .*outside"):
+            change()
+    (tmp_path / "image.zarr/link").symlink_to(outside / "file")  # a link to a file is replaced
+    place.put("link", b"pixels")
+    assert place.get("link") == b"pixels" and [file.read_text() for file in outside.iterdir()] == ["precious"]
+
+
+def test_a_folder_that_is_gone_is_missed(tmp_path: Path) -> None:
+    (tmp_path / "0").mkdir()
+    assert place_of(tmp_path).lacks_folder("1") and not place_of(tmp_path).lacks_folder("0")
+    assert not place_of("memory://nowhere/a.zarr").lacks_folder("0")  # an object store has none to lack
+
+
+def test_the_outermost_zarr(tmp_path: Path) -> None:
+    assert place_of("s3://b/plate.zarr/A/1/x.zarr").outermost_zarr() == "s3://b/plate.zarr"
+    assert place_of("s3://b/a/x.zarr").outermost_zarr() == "s3://b/a/x.zarr"
+    inner = tmp_path / "plate" / "A" / "1"
+    assert place_of(inner).outermost_zarr() == inner.as_posix()
+    inner.mkdir(parents=True)
+    for folder, mark in ((inner.parent, "zarr.json"), (inner.parent.parent, ".zgroup")):
+        (folder / mark).write_text("{}")
+    assert place_of(inner).outermost_zarr() == (tmp_path / "plate").as_posix()
+    (inner.parent.parent / ".zgroup").rename(inner.parent.parent / ".zarray")  # holds no other images
+    assert place_of(inner).outermost_zarr() == inner.parent.as_posix()
 
 
 def test_what_is_there(place: Place) -> None:
@@ -78,8 +146,9 @@ def test_deleted(place: Place) -> None:
     assert place.holds() == "nothing"
 
 
-def test_swept(tmp_path: Path) -> None:
-    partial = tmp_path / f"0/c/0.{'0a' * 16}.partial"
+@pytest.mark.parametrize("name", ["0.{}.partial", ".0.{}.new", ".zarr.{}.new.json"])
+def test_swept(tmp_path: Path, name: str) -> None:
+    partial = tmp_path / "0/c" / name.format("0a" * 16)
     partial.parent.mkdir(parents=True)
     partial.write_text("half")
     assert list(Folder(tmp_path).keys("0")) == []

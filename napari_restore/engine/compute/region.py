@@ -22,6 +22,7 @@ from napari_restore.engine.compute.padding import authors_padded, fitted
 from napari_restore.engine.planning.normalisation import Scale
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.errors import ModelError
+from napari_restore.images.lazy_arrays import Region
 from napari_restore.intensity.scaling import fill_from_nearest, put_back, to_dtype
 from napari_restore.intensity.validity import Validity
 from napari_restore.tiling.blend import Canvas, cut_tile, source_window
@@ -32,8 +33,8 @@ Predict = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
 """Restores ``(n, channels, height, width)`` tiles; the second argument is the size of a full batch."""
 Item = TypeVar("Item")
 Outer = tuple[int, ...]
-Place = tuple[Outer, int, int]
-"""Plane image and tile."""
+TileIndex = tuple[Outer, int, int]
+"""Of a plane image, and of the tile along its Y and X."""
 
 _ROWS = 16
 """Rows of the result that are brought back to the user's units at a time."""
@@ -45,7 +46,7 @@ class Cancelled(Exception):
 
 def restore_region(
     plan: Plan,
-    region: tuple[slice, ...],
+    region: Region,
     predict: Predict,
     after_batch: Callable[[int], None] = lambda tiles: None,
 ) -> NDArray[Any]:
@@ -72,7 +73,7 @@ def restore_region(
     ChunkError
         If the source cannot be read there.
     """
-    work = _Region(plan, region)
+    work = _RegionWork(plan, region)
     with closing(_restored(work, predict, after_batch)) as results:
         for (outer, ky, kx), result in results:
             work.add(outer, ky, kx, result)
@@ -80,16 +81,16 @@ def restore_region(
 
 
 def _restored(
-    work: _Region, predict: Predict, after_batch: Callable[[int], None]
-) -> Generator[tuple[Place, NDArray[np.float32]], None, None]:
+    work: _RegionWork, predict: Predict, after_batch: Callable[[int], None]
+) -> Generator[tuple[TileIndex, NDArray[np.float32]], None, None]:
     """Yield every tile of a region, restored, in order."""
-    recipe, places = work.plan.recipe, deque[list[Place]]()
+    recipe, indices = work.plan.recipe, deque[list[TileIndex]]()
     batch, tiles = recipe.batch or 1, work.tiles()
 
     def batches() -> Iterator[NDArray[np.float32]]:
         after_batch(0)  # the wait for the network may have been long, and the run stopped meanwhile
         while group := list(islice(tiles, batch)):
-            places.append([place for place, _ in group])
+            indices.append([index for index, _ in group])
             yield group[0][1][None] if len(group) == 1 else np.stack([tile for _, tile in group])
 
     # Any function will do, such as one that stands for a network; only a Predictor has more than one batch in progress.
@@ -108,7 +109,7 @@ def _restored(
                     f"{work.plan.card.name} makes NaN or infinite values of finite pixels; its weights are damaged, or "
                     f"too large for {recipe.precision or 'float32'}. Fetch them again, or use another model."
                 )
-            done = places.popleft()
+            done = indices.popleft()
             yield from zip(done, result, strict=True)
             after_batch(len(done))
 
@@ -142,7 +143,7 @@ class _Apart:
         return np.where(areas, scale.normalise(self.scale.restore(second)), self.first)
 
 
-class _Region:
+class _RegionWork:
     """A region on its way from source pixels to result pixels, plane by plane.
 
     A *plane image* is what goes through the network at once: ``(channels, height, width)``, one for each index of the
@@ -150,7 +151,7 @@ class _Region:
     channels. A gray image goes through a colour model as three equal samples, and their mean comes back.
     """
 
-    def __init__(self, plan: Plan, region: tuple[slice, ...]) -> None:
+    def __init__(self, plan: Plan, region: Region) -> None:
         self.plan = plan
         self.axes, scale = plan.axes, plan.card.scale
         where = dict(zip(self.axes, region, strict=True))
@@ -172,7 +173,7 @@ class _Region:
         self.values = np.empty((*self.pixels.shape[:-3], self.out_channels, rows, columns), plan.dtype)
         self.canvases: dict[Outer, Canvas] = {}
         self.missing: dict[Outer, NDArray[np.bool_] | None] = {}
-        self.apart: dict[Place, _Apart] = {}
+        self.apart: dict[TileIndex, _Apart] = {}
         self.scale = scale
 
     @property
@@ -204,7 +205,7 @@ class _Region:
         channel = self.first_channel + outer[self.axes.index("C")] if "C" in self.axes else 0
         return given[channel if len(given) > 1 else 0]
 
-    def tiles(self) -> Iterator[tuple[Place, NDArray[np.float32]]]:
+    def tiles(self) -> Iterator[tuple[TileIndex, NDArray[np.float32]]]:
         """Yield every tile that the region needs, brought to what the network was trained on, plane by plane."""
         for outer in np.ndindex(self.pixels.shape[:-3]):
             scale, valid = self._intensity(outer), self._of_channel(self.plan.validity, outer)
@@ -228,7 +229,9 @@ class _Region:
         valid, limits = self._of_channel(self.plan.validity, outer), self._intensity(outer).limits
         return self.fused.plane(place, partial(valid.missing, limits=limits))
 
-    def _filled(self, tile: NDArray[Any], place: Place, scale: Scale, valid: Validity) -> Iterator[NDArray[np.float32]]:
+    def _filled(
+        self, tile: NDArray[Any], index: TileIndex, scale: Scale, valid: Validity
+    ) -> Iterator[NDArray[np.float32]]:
         """Yield a tile with what is no image filled, and once more for areas beyond the bulk of the image.
 
         Tile by tile, and not block by block, so that the filling does not depend on the blocks.
@@ -238,9 +241,9 @@ class _Region:
             yield scale.normalise(fill_from_nearest(tile, missing))
             return
         low, high = np.percentile(tile[areas], (1, 99), method="nearest")
-        self.apart[place] = _Apart(areas, scale.reaching(float(low), float(high)))
+        self.apart[index] = _Apart(areas, scale.reaching(float(low), float(high)))
         yield scale.normalise(fill_from_nearest(tile, areas if missing is None else areas | missing))
-        yield self.apart[place].scale.normalise(fill_from_nearest(tile, missing))
+        yield self.apart[index].scale.normalise(fill_from_nearest(tile, missing))
 
     def add(self, outer: Outer, ky: int, kx: int, result: NDArray[np.float32]) -> None:
         """Blend in the result of a tile; the last one of a row of tiles finishes the rows above the next."""

@@ -17,6 +17,8 @@ from napari_restore.engine.planning.normalisation import Scale, scales_of, valid
 from napari_restore.engine.planning.recipe import Recipe, digest
 from napari_restore.engine.planning.source_identity import crop_digests
 from napari_restore.images.image import Image
+from napari_restore.images.lazy_arrays import Region
+from napari_restore.images.writing.layout import WriteUnit, stored_order
 from napari_restore.intensity.validity import Validity
 from napari_restore.models.card import ModelCard
 from napari_restore.tiling.grid import TileGrid
@@ -25,7 +27,7 @@ from napari_restore.wording import counted, human_bytes, human_shape
 __all__ = ["Block", "Plan", "gray_through_colour", "result_shape", "source_kind"]
 
 Block = tuple[int, ...]
-"""Index of a block along each axis, in canonical order."""
+"""Index of a block along each axis, in canonical order. In the result a block is one `WriteUnit` of level 0."""
 
 _LISTED = 12
 """So many images of a file are named in a plan."""
@@ -48,7 +50,7 @@ class Plan:
     shape, dtype
         Of the result, in canonical order.
     block
-        Shape of a block: what one unit of work writes, in canonical order.
+        Shape of a block, which is computed and stored as a whole, in canonical order.
     levels
         Resolution levels of a stored result.
     spares
@@ -106,12 +108,21 @@ class Plan:
             for row, column in _z_order(self.counts[y], self.counts[x]):
                 yield tuple(row if i == y else column if i == x else k for i, k in enumerate(outer))
 
-    def region(self, index: Block) -> tuple[slice, ...]:
+    def region(self, index: Block) -> Region:
         """Pixels of the result that a block holds, in canonical order."""
         return tuple(
             slice(i * size, min((i + 1) * size, length))
             for i, size, length in zip(index, self.block, self.shape, strict=True)
         )
+
+    def unit_of(self, index: Block) -> WriteUnit:
+        """The write unit that a block is stored as."""
+        return WriteUnit(0, tuple(index[axis] for axis in stored_order(self.axes)))
+
+    def block_of(self, unit: WriteUnit) -> Block:
+        """The index of the block that is stored as a write unit of level 0."""
+        order = stored_order(self.axes)
+        return tuple(unit.index[order.index(axis)] for axis in range(len(order)))
 
     @property
     def repeats(self) -> int:

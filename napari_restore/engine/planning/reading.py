@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import ChunkError
 from napari_restore.images.image import Image
+from napari_restore.images.lazy_arrays import Region
 from napari_restore.intensity.scaling import to_dtype
 from napari_restore.retrying import DISK, retried
 
 __all__ = ["Filled", "PatientImage", "patient"]
 
-Region = tuple[slice, ...]
 _log = logging.getLogger(__name__)
 
 

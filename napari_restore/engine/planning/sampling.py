@@ -14,6 +14,7 @@ from napari_restore.engine.planning.blocks import read_unit
 from napari_restore.engine.planning.recipe import for_each
 from napari_restore.errors import ChunkError
 from napari_restore.images.image import Image
+from napari_restore.images.lazy_arrays import Region
 from napari_restore.intensity.noise import NoiseEstimate, estimate_noise
 from napari_restore.intensity.scaling import ValueRange
 from napari_restore.intensity.validity import fill_values, robust_range, without_fill
@@ -41,7 +42,7 @@ _KEPT = 2**29
 
 def spread_regions(
     image: Image, axes: str, count: int, rows: int, columns: int, *, channel: int = 0
-) -> Iterator[tuple[slice, ...]]:
+) -> Iterator[Region]:
     """Regions of an image that depend on its shape alone, evenly spread over the plane and the planes of `axes`.
 
     Parameters

@@ -11,6 +11,7 @@ from napari_restore.engine.planning.reading import patient
 from napari_restore.engine.planning.sampling import ChunkReader, spread_regions
 from napari_restore.errors import RestoreError
 from napari_restore.images.image import Image
+from napari_restore.images.lazy_arrays import Region
 
 __all__ = ["crop_digests", "differing_crops"]
 
@@ -20,8 +21,6 @@ SIDE = 128
 """Their height and width in pixels, at most."""
 _FAILURES = 2
 """Crops that cannot be read, after which no more are asked for: the source is damaged, or out of reach."""
-
-Region = tuple[slice, ...]
 
 
 def crop_digests(image: Image) -> dict[str, str]:

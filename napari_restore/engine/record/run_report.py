@@ -13,7 +13,7 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -33,8 +33,8 @@ from napari_restore.engine.run.local import Stages, run_here
 from napari_restore.engine.store.filled import read_marks
 from napari_restore.engine.store.progress import Progress
 from napari_restore.errors import OutputError
-from napari_restore.files import write_whole
 from napari_restore.images.staging import Stage
+from napari_restore.images.store import Place, place_of
 
 if TYPE_CHECKING:
     from napari_restore.engine.store.sinks import OmeZarrSink
@@ -59,7 +59,6 @@ FLUSH = 5.0
 """Seconds after which what is known is written: so much of a session is lost when it is killed."""
 _AT_ONCE = 1000
 """Filled places up to which each is written at once."""
-_MARKS = ("zarr.json", ".zgroup")
 
 
 @dataclass(frozen=True)
@@ -95,23 +94,10 @@ def report_place(output: Path | str) -> str:
     >>> report_place("s3://bucket/cells.zarr"), report_place("s3://bucket/plate.zarr/A/1/0")
     ('s3://bucket/cells.zarr.report', 's3://bucket/plate.zarr.reports/A/1/0')
     """
-    place = str(output).rstrip("/") if "://" in str(output) else Path(output).resolve().as_posix()
-    outermost = next((folder for folder in _folders(place) if _is_zarr(folder)), place)
-    inside = place[len(outermost) :]
-    return f"{outermost}.reports{inside}" if inside else f"{place}.report"
-
-
-def _folders(place: str) -> Iterator[str]:
-    """Yield the folders that a place lies in, the outermost first."""
-    parts = place.split("/")
-    return ("/".join(parts[:n]) for n in range(2, len(parts)))
-
-
-def _is_zarr(folder: str) -> bool:
-    """Tell whether a folder is a Zarr: by its files, or its name where looking would be a request for each folder."""
-    if "://" in folder:
-        return folder.endswith(".zarr")
-    return any(os.path.isfile(os.path.join(folder, mark)) for mark in _MARKS)
+    place = place_of(output)
+    location, outermost = place.location, place.outermost_zarr()
+    name = location.as_posix() if isinstance(location, Path) else location
+    return f"{name}.report" if name == outermost else f"{outermost}.reports{name[len(outermost) :]}"
 
 
 def now() -> str:
@@ -119,33 +105,28 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _write_text(place: str, text: str, stage: Stage | None) -> None:
-    """Write a file whole: under another name, and renamed; object stores write whole objects as it is."""
-    if "://" in place:
-        import fsspec  # type: ignore[import-untyped]
+def _kept_at(place: str) -> tuple[Place, str]:
+    """Give the folder or prefix of a report, and its name there, without ``.json`` or ``.md``."""
+    folder, _, name = place.rpartition("/")
+    return place_of(folder or "/"), name
 
-        with fsspec.open(place, "w", encoding="utf-8") as file:
-            file.write(text)
-        return
-    path = Path(place)
+
+def _write_text(place: str, ending: str, text: str, stage: Stage | None) -> None:
+    """Write one of the two texts of a report whole; through a stage, no folder on the way to it may be a link."""
+    content = text.encode(errors="backslashreplace")  # a name may be none that Unicode has
     if stage is not None:  # what a killed run leaves there is swept with its lock
-        stage.put(path, text.encode(errors="backslashreplace"))
+        stage.put(Path(f"{place}{ending}"), content)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, text.encode(errors="backslashreplace"))  # a name may be none that Unicode has
+    folder, name = _kept_at(place)
+    folder.put(f"{name}{ending}", content)
 
 
 def read_content(place: str) -> dict[str, Any] | None:
     """Read the JSON of a report; None where there is none, or none that can be read."""
     try:
-        if "://" in place:
-            import fsspec
-
-            with fsspec.open(f"{place}.json", "r", encoding="utf-8") as file:
-                content = json.load(file)
-        else:
-            content = json.loads(Path(f"{place}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        folder, name = _kept_at(place)
+        content = json.loads(folder.get(f"{name}.json") or b"null")
+    except (OSError, ValueError, OutputError):
         return None
     return content if isinstance(content, dict) and content.get("format") == FORMAT else None
 
@@ -176,8 +157,8 @@ def write_report(
 ) -> None:
     """Write JSON and page, through a stage if one is given. A report that cannot be written ends no run."""
     try:
-        _write_text(f"{place}.json", json.dumps(content, indent=1, allow_nan=False), stage)
-        _write_text(f"{place}.md", page(content), stage)
+        _write_text(place, ".json", json.dumps(content, indent=1, allow_nan=False), stage)
+        _write_text(place, ".md", page(content), stage)
     except Exception as error:  # whatever the file system or the object store says
         _log.warning("the report %s.json cannot be written: %s", place, error)
 
@@ -331,7 +312,7 @@ class Session:
             marks = read_marks(self.output)
         except Exception:  # the result is not there any more, or cannot be read
             return None
-        return {"/".join(map(str, index)): list(reasons) for index, reasons in marks.items()}
+        return {unit.name: list(reasons) for unit, reasons in marks.items()}
 
     def _seams(self) -> dict[str, Any]:
         try:

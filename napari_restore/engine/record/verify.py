@@ -26,7 +26,7 @@ from napari_restore.errors import OutputError, RecipeError
 from napari_restore.images.opening import open_image
 from napari_restore.images.readers import file_series
 from napari_restore.images.staging import Stage
-from napari_restore.images.store import place_of
+from napari_restore.images.store import is_url, place_of
 from napari_restore.images.writing import ome_zarr
 from napari_restore.images.writing.digests import (
     SUMS,
@@ -36,11 +36,11 @@ from napari_restore.images.writing.digests import (
     record_digest,
     sha256_of,
 )
+from napari_restore.images.writing.layout import WriteUnit
 from napari_restore.images.writing.metadata_copy import COPIES, copied_metadata, mend_metadata, metadata_changes
 from napari_restore.models.zoo import find_card
 
 __all__ = [
-    "Unit",
     "Verification",
     "record_verification",
     "repair_metadata",
@@ -54,17 +54,6 @@ APART = {"float32": 1e-5, "bfloat16": 1e-2}
 Measured with bundled models in bfloat16: batches of one and of two tiles lie up to 4e-3 apart, and results up to 5e-3
 from those in float32, of which another device may lie on the other side.
 """
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One stored object: the level it belongs to and its index there, in stored order."""
-
-    level: int
-    index: tuple[int, ...]
-
-    def __str__(self) -> str:
-        return f"level {self.level}, unit {'/'.join(map(str, self.index))}"
 
 
 @dataclass(frozen=True)
@@ -92,17 +81,17 @@ class Verification:
 
     path: Path | str
     units: int
-    missing: tuple[Unit, ...]
-    damaged: tuple[Unit, ...]
-    differing: tuple[Unit, ...]
+    missing: tuple[WriteUnit, ...]
+    damaged: tuple[WriteUnit, ...]
+    differing: tuple[WriteUnit, ...]
     recomputed: int
     fingerprint_intact: bool
-    filled: Mapping[Unit, tuple[str, ...]] = field(default_factory=dict)
+    filled: Mapping[WriteUnit, tuple[str, ...]] = field(default_factory=dict)
     metadata: tuple[str, ...] = ()
 
     @property
-    def bad(self) -> tuple[Unit, ...]:
-        """All units that a repair would compute anew."""
+    def bad(self) -> tuple[WriteUnit, ...]:
+        """All write units that a repair would compute anew."""
         return tuple(dict.fromkeys((*self.missing, *self.damaged, *self.differing, *self.filled)))
 
     @property
@@ -145,15 +134,15 @@ def _levels(path: Path | str) -> Iterator[int]:
         level += 1
 
 
-def _is_sound(array: Any, index: tuple[int, ...], digests: Digests | None, needed: bool) -> bool:
+def _is_sound(array: Any, unit: WriteUnit, digests: Digests | None, needed: bool) -> bool:
     """Tell whether one stored object is as it was written: by its digest, or, where there is none, by decoding it."""
     if digests is not None:
-        name = ome_zarr.unit_name(array, index)
+        name = ome_zarr.unit_name(array, unit)
         fits = digests.fits(name, sha256_of(array.store.root / name) or "")
         if fits is not None or needed:
             return bool(fits)
     try:
-        array[ome_zarr.unit_region(array, index)]
+        array[ome_zarr.unit_region(array, unit)]
     except MemoryError:
         raise
     except Exception:  # whatever a codec or the store says of a damaged object
@@ -172,7 +161,7 @@ def _reopened(path: Path | str, attributes: dict[str, Any], source: Any) -> Plan
     recipe = recipe_in(attributes, path)
     place = attributes["source"] if source is None else source
     file = attributes["source"].partition("::")[0]  # behind it is the path of a dataset in the file
-    if source is None and not (Path(file).exists() or "://" in place or file_series.recognises(place)):
+    if source is None and not (Path(file).exists() or is_url(place) or file_series.recognises(place)):
         raise OutputError(f"the source of {path} was {place!r}, which is not there now; give it as source= (--source).")
     try:
         choose_devices(recipe.device)
@@ -201,15 +190,12 @@ def _check_source(name: str, path: Path | str, changed: str) -> None:
         )
 
 
-def _differing(path: Path | str, plan: Plan, units: list[Unit]) -> Iterator[Unit]:
-    """Compute level-0 units anew and yield those that hold something else."""
-    array, order = ome_zarr.open_level(path, 0), ome_zarr.stored_order(plan.axes)
-    predict = predictor_of(plan)
-    slack = _slack(plan)
+def _differing(path: Path | str, plan: Plan, units: list[WriteUnit]) -> Iterator[WriteUnit]:
+    """Compute write units of level 0 anew and yield those that hold something else."""
+    array, predict, slack = ome_zarr.open_level(path, 0), predictor_of(plan), _slack(plan)
     for unit in units:
-        block = tuple(unit.index[axis] for axis in np.argsort(order))
-        expected = restore_region(plan, plan.region(block), predict)
-        stored = np.asarray(array[ome_zarr.unit_region(array, unit.index)])
+        expected = restore_region(plan, plan.region(plan.block_of(unit)), predict)
+        stored = np.asarray(array[ome_zarr.unit_region(array, unit)])
         expected = ome_zarr.to_stored(expected, plan.axes)
         if not np.allclose(stored.astype(np.float64), expected.astype(np.float64), rtol=0, atol=slack, equal_nan=True):
             yield unit
@@ -249,20 +235,20 @@ def verify_output(path: Path | str, *, recompute: int = 0, source: Any = None) -
     if digests is not None and (not digests.sound or (needed and not digests.known)):
         changed += (SUMS,)
         needed = bool(digests.known)  # hidden files are easily left behind when a folder is copied
-    missing: list[Unit] = []
-    damaged: list[Unit] = []
-    sound: list[Unit] = []
+    missing: list[WriteUnit] = []
+    damaged: list[WriteUnit] = []
+    sound: list[WriteUnit] = []
     for level in _levels(path):
         array, stored = ome_zarr.open_level(path, level), ome_zarr.stored_units(path, level)
         for index in np.ndindex(stored.shape):
-            unit = Unit(level, index)
+            unit = WriteUnit(level, index)
             if not stored[index]:
                 missing.append(unit)
-            elif _is_sound(array, index, digests, needed):
+            elif _is_sound(array, unit, digests, needed):
                 sound.append(unit)
             else:
                 damaged.append(unit)
-    filled = {Unit(0, index): reasons for index, reasons in read_marks(path).items()}
+    filled = read_marks(path)
     blocks = [unit for unit in sound if unit.level == 0 and unit not in filled]
     spread = {int((k + 0.5) * len(blocks) / recompute) for k in range(recompute)} if blocks else ()
     chosen = [blocks[i] for i in sorted(spread)]
@@ -297,8 +283,9 @@ def _record_anew(path: Path, stage: Stage) -> None:
     for level in _levels(path):
         array = ome_zarr.open_level(path, level)
         for index in map(tuple, np.argwhere(ome_zarr.stored_units(path, level)).tolist()):
-            name = ome_zarr.unit_name(array, index)
-            if _is_sound(array, index, None, needed=False):
+            unit = WriteUnit(level, index)
+            if _is_sound(array, unit, None, needed=False):
+                name = ome_zarr.unit_name(array, unit)
                 record_digest(stage, path, name, (path / name).read_bytes())
 
 
@@ -325,11 +312,11 @@ def repair_output(verification: Verification, *, source: Any = None) -> Iterator
         plan = replace(plan, recipe=plan.recipe.model_copy(update={"on_error": "fill"}))
     with OmeZarrSink(plan, path) as sink:  # checks that this is the same run, before anything is changed
         for unit in verification.differing:
-            sink.discard_above(unit.index)
+            sink.discard_above(unit)
         for unit in verification.bad:
             if unit.level:
-                ome_zarr.delete_unit(ome_zarr.open_level(path, unit.level, "r+"), unit.index, sink.stage)
-        chosen = _Chosen(sink, [unit.index for unit in verification.bad if unit.level == 0])
+                sink.writer.delete(unit)
+        chosen = _Chosen(sink, [plan.block_of(unit) for unit in verification.bad if unit.level == 0])
 
         def mend(plan: Plan, sink: OmeZarrSink, record: Callable[[Receipt], Any]) -> Generator[Progress, None, None]:
             yield from run_blocks(plan, chosen, record)
@@ -345,18 +332,17 @@ class _Chosen:
     ----------
     sink
         Where they go.
-    indices
-        Of the blocks, in stored order.
+    blocks
+        Their indices.
     """
 
-    def __init__(self, sink: OmeZarrSink, indices: list[tuple[int, ...]]) -> None:
-        back = np.argsort(sink.order)
-        self.sink, self.indices = sink, [tuple(index[axis] for axis in back) for index in indices]
+    def __init__(self, sink: OmeZarrSink, blocks: list[Block]) -> None:
+        self.sink, self.blocks = sink, blocks
         self.write, self.settle = sink.write, sink.settle
 
     def missing(self) -> tuple[int, Iterable[Block]]:
         """The blocks that were given."""
-        return len(self.indices), self.indices
+        return len(self.blocks), self.blocks
 
 
 def record_verification(found: Verification) -> None:
@@ -374,5 +360,5 @@ def record_verification(found: Verification) -> None:
         "metadata": list(found.metadata),
         **{kind: [str(unit) for unit in getattr(found, kind)] for kind in ("missing", "damaged", "differing")},
     }
-    content["filled"] = {"/".join(map(str, unit.index)): list(reasons) for unit, reasons in found.filled.items()}
+    content["filled"] = {unit.name: list(reasons) for unit, reasons in found.filled.items()}
     write_report(place, content)

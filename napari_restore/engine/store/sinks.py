@@ -7,12 +7,10 @@ import logging
 import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
 from napari_restore import __version__
@@ -29,10 +27,12 @@ from napari_restore.engine.store.resume import check_output, continues, remainin
 from napari_restore.errors import DiskFull, OutputError
 from napari_restore.images.image import Channel
 from napari_restore.images.staging import Stage
-from napari_restore.images.store import Place, is_url, place_of
+from napari_restore.images.store import Place, Prefix, place_of
 from napari_restore.images.writing import ome_zarr
+from napari_restore.images.writing.layout import WriteUnit
 from napari_restore.images.writing.metadata_copy import put_attributes
 from napari_restore.images.writing.pyramid import downsample_unit
+from napari_restore.images.writing.unit_writer import UnitWriter
 from napari_restore.wording import human_bytes
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class OmeZarrSink:
             self.close()
             raise
         self._coarse: CoarseUnits | None = None
-        self.order = ome_zarr.stored_order(plan.axes)
+        self.writer = UnitWriter(self.path, self.stage)
         self.marked = read_marks(self.path)
 
     def _begin(self, place: Place, overwrite: bool) -> None:
@@ -205,19 +205,8 @@ class OmeZarrSink:
         finally:
             self.close()
 
-    @cached_property
-    def _levels(self) -> list[zarr.Array[Any]]:
-        """Opened once in each process."""
-        return [ome_zarr.open_level(self.path, level, "r+") for level in range(self.plan.levels)]
-
-    @property
-    def array(self) -> zarr.Array[Any]:
-        """Level 0."""
-        return self._levels[0]
-
     def __getstate__(self) -> dict[str, Any]:
-        left = ("_release", "_levels")
-        return {key: value for key, value in self.__dict__.items() if key not in left} | {"_coarse": None}
+        return {key: value for key, value in self.__dict__.items() if key != "_release"} | {"_coarse": None}
 
     def _create(self, path: Path | str) -> None:
         plan, image, recipe = self.plan, self.plan.image, self.plan.recipe
@@ -262,27 +251,24 @@ class OmeZarrSink:
         # What was made of blocks with marks is deleted when those are made anew: coarser levels then wait for the end.
         self._coarse = None if self.marked else CoarseUnits(levels)
         count = int(stored.size - np.count_nonzero(stored))
-        return count, (index for index in self.plan.indices() if not stored[self._stored_index(index)])
-
-    def _stored_index(self, index: Block) -> Block:
-        return tuple(index[axis] for axis in self.order)
+        return count, (index for index in self.plan.indices() if not stored[self.plan.unit_of(index).index])
 
     def write(self, index: Block, block: NDArray[Any], filled: Sequence[str] = ()) -> None:
         """Write one stored object, whole and once, and behind it those of coarser levels that it covers.
 
         It gets a mark if some of its source was filled.
         """
-        stored_index, pixels = self._stored_index(index), ome_zarr.to_stored(block, self.plan.axes)
+        unit, pixels = self.plan.unit_of(index), ome_zarr.to_stored(block, self.plan.axes)
         self.guard.check()
         try:
-            if stored_index in self.marked:
-                self.discard_above(stored_index)
+            if unit in self.marked:
+                self.discard_above(unit)
             if filled:
-                write_mark(self.array, stored_index, filled, self.stage)
-            ome_zarr.write_unit(self.array, stored_index, pixels, self.stage)
-            if stored_index in self.marked and not filled:
-                remove_mark(self.array, stored_index, self.stage)
-            self._write_covered(stored_index, pixels)
+                write_mark(self.writer.place, unit, filled, self.stage)
+            self.writer.write(unit, pixels)
+            if unit in self.marked and not filled:
+                remove_mark(self.writer.place, unit, self.stage)
+            self._write_covered(unit, pixels)
         except OSError as error:
             raise self._explained(
                 OutputError(f"{self.path} cannot be written: {error}; run it again."), error
@@ -290,18 +276,18 @@ class OmeZarrSink:
         except OutputError as error:
             raise self._explained(error, error.__cause__) from error.__cause__
 
-    def _write_covered(self, stored_index: Block, pixels: NDArray[Any]) -> None:
-        counts = ome_zarr.unit_counts(self.array)
-        for level, unit, coarse in covered(stored_index, counts, pixels, self.plan.levels):
-            ome_zarr.write_unit(self._levels[level], unit, coarse, self.stage)
+    def _write_covered(self, unit: WriteUnit, pixels: NDArray[Any]) -> None:
+        counts = ome_zarr.unit_counts(self.writer.level(0))
+        for coarser, means in covered(unit, counts, pixels, self.plan.levels):
+            self.writer.write(coarser, means)
             if self._coarse is not None:
-                self._coarse.put(level, unit)
+                self._coarse.put(coarser)
 
-    def discard_above(self, stored_index: tuple[int, ...]) -> None:
-        """Delete what the coarser levels made of a block, because it is going to be another one."""
-        for level in range(1, self.plan.levels):
-            above = (*stored_index[:-2], *(i >> level for i in stored_index[-2:]))
-            ome_zarr.delete_unit(self._levels[level], above, self.stage)
+    def discard_above(self, unit: WriteUnit) -> None:
+        """Delete what the coarser levels made of a write unit, because it is going to be another one."""
+        while unit.level + 1 < self.plan.levels:
+            unit = unit.above
+            self.writer.delete(unit)
 
     def _explained(self, error: OutputError, cause: BaseException | None) -> OutputError:
         """Say of a full disk how much is missing."""
@@ -317,38 +303,39 @@ class OmeZarrSink:
             f"same again: what is stored stays.{note}"
         )
 
-    def downsample(self, level: int, stored_index: tuple[int, ...]) -> None:
-        """Make one stored object of a coarser level from the level before, in whatever process this is called."""
+    def downsample(self, unit: WriteUnit) -> None:
+        """Make a write unit of a coarser level from the level before, in whatever process this is called."""
         self.guard.check()
         try:
-            downsample_unit(self.path, level, stored_index, self.stage)
+            downsample_unit(self.writer, unit)
         except OutputError as error:
             raise self._explained(error, error.__cause__) from error.__cause__
 
     def settle(self, index: Block) -> None:
-        """Make the units of coarser levels that wait for nothing but this block, which is stored.
+        """Make the write units of coarser levels that wait for nothing but this block, which is stored.
 
         One that cannot be made is left to `napari_restore.engine.run.local.build_pyramid`, which says why.
         """
         if self._coarse is None:
             return
-        level, unit = 0, self._stored_index(index)
-        while above := self._coarse.above(level, unit):
-            level, (unit, to_make) = level + 1, above
+        unit = self.plan.unit_of(index)
+        while above := self._coarse.above(unit):
+            unit, to_make = above
             if to_make:
                 try:
-                    self.downsample(level, unit)
+                    self.downsample(unit)
                 except OutputError:
                     return
 
 
 def lock_output(path: Path | str, *, fsync: bool = False) -> OutputLock | ObjectLock:
     """Lock an output, on a disk or in an object store."""
-    if is_url(path):
+    place = place_of(path)
+    if isinstance(place, Prefix):
         from napari_restore.engine.store.object_lock import ObjectLock
 
-        return ObjectLock(str(path))
-    return OutputLock(Path(path), fsync=fsync)
+        return ObjectLock(place.url)
+    return OutputLock(place.path, fsync=fsync)
 
 
 def _channels(plan: Plan) -> tuple[Channel, ...]:

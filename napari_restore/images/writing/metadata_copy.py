@@ -14,13 +14,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from zarr.abc.store import Store
-from zarr.core.buffer import default_buffer_prototype
-from zarr.core.sync import sync
-from zarr.storage import FsspecStore, LocalStore
-
 from napari_restore.errors import OutputError
 from napari_restore.images.staging import Stage
+from napari_restore.images.store import Place, place_of
 
 COPIES = ("0/.metadata.json", "0/.metadata.copy.json")
 """Where the copies lie; results of earlier versions have the first alone."""
@@ -42,22 +38,22 @@ def write_copy(path: str | Path, levels: int, stage: Stage | None = None) -> Non
     stage : Stage, optional
         What an image in a local directory is written through.
     """
-    store = _store(path)
+    place = place_of(path)
     names = [*_GROUP, *(f"{level}/{name}" for level in range(levels) for name in _ARRAY)]
-    raw = {name: content for name in names if (content := _get(store, name)) is not None}
+    raw = {name: content for name in names if (content := place.get(name)) is not None}
     files = {name: parsed for name, content in raw.items() if (parsed := _parsed(content)) is not None}
-    _set_copies(store, files, {name: _sha256(raw[name]) for name in files}, stage)
+    _put_copies(place, files, {name: _sha256(raw[name]) for name in files}, stage)
 
 
-def _set_copies(store: Store, files: Files, raw: dict[str, str], stage: Stage | None) -> None:
+def _put_copies(place: Place, files: Files, raw: dict[str, str], stage: Stage | None) -> None:
     content = {"sha256": _digest(files), "raw_sha256": _digest(raw), "raw": raw, "files": files}
     for copy in COPIES:
-        _set(store, copy, content, stage)
+        _put(place, copy, content, stage)
 
 
-def _copies(store: Store) -> dict[str, dict[str, Any] | None]:
+def _copies(place: Place) -> dict[str, dict[str, Any] | None]:
     """Read the copies there are, by their names; None for one that is not as it was written."""
-    found = {copy: _get(store, copy) for copy in COPIES}
+    found = {copy: place.get(copy) for copy in COPIES}
     return {copy: _sound(content) for copy, content in found.items() if content is not None}
 
 
@@ -71,7 +67,7 @@ def _sound(raw: bytes) -> dict[str, Any] | None:
 
 def copied_metadata(path: str | Path) -> Files | None:
     """Read the copies: JSON by the name of the file; None if there is none, or if they are damaged themselves."""
-    copy = next(filter(None, _copies(_store(path)).values()), None)
+    copy = next(filter(None, _copies(place_of(path)).values()), None)
     return None if copy is None else copy["files"]
 
 
@@ -90,15 +86,15 @@ def metadata_changes(path: str | Path) -> tuple[str, ...]:
     tuple of str
         Names of files; those of the copies themselves, where they are damaged.
     """
-    store = _store(path)
-    copies = _copies(store)
+    place = place_of(path)
+    copies = _copies(place)
     right = next(filter(None, copies.values()), None)
     if right is None:
         return tuple(copies)
     expected = COPIES if "raw" in right else tuple(copies)
     changed = [copy for copy in expected if copies.get(copy) != right]
     for name, content in right["files"].items():
-        raw = _get(store, name)
+        raw = place.get(name)
         found = _parsed(raw)
         # A bit that says nothing, such as that of a capital in an escape; what others have written anew is theirs.
         mute = found == content and name in right.get("raw", {}) and _sha256(raw or b"") != right["raw"][name]
@@ -119,16 +115,16 @@ def put_attributes(path: str | Path, attributes: dict[str, Any], stage: Stage | 
     stage : Stage, optional
         What an image in a local directory is written through.
     """
-    store = _store(path)
-    name = ".zattrs" if _get(store, "zarr.json") is None else "zarr.json"
-    content, copy = _parsed(_get(store, name)), next(filter(None, _copies(store).values()), None)
+    place = place_of(path)
+    name = ".zattrs" if place.get("zarr.json") is None else "zarr.json"
+    content, copy = _parsed(place.get(name)), next(filter(None, _copies(place).values()), None)
     if content is None or copy is None or name not in copy["files"]:
         return
     files, raw = copy["files"], copy.get("raw", {})
     for changed in (content, files[name]):
         (changed if name == ".zattrs" else changed["attributes"]).update(attributes)
-    _set_copies(store, files, raw | {name: _sha256(_text(files[name]))}, stage)
-    _set(store, name, content, stage)
+    _put_copies(place, files, raw | {name: _sha256(_text(files[name]))}, stage)
+    _put(place, name, content, stage)
 
 
 def mend_metadata(path: str | Path, stage: Stage | None = None) -> None:
@@ -146,35 +142,35 @@ def mend_metadata(path: str | Path, stage: Stage | None = None) -> None:
     OutputError
         If all copies are damaged, and the metadata cannot be shown to be right.
     """
-    store = _store(path)
+    place = place_of(path)
     changes = metadata_changes(path)
-    right = next(filter(None, _copies(store).values()), None)
+    right = next(filter(None, _copies(place).values()), None)
     if right is None:
-        _check_against_damaged(store, path)
-        write_copy(path, _levels(store), stage)
+        _check_against_damaged(place, path)
+        write_copy(path, _levels(place), stage)
         return
     for name in changes:
         if name in COPIES:
             continue
-        found, wanted = _parsed(_get(store, name)) or {}, right["files"][name]
+        found, wanted = _parsed(place.get(name)) or {}, right["files"][name]
         mended = found | wanted if name.endswith(".zattrs") else dict(wanted)
         if isinstance(found.get("attributes"), dict) and "attributes" in wanted:
             mended["attributes"] = found["attributes"] | wanted["attributes"]
-        _set(store, name, mended, stage)
+        _put(place, name, mended, stage)
     if set(changes) & set(COPIES):
         for copy in COPIES if "raw" in right else changes:
-            _set(store, copy, right, stage)
+            _put(place, copy, right, stage)
 
 
-def _levels(store: Store) -> int:
-    return len([level for level in range(100) if any(_get(store, f"{level}/{name}") for name in _ARRAY[:2])])
+def _levels(place: Place) -> int:
+    return len([level for level in range(100) if any(place.get(f"{level}/{name}") for name in _ARRAY[:2])])
 
 
-def _check_against_damaged(store: Store, path: str | Path) -> None:
+def _check_against_damaged(place: Place, path: str | Path) -> None:
     """Take the metadata for right only if a damaged copy bears them out: by its digest, or by its content."""
-    names = [*_GROUP, *(f"{level}/{name}" for level in range(_levels(store)) for name in _ARRAY)]
-    there = {name: content for name in names if (content := _parsed(_get(store, name))) is not None}
-    for raw in filter(None, (_get(store, copy) for copy in COPIES)):
+    names = [*_GROUP, *(f"{level}/{name}" for level in range(_levels(place)) for name in _ARRAY)]
+    there = {name: content for name in names if (content := _parsed(place.get(name))) is not None}
+    for raw in filter(None, (place.get(copy) for copy in COPIES)):
         content = _parsed(raw) or {}
         if content.get("files") == there or _digest(there).encode() in re.findall(rb"[0-9a-f]{64}", raw):
             return
@@ -212,21 +208,8 @@ def _text(content: Any) -> bytes:
     return json.dumps(content, indent=2).encode()
 
 
-def _store(path: str | Path) -> Store:
-    return FsspecStore.from_url(str(path)) if "://" in str(path) else LocalStore(path)
-
-
-def _get(store: Store, name: str) -> bytes | None:
-    found = sync(store.get(name, default_buffer_prototype()))
-    return None if found is None else found.to_bytes()
-
-
-def _set(store: Store, name: str, content: Any, stage: Stage | None = None) -> None:
-    text = _text(content)
-    if stage is not None and isinstance(store, LocalStore):
-        stage.put(store.root / name, text)
-    else:
-        sync(store.set(name, default_buffer_prototype().buffer.from_bytes(text)))
+def _put(place: Place, name: str, content: Any, stage: Stage | None = None) -> None:
+    place.put(name, _text(content), stage)
 
 
 def _parsed(content: bytes | None) -> dict[str, Any] | None:

@@ -21,11 +21,11 @@ from napari_restore.engine.compute.block import Receipt
 from napari_restore.engine.compute.predictor import Predictor, predictor_of
 from napari_restore.engine.hardware.device import CPU, Device
 from napari_restore.engine.planning import plan as plan_module
-from napari_restore.engine.record.verify import Unit
 from napari_restore.engine.run.local import run_blocks
 from napari_restore.engine.store.sinks import ArraySink
 from napari_restore.errors import ChunkError, DeviceLost, OutOfMemory
 from napari_restore.images.image import Image
+from napari_restore.images.writing.layout import WriteUnit
 
 SETTINGS: dict[str, Any] = {
     "axes": "ZYX", "chunks": (1, 64, 64), "shards": (1, 64, 64), "tile": 64, "halo": 8, "value_range": (100, 1200),
@@ -86,7 +86,7 @@ def test_a_damaged_chunk_is_filled_listed_and_healed(
     np.testing.assert_array_equal(filled[other], whole[other])
     found = api.verify(output)
     # The chunk lies in two blocks of its plane, and in the halo of the two others.
-    assert list(found.filled) == [Unit(0, (1, y, x)) for y in (0, 1) for x in (0, 1)] and not found.ok
+    assert list(found.filled) == [WriteUnit(0, (1, y, x)) for y in (0, 1) for x in (0, 1)] and not found.ok
     assert "filled: level 0, unit 1/0/0" in str(found) and "chunk (1, 0, 1)" in str(found)
     assert list(api.verify(output, repair=True).filled) == list(found.filled)  # the source is as damaged as before
     np.testing.assert_array_equal(zarr.open_array(output, path="0")[:], filled)

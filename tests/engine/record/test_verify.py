@@ -16,12 +16,13 @@ from napari_restore import api
 from napari_restore.engine.compute import predictor
 from napari_restore.engine.planning.planner import make_plan
 from napari_restore.engine.record import verify
-from napari_restore.engine.record.verify import Unit
 from napari_restore.errors import OutputError
 from napari_restore.images.staging import Stage
 from napari_restore.images.writing import ome_zarr
 from napari_restore.images.writing.digests import SUMS
+from napari_restore.images.writing.layout import WriteUnit
 from napari_restore.images.writing.metadata_copy import COPIES
+from napari_restore.images.writing.unit_writer import UnitWriter
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_every_flipped_bit_is_found_and_healed(result: Path) -> None:
         file.write_bytes(damaged)
         found = api.verify(result)
         level, index = file.relative_to(result).parts[0], tuple(map(int, file.relative_to(result).parts[2:]))
-        assert found.damaged == (Unit(int(level), index),)
+        assert found.damaged == (WriteUnit(int(level), index),)
         file.write_bytes(whole[file])
     for file in files[::4]:
         file.write_bytes(whole[file][:-5])
@@ -70,13 +71,13 @@ def test_every_flipped_bit_is_found_and_healed(result: Path) -> None:
 
 def test_other_pixels_behind_right_checksums_are_found_by_computing(result: Path) -> None:
     whole = contents(result)
-    array = ome_zarr.open_level(result, 0, "r+")
     stage = Stage(result.with_name("own"))
     stage.folder.mkdir()  # as a run with a fault in its arithmetic
-    ome_zarr.write_unit(array, (1, 0, 1), np.asarray(array[1:2, 0:192, 192:330]) + np.uint16(2), stage)
+    writer = UnitWriter(result, stage)
+    writer.write(WriteUnit(0, (1, 0, 1)), np.asarray(writer.level(0)[1:2, 0:192, 192:330]) + np.uint16(2))
     assert api.verify(result).ok
     found = api.verify(result, recompute=12)
-    assert found.differing == (Unit(0, (1, 0, 1)),) and not found.ok
+    assert found.differing == (WriteUnit(0, (1, 0, 1)),) and not found.ok
     assert api.verify(result, recompute=12, repair=True).ok
     assert contents(result) == whole
 
@@ -306,12 +307,12 @@ def test_what_another_batch_moves_in_bfloat16_is_no_difference(tmp_path: Path, s
     tifffile.imwrite(tmp_path / "in.tif", stack[0])
     settings = {"precision": "bfloat16", "tile": 64, "halo": 8, "value_range": (0, 1000), "dtype": "float32"}
     output = api.denoise(tmp_path / "in.tif", tmp_path / "out.zarr", **settings)
-    array = ome_zarr.open_level(output, 0, "r+")
-    made = np.asarray(array[...])
     stage = Stage(tmp_path / "own")
     stage.folder.mkdir()
+    writer = UnitWriter(output, stage)
+    made = np.asarray(writer.level(0)[...])
     for moved, bad in ((0.8, False), (20.0, True)):
-        ome_zarr.write_unit(array, (0, 0), made + np.float32(moved), stage)
+        writer.write(WriteUnit(0, (0, 0)), made + np.float32(moved))
         assert bool(api.verify(output, recompute=1).differing) == bad
 
 

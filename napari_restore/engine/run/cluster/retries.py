@@ -1,7 +1,7 @@
-"""A bounded window of units on a cluster: retries on other workers, copies for stragglers, and suspects on their own.
+"""A bounded window of write units on a cluster: retries on other workers, copies for stragglers, suspects on their own.
 
-There is no graph of the whole run, only the units that are on their way. All that the scheduler knows of the others is
-nothing, so a run of a million blocks costs it as much as one of a thousand.
+There is no graph of the whole run, only the write units that are on their way. The scheduler knows nothing of the
+others, so a run of a million blocks costs it as much as one of a thousand.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from napari_restore.engine.compute.block import Receipt
-from napari_restore.engine.run.cluster.worker import Failure, Unit, carry_out
+from napari_restore.engine.run.cluster.worker import Failure, carry_out
 from napari_restore.errors import ClusterError, DiskFull, ModelError, OutputTaken, RestoreError
+from napari_restore.images.writing.layout import WriteUnit
 
 __all__ = ["ANSWER", "Pool", "Window", "within"]
 
 TRIES = 3
-"""How often a unit is tried, each time on another worker if there is one."""
+"""How often a write unit is tried, each time on another worker if there is one."""
 TICK = 0.25
 """Seconds after which the caller hears something, even if nothing is done."""
 LOOK = 2.0
@@ -34,9 +35,9 @@ LOOK = 2.0
 PATIENCE = 300.0
 """Seconds without any worker after which a run ends."""
 STRAGGLER, TIMES_MEDIAN = 30.0, 4.0
-"""Seconds, and times the median of the units so far, that a unit may take before another worker makes it as well."""
+"""Seconds, and times the median of those so far, that a write unit may take before another worker makes it as well."""
 STANDSTILL = 900.0
-"""Seconds, if they are also 20 times the median of the units so far, without any unit, after which a run ends."""
+"""Seconds, if they are also 20 times the median of those so far, without any write unit, after which a run ends."""
 ANSWER = 20.0
 """Seconds that the cluster has for an answer when a run ends: a worker that stands still gives none."""
 
@@ -52,17 +53,17 @@ class Pool(Protocol):
 
     @property
     def shares(self) -> dict[str, float] | None:
-        """What of a worker's resources one unit takes."""
+        """What of a worker's resources one write unit takes."""
 
     def workers(self) -> dict[str, int]:
-        """Address of each worker there is now, and how many units it takes at a time."""
+        """Address of each worker there is now, and how many write units it takes at a time."""
 
 
 @dataclass
-class _Task:
-    """A unit on its way."""
+class _Attempt:
+    """A write unit on its way to a worker, as a task of Dask."""
 
-    unit: Unit
+    unit: WriteUnit
     began: float
     future: Any
     only: frozenset[str]
@@ -70,16 +71,16 @@ class _Task:
 
 
 @dataclass
-class _State:
-    """What is known of a unit that is not done."""
+class _History:
+    """What was tried to make a write unit that is not done."""
 
     tries: int = 0
     failed_on: set[str] = field(default_factory=set)
-    tasks: set[str] = field(default_factory=set)
+    attempts: set[str] = field(default_factory=set)
 
 
 class Window:
-    """Sends units to a cluster, a few more than it can work on, and gives what comes back.
+    """Sends write units to a cluster, a few more than it can work on, and gives what comes back.
 
     Parameters
     ----------
@@ -90,21 +91,21 @@ class Window:
 
     Attributes
     ----------
-    failed : dict of Unit to RestoreError
-        Units that were given up, and why.
+    failed : dict of WriteUnit to RestoreError
+        Those that were given up, and why.
     retries : int
-        Units that were sent again.
+        How often one was sent again.
     """
 
     def __init__(self, pool: Pool, name: str) -> None:
         self.pool, self.name = pool, name
-        self.failed: dict[Unit, RestoreError] = {}
+        self.failed: dict[WriteUnit, RestoreError] = {}
         self.retries = 0
         self._numbers = itertools.count()
-        self._tasks: dict[str, _Task] = {}
-        self._states: dict[Unit, _State] = {}
-        self._again: deque[Unit] = deque()
-        self._suspects: list[Unit] = []
+        self._attempts: dict[str, _Attempt] = {}
+        self._histories: dict[WriteUnit, _History] = {}
+        self._again: deque[WriteUnit] = deque()
+        self._suspects: list[WriteUnit] = []
         self._seconds: deque[float] = deque(maxlen=200)
         self._outcomes = _Outcomes(pool.client, f"{name}-{uuid4().hex[:8]}")
         self._in_a_row, self._settled = 0, time.monotonic()
@@ -113,16 +114,16 @@ class Window:
 
     @property
     def size(self) -> int:
-        """How many units may be on their way: what the workers take at a time, and one in reserve for each."""
+        """How many write units may be on their way: what the workers take at a time, and one in reserve for each."""
         return max(1, sum(self._workers.values()) + len(self._workers))
 
-    def run(self, units: Iterable[Unit]) -> Generator[Receipt | None, None, None]:
-        """Have units made.
+    def run(self, units: Iterable[WriteUnit]) -> Generator[Receipt | None, None, None]:
+        """Have write units made.
 
         Yields
         ------
         Receipt or None
-            Of each unit that is done; None after every `TICK` seconds without one.
+            Of each write unit that is done; None after every `TICK` seconds without one.
 
         Raises
         ------
@@ -145,16 +146,16 @@ class Window:
     def close(self) -> None:
         """Ask for nothing more."""
         self._outcomes.close()
-        futures = [task.future for task in self._tasks.values()]
-        self._tasks.clear()
+        futures = [attempt.future for attempt in self._attempts.values()]
+        self._attempts.clear()
         if futures and self.pool.client.status == "running":
             within(ANSWER, lambda: self.pool.client.cancel(futures, force=True))
 
-    def _drained(self, source: Iterator[Unit], size: Callable[[], int]) -> Generator[Receipt | None, None, None]:
+    def _drained(self, source: Iterator[WriteUnit], size: Callable[[], int]) -> Generator[Receipt | None, None, None]:
         while True:
             self._look()
             self._fill(source, size())
-            if not self._tasks:
+            if not self._attempts:
                 return
             found = self._outcomes.get(TICK)
             if not found:
@@ -166,51 +167,51 @@ class Window:
                 if receipt is not None:
                     yield receipt
 
-    def _fill(self, source: Iterator[Unit], size: int) -> None:
+    def _fill(self, source: Iterator[WriteUnit], size: int) -> None:
         size += len(self._stragglers())  # what stands still is no reason to have others wait
-        while len(self._tasks) < size:
+        while len(self._attempts) < size:
             unit = self._again.popleft() if self._again else next(source, None)
             if unit is None:
                 return
             self._send(unit)
 
-    def _send(self, unit: Unit) -> None:
-        state = self._states.setdefault(unit, _State())
-        others = [address for address in self._workers if address not in state.failed_on]
-        only = frozenset(others if state.failed_on else ())
-        # The name of a task carries no hash, so that Dask takes all units of a run for one kind of task.
+    def _send(self, unit: WriteUnit) -> None:
+        history = self._histories.setdefault(unit, _History())
+        others = [address for address in self._workers if address not in history.failed_on]
+        only = frozenset(others if history.failed_on else ())
+        # The name of a task carries no hash, so that Dask takes all tasks of a run for one kind.
         key = f"{self.name}-unit-{next(self._numbers)}"
         future = self.pool.client.submit(
             carry_out, self.name, unit, self._outcomes.topic, key, key=key, pure=False, workers=sorted(only) or None,
             resources=self.pool.shares, allow_other_workers=False,
         )  # fmt: skip
-        self._tasks[key] = _Task(unit, time.monotonic(), future, only)
-        state.tasks.add(key)
+        self._attempts[key] = _Attempt(unit, time.monotonic(), future, only)
+        history.attempts.add(key)
         self._outcomes.expect(future)
 
     def _settle(self, key: str, outcome: Any) -> Receipt | None:
-        """Take note of what a task has come to, and give its receipt if its unit is done by it."""
-        task = self._tasks.pop(key, None)
-        if task is None:
+        """Take note of what an attempt has come to, and give its receipt if its write unit is done by it."""
+        attempt = self._attempts.pop(key, None)
+        if attempt is None:
             return None
-        state = self._states[task.unit]
-        state.tasks.discard(key)
+        history = self._histories[attempt.unit]
+        history.attempts.discard(key)
         if isinstance(outcome, Receipt):
             self._in_a_row, self._settled = 0, time.monotonic()
-            self._seconds.append(time.monotonic() - task.began)
-            self._forget(state)
-            del self._states[task.unit]
+            self._seconds.append(time.monotonic() - attempt.began)
+            self._forget(history)
+            del self._histories[attempt.unit]
             return outcome
-        self._give_another_chance(task.unit, state, outcome)
+        self._give_another_chance(attempt.unit, history, outcome)
         return None
 
-    def _forget(self, state: _State) -> None:
-        """Ask no more for the copies of a unit that is done. One that is running goes on, and writes the same bytes."""
-        copies = [self._tasks.pop(key).future for key in state.tasks if key in self._tasks]
+    def _forget(self, history: _History) -> None:
+        """Ask no more for the copies of a write unit that is done; one that is running goes on, and writes the same."""
+        copies = [self._attempts.pop(key).future for key in history.attempts if key in self._attempts]
         if copies:
             self.pool.client.cancel(copies, force=True)
 
-    def _give_another_chance(self, unit: Unit, state: _State, outcome: Any) -> None:
+    def _give_another_chance(self, unit: WriteUnit, history: _History, outcome: Any) -> None:
         from distributed import KilledWorker
 
         self._in_a_row += 1
@@ -229,17 +230,17 @@ class Window:
                 f"({type(outcome).__name__}: {outcome}); blocks that are stored stay: start the cluster again, and the "
                 "same call goes on."
             )
-        state.tries += 1
-        state.failed_on.add(outcome.worker)
+        history.tries += 1
+        history.failed_on.add(outcome.worker)
         if too_many or isinstance(outcome.error, _FINAL):
             raise outcome.error
-        if state.tasks:
+        if history.attempts:
             return  # a copy is on its way
-        if state.tries < TRIES:
+        if history.tries < TRIES:
             self.retries += 1
             self._again.append(unit)
             return
-        del self._states[unit]
+        del self._histories[unit]
         self.failed[unit] = outcome.error
 
     def _look(self) -> None:
@@ -266,12 +267,12 @@ class Window:
 
     def _recall_unreachable(self) -> None:
         """Send again what was meant for workers that are gone: the scheduler would keep it for their return."""
-        for key, task in list(self._tasks.items()):
-            if task.only and task.only.isdisjoint(self._workers):
-                del self._tasks[key]
-                self._states[task.unit].tasks.discard(key)
-                self.pool.client.cancel([task.future], force=True)
-                self._send(task.unit)
+        for key, attempt in list(self._attempts.items()):
+            if attempt.only and attempt.only.isdisjoint(self._workers):
+                del self._attempts[key]
+                self._histories[attempt.unit].attempts.discard(key)
+                self.pool.client.cancel([attempt.future], force=True)
+                self._send(attempt.unit)
 
     def _check_progress(self) -> None:
         """End a run in which nothing comes back any more, whatever the scheduler says of its workers."""
@@ -287,25 +288,25 @@ class Window:
     def _copy_stragglers(self, size: int) -> None:
         """Let other workers try what some have had for very long, when there is nothing else to do."""
         late = self._stragglers()
-        if len(self._tasks) - len(late) >= size:
+        if len(self._attempts) - len(late) >= size:
             return
-        for task in late:
-            state = self._states[task.unit]
-            if len(state.tasks) < min(TRIES, len(self._workers)):
-                state.failed_on.update(self._holders(state.tasks))
+        for attempt in late:
+            history = self._histories[attempt.unit]
+            if len(history.attempts) < min(TRIES, len(self._workers)):
+                history.failed_on.update(self._holders(history.attempts))
                 self.retries += 1
-                self._send(task.unit)
+                self._send(attempt.unit)
 
-    def _stragglers(self) -> list[_Task]:
-        """Give the newest tasks of units that have taken very long, finished or not."""
+    def _stragglers(self) -> list[_Attempt]:
+        """Give the newest attempts at write units that have taken very long, finished or not."""
         if not self._seconds:
             return []
         late = time.monotonic() - max(STRAGGLER, TIMES_MEDIAN * statistics.median(self._seconds))
-        newest = {task.unit: task for task in self._tasks.values()}
-        return [task for task in newest.values() if task.began < late]
+        newest = {attempt.unit: attempt for attempt in self._attempts.values()}
+        return [attempt for attempt in newest.values() if attempt.began < late]
 
     def _holders(self, keys: set[str]) -> set[str]:
-        """Tell which workers have been given tasks."""
+        """Tell which workers have been given some of the attempts with these keys."""
         found = within(ANSWER, self.pool.client.processing) or {}
         return {worker for worker, tasks in found.items() if keys & set(map(str, tasks))}
 

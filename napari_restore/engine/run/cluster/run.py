@@ -13,7 +13,7 @@ from uuid import uuid4
 from napari_restore.engine.compute.block import Receipt
 from napari_restore.engine.hardware.device import CPU, Device
 from napari_restore.engine.hardware.devices import free_memory
-from napari_restore.engine.planning.plan import Block, Plan
+from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.run.cluster.local import processes
 from napari_restore.engine.run.cluster.retries import ANSWER, Window, within
 from napari_restore.engine.run.cluster.worker import Run, first_pixel, obstacle
@@ -22,6 +22,7 @@ from napari_restore.engine.run.local import Stages, coarser_levels
 from napari_restore.engine.store.progress import Progress
 from napari_restore.errors import BlocksFailed, ClusterError, SourceError
 from napari_restore.images.writing import ome_zarr
+from napari_restore.images.writing.layout import WriteUnit
 
 if TYPE_CHECKING:
     from napari_restore.engine.store.sinks import OmeZarrSink
@@ -146,7 +147,7 @@ def _restored(
     cluster: Cluster, name: str, plan: Plan, count: int, missing: Any, record: Callable[[Receipt], Any]
 ) -> Generator[Progress, None, None]:
     restored, window = _Restored(plan, count), Window(cluster, name)
-    with closing(window.run((0, index) for index in missing)) as receipts:
+    with closing(window.run(plan.unit_of(index) for index in missing)) as receipts:
         for receipt in receipts:
             if receipt is not None:
                 restored.done += 1
@@ -159,7 +160,7 @@ def _restored(
 def _raise_failed(window: Window, plan: Plan) -> None:
     if not window.failed:
         return
-    named = "; ".join(f"{index}: {error}" for (_, index), error in list(window.failed.items())[:NAMED])
+    named = "; ".join(f"{unit}: {error}" for unit, error in list(window.failed.items())[:NAMED])
     more = f"; and {len(window.failed) - NAMED} more" if len(window.failed) > NAMED else ""
     raise BlocksFailed(
         f"{len(window.failed)} of {plan.blocks} blocks could not be made by any worker ({named}{more}); all others are "
@@ -172,11 +173,11 @@ def _coarse_missing(plan: Plan, sink: OmeZarrSink) -> bool:
 
 
 def _coarser(cluster: Cluster, name: str, plan: Plan, sink: OmeZarrSink) -> Generator[Progress, None, None]:
-    """Make the missing units of the coarser levels, one level after the other."""
+    """Make the missing write units of the coarser levels, one level after the other."""
 
-    def make(level: int, missing: list[Block]) -> Generator[Receipt | None, None, None]:
+    def make(missing: list[WriteUnit]) -> Generator[Receipt | None, None, None]:
         window = Window(cluster, name)
-        yield from window.run((level, index) for index in missing)
+        yield from window.run(missing)
         _raise_failed(window, plan)
 
     yield from coarser_levels(plan, sink.path, make)

@@ -26,6 +26,7 @@ from napari_restore.engine.run.cluster import workers as engine_cluster
 from napari_restore.engine.run.cluster.workers import Cluster
 from napari_restore.errors import BlocksFailed, ClusterError, RecipeError, RestoreError, SourceError
 from napari_restore.images.image import Image
+from napari_restore.images.writing.layout import WriteUnit
 
 # Workers that are killed leave a socket or a pipe to the garbage collector now and then.
 pytestmark = [
@@ -97,11 +98,11 @@ def test_blocks_that_fail_or_kill_are_named_at_the_end(
     checkpoints: dict[str, Path], tmp_path: Path, mortal_client: Any
 ) -> None:
     image, output = Image(Poison(SHAPE, {5}, "fail"), "ZYX"), tmp_path / "fails.zarr"
-    with pytest.raises(BlocksFailed, match=r"1 of 12 blocks .*\(5, 0, 0\): .*the plane is damaged"):
+    with pytest.raises(BlocksFailed, match=r"1 of 12 blocks .*level 0, unit 5/0/0: .*the plane is damaged"):
         api.denoise(image, output, model=checkpoints["denoiser"], scheduler=mortal_client, **KNOWN)
     assert stored(output) == 11
     image, output = Image(Poison(SHAPE, {5}, "kill"), "ZYX"), tmp_path / "kills.zarr"
-    with pytest.raises(BlocksFailed, match=r"1 of 12 blocks .*\(5, 0, 0\): workers that try it die"):
+    with pytest.raises(BlocksFailed, match=r"1 of 12 blocks .*level 0, unit 5/0/0: workers that try it die"):
         api.denoise(image, output, model=checkpoints["denoiser"], scheduler=mortal_client, **KNOWN)
     assert stored(output) == 11
 
@@ -113,10 +114,10 @@ def test_a_unit_meant_for_a_worker_that_is_gone_is_sent_elsewhere(
     send, recalled = window.Window._send, []
 
     def to_one_that_is_gone(self: Any, unit: Any) -> None:
-        if unit == (0, (3, 0, 0)):
+        if unit == WriteUnit(0, (3, 0, 0)):
             recalled.append(unit)
             if len(recalled) == 1:
-                self._states[unit] = window._State(failed_on=set(self._workers))
+                self._histories[unit] = window._History(failed_on=set(self._workers))
                 self._workers = self._workers | {"tcp://127.0.0.1:9": 1}
         send(self, unit)
 
@@ -144,12 +145,12 @@ def test_a_straggler_is_overtaken(
     def send(self: Any, unit: Any) -> None:
         sends.append(unit)
         first(self, unit)
-        if sends.count((0, (11, 0, 0))) == 2:
+        if sends.count(WriteUnit(0, (11, 0, 0))) == 2:
             end.touch()
 
     monkeypatch.setattr(window.Window, "_send", send)
     output = api.denoise(image, tmp_path / "out.zarr", model=checkpoints["denoiser"], scheduler=client, **KNOWN)
-    assert sends.count((0, (11, 0, 0))) == 2 and stored(output) == 12
+    assert sends.count(WriteUnit(0, (11, 0, 0))) == 2 and stored(output) == 12
 
 
 def test_preflight(
