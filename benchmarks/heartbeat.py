@@ -86,9 +86,9 @@ def once(why: int) -> dict[str, dict[str, float]]:
         dock.output.place.setCurrentIndex(1)
         dock.output.path.setText(f"{folder}/result.zarr")
         dock.output.path.editingFinished.emit()
-        wait_for(lambda: dock.look is not None)
+        wait_for(lambda: dock.preflight is not None)
         found["load"] = figures(heart.gaps())
-        assert dock.look.plan.tiles >= 60, dock.look.plan.tiles
+        assert dock.preflight.plan.tiles >= 60, dock.preflight.plan.tiles
         dock.bar.run.click()
         wait_for(lambda: not dock.works)
         found["run"] = figures(heart.gaps())

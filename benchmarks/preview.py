@@ -56,7 +56,7 @@ def main() -> None:
         viewer.scene.camera.zoom = min(viewer.canvas.size) / SIDE
         viewer.scene.camera.center = (0, 1024, 1024)
         spin(0.5)
-        wait_for(lambda dock=dock: dock.look is not None)  # type: ignore[misc]
+        wait_for(lambda dock=dock: dock.preflight is not None)  # type: ignore[misc]
         times = [seconds_of(dock, viewer) for _ in range(repeats)]
         (layer,) = dock.results.there()
         first, whole = (statistics.median(column) for column in zip(*times, strict=True))

@@ -52,7 +52,7 @@ def main() -> None:
         layer.visible = layer.name == "actin noisy"
     viewer.layers.selection.active = viewer.layers["actin noisy"]
     _, dock = viewer.window.add_plugin_dock_widget("napari-restore", "Denoise")
-    wait_for(lambda: dock.look is not None, "a look at the layer")
+    wait_for(lambda: dock.preflight is not None, "a look at the layer")
     save("open")
     dock.bar.preview.click()
     seconds = wait_for(lambda: not dock.works, "the preview")

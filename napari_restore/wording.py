@@ -1,22 +1,31 @@
-"""Numbers, shapes and plans in words."""
+"""Numbers, sizes, times and shapes in words."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["byte_count", "counted", "human_bytes", "human_shape"]
+__all__ = ["byte_count", "counted", "human_bytes", "human_duration", "human_shape"]
 
 
 def counted(count: int, thing: str) -> str:
-    """Write how many there are, such as ``"1 lane"`` and ``"2 lanes"``."""
+    """Write how many there are.
+
+    >>> counted(1, "lane"), counted(2, "lane")
+    ('1 lane', '2 lanes')
+    """
     return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def human_bytes(count: float) -> str:
-    """Write a number of bytes with a unit, such as ``"7.5 GB"``."""
+    """Write a number of bytes with a decimal unit.
+
+    >>> human_bytes(7_500_000_000)
+    '7.5 GB'
+    """
     for unit in ("B", "kB", "MB", "GB", "TB"):
-        if count < 1000 or unit == "TB":
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        digits = 0 if unit == "B" else 1
+        if round(count, digits) < 1000 or unit == "TB":
+            return f"{count:.{digits}f} {unit}"
         count /= 1000
     raise AssertionError
 
@@ -41,6 +50,28 @@ def byte_count(text: str) -> int:
     return int(float(found[1]) * (1024 if found[3] else 1000) ** power)
 
 
+def human_duration(seconds: float) -> str:
+    """Write a time span in the largest unit of which there are about two.
+
+    Parameters
+    ----------
+    seconds
+        Not negative. Less than a second is written as one second: no estimate is closer than that.
+
+    >>> [human_duration(seconds) for seconds in (0.2, 40, 840, 11_500, 260_000)]
+    ['1 s', '40 s', '14 min', '3.2 h', '3.0 days']
+    """
+    if seconds < 99.5:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 7200 - 30:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+
+
 def human_shape(axes: str, shape: tuple[int, ...]) -> str:
-    """Write a shape with its axes, such as ``"Z 40 · Y 2048 · X 2048"``."""
+    """Write a shape with its axes.
+
+    >>> human_shape("ZYX", (40, 2048, 2048))
+    'Z 40 · Y 2048 · X 2048'
+    """
     return " · ".join(f"{axis} {length}" for axis, length in zip(axes, shape, strict=True))

@@ -34,8 +34,8 @@ def until_idle(qtbot: Any, dock: RestoreDock) -> None:
     qtbot.waitUntil(lambda: not dock.works and dock.bar.state == "idle", timeout=60_000)
 
 
-def until_looked(qtbot: Any, dock: RestoreDock) -> None:
-    qtbot.waitUntil(lambda: dock.look is not None and not dock.works, timeout=60_000)
+def until_preflight(qtbot: Any, dock: RestoreDock) -> None:
+    qtbot.waitUntil(lambda: dock.preflight is not None and not dock.works, timeout=60_000)
 
 
 def to_disk(dock: RestoreDock, path: Path) -> None:

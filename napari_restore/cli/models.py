@@ -13,6 +13,7 @@ from rich.table import Table
 from napari_restore import api
 from napari_restore.cli.options import Quiet, given, with_settings
 from napari_restore.cli.screen import downloads, out
+from napari_restore.wording import human_bytes
 
 models_app = typer.Typer(no_args_is_help=False)
 
@@ -26,7 +27,7 @@ def models(context: typer.Context) -> None:
     for heading in ("name", "task", "scale", "channels", "size", "state", "licence", "trained for"):
         table.add_column(heading, no_wrap=True)
     for card in api.models():
-        size = f"{api.weights_size(card) / 1e6:.1f} MB"
+        size = human_bytes(api.weights_size(card))
         state = api.weights_state(card)
         row = (card.name, card.task, f"x{card.scale}", str(card.in_channels), size, state, card.licence, card.noise)
         table.add_row(*row)
@@ -61,4 +62,4 @@ def convert(
 ) -> None:
     """Write the weights of FILE alone to OUT, with the hyper-parameters in its metadata."""
     card = api.convert_model(file, target, half=half, **given(context))
-    out.print(f"{target}: {api.weights_size(card) / 1e6:.1f} MB")
+    out.print(f"{target}: {human_bytes(api.weights_size(card))}")

@@ -42,6 +42,18 @@ def test_a_recipe_loads_no_scipy() -> None:
     assert done.stdout.strip() == "set()"
 
 
+def test_the_jobs_of_the_dock_widgets_load_no_window() -> None:
+    """Nor napari, which a test of a controller would wait for."""
+    code = (
+        "import importlib, pkgutil, sys; import napari_restore.widgets.jobs as jobs\n"
+        "for found in pkgutil.walk_packages(jobs.__path__, 'napari_restore.widgets.jobs.'):\n"
+        "    importlib.import_module(found.name)\n"
+        f"print({GUI!r} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "set()"
+
+
 PACKAGE = Path(napari_restore.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] != "widgets")
 

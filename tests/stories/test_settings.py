@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 FLAGS = (
     "--axes --level --series --img-range --mean --tile --halo --blend --padding --intensity --range --noise --dtype "
     "--precision --compiled --not-compiled --device --batch --workers --on-error --fsync --lanes --memory --pyramid "
-    "--no-pyramid --ome-version --chunks --shards"
+    "--no-pyramid --ome-version --chunks --shards --valid-range --fill-values --neighbours"
 )
 """Scripts have these."""
 

@@ -39,3 +39,9 @@ def dock(viewer: Viewer, checkpoints: dict[str, Path], stack: np.ndarray) -> Res
 
     viewer.add_image(stack, name="cells", scale=(2.0, 0.5, 0.5))
     return dock_in(viewer, checkpoints["denoiser"])
+
+
+@pytest.fixture
+def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine that has fetched no weights yet."""
+    monkeypatch.setenv("NAPARI_RESTORE_MODELS", str(tmp_path / "models"))

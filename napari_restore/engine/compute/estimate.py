@@ -14,6 +14,7 @@ from napari_restore.engine.planning.recipe import for_each
 from napari_restore.engine.planning.sampling import estimate_image_noise
 from napari_restore.intensity.noise import NoiseEstimate
 from napari_restore.models.zoo import all_cards
+from napari_restore.wording import human_duration
 
 __all__ = ["Report", "make_report", "tile_seconds"]
 
@@ -52,7 +53,7 @@ class Report:
         rows = [str(self.plan), f"{'stored as':<11}chunks of {chunks}"]
         rows += [f"{'noise':<11}{f'{n}: ' if n else ''}{_noise(e)}" for n, e in zip(names, self.noise, strict=True)]
         rows += [f"{'warning':<11}{warning}" for warning in self.fit.warnings]
-        time = "unknown, the network is not loaded" if self.seconds is None else f"about {_duration(self.seconds)}"
+        time = "unknown, the network is not loaded" if self.seconds is None else f"about {human_duration(self.seconds)}"
         return "\n".join([*rows, f"{'time':<11}{time} on {self.plan.recipe.device}"])
 
 
@@ -62,13 +63,6 @@ def _noise(estimate: NoiseEstimate | None) -> str:
     correlation = max(estimate.correlation)
     kind = f"correlated between neighbours ({correlation:.2f})" if correlation > 0.1 else "independent"
     return f"sigma {estimate.sigma_median:.3g} at the median, gain {estimate.gain:.3g} a photon, {kind}"
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def tile_seconds(plan: Plan) -> float:

@@ -24,7 +24,7 @@ from napari_restore.models.card import ModelCard
 from napari_restore.tiling.blend import source_window
 from napari_restore.tiling.grid import AxisTiling, TileGrid
 
-__all__ = ["Layout", "cheapest_layout", "read_unit", "tile_share", "times_read"]
+__all__ = ["Layout", "cheapest_layout", "decoded_unit", "read_unit", "tile_share", "times_read"]
 
 _CHUNK_SIDE = 512
 _UNSHARDED_CHUNK_SIDE = 1024
@@ -92,6 +92,13 @@ def read_unit(image: Image) -> Sizes:
     if isinstance(image.data, np.ndarray | RawArray | MappedArray):
         return dict.fromkeys(image.canonical, 1)
     return {a: min(c, n) for a, c, n in zip(image.canonical, image.chunks, image.shape, strict=True)}
+
+
+def decoded_unit(image: Image) -> Sizes:
+    """What is decoded at once, at least, along each axis, as far as the source tells; one pixel where it does not."""
+    told = image.chunks != image.shape or hasattr(image.data, "chunks")
+    ours = type(image.data).__module__.startswith("napari_restore.")
+    return read_unit(image) if told or ours else dict.fromkeys(image.canonical, 1)
 
 
 @lru_cache(maxsize=256)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from napari_restore.engine.hardware.device import Device
-from napari_restore.engine.planning.blocks import read_unit
+from napari_restore.engine.planning.blocks import decoded_unit
 from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.errors import RecipeError
 from napari_restore.images.image import Image
@@ -106,11 +106,12 @@ def block_bytes(plan: Sized) -> tuple[int, int]:
 
 def decoding_bytes(image: Image, pixels: Mapping[str, int]) -> int:
     """Most that the chunks take that are read whole for a region of so many pixels along each axis."""
-    unit = read_unit(image)
+    unit = decoded_unit(image)
     if max(unit.values()) == 1:  # any part of it can be read
         return 0
     touched = math.prod(
-        min(-(-pixels.get(axis, 1) // length) + 1, -(-image.sizes[axis] // length)) for axis, length in unit.items()
+        min(-((1 - pixels.get(axis, 1)) // length) + 1, -(-image.sizes[axis] // length))
+        for axis, length in unit.items()
     )
     return min(touched, _CHUNKS_AT_ONCE) * _DECODED_TIMES * math.prod(unit.values()) * image.dtype.itemsize
 
@@ -166,10 +167,11 @@ def check_sample(image: Image, budget: int | None, free: int) -> None:
         With what a chunk takes, and what to do.
     """
     decoding = decoding_bytes(image, dict.fromkeys(image.sizes, 1))
-    if LIBRARIES + decoding <= (budget or free + LIBRARIES):
+    limit = budget or free + LIBRARIES
+    if LIBRARIES + decoding <= limit or limit < LIBRARIES:  # what is too little for any run, `check_budget` says
         return
     what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
-    chunk = math.prod(read_unit(image).values()) * image.dtype.itemsize
+    chunk = math.prod(decoded_unit(image).values()) * image.dtype.itemsize
     raise RecipeError(
         f"{image.name} is stored in chunks of {human_bytes(chunk)}, which are read whole: that takes "
         f"{human_bytes(LIBRARIES + decoding)}, more than the {what}; allow more memory (--memory), or store the image "
@@ -190,8 +192,8 @@ def check_budget(plan: Sized, free: int) -> None:
         return
     what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
     blocks = max(block_bytes(plan))
-    chunk = decoding_bytes(plan.image, dict.fromkeys(plan.image.sizes, 1)) // _DECODED_TIMES
-    chunks = f", its source in chunks of {human_bytes(chunk)} that are read whole" if 2 * chunk > blocks // 3 else ""
+    chunk = math.prod(decoded_unit(plan.image).values()) * plan.image.dtype.itemsize
+    chunks = f", its source in chunks of {human_bytes(chunk)} that are read whole" if 15 * chunk > blocks else ""
     raise RecipeError(
         f"the run takes {human_bytes(needed)}, more than the {what}: {plan.recipe.workers} blocks in progress of "
         f"{human_bytes(blocks)} each{chunks}, and {human_bytes(network_bytes(plan))} for {plan.recipe.lanes} batches "

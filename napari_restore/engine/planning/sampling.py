@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_restore.engine.planning.blocks import read_unit
+from napari_restore.engine.planning.blocks import decoded_unit
 from napari_restore.engine.planning.recipe import for_each
 from napari_restore.errors import ChunkError
 from napari_restore.images.image import Image
@@ -81,7 +81,7 @@ class ChunkReader:
     """
 
     def __init__(self, image: Image) -> None:
-        self._image, self._unit = image, read_unit(image)
+        self._image, self._unit = image, decoded_unit(image)
         self._where: tuple[slice, ...] | None = None
         self._pixels: NDArray[Any] | None = None
 
@@ -101,7 +101,10 @@ class ChunkReader:
             return self._image.read(region)
         if self._pixels is None or self._where != whole:
             self._pixels = None  # it makes room before the next one is read
-            self._where, self._pixels = whole, self._image.read(whole)
+            try:
+                self._where, self._pixels = whole, self._image.read(whole)
+            except ChunkError:  # a part of it may be sound
+                return self._image.read(region)
         inside = tuple(slice(r.start - w.start, r.stop - w.start) for r, w in zip(region, whole, strict=True))
         return self._pixels[inside].copy()
 

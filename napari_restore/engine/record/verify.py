@@ -137,7 +137,7 @@ def _levels(path: Path | str) -> Iterator[int]:
 def _is_sound(array: Any, unit: WriteUnit, digests: Digests | None, needed: bool) -> bool:
     """Tell whether one stored object is as it was written: by its digest, or, where there is none, by decoding it."""
     if digests is not None:
-        name = ome_zarr.unit_name(array, unit)
+        name = ome_zarr.object_name(array, unit)
         fits = digests.fits(name, sha256_of(array.store.root / name) or "")
         if fits is not None or needed:
             return bool(fits)
@@ -284,8 +284,8 @@ def _record_anew(path: Path, stage: Stage) -> None:
         array = ome_zarr.open_level(path, level)
         for index in map(tuple, np.argwhere(ome_zarr.stored_units(path, level)).tolist()):
             unit = WriteUnit(level, index)
+            name = ome_zarr.object_name(array, unit)
             if _is_sound(array, unit, None, needed=False):
-                name = ome_zarr.unit_name(array, unit)
                 record_digest(stage, path, name, (path / name).read_bytes())
 
 

@@ -29,6 +29,7 @@ import psutil
 from napari_restore.errors import OutputError, OutputInUse
 from napari_restore.files import OWNER, is_link, is_ours, remove_ours
 from napari_restore.images.staging import Stage
+from napari_restore.wording import human_duration
 
 __all__ = ["LEASE", "OutputLock", "Owner", "gone", "lock_of", "read_owner", "replaced_place", "this_process"]
 
@@ -174,7 +175,7 @@ class OutputLock:
         if (reason := gone(owner, silent)) is None:
             raise OutputInUse(
                 f"{self.path} is being written by another run ({owner or 'owner unknown'}; last sign of life "
-                f"{max(silent, 0):.0f} s ago); wait for it, stop it, or choose another output."
+                f"{human_duration(max(silent, 0))} ago); wait for it, stop it, or choose another output."
             )
         with contextlib.suppress(FileNotFoundError):  # another run was faster
             os.rename(folder, fresh / self.owner.token / f"{folder.name}.stale")
@@ -266,7 +267,7 @@ def gone(owner: Owner | None, silent: float) -> str | None:
     if owner is not None and owner.machine == _machine() and _started(owner.pid) != owner.started:
         return "has ended without giving it back"
     if silent > LEASE * (owner.period if owner else PERIOD):
-        return f"has given no sign of life for {silent:.0f} s"
+        return f"has given no sign of life for {human_duration(silent)}"
     return None
 
 

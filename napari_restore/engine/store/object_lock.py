@@ -18,6 +18,7 @@ from uuid import uuid4
 from napari_restore.engine.store.lock import Owner, gone, read_owner, this_process
 from napari_restore.errors import OutputError, OutputInUse, OutputTaken
 from napari_restore.images.store import filesystem
+from napari_restore.wording import human_duration
 
 __all__ = ["Claim", "ObjectLock"]
 
@@ -101,7 +102,7 @@ class ObjectLock:
         if reason is None:
             raise OutputInUse(
                 f"{url} is being written by another run ({owner or 'owner unknown'}; last sign of life "
-                f"{max(silent, 0):.0f} s ago); wait for it, stop it, or choose another output."
+                f"{human_duration(max(silent, 0))} ago); wait for it, stop it, or choose another output."
             )
         self._write()
         time.sleep(SETTLE)

@@ -42,13 +42,13 @@ def write_copy(path: str | Path, levels: int, stage: Stage | None = None) -> Non
     names = [*_GROUP, *(f"{level}/{name}" for level in range(levels) for name in _ARRAY)]
     raw = {name: content for name in names if (content := place.get(name)) is not None}
     files = {name: parsed for name, content in raw.items() if (parsed := _parsed(content)) is not None}
-    _put_copies(place, files, {name: _sha256(raw[name]) for name in files}, stage)
+    _set_copies(place, files, {name: _sha256(raw[name]) for name in files}, stage)
 
 
-def _put_copies(place: Place, files: Files, raw: dict[str, str], stage: Stage | None) -> None:
+def _set_copies(place: Place, files: Files, raw: dict[str, str], stage: Stage | None) -> None:
     content = {"sha256": _digest(files), "raw_sha256": _digest(raw), "raw": raw, "files": files}
     for copy in COPIES:
-        _put(place, copy, content, stage)
+        _set(place, copy, content, stage)
 
 
 def _copies(place: Place) -> dict[str, dict[str, Any] | None]:
@@ -123,8 +123,8 @@ def put_attributes(path: str | Path, attributes: dict[str, Any], stage: Stage | 
     files, raw = copy["files"], copy.get("raw", {})
     for changed in (content, files[name]):
         (changed if name == ".zattrs" else changed["attributes"]).update(attributes)
-    _put_copies(place, files, raw | {name: _sha256(_text(files[name]))}, stage)
-    _put(place, name, content, stage)
+    _set_copies(place, files, raw | {name: _sha256(_text(files[name]))}, stage)
+    _set(place, name, content, stage)
 
 
 def mend_metadata(path: str | Path, stage: Stage | None = None) -> None:
@@ -146,7 +146,7 @@ def mend_metadata(path: str | Path, stage: Stage | None = None) -> None:
     changes = metadata_changes(path)
     right = next(filter(None, _copies(place).values()), None)
     if right is None:
-        _check_against_damaged(place, path)
+        _check_against_damaged(place)
         write_copy(path, _levels(place), stage)
         return
     for name in changes:
@@ -156,17 +156,17 @@ def mend_metadata(path: str | Path, stage: Stage | None = None) -> None:
         mended = found | wanted if name.endswith(".zattrs") else dict(wanted)
         if isinstance(found.get("attributes"), dict) and "attributes" in wanted:
             mended["attributes"] = found["attributes"] | wanted["attributes"]
-        _put(place, name, mended, stage)
+        _set(place, name, mended, stage)
     if set(changes) & set(COPIES):
         for copy in COPIES if "raw" in right else changes:
-            _put(place, copy, right, stage)
+            _set(place, copy, right, stage)
 
 
 def _levels(place: Place) -> int:
     return len([level for level in range(100) if any(place.get(f"{level}/{name}") for name in _ARRAY[:2])])
 
 
-def _check_against_damaged(place: Place, path: str | Path) -> None:
+def _check_against_damaged(place: Place) -> None:
     """Take the metadata for right only if a damaged copy bears them out: by its digest, or by its content."""
     names = [*_GROUP, *(f"{level}/{name}" for level in range(_levels(place)) for name in _ARRAY)]
     there = {name: content for name in names if (content := _parsed(place.get(name))) is not None}
@@ -175,8 +175,8 @@ def _check_against_damaged(place: Place, path: str | Path) -> None:
         if content.get("files") == there or _digest(there).encode() in re.findall(rb"[0-9a-f]{64}", raw):
             return
     raise OutputError(
-        f"the metadata of {path} and all copies of them are damaged, and none shows another to be right; put them or "
-        f"{COPIES[0]} back from a backup, or make the result anew with overwrite (--overwrite)."
+        f"the metadata of {place.location} and all copies of them are damaged, and none shows another to be right; put "
+        f"them or {COPIES[0]} back from a backup, or make the result anew with overwrite (--overwrite)."
     )
 
 
@@ -208,7 +208,7 @@ def _text(content: Any) -> bytes:
     return json.dumps(content, indent=2).encode()
 
 
-def _put(place: Place, name: str, content: Any, stage: Stage | None = None) -> None:
+def _set(place: Place, name: str, content: Any, stage: Stage | None = None) -> None:
     place.put(name, _text(content), stage)
 
 

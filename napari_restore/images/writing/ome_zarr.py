@@ -12,6 +12,7 @@ from __future__ import annotations
 __all__ = [
     "create",
     "missing_units",
+    "object_name",
     "open_level",
     "read_attributes",
     "stored_axes",
@@ -19,7 +20,6 @@ __all__ = [
     "stored_units",
     "to_stored",
     "unit_counts",
-    "unit_name",
     "unit_region",
     "unit_shape",
 ]
@@ -255,8 +255,8 @@ def unit_region(array: zarr.Array[Any], unit: WriteUnit) -> Region:
     )
 
 
-def unit_name(array: zarr.Array[Any], unit: WriteUnit) -> str:
-    """Return the name of a write unit's stored object in the image, such as ``"0/c/0/1"``."""
+def object_name(array: zarr.Array[Any], unit: WriteUnit) -> str:
+    """Return the name of a stored object in the image, such as ``"0/c/0/1"``; the array is that of its level."""
     return f"{unit.level}/{array.metadata.encode_chunk_key(unit.index)}"
 
 

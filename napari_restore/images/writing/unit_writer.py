@@ -17,7 +17,7 @@ from napari_restore.images.staging import Stage
 from napari_restore.images.store import Folder, place_of
 from napari_restore.images.writing.digests import record_digest
 from napari_restore.images.writing.layout import WriteUnit
-from napari_restore.images.writing.ome_zarr import open_level, unit_name, unit_region
+from napari_restore.images.writing.ome_zarr import object_name, open_level, unit_region
 
 
 class UnitWriter:
@@ -53,7 +53,7 @@ class UnitWriter:
         return self._levels[level]
 
     def write(self, unit: WriteUnit, pixels: NDArray[Any]) -> None:
-        """Write one stored object, whole; through a stage, its digest is taken down first.
+        """Write one stored object, whole.
 
         Parameters
         ----------
@@ -77,11 +77,11 @@ class UnitWriter:
                 f"{expected} of {array.dtype}."
             )
         try:
-            # Not by array[region]: zarr reads a shard before it writes it, which fails on a damaged one.
-            key, content = self._key(unit), _encoded(array, unit, pixels)
+            name, content = self._name(unit), _encoded(array, unit, pixels)
             if self.stage is not None and isinstance(self.place, Folder):
-                record_digest(self.stage, self.place.path, key, content)
-            self.place.put(key, content, self.stage)
+                record_digest(self.stage, self.place.path, name, content)
+            # Not by array[region]: zarr reads a shard before it writes it, which fails on a damaged one.
+            self.place.put(name, content, self.stage)
         except (MemoryError, RestoreError):
             raise
         except Exception as error:  # an object store has errors of its own
@@ -92,15 +92,14 @@ class UnitWriter:
 
     def delete(self, unit: WriteUnit) -> None:
         """Delete one stored object, if it is there."""
-        self.place.remove(self._key(unit), self.stage)
+        self.place.remove(self._name(unit), self.stage)
 
-    def _key(self, unit: WriteUnit) -> str:
-        """Name the object below the image's root."""
+    def _name(self, unit: WriteUnit) -> str:
         if self.place.lacks_folder(str(unit.level)):  # it would be made again, without its metadata
             raise FileNotFoundError(
                 f"level {unit.level} of {self.place.location} is not there any more; was it deleted or moved?"
             )
-        return unit_name(self.level(unit.level), unit)
+        return object_name(self.level(unit.level), unit)
 
 
 def _encoded(array: zarr.Array[Any], unit: WriteUnit, pixels: NDArray[Any]) -> Any:

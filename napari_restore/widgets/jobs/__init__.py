@@ -1,1 +1,1 @@
-"""Everything a dock widget does that needs no window."""
+"""Everything that a dock widget does and that needs no window; nothing here imports Qt."""

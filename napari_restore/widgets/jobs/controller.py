@@ -1,120 +1,274 @@
-"""What the dock widgets do, without a window: gathered choices become calls of `napari_restore.api`.
+"""What the buttons of a dock widget do: preflight, preview, run, cancel. Knows no toolkit.
 
-Functions that take a `Job` read pixels or load a network; the dock widgets call them from a worker thread.
+The `Controller` asks a `View` for what is chosen, has `Works` do what takes long, and tells the view what came of it.
+All of it happens on the main thread; what is given to `Works.start` runs on another one.
 """
 
 from __future__ import annotations
 
-__all__ = [
-    "Choices",
-    "Job",
-    "Landed",
-    "Look",
-    "Started",
-    "look",
-    "overlap",
-    "restore",
-    "result_region",
-]
+__all__ = ["Controller", "State", "View", "Works"]
 
-from collections.abc import Generator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import threading
+import time
+import traceback
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+from weakref import WeakSet
 
-import numpy as np
-
-from napari_restore import api
 from napari_restore.errors import RestoreError
-from napari_restore.widgets.jobs.job import Choices, Job
+from napari_restore.widgets.jobs.job import Job
 from napari_restore.widgets.jobs.layers import Region
-from napari_restore.widgets.jobs.preflight import Look, free_memory_for, look
-from napari_restore.widgets.jobs.stored_view import StoredView
+from napari_restore.widgets.jobs.preflight import Preflight, make_preflight
+from napari_restore.widgets.jobs.preview import Preview, make_preview
+from napari_restore.widgets.jobs.results import Result
+from napari_restore.widgets.jobs.run import Landed, Started, restore, wait_until_drawn
+from napari_restore.wording import human_shape
 
 if TYPE_CHECKING:
     from napari_restore.engine.planning.plan import Plan
     from napari_restore.engine.store.progress import Progress
 
+State = Literal["idle", "previewing", "running", "cancelling"]
 
-@dataclass(frozen=True)
-class Started:
-    """The first event of a run: the result is there, empty, and can be shown.
-
-    Attributes
-    ----------
-    plan
-        What is run.
-    levels
-        Arrays of the result, the largest first, in canonical order.
-    """
-
-    plan: Plan
-    levels: tuple[Any, ...]
+_TELL_EVERY = 0.1
+"""Seconds between two steps of the progress bars: for each, napari draws the window, as long as a small tile takes."""
 
 
-@dataclass(frozen=True)
-class Landed:
-    """Blocks have landed since the last such event: what was shown of the result is out of date."""
+class Works(Protocol):
+    """Generators on threads of their own, one of a name at a time; see `napari_restore.widgets.threads.works`."""
+
+    def start(
+        self,
+        name: str,
+        start: Callable[[threading.Event], Generator[Any, None, None]],
+        event: Callable[[Any], None],
+        ended: Callable[[BaseException | None], None],
+        /,
+    ) -> None:
+        """Start work; `event` gets each item and `ended` the error or None, both on the main thread."""
+
+    def stop(self, name: str, /) -> bool:
+        """Ask work to end, if there is any; it stays current, and its `ended` is called."""
+
+    def drop(self, name: str, /) -> bool:
+        """Ask work to end, if there is any, and forget it: nothing of it arrives any more."""
+
+    def __contains__(self, name: object, /) -> bool: ...
 
 
-def result_region(plan: Plan, region: Region, origin: Region) -> tuple[slice, ...]:
-    """Where a region of the layer lies in the result, in canonical order.
+class View(Protocol):
+    """What a dock widget shows, and is asked for."""
+
+    def job(self) -> Job:
+        """What is chosen; raises `RestoreError` where that makes no job."""
+
+    def region_on_screen(self) -> Region:
+        """Which part of the chosen layer is on screen; raises `RestoreError` where there is none."""
+
+    def show_state(self, state: State) -> None: ...
+
+    def show_message(self, text: str, *, warning: bool = False, details: str = "") -> None: ...
+
+    def show_preflight(self, found: Preflight | None) -> None:
+        """Show what was found out before a run; None: nothing is known of what is chosen now."""
+
+    def show_obstacle(self, text: str) -> None:
+        """Say why what is chosen cannot be run."""
+
+    def show_run(self, name: str | None) -> None:
+        """Say that the run of a layer of this name has begun; None: it has ended."""
+
+    def show_progress(self, event: Progress, plan: Plan) -> None: ...
+
+    def show_result(self, result: Result, drawn: Callable[[], None] | None = None) -> None:
+        """Put the layers of a result on the list; call `drawn` once they are drawn or never will be."""
+
+    def result_changed(self) -> None:
+        """Draw pixels of the result that have changed, a few times a second at most."""
+
+    def result_complete(self) -> None:
+        """Draw all of the result now: it changes no more."""
+
+
+_controllers: WeakSet[Controller] = WeakSet()
+
+
+class Controller:
+    """What one dock widget does.
 
     Parameters
     ----------
-    plan
-        Plan of the layer's part `origin`.
-    region, origin
-        In the layer's pixels and order.
+    view
+        The dock widget.
+    works
+        Does what takes long.
+
+    Attributes
+    ----------
+    preflight
+        What was found out about what is chosen now; None until it is known.
+    state
+        What goes on.
+    live
+        Whether a preview follows each change of the choices.
     """
-    slices = {}
-    for letter, inner, outer in zip(plan.image.axes, region, origin, strict=True):
-        factor = plan.card.scale if letter in "YX" else 1
-        start, stop = max(inner.start, outer.start), min(inner.stop, outer.stop)
-        if stop <= start:
-            raise RestoreError("the region to be restored is not on screen; move there, or choose another region.")
-        slices[letter] = slice((start - outer.start) * factor, (stop - outer.start) * factor)
-    return tuple(slices[letter] for letter in plan.axes)
 
+    def __init__(self, view: View, works: Works) -> None:
+        self._view, self._works = view, works
+        self.preflight: Preflight | None = None
+        self.state: State = "idle"
+        self.live = False
+        self._job: Job | None = None
+        self._plan: Plan | None = None
+        self._told = 0.0
+        _controllers.add(self)
 
-def overlap(region: Region, origin: Region) -> Region:
-    """The part of a region that lies within another one."""
-    return tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(region, origin, strict=True))
+    # -------------------------------------------------------------------------------------- preflight
 
+    def choices_changed(self) -> None:
+        """Forget what was found out about other choices; `start_preflight` is called once all is still."""
+        self._works.drop("preflight")
+        self.preflight = None
+        self._view.show_preflight(None)
 
-def restore(job: Job) -> Generator[Started | Progress | Landed, None, None]:
-    """Carry out a job. Closing the generator stops it after the batch in progress.
+    def start_preflight(self) -> None:
+        """Plan what is chosen and find out what it takes."""
+        self._works.drop("preflight")
+        if "run" in self._works:
+            return
+        try:
+            job = self._view.job()
+        except RestoreError as error:
+            self.preflight = None
+            self._view.show_obstacle(str(error))
+            return
 
-    Raises
-    ------
-    RestoreError
-        See `api.restore`.
-    """
-    plan = job.plan()
-    output = job.choices.output
-    if output is None:
-        free_memory_for(plan)
-        array = np.zeros(plan.shape, plan.dtype)
-        events = api.run(plan, array)
-    else:
-        events = api.run(plan, output, overwrite=job.choices.overwrite)
-    try:
-        first = next(events)  # the output is created when the first event is asked for
-        yield Started(plan, (array,) if output is None else stored_levels(output, plan))
-        yield first
-        done = (first.stage, first.done)
-        for event in events:
-            yield event
-            if (event.stage, event.done) != done:
-                done = (event.stage, event.done)
-                yield Landed()
-    finally:
-        events.close()
+        def start(stop: threading.Event) -> Generator[Preflight, None, None]:
+            yield make_preflight(job)
 
+        self._works.start("preflight", start, self._found, self._not_found)
 
-def stored_levels(output: str, plan: Plan) -> tuple[StoredView, ...]:
-    """Lazy arrays of all levels of an output, in canonical order; zero where nothing is stored yet."""
-    from napari_restore.images.writing.ome_zarr import open_level, stored_axes
+    def _found(self, found: Preflight) -> None:
+        self.preflight = found
+        self._view.show_preflight(found)
+        if self.live:
+            self.start_preview()
 
-    stored = stored_axes(plan.axes).replace("C", "S") if "S" in plan.axes else stored_axes(plan.axes)
-    order = [stored.index(letter) for letter in plan.axes]
-    return tuple(StoredView(open_level(output, level)).transpose(order) for level in range(plan.levels))
+    def _not_found(self, error: BaseException | None) -> None:
+        if error is not None:
+            self._view.show_obstacle(str(error))
+
+    # ---------------------------------------------------------------------------------------- preview
+
+    def start_preview(self) -> None:
+        """Restore what is on screen, and show it as a layer of its own; the preview before is given up."""
+        if self.state in ("running", "cancelling"):
+            return
+        self._drop_preview()
+        try:
+            job = self._view.job().in_memory()
+            on_screen = self._view.region_on_screen()
+        except RestoreError as error:
+            self._view.show_message(str(error), warning=True)
+            return
+        plan = None if self.preflight is None else self.preflight.plan
+        self._become("previewing")
+        self._view.show_message("Restoring what is on screen…")
+
+        def show(made: Preview) -> None:
+            self._view.show_result(Result.of_preview(job, made))
+            so_far = "" if made.complete else "; the rest follows"
+            self._view.show_message(f"Preview: {human_shape(made.plan.axes, made.pixels.shape)}{so_far}")
+
+        self._works.start("preview", lambda stop: make_preview(job, on_screen, plan, stop), show, self._preview_ended)
+
+    def _drop_preview(self) -> None:
+        if self._works.drop("preview") and self.state == "previewing":
+            self._become("idle")
+
+    def _preview_ended(self, error: BaseException | None) -> None:
+        self._become("idle")
+        if error is not None:
+            self._tell_error(error)
+        self._view.result_complete()
+
+    # -------------------------------------------------------------------------------------------- run
+
+    def start_run(self) -> None:
+        """Restore the region; its layer appears at once and fills in."""
+        self._works.drop("preflight")
+        self._drop_preview()
+        try:
+            job = self._view.job()
+        except RestoreError as error:
+            self._view.show_message(str(error), warning=True)
+            return
+        self._job, self._plan = job, None
+        drawn = threading.Event()
+
+        def advance(event: Started | Progress | Landed) -> None:
+            if isinstance(event, Started):
+                self._plan = event.plan
+                self._view.show_result(Result.of_run(job, event), drawn.set)
+            elif isinstance(event, Landed):
+                self._view.result_changed()
+            else:
+                self._advance(event)
+
+        def start(stop: threading.Event) -> Generator[Any, None, None]:
+            return wait_until_drawn(restore(job), drawn, stop)
+
+        self._become("running")
+        self._works.start("run", start, advance, self._run_ended)
+        self._view.show_run(job.layer.name)
+
+    def _advance(self, event: Progress) -> None:
+        if time.monotonic() - self._told >= _TELL_EVERY and self._plan is not None:
+            self._told = time.monotonic()
+            self._view.show_progress(event, self._plan)
+
+    def cancel(self) -> None:
+        """Stop the run after the batch in progress; blocks that are stored stay."""
+        if self._works.stop("run"):
+            self._become("cancelling")
+
+    def _run_ended(self, error: BaseException | None) -> None:
+        cancelled = self.state == "cancelling"
+        self._view.show_run(None)
+        self._become("idle")
+        if error is not None:
+            self._tell_error(error)
+        elif cancelled:
+            kept = self._job is not None and self._job.choices.output is not None
+            self._view.show_message("Cancelled; what is stored stays, and Resume goes on." if kept else "Cancelled.")
+            self.start_preflight()
+        else:
+            self._view.show_message("Done.")
+        self._view.result_complete()
+        self._release_models()
+
+    def end(self) -> None:
+        """Count no more among those that may need a model."""
+        _controllers.discard(self)
+
+    # ----------------------------------------------------------------------------------------- common
+
+    def _become(self, state: State) -> None:
+        self.state = state
+        self._view.show_state(state)
+
+    def _tell_error(self, error: BaseException) -> None:
+        if isinstance(error, RestoreError):
+            self._view.show_message(str(error), warning=True)
+            return
+        details = "".join(traceback.format_exception(error))
+        self._view.show_message(f"{type(error).__name__}: {error}", warning=True, details=details)
+
+    def _release_models(self) -> None:
+        """Give back the memory of models, on a GPU above all, unless another dock widget is at work with one."""
+        others = (other for other in _controllers if other is not self)
+        if any(name in other._works for other in others for name in ("run", "preview")):
+            return
+        from napari_restore.engine.compute.predictor import release_predictors
+
+        release_predictors()

@@ -1,4 +1,4 @@
-"""What a person has chosen, and the job that it makes of a layer. Needs no window."""
+"""What a person has chosen, and the job that it makes of a layer."""
 
 from __future__ import annotations
 

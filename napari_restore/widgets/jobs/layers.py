@@ -1,12 +1,22 @@
-"""What a layer is to the rest of the package: its axes, and a region of it as an image. Needs no window."""
+"""What a layer is to the rest of the package: its axes, and a region of it as an image."""
 
 from __future__ import annotations
 
-__all__ = ["Region", "channel_names", "describe_layer", "full_resolution", "layer_image", "suggested_axes", "whole"]
+__all__ = [
+    "Region",
+    "channel_names",
+    "describe_layer",
+    "full_resolution",
+    "layer_image",
+    "suggested_axes",
+    "translation_of",
+    "whole",
+]
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from napari_restore.images.axes import CANONICAL, canonical_axes, check_axes, letter_of, transposition
 from napari_restore.images.image import Channel, Image
@@ -91,6 +101,16 @@ def layer_image(layer: ImageLayer, axes: str, region: Region | None = None) -> I
         chunks=_clipped(opened.chunks, letters, shape),
         location=layer.source.path,
     )
+
+
+def translation_of(layer: ImageLayer, pixel: ArrayLike) -> NDArray[np.float64]:
+    """Translation of a layer that begins at a pixel of this one, and has its scale, rotation, shear and affine."""
+    from napari.utils.transforms import Affine
+
+    inner = Affine(
+        scale=layer.scale, translate=layer.translate, rotate=layer.rotate, shear=layer.shear, ndim=layer.ndim
+    )
+    return np.asarray(inner(np.asarray(pixel, float)))
 
 
 def _cropped(data: Any, region: Region) -> Any:

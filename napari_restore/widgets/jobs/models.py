@@ -1,4 +1,4 @@
-"""Which models a dock widget offers, what is said of them, and getting their weights. Needs no window."""
+"""Which models a dock widget offers, what is said of them, and getting their weights."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What there is to say before a run. Needs no window."""
+"""What is found out before a run: its plan, noise and time, the room for its result, and what is in its way."""
 
 from __future__ import annotations
 
-__all__ = ["Look", "free_memory_for", "look"]
+__all__ = ["Preflight", "free_memory_for", "make_preflight"]
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,8 +23,8 @@ _MEMORY_SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class Look:
-    """What there is to say before a run.
+class Preflight:
+    """What is found out before a run.
 
     Attributes
     ----------
@@ -60,8 +60,10 @@ class Look:
         return self.plan.output_bytes * 4 // 3 if self.plan.levels > 1 else self.plan.output_bytes
 
 
-def look(job: Job) -> Look:
-    """Plan a job, estimate its noise and time, and see what its output has room for; fetches nothing.
+def make_preflight(job: Job) -> Preflight:
+    """Plan a job, estimate its noise and time, and see what its output has room for; for a worker thread.
+
+    Nothing is downloaded for it: where the weights are not here, the time stays unknown.
 
     Raises
     ------
@@ -86,12 +88,12 @@ def look(job: Job) -> Look:
     except OutputError as error:
         free, no_memory = _available(), str(error)
     if output is None:
-        return Look(report, free, 0, api.devices(), no_memory, no_memory)
+        return Preflight(report, free, 0, api.devices(), no_memory, no_memory)
     place = place_of(output)
     replaced = job.choices.overwrite and here and not continues(plan, output)
     blocks = 0 if replaced or obstacle or not here else _blocks_there(place)
     room = place.free()
-    return Look(report, None if room is None else room[0], blocks, api.devices(), no_memory, obstacle)
+    return Preflight(report, None if room is None else room[0], blocks, api.devices(), no_memory, obstacle)
 
 
 def free_memory_for(plan: Plan) -> int:

@@ -1,4 +1,4 @@
-"""What the model makes of what is on screen, before any run. Needs no window."""
+"""What the model makes of what is on screen, before any run."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_restore import api
-from napari_restore.widgets.jobs.controller import overlap, result_region
 from napari_restore.widgets.jobs.job import Job
 from napari_restore.widgets.jobs.layers import Region
+from napari_restore.widgets.jobs.regions import overlap, result_region
 
 if TYPE_CHECKING:
     from napari_restore.engine.planning.plan import Plan

@@ -1,20 +1,35 @@
-"""The part of a layer that is to be restored: what is on screen, in a rectangle, or at one time and depth."""
+"""The part of a layer that is to be restored: what is on screen, in a rectangle, or at one time and depth.
+
+And where that part lies in the result.
+"""
 
 from __future__ import annotations
 
-__all__ = ["REGIONS", "RegionName", "current_planes", "current_view", "describe_region", "find_region", "rectangle"]
+__all__ = [
+    "REGIONS",
+    "RegionName",
+    "current_planes",
+    "current_view",
+    "describe_region",
+    "find_region",
+    "overlap",
+    "rectangle",
+    "result_region",
+]
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from napari_restore.errors import SourceError
+from napari_restore.errors import RestoreError, SourceError
 from napari_restore.widgets.jobs.layers import Region, whole
 
 if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
     from napari.layers import Shapes
+
+    from napari_restore.engine.planning.plan import Plan
 
 RegionName = Literal["whole", "view", "rectangle", "planes"]
 REGIONS: dict[RegionName, str] = {
@@ -108,6 +123,36 @@ def rectangle(layer: ImageLayer, axes: str, shapes: Shapes | None) -> Region:
                 raise SourceError(f"the rectangle lies outside of {layer.name} along {letter}; move it onto the layer.")
             region[axis] = _clamped(low, high, region[axis].stop)
     return tuple(region)
+
+
+def overlap(region: Region, origin: Region) -> Region:
+    """The part of a region that lies within another one."""
+    return tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(region, origin, strict=True))
+
+
+def result_region(plan: Plan, region: Region, origin: Region) -> tuple[slice, ...]:
+    """Where a region of the layer lies in the result, in canonical order.
+
+    Parameters
+    ----------
+    plan
+        Plan of the layer's part `origin`.
+    region, origin
+        In the layer's pixels and order.
+
+    Raises
+    ------
+    RestoreError
+        If nothing of the region lies in the part that is restored.
+    """
+    slices = {}
+    for letter, inner, outer in zip(plan.image.axes, region, origin, strict=True):
+        factor = plan.card.scale if letter in "YX" else 1
+        start, stop = max(inner.start, outer.start), min(inner.stop, outer.stop)
+        if stop <= start:
+            raise RestoreError("the region to be restored is not on screen; move there, or choose another region.")
+        slices[letter] = slice((start - outer.start) * factor, (stop - outer.start) * factor)
+    return tuple(slices[letter] for letter in plan.axes)
 
 
 def _into(layer: ImageLayer, world: Sequence[float]) -> np.ndarray:

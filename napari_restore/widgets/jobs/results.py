@@ -1,17 +1,21 @@
-"""Result layers that lie exactly on the layer they were made from."""
+"""What a preview or a run has made, and the layers that show it exactly on the layer it was made from."""
 
 from __future__ import annotations
 
-__all__ = ["LayerData", "result_axes", "result_layers"]
+__all__ = ["PREVIEW", "LayerData", "Result", "result_axes", "result_layers"]
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_restore.images.axes import transposition
 from napari_restore.images.geometry import first_centre
-from napari_restore.widgets.jobs.layers import Region
+from napari_restore.widgets.jobs.job import Job
+from napari_restore.widgets.jobs.layers import Region, translation_of
+from napari_restore.widgets.jobs.preview import Preview
+from napari_restore.widgets.jobs.run import Started
 from napari_restore.widgets.jobs.stored_view import StoredView
 
 if TYPE_CHECKING:
@@ -22,7 +26,47 @@ if TYPE_CHECKING:
 LayerData = tuple[Any, dict[str, Any], str]
 """Data, keyword arguments and type of a layer, as napari's hooks exchange them."""
 
+PREVIEW = "preview · "
+"""What the names of the layers of a preview begin with."""
+
 _COLORMAPS = ("cyan", "magenta", "yellow", "green", "red", "blue")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was made of a layer.
+
+    Attributes
+    ----------
+    source, axes
+        The layer, and one letter per axis of its data.
+    plan
+        How it was made.
+    origin
+        First row and column of it in the plan's result.
+    layers
+        Those that show it: see `result_layers`.
+    """
+
+    source: ImageLayer
+    axes: str
+    plan: Plan
+    origin: tuple[int, int]
+    layers: list[LayerData]
+
+    @classmethod
+    def of_run(cls, job: Job, started: Started) -> Result:
+        """The result of a run, empty as yet."""
+        layers = result_layers(job.layer, started.plan, job.region, started.levels)
+        return cls(job.layer, job.axes, started.plan, (0, 0), layers)
+
+    @classmethod
+    def of_preview(cls, job: Job, made: Preview) -> Result:
+        """What a preview has made of the part that was on screen."""
+        layers = result_layers(job.layer, made.plan, made.region, (made.pixels,))
+        for _data, arguments, _kind in layers:
+            arguments["name"] = f"{PREVIEW}{arguments['name']}"
+        return cls(job.layer, job.axes, made.plan, made.origin, layers)
 
 
 def result_axes(axes: str) -> str:
@@ -59,7 +103,8 @@ def result_layers(layer: ImageLayer, plan: Plan, region: Region, levels: Sequenc
     arrays = [array.transpose(order) for array in levels]
     multiscale = len(arrays) > 1
     kept = [i for i, letter in enumerate(axes) if letter in result_axes(axes) and letter != "S"]
-    shown = {**_geometry(layer, axes, region, plan.card.scale, kept), **_looks(layer, plan), "multiscale": multiscale}
+    shown = _geometry(layer, axes, region, plan.card.scale, kept) | _appearance(layer, plan)
+    shown["multiscale"] = multiscale
     if "C" not in axes:
         return [(_one_or_many(arrays), shown, "image")]
     position = axes.index("C")
@@ -97,16 +142,13 @@ def _geometry(layer: ImageLayer, axes: str, region: Region, factor: int, kept: l
     It holds along C too, where it is kept: one pixel takes the place of n, so its factor is 1 / n.
     Rotation, shear and affine act on what comes out of the scale, so they are those of the layer.
     """
-    from napari.utils.transforms import Affine
-
     ndim = layer.ndim
     upscaled = np.array([factor if letter in "YX" else 1 for letter in axes if letter != "S"], float)
     if "C" in result_axes(axes):
         position = axes.index("C")
         upscaled[position] = 1 / (region[position].stop - region[position].start)
     first = np.array([s.start for s in region[:ndim]]) + first_centre(1 / upscaled)
-    inner = Affine(scale=layer.scale, translate=layer.translate, rotate=layer.rotate, shear=layer.shear, ndim=ndim)
-    translate = np.asarray(inner(first))
+    translate = translation_of(layer, first)
     shear = np.asarray(layer.shear)
     shear = shear if shear.ndim == 2 else _shear_matrix(shear, ndim)
     affine = np.asarray(layer.affine.affine_matrix)
@@ -129,9 +171,9 @@ def _shear_matrix(shear: np.ndarray, ndim: int) -> np.ndarray:
     return matrix
 
 
-def _looks(layer: ImageLayer, plan: Plan) -> dict[str, Any]:
+def _appearance(layer: ImageLayer, plan: Plan) -> dict[str, Any]:
     """Everything that is seen of a layer and not part of its geometry."""
-    looks = {
+    shown = {
         "name": f"{layer.name} · {plan.card.name}",
         "rgb": layer.rgb,
         "gamma": layer.gamma,
@@ -147,5 +189,5 @@ def _looks(layer: ImageLayer, plan: Plan) -> dict[str, Any]:
         },
     }
     if not layer.rgb:
-        looks |= {"contrast_limits": list(layer.contrast_limits), "colormap": layer.colormap}
-    return looks
+        shown |= {"contrast_limits": list(layer.contrast_limits), "colormap": layer.colormap}
+    return shown

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-__all__ = ["HOLD_KEY", "CompareBox"]
+__all__ = ["CompareBox"]
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QPushButton, QSlider
+from superqt.utils import signals_blocked
 
-from napari_restore.widgets.panels.rows import Box, note, side_by_side
-
-HOLD_KEY = "H"
-"""Held while the canvas has the focus, it shows the source."""
+from napari_restore.widgets.panels.box import Box, note, side_by_side
 
 
 class CompareBox(Box):
     """Tools for looking at a result beside its source."""
 
-    swapped, gridded = Signal(bool), Signal(bool)
-    wiped = Signal(int)
-    difference_wanted, figures_wanted, figures_shown = Signal(), Signal(), Signal()
+    before_held, grid_wanted = Signal(bool), Signal(bool)
+    wipe_wanted = Signal(float)
+    """The part of the width that is to show the source."""
+    figures_wanted = Signal(object)
+    """Name of the reference layer; None to have one looked for."""
+    difference_wanted, figures_shown = Signal(), Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, hold_key: str) -> None:
         super().__init__("Compare")
-        self.hold, self.difference = QPushButton(f"Before ({HOLD_KEY})"), QPushButton("Difference")
+        self.hold, self.difference = QPushButton(f"Before ({hold_key})"), QPushButton("Difference")
         self.grid, self.measure = QPushButton("Grid"), QPushButton("Figures")
         self.grid.setCheckable(True)
         self.hold.setToolTip(
-            f"Hold to see the source instead of the result; or hold the key {HOLD_KEY} with the mouse on the canvas"
+            f"Hold to see the source instead of the result; or hold the key {hold_key} with the mouse on the canvas"
         )
         self.difference.setToolTip("Add a layer of source minus result, of what is on screen; grey: nothing changed")
         self.grid.setToolTip("Source and result side by side, with one camera")
@@ -51,12 +52,12 @@ class CompareBox(Box):
         self.set_references([])
         self.figures = note("Each figure says what it means")
         self.rows.addRow(self.figures)
-        self.hold.pressed.connect(lambda: self.swapped.emit(True))
-        self.hold.released.connect(lambda: self.swapped.emit(False))
-        self.grid.toggled.connect(self.gridded)
-        self.wipe.valueChanged.connect(self.wiped)
+        self.hold.pressed.connect(lambda: self.before_held.emit(True))
+        self.hold.released.connect(lambda: self.before_held.emit(False))
+        self.grid.toggled.connect(self.grid_wanted)
+        self.wipe.valueChanged.connect(lambda percent: self.wipe_wanted.emit(percent / 100))
         self.difference.clicked.connect(self.difference_wanted)
-        self.measure.clicked.connect(self.figures_wanted)
+        self.measure.clicked.connect(lambda: self.figures_wanted.emit(self.references.currentData()))
         self.setEnabled(False)
 
     def set_references(self, names: list[str]) -> None:
@@ -70,9 +71,8 @@ class CompareBox(Box):
 
     def show_wipe(self, fraction: float) -> None:
         """Move the slider without an event of its own."""
-        self.wipe.blockSignals(True)
-        self.wipe.setValue(round(100 * fraction))
-        self.wipe.blockSignals(False)
+        with signals_blocked(self.wipe):
+            self.wipe.setValue(round(100 * fraction))
 
     def show_figures(self, figures: list[tuple[str, str]]) -> None:
         """Show figures, one a line, each with its meaning."""

@@ -22,7 +22,7 @@ from napari_restore.widgets.preferences import Preferences, follow_preferences, 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-    from napari_restore.widgets.jobs.preflight import Look
+    from napari_restore.widgets.jobs.preflight import Preflight
 
 
 class Form(QWidget):
@@ -117,11 +117,11 @@ class Form(QWidget):
         self._carry(carried)
         self.changed.emit()
 
-    def show_look(self, look: Look) -> None:
-        """Show what a look at the layer has found."""
-        self.model.show_report(look.report)
-        self.output.show_look(look)
-        self.performance.show_look(look)
+    def show_preflight(self, found: Preflight) -> None:
+        """Show what was found out before a run."""
+        self.model.show_report(found.report)
+        self.output.show_preflight(found)
+        self.performance.show_preflight(found)
 
     def take_preferences(self) -> None:
         """Take what has changed in the preferences since they were last taken."""

@@ -6,13 +6,14 @@ __all__ = ["InputBox"]
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QLineEdit
+from superqt.utils import QSignalDebouncer, signals_blocked
 
 from napari_restore.errors import RestoreError
 from napari_restore.widgets.jobs.layers import Region, channel_names, describe_layer, suggested_axes
 from napari_restore.widgets.jobs.regions import REGIONS, RegionName, describe_region, find_region
-from napari_restore.widgets.panels.rows import Box, note, tip
+from napari_restore.widgets.panels.box import Box, note, tip
 
 if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
@@ -45,10 +46,9 @@ class InputBox(Box):
         self.add("Axes", self.axes, tip("axes"))
         self.add("Region", self.regions, "Which part of the layer is restored")
         self.rows.addRow(self.extent)
-        self._settled = QTimer(self)
-        self._settled.setSingleShot(True)
-        self._settled.setInterval(SETTLED)
-        self._settled.timeout.connect(self._look_up_region)
+        self._settling = QSignalDebouncer(parent=self)
+        self._settling.setTimeout(SETTLED)
+        self._settling.triggered.connect(self._look_up_region)
         self._followed: list[Any] = []
         self._region: Region | None = None
         self.layers.currentIndexChanged.connect(self._chosen)
@@ -78,7 +78,7 @@ class InputBox(Box):
 
     def leave_viewer(self) -> None:
         """Stop following the viewer, which may live longer than this widget."""
-        self._settled.stop()
+        self._settling.cancel()
         for emitter, callback in self._followed:
             emitter.disconnect(callback)
         self._followed = []
@@ -127,12 +127,12 @@ class InputBox(Box):
     def _fill(self, event: object = None) -> None:
         layers = [layer for layer in self.viewer.layers if layer.__class__.__name__ == "Image"]
         chosen = self.layer()
-        self.layers.blockSignals(True)
-        self.layers.clear()
-        for layer in layers:
-            self.layers.addItem(layer.name, layer)
-        self.layers.setCurrentIndex(next((i for i, layer in enumerate(layers) if layer == chosen), len(layers) - 1))
-        self.layers.blockSignals(False)
+        with signals_blocked(self.layers):
+            self.layers.clear()
+            for layer in layers:
+                self.layers.addItem(layer.name, layer)
+            place = next((i for i, layer in enumerate(layers) if layer == chosen), len(layers) - 1)
+            self.layers.setCurrentIndex(place)
         if self.layer() != chosen or chosen is None:
             self._chosen()
         for layer in self.viewer.layers:
@@ -157,7 +157,7 @@ class InputBox(Box):
     def _moved(self, event: object = None) -> None:
         """Look the region up again, once all is still, where it follows what has moved."""
         if self.regions.currentData() != "whole":
-            self._settled.start()
+            self._settling.throttle()
 
     def _look_up_region(self) -> None:
         before = self._region

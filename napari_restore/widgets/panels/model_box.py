@@ -5,34 +5,22 @@ from __future__ import annotations
 __all__ = ["ModelBox"]
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QComboBox, QFileDialog, QPushButton, QStyledItemDelegate
+from qtpy.QtWidgets import QFileDialog, QPushButton
 
 from napari_restore import api
 from napari_restore.widgets.jobs.job import Task
-from napari_restore.widgets.jobs.models import Fetched, describe, detail, groups, state
-from napari_restore.widgets.panels.rows import Box, note
+from napari_restore.widgets.jobs.models import Fetched, describe, state
+from napari_restore.widgets.panels.box import Box, note
+from napari_restore.widgets.panels.model_list import ModelList
 from napari_restore.wording import human_bytes
 
 if TYPE_CHECKING:
     from napari_restore.engine.compute.estimate import Report
     from napari_restore.models.card import ModelCard
-
-_FILE = "Your file…"
-_DETAIL = Qt.ItemDataRole.UserRole + 1
-
-
-class _NamesWithDetails(QStyledItemDelegate):
-    """Shows details behind each name of the list, and the name alone where it is chosen."""
-
-    def initStyleOption(self, option: Any, index: Any) -> None:
-        super().initStyleOption(option, index)
-        details = index.data(_DETAIL)
-        if details:
-            option.text = f"{option.text}  ·  {details}"
 
 
 class ModelBox(Box):
@@ -42,18 +30,14 @@ class ModelBox(Box):
 
     def __init__(self, task: Task) -> None:
         super().__init__("Model")
-        self.models = QComboBox()
-        self.models.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.models.setItemDelegate(_NamesWithDetails(self.models))
+        self.models = ModelList(task)
         self.description = note("What the model does, was trained on and may be used for")
         self.fetch = QPushButton()
         self.fetch.setToolTip("Get the weights now; a run or a preview would get them as well")
         self.fetch.hide()
         self.noise = note("Estimated from an even sample of the layer, as a share of the range below")
-        self.cards = groups(task)
         self._chosen = ""
         self._fetching = False
-        self._fill()
         self.add("Model", self.models, "Network and weights; drop a checkpoint of Restormer or SwinIR here")
         self.rows.addRow(self.description)
         self.rows.addRow(self.fetch)
@@ -64,46 +48,13 @@ class ModelBox(Box):
         self.fetch.clicked.connect(self._fetch_clicked)
         self._describe()
 
-    def _fill(self) -> None:
-        for heading, cards in self.cards.items():
-            if not cards:
-                continue
-            self._add_heading(heading)
-            for card in cards:
-                self.models.addItem(card.name, card.name)
-                self._detail(self.models.count() - 1, card)
-        self._add_heading("Your file")
-        self.models.addItem(_FILE, None)
-        self.models.setCurrentIndex(1)
-        view = self.models.view()
-        assert view is not None
-        # The list is wider than the dock widget where its details need it.
-        view.setMinimumWidth(min(view.sizeHintForColumn(0) + 80, 760))
-
-    def _add_heading(self, title: str) -> None:
-        self.models.addItem(title)
-        item = self.models.model().item(self.models.count() - 1)
-        item.setFlags(Qt.ItemFlag.NoItemFlags)
-        font = item.font()
-        font.setBold(True)
-        item.setFont(font)
-
-    def _detail(self, index: int, card: ModelCard) -> None:
-        self.models.setItemData(index, detail(card), _DETAIL)
-        tip = f"{card.title}\n{describe(card)}\n{card.paper}\n{state(card)}"
-        self.models.setItemData(index, tip, Qt.ItemDataRole.ToolTipRole)
-
     def model(self) -> str | None:
         """Name or path of the model that is chosen."""
-        return self.models.currentData()  # type: ignore[no-any-return]
+        return self.models.chosen()
 
     def choose(self, model: str) -> None:
         """Choose a model by name, or by the path of a checkpoint, which is added to the list."""
-        index = self.models.findData(model)
-        if index < 0:
-            index = self.models.count() - 1
-            self.models.insertItem(index, Path(model).name, model)
-        self.models.setCurrentIndex(index)
+        self.models.choose(model)
 
     def is_file(self) -> bool:
         """Whether a checkpoint is chosen that has to be read to know what it is."""
@@ -113,7 +64,7 @@ class ModelBox(Box):
         """Say what the model is, and whether its weights are here."""
         here = state(card)
         self.say(self.description, f"{describe(card)} {here[0].upper()}{here[1:]}.")
-        self._detail(self.models.currentIndex(), card)
+        self.models.show_detail(self.models.currentIndex(), card)
         missing = api.weights_state(card).startswith("will")
         self.fetch.setText(f"Download {human_bytes(api.weights_size(card))}")
         self.fetch.setVisible(missing or self._fetching)

@@ -12,13 +12,13 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLineEdit, QPushBu
 
 from napari_restore.errors import RecipeError
 from napari_restore.images.store import is_url
+from napari_restore.widgets.panels.box import Box, Control, note, side_by_side, tip
 from napari_restore.widgets.panels.intensity_edit import IntensityEdit
 from napari_restore.widgets.panels.range_edit import RangeEdit, ValueRange
-from napari_restore.widgets.panels.rows import Box, Control, note, side_by_side, tip
-from napari_restore.wording import human_bytes
+from napari_restore.wording import human_bytes, human_duration
 
 if TYPE_CHECKING:
-    from napari_restore.widgets.jobs.preflight import Look
+    from napari_restore.widgets.jobs.preflight import Preflight
 
 
 class OutputBox(Box):
@@ -125,32 +125,32 @@ class OutputBox(Box):
             self.path.setText(suggestion)
         self._suggestion = suggestion
 
-    def show_look(self, look: Look | None) -> None:
+    def show_preflight(self, found: Preflight | None) -> None:
         """Show the intensity that was chosen, and what the run will take."""
         memory = self.place.model().item(0)
-        reason = look.no_memory if look is not None else ""
+        reason = found.no_memory if found is not None else ""
         memory.setEnabled(not reason)
         memory.setToolTip(reason)
         self.place.setToolTip(f"{self._place_tip}\n{reason}".strip())
-        if look is None:
+        if found is None:
             self.say(self.cost, "")
             return
-        plan = look.plan
+        plan = found.plan
         self.range.show_estimate(plan.recipe.value_range or ())
         self.intensity.show_estimate(plan.recipe.intensity, plan.recipe.noise)
-        if look.obstacle:
-            self.show_error(look.obstacle)
+        if found.obstacle:
+            self.show_error(found.obstacle)
             return
         to_disk = self.place.currentData() == "zarr"
-        size = look.stored_bytes if to_disk else plan.output_bytes
-        free = look.free_bytes
-        seconds = look.report.seconds
-        time = f"about {duration(seconds)}" if seconds is not None else "time known after the download,"
+        size = found.stored_bytes if to_disk else plan.output_bytes
+        free = found.free_bytes
+        seconds = found.report.seconds
+        time = f"about {human_duration(seconds)}" if seconds is not None else "time known after the download,"
         target = "memory" if not to_disk else "the object store" if free is None else "disk"
         room = "" if free is None else f" {human_bytes(free)} free,"
         text = f"{human_bytes(size)} to {target},{room} {time} on {plan.recipe.device}."
-        if look.blocks_there:
-            text += f" {look.blocks_there} of {plan.blocks} blocks are there: the run goes on with them."
+        if found.blocks_there:
+            text += f" {found.blocks_there} of {plan.blocks} blocks are there: the run goes on with them."
         full = to_disk and free is not None and size > free
         if full:
             text += " More than is free: it fits only if compression makes it smaller."
@@ -172,10 +172,3 @@ class OutputBox(Box):
         if path:
             self.path.setText(path)
             self.changed.emit()
-
-
-def duration(seconds: float) -> str:
-    """Write a time span: ``"40 s"``, ``"14 min"``, ``"3.2 h"``."""
-    if seconds < 100:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

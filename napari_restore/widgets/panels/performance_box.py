@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QSpinBox
 from superqt import QCollapsible
+from superqt.utils import signals_blocked
 
 from napari_restore.engine.planning.recipe import settings
-from napari_restore.widgets.panels.rows import Box, Control, tip
+from napari_restore.widgets.panels.box import Box, Control, tip
+from napari_restore.wording import human_bytes
 
 if TYPE_CHECKING:
-    from napari_restore.widgets.jobs.preflight import Look
+    from napari_restore.widgets.jobs.preflight import Preflight
 
 _GB = 10**9
 
@@ -89,17 +91,16 @@ class PerformanceBox(QCollapsible):
         """Choose the most memory in bytes, or None to let the plan choose."""
         self.memory.setValue((budget or 0) / _GB)
 
-    def show_look(self, look: Look) -> None:
+    def show_preflight(self, found: Preflight) -> None:
         """Show what “auto” stands for, and which devices there are."""
-        recipe = look.plan.recipe
-        tile = recipe.tile if isinstance(recipe.tile, int) else " × ".join(map(str, look.plan.grid.tile_shape))
+        recipe = found.plan.recipe
+        tile = recipe.tile if isinstance(recipe.tile, int) else " × ".join(map(str, found.plan.grid.tile_shape))
         self.tile.setSpecialValueText(f"auto ({tile})")
         self.halo.setSpecialValueText(f"auto ({recipe.halo})")
-        self.memory.setSpecialValueText(f"auto ({look.plan.memory_bytes / _GB:.1f} GB)")
-        self.device.blockSignals(True)
-        for name in look.devices:
-            if self.device.findData(name) < 0:
-                self.device.addItem(name, name)
-        self.device.blockSignals(False)
+        self.memory.setSpecialValueText(f"auto ({human_bytes(found.plan.memory_bytes)})")
+        with signals_blocked(self.device):
+            for name in found.devices:
+                if self.device.findData(name) < 0:
+                    self.device.addItem(name, name)
         for box, chosen in ((self.device, recipe.device), (self.precision, recipe.precision)):
             box.setItemText(0, f"auto ({chosen})" if box.currentIndex() == 0 else "auto")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from qtpy.QtCore import QLocale, Signal
 from qtpy.QtGui import QDoubleValidator
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPushButton, QSizePolicy, QWidget
+from superqt.utils import signals_blocked
 
 from napari_restore.errors import RecipeError
 
@@ -106,9 +107,8 @@ class RangeEdit(QWidget):
 
     def _show(self, channel: int) -> None:
         self._shown = channel
-        self.channel.blockSignals(True)
-        self.channel.setCurrentIndex(channel + 1)
-        self.channel.blockSignals(False)
+        with signals_blocked(self.channel):
+            self.channel.setCurrentIndex(channel + 1)
         for edit, text in zip((self.low, self.high), self._typed.get(channel, ("", "")), strict=True):
             edit.setText(text)
         self.show_estimate(self._estimate)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 __all__ = ["RunBar"]
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QPushButton, QToolButton, QVBoxLayout, QWidget
 
-from napari_restore.widgets.panels.output_box import duration
-from napari_restore.widgets.panels.rows import Box, note
+from napari_restore.widgets.panels.box import Box, note
+from napari_restore.wording import human_duration
 
 if TYPE_CHECKING:
+    from napari_restore.engine.planning.plan import Plan
     from napari_restore.engine.store.progress import Progress
-
-State = Literal["idle", "previewing", "running", "cancelling"]
+    from napari_restore.widgets.jobs.controller import State
 
 
 class RunBar(QWidget):
@@ -67,6 +67,8 @@ class RunBar(QWidget):
 
     def set_state(self, state: State) -> None:
         """Show what can be clicked now."""
+        if state in ("previewing", "running") and state != self.state:
+            self.bar.setRange(0, 0)  # busy, until there is progress to show
         self.state = state
         self.preview.setEnabled(state in ("idle", "previewing"))
         self.live.setEnabled(state in ("idle", "previewing"))
@@ -74,16 +76,14 @@ class RunBar(QWidget):
         resting = "Resume" if self._resumes else "Run"
         self.run.setText({"running": "Cancel", "cancelling": "Cancelling…"}.get(state, resting))
         self.bar.setVisible(state != "idle")
-        if state == "previewing":
-            self.bar.setRange(0, 0)
 
     def set_resumes(self, resumes: bool) -> None:
         """Say whether a run would go on with an earlier one."""
         self._resumes = resumes
         self.set_state(self.state)
 
-    def show_progress(self, event: Progress, pixels_per_tile: float) -> None:
-        """Show how far a run is."""
+    def show_progress(self, event: Progress, plan: Plan) -> None:
+        """Show how far a run of a plan is."""
         tiles = event.stage == "restoring" and event.tiles_total
         done, total = (event.tiles_done, event.tiles_total) if tiles else (event.done, event.total)
         self.bar.setRange(0, max(total, 1))
@@ -91,9 +91,10 @@ class RunBar(QWidget):
         if not tiles:
             self.tell(f"{'Coarser levels' if event.stage == 'pyramid' else 'Blocks'}: {done} of {total}")
             return
-        text = f"{done} of {total} tiles · {event.tiles_per_second * pixels_per_tile / 1e6:.2g} Mpx/s"
+        pixels = plan.image.sizes["Y"] * plan.image.sizes["X"] / max(plan.tiles_in_plane, 1)
+        text = f"{done} of {total} tiles · {event.tiles_per_second * pixels / 1e6:.2g} Mpx/s"
         left = event.eta_seconds
-        self.tell(text if left is None else f"{text} · {duration(left)} left")
+        self.tell(text if left is None else f"{text} · {human_duration(left)} left")
 
     def tell(self, text: str, *, warning: bool = False, details: str = "") -> None:
         """Show one line, and more on demand."""

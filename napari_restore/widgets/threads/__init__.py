@@ -1,1 +1,1 @@
-"""Work beside the main thread, and long work on it in small steps."""
+"""What runs beside the main thread, and what takes long on it in small steps."""

@@ -1,36 +1,35 @@
-"""Work on a thread of its own that can be stopped, with its events brought to the main thread."""
+"""A generator on a thread of its own that can be stopped, with its items brought to the main thread."""
 
 from __future__ import annotations
 
-__all__ = ["Work", "drawn_first"]
+__all__ = ["Work"]
 
-import queue
 import threading
-import time
 from collections.abc import Callable, Generator
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any
 
-from napari.qt.threading import create_worker
+from qtpy.QtCore import QObject, Qt, Signal
 
 from napari_restore.widgets.threads.loading import load_libraries
 
-_WAIT = 0.2
-"""Seconds between two looks of the worker at whether it was dropped."""
+_going_on: set[Work] = set()
+"""Work whose end has not arrived on the main thread yet.
 
-_PATIENCE = 3.0
-"""Seconds that work waits for the window to show its layers."""
-_POLL = 0.05
-"""Seconds between two looks at whether it was stopped meanwhile."""
+It is kept here because a queued signal keeps nobody alive, and because a QObject should be deleted on its own thread.
+"""
 
 
-class Work:
-    """A generator that runs on a worker thread.
+class Work(QObject):
+    """A generator that runs on a thread of its own; made on the main thread.
+
+    Items are sent by a queued signal, so they arrive in their order, on turns of the event loop. A window that closes
+    takes nothing away: the thread goes on until the generator has ended or was closed after a stop.
 
     Parameters
     ----------
     start
-        Makes the generator, on the worker thread. It gets the event that `stop` sets.
+        Makes the generator, on the thread. It gets the event that `stop` sets.
     event
         Called on the main thread with each item.
     ended
@@ -44,67 +43,50 @@ class Work:
         Set when nothing runs any more.
     """
 
+    _sent = Signal(object)
+    """A callable and its argument, as one object."""
+
     def __init__(
         self,
         start: Callable[[threading.Event], Generator[Any, None, None]],
         event: Callable[[Any], None],
         ended: Callable[[BaseException | None], None],
     ) -> None:
+        super().__init__()
         self.stopping, self.finished = threading.Event(), threading.Event()
         self._event, self._ended = event, ended
-        self._items: queue.Queue[tuple[Callable[[Any], None], Any]] = queue.Queue()
-        self._worker = create_worker(self._run, start, _start_thread=False)
-        self._worker.yielded.connect(self._arrived)
-        self._worker.start()
+        # Queued, not automatic: an item never arrives while another one is being taken.
+        self._sent.connect(self._arrived, Qt.ConnectionType.QueuedConnection)
+        self._thread = threading.Thread(target=self._produce, args=(start,), name="napari-restore")
+        _going_on.add(self)
+        self._thread.start()
 
     def stop(self) -> None:
         """Ask for the end; `ended` is called when it has come."""
         self.stopping.set()
 
     def _produce(self, start: Callable[[threading.Event], Generator[Any, None, None]]) -> None:
-        """Run the generator to its end, or close it, whatever becomes of the window meanwhile."""
-        # An error is an event like others: it belongs into the dock widget and not into a traceback.
+        """Run the generator to its end, or close it."""
+        # An error is an item like others: it belongs into the dock widget and not into a traceback.
         error: BaseException | None = None
         try:
             load_libraries()
-            with closing(start(self.stopping)) as events:
-                for event in events:
-                    self._items.put((self._event, event))
+            with closing(start(self.stopping)) as items:
+                for item in items:
+                    self._sent.emit((self._event, item))
                     if self.stopping.is_set():
                         break
         except Exception as caught:
             error = caught
         finally:
             self.finished.set()
-            self._items.put((self._ended, error))
+            self._sent.emit((self._end, error))
 
-    def _run(self, start: Callable[[threading.Event], Generator[Any, None, None]]) -> Generator[Any, None, None]:
-        # napari drops a worker's generator, unclosed, when its window closes; the work has a thread of its own.
-        threading.Thread(target=self._produce, args=(start,), name="napari-restore").start()
-        while True:
-            with suppress(queue.Empty):
-                yield (item := self._items.get(timeout=_WAIT))
-                if item[0] == self._ended:
-                    return
-            if self.finished.is_set() and self._items.empty():
-                return
-
-    @staticmethod
-    def _arrived(item: tuple[Callable[[Any], None], Any]) -> None:
-        call, argument = item
+    def _arrived(self, sent: tuple[Callable[[Any], None], Any]) -> None:
+        call, argument = sent
         call(argument)
 
-
-def drawn_first(
-    events: Generator[Any, None, None], drawn: threading.Event, stop: threading.Event
-) -> Generator[Any, None, None]:
-    """Events, the first followed by a wait until its layers are drawn, or until the stop.
-
-    So napari makes layers before the network takes all cores for itself.
-    """
-    with closing(events):
-        for number, event in enumerate(events):
-            yield event
-            end = time.monotonic() + _PATIENCE
-            while number == 0 and not drawn.wait(_POLL) and not stop.is_set() and time.monotonic() < end:
-                pass
+    def _end(self, error: BaseException | None) -> None:
+        self._thread.join()  # it has nothing left to do
+        _going_on.discard(self)
+        self._ended(error)

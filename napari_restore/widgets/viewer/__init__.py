@@ -1,1 +1,1 @@
-"""Layers, canvas and camera of the viewer."""
+"""What the dock widgets do to layers, canvas and camera of the viewer."""

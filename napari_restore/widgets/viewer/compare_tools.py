@@ -1,27 +1,29 @@
-"""The tools of the compare box, at work on the layers of a viewer."""
+"""Swap, wipe, grid, difference and figures, on the layers of a viewer."""
 
 from __future__ import annotations
 
-__all__ = ["DIFFERENCE", "CompareTools"]
+__all__ = ["DIFFERENCE", "HOLD_KEY", "CompareTools"]
 
 import threading
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from qtpy.QtCore import QObject, Signal
 
 from napari_restore.errors import RestoreError
-from napari_restore.widgets.jobs.figures import plane_figures
-from napari_restore.widgets.jobs.pairs import Pair, Planes, find_pairs, find_reference, tile_borders
-from napari_restore.widgets.panels.compare_box import HOLD_KEY, CompareBox
+from napari_restore.widgets.jobs.compare.comparison import Comparison
+from napari_restore.widgets.jobs.compare.figures import plane_figures
+from napari_restore.widgets.jobs.compare.pairs import Pair, Planes, find_pairs, find_reference, tile_borders
+from napari_restore.widgets.jobs.controller import Works
 from napari_restore.widgets.viewer.live_view import LiveView
 from napari_restore.widgets.viewer.wipe import Wipe
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-    from napari_restore.engine.planning.plan import Plan
-
+HOLD_KEY = "H"
+"""Held while the canvas has the focus, it shows the source."""
 DIFFERENCE = "difference · before − after"
 _SHOWN = 1536
 """Most source pixels along Y and X that a wipe or a difference shows; of more, every second or third is taken."""
@@ -29,16 +31,8 @@ _MEASURED = 2048
 """Most source pixels along Y and X that figures are measured on: the middle of what is on screen."""
 
 
-class Start(Protocol):
-    """Starts work on a thread of its own, one of a name at a time."""
-
-    def __call__(
-        self, name: str, start: Callable[[threading.Event], Generator[Any, None, None]], event: Any, ended: Any, /
-    ) -> None: ...
-
-
-class CompareTools:
-    """Swap, wipe, grid, difference and figures of one source and its results.
+class CompareTools(QObject):
+    """Everything that compares one source with its result.
 
     Pixels are read on a worker thread; layers belong to the main thread.
 
@@ -46,52 +40,46 @@ class CompareTools:
     ----------
     viewer
         Where the layers are.
-    box
-        The controls.
-    start
-        Starts work.
+    works
+        Reads and computes.
     tell
         Shows a line of text.
+    parent
+        Of the timers.
+
+    Attributes
+    ----------
+    comparison
+        What is compared; None as long as there is no result.
     """
 
-    def __init__(self, viewer: Viewer, box: CompareBox, start: Start, tell: Callable[..., None]) -> None:
-        self.viewer, self.box, self._start, self._tell = viewer, box, start, tell
-        self.source: Any = None
-        self.axes = ""
-        self.results: list[Any] = []
-        self.wipe = Wipe(viewer, box.show_wipe)
-        self.view = LiveView(viewer, box)
-        self._plan: Plan | None = None
-        self._origin = (0, 0)
+    compared = Signal(bool)
+    """Whether there is something to compare."""
+    wipe_dragged = Signal(float)
+    """The part of the width that shows the source, as it was dragged on the canvas."""
+    references_listed = Signal(list)
+    """Names of the layers that may be a reference."""
+    measured = Signal(list)
+    """Figures, each with its meaning."""
+
+    def __init__(self, viewer: Viewer, works: Works, tell: Callable[..., None], parent: QObject) -> None:
+        super().__init__(parent)
+        self.viewer, self._works, self._tell = viewer, works, tell
+        self.comparison: Comparison | None = None
+        self.wipe = Wipe(viewer, self.wipe_dragged.emit)
+        self.view = LiveView(viewer, self)
         self._held = False
         self._before_grid: dict[Any, bool] = {}
-        box.swapped.connect(self.swap)
-        box.wiped.connect(lambda percent: self.wipe_to(percent / 100))
-        box.gridded.connect(self.show_grid)
-        box.difference_wanted.connect(self.add_difference)
-        box.figures_wanted.connect(self.measure)
         self.view.rested.connect(self._wipe_again)
-        viewer.layers.events.inserted.connect(self._list_references)
-        viewer.layers.events.removed.connect(self._list_references)
-        self._list_references()
+        viewer.layers.events.inserted.connect(self.list_references)
+        viewer.layers.events.removed.connect(self.list_references)
 
-    def between(self, source: Any, axes: str, results: list[Any], plan: Plan, origin: tuple[int, int]) -> None:
-        """Compare these layers from now on. The source is hidden: most blending would add the result to it.
-
-        Parameters
-        ----------
-        source, axes
-            Layer and its letters.
-        results
-            Its result layers.
-        plan, origin
-            Of the run, and where in its result the layers begin.
-        """
-        self.source, self.axes, self.results = source, axes, list(results)
-        self._plan, self._origin = plan, origin
+    def compare(self, comparison: Comparison) -> None:
+        """Compare these layers from now on. The source is hidden: most blending would add the result to it."""
+        self.comparison = comparison
         if not self._before_grid:
-            source.visible = False
-        self.box.setEnabled(True)
+            comparison.source.visible = False
+        self.compared.emit(True)
         # The dock widget that showed a result last has the key.
         self.viewer.bind_key(HOLD_KEY, self._hold, overwrite=True)
         self._wipe_again()
@@ -105,11 +93,15 @@ class CompareTools:
         if bound is not None and bound != self._hold:
             self.viewer.bind_key(HOLD_KEY, bound)  # it is another dock widget's by now
         for event in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
-            event.disconnect(self._list_references)
+            event.disconnect(self.list_references)
 
-    def _list_references(self, event: object = None) -> None:
+    def list_references(self, event: object = None) -> None:
+        """Tell which layers may be a reference: images that were not made here."""
+        self.references_listed.emit([layer.name for layer in self._references()])
+
+    def _references(self) -> list[Any]:
         images = [layer for layer in self.viewer.layers if layer.__class__.__name__ == "Image"]
-        self.box.set_references([layer.name for layer in images if "napari_restore" not in layer.metadata])
+        return [layer for layer in images if "napari_restore" not in layer.metadata]
 
     # ------------------------------------------------------------------------------------------- swap
 
@@ -122,17 +114,17 @@ class CompareTools:
     def swap(self, before: bool) -> None:
         """Show the source instead of the results, or the results again."""
         self._held = before
-        if self.source is None:
+        if self.comparison is None:
             return
         if self.wipe.active and self.wipe.line is not None:
             self.wipe.peek(1.0 if before else None)
-        elif "C" in self.axes:
+        elif "C" in self.comparison.axes:
             # The source shows one channel at a time; beside the results' composite belongs one of its own.
             self._show_composite() if before else self.wipe.end()
         else:
             for layer in self._there():
                 layer.visible = not before
-            self.source.visible = before
+            self.comparison.source.visible = before
 
     def _show_composite(self) -> None:
         def show(found: tuple[list[Pair], list[Planes]]) -> None:
@@ -171,9 +163,9 @@ class CompareTools:
     def show_grid(self, wanted: bool) -> None:
         """Show source and results side by side, or everything as it was before."""
         grid = self.viewer.canvas.grid
-        if wanted and self.source is not None and not self._before_grid:
+        if wanted and self.comparison is not None and not self._before_grid:
             self._before_grid = {layer: layer.visible for layer in self.viewer.layers}
-            compared = [self.source, *self._there()]
+            compared = [self.comparison.source, *self._there()]
             for layer in self.viewer.layers:
                 layer.visible = layer in compared
             grid.stride, grid.shape, grid.enabled = 1, (-1, len(compared) if len(compared) < 4 else -1), True
@@ -212,43 +204,50 @@ class CompareTools:
             contrast_limits=(-reach, reach), colormap="PiYG", **placed,
         )  # fmt: skip
 
-    def measure(self) -> None:
-        """Measure what is on screen: of several channels, the one whose result is chosen in the layer list."""
-        active = self.viewer.layers.selection.active
-        images = [layer for layer in self.viewer.layers if layer.__class__.__name__ == "Image"]
-        references = [layer for layer in images if "napari_restore" not in layer.metadata and layer is not self.source]
-        name, source, plan, origin = self.box.references.currentData(), self.source, self._plan, self._origin
+    def measure(self, reference_name: str | None = None) -> None:
+        """Measure what is on screen: of several channels, the one whose result is chosen in the layer list.
+
+        Parameters
+        ----------
+        reference_name
+            Of the layer that is known to be right; if left out, one is looked for by its name.
+        """
+        active, comparison = self.viewer.layers.selection.active, self.comparison
+        references = [layer for layer in self._references() if comparison is None or layer is not comparison.source]
 
         def figures(pairs: list[Pair], planes: list[Planes]) -> list[tuple[str, str]]:
             pair, plane = pairs[0], planes[0]
-            reference = find_reference(references, name, source, plane.placed)
-            assert plan is not None
+            assert comparison is not None
+            reference = find_reference(references, reference_name, comparison.source, plane.placed)
             first = np.round(pair.result.world_to_data(plane.placed["affine"](plane.placed["translate"]))).astype(int)
             y, x = (plane.placed["axes"].index(letter) for letter in "YX")
             where = tuple(
                 (int(first[a]), int(first[a]) + n) for a, n in zip((y, x), plane.after.shape[:2], strict=True)
             )
-            borders = tile_borders(plan, origin, where)  # type: ignore[arg-type]
+            borders = tile_borders(comparison.plan, comparison.origin, where)  # type: ignore[arg-type]
             return plane_figures(plane.before, plane.after, reference=reference, borders=borders)
 
         def show(found: tuple[Any, Any, list[tuple[str, str]]]) -> None:
-            self.box.show_figures(found[2])
+            self.measured.emit(found[2])
 
         self._read(show, figures, first=active, largest=_MEASURED)
 
     # ------------------------------------------------------------------------------------------ reading
 
     def _there(self) -> list[Any]:
-        return [layer for layer in self.results if layer in self.viewer.layers]
+        results = () if self.comparison is None else self.comparison.results
+        return [layer for layer in results if layer in self.viewer.layers]
 
     def _read(self, show: Any, compute: Any = None, *, first: Any = None, **how: Any) -> None:
         """Read what is on screen on a worker thread, compute something of it there, and show it."""
         try:
-            if self.source is None or not self._there():
+            if self.comparison is None or not self._there():
                 raise RestoreError("there is no result to compare yet; make a preview or a run first.")
             if self.viewer.dims.ndisplay != 2:
                 raise RestoreError("planes are compared in the 2D view; leave the 3D view first.")
-            pairs = find_pairs(self.source, self.axes, self.results, self.viewer.dims.point)
+            pairs = find_pairs(
+                self.comparison.source, self.comparison.axes, self.comparison.results, self.viewer.dims.point
+            )
         except RestoreError as error:
             self._tell(str(error), warning=True)
             return
@@ -262,4 +261,4 @@ class CompareTools:
             if error is not None:
                 self._tell(str(error), warning=True)
 
-        self._start(f"compare {show.__qualname__}", start, show, ended)
+        self._works.start(f"compare {show.__qualname__}", start, show, ended)

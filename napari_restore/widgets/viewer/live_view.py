@@ -6,7 +6,8 @@ __all__ = ["LiveView"]
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
+from superqt.utils import QSignalDebouncer
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -25,10 +26,9 @@ class LiveView(QObject):
         self.viewer = viewer
         self.following = False
         self._seen: tuple[Any, ...] = ()
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(REST)
-        self._timer.timeout.connect(self.rested)
+        self._resting = QSignalDebouncer(parent=self)
+        self._resting.setTimeout(REST)
+        self._resting.triggered.connect(self.rested)
 
     def follow(self, following: bool) -> None:
         """Begin or stop to follow camera and sliders."""
@@ -40,7 +40,7 @@ class LiveView(QObject):
             (event.connect if following else event.disconnect)(self._moved)
         self._seen = self._view()
         if not following:
-            self._timer.stop()
+            self._resting.cancel()
 
     def _view(self) -> tuple[Any, ...]:
         camera, dims = self.viewer.scene.camera, self.viewer.dims
@@ -52,4 +52,4 @@ class LiveView(QObject):
         seen = self._view()
         if seen != self._seen:
             self._seen = seen
-            self._timer.start()
+            self._resting.throttle()

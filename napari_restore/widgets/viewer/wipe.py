@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_restore.widgets.jobs.pairs import Pair, Planes
+from napari_restore.widgets.jobs.compare.pairs import Pair, Planes
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer

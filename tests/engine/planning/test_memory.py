@@ -134,7 +134,7 @@ def test_whole_chunks_are_counted(checkpoints: dict[str, Path], tmp_path: Path) 
     many = zarr.create_array(tmp_path / "many.zarr", shape=(4096, 4096), chunks=(2048, 2048), dtype="uint16")
     words = r"the run takes .* each, its source in chunks of 8.4 MB that are read whole, and"
     with pytest.raises(RecipeError, match=words):
-        api.plan(many, axes="YX", memory_budget="185MB", shards=(256, 256), chunks=(256, 256), **settings)  # type: ignore[arg-type]
+        api.plan(many, axes="YX", memory_budget="255MB", shards=(256, 256), chunks=(256, 256), **settings)  # type: ignore[arg-type]
 
 
 class Counting:
@@ -171,3 +171,10 @@ def test_crops_are_those_that_are_read_one_by_one(tmp_path: Path) -> None:
         for one, other in zip(sample_planes(image, 0), sample_planes(whole, 0), strict=True):
             assert np.array_equal(one, other)
         assert crop_digests(image) == crop_digests(whole)
+
+
+def test_of_an_array_that_does_not_tell_its_chunks_any_part_is_read(checkpoints: dict[str, Path]) -> None:
+    array = Counting()
+    plan = api.plan(Image(array, "ZYX"), model=checkpoints["denoiser"], memory_budget="400MB")
+    assert max(np.prod(shape) for shape in array.reads) <= 256 * 256
+    assert plan.memory_bytes <= 400e6

@@ -2,11 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import dask.array as da
 import numpy as np
 import pytest
-import xarray
-import zarr
 from napari.components import ViewerModel
 from napari.layers import Image
 from safetensors.torch import save_file
@@ -14,9 +11,10 @@ from seeded_weights import fill
 
 from napari_restore.models.architecture import build
 from napari_restore.models.zoo import find_card
-from napari_restore.widgets.jobs.controller import Choices, Job, Started, overlap, restore, result_region
-from napari_restore.widgets.jobs.layers import describe_layer, layer_image, suggested_axes, whole
+from napari_restore.widgets.jobs.job import Choices, Job
+from napari_restore.widgets.jobs.layers import whole
 from napari_restore.widgets.jobs.results import result_layers
+from napari_restore.widgets.jobs.run import Started, restore
 from napari_restore.widgets.jobs.stored_view import StoredView
 
 
@@ -163,36 +161,3 @@ def test_rgb_only_where_the_input_was(
     ]
     assert [layer.rgb for layer in layers] == ([True] if rgb else [False, False])
     assert [layer.data.shape for layer in layers] == (kinds or [(80, 96), (80, 96)])
-
-
-def test_axes_are_suggested_by_labels_and_rgb() -> None:
-    assert suggested_axes(Image(np.zeros((2, 3, 4, 5)), axis_labels=("c", "z", "y", "x"))) == "CZYX"
-    assert suggested_axes(Image(np.zeros((2, 4, 5)), axis_labels=("time", "Y", "X"))) == "TYX"
-    assert suggested_axes(Image(np.zeros((2, 4, 5)), axis_labels=("channels", "Y", "X"))) == "CYX"
-    assert suggested_axes(Image(np.zeros((2, 4, 5)), axis_labels=("s", "y", "x"))) == "ZYX"  # no colour samples
-    assert suggested_axes(Image(np.zeros((4, 5, 3)), rgb=True)) == "YXS"
-    assert suggested_axes(Image(np.zeros((7, 4, 5)))) == "ZYX"
-
-
-def test_a_view_is_found_in_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    source = Image(np.zeros((4, 40, 48), np.float32))
-    origin = (slice(1, 3), slice(10, 30), slice(0, 48))
-    card = find_card("swinir-x2-light")
-    monkeypatch.setattr("napari_restore.models.zoo.find_card", lambda model, **_: card)
-    plan = Job.of(source, "ZYX", origin, Choices.of("any", value_range=(0, 1))).plan()
-    view = (slice(2, 3), slice(0, 20), slice(40, 48))
-    assert result_region(plan, view, origin) == (slice(1, 2), slice(0, 20), slice(80, 96))
-    assert overlap(view, origin) == (slice(2, 3), slice(10, 20), slice(40, 48))
-
-
-def test_every_kind_of_array_can_be_read(tmp_path: Path) -> None:
-    pixels = np.random.default_rng(0).integers(0, 200, (3, 20, 30)).astype(np.uint8)
-    stored = zarr.create_array(tmp_path / "a.zarr", shape=pixels.shape, chunks=(1, 8, 8), dtype=pixels.dtype)
-    stored[...] = pixels
-    region = (slice(1, 3), slice(2, 12), slice(0, 30))
-    lazy = da.from_array(pixels, chunks=(1, 10, 10))
-    for data in (pixels, lazy, stored, xarray.DataArray(pixels, dims=("z", "y", "x")), [lazy, lazy[:, ::2, ::2]]):
-        layer = Image(data, rgb=False)
-        image = layer_image(layer, "ZYX", region)
-        np.testing.assert_array_equal(image.read((slice(None),) * 3), pixels[region])
-        assert describe_layer(layer, "ZYX").startswith("Z 3 · Y 20 · X 30, uint8, 1.8 kB")

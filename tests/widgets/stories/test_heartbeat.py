@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from docks import click, dock_in, to_disk, until_idle, until_looked
+from docks import click, dock_in, to_disk, until_idle, until_preflight
 from heart import Heartbeat
 from napari import Viewer
 
@@ -41,8 +41,8 @@ def test_the_window_stays_alive_during_a_run(
         # Beside each other, so that what else the machine does is in both.
         naparis.append(gap_of_napari(qtbot, viewer, plane.shape))
         to_disk(dock, tmp_path / f"{number}.zarr")
-        until_looked(qtbot, dock)
-        assert dock.look is not None and 60 <= dock.look.plan.tiles <= 120, dock.look.plan.tiles
+        until_preflight(qtbot, dock)
+        assert dock.preflight is not None and 60 <= dock.preflight.plan.tiles <= 120, dock.preflight.plan.tiles
         heart = Heartbeat()
         click(qtbot, dock.bar.run)
         until_idle(qtbot, dock)

@@ -1,4 +1,4 @@
-"""What is on screen of a source and of its result, pixel beside pixel. Needs no window."""
+"""What is on screen of a source and of its result, pixel beside pixel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import RestoreError
 from napari_restore.images.geometry import first_centre
-from napari_restore.widgets.jobs.layers import full_resolution
+from napari_restore.widgets.jobs.layers import full_resolution, translation_of
 from napari_restore.widgets.jobs.regions import current_view
 from napari_restore.widgets.jobs.results import result_axes
 
@@ -120,19 +120,9 @@ class Pair:
             "axes": kept,
             "scale": np.asarray(layer.scale) * steps,
             "rotate": layer.rotate, "shear": layer.shear, "affine": layer.affine,
-            "translate": _moved(layer, [s.start for s in inside[: layer.ndim]]),
+            "translate": translation_of(layer, [s.start for s in inside[: layer.ndim]]),
             "units": layer.units, "axis_labels": layer.axis_labels,
         }  # fmt: skip
-
-
-def _moved(layer: Any, first: Sequence[float]) -> NDArray[Any]:
-    """Translation of a layer that begins at a pixel of this one and has its scale, rotation, shear and affine."""
-    from napari.utils.transforms import Affine
-
-    inner = Affine(
-        scale=layer.scale, translate=layer.translate, rotate=layer.rotate, shear=layer.shear, ndim=layer.ndim
-    )
-    return np.asarray(inner(np.asarray(first, float)))
 
 
 def _plane(pixels: Any, axes: str) -> NDArray[Any]:

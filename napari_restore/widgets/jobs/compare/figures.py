@@ -1,4 +1,4 @@
-"""Figures of a restored plane, each with a line that says what it means. Needs no window."""
+"""Figures of a restored plane, each with a line that says what it means."""
 
 from __future__ import annotations
 

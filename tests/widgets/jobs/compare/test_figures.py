@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_restore.widgets.jobs.figures import plane_figures
+from napari_restore.widgets.jobs.compare.figures import plane_figures
 
 
 def test_figures_of_a_perfect_restoration() -> None:

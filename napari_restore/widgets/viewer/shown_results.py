@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-__all__ = ["PREVIEW", "ShownResults"]
+__all__ = ["ShownResults"]
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from qtpy.QtCore import QObject
+from superqt.utils import QSignalThrottler
 
-from napari_restore.widgets.jobs.results import LayerData
+from napari_restore.widgets.jobs.results import PREVIEW, LayerData
 from napari_restore.widgets.threads.turns import Steps, Turns
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-PREVIEW = "preview · "
-"""What the names of previews begin with."""
-
-_REST = 0.5
-"""Seconds between two refreshes of a layer that fills in."""
+REST = 500
+"""Milliseconds between two refreshes of a layer that fills in."""
 
 
-class ShownResults:
+class ShownResults(QObject):
     """The layers that one dock widget has made last.
 
     Parameters
@@ -40,9 +38,12 @@ class ShownResults:
     """
 
     def __init__(self, viewer: Viewer, turns: Turns) -> None:
+        super().__init__(turns)
         self.viewer, self._turns = viewer, turns
         self.layers: list[Any] = []
-        self._stale, self._refreshed = False, 0.0
+        self._changing = QSignalThrottler(QSignalThrottler.EmissionPolicy.Trailing, self)
+        self._changing.setTimeout(REST)
+        self._changing.triggered.connect(self._refresh)
 
     def there(self) -> list[Any]:
         """Those that are still on the list."""
@@ -97,7 +98,6 @@ class ShownResults:
                 self.viewer.layers.remove(layer)
                 yield
         self.layers = []
-        self._stale, self._refreshed = False, time.monotonic()
         for layer in described:
             yield from self._add(layer)
         if there := self.there():
@@ -127,20 +127,23 @@ class ShownResults:
 
         yield from self._turns.unpainted(add)
 
-    def mark_stale(self) -> None:
-        """Note that pixels of the layers have changed."""
-        self._stale = True
+    def changed(self) -> None:
+        """Draw pixels that have changed, twice a second at most."""
+        self._changing.throttle()
 
-    def refresh(self, *, now: bool = False) -> None:
-        """Show pixels that have changed, if the last time is long enough ago, or at once."""
-        if not self._stale or (not now and time.monotonic() - self._refreshed < _REST):
-            return
+    def complete(self) -> None:
+        """Draw all pixels now, and the thumbnails."""
+        self._changing.cancel()
         for layer in self.there():
-            if layer.multiscale and now:
+            if layer.multiscale:
                 layer.data = layer.data  # napari keeps a thumbnail for as long as the sliders stand still
             elif layer.visible:
-                layer.refresh(extent=False, highlight=False, thumbnail=now)
-        self._stale, self._refreshed = False, time.monotonic()
+                layer.refresh(extent=False, highlight=False)
+
+    def _refresh(self) -> None:
+        for layer in self.there():
+            if layer.visible:
+                layer.refresh(extent=False, highlight=False, thumbnail=False)
 
 
 def _same_kind(layer: Any, described: LayerData) -> bool:

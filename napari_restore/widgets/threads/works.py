@@ -1,0 +1,78 @@
+"""All work of one dock widget: each under a name, one of a name at a time."""
+
+from __future__ import annotations
+
+__all__ = ["Works"]
+
+import threading
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+from napari_restore.widgets.threads.turns import Turns
+from napari_restore.widgets.threads.work import Work
+
+
+class Works:
+    """Starts and stops work. Items of work that was replaced or dropped do not arrive any more.
+
+    Parameters
+    ----------
+    turns
+        Work counts as ended when the steps that its items have led to are taken.
+    """
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+        self._current: dict[str, Work] = {}
+
+    def start(
+        self,
+        name: str,
+        start: Callable[[threading.Event], Generator[Any, None, None]],
+        event: Callable[[Any], None],
+        ended: Callable[[BaseException | None], None],
+        /,
+    ) -> None:
+        """Start work in place of that of the same name; see `Work`."""
+
+        def arrived(item: Any) -> None:
+            if self._current.get(name) is work:
+                event(item)
+
+        def end(error: BaseException | None) -> None:
+            if self._current.get(name) is work:
+                del self._current[name]
+                ended(error)
+
+        self.drop(name)
+        work = self._current[name] = Work(start, arrived, lambda error: self._turns.call(lambda: end(error)))
+
+    def stop(self, name: str, /) -> bool:
+        """Ask work to end, if there is any; it stays current until it has, and its `ended` is called."""
+        if name not in self._current:
+            return False
+        self._current[name].stop()
+        return True
+
+    def drop(self, name: str, /) -> bool:
+        """Ask work to end, if there is any, and forget it."""
+        stopped = self.stop(name)
+        self._current.pop(name, None)
+        return stopped
+
+    def end(self) -> None:
+        """Drop all work."""
+        for name in list(self._current):
+            self.drop(name)
+
+    def __contains__(self, name: object, /) -> bool:
+        return name in self._current
+
+    def __getitem__(self, name: str, /) -> Work:
+        return self._current[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._current)
+
+    def __len__(self) -> int:
+        return len(self._current)

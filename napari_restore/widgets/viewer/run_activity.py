@@ -1,0 +1,84 @@
+"""A run in napari's activity dock, with a cancel button that cancels."""
+
+from __future__ import annotations
+
+__all__ = ["RunActivity"]
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from napari.utils import cancelable_progress
+
+from napari_restore.widgets.threads.turns import Steps, Turns
+
+if TYPE_CHECKING:
+    from napari_restore.engine.store.progress import Progress
+
+
+class RunActivity:
+    """The bar of the run that one dock widget has begun; for the main thread.
+
+    Parameters
+    ----------
+    turns
+        Of the dock widget, whose own bar is painted first.
+    cancel
+        Called when the bar's button is clicked.
+
+    Attributes
+    ----------
+    bar
+        What napari shows; None while nothing runs.
+    """
+
+    def __init__(self, turns: Turns, cancel: Callable[[], None]) -> None:
+        self._turns, self._cancel = turns, cancel
+        self._name: str | None = None
+        self.bar: _Bar | None = None
+
+    def begin(self, name: str) -> None:
+        """Show that the layer of a name is being restored."""
+        self._name = name
+        self._turns.take(self._show_bar(name))
+
+    def _show_bar(self, name: str) -> Steps:
+        def show() -> None:
+            bar = _Bar(f"Restoring {name}", self._cancel)  # which lets events in: the end of the run, perhaps
+            if self._name == name:
+                self.bar = bar
+            else:
+                bar.close()
+
+        yield
+        if self._name == name:
+            yield from self._turns.unpainted(show)
+
+    def show(self, event: Progress) -> None:
+        """Show how far the run is. napari has the window live meanwhile, so events may arrive within this call."""
+        if self.bar is not None:
+            self.bar.show(event)
+
+    def end(self) -> None:
+        """Take the bar away."""
+        self._name = None
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+
+class _Bar(cancelable_progress):
+    def __init__(self, title: str, cancel: Callable[[], None]) -> None:
+        self._shown = 0
+        super().__init__(total=0, desc=title, cancel_callback=cancel)
+
+    def cancel(self) -> None:
+        """Cancel at once: napari's own waits until the bar is iterated over, which it is not."""
+        super().cancel()
+        self.cancel_callback()
+
+    def show(self, event: Progress) -> None:
+        tiles = event.stage == "restoring" and event.tiles_total
+        done, total = (event.tiles_done, event.tiles_total) if tiles else (event.done, event.total)
+        if total != self._shown:
+            self.total = self._shown = total
+        self.update(done - self.n)
