@@ -14,7 +14,8 @@ __all__ = ["KNOWN", "SETTINGS", "SHAPE", "two_workers"]
 SETTINGS: dict[str, Any] = {"tile": 64, "halo": 4, "workers": 2, "device": "cpu"}
 SHAPE = (12, 32, 260)
 KNOWN: dict[str, Any] = SETTINGS | {
-    "value_range": (0, 200), "axes": "ZYX", "chunks": (1, 32, 260), "shards": (1, 32, 260),
+    "value_range": (0, 200), "valid_range": "all", "fill_values": "none", "neighbours": "none", "axes": "ZYX",
+    "chunks": (1, 32, 260), "shards": (1, 32, 260),
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_restore.api.planning import plan_source
 from napari_restore.errors import RecipeError
+from napari_restore.wording import human_bytes
 
 if TYPE_CHECKING:
     from napari_restore.engine.store.progress import Progress
@@ -35,8 +36,8 @@ def restore_in_memory(
     chosen = plan_source(source, model, None, settings)
     if chosen.output_bytes > (free := available_memory()):
         raise RecipeError(
-            f"the result takes {chosen.output_bytes / 1e9:.1f} GB and only {free / 1e9:.1f} GB of memory "
-            "are free; give output= a path, and it is written there block by block."
+            f"the result takes {human_bytes(chosen.output_bytes)} and only {human_bytes(free)} of memory are free; "
+            "give output= a path, and it is written there block by block."
         )
     sink = ArraySink(chosen)
     for event in run_blocks(chosen, sink):

@@ -80,7 +80,7 @@ def _plain(annotation: str) -> str:
 
 def write() -> None:
     """Write both texts anew where they are kept, in a clone of the repository."""
-    for (path, begin, end), text in ((_TYPE, settings_type()), (_PAGE, settings_tables())):
+    for (path, begin, end), text in ((_TYPE, f"{settings_type()}\n\n"), (_PAGE, settings_tables())):
         before, _, rest = path.read_text(encoding="utf-8").partition(begin)
         _, found, after = rest.partition(end)
         if not found:

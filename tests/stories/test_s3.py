@@ -83,7 +83,8 @@ def test_from_store_to_store(source: str, server: str, checkpoints: dict[str, Pa
     url = f"{server}/folder/out.zarr"
     assert api.denoise(source, url, model=checkpoints["denoiser"], **SETTINGS) == url
     assert objects(url) == only_pixels(whole)
-    assert objects(url, pixels_only=False).keys() == whole.keys()  # and nothing else: no marks are left
+    digests = {"0/.sha256sums"}  # of a folder alone
+    assert objects(url, pixels_only=False).keys() == whole.keys() - digests  # and nothing else: no marks are left
     assert OmeImage.from_zarr(zarr.open_group(url, mode="r")).ome_attributes.multiscales
     again = api.open_image(url, level=1)  # the result is a source
     assert again.shape == (8, 16, 130)

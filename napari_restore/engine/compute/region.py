@@ -104,7 +104,9 @@ def _restored(
     )
     with closing(results):
         for result in results:
-            if not np.isfinite(np.add.reduce(result, axis=None)):
+            with np.errstate(invalid="ignore", over="ignore"):  # told below, and not as a warning
+                total = np.add.reduce(result, axis=None)
+            if not np.isfinite(total):
                 raise ModelError(
                     f"{work.plan.card.name} makes NaN or infinite values of finite pixels; its weights are damaged, or "
                     f"too large for {recipe.precision or 'float32'}. Fetch them again, or use another model."

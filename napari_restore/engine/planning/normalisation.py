@@ -81,8 +81,7 @@ def choose_intensity(image: Image, card: ModelCard, recipe: Recipe, *, estimate:
     if estimate:
         if needed:
             # A disk that fails for a moment is asked again here too; a damaged chunk is not part of the sample.
-            # Where the range is given, the sample only tells what is no image: the run itself names what is damaged.
-            source, skip = patient(image, "raise", ()), recipe.on_error == "fill" or ranges is not None
+            source, skip = patient(image, "raise", ()), recipe.on_error == "fill"
             sampled = sample_channels(source, fill, skip_damaged=skip)
             fill = tuple(channel.fill for channel in sampled) if fill is None else fill
             if ranges is None:

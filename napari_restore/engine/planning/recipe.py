@@ -247,8 +247,8 @@ class Recipe(BaseModel):
     threads: Annotated[
         int | None, Field(ge=1),
         Setting(
-            "Number of threads of the CPU in each lane.", "run", otherwise="a lane's part of the cores", flag=None,
-            page="survival.md", last_bits=True,
+            "Number of threads of the CPU in each lane.", "run", otherwise="a lane's part of the cores", last_bits=True,
+            page="survival.md",
         ),
     ] = None
     neighbours: Annotated[

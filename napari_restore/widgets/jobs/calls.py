@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_restore import api
-from napari_restore.engine.planning.recipe import make_recipe, settings
+from napari_restore.engine.planning.recipe import Recipe, make_recipe, settings
 from napari_restore.errors import RecipeError, RestoreError, SourceError
 from napari_restore.files import write_whole
 from napari_restore.widgets.jobs.job import Choices, Job
@@ -85,7 +85,7 @@ def as_command(job: Job) -> str:
     if upscales:
         words += ["--scale", str(card.scale)]
     said = settings()
-    for name, value in {**of_source, **choices.settings()}.items():
+    for name, value in {**of_source, **{name: getattr(choices.recipe, name) for name in choices.settings()}}.items():
         words += said[name].words(value)
     if choices.overwrite:
         words.append("--overwrite")
@@ -142,5 +142,7 @@ def load_recipe(path: str | Path) -> Choices:
         recipe = make_recipe(**{name: value for name, value in content.items() if name not in ("output", "overwrite")})
     except RecipeError as error:
         raise RecipeError(f"{path} cannot be used as a recipe: {error}") from None
+    if Path(path).is_dir():
+        recipe = Recipe.from_json(content)  # of an earlier version too: it does as it did then
     # What is as usual is left out: a recipe that is stored with a result has every setting.
     return Choices(make_recipe(**recipe.model_dump(exclude_defaults=True)), output, overwrite)

@@ -86,10 +86,12 @@ def in_words(settings: Mapping[str, Any]) -> str:
 def _in_words(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return name if value else f"not {name}"
+    if isinstance(value, Mapping):
+        return f"{name} {', '.join(_in_words(part, one) for part, one in value.items())}"
     items = value if isinstance(value, tuple) else (value,)
     if items and isinstance(items[0], tuple):
-        return f"{name} {' and '.join(','.join(map(str, each)) for each in items)}"
-    return f"{name} {','.join(map(str, items))}"
+        return f"{name} {' and '.join(','.join(map(str, each)) or 'none' for each in items)}"
+    return f"{name} {','.join(map(str, items)) or 'none'}"
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def test_whole_chunks_are_counted(checkpoints: dict[str, Path], tmp_path: Path) 
     many = zarr.create_array(tmp_path / "many.zarr", shape=(4096, 4096), chunks=(2048, 2048), dtype="uint16")
     words = r"the run takes .* each, its source in chunks of 8.4 MB that are read whole, and"
     with pytest.raises(RecipeError, match=words):
-        api.plan(many, axes="YX", memory_budget="255MB", shards=(256, 256), chunks=(256, 256), **settings)  # type: ignore[arg-type]
+        api.plan(many, axes="YX", memory_budget="185MB", shards=(256, 256), chunks=(256, 256), **settings)  # type: ignore[arg-type]
 
 
 class Counting:

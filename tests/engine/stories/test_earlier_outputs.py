@@ -18,7 +18,7 @@ from earlier.make_earlier import CASES, Case, digests, machine, make_source
 
 from napari_restore import api
 from napari_restore.engine.planning.plan import Plan
-from napari_restore.engine.planning.recipe import Recipe, digest
+from napari_restore.engine.planning.recipe import EXECUTION_FIELDS, Recipe, digest
 
 ROOT = Path(__file__).parents[3]
 VERSIONS = {file.parent.name: file.parent for file in sorted((ROOT / "tests/earlier").glob("*/digests.json"))}
@@ -149,21 +149,18 @@ def test_same_fingerprint(earlier: Earlier) -> None:
     assert digest(earlier.attributes["identity"]) == earlier.attributes["fingerprint"]
     assert earlier.plan().fingerprint == earlier.attributes["fingerprint"]
     # The stored recipe alone says it all.
-    recipe = earlier.attributes["recipe"] | {"on_error": "raise"}
-    assert api.plan(earlier.source, **recipe).fingerprint == earlier.attributes["fingerprint"]
+    recipe = Recipe.from_json(earlier.attributes["recipe"] | {"on_error": "raise"})
+    assert api.plan(earlier.source, **recipe.model_dump()).fingerprint == earlier.attributes["fingerprint"]
 
 
 def test_recipe_round_trip(earlier: Earlier) -> None:
     stored = earlier.attributes["recipe"]
-    recipe = Recipe.model_validate(stored)
-    again = Recipe.model_validate_json(recipe.model_dump_json())
-    assert again == recipe
-    dumped = json.loads(again.model_dump_json())
-    assert {name: dumped[name] for name in stored} == stored
-    # Settings that there were not yet have their defaults, which therefore mean what was done before them.
-    assert all(
-        dumped[name] == Recipe(model=recipe.model).model_dump(mode="json")[name] for name in dumped.keys() - stored
-    )
+    recipe = Recipe.from_json(json.loads(json.dumps(stored)))
+    # Settings that there were not yet, and that pixels depend on, have the value by which a run does as it did before.
+    assert {name: value for name, value in recipe.as_json().items() if name in stored} == stored
+    assert recipe.as_json().keys() - stored.keys() <= EXECUTION_FIELDS
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+    assert recipe.pixel_settings().items() >= earlier.attributes["identity"]["recipe"].items()
 
 
 def test_resumed(earlier: Earlier) -> None:

@@ -32,7 +32,8 @@ def test_the_noise_of_the_camera(qtbot: Any, viewer: Viewer, checkpoints: dict[s
     assert dock.preflight.plan.recipe.noise == ((4.0, 100.0, 2.5),)
     # What was chosen comes back from a recipe.
     chosen = dock.choices()
-    edit.set_value(None, None)
+    edit.set_kind(None)
+    edit.set_noise(None)
     assert dock.choices().recipe.noise is None and edit.noise.isHidden()
     dock.form.show_choices(chosen)
     assert dock.choices() == chosen and not edit.noise.isHidden()

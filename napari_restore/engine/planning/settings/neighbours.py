@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -44,8 +45,10 @@ class Neighbours(BaseModel):
         return "TZ" if value == "ZT" else value
 
     def __str__(self) -> str:
-        """Write it as `parse_neighbours` reads it: what an image has shown is left out."""
-        return "none" if self.axis == "none" else f"{self.axis},{self.planes},{self.strength:g}"
+        """Write it as `parse_neighbours` reads it: as JSON where what an image has shown is part of it."""
+        if self.noise is not None or self.left is not None:
+            return self.model_dump_json(exclude_none=True)
+        return "none" if self.axis == "none" else f"{self.axis},{self.planes},{self.strength!r}"
 
     def agrees_with(self, chosen: Neighbours) -> bool:
         """Tell whether a choice is one that fits what was given here."""
@@ -61,11 +64,18 @@ NONE = Neighbours(axis="none")
 def parse_neighbours(text: str) -> dict[str, Any] | None:
     """Read ``"T"``, ``"TZ,1"`` or ``"Z,3,0.8"``: axis, planes on each side, strength. None for ``"auto"``.
 
+    JSON is read as well: so the command line takes what a stored recipe knows of its image.
+
     Raises
     ------
     RecipeError
         If it is none of these.
     """
+    if text.lstrip().startswith("{"):
+        try:
+            return dict(json.loads(text))
+        except ValueError as error:
+            raise RecipeError(f"neighbours {text!r} is no JSON: {error}.") from None
     names = ("axis", "planes", "strength")
     parts = [part.strip() for part in text.split(",")]
     try:

@@ -189,7 +189,7 @@ class Setting:
         if self.nothing and not value:
             return [self.flags[0], *self.nothing]
         if written.kind == "lists":
-            return [self.flags[0], ";".join(",".join(map(str, each)) for each in value)]
+            return [self.flags[0], ";".join(",".join(map(str, each)) or "".join(self.nothing) for each in value)]
         if written.kind == "channels":
             return [self.flags[0], *(",".join(map(str, each)) for each in zip(*value, strict=True))]
         items = value if isinstance(value, tuple) else (value,)
@@ -228,7 +228,10 @@ class Setting:
         """
         written = self.written
         if written.kind == "lists":
-            return () if (value,) == self.nothing else tuple(self.read_items(part) for part in value.split(";"))
+            if (value,) == self.nothing:
+                return ()
+            parts = [part.strip() for part in value.split(";")]
+            return tuple(() if (part,) == self.nothing else self.read_items(part) for part in parts)
         if written.kind == "list":
             return value[0] if written.alone and len(value) == 1 else value
         if written.kind == "word" and "int" in self.accepts.split(" | ") and str(value).isdecimal():

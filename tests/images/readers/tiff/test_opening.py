@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import tifffile
-from tiff_files import companion_ome, micro_manager
 
 from napari_restore.errors import AxesError, ChunkError, SourceError
 from napari_restore.images.image import Channel
@@ -228,70 +227,6 @@ def test_resolution_in_dpi_is_not_a_pixel_size(path):
     assert open_image(path).pixel_size == {}
 
 
-def test_levels_of_a_pyramid(path):
-    pixels = volume(2, 101, 200)
-    with tifffile.TiffWriter(path, ome=True) as tiff:
-        metadata = {"axes": "CYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.25}
-        tiff.write(pixels, subifds=2, tile=(64, 64), metadata=metadata)
-        tiff.write(pixels[:, ::2, ::2], subfiletype=1, tile=(64, 64))
-        tiff.write(pixels[:, ::4, ::4], subfiletype=1, tile=(64, 64))
-    image = open_image(path, level=2)
-    np.testing.assert_array_equal(whole(image), pixels[:, ::4, ::4])
-    assert image.pixel_size == {"Y": 1.0, "X": 2.0}
-    assert image.origin == {"Y": 0.375, "X": 0.75}
-    np.testing.assert_array_equal(whole(pickle.loads(pickle.dumps(image))), pixels[:, ::4, ::4])
-    with pytest.raises(SourceError, match=r"level 3 .* it has 3"):
-        open_image(path, level=3)
-
-
-def ome_pyramid(path, compression, **options):
-    pixels = volume(2, 70, 90, dtype="u1") if not options else volume(70, 90, 3, dtype="u1")
-    halves = [pixels[:, ::n, ::n] if not options else pixels[::n, ::n] for n in (1, 2, 4)]
-    with tifffile.TiffWriter(path, ome=True) as tiff:
-        metadata = {"axes": "YXS" if options else "CYX"}
-        tiff.write(halves[0], subifds=2, tile=(32, 32), compression=compression, metadata=metadata, **options)
-        for half in halves[1:]:
-            tiff.write(half, subfiletype=1, tile=(32, 32), compression=compression, **options)
-    return halves
-
-
-def pages_pyramid(path, compression, **options):
-    """Write the levels as pages, one after the other, as libvips does; with a description as Aperio does."""
-    pixels = volume(70, 90, 3, dtype="u1")
-    halves = [np.ascontiguousarray(pixels[::n, ::n]) for n in (1, 2, 4)]
-    with tifffile.TiffWriter(path) as tiff:
-        for number, half in enumerate(halves):
-            layout = {"tile": (32, 32), "photometric": "rgb", "compression": compression, "metadata": None}
-            tiff.write(half, subfiletype=0 if "description" in options else min(number, 1), **layout, **options)
-            if number == 0 and "description" in options:
-                tiff.write(half[::8, ::8].copy(), photometric="rgb", metadata=None, **options)
-    return halves
-
-
-APERIO = "Aperio Image Library v12\r\n90x70 [0,0 90x70] (32x32) JPEG/RGB Q=70|AppMag = 20|MPP = 0.4990"
-
-
-@pytest.mark.parametrize("compression", [None, "zlib"])
-@pytest.mark.parametrize(
-    ("write", "options"),
-    [
-        (ome_pyramid, {}),
-        (ome_pyramid, {"photometric": "rgb"}),
-        (pages_pyramid, {}),
-        (pages_pyramid, {"description": APERIO}),
-    ],
-    ids=["ome", "ome-rgb", "pages", "aperio"],
-)
-def test_every_level_of_a_tiled_pyramid(tmp_path, compression, write, options):
-    path = tmp_path / f"image.{'svs' if 'description' in options else 'tif'}"
-    for number, half in enumerate(write(path, compression, **options)):
-        image = open_image(path, level=number)
-        np.testing.assert_array_equal(whole(pickle.loads(pickle.dumps(image))), half)
-        assert image.origin.get("X", 0.0) == pytest.approx(
-            (2**number - 1) / 2 * image.pixel_size.get("X", 1) / 2**number
-        )
-
-
 def test_series_of_a_file(path):
     first, second = volume(3, 20, 30), volume(2, 40, 50)
     with tifffile.TiffWriter(path, ome=True) as tiff:
@@ -303,125 +238,6 @@ def test_series_of_a_file(path):
     assert open_image(path).pixel_size == {"X": 1.5}
     with pytest.raises(SourceError, match=r"series 2 .* it has 2"):
         open_image(path, series=2)
-
-
-def multi_file_ome(folder):
-    pixels = volume(2, 3, 20, 30)
-    uuids = [f"urn:uuid:00000000-0000-0000-0000-00000000000{n}" for n in range(2)]
-    blocks = "".join(
-        f'<TiffData IFD="0" FirstT="{n}" PlaneCount="3"><UUID FileName="part{n}.ome.tif">{u}</UUID></TiffData>'
-        for n, u in enumerate(uuids)
-    )
-    for n, uuid in enumerate(uuids):
-        xml = (
-            f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="{uuid}"><Image ID="Image:0">'
-            '<Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="30" SizeY="20" SizeZ="3" SizeC="1" '
-            f'SizeT="2" PhysicalSizeX="0.3"><Channel ID="Channel:0:0" SamplesPerPixel="1"/>{blocks}</Pixels>'
-            "</Image></OME>"
-        )
-        tifffile.imwrite(
-            folder / f"part{n}.ome.tif", pixels[n], description=xml, metadata=None, photometric="minisblack"
-        )
-    return pixels
-
-
-def test_ome_tiff_over_several_files(tmp_path):
-    pixels = multi_file_ome(tmp_path)
-    image = open_image(tmp_path / "part0.ome.tif")
-    assert image.axes == "TZYX" and image.pixel_size == {"X": 0.3}
-    np.testing.assert_array_equal(whole(image), pixels)
-    np.testing.assert_array_equal(whole(pickle.loads(pickle.dumps(image))), pixels)
-
-
-@pytest.mark.parametrize(
-    ("gone", "there", "said"), [(1, slice(0, 1), "last 1 of 2 along T"), (0, slice(1, 2), "T 0, Z 0")]
-)
-def test_missing_file_of_an_ome_tiff_is_said_and_never_zeros(tmp_path, gone, there, said):
-    pixels = multi_file_ome(tmp_path)
-    (tmp_path / f"part{gone}.ome.tif").unlink()
-    image = open_image(tmp_path / f"part{1 - gone}.ome.tif")
-    assert len(image.notes) == 1 and said in image.notes[0]
-    for one in (image, pickle.loads(pickle.dumps(image))):
-        part = (there if gone == 0 else slice(0, 1), *(slice(None),) * 3)[: len(image.axes)]
-        np.testing.assert_array_equal(one.read(part), pixels[there].reshape(one.read(part).shape))
-        if gone == 0:
-            with pytest.raises(ChunkError, match="is missing"):
-                whole(one)
-
-
-@pytest.mark.parametrize(
-    "options", [{}, {"uuid": ""}, {"described": "part0.ome.tif"}, {"described": "part2.ome.tif"}],
-    ids=["companion", "companion without UUID", "first file", "last file"],
-)  # fmt: skip
-def test_every_file_of_a_set_is_the_whole_image(tmp_path, options):
-    pixels = companion_ome(tmp_path, **options)
-    for file in sorted(tmp_path.iterdir()):
-        image = open_image(file)
-        assert image.axes == "TCYX" and image.pixel_size == {"X": 0.3} and not image.notes, file
-        assert [channel.name for channel in image.channels] == ["a", "b"]
-        np.testing.assert_array_equal(whole(pickle.loads(pickle.dumps(image))), pixels)
-
-
-def test_a_description_that_is_not_there_is_said(tmp_path):
-    pixels = companion_ome(tmp_path)
-    (tmp_path / "all.companion.ome").unlink()
-    image = open_image(tmp_path / "part1.ome.tif", axes="CYX")
-    assert "all.companion.ome describes it, which is not there" in image.notes[0]
-    np.testing.assert_array_equal(whole(image), pixels[1])
-
-
-def test_a_companion_without_its_files_is_refused(tmp_path):
-    companion_ome(tmp_path)
-    for number in range(3):
-        (tmp_path / f"part{number}.ome.tif").unlink()
-    with pytest.raises(SourceError, match=r"names 3 files .* none .* part0\.ome\.tif"):
-        open_image(tmp_path / "all.companion.ome")
-
-
-def test_each_position_of_a_data_set_is_an_image(tmp_path):
-    pixels = volume(2, 3, 2, 20, 30)  # positions, times, channels
-    for p in range(2):
-        planes = {(c, 0, t, p): pixels[p, t, c] for t, c in np.ndindex(3, 2)}
-        micro_manager(tmp_path / f"run_MMStack_Pos{p}.ome.tif", planes, Frames=3, Channels=2, Positions=2)
-    for p in range(2):
-        path = tmp_path / f"run_MMStack_Pos{p}.ome.tif"
-        for series in range(2):
-            # A batch opens the first image of each file: that is the one that the file holds.
-            image = open_image(path, series=series)
-            assert image.axes == "TCYX" and image.series_count == 2 and not image.notes
-            assert image.name.endswith(f"position {p if series == 0 else 1 - p}")
-            for one in (image, pickle.loads(pickle.dumps(image))):
-                np.testing.assert_array_equal(whole(one), pixels[p if series == 0 else 1 - p])
-                part = (slice(1, 3), slice(1, 2), slice(5, 9), slice(3, 20))
-                np.testing.assert_array_equal(one.read(part), pixels[p if series == 0 else 1 - p][part])
-        assert open_image(path, series=f"position {1 - p}").name == open_image(path, series=1).name
-        # All axes may be named too: then the positions are one of them.
-        np.testing.assert_array_equal(whole(open_image(path, axes="ZTCYX")).transpose(2, 0, 1, 3, 4), pixels)
-
-
-@pytest.mark.parametrize(
-    ("planned", "name"),
-    [({"Frames": 50}, "run_MMStack_Pos0.ome.tif"), ({"Positions": 3}, "run_MMStack_Pos0.ome.tif"),
-     ({"Positions": 2, "Frames": 9}, "renamed.tif")],
-)  # fmt: skip
-def test_of_a_stopped_acquisition_there_is_what_was_taken(tmp_path, planned, name):
-    pixels = volume(3, 2, 20, 30)
-    planes = {(c, 0, t, 0): pixels[t, c] for t, c in np.ndindex(3, 2)}
-    micro_manager(tmp_path / name, planes, **{"Frames": 3, "Channels": 2, **planned})
-    image = open_image(tmp_path / name)
-    assert "Micro-Manager planned" in image.notes[0]
-    np.testing.assert_array_equal(whole(image), pixels)
-
-
-def test_a_plane_that_was_not_taken_is_said_and_an_error_when_read(tmp_path):
-    pixels = volume(3, 2, 20, 30)
-    planes = {(c, 0, t, 0): pixels[t, c] for t, c in list(np.ndindex(3, 2))[:-1]}
-    micro_manager(tmp_path / "run_MMStack_Pos0.ome.tif", planes, Frames=50, Channels=2)
-    image = open_image(tmp_path / "run_MMStack_Pos0.ome.tif")
-    assert image.sizes["T"] == 3 and "1 of 6 planes are not there, the first of them T 2, C 1" in image.notes[0]
-    np.testing.assert_array_equal(image.read((slice(0, 2), *(slice(None),) * 3)), pixels[:2])
-    with pytest.raises(ChunkError, match=r"index \(2, 1\), is missing"):
-        whole(image)
 
 
 def test_axes_unknown_to_the_file_are_asked_for(path):
