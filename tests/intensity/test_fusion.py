@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from noisy_planes import CAMERA, NOISE, exposed, structure
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -14,21 +15,7 @@ from napari_restore.intensity.fusion import REACH, STEP, Fused, FusionNoise, Nei
 from napari_restore.intensity.scaling import missing
 from napari_restore.intensity.stabilise import CameraNoise
 
-CAMERA = CameraNoise(gain=2.0, offset=100.0, read_noise=3.0)
-NOISE = FusionNoise(CAMERA)
 MISSING = partial(missing, limits=(-1e6, 1e6))
-
-
-def structure(size: int = 160, seed: int = 0) -> NDArray[np.float64]:
-    """Blobs on a dark ground, in photons."""
-    field = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=(size, size)), 4)
-    return 40 * np.clip(field / field.std(), 0, None)
-
-
-def exposed(photons: NDArray[np.float64], seed: int) -> NDArray[np.uint16]:
-    rng = np.random.default_rng([7, seed])
-    counts = CAMERA.offset + CAMERA.gain * rng.poisson(photons) + rng.normal(0, CAMERA.read_noise, photons.shape)
-    return np.rint(counts).clip(0, 65535).astype(np.uint16)
 
 
 def expected(photons: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from noisy_planes import CAMERA, NOISE, exposed, structure
 from numpy.typing import NDArray
 
 from napari_restore.intensity.fusion import FusionNoise
 from napari_restore.intensity.plane_pairs import Pair, compare, sample_places, summarise
 from napari_restore.intensity.stabilise import CameraNoise
-from tests.intensity.test_fusion import CAMERA, NOISE, exposed, structure
 
 
 def pair(plane: NDArray[np.generic], other: NDArray[np.generic], noise: FusionNoise = NOISE) -> Pair:

@@ -21,7 +21,7 @@ os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp(prefix="napari-restore-"
 
 # The environment `napari` of tox has napari; the one of the library and the command line does without.
 if importlib.util.find_spec("napari") is None:
-    collect_ignore_glob = ["test_*.py"]
+    collect_ignore_glob = ["test_*.py", "*/test_*.py"]
 
 
 @pytest.fixture
