@@ -103,7 +103,7 @@ async def hold_workers(address: str, count: int, seconds: float) -> None:
 
     def sleep(run: Any, unit: Any) -> Receipt:
         time.sleep(seconds)
-        return Receipt(unit[1], 1, seconds, run.address)
+        return Receipt(unit.index, 1, seconds, run.address)
 
     worker._made = sleep
     workers = [Worker(address, nthreads=1, memory_limit=0, dashboard=False) for _ in range(count)]
@@ -130,6 +130,7 @@ def simulated(counts: list[int], seconds: list[float], lasting: float) -> None:
 
     from napari_restore.engine.run.cluster.retries import Window
     from napari_restore.engine.run.cluster.worker import Run
+    from napari_restore.images.writing.layout import WriteUnit
 
     print("workers  s a block  blocks/s of ideal  share  ms of the scheduler  ms of the client  scheduler MB")
     for pause in seconds:
@@ -143,7 +144,7 @@ def simulated(counts: list[int], seconds: list[float], lasting: float) -> None:
                 window = Window(Pool(client), "simulated")
                 before, own = sum(scheduler.cpu_times()[:2]), sum(client_process.cpu_times()[:2])
                 began = time.perf_counter()
-                done = sum(receipt is not None for receipt in window.run((0, (i, 0, 0)) for i in range(total)))
+                done = sum(receipt is not None for receipt in window.run(WriteUnit(0, (i, 0, 0)) for i in range(total)))
                 took = time.perf_counter() - began
                 assert done == total and not window.failed
                 spent = sum(scheduler.cpu_times()[:2]) - before, sum(client_process.cpu_times()[:2]) - own

@@ -7,7 +7,7 @@ finds that the way is gone, however late it looks.
 
 from __future__ import annotations
 
-__all__ = ["Stage"]
+__all__ = ["Stage", "check_way"]
 
 import contextlib
 import os
@@ -61,7 +61,7 @@ class Stage:
         self._tried(lambda: self._put(target, content))
 
     def _put(self, target: Path, content: Any) -> None:
-        _check_way(target)
+        check_way(target)
         partial = self.folder / f"{uuid4().hex}.partial"
         try:
             with open(partial, "wb", buffering=0) as file:
@@ -88,7 +88,7 @@ class Stage:
         OSError
             If it cannot be renamed.
         """
-        _check_way(target)
+        check_way(target)
         if self.fsync:
             _fsync_all(source)
         self._tried(lambda: os.replace(source, target))
@@ -105,7 +105,7 @@ class Stage:
         OSError
             If it cannot be renamed.
         """
-        _check_way(target)
+        check_way(target)
         grave = self.folder / f"{uuid4().hex}.discarded"
         try:
             self._tried(lambda: os.replace(target, grave))
@@ -137,7 +137,7 @@ class Stage:
         retried(attempt, DISK)
 
 
-def _check_way(target: Path) -> None:
+def check_way(target: Path) -> None:
     """Refuse a place behind a link in the output: it may be anywhere."""
     if not way_is_straight(target):
         raise OutputError(

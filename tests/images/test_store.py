@@ -37,6 +37,9 @@ def test_what_is_a_url_and_what_a_path(tmp_path: Path) -> None:
     assert is_url("s3://b/a") and is_url("memory://a")
     assert not any(map(is_url, ("C:\\a", "/a//b", "a:b", tmp_path)))
     assert as_location("s3://b//a") == "s3://b//a" and as_location("a//b.zarr") == Path("a/b.zarr")
+    for url in (tmp_path.as_uri(), f"file://localhost{tmp_path}", f"LOCAL://{tmp_path}"):
+        assert as_location(url) == tmp_path and place_of(url).location == tmp_path
+        assert place_of(tmp_path / "a").overlaps(url)
 
 
 def test_single_objects(place: Place) -> None:
@@ -63,6 +66,20 @@ def test_an_object_is_put_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(OSError, match="No space"):
         place.put("a", b"new")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("a", b"old")]
+
+
+def test_nothing_is_put_or_removed_behind_a_link(tmp_path: Path) -> None:
+    outside, place = tmp_path / "outside", place_of(tmp_path / "image.zarr")
+    outside.mkdir()
+    (outside / "file").write_text("precious")
+    place.put("object", b"old")
+    (tmp_path / "image.zarr/c").symlink_to(outside)
+    for change in (lambda: place.put("c/0", b"pixels"), lambda: place.remove("c/file")):
+        with pytest.raises(OutputError, match=r"lies behind a link .*outside"):
+            change()
+    (tmp_path / "image.zarr/link").symlink_to(outside / "file")  # a link to a file is replaced
+    place.put("link", b"pixels")
+    assert place.get("link") == b"pixels" and [file.read_text() for file in outside.iterdir()] == ["precious"]
 
 
 def test_a_folder_that_is_gone_is_missed(tmp_path: Path) -> None:
@@ -129,8 +146,9 @@ def test_deleted(place: Place) -> None:
     assert place.holds() == "nothing"
 
 
-def test_swept(tmp_path: Path) -> None:
-    partial = tmp_path / f"0/c/0.{'0a' * 16}.partial"
+@pytest.mark.parametrize("name", ["0.{}.partial", ".0.{}.new", ".zarr.{}.new.json"])
+def test_swept(tmp_path: Path, name: str) -> None:
+    partial = tmp_path / "0/c" / name.format("0a" * 16)
     partial.parent.mkdir(parents=True)
     partial.write_text("half")
     assert list(Folder(tmp_path).keys("0")) == []

@@ -34,7 +34,7 @@ from napari_restore.engine.store.filled import read_marks
 from napari_restore.engine.store.progress import Progress
 from napari_restore.errors import OutputError
 from napari_restore.images.staging import Stage
-from napari_restore.images.store import place_of
+from napari_restore.images.store import Place, place_of
 
 if TYPE_CHECKING:
     from napari_restore.engine.store.sinks import OmeZarrSink
@@ -105,12 +105,28 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def _kept_at(place: str) -> tuple[Place, str]:
+    """Give the folder or prefix of a report, and its name there, without ``.json`` or ``.md``."""
+    folder, _, name = place.rpartition("/")
+    return place_of(folder or "/"), name
+
+
+def _write_text(place: str, ending: str, text: str, stage: Stage | None) -> None:
+    """Write one of the two texts of a report whole; through a stage, no folder on the way to it may be a link."""
+    content = text.encode(errors="backslashreplace")  # a name may be none that Unicode has
+    if stage is not None:  # what a killed run leaves there is swept with its lock
+        stage.put(Path(f"{place}{ending}"), content)
+        return
+    folder, name = _kept_at(place)
+    folder.put(f"{name}{ending}", content)
+
+
 def read_content(place: str) -> dict[str, Any] | None:
     """Read the JSON of a report; None where there is none, or none that can be read."""
-    folder, _, name = place.rpartition("/")
     try:
-        content = json.loads(place_of(folder).get(f"{name}.json") or b"null")
-    except (OSError, ValueError):
+        folder, name = _kept_at(place)
+        content = json.loads(folder.get(f"{name}.json") or b"null")
+    except (OSError, ValueError, OutputError):
         return None
     return content if isinstance(content, dict) and content.get("format") == FORMAT else None
 
@@ -140,12 +156,9 @@ def write_report(
     stage: Stage | None = None,
 ) -> None:
     """Write JSON and page, through a stage if one is given. A report that cannot be written ends no run."""
-    folder, _, name = place.rpartition("/")
     try:
-        for ending in ("json", "md"):
-            text = page(content) if ending == "md" else json.dumps(content, indent=1, allow_nan=False)
-            # A name may be none that Unicode has.
-            place_of(folder).put(f"{name}.{ending}", text.encode(errors="backslashreplace"), stage)
+        _write_text(place, ".json", json.dumps(content, indent=1, allow_nan=False), stage)
+        _write_text(place, ".md", page(content), stage)
     except Exception as error:  # whatever the file system or the object store says
         _log.warning("the report %s.json cannot be written: %s", place, error)
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_restore.images.store.folder import Folder
-from napari_restore.images.store.place import Place, as_location, is_url, without_file_scheme
+from napari_restore.images.store.place import Place, as_location, is_url
 from napari_restore.images.store.prefix import Prefix, filesystem
 
-__all__ = ["Folder", "Place", "Prefix", "as_location", "filesystem", "is_url", "place_of", "without_file_scheme"]
+__all__ = ["Folder", "Place", "Prefix", "as_location", "filesystem", "is_url", "place_of"]
 
 
 def place_of(location: str | Path) -> Folder | Prefix:
     """Give the place at a path or URL."""
-    location = without_file_scheme(location)
-    return Prefix(str(location)) if is_url(location) else Folder(Path(location))
+    location = as_location(location)
+    return Folder(location) if isinstance(location, Path) else Prefix(location)

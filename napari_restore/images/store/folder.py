@@ -16,12 +16,13 @@ from uuid import uuid4
 from napari_restore.errors import OutputError
 from napari_restore.files import write_whole
 from napari_restore.images.sameness import lies_in
-from napari_restore.images.staging import Stage
-from napari_restore.images.store.place import MARKS, Holds, is_url, something_foreign
+from napari_restore.images.staging import Stage, check_way
+from napari_restore.images.store.place import MARKS, Holds, as_location, something_foreign
 
 _GROUP_MARKS = ("zarr.json", ".zgroup")
 """Marks of a Zarr that may hold others."""
-_PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial$")  # what zarr calls a file that it has not renamed yet
+_PARTIAL = re.compile(r"\.[0-9a-f]{32}\.(partial|new(\.[^.]*)?)$")
+"""What zarr, and `napari_restore.files.write_whole`, call a file that is not renamed yet."""
 
 
 class Folder:
@@ -84,6 +85,7 @@ class Folder:
         if stage is not None:
             stage.put(target, content)
             return
+        check_way(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, bytes(content))
 
@@ -91,6 +93,7 @@ class Folder:
         if stage is not None:
             stage.discard(self.path / key)
         else:
+            check_way(self.path / key)
             (self.path / key).unlink(missing_ok=True)
 
     def lacks_folder(self, name: str) -> bool:
@@ -135,9 +138,10 @@ class Folder:
         return shutil.disk_usage(parent).free, str(parent)
 
     def overlaps(self, location: str) -> bool:
-        if is_url(location):
+        place = as_location(location)
+        if not isinstance(place, Path):
             return False
-        other = Folder(Path(location)).path
+        other = Folder(place).path
         if other == self.path or other in self.path.parents or self.path in other.parents:
             return True
         own = (self.path, *self.path.parents)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["MARKS", "METADATA", "Holds", "Place", "as_location", "is_url", "something_foreign", "without_file_scheme"]
+__all__ = ["MARKS", "METADATA", "Holds", "Place", "as_location", "is_url", "something_foreign"]
 
 import re
 from collections.abc import Callable, Iterator
@@ -83,18 +83,15 @@ def is_url(location: str | Path) -> bool:
     return "://" in str(location)
 
 
-def without_file_scheme(location: str | Path) -> str | Path:
-    """Give the path that a ``file://`` URL stands for; anything else as it is."""
-    scheme, mark, path = str(location).partition("://")
-    if not mark or scheme.lower() not in ("file", "local"):
-        return location
-    return Path(path.removeprefix("localhost"))
-
-
 def as_location(location: str | Path) -> str | Path:
-    """Give a URL as it is and a path as a Path, which would take one of the two slashes of a URL."""
-    location = without_file_scheme(location)
-    return str(location) if is_url(location) else Path(location)
+    """Give a URL as text and a path as a Path, which would take one of the two slashes of a URL.
+
+    A ``file://`` URL is the path that it stands for.
+    """
+    if not is_url(location):
+        return Path(location)
+    scheme, _, path = str(location).partition("://")
+    return Path(path.removeprefix("localhost")) if scheme.lower() in ("file", "local") else str(location)
 
 
 def something_foreign(names: dict[str, bool], is_node: Callable[[str], bool]) -> str | None:

@@ -14,9 +14,10 @@ import tifffile
 
 from napari_restore import __version__, api
 from napari_restore.engine.compute.block import Receipt
-from napari_restore.engine.record.run_report import Session, report_place
+from napari_restore.engine.record.run_report import Session, report_place, write_report
 from napari_restore.engine.store.progress import Progress
 from napari_restore.errors import ChunkError, OutputError
+from napari_restore.images.staging import Stage
 from napari_restore.images.writing import ome_zarr
 
 SETTINGS: dict[str, Any] = {"tile": 64, "halo": 8, "workers": 1, "value_range": (0, 2000)}
@@ -173,6 +174,15 @@ def test_a_report_that_cannot_be_written_ends_no_run(
     (tmp_path / "o.zarr.report.json").mkdir()
     api.denoise(source, tmp_path / "o.zarr", model=checkpoints["local"], **SETTINGS)
     assert ome_zarr.stored_units(tmp_path / "o.zarr", 0).all() and "cannot be written" in caplog.text
+
+
+def test_a_report_is_not_written_behind_a_link(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    outside, stage = tmp_path / "outside", Stage(tmp_path / "own")
+    for folder in (outside, stage.folder):
+        folder.mkdir()
+    (tmp_path / "plate.zarr.reports").symlink_to(outside)
+    write_report(f"{tmp_path}/plate.zarr.reports/A/1/0", {"format": 1}, str, stage)
+    assert not os.listdir(outside) and "lies behind a link" in caplog.text
 
 
 def test_beside_an_object_in_a_store(source: Path, checkpoints: dict[str, Path]) -> None:

@@ -14,7 +14,9 @@ import pytest
 
 from napari_restore.errors import OutputError
 from napari_restore.images.staging import Stage
+from napari_restore.images.store import place_of
 from napari_restore.images.writing import ome_zarr
+from napari_restore.images.writing.digests import read_digests, sha256_of
 from napari_restore.images.writing.layout import WriteUnit
 from napari_restore.images.writing.unit_writer import UnitWriter
 
@@ -93,6 +95,9 @@ def test_an_object_is_the_one_that_zarr_would_store(
         for root in (tmp_path / "staged", tmp_path / "plain", tmp_path / "zarr")
     )
     assert staged == plain == theirs
+    digests = read_digests(tmp_path / "staged")
+    names = [ome_zarr.object_name(array, WriteUnit(0, index)) for index in ((0, 0, 1), (1, 0, 1))]
+    assert digests.known == {name: {sha256_of(tmp_path / "staged" / name)} for name in names}
 
 
 def test_an_output_that_was_moved_is_not_made_again_without_its_metadata(path: Path, stage: Stage) -> None:
@@ -119,7 +124,7 @@ def test_pixels_of_another_shape_or_type_are_refused(path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-def test_leftovers_of_a_killed_writer_are_not_taken_for_objects(path: Path) -> None:
+def test_leftovers_of_a_killed_writer_are_swept_and_not_taken_for_objects(path: Path) -> None:
     make(path)
     script = (
         "import os, signal, sys, numpy as np\n"
@@ -132,6 +137,10 @@ def test_leftovers_of_a_killed_writer_are_not_taken_for_objects(path: Path) -> N
     assert killed.returncode == -signal.SIGKILL
     assert len(list(path.rglob("*.new"))) == 1
     assert not ome_zarr.stored_units(path, 0).any()
+    for name in ("mine.partial", "mine.new"):
+        (path / name).write_text("no leftover of ours")
+    assert [place_of(path).sweep() for _ in range(2)] == [1, 0]
+    assert sorted(found.name for found in path.glob("mine.*")) == ["mine.new", "mine.partial"]
 
 
 def test_write_failure_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -298,7 +298,7 @@ class Window:
                 self._send(attempt.unit)
 
     def _stragglers(self) -> list[_Attempt]:
-        """Give the newest tasks of units that have taken very long, finished or not."""
+        """Give the newest attempts at write units that have taken very long, finished or not."""
         if not self._seconds:
             return []
         late = time.monotonic() - max(STRAGGLER, TIMES_MEDIAN * statistics.median(self._seconds))
@@ -306,7 +306,7 @@ class Window:
         return [attempt for attempt in newest.values() if attempt.began < late]
 
     def _holders(self, keys: set[str]) -> set[str]:
-        """Tell which workers have been given tasks."""
+        """Tell which workers have been given some of the attempts with these keys."""
         found = within(ANSWER, self.pool.client.processing) or {}
         return {worker for worker, tasks in found.items() if keys & set(map(str, tasks))}
 
