@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from napari_restore import __version__
 from napari_restore.engine.hardware.arithmetic import arithmetic, other_arithmetic
 from napari_restore.engine.planning.plan import Block, Plan
-from napari_restore.engine.planning.recipe import for_each
+from napari_restore.engine.planning.recipe import broadcast
 from napari_restore.engine.planning.source_identity import crop_digests, differing_crops
 from napari_restore.engine.store.coarse import CoarseUnits, covered
 from napari_restore.engine.store.ending import finish, is_complete
@@ -343,7 +343,7 @@ def _channels(plan: Plan) -> tuple[Channel, ...]:
     if "S" in plan.axes:
         return _colour_samples(plan)
     count = plan.image.sizes.get("C", 1)
-    windows = for_each(plan.recipe.value_range or (), count)
+    windows = broadcast(plan.recipe.value_range or (), count)
     channels = plan.image.channels or (Channel(),) * count
     same_units = plan.dtype == plan.image.dtype
     return tuple(

@@ -193,7 +193,7 @@ def test_what_is_asked_for_and_cannot_be(checkpoints: dict[str, Path], source: N
     with pytest.raises(SourceError, match=r"noise of .* cannot be estimated"):
         api.plan(np.zeros((3, 20, 20), np.uint8), axes="TYX", model=model, neighbours="T")
     plan = api.plan(np.zeros((3, 20, 20), np.uint8), axes="TYX")
-    assert "neighbours none (as the noise cannot be told" in str(plan)
+    assert "neighbours none (as the noise cannot be estimated" in str(plan)
 
 
 def test_memory_is_counted(checkpoints: dict[str, Path]) -> None:
