@@ -1,4 +1,4 @@
-"""Choose the neighbours that are averaged into each plane, from a sample: crops of a few planes and their neighbours."""
+"""Choose the neighbours that are averaged into each plane, from crops of a few planes and their neighbours."""
 
 from __future__ import annotations
 

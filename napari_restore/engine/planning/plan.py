@@ -276,13 +276,7 @@ class Plan:
 
 
 def source_kind(image: Image) -> dict[str, Any]:
-    """Return axes, shape and data type of a source, as JSON types.
-
-    Parameters
-    ----------
-    image : Image
-        The source.
-    """
+    """Return axes, shape and data type of a source, as JSON types."""
     return {"axes": image.axes, "shape": list(image.shape), "dtype": image.dtype.name}
 
 
