@@ -28,7 +28,7 @@ class Report:
     plan : Plan
         Plan of the run.
     noise : tuple of (NoiseEstimate or None)
-        Estimate of each channel; None where the sample is too small to estimate the noise.
+        Estimate of each channel; None if the noise cannot be estimated from a sample.
     seconds : float or None
         Expected time of the whole run in seconds; None if the speed of the network was not measured.
     """

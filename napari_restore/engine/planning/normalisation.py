@@ -35,7 +35,7 @@ class Intensity:
     why : str
         Share of missing pixels in the sample, in words; empty if there are none.
     noise : tuple of (NoiseEstimate or None)
-        Estimate of each channel; None if the sample is too small to estimate it. Empty if no sample was read.
+        Estimate of each channel; None if the sample does not allow one. Empty if no sample was read.
     """
 
     settings: dict[str, Any]

@@ -70,7 +70,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
 
     _check_channels(image, card)
     devices = choose_devices(recipe.device)
-    device = devices[0]  # the plan is for one process; with several devices, all processes follow it
+    device = devices[0]  # with several devices, each process is planned as if it were the only one
     free = free_memory(CPU)
     budget = recipe.memory_budget or free // 2
     check_sample(image, recipe.memory_budget, free)

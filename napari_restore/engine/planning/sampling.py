@@ -171,7 +171,7 @@ class Sampled:
     range : ValueRange
         Range of the values of all other pixels.
     noise : NoiseEstimate or None
-        Noise; None if the sample is too small to estimate it.
+        Noise; None if it cannot be estimated from the sample.
     filled : float
         Share of missing pixels in the sample, 0 to 1.
     """
@@ -233,5 +233,5 @@ def _some(planes: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
 
 
 def estimate_image_noise(image: Image, *, skip_damaged: bool = False) -> tuple[NoiseEstimate | None, ...]:
-    """Estimate the noise of each channel from a sample; None if the sample is too small."""
+    """Estimate the noise of each channel from a sample; None if that is not possible."""
     return tuple(channel.noise for channel in sample_channels(image, skip_damaged=skip_damaged))
