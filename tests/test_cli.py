@@ -79,7 +79,7 @@ def test_settings_of_several_numbers(run, tiff: Path, checkpoints: dict[str, Pat
     assert run(*command, "--tile", "64,96", "--blend", 8, "--img-range", 255, "--mean", "0.5")[0] == 0
     recipe = ome_zarr.read_attributes(tmp_path / "o.zarr")["recipe"]  # type: ignore[index]
     assert (recipe["tile"], recipe["blend"], recipe["img_range"], recipe["mean"]) == ([64, 96], 8, 255, [0.5])
-    for option, words in (("--tile", "whole numbers with commas"), ("--mean", "commas")):
+    for option, words in (("--tile", "whole numbers separated by commas"), ("--mean", "commas")):
         code, _, err = run(*command, option, "x")
         assert code == 2 and words in " ".join(err.split())
 
