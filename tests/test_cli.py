@@ -62,7 +62,7 @@ def test_options_that_are_left_out_are_those_of_the_run_that_goes_on(  # type: i
     assert run(*arguments)[0] == 0
     assert ome_zarr.stored_units(tmp_path / "o.zarr", 0).all()
     code, _, err = run(*arguments, "--dtype", "same")
-    assert code == 2 and "result.dtype: float32 there, uint16 now" in err
+    assert code == 2 and "result.dtype: float32 stored, uint16 now" in err
 
 
 def test_upscale(run, tiff: Path, checkpoints: dict[str, Path], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
