@@ -106,7 +106,7 @@ def test_on_a_cluster(run, tiff: Path, checkpoints: dict[str, Path], tmp_path: P
         assert run(*arguments, "--scheduler", address, "--resources", "none") == (0, "", "")
     assert ome_zarr.stored_units(tmp_path / "o.zarr", 0).all()
     code, _, err = run(*arguments, "--resources", "GPU")
-    assert code == 2 and "like GPU=1" in err
+    assert code == 2 and "write GPU=1" in err
 
 
 def test_each_setting_is_an_option_of_each_command_that_restores() -> None:

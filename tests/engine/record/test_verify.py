@@ -278,7 +278,7 @@ def test_other_weights_are_not_computed_with(result: Path, tmp_path: Path, check
     api.denoise(tmp_path / "in.ome.tif", tmp_path / "o.zarr", model=model, tile=128, halo=16)
     state = load_file(model)
     save_file({key: value * 1.5 for key, value in state.items()}, model)
-    with pytest.raises(OutputError, match=r"other weights: .* put back what has changed"):
+    with pytest.raises(OutputError, match=r"other weights: .* undo these changes"):
         api.verify(tmp_path / "o.zarr", recompute=1)
 
 

@@ -153,10 +153,10 @@ def test_killed_while_it_was_made(
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"tile": 96}, "recipe.tile: 64 there, 96 now"),
+        ({"tile": 96}, "recipe.tile: 64 stored, 96 now"),
         ({"value_range": (0, 200)}, "recipe.value_range: "),
-        ({"dtype": "float32"}, "result.dtype: uint16 there, float32 now"),
-        ({"pyramid": False}, "result.levels: 2 there, 1 now"),
+        ({"dtype": "float32"}, "result.dtype: uint16 stored, float32 now"),
+        ({"pyramid": False}, "result.levels: 2 stored, 1 now"),
         ({"chunks": (1, 16, 260)}, "recipe.chunks: "),
     ],
 )
