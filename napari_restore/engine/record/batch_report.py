@@ -149,7 +149,7 @@ def batch_page(content: dict[str, Any]) -> str:
     shared = content["shared_range"]
     facts = [
         ("state", f"{state}; began {content['began']}, " + _ended(content)),
-        ("value range", "of each image by itself" if shared is None else f"one for all: {json.dumps(shared)}"),
+        ("value range", "one for each image" if shared is None else f"one for all: {json.dumps(shared)}"),
         *((name, value) for name, value in content["settings"].items() if value is not None),
     ]
     parts = [f"# {content['folder']}", table(("what", "is"), facts)]

@@ -285,13 +285,13 @@ def repair_metadata(path: Path | str) -> None:
         mend_metadata(location, stage)
         if stage is not None and isinstance(location, Path):
             if not read_digests(location).known:
-                _record_anew(location, stage)
+                _rebuild_digests(location, stage)
             gather_digests(location, stage)
     finally:
         lock.release()
 
 
-def _record_anew(path: Path, stage: Stage) -> None:
+def _rebuild_digests(path: Path, stage: Stage) -> None:
     """Write the list of digests again, of all objects that can be decoded."""
     for level in _levels(path):
         array = ome_zarr.open_level(path, level)

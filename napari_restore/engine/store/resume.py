@@ -20,7 +20,6 @@ from napari_restore.images.writing import ome_zarr
 from napari_restore.wording import human_bytes
 
 __all__ = [
-    "begun_by",
     "check_attributes",
     "check_output",
     "check_same_run",
@@ -28,6 +27,7 @@ __all__ = [
     "other_pixels",
     "recipe_in",
     "remaining_bytes",
+    "started_by",
     "stored_recipe",
     "what_differs",
 ]
@@ -105,7 +105,7 @@ def recipe_in(attributes: Mapping[str, Any], path: Path | str) -> Recipe:
         ) from error
 
 
-def begun_by(path: Path | str, recipe: Recipe) -> bool:
+def started_by(path: Path | str, recipe: Recipe) -> bool:
     """Return whether an output was started by a call with the same given settings as a recipe.
 
     Settings that were chosen automatically are not compared. Outputs of versions that did not store the given settings
