@@ -119,7 +119,7 @@ class OutputLock:
     def __init__(self, path: Path, *, fsync: bool = False) -> None:
         self.path = path.resolve()
         self.owner = this_process()
-        self._place = lock_of(self.path)
+        self._lock_path = lock_of(self.path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._acquire()
@@ -128,23 +128,23 @@ class OutputLock:
                 f"{self.path.parent} cannot hold the lock of {self.path.name}: {error}; choose an output in a folder "
                 "with write access."
             ) from error
-        self.stage = self.guard = Stage(self._place / self.owner.token, fsync)
+        self.stage = self.guard = Stage(self._lock_path / self.owner.token, fsync)
         self._released = threading.Event()
         threading.Thread(target=self._beat, name="output-lock", daemon=True).start()
 
     def _acquire(self) -> None:
         fresh = self.path.with_name(f".{self.path.name}.{self.owner.token}.lock")
-        mark = fresh / self.owner.token / OWNER
+        owner_file = fresh / self.owner.token / OWNER
         try:
-            mark.parent.mkdir(parents=True)
-            mark.write_text(json.dumps(asdict(self.owner)))
+            owner_file.parent.mkdir(parents=True)
+            owner_file.write_text(json.dumps(asdict(self.owner)))
             for attempt in itertools.count(1):
-                mark.touch()
+                owner_file.touch()
                 try:
-                    os.rename(fresh, self._place)  # POSIX allows an empty directory as the target
+                    os.rename(fresh, self._lock_path)  # POSIX allows an empty directory as the target
                     break
                 except OSError:
-                    if attempt == TRIES or (self._place.exists() and not self._place.is_dir()):
+                    if attempt == TRIES or (self._lock_path.exists() and not self._lock_path.is_dir()):
                         raise
                 self._clear(fresh)
         finally:
@@ -153,7 +153,7 @@ class OutputLock:
 
     def _sweep(self) -> None:
         """Delete what dead runs have left: the contents of the lock that was taken over, and unfinished locks."""
-        own = self._place / self.owner.token
+        own = self._lock_path / self.owner.token
         for left in own.glob("*.stale"):
             self._rescue(left)
             shutil.rmtree(left, ignore_errors=True)
@@ -180,10 +180,10 @@ class OutputLock:
 
     def _clear(self, fresh: Path) -> None:
         """Move an abandoned lock away, or raise if its owner is alive."""
-        held = _held_by(self._place)
+        held = _held_by(self._lock_path)
         if held is None:
             with contextlib.suppress(OSError):  # another run has removed or taken it
-                self._place.rmdir()
+                self._lock_path.rmdir()
             return
         folder, owner = held
         silent = _seconds_silent(folder, fresh / self.owner.token / OWNER)
@@ -197,10 +197,10 @@ class OutputLock:
             _log.warning("%s: took over the lock of a run that %s (%s)", self.path, reason, owner or "owner unknown")
 
     def _beat(self) -> None:
-        mark = self.stage.folder / OWNER
+        owner_file = self.stage.folder / OWNER
         while not self._released.wait(self.owner.period):
             try:
-                os.utime(mark)
+                os.utime(owner_file)
             except FileNotFoundError:
                 _log.error("%s: another run has taken over this output; this run will stop", self.path)
                 return
@@ -215,7 +215,7 @@ class OutputLock:
         self._rescue(self.stage.folder)
         shutil.rmtree(self.stage.folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # it was removed, or another run has taken it
-            self._place.rmdir()
+            self._lock_path.rmdir()
 
 
 def lock_of(path: Path) -> Path:
@@ -228,7 +228,7 @@ def replaced_folder(path: Path) -> Path:
     return path.with_name(f".{path.name}.replaced")
 
 
-def _held_by(place: Path) -> tuple[Path, Owner | None] | None:
+def _held_by(lock: Path) -> tuple[Path, Owner | None] | None:
     """Return the token's directory of a lock, and its owner if the owner file can be read.
 
     Raises
@@ -236,15 +236,15 @@ def _held_by(place: Path) -> tuple[Path, Owner | None] | None:
     OutputError
         If this package did not make what has the name of the lock. It is left as it is.
     """
-    if is_link(place):
-        raise OutputError(f"{place} is a link and not a lock of this package; remove it, or choose another output.")
+    if is_link(lock):
+        raise OutputError(f"{lock} is a link and not a lock of this package; remove it, or choose another output.")
     try:
-        entries = sorted(place.iterdir())
+        entries = sorted(lock.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return None
     if foreign := next((entry for entry in entries if not is_ours(entry)), None):
         raise OutputError(
-            f"{place} has the name of the lock and holds {foreign.name!r}, which this package did not make; move it "
+            f"{lock} has the name of the lock and holds {foreign.name!r}, which this package did not make; move it "
             "away, or choose another output."
         )
     if not entries:
@@ -269,9 +269,9 @@ def read_owner(content: bytes) -> Owner | None:
 
 def _seconds_silent(folder: Path, now: Path) -> float:
     """Return the seconds since the last heartbeat, by the clock of the file system."""
-    mark = folder / OWNER
+    owner_file = folder / OWNER
     try:
-        last = (mark if mark.exists() else folder).stat().st_mtime
+        last = (owner_file if owner_file.exists() else folder).stat().st_mtime
     except FileNotFoundError:
         return 0.0  # it was released a moment ago
     return now.stat().st_mtime - last
