@@ -102,7 +102,7 @@ def test_blocks_that_fail_or_kill_are_named_at_the_end(
         api.denoise(image, output, model=checkpoints["denoiser"], scheduler=mortal_client, **KNOWN)
     assert stored(output) == 11
     image, output = Image(Poison(SHAPE, {5}, "kill"), "ZYX"), tmp_path / "kills.zarr"
-    with pytest.raises(BlocksFailed, match=r"1 of 12 blocks .*level 0, unit 5/0/0: workers that try it die"):
+    with pytest.raises(BlocksFailed, match=r"1 of 12 blocks .*level 0, unit 5/0/0: workers die when they compute it"):
         api.denoise(image, output, model=checkpoints["denoiser"], scheduler=mortal_client, **KNOWN)
     assert stored(output) == 11
 
