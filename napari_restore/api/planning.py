@@ -78,11 +78,11 @@ def plan(
         If the run is not possible.
     """
     from napari_restore.engine.planning.recipe import make_recipe
-    from napari_restore.engine.store.resume import begun_by, check_output, continues
+    from napari_restore.engine.store.resume import check_output, continues, started_by
 
     path = None if output is None else as_location(output)
     how: dict[str, Any] = {"download": download, "fetch": fetch, "cluster": (scheduler, resources)}
-    if path is not None and overwrite and begun_by(path, make_recipe(model=str(model), **settings)):
+    if path is not None and overwrite and started_by(path, make_recipe(model=str(model), **settings)):
         # What the machine had chosen when this very call began is taken over, or a machine with less memory would make
         # other blocks, and delete what is stored.
         chosen = plan_source(source, model, path, settings, **how)

@@ -19,7 +19,7 @@ from typing import Any
 from uuid import uuid4
 
 from napari_restore.errors import OutputError, OutputTaken
-from napari_restore.files import way_is_straight
+from napari_restore.files import has_linked_parent
 from napari_restore.retrying import DISK, retried
 
 
@@ -139,7 +139,7 @@ class Stage:
 
 def check_way(target: Path) -> None:
     """Refuse a place behind a link in the output: it may be anywhere."""
-    if not way_is_straight(target):
+    if has_linked_parent(target):
         raise OutputError(
             f"{target.parent} lies behind a link ({os.path.realpath(target.parent)}), and a result is written to its "
             "own folders alone; put what the link points to in its place, or choose another output."

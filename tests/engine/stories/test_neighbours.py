@@ -178,7 +178,7 @@ def test_a_result_of_single_planes_goes_on_as_such(
     api.denoise(source, tmp_path / "a.zarr", **settings, neighbours="none")
     plan = api.plan(source, output=tmp_path / "a.zarr", **settings)
     assert plan.recipe.neighbours is not None and plan.recipe.neighbours.axis == "none"
-    with pytest.raises(OutputError, match=r"neighbours\.axis: None there, T now"):
+    with pytest.raises(OutputError, match=r"neighbours\.axis: None stored, T now"):
         api.plan(source, output=tmp_path / "a.zarr", **settings, neighbours="T")
 
 
