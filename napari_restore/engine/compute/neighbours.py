@@ -18,7 +18,7 @@ from napari_restore.engine.planning.neighbour_choice import fusion_noises
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.reading import Filled, PatientImage
 from napari_restore.intensity.fusion import REACH, STEP, Missing, Neighbour, fuse
-from napari_restore.intensity.plane_pairs import PlaneSample, compare, sample_places, summarise
+from napari_restore.intensity.plane_pairs import PlaneSample, compare, sample_regions, summarise
 
 __all__ = ["FusedPlanes", "fusion_window"]
 
@@ -124,7 +124,7 @@ class FusedPlanes:
         key = tuple(sorted(place.items()))
         if key not in self._samples:
             crops = []
-            for rows, columns in sample_places(*self.plan.grid.shape):
+            for rows, columns in sample_regions(*self.plan.grid.shape):
                 at = {axis: slice(index, index + 1) for axis, index in place.items()} | {"Y": rows, "X": columns}
                 region = tuple(at.get(axis, self.where[axis]) for axis in self.axes)
                 slab = _Slab(self.plan.image, region)

@@ -243,7 +243,7 @@ class _RegionWork:
             yield scale.normalise(fill_from_nearest(tile, missing))
             return
         low, high = np.percentile(tile[areas], (1, 99), method="nearest")
-        self.apart[index] = _Apart(areas, scale.reaching(float(low), float(high)))
+        self.apart[index] = _Apart(areas, scale.extended(float(low), float(high)))
         yield scale.normalise(fill_from_nearest(tile, areas if missing is None else areas | missing))
         yield self.apart[index].scale.normalise(fill_from_nearest(tile, missing))
 
