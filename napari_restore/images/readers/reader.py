@@ -1,4 +1,4 @@
-"""What every reader has to offer, and what all of them share: the choice of a level and of one image of several."""
+"""Define the interface of readers, and their common checks of levels, series and pixel sizes."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from napari_restore.errors import SourceError
 from napari_restore.images.image import Image
 
 _LISTED = 20
-"""So many images are named in a message."""
+"""Largest number of images named in a message."""
 
-WAY_ON = 'on_error="fill" (--on-error fill) goes on without it.'
-"""What to do where a part of an image was never stored."""
+WAY_ON = 'on_error="fill" (--on-error fill) continues without it.'
+"""Advice if a part of an image was never stored."""
 
 
 class Reader(Protocol):
     """A module that opens one format.
 
-    A reader is asked about every source: an absolute path or a URL as a string, or any object that a user passes.
+    A source is an absolute path or a URL as a string, or any object that a user passes.
     """
 
     @property
     def ENDINGS(self) -> tuple[str, ...]:
-        """Endings of the files of this format, in lower case with their dot; empty for what is no file."""
+        """Endings of the files of this format, in lower case with their dot; empty for sources that are not files."""
 
     def recognises(self, source: Any) -> bool:
-        """Tell whether a source is of this format, from its type or its first bytes, and without reading more."""
+        """Check whether a source is of this format, by its type or its first bytes, without reading more."""
 
     def open(self, source: Any, *, axes: str | None, level: int, series: int | str) -> Image:
         """Open a source that the reader recognises, without reading pixels. See `napari_restore.api.open_image`."""
 
 
 def begins_with(source: Any, *marks: bytes) -> bool:
-    """Tell whether a source is a file that begins with one of some bytes.
+    """Check whether a source is a file that begins with one of several byte strings.
 
     Raises
     ------
@@ -51,19 +51,19 @@ def begins_with(source: Any, *marks: bytes) -> bool:
 
 
 def pixel_sizes(given: Mapping[str, Any]) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Return the pixel sizes that a source tells, and a sentence for each that no pixel can have.
+    """Return the valid pixel sizes of a source, and a note for each invalid one.
 
     Parameters
     ----------
     given : mapping of str to object
-        Numbers, or what a file has in their place, by axis; None where it says nothing.
+        Values of the file by axis, numbers or not; None if the file has none.
 
     Returns
     -------
     sizes : dict of str to float
-        Those that are finite and not zero, with their sign: positions may fall along an axis.
+        Sizes that are finite and not zero; negative for decreasing positions.
     notes : tuple of str
-        For `napari_restore.images.image.Image`.
+        Notes for `napari_restore.images.image.Image`.
 
     Examples
     --------
@@ -84,18 +84,18 @@ def pixel_sizes(given: Mapping[str, Any]) -> tuple[dict[str, float], tuple[str, 
 
 
 def check_level(level: int, count: int, place: str, way_out: str = "") -> None:
-    """Raise SourceError if there is no such level.
+    """Raise SourceError if a level does not exist.
 
     Parameters
     ----------
     level : int
         Number of the level, 0 being the largest.
     count : int
-        How many levels there are.
+        Number of levels.
     place : str
-        What to call the source.
+        Name of the source in messages.
     way_out : str
-        What to do instead.
+        Advice in the message.
     """
     if not 0 <= level < count:
         raise SourceError(
@@ -104,28 +104,28 @@ def check_level(level: int, count: int, place: str, way_out: str = "") -> None:
 
 
 def series_number(series: int | str, names: Sequence[str], place: str, way_out: str = "") -> int:
-    """Return the number of one image of several.
+    """Return the number of an image in a source with several images.
 
     Parameters
     ----------
     series : int or str
-        Its number, counted from 0, or its name.
+        Number of the image, counted from 0, or its name.
     names : sequence of str
-        The names of all images; an empty string for one without.
+        Names of all images; an empty string for an image without a name.
     place : str
-        What to call the source.
+        Name of the source in messages.
     way_out : str
-        What to do instead.
+        Advice in the message.
 
     Returns
     -------
     int
-        Its number. A name that is a number counts as a name first.
+        Number of the image. A name that consists of digits is tried as a name first.
 
     Raises
     ------
     SourceError
-        If there is no such image, or several have that name.
+        If the image does not exist, or several images have the name.
 
     Examples
     --------

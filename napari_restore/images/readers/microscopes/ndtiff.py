@@ -1,4 +1,4 @@
-"""NDTiff data sets of Micro-Manager and Pycro-Manager: folders with TIFF files and an index."""
+"""Open NDTiff data sets of Micro-Manager and Pycro-Manager: folders with TIFF files and an index."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from napari_restore.images.readers.reader import series_number
 ENDINGS: tuple[str, ...] = ()
 
 _IDENTITY = 483729
-"""Of NDTiff, behind the header of each of its TIFF files."""
+"""Signature of NDTiff, after the header of each TIFF file."""
 
 
 def recognises(source: Any) -> bool:
-    """Tell whether a source is the folder of an NDTiff data set, or a file of one beside its index."""
+    """Check whether a source is the folder of an NDTiff data set, or a file of one beside its index."""
     if not isinstance(source, str):
         return False
     if os.path.isdir(source):
@@ -50,7 +50,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     source : str
         Folder of the data set, or one of its files.
     axes : str, optional
-        If given, it must be what the data set says.
+        If given, it must equal the axes of the data set.
     level : int
         Level of the pyramid of a tiled data set, 0 being the largest.
     series : int or str
@@ -65,7 +65,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     Raises
     ------
     AxesError
-        If `axes` is not what the data set says.
+        If `axes` is not equal to the axes of the data set.
     SourceError
         If the data set is damaged, or has no such series or level.
     """
@@ -82,7 +82,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     except Exception as error:
         raise SourceError(f"{folder} cannot be read as NDTiff: {error!r}. Copy the data set again.") from error
     if axes is not None and axes.upper() != image.axes:
-        raise AxesError(f"{folder} says that its axes are {image.axes}, not {axes!r}; leave axes out.")
+        raise AxesError(f"{folder} has the axes {image.axes}, not {axes!r}; leave axes out.")
     return image
 
 
@@ -134,7 +134,7 @@ def _number(value: Any) -> float | None:
 
 
 def _noted(data_set: DataSet, data: NdtiffArray, *keys: str, **place: int) -> float | None:
-    """Return the first number that is noted under some names with an image."""
+    """Return the first number under one of several names in the metadata of an image."""
     entry = data.entry(**place)
     noted = {} if entry is None else read_metadata(data_set.folder, entry)
     return next((found for key in keys if (found := _number(noted.get(key))) is not None), None)
@@ -172,7 +172,7 @@ _Z_POSITIONS = ("ZPosition_um_Intended", "ZPositionUm", "ZPosition_um")
 
 
 def _origin(data_set: DataSet, data: NdtiffArray, size: dict[str, float]) -> dict[str, float]:
-    """Return where the first pixel is on the stage: the stage has the position of the middle of an image."""
+    """Return the position of the first pixel on the stage; the metadata have the position of the centre of an image."""
     origin: dict[str, float] = {}
     place = data.entry() or data_set.first
     if data_set.overlap is None:

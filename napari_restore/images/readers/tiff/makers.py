@@ -1,7 +1,7 @@
-"""Pixel sizes, steps and channel names where makers of microscopes and slide scanners keep them in a TIFF.
+"""Read pixel sizes, steps and channel names that makers of microscopes and slide scanners store in a TIFF.
 
-Each dialect has one function, which gets the open file and the series. A dialect that says nothing gives nothing, and
-then the resolution tags of the TIFF are asked.
+Each dialect has one function of the open file and the series. If the dialect has no pixel size, the resolution tags of
+the TIFF are used.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ _FINEST_PRINT = 20.0
 
 
 def makers_metadata(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetadata:
-    """Read what a TIFF of no dialect that has its own module says.
+    """Read the metadata of a TIFF that is neither OME nor ImageJ.
 
     Parameters
     ----------
     tiff : tifffile.TiffFile
         The open file.
     series : tifffile.TiffPageSeries
-        Its series, at the largest level.
+        The series, at its largest level.
 
     Returns
     -------
     TiffMetadata
-        Pixel sizes with their units, and the names of the channels.
+        Pixel sizes with their units, and names of the channels.
     """
     found = next((read(tiff, series) for flag, read in _DIALECTS.items() if getattr(tiff, f"is_{flag}")), None)
     return found if found is not None and found.pixel_size else _resolution(series, found or TiffMetadata())
@@ -54,7 +54,7 @@ def makers_metadata(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) ->
 def _told(
     sizes: Mapping[str, Any], unit: str | None, channels: Sequence[str | None] = (), **units: str
 ) -> TiffMetadata:
-    """Return sizes that are not zero, which stands for unknown in these dialects, with one unit along Z, Y and X."""
+    """Return pixel sizes with one unit along Z, Y and X; in these dialects 0 means unknown."""
     given, notes = pixel_sizes({axis: size or None for axis, size in sizes.items()})
     named = {axis: "second" if axis == "T" else unit for axis in given}
     described = tuple(Channel(name=name) for name in channels) if any(channels) else ()
@@ -70,7 +70,7 @@ def _lsm(tiff: tifffile.TiffFile, _: tifffile.TiffPageSeries) -> TiffMetadata:
 
 
 def _stk(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetadata:
-    """MetaMorph stack: a calibration, which may be off, and the distance or the place of each plane."""
+    """MetaMorph stack: a calibration, which may be switched off, and the distance or the position of each plane."""
     told = tiff.stk_metadata or {}
     calibrated = bool(told.get("SpatialCalibration", 1))
     sizes = {axis: told.get(f"{axis}Calibration") for axis in "YX"} if calibrated else {}
@@ -155,7 +155,7 @@ def _shaped(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMet
 
 
 def _resolution(series: tifffile.TiffPageSeries, known: TiffMetadata) -> TiffMetadata:
-    """Add the pixel size of the resolution tags, unless they are those of a printer."""
+    """Add the pixel size of the resolution tags, unless it is that of a printer."""
     scale = _RESOLUTION_UNITS.get(int(series.keyframe.resolutionunit), math.nan)
     per_x, per_y = series.keyframe.resolution
     sizes = {axis: scale / per if per else math.nan for axis, per in (("Y", per_y), ("X", per_x))}
@@ -181,4 +181,4 @@ _DIALECTS: dict[str, Callable[[Any, Any], TiffMetadata]] = {
     "micromanager": _micro_manager,
     "shaped": _shaped,
 }
-"""By tifffile's name of the dialect."""
+"""Functions by tifffile's name of the dialect."""

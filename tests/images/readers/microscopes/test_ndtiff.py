@@ -199,7 +199,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
     (path / "x_NDTiffStack.tif").write_bytes((path / "x_NDTiffStack.tif").read_bytes()[:2000])
     with pytest.raises(ChunkError, match="truncated"):
         everything(image)
-    with pytest.raises(AxesError, match="says that its axes are TYX"):
+    with pytest.raises(AxesError, match="has the axes TYX"):
         opened(path, axes="ZYX")
     for wrong in ({"pixel_type": 9}, {"compression": 4}):
         with pytest.raises(SourceError, match="not supported"):
