@@ -83,7 +83,7 @@ def find_images(sources: Sequence[str | Path], *, apart: str | Path | None = Non
                 ignored.append(path)
     if not paths:
         raise SourceError(
-            f"no image in {', '.join(map(str, sources)) or 'nothing'}; what is looked for ends in .zarr, "
+            f"no image in {', '.join(map(str, sources)) or 'nothing'}; files of images end in .zarr, "
             f"{', '.join(ENDINGS)}."
         )
     names = _named(paths)

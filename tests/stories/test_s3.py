@@ -184,7 +184,7 @@ def test_what_is_no_zarr_is_never_replaced(
 def test_what_cannot_be_reached(source: str, server: str, checkpoints: dict[str, Path]) -> None:
     with pytest.raises(OutputError, match=r"s3://nobody/out\.zarr cannot be "):
         api.denoise(source, "s3://nobody/out.zarr", model=checkpoints["denoiser"], **SETTINGS)
-    with pytest.raises(SourceError, match=r"s3://bucket/nothing\.zarr is not there"):
+    with pytest.raises(SourceError, match=r"s3://bucket/nothing\.zarr does not exist"):
         api.open_image(f"{server}/nothing.zarr")
     with pytest.raises(SourceError, match="has the ending of TIFF, which is read only from a disk"):
         api.open_image(f"{server}/stack.tif")

@@ -67,7 +67,7 @@ def _axes(shape: tuple[int, ...], axes: str | None) -> str:
     if len(shape) < 2:
         raise AxesError(f"an array of shape {tuple(shape)} has no plane; give one with at least the axes Y and X.")
     raise AxesError(
-        f"an array of shape {tuple(shape)} does not tell what its axes mean; "
+        f"an array of shape {tuple(shape)} does not define its axes; "
         "pass axes= with one letter of TCZYXS per dimension, such as 'ZYX'."
     )
 

@@ -121,7 +121,7 @@ def _matches(pattern: str, axes: str | None) -> tuple[str, dict[tuple[str, ...],
         letters = list(axes[: len(wildcards)].upper())
     if None in letters:
         raise AxesError(
-            f"{pattern}: a wildcard does not tell its axis; write the letter in front of it, as in 'img_t*_c*.tif', "
+            f"{pattern}: a wildcard does not name its axis; write the letter in front of it, as in 'img_t*_c*.tif', "
             "or pass axes= for the whole image, with the letters of the wildcards first, such as 'TCYX'."
         )
     parts = re.compile(_regex(pattern, wildcards))

@@ -197,7 +197,7 @@ def _letters(dataset: Any, axes: str | None, place: str) -> str:
         return "YX"
     if None in letters or len(letters) != len(shape):
         raise AxesError(
-            f"{place} does not tell what its axes mean (shape {shape}); pass axes= with one letter of TCZYXS per "
+            f"{place} does not define its axes (shape {shape}); pass axes= with one letter of TCZYXS per "
             "dimension, such as 'ZYX'."
         )
     return check_axes("".join(letter or "" for letter in letters), shape)

@@ -136,7 +136,7 @@ def _letters(names: Sequence[Any] | None, axes: str | None, shape: tuple[int, ..
         return "YX"
     if not letters or None in letters:
         raise AxesError(
-            f"{place} does not tell what its axes mean (shape {shape}, names {names}); "
+            f"{place} does not define its axes (shape {shape}, names {names}); "
             "pass axes= with one letter of TCZYXS per dimension, such as 'ZYX'."
         )
     return check_axes("".join(letter or "" for letter in letters), shape)
@@ -226,7 +226,9 @@ def _dataset(group: zarr.Group, location: str, path: str) -> zarr.Array[Any]:
     try:
         array = group[path]
     except KeyError as error:
-        raise SourceError(f"{location} names the array {path!r}, which is not there; copy the image again.") from error
+        raise SourceError(
+            f"{location} names the array {path!r}, which does not exist; copy the image again."
+        ) from error
     if not isinstance(array, zarr.Array):
         raise SourceError(f"{path!r} of {location} is a group and not an array; copy the image again.")
     return array

@@ -147,7 +147,7 @@ def read_container(path: str) -> Container:
             directory = _directory(entries[_DIRECTORY_HEAD:], path)
         else:
             directory = _directory(b"".join(_walk(file, size)), path)
-            notes = ("It has no directory, as after an acquisition that was cut off; what is stored was looked up.",)
+            notes = ("It has no directory, as after an acquisition that was cut off; its sub-blocks were searched.",)
         _check(directory, path, size)
         xml = _segment(file, xml_at, b"ZISRAWMETADATA") if xml_at else b""
         attachments = _segment(file, attachments_at, b"ZISRAWATTDIR") if attachments_at else b""

@@ -68,7 +68,7 @@ def read_pixels(
         raise ChunkError(f"{what} lies behind the end of the file; the file is truncated.")
     name, _, _, metadata, _, length = _HEAD.unpack_from(head)
     if name.rstrip(b"\0") != b"ZISRAWSUBBLOCK":
-        raise ChunkError(f"{what} is damaged: something else is there.")
+        raise ChunkError(f"{what} is damaged: there is no sub-block at this position.")
     dimensions = struct.unpack_from("<i", head, _HEAD.size + _COUNT_AT)[0]
     start = position + 32 + max(_FIXED, 16 + 32 + 20 * dimensions) + metadata
     samples = pixel_type.samples

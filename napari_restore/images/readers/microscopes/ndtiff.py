@@ -116,7 +116,7 @@ def _notes(data_set: DataSet, data: NdtiffArray) -> list[str]:
     files = {entry.file for entry in data_set.series[data.number].entries}
     lost = sorted(name for name in files if not os.path.exists(os.path.join(data_set.folder, name)))
     if lost:
-        notes.append(f"{len(lost)} of {len(files)} files are not there ({lost[0]}); their images cannot be read.")
+        notes.append(f"{len(lost)} of {len(files)} files are missing ({lost[0]}); their images cannot be read.")
     if data.planes_missing:
         count = data.lengths["T"] * data.lengths["C"] * data.lengths["Z"]
         notes.append(f"{data.planes_missing} of {count} planes were not acquired and cannot be read.")

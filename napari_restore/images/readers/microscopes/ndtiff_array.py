@@ -313,7 +313,7 @@ class NdtiffArray:
             targets.append(slice(low - asked.start, high - asked.start))
         path = os.path.join(data_set.folder, entry.file)
         if not os.path.exists(path):
-            raise ChunkError(f"{path} is not there; copy all files of the data set.")
+            raise ChunkError(f"{path} does not exist; copy all files of the data set.")
         shape = (entry.height, entry.width, entry.samples)
         pixels = RawArray(path, np.dtype(entry.dtype), shape, entry.offset, 0)
         out[tuple(targets)] = pixels[(*parts, slice(0, entry.samples))]

@@ -160,7 +160,7 @@ def _open(path: str) -> tuple[tifffile.TiffFile, tuple[str, ...]]:
         return tiff, ()
     if not os.path.isfile(elsewhere):
         return tiff, (
-            f"The file says that {os.path.basename(elsewhere)} describes it, which is not there: the image is what "
+            f"The file says that {os.path.basename(elsewhere)} describes it, which does not exist: the image is what "
             "this one file holds, without pixel size and channels.",
         )
     tiff.close()
@@ -214,15 +214,13 @@ def _what_is_there(
             count, planned = int(np.flatnonzero(there.any(axis=others))[-1]) + 1, pages.shape[position]
             if count < planned:
                 window[position] = slice(0, count)
-                notes.append(
-                    f"The last {planned - count} of {planned} along {axis} are not there; the image ends before."
-                )
+                notes.append(f"The last {planned - count} of {planned} along {axis} are missing; the image is shorter.")
     there = _present(pages)[tuple(window[:lead])]
     if not there.all():
         letters = [a for a, part in zip(pages.axes, window[:lead], strict=False) if isinstance(part, slice)]
         first = ", ".join(f"{a} {n}" for a, n in zip(letters, np.argwhere(~there)[0], strict=True))
         notes.append(
-            f"{np.count_nonzero(~there)} of {there.size} planes are not there, the first of them {first}; reading one "
+            f"{np.count_nonzero(~there)} of {there.size} planes are missing, the first of them {first}; reading one "
             "is an error, unless what cannot be read is to be filled (on_error='fill', --on-error fill)."
         )
     return tuple(window), tuple(notes)

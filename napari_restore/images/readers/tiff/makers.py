@@ -62,7 +62,7 @@ def _told(
 
 
 def _lsm(tiff: tifffile.TiffFile, _: tifffile.TiffPageSeries) -> TiffMetadata:
-    """Zeiss LSM: metres, and seconds."""
+    """Read Zeiss LSM: metres and seconds."""
     told = tiff.lsm_metadata or {}
     sizes = {axis: 1e6 * told.get(f"VoxelSize{axis}", 0.0) for axis in "ZYX"}
     names = (told.get("ChannelColors") or {}).get("ColorNames") or ()
@@ -70,7 +70,7 @@ def _lsm(tiff: tifffile.TiffFile, _: tifffile.TiffPageSeries) -> TiffMetadata:
 
 
 def _stk(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetadata:
-    """MetaMorph stack: a calibration, which may be switched off, and the distance or the position of each plane."""
+    """Read a MetaMorph stack: calibration, which may be switched off, and distance or position of each plane."""
     told = tiff.stk_metadata or {}
     calibrated = bool(told.get("SpatialCalibration", 1))
     sizes = {axis: told.get(f"{axis}Calibration") for axis in "YX"} if calibrated else {}
@@ -84,13 +84,13 @@ def _stk(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetada
 
 
 def _svs(_: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetadata:
-    """Aperio: ``MPP``, micrometres per pixel, in the description."""
+    """Read Aperio: ``MPP``, micrometres per pixel, in the description."""
     found = re.search(r"\|\s*MPP\s*=\s*([0-9.eE+-]+)", series.keyframe.description)
     return _told(dict.fromkeys("YX", found and found[1]), "micrometer")
 
 
 def _qpi(_: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetadata:
-    """PerkinElmer and Akoya: the channel's name in the XML of its page; the size is in the resolution tags."""
+    """Read PerkinElmer and Akoya: the channel's name in the XML of its page; the size is in the resolution tags."""
     count = series.shape[series.axes.index("C")] if "C" in series.axes else 1
     names = [_text_of(getattr(series[number], "description", ""), "Name", "Biomarker") for number in range(count)]
     return _told({}, None, names if "S" not in series.axes else ())
@@ -105,7 +105,7 @@ def _text_of(xml: str, *tags: str) -> str | None:
 
 
 def _scn(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetadata:
-    """Leica SCN: nanometres that an image covers, in its ``view``."""
+    """Read Leica SCN: nanometres that an image covers, in its ``view``."""
     sizes = dict(zip(series.axes, series.shape, strict=True))
     try:
         images = ElementTree.fromstring(tiff.scn_metadata or "").findall(".//{*}image")
@@ -122,7 +122,7 @@ def _scn(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetada
 
 
 def _scanimage(_: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetadata:
-    """ScanImage: ``SI.name = value`` a line: field of view and step in micrometres, volumes a second."""
+    """Read ScanImage, lines ``SI.name = value``: field of view and step in micrometres, volumes per second."""
     told = dict(re.findall(r"^SI\.(\S+) *= *(.*?)\s*$", series.keyframe.software, re.MULTILINE))
     corners = [float(n) for n in re.findall(r"-?[\d.]+(?:[eE][+-]?\d+)?", told.get("hRoiManager.imagingFovUm", ""))]
     lengths = dict(zip(series.axes, series.shape, strict=True))
@@ -135,7 +135,7 @@ def _scanimage(_: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMet
 
 
 def _micro_manager(tiff: tifffile.TiffFile, _: tifffile.TiffPageSeries) -> TiffMetadata:
-    """Micro-Manager: its summary; a size is 0 where none was calibrated."""
+    """Read the summary of Micro-Manager; a size is 0 if it was not calibrated."""
     told = (tiff.micromanager_metadata or {}).get("Summary") or {}
     size, interval = told.get("PixelSize_um"), told.get("Interval_ms") or 0
     names = told.get("ChNames") or ()
@@ -144,7 +144,7 @@ def _micro_manager(tiff: tifffile.TiffFile, _: tifffile.TiffPageSeries) -> TiffM
 
 
 def _shaped(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetadata:
-    """Tifffile's own JSON: the unit of spacing, and of the resolution tags."""
+    """Read the JSON of tifffile: the unit of spacing, and of the resolution tags."""
     told = next((one for one in tiff.shaped_metadata or () if list(one.get("shape", ())) == list(series.shape)), {})
     unit = unit_name(told.get("unit"))
     if unit is None:

@@ -118,7 +118,7 @@ def _axes_of(path: str, opened: OpenedSeries, axes: str | None) -> str:
     unknown = sorted(set(opened.axes) - set(CANONICAL))
     if unknown or not {"Y", "X"} <= set(opened.axes):
         raise AxesError(
-            f"{path} does not tell what its axes mean: shape {opened.shape} is {opened.axes!r} to tifffile; "
+            f"{path} does not define its axes: shape {opened.shape} is {opened.axes!r} to tifffile; "
             "pass axes= with one letter of TCZYXS per dimension, such as 'ZYX'."
         )
     return check_axes(opened.axes, opened.shape)

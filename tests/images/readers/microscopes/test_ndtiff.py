@@ -193,8 +193,8 @@ def test_damage_is_named(tmp_path: Path) -> None:
         opened(path)
     (path / "NDTiff.index").write_bytes(index)
     (path / "x_NDTiffStack_1.tif").unlink()
-    assert opened(path).notes == ("1 of 2 files are not there (x_NDTiffStack_1.tif); their images cannot be read.",)
-    with pytest.raises(ChunkError, match="is not there; copy all files"):
+    assert opened(path).notes == ("1 of 2 files are missing (x_NDTiffStack_1.tif); their images cannot be read.",)
+    with pytest.raises(ChunkError, match="does not exist; copy all files"):
         everything(image)
     (path / "x_NDTiffStack.tif").write_bytes((path / "x_NDTiffStack.tif").read_bytes()[:2000])
     with pytest.raises(ChunkError, match="truncated"):
