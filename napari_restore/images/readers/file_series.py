@@ -67,7 +67,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     """
     pattern = _meant(os.path.abspath(source))
     letters, found = _matches(pattern, axes)
-    columns = [_numbered(pattern, letter, place, found, axes) for place, letter in enumerate(letters)]
+    columns = [_numbered(pattern, letter, wildcard, found, axes) for wildcard, letter in enumerate(letters)]
     files = []
     for key in itertools.product(*columns):
         if key not in found:
@@ -155,14 +155,16 @@ def _regex(pattern: str, wildcards: list[re.Match[str]]) -> str:
     return "".join(parts) + re.escape(pattern[end:])
 
 
-def _numbered(pattern: str, letter: str, place: int, found: dict[tuple[str, ...], str], axes: str | None) -> list[str]:
+def _numbered(
+    pattern: str, letter: str, wildcard: int, found: dict[tuple[str, ...], str], axes: str | None
+) -> list[str]:
     """Return the sorted different texts that a wildcard matches: numbers, or words if `axes` names its axis."""
-    values = sorted({key[place] for key in found}, key=natural_order)
+    values = sorted({key[wildcard] for key in found}, key=natural_order)
     if all(value.isdecimal() for value in values):
         values = sorted(values, key=int)
         _check_steps(pattern, letter, [int(value) for value in values])
     elif axes is None:
-        odd = next(file for key, file in found.items() if not key[place].isdecimal())
+        odd = next(file for key, file in found.items() if not key[wildcard].isdecimal())
         raise SourceError(
             f"{odd} matches {pattern}, but has no number along {letter} there; narrow the pattern, or pass axes= to "
             "take the files in the order of their names."

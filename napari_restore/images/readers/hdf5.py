@@ -184,7 +184,7 @@ def _listed(names: Any) -> str:
     return (", ".join(listed[:20]) or "none") + (", ..." if len(listed) > 20 else "")
 
 
-def _letters(dataset: Any, axes: str | None, place: str) -> str:
+def _letters(dataset: Any, axes: str | None, location: str) -> str:
     shape = tuple(dataset.shape)
     if axes is not None:
         return check_axes(axes, shape)
@@ -197,7 +197,7 @@ def _letters(dataset: Any, axes: str | None, place: str) -> str:
         return "YX"
     if None in letters or len(letters) != len(shape):
         raise AxesError(
-            f"{place} does not define its axes (shape {shape}); pass axes= with one letter of TCZYXS per "
+            f"{location} does not define its axes (shape {shape}); pass axes= with one letter of TCZYXS per "
             "dimension, such as 'ZYX'."
         )
     return check_axes("".join(letter or "" for letter in letters), shape)

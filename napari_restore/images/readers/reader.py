@@ -83,7 +83,7 @@ def pixel_sizes(given: Mapping[str, Any]) -> tuple[dict[str, float], tuple[str, 
     return sizes, tuple(notes)
 
 
-def check_level(level: int, count: int, place: str, way_out: str = "") -> None:
+def check_level(level: int, count: int, source: str, way_out: str = "") -> None:
     """Raise SourceError if a level does not exist.
 
     Parameters
@@ -92,18 +92,18 @@ def check_level(level: int, count: int, place: str, way_out: str = "") -> None:
         Number of the level, 0 being the largest.
     count : int
         Number of levels.
-    place : str
+    source : str
         Name of the source in messages.
     way_out : str
         Advice in the message.
     """
     if not 0 <= level < count:
         raise SourceError(
-            f"level {level} is not in {place}: it has {count}, counted from 0{way_out and '; '}{way_out}."
+            f"level {level} is not in {source}: it has {count}, counted from 0{way_out and '; '}{way_out}."
         )
 
 
-def series_number(series: int | str, names: Sequence[str], place: str, way_out: str = "") -> int:
+def series_number(series: int | str, names: Sequence[str], source: str, way_out: str = "") -> int:
     """Return the number of an image in a source with several images.
 
     Parameters
@@ -112,7 +112,7 @@ def series_number(series: int | str, names: Sequence[str], place: str, way_out: 
         Number of the image, counted from 0, or its name.
     names : sequence of str
         Names of all images; an empty string for an image without a name.
-    place : str
+    source : str
         Name of the source in messages.
     way_out : str
         Advice in the message.
@@ -134,7 +134,7 @@ def series_number(series: int | str, names: Sequence[str], place: str, way_out: 
     """
     numbers = [number for number, name in enumerate(names) if name and name == series]
     if len(numbers) > 1:
-        raise SourceError(f"{place} has several series {series!r}; choose one by its number, such as {numbers[0]}.")
+        raise SourceError(f"{source} has several series {series!r}; choose one by its number, such as {numbers[0]}.")
     if numbers:
         return numbers[0]
     number = int(series) if isinstance(series, int) or series.isdecimal() else -1
@@ -143,6 +143,6 @@ def series_number(series: int | str, names: Sequence[str], place: str, way_out: 
     listed = ", ".join(f"{n} {name!r}" for n, name in enumerate(names[:_LISTED]) if name)
     listed += ", ..." if listed and len(names) > _LISTED else ""
     raise SourceError(
-        f"series {series!r} is not in {place}: it has {len(names)}, counted from 0"
+        f"series {series!r} is not in {source}: it has {len(names)}, counted from 0"
         f"{f' ({listed})' if listed else ''}{f'; {way_out}' if way_out else ''}."
     )

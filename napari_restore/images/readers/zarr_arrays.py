@@ -128,7 +128,7 @@ def _located(array: zarr.Array[Any], location: str | None) -> tuple[zarr.Array[A
     return array, location
 
 
-def _letters(names: Sequence[Any] | None, axes: str | None, shape: tuple[int, ...], place: str) -> str:
+def _letters(names: Sequence[Any] | None, axes: str | None, shape: tuple[int, ...], location: str) -> str:
     if axes is not None:
         return check_axes(axes, shape)
     letters = [letter_of(name) for name in names or ()]
@@ -136,7 +136,7 @@ def _letters(names: Sequence[Any] | None, axes: str | None, shape: tuple[int, ..
         return "YX"
     if not letters or None in letters:
         raise AxesError(
-            f"{place} does not define its axes (shape {shape}, names {names}); "
+            f"{location} does not define its axes (shape {shape}, names {names}); "
             "pass axes= with one letter of TCZYXS per dimension, such as 'ZYX'."
         )
     return check_axes("".join(letter or "" for letter in letters), shape)

@@ -182,8 +182,8 @@ def _walk(file: IO[bytes], size: int) -> Iterator[bytes]:
             entry = file.read(16 + _ENTRY.itemsize)[16:]
             count = int(np.frombuffer(entry, _ENTRY)["dimensions"][0])
             # The entry in a sub-block may have a wrong position.
-            place = struct.pack("<q", position)
-            yield entry[:6] + place + entry[14:] + file.read(count * _DIMENSION.itemsize)
+            packed = struct.pack("<q", position)
+            yield entry[:6] + packed + entry[14:] + file.read(count * _DIMENSION.itemsize)
         position += _SEGMENT.size + room
 
 
@@ -207,12 +207,12 @@ def _directory(buffer: bytes, path: str) -> Directory:
         for dimension in run["dimensions"].T:
             for name in np.unique(dimension["letter"]):
                 letter, where = name.decode("latin-1"), np.flatnonzero(dimension["letter"] == name)
-                place, chosen = first + where, dimension[where]
+                at, chosen = first + where, dimension[where]
                 default = -1 if letter == "M" else 0
-                start.setdefault(letter, np.full(rows, default, np.int32))[place] = chosen["start"]
-                size.setdefault(letter, np.ones(rows, np.int32))[place] = chosen["size"]
+                start.setdefault(letter, np.full(rows, default, np.int32))[at] = chosen["start"]
+                size.setdefault(letter, np.ones(rows, np.int32))[at] = chosen["size"]
                 pixels = np.where(chosen["stored"] > 0, chosen["stored"], chosen["size"])
-                stored.setdefault(letter, np.ones(rows, np.int32))[place] = pixels
+                stored.setdefault(letter, np.ones(rows, np.int32))[at] = pixels
         first += len(run)
     longer = [letter for letter, sizes in size.items() if letter not in "XY" and (sizes > 1).any()]
     if longer:
@@ -224,18 +224,18 @@ def _directory(buffer: bytes, path: str) -> Directory:
 
 def _runs(buffer: bytes) -> Iterator[NDArray[Any]]:
     """Yield runs of consecutive entries with the same number of dimensions, which have the same length."""
-    place, ahead = 0, 1 << 20
-    while place + _ENTRY.itemsize <= len(buffer) and buffer[place : place + 2] == b"DV":
-        count = struct.unpack_from("<i", buffer, place + 28)[0]
+    offset, ahead = 0, 1 << 20
+    while offset + _ENTRY.itemsize <= len(buffer) and buffer[offset : offset + 2] == b"DV":
+        count = struct.unpack_from("<i", buffer, offset + 28)[0]
         layout = np.dtype([("entry", _ENTRY), ("dimensions", _DIMENSION, (count,))])
-        fit = min((len(buffer) - place) // layout.itemsize, ahead)
-        table = np.frombuffer(buffer, layout, fit, place)
+        fit = min((len(buffer) - offset) // layout.itemsize, ahead)
+        table = np.frombuffer(buffer, layout, fit, offset)
         alike = (table["entry"]["schema"] == b"DV") & (table["entry"]["dimensions"] == count)
         length = fit if alike.all() else int(alike.argmin())
         if not length:
             return
         yield table[:length]
-        place += length * layout.itemsize
+        offset += length * layout.itemsize
         ahead = 2 * length + 16  # with short runs, no more is read than needed
 
 

@@ -97,7 +97,7 @@ def read_metadata(xml: str) -> CziMetadata:
         times=_offsets(t),
         time_attachment=None if t is None else t.findtext("Positions/BinaryList/AttachmentName"),
         time_step=_step(t),
-        scenes=dict(_scene(scene, place) for place, scene in enumerate(root.findall(f"{base}/S/Scenes/Scene"))),
+        scenes=dict(_scene(scene, index) for index, scene in enumerate(root.findall(f"{base}/S/Scenes/Scene"))),
         channels=_channels(root, base),
     )
 
@@ -134,10 +134,10 @@ def _point(text: str | None) -> tuple[float, float] | None:
     return None if None in point else point  # type: ignore[return-value]
 
 
-def _scene(scene: ElementTree.Element, place: int) -> tuple[int, Scene]:
+def _scene(scene: ElementTree.Element, index: int) -> tuple[int, Scene]:
     number = _number(scene.get("Index"))
     found = Scene(_scene_name(scene), _point(scene.findtext("CenterPosition")))
-    return place if number is None else int(number), found
+    return index if number is None else int(number), found
 
 
 def _scene_name(scene: ElementTree.Element) -> str | None:

@@ -90,8 +90,8 @@ def _groups(keys: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     number = np.zeros(len(keys), np.int64)
     for column in keys.T:
         if column.min() != column.max():
-            values, places = np.unique(column, return_inverse=True)
-            number = np.unique(number * len(values) + places, return_inverse=True)[1]
+            values, ranks = np.unique(column, return_inverse=True)
+            number = np.unique(number * len(values) + ranks, return_inverse=True)[1]
     first = np.unique(number, return_index=True)[1]
     return keys[first], number
 
@@ -224,11 +224,13 @@ class CziArray:
         tile = tiles.start.get("M", zero)
         kept = np.lexsort((np.arange(len(tiles)), tile, plane))
         kept = kept[inside[kept]]
-        place = {
+        corner = {
             axis: np.rint((tiles.start[axis] - self.first[axis]) / self.factor).astype(np.int64)[kept] for axis in "YX"
         }
         height, width = (tiles.stored[axis][kept] for axis in "YX")
-        return _Tiles(plane[kept], place["Y"], place["X"], height, width, tiles.position[kept], tiles.compression[kept])
+        return _Tiles(
+            plane[kept], corner["Y"], corner["X"], height, width, tiles.position[kept], tiles.compression[kept]
+        )
 
     def _has_gaps(self, tiles: _Tiles) -> bool:
         """Check whether the tiles of the first plane leave gaps."""

@@ -150,8 +150,10 @@ def _tile_origin(image: Any, part: Part, placed: dict[str, Dimension]) -> dict[s
     turned = scan is not None and any(scan.get(key) == "1" for key in ("FlipX", "FlipY", "SwapXY"))
     if tile is None or tile >= len(tiles) or turned:
         return {}
-    places = {axis: tiles[tile].get(f"Pos{axis}") for axis in "YX" if axis in placed}
-    return {axis: float(f"{1e6 * float(place):.12g}") for axis, place in places.items() if place is not None}
+    positions = {axis: tiles[tile].get(f"Pos{axis}") for axis in "YX" if axis in placed}
+    return {
+        axis: float(f"{1e6 * float(position):.12g}") for axis, position in positions.items() if position is not None
+    }
 
 
 def _time_step(image: Any, count: int) -> float | None:

@@ -118,13 +118,13 @@ def _parts_of(name: str, number: int, description: Element) -> Iterator[Part]:
     band = next((d for d in plane if d.letter in "λΛ" and len(groups) == 1 and len(channels) == 1), None)
     others = [d for d in plane if d.letter not in "TZYX" and d is not band]
     for index in itertools.product(*(range(dimension.length) for dimension in others)):
-        for place, (group, axis) in enumerate(groups):
+        for group_number, (group, axis) in enumerate(groups):
             extra = [band] if band is not None else [axis] if axis is not None else []
             chosen = {dimension.letter: dimension for dimension in plane if dimension.letter in "TZYX"}
             chosen |= {("S" if d.letter == "S" else "C"): d for d in extra}
             axes = "".join(letter for letter in "TCZYXS" if letter in chosen)
             words = [f"{_WORDS.get(d.letter, d.letter)} {i}" for d, i in zip(others, index, strict=True)]
-            words += [f"channel {place}"] if len(groups) > 1 else []
+            words += [f"channel {group_number}"] if len(groups) > 1 else []
             yield Part(
                 name=", ".join([name, *words]),
                 number=number,

@@ -115,10 +115,10 @@ def _other_loops(file: Any) -> list[int]:
     """Return the loops of an experiment that are neither its time nor its Z."""
     seen: set[str] = set()
     others = []
-    for place, loop in enumerate(file.experiment):
+    for loop_number, loop in enumerate(file.experiment):
         letter = _LETTERS.get(loop.type)
         if letter is None or letter in seen:
-            others.append(place)
+            others.append(loop_number)
         else:
             seen.add(letter)
     return others
@@ -126,7 +126,9 @@ def _other_loops(file: Any) -> list[int]:
 
 def _series_names(file: Any) -> list[str]:
     """Name each image by its position and its indices of other loops."""
-    loops = [file.experiment[place] for place in _other_loops(file) if file.experiment[place].count > 1]
+    loops = [
+        file.experiment[loop_number] for loop_number in _other_loops(file) if file.experiment[loop_number].count > 1
+    ]
     return [
         ", ".join(_turn(loop, turn) for loop, turn in zip(loops, turns, strict=True))
         for turns in itertools.product(*(range(loop.count) for loop in loops))
@@ -272,9 +274,9 @@ class Nd2Array:
         loops = list(file.experiment)
         others = _other_loops(file)
         counts = [int(loop.count) for loop in loops]
-        strides = [int(np.prod(counts[place + 1 :])) for place in range(len(counts))]
-        turns = np.unravel_index(self.series, [counts[place] for place in others]) if others else ()
-        self._first = sum(int(turn) * strides[place] for turn, place in zip(turns, others, strict=True))
+        strides = [int(np.prod(counts[loop_number + 1 :])) for loop_number in range(len(counts))]
+        turns = np.unravel_index(self.series, [counts[loop_number] for loop_number in others]) if others else ()
+        self._first = sum(int(turn) * strides[loop_number] for turn, loop_number in zip(turns, others, strict=True))
         steps = {_LETTERS[loops[p].type]: (counts[p], strides[p]) for p in range(len(loops)) if p not in others}
         attributes = file.attributes
         samples = 3 if file.components_per_channel == 3 else 1

@@ -42,7 +42,7 @@ def recognises(source: Any) -> bool:
 def open(source: str, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
     """Open an NDTiff data set without reading pixels.
 
-    Each position is a series, and so is each place along any axis other than time, channel and Z. Tiles are put
+    Each stage position is a series, and so is each index along any axis other than time, channel and Z. Tiles are put
     together as Micro-Manager does.
 
     Parameters
@@ -133,9 +133,9 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _noted(data_set: DataSet, data: NdtiffArray, *keys: str, **place: int) -> float | None:
+def _noted(data_set: DataSet, data: NdtiffArray, *keys: str, **position: int) -> float | None:
     """Return the first number under one of several names in the metadata of an image."""
-    entry = data.entry(**place)
+    entry = data.entry(**position)
     noted = {} if entry is None else read_metadata(data_set.folder, entry)
     return next((found for key in keys if (found := _number(noted.get(key))) is not None), None)
 
@@ -174,9 +174,9 @@ _Z_POSITIONS = ("ZPosition_um_Intended", "ZPositionUm", "ZPosition_um")
 def _origin(data_set: DataSet, data: NdtiffArray, size: dict[str, float]) -> dict[str, float]:
     """Return the position of the first pixel on the stage; the metadata have the position of the centre of an image."""
     origin: dict[str, float] = {}
-    place = data.entry() or data_set.first
+    entry = data.entry() or data_set.first
     if data_set.overlap is None:
-        noted = read_metadata(data_set.folder, place)
+        noted = read_metadata(data_set.folder, entry)
     else:
         noted = read_metadata(data_set.base, data_set.first)
     for axis in [axis for axis in "YX" if axis in size]:
@@ -188,15 +188,15 @@ def _origin(data_set: DataSet, data: NdtiffArray, size: dict[str, float]) -> dic
     z = _noted(data_set, data, *_Z_POSITIONS)
     if z and "Z" in data.axes:
         origin["Z"] = z
-    return {axis: place for axis, place in origin.items() if place}
+    return {axis: start for axis, start in origin.items() if start}
 
 
 def _channels(folder: str, data_set: DataSet, data: NdtiffArray) -> tuple[Channel, ...]:
     """Return names from the axis or the metadata, colours and display limits from the settings of the display."""
     shown = _display_settings(folder) or _display_settings(data_set.folder)
     channels = []
-    for number, place in enumerate(data.places["channel"]):
-        name = place if isinstance(place, str) else None
+    for number, position in enumerate(data.positions["channel"]):
+        name = position if isinstance(position, str) else None
         if name is None and (entry := data.entry(channel=number)) is not None:
             name = str(read_metadata(data_set.folder, entry).get("Channel") or "") or None
         settings = shown.get(name or "")

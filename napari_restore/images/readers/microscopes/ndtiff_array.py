@@ -32,7 +32,7 @@ class Series:
     name: str
     entries: tuple[Entry, ...]
 
-    def places(self, axis: str) -> list[Key]:
+    def positions(self, axis: str) -> list[Key]:
         """Return the positions along an axis: channels in the order of acquisition, others sorted."""
         found = list(dict.fromkeys(entry.axes[axis] for entry in self.entries if axis in entry.axes))
         return (found if axis == "channel" else sorted(found, key=_in_order)) or [0]
@@ -79,11 +79,11 @@ class DataSet:
     whole: bool
 
 
-def _in_order(place: Key) -> tuple[Any, ...]:
+def _in_order(position: Key) -> tuple[Any, ...]:
     """Return a sort key: numbers by size, names in natural order, so that Pos2 comes before Pos10."""
-    if isinstance(place, int):
-        return (0, place)
-    return (1, [(part.isdecimal(), int(part) if part.isdecimal() else part) for part in re.split(r"(\d+)", place)])
+    if isinstance(position, int):
+        return (0, position)
+    return (1, [(part.isdecimal(), int(part) if part.isdecimal() else part) for part in re.split(r"(\d+)", position)])
 
 
 def read_data_set(folder: str, level: int) -> DataSet:
@@ -114,7 +114,7 @@ def read_data_set(folder: str, level: int) -> DataSet:
     )  # fmt: skip
     check_level(level, 1 + len(coarser), folder)
     entries, whole = read_index(base)
-    place, first = base, entries[0]
+    directory, first = base, entries[0]
     summary = read_summary(base, entries[0])
     overlap = _overlap(summary)
     if not all({*_TILES} <= set(entry.axes) for entry in entries):
@@ -123,10 +123,10 @@ def read_data_set(folder: str, level: int) -> DataSet:
     factor = 1
     if level:
         factor = coarser[level - 1]
-        place = os.path.join(folder, f"Downsampled_x{factor}")
-        entries, whole = read_index(place)
+        directory = os.path.join(folder, f"Downsampled_x{factor}")
+        entries, whole = read_index(directory)
     series = tuple(_series(entries, tiled=overlap is not None))
-    return DataSet(place, series, summary, overlap, factor, rows, columns, base, first, 1 + len(coarser), whole)
+    return DataSet(directory, series, summary, overlap, factor, rows, columns, base, first, 1 + len(coarser), whole)
 
 
 def _overlap(summary: dict[str, Any]) -> tuple[int, int] | None:
@@ -135,8 +135,8 @@ def _overlap(summary: dict[str, Any]) -> tuple[int, int] | None:
 
 
 def _span(entries: list[Entry], axis: str) -> tuple[int, int]:
-    places = [int(entry.axes[axis]) for entry in entries]
-    return min(places), max(places)
+    positions = [int(entry.axes[axis]) for entry in entries]
+    return min(positions), max(positions)
 
 
 def _series(entries: list[Entry], *, tiled: bool) -> list[Series]:
@@ -145,22 +145,22 @@ def _series(entries: list[Entry], *, tiled: bool) -> list[Series]:
     others = sorted({axis for entry in entries for axis in entry.axes} - own, key=lambda a: (a != "position", a))
     groups: dict[tuple[tuple[Key | None, ...], str], list[Entry]] = {}
     for entry in entries:
-        places = tuple(entry.axes.get(axis) for axis in others)
+        positions = tuple(entry.axes.get(axis) for axis in others)
         size = f"{entry.width} × {entry.height} pixels of type {entry.pixel_type}"
-        groups.setdefault((places, size), []).append(entry)
-    several = [len({places[n] for places, _ in groups}) > 1 for n in range(len(others))]
+        groups.setdefault((positions, size), []).append(entry)
+    several = [len({positions[n] for positions, _ in groups}) > 1 for n in range(len(others))]
     sizes = {size for _, size in groups}
     found = []
-    for places, size in sorted(groups, key=lambda key: ([(p is None, _in_order(p or 0)) for p in key[0]], key[1])):
-        words = [_word(axis, place) for axis, place, many in zip(others, places, several, strict=True) if many]
-        found.append(Series(", ".join([*words, size] if len(sizes) > 1 else words), tuple(groups[places, size])))
+    for positions, size in sorted(groups, key=lambda key: ([(p is None, _in_order(p or 0)) for p in key[0]], key[1])):
+        words = [_word(axis, position) for axis, position, many in zip(others, positions, several, strict=True) if many]
+        found.append(Series(", ".join([*words, size] if len(sizes) > 1 else words), tuple(groups[positions, size])))
     return found
 
 
-def _word(axis: str, place: Key | None) -> str:
-    if place is None:
+def _word(axis: str, position: Key | None) -> str:
+    if position is None:
         return f"no {axis}"
-    return place if axis == "position" and isinstance(place, str) else f"{axis} {place}"
+    return position if axis == "position" and isinstance(position, str) else f"{axis} {position}"
 
 
 class NdtiffArray:
@@ -187,8 +187,8 @@ class NdtiffArray:
         series = data_set.series[self.number]
         first = series.entries[0]
         self._data_set = data_set
-        self.places = {axis: series.places(axis) for axis in _LETTERS}
-        self.lengths = {letter: len(self.places[axis]) for axis, letter in _LETTERS.items()}
+        self.positions = {axis: series.positions(axis) for axis in _LETTERS}
+        self.lengths = {letter: len(self.positions[axis]) for axis, letter in _LETTERS.items()}
         extent = (first.height, first.width)
         self._tile = (first.height, first.width)
         self._step, self._edge, self._corner = extent, (0, 0), (0, 0)
@@ -206,7 +206,7 @@ class NdtiffArray:
         self.dtype = np.dtype(first.dtype)
         tile = {"Y": self._tile[0], "X": self._tile[1], "S": first.samples}
         self.chunks = tuple(min(tile.get(axis, 1), self.lengths[axis]) for axis in self.axes)
-        numbers = [{place: n for n, place in enumerate(self.places[axis])} for axis in _LETTERS]
+        numbers = [{position: n for n, position in enumerate(self.positions[axis])} for axis in _LETTERS]
         self._planes: dict[tuple[int, ...], list[Entry]] = {}
         for entry in sorted(series.entries, key=lambda entry: [_in_order(entry.axes.get(axis, 0)) for axis in _TILES]):
             # An image without one of the axes, such as a channel without Z in a stack, is at the first position.
@@ -274,7 +274,7 @@ class NdtiffArray:
             target = out[tuple(i - part.start for i, part in zip(index, leading, strict=True))]
             if index not in self._planes:
                 where = ", ".join(
-                    f"{axis} {self.places[axis][i]!r}" for i, axis in zip(index, _LETTERS, strict=True)
+                    f"{axis} {self.positions[axis][i]!r}" for i, axis in zip(index, _LETTERS, strict=True)
                     if self.lengths[_LETTERS[axis]] > 1
                 )  # fmt: skip
                 raise ChunkError(f"{self.path} has no image at {where}: it was not acquired. {WAY_ON}")
@@ -300,12 +300,12 @@ class NdtiffArray:
         with its neighbours, or to its own border if it has no neighbour there.
         """
         tiled = data_set.overlap is not None
-        places = [int(entry.axes[axis]) * n for axis, n in zip(_TILES, self._step, strict=True)] if tiled else (0, 0)
+        positions = [int(entry.axes[axis]) * n for axis, n in zip(_TILES, self._step, strict=True)] if tiled else (0, 0)
         parts, targets = [], []
-        for asked, place, corner, n, left_out in zip(
-            (rows, columns), places, self._corner, self._tile, edge, strict=True
+        for asked, position, corner, n, left_out in zip(
+            (rows, columns), positions, self._corner, self._tile, edge, strict=True
         ):
-            begin = place - corner
+            begin = position - corner
             low, high = max(asked.start, begin + left_out), min(asked.stop, begin + n - left_out)
             if low >= high:
                 return

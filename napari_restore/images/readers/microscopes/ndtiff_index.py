@@ -79,11 +79,11 @@ def read_index(folder: str) -> tuple[list[Entry], bool]:
     with open(path, "rb") as file:
         data = file.read()
     found: dict[frozenset[tuple[str, Key]], Entry] = {}
-    place, whole = 0, True
+    position, whole = 0, True
     try:
         for entry, end in _entries(data):
             found[frozenset(entry.axes.items())] = entry
-            place = end
+            position = end
     except (struct.error, UnicodeDecodeError, ValueError, IndexError) as error:
         if not found:
             raise SourceError(f"{path} is damaged: {error}. Copy the data set again.") from error
@@ -92,27 +92,27 @@ def read_index(folder: str) -> tuple[list[Entry], bool]:
         raise SourceError(f"{path} has no image; copy the data set again.")
     for entry in found.values():
         _check(entry, path)
-    return list(found.values()), whole and place == len(data)
+    return list(found.values()), whole and position == len(data)
 
 
 def _entries(data: bytes) -> Iterator[tuple[Entry, int]]:
-    place = 0
-    while place < len(data):
-        axes, place = _text(data, place)
+    position = 0
+    while position < len(data):
+        axes, position = _text(data, position)
         if not axes:
             return
-        name, place = _text(data, place)
-        offset, width, height, kind, compression, *metadata = _FIXED.unpack_from(data, place)
-        place += _FIXED.size
+        name, position = _text(data, position)
+        offset, width, height, kind, compression, *metadata = _FIXED.unpack_from(data, position)
+        position += _FIXED.size
         kind = kind if not compression else -compression
-        yield Entry(dict(json.loads(axes)), name, offset, width, height, kind, (metadata[0], metadata[1])), place
+        yield Entry(dict(json.loads(axes)), name, offset, width, height, kind, (metadata[0], metadata[1])), position
 
 
-def _text(data: bytes, place: int) -> tuple[str, int]:
-    (length,) = struct.unpack_from("<I", data, place)
-    if place + 4 + length > len(data):
-        raise ValueError(f"it ends in the middle of an entry, at byte {place}")
-    return data[place + 4 : place + 4 + length].decode(), place + 4 + length
+def _text(data: bytes, position: int) -> tuple[str, int]:
+    (length,) = struct.unpack_from("<I", data, position)
+    if position + 4 + length > len(data):
+        raise ValueError(f"it ends in the middle of an entry, at byte {position}")
+    return data[position + 4 : position + 4 + length].decode(), position + 4 + length
 
 
 def _check(entry: Entry, path: str) -> None:

@@ -76,8 +76,8 @@ def _stk(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetada
     sizes = {axis: told.get(f"{axis}Calibration") for axis in "YX"} if calibrated else {}
     unit = unit_name(told.get("CalibrationUnits")) if calibrated else None
     distances = np.ravel(told.get("ZDistance", ()))[: series.shape[0]]
-    places = np.ravel(told.get("AbsoluteZ", ()))
-    step = Sampling.of(places, tolerance=0.1) if np.all(told.get("AbsoluteZValid", 0)) else None
+    positions = np.ravel(told.get("AbsoluteZ", ()))
+    step = Sampling.of(positions, tolerance=0.1) if np.all(told.get("AbsoluteZValid", 0)) else None
     z = step.pixel_size if step else next((float(d) for d in distances if d), None)
     name = told.get("Name") if "C" not in series.axes else None
     return _told({**sizes, "Z": z}, unit, [name] if isinstance(name, str) else ())
@@ -128,8 +128,8 @@ def _scanimage(_: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMet
     lengths = dict(zip(series.axes, series.shape, strict=True))
     sizes: dict[str, Any] = {"Z": told.get("hStackManager.stackZStepSize")}
     if len(corners) == 8:
-        for axis, places in (("X", corners[0::2]), ("Y", corners[1::2])):
-            sizes[axis] = (max(places) - min(places)) / lengths[axis]
+        for axis, positions in (("X", corners[0::2]), ("Y", corners[1::2])):
+            sizes[axis] = (max(positions) - min(positions)) / lengths[axis]
     rate = float(told.get("hRoiManager.scanVolumeRate") or 0)
     return _told({**sizes, "T": rate and 1 / rate}, "micrometer")
 

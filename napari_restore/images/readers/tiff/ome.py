@@ -80,12 +80,12 @@ def _step(pixels: ElementTree.Element, axis: str, key: str) -> tuple[float, str,
     others = {"Z": "T", "T": "Z"}[axis]
     planes = [plane for plane in pixels.findall("{*}Plane") if plane.get("TheC") == plane.get(f"The{others}") == "0"]
     try:
-        places = {int(plane.attrib[f"The{axis}"]): float(plane.attrib[key]) for plane in planes}
+        positions = {int(plane.attrib[f"The{axis}"]): float(plane.attrib[key]) for plane in planes}
     except (KeyError, ValueError):
         return None
-    if sorted(places) != list(range(len(places))):
+    if sorted(positions) != list(range(len(positions))):
         return None
-    sampling = Sampling.of(np.array([places[number] for number in sorted(places)]), tolerance=0.1)
+    sampling = Sampling.of(np.array([positions[number] for number in sorted(positions)]), tolerance=0.1)
     if sampling is None:
         return None
     unit = planes[0].get(f"{key}Unit") or ("s" if axis == "T" else "reference frame")
