@@ -79,8 +79,8 @@ def _located(path: str | Path) -> str:
         format_name = _format_of_ending(location)
         if format_name is not None:
             raise SourceError(
-                f"{location} has the ending of {format_name}, which is read only from a disk; copy it there, or store "
-                "it as OME-Zarr."
+                f"{location} has the ending of {format_name}, which can only be read from a disk; copy it there, or "
+                "store it as OME-Zarr."
             )
         return location
     location = os.path.abspath(os.path.expanduser(location))
