@@ -19,7 +19,7 @@ from napari_restore.engine.planning.neighbour_choice import fusion_noises
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.reading import Filled, RetryingImage
 from napari_restore.intensity.fusion import REACH, STEP, Missing, Neighbour, fuse
-from napari_restore.intensity.plane_pairs import PlaneSample, compare, sample_places, summarise
+from napari_restore.intensity.plane_pairs import PlaneSample, compare, sample_regions, summarise
 
 __all__ = ["FusedPlanes", "fusion_window"]
 
@@ -125,7 +125,7 @@ class FusedPlanes:
         key = tuple(sorted(index.items()))
         if key not in self._samples:
             crops = []
-            for rows, columns in sample_places(*self.plan.grid.shape):
+            for rows, columns in sample_regions(*self.plan.grid.shape):
                 at = {axis: slice(k, k + 1) for axis, k in index.items()} | {"Y": rows, "X": columns}
                 region = tuple(at.get(axis, self.where[axis]) for axis in self.axes)
                 slab = _Slab(self.plan.image, region)

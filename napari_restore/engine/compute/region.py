@@ -247,7 +247,7 @@ class _RegionWork:
             yield scale.normalise(fill_from_nearest(tile, missing))
             return
         low, high = np.percentile(tile[areas], (1, 99), method="nearest")
-        self.outlying[index] = _OutlyingAreas(areas, scale.reaching(float(low), float(high)))
+        self.outlying[index] = _OutlyingAreas(areas, scale.extended(float(low), float(high)))
         yield scale.normalise(fill_from_nearest(tile, areas if missing is None else areas | missing))
         yield self.outlying[index].scale.normalise(fill_from_nearest(tile, missing))
 

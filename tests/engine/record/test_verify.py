@@ -177,7 +177,7 @@ def test_a_damaged_copy_does_not_vouch_for_damaged_metadata(result: Path, copies
         assert api.verify(result, repair=True).ok
         assert {path: path.read_bytes() for path in whole} == whole
         return
-    with pytest.raises(OutputError, match="none shows another to be right; put them"):
+    with pytest.raises(OutputError, match="none confirms another; copy them"):
         api.verify(result, repair=True)
     (result / "zarr.json").write_bytes(whole[result / "zarr.json"])  # advice followed
     assert api.verify(result, repair=True).ok
