@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import docstring_parser.numpydoc
@@ -27,6 +28,7 @@ def room_of(module: str) -> str:
     return module.partition(".")[2].partition(".")[0]
 
 
+@cache
 def imported_by_other_rooms() -> set[tuple[str, str]]:
     """Module and name of what is imported by a room that the module does not belong to."""
     return {
