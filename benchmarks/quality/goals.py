@@ -56,8 +56,8 @@ REASONS = {
         "and vesicles, a third to a half of the error appears in *binned back*, which a better network could recover."
     ),
     "x2-noise": (
-        "a super-resolution network this small leaves most of the noise, which only part of its training had. Denoising "
-        "first helps, as the table shows, and a run on a noisy image says so."
+        "a super-resolution network this small leaves most of the noise, which only part of its training had. "
+        "Denoising first helps, as the table shows, and a run on a noisy image says so."
     ),
     "seam": "the content of the image at these few rows and columns matters too, as it does without tiles.",
     "seam, tiles": (

@@ -56,12 +56,13 @@ def definitions(file: Path) -> Iterator[tuple[str, Definition]]:
 
 
 def expected(file: Path, node: Definition) -> set[str]:
-    """Parameters of a function; of a class of the api, its fields."""
+    """Parameters of a function; in the api also those with stars, and the fields of a class."""
+    in_api = room_of(module_of(file)) == API
     if isinstance(node, ast.FunctionDef):
         arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-        variable = [one for one in (node.args.vararg, node.args.kwarg) if one is not None]
-        return {argument.arg for argument in (*arguments, *variable)} - {"self", "cls"}
-    if room_of(module_of(file)) != API:
+        starred = [one for one in (node.args.vararg, node.args.kwarg) if one is not None and in_api]
+        return {argument.arg for argument in (*arguments, *starred)} - {"self", "cls"}
+    if not in_api:
         return set()
     fields = [part.target for part in node.body if isinstance(part, ast.AnnAssign)]
     return {field.id for field in fields if isinstance(field, ast.Name) and not field.id.startswith("_")}
