@@ -1,4 +1,4 @@
-"""How long it takes from the click on *Preview* until the picture is there, in a real window.
+"""Measure the time from the click on *Preview* to the picture, in a real window.
 
     xvfb-run -a -s "-screen 0 1280x800x24" python -m benchmarks.preview
 
@@ -21,7 +21,7 @@ SIDE = 512
 
 
 def seconds_of(dock: object, viewer: napari.Viewer) -> tuple[float, float]:
-    """One click: seconds to the first picture, and to all of it."""
+    """Click once, and return the seconds to the first picture and to the whole preview."""
 
     def shown() -> list[object]:
         return [layer.data for layer in dock.results.there()]  # type: ignore[attr-defined]

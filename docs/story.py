@@ -1,4 +1,4 @@
-"""Drive the dock widgets through their story in a real window and save what is on screen.
+"""Drive the dock widgets through a whole job in a real window and save screenshots.
 
 ``xvfb-run -a -s "-screen 0 1280x800x24" python docs/story.py`` writes docs/images/napari_*.png.
 """
@@ -19,7 +19,7 @@ LIMIT = 300
 
 
 def spin(seconds: float) -> None:
-    """Let the window live for a while."""
+    """Run the event loop for a while."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         QApplication.processEvents()
@@ -27,7 +27,7 @@ def spin(seconds: float) -> None:
 
 
 def wait_for(done: Callable[[], bool], what: str) -> float:
-    """Let the window live until something has happened; seconds it took."""
+    """Run the event loop until a condition holds; return the seconds it took."""
     began = time.monotonic()
     while not done():
         if time.monotonic() - began > LIMIT:

@@ -1,19 +1,23 @@
-"""The settings that the functions here take by keyword, and the models they use unless told otherwise."""
+"""The settings that functions of the api take by keyword, and the default models."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, TypedDict
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, ParamSpec, TypedDict, TypeVar
 
 from numpy.typing import DTypeLike
 
-__all__ = ["DENOISER", "UPSCALERS", "Settings"]
+__all__ = ["DENOISER", "UPSCALERS", "Settings", "describes_settings"]
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 DENOISER = "restormer-denoise-light"
-"""The model that `denoise` uses unless told otherwise."""
+"""Default model of `denoise`."""
 
 UPSCALERS = {2: "swinir-x2-light", 4: "swinir-x4-light"}
-"""The models that `super_resolve` uses, by scale."""
+"""Default models of `super_resolve`, by scale."""
 
 
 # Written by napari_restore.api.write_settings.
@@ -143,3 +147,25 @@ class Settings(TypedDict, total=False):
 
 
 # End of what is written.
+
+
+def describes_settings(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Add each setting to the docstring of a function, as numpydoc's section "Other Parameters".
+
+    The text is that of `Settings`, so `help` describes every keyword and nothing is written twice.
+
+    Parameters
+    ----------
+    function : Callable
+        Function with the keywords ``**settings: Unpack[Settings]``, whose docstring has a section "Raises".
+
+    Returns
+    -------
+    Callable
+        The same function.
+    """
+    if function.__doc__ and Settings.__doc__:  # Python has none with -OO
+        entries = inspect.cleandoc(Settings.__doc__).partition("Attributes\n----------\n")[2]
+        before, heading, after = inspect.cleandoc(function.__doc__).rpartition("\nRaises\n------\n")
+        function.__doc__ = f"{before}\nOther Parameters\n----------------\n{entries}\n{heading}{after}"
+    return function

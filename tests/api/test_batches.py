@@ -54,7 +54,7 @@ def test_one_that_fails_does_not_stop_the_others_and_the_same_call_goes_on(
     assert [(item.name, item.state) for item in plan.items] == [
         ("a/x.zarr", "new"), ("b/broken.zarr", "impossible"), ("b/x.zarr", "new"),
     ]  # fmt: skip
-    for words in ("3: 2 new, 0 begun, 0 done and skipped, 1 impossible", "33.0 kB", "of each image by itself"):
+    for words in ("3: 2 new, 0 begun, 0 done and skipped, 1 impossible", "33.0 kB", "one range for each image"):
         assert words in str(plan), words
     assert not out.exists()
     ended = api.restore_batch(folder, out, model=model, **SETTINGS)
