@@ -1,60 +1,75 @@
-"""A titled group of labelled rows, and rows for it."""
+"""A titled group of labelled rows, and how controls share a row."""
 
 from __future__ import annotations
 
-__all__ = ["Box", "note", "set_tab_order", "side_by_side"]
+__all__ = ["Box", "set_tab_order", "side_by_side", "wrapped"]
 
 from collections.abc import Iterator
 from itertools import pairwise
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFormLayout, QGroupBox, QHBoxLayout, QLabel, QLayout, QScrollArea, QSizePolicy, QWidget
-
-
-def note(tooltip: str = "") -> QLabel:
-    """A line of text that wraps, can be copied, and takes no room while it is empty."""
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setToolTip(tooltip)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-    label.hide()
-    return label
+from qtpy.QtWidgets import QGridLayout, QGroupBox, QHBoxLayout, QLabel, QLayout, QScrollArea, QSizePolicy, QWidget
+from superqt.utils import QFlowLayout
 
 
 def side_by_side(*widgets: QWidget) -> QWidget:
     """Widgets in one row, without margins."""
+    return _laid_out(QHBoxLayout(), *widgets)
+
+
+def wrapped(*widgets: QWidget) -> QWidget:
+    """Widgets in one row where they fit, and in more where they do not."""
+    row = _laid_out(QFlowLayout(), *widgets)
+    policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+    policy.setHeightForWidth(True)
+    row.setSizePolicy(policy)
+    return row
+
+
+def _laid_out(layout: QLayout, *widgets: QWidget) -> QWidget:
     row = QWidget()
-    layout = QHBoxLayout(row)
+    row.setLayout(layout)
     layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(6)
     for widget in widgets:
         layout.addWidget(widget)
     return row
 
 
 class Box(QGroupBox):
-    """A titled group of labelled rows."""
+    """A titled group of labelled rows.
+
+    It is a grid: a form of Qt (`QFormLayout`) gives rows too little room where texts take more lines in a narrower one.
+    """
 
     def __init__(self, title: str, parent: QWidget | None = None) -> None:
         super().__init__(title, parent)
-        self.rows = QFormLayout(self)
-        self.rows.setContentsMargins(8, 4, 8, 6)
-        self.rows.setVerticalSpacing(4)
-        self.rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self._rows = QGridLayout(self)
+        self._rows.setContentsMargins(8, 4, 8, 6)
+        self._rows.setVerticalSpacing(4)
+        self._rows.setColumnStretch(1, 1)
+        self._labels: dict[QWidget, QLabel] = {}
 
-    def add(self, label: str, widget: QWidget, tooltip: str) -> None:
-        """Add a row; its tooltip is that of label and widget."""
-        self.rows.addRow(label, widget)
-        for part in (widget, self.rows.labelForField(widget)):
-            if part is not None:
-                part.setToolTip(tooltip)
-        widget.setAccessibleName(label)
+    def add(self, label: str, control: QWidget, tooltip: str) -> None:
+        """Add a row; its tooltip is that of label and control."""
+        row = self._rows.rowCount()
+        self._labels[control] = QLabel(label)
+        self._rows.addWidget(self._labels[control], row, 0)
+        self._rows.addWidget(control, row, 1)
+        for part in (control, self._labels[control]):
+            part.setToolTip(tooltip)
+        self._labels[control].setBuddy(control)
+        control.setAccessibleName(label)
 
-    @staticmethod
-    def say(label: QLabel, text: str, *, warning: bool = False) -> None:
-        """Show a text in a `note`; a warning begins with a sign, not only a colour."""
-        label.setText(f"⚠ {text}" if warning and text else text)
-        label.setVisible(bool(text))
+    def add_wide(self, widget: QWidget) -> None:
+        """Add a row without a label, as wide as the box."""
+        self._rows.addWidget(widget, self._rows.rowCount(), 0, 1, 2)
+
+    def set_row_visible(self, widget: QWidget, visible: bool) -> None:
+        """Show or hide a row, with its label if it has one."""
+        widget.setVisible(visible)
+        if widget in self._labels:
+            self._labels[widget].setVisible(visible)
 
 
 def set_tab_order(root: QWidget) -> None:

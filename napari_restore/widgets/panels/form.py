@@ -8,12 +8,13 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from napari_restore.errors import RestoreError
 from napari_restore.widgets.jobs.job import Choices, Job, Task
 from napari_restore.widgets.panels.input_box import InputBox
 from napari_restore.widgets.panels.model_box import ModelBox
+from napari_restore.widgets.panels.note import Note
 from napari_restore.widgets.panels.output_box import OutputBox
 from napari_restore.widgets.panels.performance_box import PerformanceBox
 from napari_restore.widgets.preferences import Preferences, follow_preferences, preferences, use_cache_folder
@@ -38,8 +39,7 @@ class Form(QWidget):
         self.input, self.model, self.output = InputBox(viewer), ModelBox(task), OutputBox()
         self.performance = PerformanceBox()
         self._carried: dict[str, Any] = {}
-        self._carried_line, self.drop = QLabel(), QToolButton()
-        self._carried_line.setWordWrap(True)
+        self._carried_line, self.drop = Note(), QToolButton()
         self._carried_line.setToolTip("Settings without a control of their own")
         self.drop.setText("Drop")
         self.drop.setToolTip("Use the usual settings instead of those of the recipe")
@@ -179,7 +179,7 @@ class Form(QWidget):
     def _carry(self, settings: dict[str, Any]) -> None:
         self._carried = settings
         words = ", ".join(f"{name} {value}" for name, value in settings.items())
-        self._carried_line.setText(f"Also from the recipe: {words}")
+        self._carried_line.say(f"Also from the recipe: {words}")
         self.carried_row.setVisible(bool(settings))
 
 
