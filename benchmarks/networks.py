@@ -2,6 +2,8 @@
 
     tox -e oracle --notest && PYTHONPATH=tests .tox/oracle/bin/python -m benchmarks.networks
 
+Networks go by the names of their models, bundled or published (``napari-restore models`` lists them).
+
 Both have the same weights (seeded, not trained) and the same input, and take turns in one process, so what else the
 machine does hits both. The ratio is that of the medians, theirs to ours; theirs is always float32, since that is what
 their scripts run. The difference is that of the outputs, whose range is about [0, 1].
@@ -16,52 +18,47 @@ Peak memory is measured in a process of its own for each, above what the network
 from __future__ import annotations
 
 import argparse
-import json
+import inspect
 import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from oracle.reference_networks import reference
-from published import RESTORMER, SWINIR
 from seeded_weights import fill, seeded_image
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from napari_restore import api
+from napari_restore.models.card import ModelCard
 from napari_restore.networks.restormer import Restormer
 from napari_restore.networks.swinir import SwinIR
 
-WEIGHTS = Path(__file__).parents[1] / "napari_restore" / "models" / "weights"
-CLASSES: dict[str, type[nn.Module]] = {"SwinIR": SwinIR, "Restormer": Restormer}
-DEFAULTS = {"restormer": {"expansion": 2.66, "bias": False, "dual_pixel": False}, "swinir": {"mlp_ratio": 2.0}}
+CLASSES: dict[str, type[nn.Module]] = {"swinir": SwinIR, "restormer": Restormer}
+PUBLISHED = ("swinir-lightweight-x2", "swinir-gray-denoise-25", "restormer-gray-denoise-25")
+"""Those of the published networks that are compared unless others are named, one of each kind."""
 
 
-def networks() -> dict[str, tuple[str, dict[str, Any]]]:
-    """Name of our class and hyper-parameters, by a name to type."""
-    found: dict[str, tuple[str, dict[str, Any]]] = {
-        "SwinIR-S x2": ("SwinIR", SWINIR["lightweight-x2"][0]),
-        "SwinIR-M denoise": ("SwinIR", SWINIR["gray-denoise"][0]),
-        "Restormer denoise": ("Restormer", RESTORMER["gaussian-gray"][0]),
-    }
-    for path in sorted(WEIGHTS.glob("*.json")):
-        card = json.loads(path.read_text(encoding="utf-8"))
-        parameters = {**DEFAULTS[card["architecture"]], **card["hyperparameters"]}
-        parameters["out_channels"] = card["out_channels"]
-        found[card["name"]] = ("SwinIR" if card["architecture"] == "swinir" else "Restormer", parameters)
-    return found
+def parameters_of(card: ModelCard) -> dict[str, Any]:
+    """All parameters of a network: those that the card of its model leaves out have the defaults of our class."""
+    signature = inspect.signature(CLASSES[card.architecture])
+    defaults = {name: each.default for name, each in signature.parameters.items()}
+    told = {**defaults, **card.hyperparameters, "out_channels": card.out_channels}
+    told.pop("mean", None)  # theirs has the default one, by the number of channels, and it moves no figure
+    return told
 
 
 def pair(name: str) -> tuple[nn.Module, nn.Module, int]:
     """Ours and theirs with the same weights, and the number of input channels."""
-    kind, parameters = networks()[name]
-    ours, theirs = CLASSES[kind](**parameters).eval(), reference(kind, parameters)
+    card = api.model_card(name)
+    kind, parameters = CLASSES[card.architecture], parameters_of(card)
+    ours, theirs = kind(**parameters).eval(), reference(kind.__name__, parameters)
     fill(ours, seed=1)
     theirs.load_state_dict(ours.state_dict(), strict=False)
     return ours, theirs, parameters["in_channels"]
@@ -164,7 +161,8 @@ def compare(name: str, side: int, rounds: int, device: str, precision: str, comp
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("names", nargs="*", default=list(networks()), help="networks; all of them by default")
+    some = [*PUBLISHED, *(card.name for card in api.models() if card.bundled)]
+    arguments.add_argument("names", nargs="*", default=some, help=f"models; by default {', '.join(some)}")
     arguments.add_argument("--side", type=int, default=256, help="height and width of the input")
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--device", default="cpu")

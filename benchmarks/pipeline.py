@@ -35,7 +35,7 @@ import zarr
 from torch import nn
 
 from napari_restore import api
-from napari_restore.engine.compute.predictor import Predictor, predictor_for
+from napari_restore.engine.compute.predictor import Predictor, predictor_of
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.run.local import build_pyramid, run_blocks
 from napari_restore.engine.store.sinks import OmeZarrSink
@@ -161,7 +161,7 @@ def job(plan: Plan, output: Path) -> dict[str, float]:
     shutil.rmtree(output, ignore_errors=True)
     source = Counted(plan.image.data)
     plan = replace(plan, image=replace(plan.image, data=source))
-    predictor: Predictor = predictor_for(plan.card, plan.recipe.device, plan.recipe.precision)
+    predictor: Predictor = predictor_of(plan)
     network = predictor._network
     timed = predictor._network = Timed(network)
     first = 0.0
@@ -245,7 +245,7 @@ def measure(case: str, folder: Path, seconds: float, peers: bool, memory: int | 
         source, model=model_of(case, folder), axes="ZYX", value_range=(0, 1000), device="cpu", memory_budget=memory
     )
     lanes, pixels = plan.recipe.lanes or 1, float(np.prod(plan.image.shape))
-    network = predictor_for(plan.card, "cpu", plan.recipe.precision)._network
+    network = predictor_of(plan)._network
     found, plain, in_lanes = [], [], []
     for _ in range(2):
         plain.append(bare(network, plan, 1, seconds))

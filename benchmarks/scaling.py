@@ -75,16 +75,8 @@ class Crowd:
         quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.scheduler = subprocess.Popen([*line, "--port", str(port)], **quiet)
         shares = [share for share in (-(-workers // 2), workers // 2) if share]
-        line = [
-            sys.executable,
-            "-m",
-            "benchmarks.scaling",
-            "crowd",
-            self.address,
-            "--seconds",
-            str(seconds),
-            "--workers",
-        ]
+        line = [sys.executable, "-m", "benchmarks.scaling", "crowd", self.address]
+        line += ["--seconds", str(seconds), "--workers"]
         self.children = [subprocess.Popen([*line, str(share)], **quiet) for share in shares]
 
     def close(self) -> None:

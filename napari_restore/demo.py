@@ -11,6 +11,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_restore import api
+from napari_restore.files import fresh_file
 from napari_restore.images.writing import ome_zarr
 from napari_restore.quality.metrics import psnr, ssim
 from napari_restore.samples import sample_path
@@ -78,7 +79,8 @@ def _save_picture(path: Path, noisy: Stack, restored: Stack, clean: Stack, colou
             full[: panel.shape[0], : panel.shape[1]] = panel[:height, :width]
             panels += [gap, full]
         rows += [np.concatenate(panels[1:], axis=1), np.ones((6, 3 * width + 12, 3))]
-    imsave(path, (np.concatenate(rows[:-1]) * 255).round().astype(np.uint8), check_contrast=False)
+    with fresh_file(path) as fresh:
+        imsave(fresh, (np.concatenate(rows[:-1]) * 255).round().astype(np.uint8), check_contrast=False)
 
 
 def run_demo(out: Path, **settings: Any) -> DemoResult:

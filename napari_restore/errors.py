@@ -21,11 +21,16 @@ __all__ = [
     "RecipeError",
     "RestoreError",
     "SourceError",
+    "UnexpectedError",
 ]
 
 
 class RestoreError(Exception):
     """Base of all errors that napari-restore raises on purpose."""
+
+
+class UnexpectedError(RestoreError, RuntimeError):
+    """A fault in this package itself; the message says where to report it. What is stored stays."""
 
 
 class SourceError(RestoreError, ValueError):

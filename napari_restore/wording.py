@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["counted", "human_bytes", "human_duration", "human_shape"]
+import re
+
+__all__ = ["byte_count", "counted", "human_bytes", "human_duration", "human_shape"]
 
 
 def counted(count: int, thing: str) -> str:
@@ -26,6 +28,26 @@ def human_bytes(count: float) -> str:
             return f"{count:.{digits}f} {unit}"
         count /= 1000
     raise AssertionError
+
+
+def byte_count(text: str) -> int:
+    """Read a number of bytes with its unit: the inverse of `human_bytes`, with binary units such as ``"8GiB"`` too.
+
+    Raises
+    ------
+    ValueError
+        If the text is not such a number.
+
+    Examples
+    --------
+    >>> byte_count("7.5 GB"), byte_count("2KiB"), byte_count("100")
+    (7500000000, 2048, 100)
+    """
+    found = re.fullmatch(r"([0-9]+[.]?[0-9]*|[.][0-9]+) ?([kKMGT]?)(i?)B?", text.strip())
+    if found is None:
+        raise ValueError("write a number of bytes with its unit, such as '8GB' or '500MB'")
+    power = "KMGT".find(found[2].upper()) + 1 if found[2] else 0
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** power)
 
 
 def human_duration(seconds: float) -> str:

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 import typer
+from czi_files import Block, czi_xml, write_czi
 
 from napari_restore import api, cli
 from napari_restore.images.writing import ome_zarr
@@ -75,7 +79,7 @@ def test_settings_of_several_numbers(run, tiff: Path, checkpoints: dict[str, Pat
     assert run(*command, "--tile", "64,96", "--blend", 8, "--img-range", 255, "--mean", "0.5")[0] == 0
     recipe = ome_zarr.read_attributes(tmp_path / "o.zarr")["recipe"]  # type: ignore[index]
     assert (recipe["tile"], recipe["blend"], recipe["img_range"], recipe["mean"]) == ([64, 96], 8, 255, [0.5])
-    for option, words in (("--tile", "neither a side"), ("--mean", "commas")):
+    for option, words in (("--tile", "whole numbers with commas"), ("--mean", "commas")):
         code, _, err = run(*command, option, "x")
         assert code == 2 and words in " ".join(err.split())
 
@@ -109,8 +113,7 @@ def test_each_setting_is_an_option_of_each_command_that_restores() -> None:
     commands = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
     given = {name: {option.name for option in commands[name].params} for name in ("denoise", "upscale", "batch")}
     shared = set.intersection(*given.values())
-    by_hand_only = {"chunks", "shards"}
-    assert set(api.Settings.__annotations__) - shared <= by_hand_only
+    assert set(api.Settings.__annotations__) <= shared
     assert given["batch"] - shared == {"sources", "folder", "shared_range", "dry_run"}
 
 
@@ -129,6 +132,25 @@ def test_info_says_what_it_is_and_what_it_costs(run, tiff: Path) -> None:  # typ
         "chunks",
     ):
         assert word in out, word
+
+
+def test_one_of_several_images_by_number_and_by_name(run, checkpoints: dict[str, Path], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    scenes = np.random.default_rng(0).integers(0, 4096, (2, 70, 80), np.uint16)
+    xml = czi_xml(scenes=[("left", "0,0"), ("right", "9,9")])
+    path = write_czi(tmp_path / "cells.czi", [Block(p, x=90 * n, at={"S": n}) for n, p in enumerate(scenes)], xml)
+    _, out, _ = run("info", path)
+    assert "series     0 of 2: 0 'left', 1 'right'" in out
+    model, stored = ("--model", checkpoints["denoiser"], "-q"), []
+    for name in ("1", "right"):
+        code, _, err = run("denoise", path, tmp_path / f"{name}.zarr", "--series", name, *model)
+        assert code == 0, err
+        stored.append(ome_zarr.open_level(tmp_path / f"{name}.zarr", 0)[...])
+    np.testing.assert_array_equal(stored[0], api.denoise(scenes[1], model=checkpoints["denoiser"]))
+    np.testing.assert_array_equal(stored[0], stored[1])
+    assert api.verify(tmp_path / "right.zarr", recompute=1).ok
+    assert run("denoise", path, tmp_path / "right.zarr", "--series", "right", *model) == (0, "", "")
+    code, _, err = run("denoise", path, tmp_path / "up.zarr", "--series", "up", *model)
+    assert code == 2 and "series 'up' is not in" in err and "1 'right'" in err
 
 
 def test_models_are_listed(run) -> None:  # type: ignore[no-untyped-def]
@@ -194,3 +216,63 @@ def test_as_a_process(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "napari_restore", "denoise", str(tmp_path / "missing.tif"), "o.zarr"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 2 and "Traceback" not in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["[red]x", "y[", "out[", ":smile:", "[bold]"])
+def test_brackets_in_a_name_are_no_markup(  # type: ignore[no-untyped-def]
+    run, tiff: Path, checkpoints: dict[str, Path], tmp_path: Path, name: str
+) -> None:
+    output, settings = tmp_path / f"{name}.zarr", ("--model", checkpoints["local"], "--tile", 64, "--halo", 8)
+    code, out, _ = run("denoise", tiff, output, *settings)
+    assert code == 0 and out.strip() == str(output)
+    code, out, _ = run("verify", output)
+    assert code == 0 and f"{output}:" in out
+    (tmp_path / name).mkdir()
+    tiff.rename(tmp_path / name / f"{name}.tif")
+    code, out, _ = run("batch", tmp_path / name, tmp_path / f"{name}-results", *settings)
+    assert code == 0 and str(tmp_path / f"{name}-results") in out
+    code, _, err = run("denoise", tmp_path / name / f"{name}.tif", output, "--model", f"{name}/[/x].pth")
+    assert code == 2 and f"{name}/[/x].pth" in err
+
+
+STREAMS = {
+    "closed output": ">&-", "full output": ">/dev/full", "closed error": "2>&-", "full error": "2>/dev/full",
+    "both closed": ">&- 2>&-", "a pipe that is gone": "| true", "ASCII": "",
+}  # fmt: skip
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("streams", STREAMS)
+def test_a_run_does_not_need_anybody_to_tell(
+    tiff: Path, checkpoints: dict[str, Path], tmp_path: Path, streams: str
+) -> None:
+    command = f"{sys.executable} -m napari_restore denoise {tiff} {tmp_path}/o.zarr --model {checkpoints['local']}"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"} if streams == "ASCII" else None
+    done = subprocess.run(
+        ["sh", "-c", f"{command} --tile 64 --halo 8 {STREAMS[streams]}"],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+    assert done.returncode == (1 if streams == "full output" else 0)
+    assert ome_zarr.stored_units(tmp_path / "o.zarr", 0).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "kill") or sys.platform == "win32", reason="needs signals")
+@pytest.mark.parametrize("times", [1, 2, 3, 6])
+def test_interrupted_many_times(checkpoints: dict[str, Path], tmp_path: Path, times: int) -> None:
+    pixels = np.random.default_rng(0).poisson(100, (40, 128, 128)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "in.tif", pixels, metadata={"axes": "ZYX"})
+    model = ("--model", str(checkpoints["denoiser"]))
+    command = [sys.executable, "-m", "napari_restore", "denoise", f"{tmp_path}/in.tif", f"{tmp_path}/o.zarr", *model]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+        while not (tmp_path / "o.zarr/0/c").exists() and child.poll() is None:
+            time.sleep(0.01)
+        for _ in range(times):
+            child.send_signal(signal.SIGINT)
+            time.sleep(0.02)
+        _, err = child.communicate(timeout=60)
+    assert child.returncode == 130 and "Traceback" not in err
+    assert "the same command" in err or times > 2
+    assert subprocess.run([*command, "-q"], check=False, capture_output=True).returncode == 0
+    assert ome_zarr.stored_units(tmp_path / "o.zarr", 0).all()
+    assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]

@@ -51,7 +51,7 @@ def campaign(folder: Path, given: argparse.Namespace) -> list[Row]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser("python -m benchmarks.faults", description=__doc__.splitlines()[0])
     for name, count in (
         ("kills", 200), ("points", 200), ("zombies", 24), ("locks", 20), ("disks", 10), ("errors", 20), ("flips", 200),
         ("workers", 50), ("schedulers", 10), ("sleepers", 6), ("seed", 0),

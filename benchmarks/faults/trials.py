@@ -28,9 +28,8 @@ import tifffile
 import torch
 import zarr
 
-from napari_restore import api
+from napari_restore import api, retrying
 from napari_restore.engine.compute import block as task
-from napari_restore.engine.planning import reading
 from napari_restore.engine.run import local as run
 from napari_restore.engine.store import lock, sinks
 from napari_restore.errors import RestoreError
@@ -217,7 +216,7 @@ def at_point(name: str, number: int, fault: Callable[[], None]) -> None:
 def short_waits(period: float = 0.05) -> None:
     """Make heartbeats and pauses between tries short, so that trials are."""
     lock.PERIOD = period
-    reading.PAUSES = staging.PAUSES = (0.001, 0.002, 0.004)
+    retrying.sleep = lambda seconds: time.sleep(seconds / 200)
 
 
 def failing_source(number: int, *, share: float = 0.0, chunk: str = "", seed: int = 0) -> None:
@@ -283,22 +282,14 @@ def flips_in_output(folder: Path, whole: Path, count: int, seed: int) -> dict[st
 
 
 def flips_in_metadata(whole: Path, count: int, seed: int) -> dict[str, int]:
-    """Flip bits of the metadata of a finished result; each is to be found, or to change nothing that JSON says."""
-    dice, tally = random.Random(seed), {"trials": 0, "found": 0, "healed": 0, "silent": 0, "harmless": 0}
+    """Flip bits of the metadata of a finished result; each is to be found, also one that changes nothing in JSON."""
+    dice, tally = random.Random(seed), {"trials": 0, "found": 0, "healed": 0, "silent": 0}
     expected = files(whole)
     names = [name for name in expected if name.endswith(".json")]
     for _ in range(count):
         tally["trials"] += 1
         name = dice.choice(names)
         back = flip(whole / name, dice)
-        try:
-            same = json.loads((whole / name).read_bytes()) == json.loads(expected[name])
-        except ValueError:
-            same = False
-        if same:
-            tally["harmless"] += 1
-            back()
-            continue
         found = api.verify(whole)
         tally["found"] += not found.ok
         tally["silent"] += found.ok

@@ -111,7 +111,8 @@ def measure(records: Records, arguments: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    how = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m benchmarks.quality", description=__doc__, formatter_class=how)
     parser.add_argument("folder", type=Path, nargs="?", help="the evaluation images; without them nothing is measured")
     parser.add_argument("--sets", nargs="+", choices=[*SETS, *ENLARGED], default=[*SETS, *ENLARGED])
     parser.add_argument("--rows", nargs="+", default=["all"], help="names of rows, or models, filters, all")

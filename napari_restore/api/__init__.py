@@ -12,9 +12,11 @@ Examples
 ((2, 64, 64), dtype('uint16'))
 """
 
-from napari_restore.api.batches import BatchItem, BatchPlan, BatchProgress, plan_batch, restore_batch, run_batch
+from napari_restore.api.batch_plan import BatchItem, BatchPlan, BatchProgress
+from napari_restore.api.batches import plan_batch, restore_batch, run_batch
 from napari_restore.api.checking import inspect, report, run_report, verify
-from napari_restore.api.restoring import denoise, iter_restore, open_image, part, plan, restore, run, super_resolve
+from napari_restore.api.planning import open_image, plan
+from napari_restore.api.restoring import denoise, iter_restore, part, restore, run, super_resolve
 from napari_restore.api.settings import DENOISER, UPSCALERS, Settings
 from napari_restore.api.zoo import (
     convert_model,

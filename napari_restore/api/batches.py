@@ -4,141 +4,29 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections import Counter
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_restore.api.restoring import open_image, plan_unestimated, run
-from napari_restore.api.restoring import plan as plan_image
+from napari_restore.api.batch_plan import BatchItem, BatchPlan, BatchProgress
+from napari_restore.api.boundary import bounded
+from napari_restore.api.planning import open_image, plan_unestimated
+from napari_restore.api.planning import plan as plan_image
+from napari_restore.api.restoring import run
 from napari_restore.api.settings import DENOISER, Settings
 from napari_restore.errors import OutputError, RecipeError, RestoreError
+from napari_restore.images.store import as_location, is_url
 
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from napari_restore.engine.store.progress import Progress
-    from napari_restore.images.collection import Collection
-
-__all__ = ["BatchItem", "BatchPlan", "BatchProgress", "plan_batch", "restore_batch", "run_batch"]
-
-State = Literal["new", "begun", "done", "impossible", "failed"]
+__all__ = ["plan_batch", "restore_batch", "run_batch"]
 
 
-@dataclass(frozen=True)
-class BatchItem:
-    """One image of a batch.
-
-    Attributes
-    ----------
-    source, output
-        Path or URL of the image, and of its result.
-    name
-        Of the result, below the folder of all results.
-    state
-        "new"; "begun", to be continued; "done" before, to be skipped; "impossible", for the reason in `message`, such
-        as a result that was made of other pixels; or, once it was tried, "failed".
-    message
-        Why it is impossible or has failed; how much of it is there.
-    input_bytes, output_bytes
-        Uncompressed size of the image, and of its result.
-    """
-
-    source: str
-    output: Path
-    name: str
-    state: State
-    message: str = ""
-    input_bytes: int = 0
-    output_bytes: int = 0
-
-
-@dataclass(frozen=True)
-class BatchPlan:
-    """What a batch would do: `print` it. `run_batch` does it.
-
-    Attributes
-    ----------
-    folder
-        Where the results go.
-    items
-        One for each image.
-    ignored
-        Files of folders and patterns that are no images of a known format.
-    model, settings
-        What each image is restored with.
-    overwrite
-        Whether results that are there are replaced.
-    shared_range
-        Whether one value range is used for all images.
-    collections
-        Plates and collections, by the path of the new one.
-    """
-
-    folder: Path
-    items: tuple[BatchItem, ...]
-    ignored: tuple[str, ...]
-    model: str | Path
-    settings: dict[str, Any]
-    overwrite: bool = False
-    shared_range: bool = False
-    collections: dict[Path, Collection] = field(default_factory=dict)
-
-    def summary(self) -> str:
-        """Say it in a few lines: how many images, of how many bytes, and what is skipped."""
-        from napari_restore.wording import human_bytes
-
-        counts = Counter(item.state for item in self.items)
-        to_do = [item for item in self.items if item.state in ("new", "begun")]
-        states = f"{counts['new']} new, {counts['begun']} begun, {counts['done']} done and skipped"
-        rows = {
-            "images": f"{len(self.items)}: {states}, {counts['impossible']} impossible",
-            "ignored": f"{len(self.ignored)} files of other formats" if self.ignored else "",
-            "read": f"{human_bytes(sum(item.input_bytes for item in to_do))} uncompressed",
-            "written": f"{human_bytes(sum(item.output_bytes for item in to_do))} uncompressed, to {self.folder}",
-            "model": str(self.model),
-            "values": self._values(),
-        }
-        return "\n".join(f"{name:<11}{value}" for name, value in rows.items() if value)
-
-    def _values(self) -> str:
-        if self.settings.get("value_range") is not None:
-            return f"{self.settings['value_range']} in all images, as given"
-        if self.shared_range:
-            return "one range for all images, estimated over all of them when the batch begins"
-        return "a range of each image by itself, estimated; shared_range (--shared-range) uses one for all"
-
-    def __str__(self) -> str:
-        lines = [
-            f"{item.state:<11}{item.source} -> {item.name}" + (f": {item.message}" if item.message else "")
-            for item in self.items
-        ]
-        return "\n".join([self.summary(), "", *lines, *(f"{'ignored':<11}{path}" for path in self.ignored)])
-
-
-@dataclass(frozen=True)
-class BatchProgress:
-    """Where a batch stands.
-
-    Attributes
-    ----------
-    item
-        The image in work; as its last event it comes with the state "done" or "failed".
-    number, total
-        Which of how many images it is, from 1.
-    event
-        Of its run; None with the last event of an image.
-    """
-
-    item: BatchItem
-    number: int
-    total: int
-    event: Progress | None = None
-
-
+@bounded("planning the batch of")
 def plan_batch(
     sources: str | Path | Sequence[str | Path],
     output: str | Path,
@@ -189,10 +77,11 @@ def plan_batch(
     find_card(model, img_range=recipe.img_range, mean=recipe.mean)
     if shared_range and recipe.value_range is not None:
         raise RecipeError("value_range is given and is one range for all already; leave shared_range out.")
-    if "://" in str(output):
+    output = as_location(output)
+    if is_url(output):
         raise OutputError(f"a batch is written to a folder on a disk, not to {output}; restore there image by image.")
     folder = Path(output)
-    listed = [sources] if isinstance(sources, str | Path) else list(sources)
+    listed = [str(as_location(one)) for one in ([sources] if isinstance(sources, str | Path) else sources)]
     found, ignored = find_images(listed, apart=folder)
     collections = {
         folder / one.output[: -len(one.source[len(one.collection.location) :])]: one.collection
@@ -220,6 +109,7 @@ def plan_batch(
     return made
 
 
+@bounded("the batch of")
 def run_batch(plan: BatchPlan) -> Generator[BatchProgress, None, None]:
     """Carry out the plan of a batch, one image after the other; one that fails does not stop the others.
 
@@ -258,6 +148,7 @@ def run_batch(plan: BatchPlan) -> Generator[BatchProgress, None, None]:
         report.end()
 
 
+@bounded("the batch of")
 def restore_batch(
     sources: str | Path | Sequence[str | Path],
     output: str | Path,
@@ -334,9 +225,11 @@ def _run_item(
     plan: BatchPlan, item: BatchItem, settings: dict[str, Any], number: int, to_make: set[Path]
 ) -> Generator[BatchProgress, None, BatchItem]:
     """Restore one image, in its new plate, and return what came of it."""
+    from napari_restore.engine.store.ending import tidy
     from napari_restore.images.collection import create_collection
 
     if item.state == "done":
+        tidy(item.output)
         return item
     if item.state == "impossible":
         return replace(item, state="failed")
@@ -356,7 +249,7 @@ def _run_item(
 
 def _shared_range(plan: BatchPlan) -> tuple[tuple[float, float], ...]:
     """Estimate the value range of each image, and give, for each channel, the range that holds them all."""
-    from napari_restore.engine.planning.sampling import estimate_ranges
+    from napari_restore.engine.planning.sampling import sample_channels
 
     found: dict[str, tuple[tuple[float, float], ...]] = {}
     for item in plan.items:
@@ -364,11 +257,10 @@ def _shared_range(plan: BatchPlan) -> tuple[tuple[float, float], ...]:
             continue
         axes, level, series = (plan.settings.get(name) for name in ("axes", "level", "series"))
         try:
-            found[item.source] = estimate_ranges(
-                open_image(item.source, axes=axes, level=level or 0, series=series or 0)
-            )
+            sampled = sample_channels(open_image(item.source, axes=axes, level=level or 0, series=series or 0))
         except RestoreError:
             continue  # it will fail by itself, with its reason
+        found[item.source] = tuple((channel.range.low, channel.range.high) for channel in sampled)
     counts = {len(ranges): source for source, ranges in found.items()}
     if len(counts) != 1:
         described = ", ".join(f"{source} has {count}" for count, source in counts.items()) or "no image can be read"

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_restore.api.restoring import plan as make_plan
-from napari_restore.api.settings import DENOISER, Settings, location
+from napari_restore.api.boundary import bounded
+from napari_restore.api.planning import plan as make_plan
+from napari_restore.api.settings import DENOISER, Settings
+from napari_restore.images.store import as_location
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["inspect", "report", "run_report", "verify"]
 
 
+@bounded("looking at")
 def inspect(source: Any, *, model: str | Path = DENOISER, **settings: Unpack[Settings]) -> Report:
     """Say what a source is, how noisy it is, and what a run would cost.
 
@@ -41,9 +44,11 @@ def inspect(source: Any, *, model: str | Path = DENOISER, **settings: Unpack[Set
     """
     from napari_restore.engine.compute.estimate import make_report
 
+    settings.setdefault("on_error", "fill")  # what cannot be read is no reason not to look at the rest
     return make_report(make_plan(source, model=model, **settings))
 
 
+@bounded("looking at")
 def report(plan: Plan, *, timed: bool = True) -> Report:
     """Say how noisy the source of a plan is and how long its run would take: `inspect` for what `plan` has returned.
 
@@ -59,6 +64,7 @@ def report(plan: Plan, *, timed: bool = True) -> Report:
     return make_report(plan, timed=timed)
 
 
+@bounded("verifying")
 def verify(
     output: str | Path,
     *,
@@ -94,19 +100,20 @@ def verify(
     """
     from napari_restore.engine.record.verify import record_verification, repair_metadata, repair_output, verify_output
 
-    found = verify_output(location(output), recompute=recompute, source=source)
+    found = verify_output(as_location(output), recompute=recompute, source=source)
     if repair and found.metadata:
-        repair_metadata(location(output))
-        found = verify_output(location(output), recompute=recompute, source=source)
+        repair_metadata(as_location(output))
+        found = verify_output(as_location(output), recompute=recompute, source=source)
     if repair and found.bad:
         for event in repair_output(found, source=source):
             if progress is not None:
                 progress(event)
-        found = verify_output(location(output), recompute=recompute, source=source)
+        found = verify_output(as_location(output), recompute=recompute, source=source)
     record_verification(found)
     return found
 
 
+@bounded("reading the report of")
 def run_report(output: str | Path) -> RunReport:
     """Read the report that is kept beside a stored result: who made it when from what, how fast, and what went wrong.
 

@@ -1,112 +1,39 @@
-"""Restoring: plan it, run it, get an array or a stored OME-Zarr."""
+"""Restoring: run a plan, or plan and run at once, for an array or a stored OME-Zarr."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_restore.api.settings import DENOISER, Settings, location
+from napari_restore.api.boundary import bounded
+from napari_restore.api.in_memory import restore_in_memory, restore_lazily
+from napari_restore.api.planning import plan as make_plan
+from napari_restore.api.settings import DENOISER, Settings
 from napari_restore.api.zoo import upscaler
 from napari_restore.errors import RecipeError
-from napari_restore.wording import human_bytes
+from napari_restore.images.store import as_location
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from napari_restore.engine.planning.plan import Plan
-    from napari_restore.engine.planning.recipe import Recipe
     from napari_restore.engine.store.progress import Progress
-    from napari_restore.images.image import Image
+    from napari_restore.images.lazy_arrays import Region
 
 __all__ = [
     "denoise",
     "iter_restore",
-    "open_image",
     "part",
-    "plan",
-    "plan_unestimated",
     "restore",
     "run",
     "super_resolve",
 ]
 
 
-def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
-    """Open a source lazily: see `napari_restore.images.opening.open_image`."""
-    from napari_restore.images import opening
-
-    return opening.open_image(source, axes=axes, level=level, series=series)
-
-
-def plan(
-    source: Any,
-    *,
-    model: str | Path = DENOISER,
-    output: str | Path | None = None,
-    overwrite: bool = False,
-    scheduler: Any = None,
-    resources: Mapping[str, float] | None = None,
-    download: Callable[[int, int | None], None] | None = None,
-    fetch: bool = True,
-    **settings: Unpack[Settings],
-) -> Plan:
-    """Say what a run would do, without doing it. `run` does it.
-
-    Parameters
-    ----------
-    source
-        See `restore`.
-    model
-        See `restore`.
-    output, overwrite
-        Where the result would be written: it is checked that this is possible. If a run was begun there, settings left
-        out that the pixels depend on are taken from it, unless it is to be replaced.
-    scheduler, resources
-        See `restore`: with a cluster, the device is one of its workers', and tile and batch are chosen for it.
-    download
-        Told bytes done and in all while published weights are fetched.
-    fetch
-        Fetch published weights that are not on this machine. Without them a plan has no fingerprint to be trusted, and
-        is for looking at.
-    **settings
-        See `Settings`.
-
-    Returns
-    -------
-    Plan
-        Print it: axes, intensity, tiles, blocks, size of the result, device, memory. A small sample of the source is
-        read for its value range and noise.
-
-    Raises
-    ------
-    RestoreError
-        If the run is not possible.
-    """
-    from napari_restore.engine.store.resume import check_output
-
-    path = None if output is None else location(output)
-    where = (scheduler, resources)
-    chosen = _plan(source, model, None if overwrite else path, settings, download=download, fetch=fetch, cluster=where)
-    if path is not None:
-        check_output(chosen, path, overwrite=overwrite)
-    return chosen
-
-
-def plan_unestimated(
-    source: Any,
-    model: str | Path,
-    output: Path | str | None,
-    settings: dict[str, Any],
-    download: Callable[[int, int | None], None] | None = None,
-) -> Plan:
-    """Plan as `plan` does, but read no pixels: value range and noise stay open unless given, or stored at `output`."""
-    return _plan(source, model, output, settings, estimate=False, download=download)
-
-
+@bounded("the run of")
 def run(
     plan: Plan,
     output: str | Path | np.ndarray[Any, Any],
@@ -148,29 +75,30 @@ def run(
             raise RecipeError("a cluster cannot write to an array in memory; give output= a path or URL.")
         yield from run_blocks(plan, ArraySink(plan, output))
         return
-    if scheduler is not None or "," in plan.recipe.device:
+    if scheduler is not None or len(plan.devices) > 1:
         from napari_restore.engine.run.cluster.run import stages_on, stages_on_devices
         from napari_restore.engine.run.cluster.workers import connected
 
         if scheduler is None:
             with (
                 stages_on_devices(plan) as (alone, stages),
-                OmeZarrSink(plan, location(output), overwrite=overwrite) as sink,
+                OmeZarrSink(plan, as_location(output), overwrite=overwrite) as sink,
             ):
                 yield from reported(alone, sink, stages)
             return
         with (
-            connected(scheduler, plan.recipe.device, resources) as cluster,
-            OmeZarrSink(plan, location(output), overwrite=overwrite) as sink,
+            connected(scheduler, plan.device, resources) as cluster,
+            OmeZarrSink(plan, as_location(output), overwrite=overwrite) as sink,
         ):
             yield from reported(plan, sink, stages_on(cluster))
         return
-    with OmeZarrSink(plan, location(output), overwrite=overwrite) as sink:
+    with OmeZarrSink(plan, as_location(output), overwrite=overwrite) as sink:
         yield from reported(plan, sink)
 
 
+@bounded("restoring a part of")
 def part(
-    plan: Plan, region: tuple[slice, ...], *, after_batch: Callable[[int], None] = lambda tiles: None
+    plan: Plan, region: Region, *, after_batch: Callable[[int], None] = lambda tiles: None
 ) -> np.ndarray[Any, Any]:
     """Compute a region of a plan's result: the very pixels that a run of it would store there.
 
@@ -188,14 +116,14 @@ def part(
     ChunkError
         If the source cannot be read there.
     """
-    from napari_restore.engine.compute.predictor import predictor_for
+    from napari_restore.engine.compute.predictor import predictor_of
     from napari_restore.engine.compute.region import restore_region
 
     assert plan.recipe.value_range is not None
-    predict = predictor_for(plan.card, plan.recipe.device, plan.recipe.precision)
-    return restore_region(plan, region, predict, after_batch)
+    return restore_region(plan, region, predictor_of(plan), after_batch)
 
 
+@bounded("restoring")
 def restore(
     source: Any,
     *,
@@ -250,14 +178,15 @@ def restore(
         for event in iter_restore(source, model=model, output=output, overwrite=overwrite, **where, **settings):
             if progress is not None:
                 progress(event)
-        return location(output)
+        return as_location(output)
     if scheduler is not None:
         raise RecipeError("a cluster writes to a place that all its workers reach; give output= a path or URL.")
     if isinstance(source, np.ndarray):
-        return _restore_in_memory(source, model, progress, settings)
-    return _restore_lazily(source, model, settings)
+        return restore_in_memory(source, model, progress, settings)
+    return restore_lazily(source, model, settings)
 
 
+@bounded("restoring")
 def iter_restore(
     source: Any,
     *,
@@ -283,10 +212,11 @@ def iter_restore(
         See `restore`; raised when the first event is asked for.
     """
     where = {"scheduler": scheduler, "resources": resources}
-    chosen = plan(source, model=model, output=output, overwrite=overwrite, **where, **settings)
+    chosen = make_plan(source, model=model, output=output, overwrite=overwrite, **where, **settings)
     yield from run(chosen, output, overwrite=overwrite, **where)
 
 
+@bounded("denoising")
 def denoise(
     source: Any,
     output: str | Path | None = None,
@@ -311,6 +241,7 @@ def denoise(
     )  # fmt: skip
 
 
+@bounded("super-resolving")
 def super_resolve(
     source: Any,
     output: str | Path | None = None,
@@ -337,104 +268,3 @@ def super_resolve(
         source, model=chosen, output=output, overwrite=overwrite, progress=progress, scheduler=scheduler,
         resources=resources, **settings,
     )  # fmt: skip
-
-
-def _plan(
-    source: Any,
-    model: str | Path,
-    output: Path | str | None,
-    settings: Any,
-    *,
-    estimate: bool = True,
-    download: Callable[[int, int | None], None] | None = None,
-    fetch: bool = True,
-    cluster: tuple[Any, Mapping[str, float] | None] = (None, None),
-) -> Plan:
-    """Open the source and plan the run; open settings come from a run that was begun at `output`.
-
-    Published weights that are not here are fetched last, when all else is known to be right: their digest is part of
-    what a result is known by.
-    """
-    from napari_restore.engine.planning.planner import make_plan
-    from napari_restore.engine.planning.recipe import make_recipe
-    from napari_restore.engine.store.resume import stored_recipe
-    from napari_restore.models.zoo import find_card, local_card
-
-    recipe = make_recipe(model=str(model), **settings)
-    card = find_card(model, img_range=recipe.img_range, mean=recipe.mean)
-    earlier = stored_recipe(output) if output is not None else None
-    if earlier is not None:
-        recipe = recipe.merged(_for_device(earlier, recipe.device) if cluster[0] is None else earlier)
-    image = open_image(source, axes=recipe.axes, level=recipe.level, series=recipe.series)
-    if cluster[0] is not None:
-        from napari_restore.engine.run.cluster.workers import connected, plan_on
-
-        with connected(cluster[0], recipe.device, cluster[1]) as workers:
-            return plan_on(workers, image, local_card(card, download), recipe)
-    chosen = make_plan(image, card, recipe, estimate=estimate)
-    return replace(chosen, card=local_card(chosen.card, download)) if fetch else chosen
-
-
-def _for_device(earlier: Recipe, device: str) -> Recipe:
-    """Leave the batch of an earlier run open where that ran on another kind of device: it was chosen for its memory."""
-    from napari_restore.engine.hardware.devices import choose_device, devices_of
-
-    now, then = (devices_of(name)[0].partition(":")[0] for name in (choose_device(device), earlier.device))
-    return earlier if now == then else earlier.model_copy(update={"batch": None})
-
-
-def _restore_in_memory(
-    source: np.ndarray[Any, Any], model: str | Path, progress: Callable[[Progress], None] | None, settings: Any
-) -> np.ndarray[Any, Any]:
-    from napari_restore.engine.hardware.devices import free_memory
-    from napari_restore.engine.run.local import run_blocks
-    from napari_restore.engine.store.sinks import ArraySink
-    from napari_restore.images.axes import transposition
-
-    chosen = _plan(source, model, None, settings)
-    if chosen.output_bytes > free_memory("cpu"):
-        raise RecipeError(
-            f"the result takes {human_bytes(chosen.output_bytes)}, and {human_bytes(free_memory('cpu'))} of memory are "
-            "free; give output= a path, and it is written there block by block."
-        )
-    sink = ArraySink(chosen)
-    for event in run_blocks(chosen, sink):
-        if progress is not None:
-            progress(event)
-    return sink.array.transpose(transposition(chosen.axes, chosen.image.axes))
-
-
-def _restore_lazily(source: Any, model: str | Path, settings: Any) -> Any:
-    from napari_restore.engine.compute.lazy import lazy_result
-    from napari_restore.images.axes import transposition
-
-    chosen = _plan(source, model, None, settings, estimate=False)
-    result = lazy_result(chosen).transpose(transposition(chosen.axes, chosen.image.axes))
-    if type(source).__module__.partition(".")[0] != "xarray":
-        return result
-    if isinstance(source.data, np.ndarray):
-        result = result.compute()
-    if result.shape == source.shape:
-        return source.copy(data=result)
-    coords = _enlarged_coordinates(source, chosen.image.axes, chosen.card.scale)
-    return type(source)(result, dims=source.dims, coords=coords, name=source.name, attrs=source.attrs)
-
-
-def _enlarged_coordinates(source: Any, axes: str, scale: int) -> dict[Any, Any]:
-    """Coordinates of an xarray whose Y and X became `scale` times as long.
-
-    Along Y and X they are the centres of the new pixels where those of the old ones are evenly spaced, and left out
-    elsewhere; along other axes they stay.
-    """
-    from napari_restore.images.readers.xarray import spacing
-
-    enlarged = {source.dims[axes.index(letter)] for letter in "YX"}
-    coords: dict[Any, Any] = {}
-    for name, old in source.coords.items():
-        if enlarged.isdisjoint(old.dims):
-            coords[name] = old
-        elif old.ndim == 1 and (step := spacing(np.asarray(old.values))) is not None:
-            # The centre of the first of `scale` new pixels lies half an old pixel minus half a new one further back.
-            first = float(old.values[0]) - step * (1 - 1 / scale) / 2
-            coords[name] = (old.dims, first + np.arange(old.size * scale) * step / scale, old.attrs)
-    return coords

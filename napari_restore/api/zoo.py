@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_restore.api.boundary import bounded
 from napari_restore.api.settings import UPSCALERS
-from napari_restore.errors import RecipeError
+from napari_restore.errors import ModelError, RecipeError
 
 if TYPE_CHECKING:
     from napari_restore.models.card import ModelCard
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["convert_model", "devices", "fetch", "model_card", "models", "upscaler", "weights_size", "weights_state"]
 
 
+@bounded("listing models")
 def models() -> tuple[ModelCard, ...]:
     """Give the cards of the models that can be named: the bundled ones, then those that are fetched on first use."""
     from napari_restore.models.zoo import all_cards
@@ -22,6 +24,7 @@ def models() -> tuple[ModelCard, ...]:
     return all_cards()
 
 
+@bounded("fetching", ModelError)
 def fetch(model: str | Path, progress: Callable[[int, int | None], None] | None = None) -> ModelCard:
     """Make sure that the weights of a model are on this machine; all functions here do so by themselves.
 
@@ -47,6 +50,7 @@ def fetch(model: str | Path, progress: Callable[[int, int | None], None] | None 
     return local_card(find_card(model), progress)
 
 
+@bounded("reading model", ModelError)
 def model_card(
     model: str | Path, *, img_range: float | None = None, mean: tuple[float, ...] | None = None
 ) -> ModelCard:
@@ -69,6 +73,7 @@ def model_card(
     return find_card(model, img_range=img_range, mean=mean)
 
 
+@bounded("converting", ModelError)
 def convert_model(
     model: str | Path,
     target: str | Path,
@@ -89,6 +94,7 @@ def convert_model(
     return zoo.convert(model, Path(target), half=half, img_range=img_range, mean=mean)
 
 
+@bounded("choosing a model for scale")
 def upscaler(scale: int, model: str | Path | None = None) -> str | Path:
     """Give the bundled model of a scale, or check that the model given has it.
 
@@ -117,7 +123,7 @@ def devices() -> tuple[str, ...]:
     """Names of the devices of this machine that a network can run on: ``("cpu", "cuda:0")``. Loads torch."""
     from napari_restore.engine.hardware.devices import devices
 
-    return devices()
+    return tuple(map(str, devices()))
 
 
 def weights_size(card: ModelCard) -> int:

@@ -10,21 +10,18 @@ from typing import Annotated
 import typer
 
 from napari_restore import api
-from napari_restore.cli.options import Axes, Device, Level, Series, Source
+from napari_restore.cli.options import Source, given
 from napari_restore.cli.screen import out
 
 
 def info(
+    context: typer.Context,
     source: Source,
     model: Annotated[str, typer.Option(help="Model whose run is planned.")] = api.DENOISER,
-    axes: Axes = None,
-    level: Level = 0,
-    series: Series = 0,
-    device: Device = "auto",
 ) -> None:
     """Say what SOURCE is, how noisy it is, and what a run would cost."""
-    report = api.inspect(source, model=model, axes=axes, level=level, series=series, device=device)
-    out.print(str(report), markup=False)
+    report = api.inspect(source, model=model, **given(context))
+    out.print(str(report))
 
 
 def verify(
@@ -35,7 +32,7 @@ def verify(
 ) -> None:
     """Read back every stored object of OUTPUT; exit code 1 if any is bad."""
     found = api.verify(output, recompute=recompute, repair=repair, source=source)
-    out.print(str(found), markup=False)
+    out.print(str(found))
     raise typer.Exit(0 if found.ok else 1)
 
 
@@ -45,4 +42,4 @@ def report(
 ) -> None:
     """Print the report of the run that wrote OUTPUT: when, from what, how fast, and what went wrong."""
     found = api.run_report(output)
-    out.print(json.dumps(found.content, indent=1) if as_json else str(found), markup=False)
+    out.print(json.dumps(found.content, indent=1) if as_json else str(found))

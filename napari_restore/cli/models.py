@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from napari_restore import api
-from napari_restore.cli.options import ImgRange, Mean, Quiet
+from napari_restore.cli.options import Quiet, given, with_settings
 from napari_restore.cli.screen import downloads, out
 from napari_restore.wording import human_bytes
 
@@ -43,25 +43,23 @@ def fetch(names: Annotated[list[str], typer.Argument(help="Names of published mo
         out.print(f"{card.name}: {api.weights_state(card)}")
 
 
-@models_app.command()
+@models_app.command(cls=with_settings("img_range", "mean"))
 def inspect(
+    context: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE", help="A checkpoint, or the name of a model.")],
-    img_range: ImgRange = None,
-    mean: Mean = None,
 ) -> None:
     """Print what FILE is: network and hyper-parameters, inferred from its shapes."""
-    card = api.model_card(file, img_range=img_range, mean=mean)
-    out.print(card.description(), markup=False)
+    card = api.model_card(file, **given(context))
+    out.print(card.description())
 
 
-@models_app.command()
+@models_app.command(cls=with_settings("img_range", "mean"))
 def convert(
+    context: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE", help="A checkpoint, or the name of a model.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="A .safetensors file to write.")],
     half: Annotated[bool, typer.Option("--half", help="Store float16: half the size.")] = False,
-    img_range: ImgRange = None,
-    mean: Mean = None,
 ) -> None:
     """Write the weights of FILE alone to OUT, with the hyper-parameters in its metadata."""
-    card = api.convert_model(file, target, half=half, img_range=img_range, mean=mean)
+    card = api.convert_model(file, target, half=half, **given(context))
     out.print(f"{target}: {human_bytes(api.weights_size(card))}")

@@ -1,128 +1,108 @@
-"""Arguments and options that several commands share: each is defined here, once."""
+"""The options of the command line: one for each setting of a recipe, made from its `Setting`, and some shared ones.
+
+typer reads the options of a command off the parameters of its function. Those of the settings are not written there:
+`with_settings` gives a class of command that has them, and `given` tells a command which of them it was given.
+"""
 
 from __future__ import annotations
 
-__all__ = ["Axes", "Device", "ImgRange", "Level", "Mean", "Overwrite", "Quiet", "Series", "Source", "takes_settings"]
+__all__ = ["Overwrite", "Quiet", "Source", "given", "with_settings"]
 
-import inspect
-from collections.abc import Callable
+from dataclasses import field, make_dataclass
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-
-def _side(text: str) -> int | tuple[int, ...]:
-    """Read "96" or "96,128"."""
-    try:
-        sides = tuple(int(side) for side in text.split(","))
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is neither a side, like 96, nor height and width, like 96,128.") from None
-    return sides if len(sides) > 1 else sides[0]
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    """Read "0.45,0.44,0.40"."""
-    try:
-        return tuple(float(number) for number in text.split(","))
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not numbers with commas between them, like 0.45,0.44,0.40.") from None
-
+from napari_restore.engine.planning.recipe import settings
+from napari_restore.engine.planning.settings.setting import Setting
+from napari_restore.errors import RecipeError
 
 Source = Annotated[str, typer.Argument(help="TIFF, OME-TIFF, pattern of files, Zarr, OME-Zarr, HDF5, Imaris, ...")]
-Axes = Annotated[str | None, typer.Option(help="One letter of TCZYXS per axis, if the file does not tell.")]
-Level = Annotated[int, typer.Option(help="Resolution level of the source.")]
-Series = Annotated[int, typer.Option(help="Image of the source, if it holds several.")]
-ImgRange = Annotated[float | None, typer.Option(help="SwinIR's factor on its input: 255 for the JPEG models, else 1.")]
-Mean = Annotated[
-    Any,
-    typer.Option(help="What SwinIR subtracts from its channels.", parser=_numbers, metavar="NUMBER,NUMBER,..."),
-]
-Tile = Annotated[
-    Any,
-    typer.Option(help="Side of a tile in pixels; the model's own if left out.", parser=_side, metavar="SIDE or Y,X"),
-]
-Halo = Annotated[int | None, typer.Option(help="Context in pixels at each edge of a tile.")]
-Blend = Annotated[int | None, typer.Option(help="Width in pixels of the hand-over between tiles.")]
-Padding = Annotated[str, typer.Option(help="reflect; or authors, to reproduce their tables on whole planes.")]
-Range = Annotated[
-    tuple[float, float] | None, typer.Option("--range", help="Values that become 0 and 1.", metavar="LOW HIGH")
-]
-Intensity = Annotated[
-    str, typer.Option(help="How values are brought to the network's: auto, percentile, range, poisson-gaussian.")
-]
-Noise = Annotated[
-    tuple[float, float, float] | None,
-    typer.Option(help="Of the camera, in data units; estimated if left out.", metavar="GAIN OFFSET READ"),
-]
-Dtype = Annotated[str, typer.Option(help="Data type of the result: same, uint16, float32, ...")]
-Precision = Annotated[str | None, typer.Option(help="float32 or bfloat16; chosen by device and model if left out.")]
-Compiled = Annotated[
-    bool | None, typer.Option("--compiled/--not-compiled", help="Compile the network first; for long runs if left out.")
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, mps, cuda:1; cuda for all GPUs, cuda:0,cuda:2 for some.")]
-Batch = Annotated[int | None, typer.Option(help="Tiles that go through the network together.")]
-Workers = Annotated[int | None, typer.Option(help="Blocks in progress at a time.")]
-OnError = Annotated[
-    str, typer.Option(help="Source that cannot be read: raise ends the run; fill goes on, and lists it.")
-]
-Fsync = Annotated[bool, typer.Option("--fsync", help="Stored blocks outlast a power cut.")]
-Lanes = Annotated[int | None, typer.Option(help="Batches in the network at a time; a CPU's cores are shared out.")]
-Memory = Annotated[
-    str | None, typer.Option("--memory", help="Most memory that the run may take, such as 8GB; half of what is free.")
-]
-Pyramid = Annotated[bool, typer.Option(help="Write coarser levels as well.")]
-OmeVersion = Annotated[str, typer.Option(help="OME-Zarr version: 0.5 or 0.4.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an OME-Zarr that is there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
-
-def _settings(
-    *,
-    axes: Axes = None,
-    level: Level = 0,
-    series: Series = 0,
-    img_range: ImgRange = None,
-    mean: Mean = None,
-    tile: Tile = None,
-    halo: Halo = None,
-    blend: Blend = None,
-    padding: Padding = "reflect",
-    intensity: Intensity = "auto",
-    value_range: Range = None,
-    noise: Noise = None,
-    dtype: Dtype = "same",
-    precision: Precision = None,
-    compiled: Compiled = None,
-    device: Device = "auto",
-    batch: Batch = None,
-    workers: Workers = None,
-    on_error: OnError = "raise",
-    fsync: Fsync = False,
-    lanes: Lanes = None,
-    memory_budget: Memory = None,
-    pyramid: Pyramid = True,
-    ome_version: OmeVersion = "0.5",
-) -> None:
-    """Stand for the settings of `napari_restore.api.Settings`: its parameters are the options of each command."""
+_GIVEN = "settings that were given"
+"""Where a context keeps the settings that were given."""
 
 
-def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of all settings, which it gets as the keyword arguments behind its own.
+def with_settings(*names: str) -> type[TyperCommand]:
+    """Give a class of command that has options for settings, behind those of its function.
 
-    typer reads options off a function's signature; the one that it is shown here has those of `_settings` in the place
-    of ``**settings``. Options that are left out are left out of the call too: a run that is continued keeps its own.
+    Parameters
+    ----------
+    *names : str
+        Settings that the command has options for; all of them if none is named.
+
+    Examples
+    --------
+    >>> app = typer.Typer()
+    >>> @app.command(cls=with_settings("tile", "device"))
+    ... def show(context: typer.Context, source: str) -> None:
+    ...     print(source, given(context))
+    >>> app(["cells.tif", "--tile", "64,96"], standalone_mode=False)
+    cells.tif {'tile': (64, 96)}
     """
-    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    options = inspect.signature(_settings, eval_str=True).parameters
 
-    def shown(context: typer.Context, **arguments: Any) -> None:
-        sources = {name: context.get_parameter_source(name) for name in options}
-        left_out = {name for name, source in sources.items() if source is not None and source.name == "DEFAULT"}
-        command(**{name: value for name, value in arguments.items() if name not in left_out})
+    class Command(TyperCommand):
+        """A command with options for settings."""
 
-    first = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-    parameters = [first, *(p.replace(kind=p.KEYWORD_ONLY) for p in (*own, *options.values()))]
-    shown.__name__, shown.__doc__ = command.__name__, command.__doc__
-    shown.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    vars(shown)["__signature__"] = inspect.Signature(parameters)
-    return shown
+        def __init__(self, *arguments: Any, **keywords: Any) -> None:
+            super().__init__(*arguments, **keywords)
+            self._settings = {
+                name: setting
+                for name, setting in settings().items()
+                if setting.flags and name != "model" and (not names or name in names)
+            }
+            self.params = [*self.params, *_options(self._settings)]
+
+        def invoke(self, ctx: Any) -> Any:
+            read = {name: (setting, ctx.params.pop(name)) for name, setting in self._settings.items()}
+            ctx.meta[_GIVEN] = {
+                # What is left out is left out of the call too: a resumed run keeps its own.
+                name: setting.read(value)
+                for name, (setting, value) in read.items()
+                if ctx.get_parameter_source(name).name != "DEFAULT"
+            }
+            return super().invoke(ctx)
+
+    return Command
+
+
+def given(context: typer.Context) -> dict[str, Any]:
+    """Give the settings that a command was given, as keyword arguments for `napari_restore.api`."""
+    found: dict[str, Any] = context.meta[_GIVEN]
+    return found
+
+
+def _options(settings: dict[str, Setting]) -> list[Any]:
+    """Let typer make options as it makes them of a function: here of a dataclass, whose fields are the parameters."""
+    fields = [(name, _annotation(setting), field(default=setting.default)) for name, setting in settings.items()]
+    app = typer.Typer(add_completion=False)
+    app.command()(make_dataclass("Options", fields))
+    return [option for option in typer.main.get_command(app).params if option.name in settings]
+
+
+def _annotation(setting: Setting) -> Any:
+    """Annotate a setting as typer wants it."""
+    written = setting.written
+    help = f"{setting.help.removesuffix('.')} ({setting.unit})." if setting.unit else setting.help
+    told: dict[str, Any] = {
+        "help": f"{help} Per channel: numbers with commas between them." if written.kind == "channels" else help,
+        "metavar": setting.metavar or None,
+        # What is used instead; typer puts it behind the help.
+        "show_default": setting.otherwise if setting.default is None else True,
+    }
+    flags = "/".join(setting.flags)
+    if written.kind in ("list", "channels"):
+
+        def items(word: str) -> tuple[float, ...]:
+            try:
+                return setting.read_items(word)
+            except RecipeError as error:
+                raise typer.BadParameter(str(error)) from None
+
+        kind: Any = Any if written.kind == "list" else tuple[(str,) * written.count]  # type: ignore[misc]
+        return Annotated[kind | None, typer.Option(flags, parser=items, **told)]
+    item = str if written.kind == "lists" else written.item
+    return Annotated[item | None if setting.default is None else item, typer.Option(flags, **told)]

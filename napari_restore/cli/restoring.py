@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from napari_restore import api
-from napari_restore.cli.options import Overwrite, Quiet, Source, takes_settings
+from napari_restore.cli.options import Overwrite, Quiet, Source, given
 from napari_restore.cli.screen import downloads, errors, follow, follow_batch, out
 from napari_restore.errors import RecipeError
 
@@ -44,18 +44,20 @@ def _run(
     settings: Any,
 ) -> None:
     """Plan, say what will run, and run it."""
+    if output.startswith("memory://"):
+        raise RecipeError(f"{output} ends with this process; give a path, or the URL of an object store.")
     where: dict[str, Any] = {"scheduler": scheduler, "resources": _amounts(resources)}
     with downloads(str(model), quiet) as show:
         plan = api.plan(source, model=model, output=output, overwrite=overwrite, download=show, **where, **settings)
     if not quiet:
-        errors.print(str(plan), markup=False)
+        errors.print(str(plan))
     follow(api.run(plan, output, overwrite=overwrite, **where), quiet)
     if not quiet:
         out.print(str(output))
 
 
-@takes_settings
 def denoise(
+    context: typer.Context,
     source: Source,
     output: Output,
     model: Annotated[str, typer.Option(help="Name of a model, or path of a checkpoint.")] = api.DENOISER,
@@ -63,17 +65,16 @@ def denoise(
     scheduler: Scheduler = None,
     resources: Resources = None,
     quiet: Quiet = False,
-    **settings: Any,
 ) -> None:
     """Denoise SOURCE into the OME-Zarr OUTPUT. Interrupted, the same command goes on."""
     _run(
         source, output, model, quiet=quiet, overwrite=overwrite, scheduler=scheduler,
-        resources=resources, settings=settings,
+        resources=resources, settings=given(context),
     )  # fmt: skip
 
 
-@takes_settings
 def upscale(
+    context: typer.Context,
     source: Source,
     output: Output,
     scale: Annotated[int, typer.Option(help="How many times as long Y and X become.")] = 2,
@@ -82,17 +83,16 @@ def upscale(
     scheduler: Scheduler = None,
     resources: Resources = None,
     quiet: Quiet = False,
-    **settings: Any,
 ) -> None:
     """Super-resolve SOURCE into the OME-Zarr OUTPUT. Interrupted, the same command goes on."""
     _run(
         source, output, api.upscaler(scale, model), quiet=quiet, overwrite=overwrite, scheduler=scheduler,
-        resources=resources, settings=settings,
+        resources=resources, settings=given(context),
     )  # fmt: skip
 
 
-@takes_settings
 def batch(
+    context: typer.Context,
     sources: Annotated[
         list[str], typer.Argument(help="Folders, patterns in quotes, files, OME-Zarr images, plates and collections.")
     ],
@@ -104,22 +104,22 @@ def batch(
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done with each image.")] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
-    **settings: Any,
 ) -> None:
     """Restore many images by one recipe. Interrupted, the same command goes on; exit code 1 if an image has failed."""
     with downloads(model, quiet) as show:
         plan = api.plan_batch(
-            sources, folder, model=model, overwrite=overwrite, shared_range=shared_range, download=show, **settings
-        )
+            sources, folder, model=model, overwrite=overwrite, shared_range=shared_range, download=show,
+            **given(context),
+        )  # fmt: skip
     if dry_run:
-        out.print(str(plan), markup=False)
+        out.print(str(plan))
         return
     if not quiet:
-        errors.print(plan.summary(), markup=False)
+        errors.print(plan.summary())
     ended = follow_batch(api.run_batch(plan), quiet)
     failed = [item for item in ended if item.state == "failed"]
     for item in failed:
-        errors.print(f"napari-restore: {item.source}: {item.message}", markup=False)
+        errors.print(f"napari-restore: {item.source}: {item.message}")
     if not quiet:
         out.print(f"{len(ended) - len(failed)} images done, {len(failed)} failed: {plan.folder / 'batch.report.md'}")
     raise typer.Exit(1 if failed else 0)

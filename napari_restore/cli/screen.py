@@ -4,6 +4,8 @@ from __future__ import annotations
 
 __all__ = ["downloads", "errors", "follow", "follow_batch", "out"]
 
+import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -24,14 +26,33 @@ from rich.progress import (
 
 from napari_restore import api
 
+for _name in ("stdout", "stderr"):
+    if getattr(sys, _name) is None:  # closed by the caller
+        setattr(sys, _name, open(os.devnull, "w"))  # noqa: SIM115 (as long as the process)
+    _reconfigure = getattr(getattr(sys, _name), "reconfigure", None)
+    if _reconfigure is not None:  # a name that the terminal cannot show is no reason to end
+        _reconfigure(errors="backslashreplace")
+
+
+class _Errors(Console):
+    """Standard error, which may be closed or full: a run goes on when nobody can be told of it."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        with contextlib.suppress(OSError):
+            super().print(*objects, **options)
+
+
+# A path may hold brackets and colons: nothing that is printed is markup.
 # Tables that go into a file or a pipe are not folded to the width of a terminal that is not there.
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 250)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+_plain: dict[str, Any] = {"highlight": False, "soft_wrap": True, "markup": False, "emoji": False}
+out = Console(width=None if sys.stdout.isatty() else 250, **_plain)
+errors = _Errors(stderr=True, **_plain)
 
 
 def _bar(quiet: bool) -> Progress:
     columns = (
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
+        TextColumn("{task.fields[rate]}", markup=False),
         TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
     return Progress(*columns, console=errors, disable=quiet or not errors.is_terminal)
@@ -72,7 +93,8 @@ def follow_batch(events: Iterable[api.BatchProgress], quiet: bool) -> list[api.B
 @contextmanager
 def downloads(model: str, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
     """Show the download of a model, if there is one: gives what is to be told bytes done and in all."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    description = TextColumn("{task.description}", markup=False)
+    columns = (description, BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=errors, disable=quiet or not errors.is_terminal, transient=True) as bar:
         task = bar.add_task(f"fetching {model}", total=None, visible=False)
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)

@@ -17,6 +17,7 @@ import zarr
 
 from napari_restore.errors import OutputError, RestoreError, SourceError
 from napari_restore.images.ome_metadata import ome_part
+from napari_restore.images.store import place_of
 from napari_restore.images.writing.ome_zarr import ATTRIBUTES
 
 _SERIES = "bioformats2raw.layout"
@@ -132,13 +133,13 @@ def create_collection(path: str | Path, source: Collection, version: Literal["0.
         return
     try:
         zarr_format: Literal[2, 3] = 3 if version == "0.5" else 2
-        # What an interrupted making left there is replaced: no image is in it before the group's metadata are.
-        zarr.create_group(place, zarr_format=zarr_format, attributes={ATTRIBUTES: identity}, overwrite=True)
+        # What an interrupted making left there is gone on with, and nothing is deleted.
+        zarr.open_group(place, mode="a", zarr_format=zarr_format).update_attributes({ATTRIBUTES: identity})
         for row in sorted({well.partition("/")[0] for well in source.wells}):
-            zarr.create_group(place, path=row, zarr_format=zarr_format)
+            zarr.open_group(place, path=row, mode="a", zarr_format=zarr_format)
         for inside, attributes in contents.items():
             if inside:
-                zarr.create_group(place, path=inside, zarr_format=zarr_format, attributes=attributes)
+                zarr.open_group(place, path=inside, mode="a", zarr_format=zarr_format).update_attributes(attributes)
         zarr.open_group(place, mode="r+").update_attributes({ATTRIBUTES: identity, **contents[""]})
     except OSError as error:
         raise OutputError(f"{path} cannot be made: {error}; choose a place with write access.") from error
@@ -165,7 +166,7 @@ def check_collection(path: str | Path, source: Collection, version: Literal["0.4
     try:
         attributes = zarr.open_group(place, mode="r").attrs.asdict()
     except FileNotFoundError:
-        if "://" not in place and Path(place).exists() and (not Path(place).is_dir() or any(Path(place).iterdir())):
+        if place_of(path).holds() != "nothing":
             raise OutputError(f"{place} exists and is no Zarr; choose another output, or delete it.") from None
         return False
     if attributes.get(ATTRIBUTES) != identity:

@@ -16,8 +16,11 @@ from pathlib import Path, PurePosixPath
 from napari_restore.errors import SourceError
 from napari_restore.images.collection import Collection, read_collection
 from napari_restore.images.readers.file_series import natural_order
+from napari_restore.images.readers.microscopes import ndtiff
 from napari_restore.images.readers.table import ENDINGS
+from napari_restore.images.readers.tiff.file_set import others_of_set
 from napari_restore.images.readers.zarr_arrays import is_zarr
+from napari_restore.images.store import is_url
 
 _ENDING = re.compile(rf"(\.ome)?({'|'.join(re.escape(ending) for ending in ENDINGS)}|\.zarr)$", re.IGNORECASE)
 
@@ -60,7 +63,8 @@ def find_images(sources: Sequence[str | Path], *, apart: str | Path | None = Non
     found : list of Found
         In natural reading order of each source, none twice.
     ignored : list of str
-        Files in folders, and what matched patterns, that are no images of a known format.
+        Files in folders, and what matched patterns, that are no images of a known format, or belong to an image that
+        is found through another of its files.
 
     Raises
     ------
@@ -69,10 +73,12 @@ def find_images(sources: Sequence[str | Path], *, apart: str | Path | None = Non
     """
     paths: dict[str, str] = {}
     ignored: list[str] = []
+    of_set: set[str] = set()
     for source in sources:
         for path, root, known in _expanded(str(source), None if apart is None else os.path.abspath(apart)):
-            if known:
+            if known and path not in of_set:
                 paths.setdefault(path, root)
+                of_set.update(others_of_set(path))
             else:
                 ignored.append(path)
     if not paths:
@@ -95,9 +101,11 @@ def _check_apart(sources: Sequence[str | Path], apart: Path, outputs: list[Path]
     for source in map(str, sources):
         path = os.path.abspath(os.path.expanduser(source))
         root = _root(path)
-        if "://" in source or os.path.isfile(path) or is_zarr(path) or _is_inside(apart, root):
+        if is_url(source) or os.path.isfile(path) or _is_image(path) or _is_inside(apart, root):
             continue
-        among = [out for out in outputs if _is_inside(out, root) and (root == path or fnmatch(str(out), path))]
+        among = [
+            out for out in outputs if _is_inside(out, root) and (root == path or fnmatch(str(out), _escaped(path)))
+        ]
         if among:
             raise SourceError(
                 f"the result {among[0]} would lie among what {source} stands for, and be restored itself the next "
@@ -110,15 +118,24 @@ def _is_inside(path: Path, folder: str) -> bool:
 
 
 def _root(pattern: str) -> str:
-    """Return the deepest folder that a pattern names without a wildcard; a path without one as it is."""
-    while glob.has_magic(pattern):
+    """Return the deepest folder that a pattern names without a wildcard; a path without one as it is.
+
+    Brackets in the name of a folder that is there are no wildcards.
+    """
+    while glob.has_magic(pattern) and not os.path.exists(pattern):
         pattern = os.path.dirname(pattern)
     return pattern
 
 
+def _escaped(pattern: str) -> str:
+    """Return a pattern in which the folder that it begins with stands for itself alone."""
+    root = _root(pattern)
+    return glob.escape(root) + pattern[len(root) :]
+
+
 def _images(path: str, name: str) -> Iterator[Found]:
     """Yield a file's one image, or each of a collection's."""
-    collection = read_collection(path) if "://" in path or os.path.isdir(path) else None
+    collection = read_collection(path) if is_url(path) or is_zarr(path) else None
     if collection is None:
         yield Found(path, name)
         return
@@ -126,14 +143,19 @@ def _images(path: str, name: str) -> Iterator[Found]:
         yield Found(f"{path}/{member}", f"{name}/{member}", collection)
 
 
+def _is_image(folder: str) -> bool:
+    """Tell whether a folder is an image by itself: a Zarr, or an NDTiff data set."""
+    return is_zarr(folder) or ndtiff.recognises(folder)
+
+
 def _expanded(source: str, apart: str | None) -> Iterator[tuple[str, str, bool]]:
     """Yield absolute paths, the folder that each is named from, and whether it is of a known format."""
-    if "://" in source:
+    if is_url(source):
         place = source.rstrip("/")
         yield place, place.rpartition("/")[0], True
         return
     path = os.path.abspath(os.path.expanduser(source))
-    if os.path.isdir(path) and not is_zarr(path):
+    if os.path.isdir(path) and not _is_image(path):
         yield from ((file, path, known) for file, known in _walk(path, apart))
     elif os.path.exists(path):
         yield path, os.path.dirname(path), True
@@ -148,22 +170,22 @@ def _walk(folder: str, apart: str | None) -> Iterator[tuple[str, bool]]:
         if entry.name.startswith(".") or entry.path == apart:
             continue
         if entry.is_dir():
-            yield from [(entry.path, True)] if is_zarr(entry.path) else _walk(entry.path, apart)
+            yield from [(entry.path, True)] if _is_image(entry.path) else _walk(entry.path, apart)
         else:
             yield entry.path, _ENDING.search(entry.name) is not None
 
 
 def _matches(pattern: str, apart: str | None) -> Iterator[tuple[str, str, bool]]:
-    """Yield what matches a pattern, and nothing that lies in a Zarr."""
+    """Yield what matches a pattern, and nothing that lies in a folder that is an image."""
     root = _root(pattern)
-    for path in sorted(glob.glob(pattern, recursive=True), key=natural_order):
+    for path in sorted(glob.glob(_escaped(pattern), recursive=True), key=natural_order):
         parents = [str(parent) for parent in Path(path).parents if parent.is_relative_to(root)]
         if (apart != root and apart in (path, *parents)) or any(
-            is_zarr(parent) for parent in parents if parent != root
+            _is_image(parent) for parent in parents if parent != root
         ):
             continue
         if os.path.isdir(path):
-            if is_zarr(path):
+            if _is_image(path):
                 yield path, root, True
         else:
             yield path, root, _ENDING.search(path) is not None
@@ -171,10 +193,10 @@ def _matches(pattern: str, apart: str | None) -> Iterator[tuple[str, str, bool]]
 
 def _named(paths: dict[str, str]) -> dict[str, str]:
     """Give each path the name of its result: without its ending, and with it where two would have one name."""
-    roots = {root for root in paths.values() if "://" not in root}
+    roots = {root for root in paths.values() if not is_url(root)}
     common = os.path.commonpath(roots) if roots else ""
     relative = {
-        path: path.rpartition("/")[2] if "://" in path else Path(os.path.relpath(path, common)).as_posix()
+        path: path.rpartition("/")[2] if is_url(path) else Path(os.path.relpath(path, common)).as_posix()
         for path in paths
     }
     short = {path: _ENDING.sub("", name) + ".zarr" for path, name in relative.items()}

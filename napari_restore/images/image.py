@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import AxesError, ChunkError, RestoreError
 from napari_restore.images.axes import canonical_axes, check_axes, transposition
+from napari_restore.images.geometry import Sampling
+from napari_restore.images.lazy_arrays import Region
 
 
 class LazyArray(Protocol):
@@ -25,7 +27,7 @@ class LazyArray(Protocol):
     def dtype(self) -> np.dtype[Any]:
         """Data type of the pixels."""
 
-    def __getitem__(self, region: tuple[slice, ...], /) -> Any:
+    def __getitem__(self, region: Region, /) -> Any:
         """Return a region, one slice per axis; reading may wait for `numpy.asarray`."""
 
 
@@ -67,7 +69,8 @@ class Image:
     name : str
         Name for people: of the file, the series or the layer.
     pixel_size : dict of str to float
-        Distance between pixel centres along an axis, in `units`; an axis that is missing counts 1.0.
+        Distance between pixel centres along an axis, in `units`, negative where positions fall; an axis that is missing
+        counts 1.0.
     origin : dict of str to float
         Position of the centre of the first pixel, in `units`; an axis that is missing counts 0.0.
     units : dict of str to str
@@ -80,6 +83,10 @@ class Image:
         Absolute path or URL of an image on disk.
     series_count : int
         How many images there are in the same file or group, this one counted in.
+    series_names : tuple of str
+        Their names, in the order of their numbers; empty where they have none.
+    notes : tuple of str
+        What was found in the source and left out, replaced or assumed: one sentence each, for plan and report.
 
     Raises
     ------
@@ -97,6 +104,8 @@ class Image:
     chunks: tuple[int, ...] = ()
     location: str | None = None
     series_count: int = 1
+    series_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", check_axes(self.axes, tuple(self.data.shape)))
@@ -130,17 +139,21 @@ class Image:
         """Length of each axis in pixels, by letter."""
         return dict(zip(self.canonical, self.shape, strict=True))
 
+    def sampling(self, axis: str) -> Sampling:
+        """Pixel size and origin of an axis; 1.0 and 0.0 where they are unknown."""
+        return Sampling(self.pixel_size.get(axis, 1.0), self.origin.get(axis, 0.0))
+
     @property
     def nbytes(self) -> int:
         """Size of all pixels in bytes, as `read` would return them."""
         return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
 
-    def read(self, region: tuple[slice, ...]) -> NDArray[Any]:
+    def read(self, region: Region) -> NDArray[Any]:
         """Read a region into memory.
 
         Parameters
         ----------
-        region : tuple of slice
+        region : Region
             One slice of step 1 per axis, in canonical order.
 
         Returns
@@ -167,7 +180,7 @@ class Image:
         pixels = pixels.transpose(transposition(self.axes, self.canonical))
         return np.require(pixels, dtype=self.dtype, requirements=["C", "W", "O"])
 
-    def _resolved(self, region: tuple[slice, ...]) -> tuple[slice, ...]:
+    def _resolved(self, region: Region) -> Region:
         """Fill in the open ends of `region`."""
         if len(region) != len(self.axes) or any(getattr(s, "step", 0) not in (None, 1) for s in region):
             raise ValueError(f"region {region!r} is not one slice of step 1 for each of the axes {self.canonical}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ChunkedArray", "MappedArray", "RawArray", "chunks_in", "read_chunks"]
+__all__ = ["ChunkedArray", "MappedArray", "RawArray", "Region", "StridedArray", "chunks_in", "read_chunks"]
 
 import itertools
 import mmap
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import zarr
 
 Region = tuple[slice, ...]
+"""A part of an array: one slice of step 1 for each axis, in the order of the array's axes."""
 
 
 def read_chunks(array: zarr.Array[Any], region: Region, location: str) -> NDArray[Any]:
@@ -28,7 +29,7 @@ def read_chunks(array: zarr.Array[Any], region: Region, location: str) -> NDArra
     ----------
     array : zarr.Array
         The array, of which several threads may read at once.
-    region : tuple of slice
+    region : Region
         One slice of step 1 per axis.
     location : str
         What to call the file in messages.
@@ -59,8 +60,8 @@ def read_chunks(array: zarr.Array[Any], region: Region, location: str) -> NDArra
 
 def _object_key(array: zarr.Array[Any], index: tuple[int, ...]) -> str:
     """Return the name of the object that holds a chunk, for a message."""
-    unit = array.shards or array.chunks
-    stored = tuple(i * chunk // whole for i, chunk, whole in zip(index, array.chunks, unit, strict=True))
+    shape = array.shards or array.chunks  # of a stored object
+    stored = tuple(i * chunk // whole for i, chunk, whole in zip(index, array.chunks, shape, strict=True))
     try:
         return f" (object {array.metadata.encode_chunk_key(stored)!r})"
     except (AttributeError, NotImplementedError):
@@ -155,6 +156,67 @@ class RawArray:
         _fill(file, span, f"{self.path}: region {[(s.start, s.stop) for s in region]} of plane {index}")
         inside: NDArray[Any] = span[(slice(None), *region[1:])]
         return inside
+
+
+class StridedArray:
+    """An uncompressed array whose pixels lie at even distances in a file, along each axis at its own.
+
+    Reading opens the file, so threads and processes share nothing. Axes may follow each other in any order in the file.
+
+    Parameters
+    ----------
+    path : str
+        Absolute path of the file.
+    dtype : numpy.dtype
+        Data type with the byte order of the file.
+    shape : tuple of int
+        Length of each axis.
+    strides : tuple of int
+        Distance of neighbours along each axis, in bytes; negative where an axis runs backward.
+    offset : int
+        Position of the pixel with all indices 0, in bytes.
+    """
+
+    def __init__(
+        self, path: str, dtype: np.dtype[Any], shape: tuple[int, ...], strides: tuple[int, ...], offset: int
+    ) -> None:
+        self.path, self.dtype, self.shape, self.strides, self.offset = path, dtype, shape, strides, offset
+
+    def __getitem__(self, region: Region) -> NDArray[Any]:
+        lengths = [s.stop - s.start for s in region]
+        out = np.empty(lengths, self.dtype)
+        if not out.size:
+            return out
+        # The axes in the order of the file. Those in front are gone through one by one, the others read at once.
+        order = sorted(range(len(lengths)), key=lambda axis: -abs(self.strides[axis]))
+        outer = self._outer(order, lengths)
+        ordered = out.transpose(order)
+        start = self.offset + sum(s.start * stride for s, stride in zip(region, self.strides, strict=True))
+        steps = [self.strides[axis] for axis in order]
+        inner, inner_steps = [lengths[axis] for axis in order[outer:]], steps[outer:]
+        below = sum(min(0, (n - 1) * step) for n, step in zip(inner, inner_steps, strict=True))
+        span = np.empty(self._span(inner, inner_steps), np.uint8)
+        view: NDArray[Any] = np.ndarray(inner, self.dtype, span.data, -below, inner_steps)
+        with open(self.path, "rb", buffering=0) as file:
+            for index in np.ndindex(*(lengths[axis] for axis in order[:outer])):
+                file.seek(start + below + sum(i * step for i, step in zip(index, steps, strict=False)))
+                _fill(file, span, f"{self.path}: region {[(s.start, s.stop) for s in region]}")
+                ordered[index] = view
+        return out
+
+    def _span(self, lengths: list[int], steps: list[int]) -> int:
+        """Return how many bytes lie between the first and the last pixel of a region, both counted in."""
+        return sum((n - 1) * abs(step) for n, step in zip(lengths, steps, strict=True)) + self.dtype.itemsize
+
+    def _outer(self, order: list[int], lengths: list[int]) -> int:
+        """Return how many axes to go through one by one, so that little is read that nobody asked for."""
+        for outer in range(len(order)):
+            inner = order[outer:]
+            wanted = int(np.prod([lengths[axis] for axis in inner])) * self.dtype.itemsize
+            span = self._span([lengths[axis] for axis in inner], [self.strides[axis] for axis in inner])
+            if span <= max(4 * wanted, 4096):
+                return outer
+        return len(order)
 
 
 def _fill(file: Any, span: NDArray[Any], what: str) -> None:

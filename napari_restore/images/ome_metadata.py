@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_restore.images.geometry import Sampling
 from napari_restore.images.image import Channel
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ def ome_attributes(
 ) -> dict[str, Any]:
     """Return the attributes of the group of an image pyramid.
 
-    Level n is the 2×2 mean, n times, of level 0: its pixels are 2^n as far apart along Y and X, and the centre of its
-    first pixel lies (2^n − 1)/2 pixels of level 0 behind the centre of the first pixel of level 0.
+    Level n is the 2×2 mean, n times, of level 0: 2^n pixels along Y and X become one, and `images.geometry` says where
+    it lies.
 
     Parameters
     ----------
@@ -107,12 +108,13 @@ def _placement(
     letters: str, pixel_size: Mapping[str, float], origin: Mapping[str, float], level: int
 ) -> tuple[list[float], list[float]]:
     """Return scale and translation of a level, one number per axis."""
-    steps = [2**level if letter in "YX" else 1 for letter in letters]
-    sizes = [float(pixel_size.get(letter, 1.0)) for letter in letters]
-    starts = [float(origin.get(letter, 0.0)) for letter in letters]
-    scale = [size * step for size, step in zip(sizes, steps, strict=True)]
-    shift = [start + (step - 1) / 2 * size for start, size, step in zip(starts, sizes, steps, strict=True)]
-    return scale, shift
+    placed = [
+        Sampling(float(pixel_size.get(letter, 1.0)), float(origin.get(letter, 0.0))).downscaled(
+            2**level if letter in "YX" else 1
+        )
+        for letter in letters
+    ]
+    return [axis.pixel_size for axis in placed], [axis.origin for axis in placed]
 
 
 def _omero(channels: Sequence[Channel], dtype: np.dtype[Any], colour: bool) -> dict[str, Any]:

@@ -7,28 +7,20 @@ finds that the way is gone, however late it looks.
 
 from __future__ import annotations
 
-__all__ = ["Stage", "tried"]
+__all__ = ["Stage"]
 
 import contextlib
-import errno
 import os
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
-from napari_restore.errors import OutputTaken
-
-Result = TypeVar("Result")
-
-PAUSES = (0.1, 0.5, 2.0)
-"""Seconds to wait before an operation that a disk or a network has failed is tried again."""
-
-_FINAL = {errno.ENOENT, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR}
-"""Failures that another try does not mend."""
+from napari_restore.errors import OutputError, OutputTaken
+from napari_restore.files import way_is_straight
+from napari_restore.retrying import DISK, retried
 
 
 @dataclass(frozen=True)
@@ -61,12 +53,15 @@ class Stage:
         ------
         OutputTaken
             If the directory of this run is gone.
+        OutputError
+            If a folder on the way to it is a link.
         OSError
             If the disk does not take it, after some tries where another one can help.
         """
         self._tried(lambda: self._put(target, content))
 
     def _put(self, target: Path, content: Any) -> None:
+        _check_way(target)
         partial = self.folder / f"{uuid4().hex}.partial"
         try:
             with open(partial, "wb", buffering=0) as file:
@@ -93,6 +88,7 @@ class Stage:
         OSError
             If it cannot be renamed.
         """
+        _check_way(target)
         if self.fsync:
             _fsync_all(source)
         self._tried(lambda: os.replace(source, target))
@@ -109,6 +105,7 @@ class Stage:
         OSError
             If it cannot be renamed.
         """
+        _check_way(target)
         grave = self.folder / f"{uuid4().hex}.discarded"
         try:
             self._tried(lambda: os.replace(target, grave))
@@ -129,37 +126,24 @@ class Stage:
 
     def _tried(self, operation: Callable[[], Any]) -> None:
         """Do something that a disk may fail, several times where that can help, and as long as it is allowed."""
-        tried(operation, self.check)
 
-
-def tried(operation: Callable[[], Result], check: Callable[[], None] = lambda: None) -> Result:
-    """Do something that a disk or a network may fail, several times where that can help.
-
-    Parameters
-    ----------
-    operation
-        What is done.
-    check
-        Called after each failure; may raise.
-
-    Raises
-    ------
-    OSError
-        The last failure, or one that another try does not mend.
-    """
-    for pause in PAUSES:
-        try:
-            return operation()
-        except OSError as error:
-            check()
-            if error.errno in _FINAL:
+        def attempt() -> None:
+            try:
+                operation()
+            except OSError:
+                self.check()
                 raise
-        time.sleep(pause)
-    try:
-        return operation()
-    except OSError:
-        check()
-        raise
+
+        retried(attempt, DISK)
+
+
+def _check_way(target: Path) -> None:
+    """Refuse a place behind a link in the output: it may be anywhere."""
+    if not way_is_straight(target):
+        raise OutputError(
+            f"{target.parent} lies behind a link ({os.path.realpath(target.parent)}), and a result is written to its "
+            "own folders alone; put what the link points to in its place, or choose another output."
+        )
 
 
 def _write_all(file: Any, content: Any) -> None:

@@ -1,7 +1,7 @@
 """Value ranges: from the user's units to about [0, 1] and back, and into the user's data type.
 
-All of it is elementwise but `split_missing`, which looks at the whole array it is given: give it something that does
-not depend on chunking, a plane or a tile.
+All of it is elementwise but `fill_from_nearest`, which looks at the whole array it is given: give it something that
+does not depend on chunking, a plane or a tile.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from napari_restore.errors import RecipeError
 
-__all__ = ["FAR", "ValueRange", "estimate_range", "missing", "put_back", "split_missing", "to_dtype"]
+__all__ = ["FAR", "ValueRange", "estimate_range", "fill_from_nearest", "missing", "put_back", "to_dtype"]
 
 Array = npt.NDArray[Any]
 
@@ -61,6 +61,10 @@ class ValueRange:
         """Values, in data units, beyond which a network is given others: ``-FAR`` and ``FAR``, normalised."""
         reach = FAR * (self.high - self.low)
         return self.low - reach, self.low + reach
+
+    def reaching(self, low: float, high: float) -> ValueRange:
+        """Give the range that holds this one and two values in data units as well."""
+        return ValueRange(min(self.low, low), max(self.high, high))
 
     def normalise(self, x: Array) -> npt.NDArray[np.float32]:
         """Bring values from data units to about [0, 1].
@@ -192,9 +196,7 @@ def missing(plane: Array, limits: tuple[float, float] = (-math.inf, math.inf)) -
     return mask if mask.any() else None
 
 
-def split_missing(
-    plane: Array, limits: tuple[float, float] = (-math.inf, math.inf)
-) -> tuple[Array, npt.NDArray[np.bool_] | None]:
+def fill_from_nearest(plane: Array, mask: npt.NDArray[np.bool_] | None) -> Array:
     """Fill pixels that are no part of the image from their nearest neighbours, so that a network does not spread them.
 
     What is filled in depends on the whole array, so give it one that does not depend on chunking: a plane or a tile.
@@ -203,28 +205,26 @@ def split_missing(
     ----------
     plane : numpy.ndarray
         Shape ``(..., h, w)``; each plane is filled from itself, with 0 where nothing is left of it.
-    limits : (float, float)
-        See `missing`.
+    mask : numpy.ndarray or None
+        What is to be filled, as `missing` tells: boolean, of the same shape; None for nothing.
 
     Returns
     -------
-    filled : numpy.ndarray
+    numpy.ndarray
         A filled copy, or `plane` itself where nothing is missing.
-    mask : numpy.ndarray or None
-        What `missing` returns.
 
     Examples
     --------
-    >>> split_missing(np.array([[1.0, np.nan, np.nan, 4.0]]))
-    (array([[1., 1., 4., 4.]]), array([[False,  True,  True, False]]))
+    >>> plane = np.array([[1.0, np.nan, np.nan, 4.0]])
+    >>> fill_from_nearest(plane, missing(plane))
+    array([[1., 1., 4., 4.]])
     """
-    mask = missing(plane, limits)
     if mask is None:
-        return plane, None
+        return plane
     filled = plane.copy()
     for index in np.ndindex(plane.shape[:-2]):
         filled[index] = _fill_nearest(plane[index], mask[index])
-    return filled, mask
+    return filled
 
 
 def put_back(result: Array, plane: Array, mask: npt.NDArray[np.bool_] | None) -> Array:
@@ -235,9 +235,9 @@ def put_back(result: Array, plane: Array, mask: npt.NDArray[np.bool_] | None) ->
     result : numpy.ndarray
         Floating-point, shape ``(..., h * scale, w * scale)`` with an integer scale; leading axes broadcast.
     plane : numpy.ndarray
-        What `split_missing` was given, shape ``(..., h, w)``.
+        The source, shape ``(..., h, w)``.
     mask : numpy.ndarray or None
-        What `missing` or `split_missing` returned.
+        Which of its pixels are put back; None for none.
 
     Returns
     -------

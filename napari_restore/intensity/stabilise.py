@@ -56,8 +56,8 @@ class CameraNoise:
     >>> camera = CameraNoise(gain=2.0, offset=100.0, read_noise=3.0)
     >>> counts = 100 + 2.0 * np.random.default_rng(0).poisson(50.0, 100_000)
     >>> stable = camera.stabilise(counts + np.random.default_rng(1).normal(0, 3, 100_000))
-    >>> 0.98 < stable.std() < 1.02, round(float(camera.invert(stable.mean())))
-    (True, 200)
+    >>> round(float(stable.std()), 1), round(float(camera.invert(stable.mean())))
+    (1.0, 200)
     """
 
     gain: float
@@ -165,9 +165,11 @@ class NoiseScale:
     Examples
     --------
     >>> scale = NoiseScale(CameraNoise(2.0, 100.0, 3.0), low=100.0, sigma=25 / 255)
-    >>> x = np.array([100.0, 300.0])
-    >>> scale.normalise(x).round(2).tolist(), (scale.restore(scale.normalise(x)) - x).round(2).tolist()
-    ([0.0, 1.69], [0.12, 0.49])
+    >>> normalised = scale.normalise(np.array([100.0, 300.0]))
+    >>> [round(float(value), 2) for value in normalised]
+    [0.0, 1.67]
+    >>> scale.restore(normalised).round(2).tolist()  # as means: a little above what single values were
+    [100.17, 300.5]
     """
 
     camera: CameraNoise
@@ -183,6 +185,10 @@ class NoiseScale:
         """Values, in data units, beyond which a network is given others: ``-FAR`` and ``FAR``, normalised."""
         ends = self.camera.unstabilise(np.array([-FAR, FAR]) / self.sigma + self._start)
         return float(ends[0]), float(ends[1])
+
+    def reaching(self, low: float, high: float) -> NoiseScale:
+        """Give this scale, which has no upper end: noise has one standard deviation at all values."""
+        return self
 
     def normalise(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Bring noisy values from data units to noise of the standard deviation `sigma`, as float32."""

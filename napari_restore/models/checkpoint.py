@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from napari_restore.errors import ModelError
+from napari_restore.files import fresh_file
 from napari_restore.models.architecture import build, infer_architecture
 from napari_restore.models.card import Architecture
 
@@ -37,6 +38,8 @@ _WRAPPERS = (
     "net_g", "net", "network", "generator", "weights",
 )  # fmt: skip
 _PREFIXES = re.compile(r"^(module|netG|net_g|net|model|network|generator|_orig_mod)\.")
+_DEEPEST = 100
+"""Wrappers within wrappers that are looked into."""
 _METADATA_KEY = "napari_restore"
 UNTOLD = ("img_range", "mean")
 """Hyper-parameters of SwinIR that the shapes of its parameters do not tell."""
@@ -61,6 +64,7 @@ def _read_pickle(path: Path) -> Any:
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
+                _check_sizes(archive, path)
                 damaged = archive.testzip()  # torch does not look at the checksums
             if damaged is not None:
                 raise ModelError(f"{path} is damaged: the checksum of {damaged} is wrong; fetch it again.")
@@ -78,9 +82,22 @@ def _read_pickle(path: Path) -> Any:
         raise ModelError(f"{path} is damaged or no torch checkpoint: {error!r}") from error
 
 
+def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
+    """Refuse an archive that would become larger than it is: torch compresses nothing."""
+    members = archive.infolist()
+    packed = next((member for member in members if member.compress_type != zipfile.ZIP_STORED), None)
+    if packed is not None or sum(member.file_size for member in members) > path.stat().st_size:
+        raise ModelError(
+            f"{path} was not loaded: its contents are compressed, or overlap, and could fill the memory; torch.save "
+            "makes no such files. Ask its authors for a .safetensors file."
+        )
+
+
 def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
     """Find the mapping of names to tensors below the wrappers that training scripts put around it."""
-    while isinstance(content, Mapping):
+    for _ in range(_DEEPEST):  # a mapping may hold itself
+        if not isinstance(content, Mapping):
+            break
         inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
         if inner is None:
             tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
@@ -165,13 +182,11 @@ def write_checkpoint(
     if half and beyond:
         raise ModelError(f"{beyond[0]} has weights beyond the range of float16; convert without half precision.")
     content = json.dumps({"architecture": architecture, "hyperparameters": dict(hyperparameters)})
-    partial = path.with_name(f"{path.name}.partial")
     try:
-        # One key alone: safetensors writes several in any order, and equal weights should have equal digests.
-        save_file(kept, partial, metadata={_METADATA_KEY: content})
-        partial.replace(path)
+        with fresh_file(path) as fresh:
+            # One key alone: safetensors writes several in any order, and equal weights should have equal digests.
+            save_file(kept, fresh, metadata={_METADATA_KEY: content})
     except (SafetensorError, OSError) as error:
-        partial.unlink(missing_ok=True)
         raise ModelError(f"{path} cannot be written: {error}; name a file in a folder that is there.") from error
 
 
@@ -201,11 +216,29 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"checkpoint {path} does not exist; give the path of a .safetensors or .pth file.")
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
     state = {_plain_key(key): value for key, value in _unwrapped(content, path).items()}
+    for key, value in state.items():
+        _check_tensor(key, value, path)
     return {
         key: value.float() if value.is_floating_point() else value
         for key, value in state.items()
         if not key.endswith(_DERIVED)
     }
+
+
+def _check_tensor(key: str, value: Tensor, path: Path) -> None:
+    """Refuse what no training leaves in a checkpoint: before it takes memory, or makes an image of nothing."""
+    plain = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
+    if not plain or value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        raise ModelError(
+            f"{path} was not loaded: {key} of shape {tuple(value.shape)} is no plain tensor with all its values in the "
+            "file; save the network's state_dict() on a CPU, and load that."
+        )
+    if value.is_floating_point() and not torch.isfinite(value).all():
+        count = int((~torch.isfinite(value)).sum())
+        raise ModelError(
+            f"{path} was not loaded: {count} of {value.numel()} weights in {key} are NaN or infinite; its training has "
+            "failed, or the file is damaged. Take an earlier checkpoint, or fetch it again."
+        )
 
 
 def load_network(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import threading
 import time
@@ -22,6 +23,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from napari_restore.errors import ModelError
+from napari_restore.files import is_link, is_plain, open_own, write_whole
 from napari_restore.models.card import ModelCard
 
 __all__ = ["Progress", "fetch", "models_folder", "origin", "pin_path", "pinned_digest"]
@@ -43,6 +45,10 @@ _fetching = threading.RLock()
 
 class _Broken(Exception):
     """A connection failed or broke off; another attempt may get further."""
+
+
+class _TooLarge(Exception):
+    """A server sends something else, and does not end."""
 
 
 def models_folder() -> Path:
@@ -71,9 +77,23 @@ def pin_path(weights: Path) -> Path:
 
 
 def pinned_digest(weights: Path) -> str | None:
-    """SHA-256 of the first file that was fetched under this name; None where there was none yet."""
-    path = pin_path(weights)
-    return path.read_text(encoding="ascii").split()[0] if path.is_file() else None
+    """SHA-256 of the first file that was fetched under this name; None where there was none yet.
+
+    Raises
+    ------
+    ModelError
+        If what was noted is damaged.
+    """
+    try:
+        content = pin_path(weights).read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    if found := re.match(r"[0-9a-f]{64}\b", content):
+        return found[0]
+    raise ModelError(
+        f"{pin_path(weights)} does not hold the SHA-256 that was noted of {weights.name}; remove both, and the file is "
+        "fetched again."
+    )
 
 
 def fetch(card: ModelCard, progress: Progress | None = None) -> ModelCard:
@@ -127,6 +147,8 @@ def _alone(card: ModelCard, path: Path) -> Iterator[None]:
     with _fetching:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if is_link(path.parent / ".lock"):
+                raise OSError(f"{path.parent / '.lock'} is a link, and no lock; remove it")
             lock = FileLock(path.parent / ".lock")
             lock.acquire()
         except OSError as error:
@@ -148,15 +170,16 @@ def _retrieve(card: ModelCard, path: Path, progress: Progress | None) -> None:
     def download(url: str, output: Any, _: Any) -> None:
         partial = path.with_name(f"{path.name}.partial")
         if "://" in url:
-            _download(url, partial, progress, checked=known is not None)
+            _download(url, partial, progress, checked=known is not None, most=_most_bytes(card))
         else:
-            shutil.copyfile(url, partial)
+            with open(url, "rb") as source, open_own(partial) as target:
+                shutil.copyfileobj(source, target)
         os.replace(partial, output)
         _validator(partial).unlink(missing_ok=True)
 
     try:
         pooch.retrieve(source, known_hash=known, fname=path.name, path=path.parent, downloader=download)
-    except _Broken as error:
+    except (_Broken, _TooLarge) as error:
         raise ModelError(f"{card.name} was not fetched: {error}; {_way_out(card, path)}") from error
     except ValueError as error:  # pooch's, about the hash; it has removed the file
         raise ModelError(
@@ -186,7 +209,7 @@ def _pin(card: ModelCard, path: Path, *, remove: bool) -> str:
         removed = "it was removed" if remove else "remove it"
         raise ModelError(f"{path.name} is not the file that {card.name} stands for; {removed}: {error}") from error
     digest = file_digest(path)
-    pin_path(path).write_text(f"{digest}  {path.name}\n", encoding="ascii")
+    write_whole(pin_path(path), f"{digest}  {path.name}\n")
     return digest
 
 
@@ -195,13 +218,18 @@ def _validator(partial: Path) -> Path:
     return partial.with_name(f"{partial.name}.etag")
 
 
-def _download(url: str, partial: Path, progress: Progress | None, *, checked: bool) -> None:
+def _most_bytes(card: ModelCard) -> int:
+    """Bytes that a file of these parameters has at most: with averages, an optimizer's state, and in float64."""
+    return 16 * (card.parameters or 10**8) + 2**20
+
+
+def _download(url: str, partial: Path, progress: Progress | None, *, checked: bool, most: int) -> None:
     """Download a file, and go on after broken connections for as long as each attempt gets further."""
     vain = 0
     for _ in range(_ATTEMPTS):
         before = partial.stat().st_size if partial.exists() else 0
         try:
-            _append(url, partial, progress, checked=checked)
+            _append(url, partial, progress, checked=checked, most=most)
         except _Broken:
             vain = 0 if partial.exists() and partial.stat().st_size > before else vain + 1
             if vain == _VAIN_ATTEMPTS:
@@ -212,7 +240,7 @@ def _download(url: str, partial: Path, progress: Progress | None, *, checked: bo
     raise _Broken(f"the connection to {urlsplit(url).hostname} broke off {_ATTEMPTS} times")
 
 
-def _append(url: str, partial: Path, progress: Progress | None, *, checked: bool) -> None:
+def _append(url: str, partial: Path, progress: Progress | None, *, checked: bool, most: int) -> None:
     """Ask for what is missing and append it.
 
     The server is asked to send the rest only of the version that the beginning is from. Where it has no mark of
@@ -222,11 +250,12 @@ def _append(url: str, partial: Path, progress: Progress | None, *, checked: bool
 
     host = urlsplit(url).hostname
     mark = _validator(partial)
-    have = partial.stat().st_size if partial.exists() and (checked or mark.exists()) else 0
+    begun = is_plain(partial) and (checked or is_plain(mark))
+    have = partial.stat().st_size if begun else 0
     headers = {"Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
-        if mark.exists():
+        if is_plain(mark):
             headers["If-Range"] = mark.read_text(encoding="ascii")
     try:
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
@@ -237,17 +266,23 @@ def _append(url: str, partial: Path, progress: Progress | None, *, checked: bool
             if answer.status_code != requests.codes.partial_content:
                 have = 0
             version = answer.headers.get("ETag", "")
-            if version.startswith('"'):
-                mark.write_text(version, encoding="ascii")
+            if version.startswith('"') and version.isascii():
+                write_whole(mark, version)
             elif not have:
                 mark.unlink(missing_ok=True)
             length = answer.headers.get("Content-Length")
-            total = have + int(length) if length else None
-            with partial.open("ab" if have else "wb") as stream:
+            total = have + int(length) if length and length.isdecimal() else None
+            with open_own(partial, append=bool(have)) as stream:
                 for chunk in answer.iter_content(_CHUNK):
                     have += stream.write(chunk)
+                    if have > most:
+                        break
                     if progress is not None:
                         progress(have, total)
+            if have > most:
+                for path in (partial, mark):
+                    path.unlink(missing_ok=True)
+                raise _TooLarge(f"{host} sends more than {most} bytes, which no file of this network has")
             if total is not None and have != total:
                 raise _Broken(f"the connection to {host} broke off after {have} of {total} bytes")
     except requests.HTTPError as error:

@@ -49,7 +49,15 @@ def bundled_cards() -> tuple[ModelCard, ...]:
 
 def all_cards() -> tuple[ModelCard, ...]:
     """Give the cards of all models that can be named: the bundled ones, then the published ones."""
-    return bundled_cards() + tuple(_pinned(card) for card in published_cards())
+    return bundled_cards() + tuple(_listed(card) for card in published_cards())
+
+
+def _listed(card: ModelCard) -> ModelCard:
+    """Give a card as it is where what was noted of its file is damaged: that is told when the model is used."""
+    try:
+        return _pinned(card)
+    except ModelError:
+        return card
 
 
 def _pinned(card: ModelCard) -> ModelCard:

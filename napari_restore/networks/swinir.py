@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from napari_restore.networks.exact import in_float32
+from napari_restore.networks.windows import Group, Layouts, relative_position_index, window_layouts
 
 __all__ = ["DIV2K_MEAN", "Head", "ResidualConv", "SwinIR"]
 
@@ -27,98 +28,8 @@ DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 """Mean colour of the training photographs, subtracted by every three-channel model; not part of a state dict."""
 
 _UPSAMPLING_FEATURES = 64
-_FORBIDDEN = -100.0  # added to the logit of two pixels that the cyclic shift has brought together from opposite borders
-
-
 _PIECE = 64
 """Windows that go through a layer together on a CPU, so that what lies between its steps stays in the cache."""
-
-
-def _relative_position_index(window: int) -> Tensor:
-    """Row of the bias table for each pair of a window's pixels, ``(window^2, window^2)``."""
-    offsets = torch.stack(torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")).flatten(1)
-    relative = offsets[:, :, None] - offsets[:, None, :] + window - 1
-    return relative[0] * (2 * window - 1) + relative[1]
-
-
-class _Group(NamedTuple):
-    """Windows that follow each other in a layout and have the same mask."""
-
-    windows: int
-    mask: Tensor | None
-
-
-class _Layout(NamedTuple):
-    """An order of an image's pixels in which each window's pixels are neighbours.
-
-    `pixels` has the place in the image of each, ``(h * w,)``. The windows of a `_Group` follow each other.
-    """
-
-    pixels: Tensor
-    groups: tuple[_Group, ...]
-
-
-class _Layouts(NamedTuple):
-    """The layouts of one image size, for layers with plain and with shifted windows, and the ways between orders.
-
-    A layer does the same to each pixel or to each window, wherever they lie. So pixels stay in the order of the
-    windows, and between a plain and a shifted layer one gathering of rows takes the place of a roll and two
-    rearrangements.
-    """
-
-    plain: _Layout
-    shifted: _Layout
-    plain_to_shifted: Tensor
-    shifted_to_plain: Tensor
-    plain_to_image: Tensor
-    shifted_to_image: Tensor
-
-
-def _inverse(order: Tensor) -> Tensor:
-    return torch.empty_like(order).scatter_(0, order, torch.arange(len(order)))
-
-
-def _layout(height: int, width: int, window: int, shift: int) -> _Layout:
-    """Put windows, shifted cyclically, one after the other: those inside, at the right, at the bottom, in the corner.
-
-    Only where the shift has brought pixels together from opposite borders there is something to mask.
-    """
-    image = torch.arange(height * width).reshape(height, width).roll((-shift, -shift), dims=(0, 1))
-    if not shift:
-        pixels = rearrange(image, "(ny wy) (nx wx) -> (ny nx wy wx)", wy=window, wx=window)
-        return _Layout(pixels, (_Group(len(pixels) // window**2, None),))
-    windows = rearrange(image, "(ny wy) (nx wx) -> ny nx (wy wx)", wy=window, wx=window)
-    rest, last = slice(None, -1), slice(-1, None)
-    parts, groups = [], []
-    wrapped = torch.arange(window) >= window - shift
-    for rows, columns in ((rest, rest), (rest, last), (last, rest), (last, last)):
-        part = windows[rows, columns].flatten(0, 1)
-        from_top, from_left = wrapped & (rows is last), wrapped & (columns is last)
-        region = (2 * from_top[:, None] + from_left[None, :]).flatten()
-        apart = region[:, None] != region[None, :]
-        mask = None if rows is rest and columns is rest else torch.zeros(apart.shape).masked_fill(apart, _FORBIDDEN)
-        if len(part):
-            parts.append(part.flatten())
-            groups.append(_Group(len(part), mask))
-    return _Layout(torch.cat(parts), tuple(groups))
-
-
-def _layouts(height: int, width: int, window: int, device: torch.device) -> _Layouts:
-    plain, shifted = (_layout(height, width, window, shift) for shift in (0, window // 2))
-    place_plain, place_shifted = _inverse(plain.pixels), _inverse(shifted.pixels)
-
-    def moved(layout: _Layout) -> _Layout:
-        groups = (_Group(n, None if mask is None else mask.to(device)) for n, mask in layout.groups)
-        return _Layout(layout.pixels.to(device), tuple(groups))
-
-    return _Layouts(
-        moved(plain),
-        moved(shifted),
-        plain_to_shifted=place_plain[shifted.pixels].to(device),
-        shifted_to_plain=place_shifted[plain.pixels].to(device),
-        plain_to_image=place_plain.to(device),
-        shifted_to_image=place_shifted.to(device),
-    )
 
 
 class WindowAttention(nn.Module):
@@ -134,7 +45,7 @@ class WindowAttention(nn.Module):
         self.heads = heads
         self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
         # Derived from the window alone: kept out of the state dict, and of a checkpoint when it is loaded.
-        self.register_buffer("relative_position_index", _relative_position_index(window), persistent=False)
+        self.register_buffer("relative_position_index", relative_position_index(window), persistent=False)
         self.qkv = nn.Linear(channels, channels * 3)
         self.proj = nn.Linear(channels, channels)
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
@@ -182,7 +93,7 @@ class SwinLayer(nn.Module):
         x = x + self.attn(self.norm1(x), bias)
         return torch.add(x, self.mlp(self.norm2(x)), out=out)
 
-    def forward(self, x: Tensor, groups: tuple[_Group, ...]) -> Tensor:
+    def forward(self, x: Tensor, groups: tuple[Group, ...]) -> Tensor:
         """Take and give ``(windows, images, pixels, c)``, windows in the order of the groups."""
         bias = self.attn.position_bias()
         sizes = [windows * x.shape[1] for windows, _ in groups]
@@ -209,7 +120,7 @@ class SwinLayers(nn.Module):
             SwinLayer(channels, heads, window, mlp_ratio, shifted=index % 2 == 1) for index in range(depth)
         )
 
-    def forward(self, x: Tensor, layouts: _Layouts) -> Tensor:
+    def forward(self, x: Tensor, layouts: Layouts) -> Tensor:
         """Go from the image's order of pixels to that of the windows, from one to the next, and back."""
         height, width = x.shape[1:3]
         # `index_select` copies whole rows, where indexing with brackets goes number by number.
@@ -247,7 +158,7 @@ class ResidualSwinBlock(nn.Module):
         self.residual_group = SwinLayers(channels, depth, heads, window, mlp_ratio)
         self.conv = _convolution(channels, residual_conv)
 
-    def forward(self, x: Tensor, layouts: _Layouts) -> Tensor:
+    def forward(self, x: Tensor, layouts: Layouts) -> Tensor:
         features = rearrange(self.residual_group(x, layouts), "b h w c -> b c h w")
         return x + rearrange(self.conv(features), "b c h w -> b h w c")  # type: ignore[no-any-return]
 
@@ -332,7 +243,7 @@ class SwinIR(nn.Module):
             mean = DIV2K_MEAN if in_channels == 3 else (0.0,) * in_channels
         self.window, self.scale, self.head, self.img_range = window, scale, head, img_range
         self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1), persistent=False)
-        self._layouts: dict[tuple[int, int, torch.device], _Layouts] = {}
+        self._layouts: dict[tuple[int, int, torch.device], Layouts] = {}
 
         self.conv_first = nn.Conv2d(in_channels, embed_dim, 3, padding=1)
         self.patch_embed = _PatchNorm(embed_dim)
@@ -372,15 +283,15 @@ class SwinIR(nn.Module):
         else:
             raise ValueError(f"unknown head {self.head!r}; use pixelshuffle, pixelshuffledirect, nearest+conv or none")
 
-    def _layouts_for(self, height: int, width: int, device: torch.device) -> _Layouts:
+    def _layouts_for(self, height: int, width: int, device: torch.device) -> Layouts:
         """The layouts for this size, computed once a size."""
         key = (height, width, device)
         if key in self._layouts:
             return self._layouts[key]
         if torch.compiler.is_compiling():  # a traced tensor must not outlive its trace
-            return _layouts(height, width, self.window, device)
+            return window_layouts(height, width, self.window, device)
         with torch.inference_mode(False):  # training may come later, and autograd keeps no tensor of inference mode
-            self._layouts[key] = _layouts(height, width, self.window, device)
+            self._layouts[key] = window_layouts(height, width, self.window, device)
         return self._layouts[key]
 
     def _body(self, shallow: Tensor) -> Tensor:

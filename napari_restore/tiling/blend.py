@@ -117,8 +117,8 @@ class Canvas:
     ...     for first, rows in canvas.finished():
     ...         print(first, rows.shape, bool(np.allclose(rows, 7.0)))
     0 (1, 10, 50) True
-    10 (1, 16, 50) True
-    26 (1, 4, 50) True
+    10 (1, 12, 50) True
+    22 (1, 8, 50) True
     """
 
     def __init__(

@@ -19,6 +19,7 @@ import typer
 from torch import Generator, Tensor, nn
 
 from napari_restore.errors import RecipeError, RestoreError
+from napari_restore.files import fresh_file
 from napari_restore.models.checkpoint import write_checkpoint
 from napari_restore.training.bundle import write_card
 from napari_restore.training.clean import clean_pool
@@ -111,7 +112,6 @@ class TrainingRun:
 
     def save(self, path: Path) -> None:
         """Write the state of the run, whole or not at all."""
-        partial = path.with_suffix(".partial")
         state = {
             "network": self.network.state_dict(),
             "average": self.average,
@@ -122,8 +122,8 @@ class TrainingRun:
             "losses": self.losses[-_RECENT:],
             "recipe": _identity(self.recipe),
         }
-        torch.save(state, partial)
-        partial.replace(path)
+        with fresh_file(path) as fresh:
+            torch.save(state, fresh)
 
     def restore(self, path: Path) -> None:
         """Continue where `save` left off.

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import zarr
+from ndtiff_files import write_ndtiff
+from tiff_files import companion_ome
 
 from napari_restore.errors import SourceError
 from napari_restore.images.finding import find_images
@@ -28,6 +31,15 @@ def test_a_folder_stands_for_its_images(data: Path) -> None:
     assert [one.output for one in found] == ["a/x.zarr", "b/x.zarr", "b/y_2.zarr", "b/y_10.zarr", "b/z.zarr"]
     assert ignored == [str(data / "b/notes.txt")]
     assert found[0].source == str(data / "a/x.tif")
+
+
+def test_a_data_set_is_one_image_whatever_lies_in_it(data: Path) -> None:
+    shots = [({"time": t}, np.zeros((8, 8), np.uint8), {}) for t in range(4)]
+    write_ndtiff(data / "a/set_1", shots, per_file=2)
+    write_ndtiff(data / "a/set_2/Full resolution", shots)
+    assert outputs(data / "a") == ["set_1.zarr", "set_2.zarr", "x.zarr"]
+    assert outputs(data / "a/set_2") == ["set_2.zarr"]
+    assert outputs(data / "a/set_*") == ["set_1.zarr", "set_2.zarr"]
 
 
 def test_names_keep_what_tells_them_apart(data: Path) -> None:
@@ -73,3 +85,24 @@ def test_nothing_found_is_said(data: Path) -> None:
         find_images([data / "c"])
     with pytest.raises(SourceError, match="no image in"):
         find_images([f"{data}/*.png"])
+
+
+@pytest.mark.parametrize("described", ["all.companion.ome", "part0.ome.tif", "part2.ome.tif"])
+def test_the_files_of_one_ome_tiff_are_one_image(tmp_path: Path, described: str) -> None:
+    companion_ome(tmp_path, described=described)
+    (tmp_path / "other.ome.tif").write_bytes(b"-")
+    found, ignored = find_images([tmp_path])
+    assert len(found) == 2 and found[-1 if described == "all.companion.ome" else 0].output == "other.zarr"
+    assert len(ignored) == (3 if described == "all.companion.ome" else 2)
+
+
+@pytest.mark.parametrize("folder", ["day [2024]", "exp [a]", "[x]/[y] z", "odd ["])
+def test_brackets_in_the_name_of_a_folder_are_no_wildcards(tmp_path: Path, folder: str) -> None:
+    (tmp_path / folder).mkdir(parents=True)
+    for name in ("field[1].tif", "img_1.tif", "img_2.tif"):
+        (tmp_path / folder / name).write_bytes(b"-")
+    assert outputs(tmp_path / folder / "*.tif") == ["field[1].zarr", "img_1.zarr", "img_2.zarr"]
+    assert outputs(tmp_path / folder / "img_[2].tif") == ["img_2.zarr"]
+    assert outputs(tmp_path / folder / "field[1].tif") == ["field[1].zarr"]
+    with pytest.raises(SourceError, match="would lie among"):
+        find_images([tmp_path / folder / "*"], apart=tmp_path / folder)

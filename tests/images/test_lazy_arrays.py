@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_restore.errors import ChunkError, SourceError
-from napari_restore.images.lazy_arrays import MappedArray, RawArray
+from napari_restore.images.lazy_arrays import MappedArray, RawArray, StridedArray
 
 SHAPE = (3, 7, 11, 2)
 PIXELS = np.arange(np.prod(SHAPE), dtype=">i4").reshape(SHAPE)
@@ -42,6 +42,36 @@ def test_raw_array_that_ends_too_early(raw, tmp_path, columns):
 
 def views(array):
     return [array, array[1:, 2:5], array[:, ::-1], array.T, array[..., 0]]
+
+
+@given(st.permutations(range(4)), st.tuples(*map(slices, SHAPE)), st.integers(0, 3))
+@settings(deadline=None)
+def test_any_region_of_axes_in_any_order(tmp_path_factory, order, region, backward):
+    """Pixels lie in the file in another order than in the array, and along one axis the other way around."""
+    path = tmp_path_factory.getbasetemp() / "strided.raw"
+    path.write_bytes(b"header!" + PIXELS.tobytes())
+    view = np.flip(PIXELS.transpose(order), backward)
+    offset = 7 + view.__array_interface__["data"][0] - PIXELS.__array_interface__["data"][0]
+    array = pickle.loads(pickle.dumps(StridedArray(str(path), view.dtype, view.shape, view.strides, offset)))
+    region = tuple(slice(min(s.start, n), min(s.stop, n)) for s, n in zip(region, view.shape, strict=True))
+    np.testing.assert_array_equal(array[region], view[region])
+
+
+def test_strided_array_reads_little_more_than_is_asked_for(tmp_path, monkeypatch):
+    pixels = np.zeros((8, 512, 512, 4), np.uint8)
+    (tmp_path / "a.raw").write_bytes(pixels.tobytes())
+    array = StridedArray(str(tmp_path / "a.raw"), pixels.dtype, pixels.shape, pixels.strides, 0)
+    seen, allocate = [], np.empty
+    monkeypatch.setattr(np, "empty", lambda shape, *a: seen.append(np.prod(shape)) or allocate(shape, *a))
+    assert array[slice(3, 4), slice(100, 140), slice(7, 47), slice(1, 2)].shape == (1, 40, 40, 1)
+    assert max(seen) <= 4096
+
+
+def test_strided_array_that_ends_too_early(tmp_path):
+    (tmp_path / "a.raw").write_bytes(PIXELS.tobytes()[:-1])
+    array = StridedArray(str(tmp_path / "a.raw"), PIXELS.dtype, PIXELS.shape, PIXELS.strides, 0)
+    with pytest.raises(ChunkError, match="truncated"):
+        array[tuple(map(slice, (0,) * 4, SHAPE))]
 
 
 @pytest.mark.parametrize("offset", [0, 12])

@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 from napari_restore.errors import OutputError
-from napari_restore.images.store import Folder, Place, Prefix, filesystem, place_of
+from napari_restore.images.store import Folder, Place, Prefix, as_location, filesystem, is_url, place_of
 
 
 @pytest.fixture(params=["folder", "prefix"])
@@ -31,6 +31,57 @@ def test_kinds(tmp_path: Path) -> None:
     assert place_of("s3://bucket/a.zarr/").location == "s3://bucket/a.zarr"
     (tmp_path / "link").symlink_to(tmp_path / "there")
     assert place_of(tmp_path / "link").location == tmp_path / "there"
+
+
+def test_what_is_a_url_and_what_a_path(tmp_path: Path) -> None:
+    assert is_url("s3://b/a") and is_url("memory://a")
+    assert not any(map(is_url, ("C:\\a", "/a//b", "a:b", tmp_path)))
+    assert as_location("s3://b//a") == "s3://b//a" and as_location("a//b.zarr") == Path("a/b.zarr")
+
+
+def test_single_objects(place: Place) -> None:
+    assert place.get("0/.a.json") is None
+    place.put("0/.a.json", b"one")
+    place.put("0/.a.json", memoryview(b"two"))
+    place.put("0/c/empty", b"")
+    assert place.get("0/.a.json") == b"two" and place.get("0") is None and place.get("0/.a.json/b") is None
+    assert list(place.keys("0")) == [".a.json"] and set(place.keys("0", empty=True)) == {".a.json", "c/empty"}
+    assert list(place.keys("1")) == list(place.keys("1", empty=True)) == []
+    place.remove("0/.a.json")
+    place.remove("0/.a.json")
+    assert place.get("0/.a.json") is None
+
+
+def test_an_object_is_put_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = place_of(tmp_path)
+    place.put("a", b"old")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space"):
+        place.put("a", b"new")
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("a", b"old")]
+
+
+def test_a_folder_that_is_gone_is_missed(tmp_path: Path) -> None:
+    (tmp_path / "0").mkdir()
+    assert place_of(tmp_path).lacks_folder("1") and not place_of(tmp_path).lacks_folder("0")
+    assert not place_of("memory://nowhere/a.zarr").lacks_folder("0")  # an object store has none to lack
+
+
+def test_the_outermost_zarr(tmp_path: Path) -> None:
+    assert place_of("s3://b/plate.zarr/A/1/x.zarr").outermost_zarr() == "s3://b/plate.zarr"
+    assert place_of("s3://b/a/x.zarr").outermost_zarr() == "s3://b/a/x.zarr"
+    inner = tmp_path / "plate" / "A" / "1"
+    assert place_of(inner).outermost_zarr() == inner.as_posix()
+    inner.mkdir(parents=True)
+    for folder, mark in ((inner.parent, "zarr.json"), (inner.parent.parent, ".zgroup")):
+        (folder / mark).write_text("{}")
+    assert place_of(inner).outermost_zarr() == (tmp_path / "plate").as_posix()
+    (inner.parent.parent / ".zgroup").rename(inner.parent.parent / ".zarray")  # holds no other images
+    assert place_of(inner).outermost_zarr() == inner.parent.as_posix()
 
 
 def test_what_is_there(place: Place) -> None:
@@ -117,3 +168,28 @@ def test_what_goes_wrong_names_the_place(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(fsspec.core, "url_to_fs", lambda url, **_: (Broken(), "b/a.zarr"))
     with pytest.raises(OutputError, match=r"s3://b/a\.zarr cannot be reached: .*no credentials.*check the address"):
         place_of("s3://b/a.zarr").holds()
+
+
+@pytest.mark.parametrize(
+    ("more", "foreign"),
+    [
+        ({}, None),
+        ({"0__zarr_json": "{}", "c__0": "x", "_zattrs": "x", "3": "x", "0_1_2": "x"}, None),
+        ({"labels__zarr_json": "{}", "OME__METADATA_ome_xml": "x"}, None),
+        ({"notes_txt": "x"}, "notes.txt"),
+        ({"thesis__chapter_tex": "x"}, "thesis"),
+        ({"_git__config": "x"}, ".git"),
+    ],
+)
+def test_what_a_zarr_holds_besides(place: Place, more: dict[str, str], foreign: str | None) -> None:
+    put(place, zarr_json="{}", **more)
+    assert place.holds() == "zarr" and place.foreign() == foreign
+
+
+def test_what_an_interrupted_making_left_is_replaced_and_nothing_else() -> None:
+    place = place_of(f"memory://{uuid4().hex}/image.zarr")
+    put(place, _napari__restore_new="", zarr_json="old", **{"0__zarr_json": "old", "notes_txt": "mine"})
+    files, root = fsspec.core.url_to_fs(str(place.location))
+    files.pipe_file(f"{root}/.napari_restore.new", b"")
+    place.create(lambda at: None)
+    assert files.cat_file(f"{root}/notes.txt") == b"mine" and not files.exists(f"{root}/0/zarr.json")

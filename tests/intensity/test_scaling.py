@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_restore.errors import RecipeError
-from napari_restore.intensity.scaling import ValueRange, estimate_range, put_back, split_missing, to_dtype
+from napari_restore.intensity.scaling import ValueRange, estimate_range, fill_from_nearest, missing, put_back, to_dtype
 
 
 @given(st.integers(0, 2**16 - 2), st.integers(1, 2**16 - 1))
@@ -111,9 +111,9 @@ def test_other_types_are_refused(dtype: type) -> None:
 
 def test_finite_and_integer_planes_pass_through() -> None:
     for plane in (np.zeros((4, 4), np.uint16), np.ones((4, 4), np.float32)):
-        filled, mask = split_missing(plane)
-        assert filled is plane
+        mask = missing(plane)
         assert mask is None
+        assert fill_from_nearest(plane, mask) is plane
         assert put_back(plane, plane, mask) is plane
 
 
@@ -122,8 +122,9 @@ def test_fill_comes_from_the_nearest_finite_pixel_of_the_same_plane() -> None:
     stack[0, 3:6, 3:6] = np.nan
     stack[1, 0, 0] = -np.inf
     original = stack.copy()
-    filled, mask = split_missing(stack)
+    mask = missing(stack)
     assert mask is not None
+    filled = fill_from_nearest(stack, mask)
     np.testing.assert_array_equal(filled, np.array([1.0, 2.0, 0.0])[:, None, None] * np.ones((9, 9)))
     np.testing.assert_array_equal(stack, original)
     np.testing.assert_array_equal(put_back(filled, stack, mask), original)
@@ -132,7 +133,7 @@ def test_fill_comes_from_the_nearest_finite_pixel_of_the_same_plane() -> None:
 def test_put_back_into_an_upscaled_slice_of_a_larger_result() -> None:
     plane = np.array([[1.0, np.nan, 3.0], [np.inf, 5.0, 6.0]])
     result = np.zeros((2, 10, 10), np.float32)
-    put_back(result[:, 2:8, 1:10], plane, split_missing(plane)[1])
+    put_back(result[:, 2:8, 1:10], plane, missing(plane))
     expected = np.kron(np.where(np.isfinite(plane), 0, 1), np.ones((3, 3)))
     np.testing.assert_array_equal(~np.isfinite(result[1, 2:8, 1:10]), expected)
     assert np.isfinite(result).sum() == 200 - 2 * 18

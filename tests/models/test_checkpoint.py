@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from napari_restore.errors import ModelError
 from napari_restore.models.checkpoint import file_digest, load_network, read_state_dict
@@ -104,3 +107,64 @@ def test_incomplete_network(tmp_path: Path, state: dict[str, torch.Tensor]) -> N
 def test_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "empty").write_bytes(b"")
     assert file_digest(tmp_path / "empty").startswith("e3b0c44298fc")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_weights_that_are_no_numbers_are_refused(
+    tmp_path: Path, state: dict[str, torch.Tensor], value: float, suffix: str
+) -> None:
+    damaged = {key: weights.clone() for key, weights in state.items()}
+    damaged["conv_first.weight"].view(-1)[3] = value
+    path = tmp_path / f"model{suffix}"
+    save_file(damaged, path) if suffix == ".safetensors" else torch.save(damaged, path)
+    with pytest.raises(ModelError, match=r"1 of 108 weights in conv_first.weight are NaN or infinite; its training"):
+        read_state_dict(path)
+
+
+def test_a_checkpoint_that_holds_itself(tmp_path: Path) -> None:
+    loop: dict[str, object] = {}
+    loop["params"] = loop
+    other: dict[str, object] = {"state_dict": {"model": loop}}
+    loop["model"] = other
+    for number, content in enumerate((loop, other)):
+        torch.save(content, tmp_path / f"{number}.pth")
+        with pytest.raises(ModelError, match="holds no state dict"):
+            read_state_dict(tmp_path / f"{number}.pth")
+
+
+@pytest.mark.parametrize("make", ["stretched", "half stretched", "sparse", "without data", "quantized"])
+def test_tensors_that_are_larger_than_their_file_are_refused(
+    tmp_path: Path, state: dict[str, torch.Tensor], make: str
+) -> None:
+    made = {
+        "stretched": lambda: torch.zeros(1).expand(100_000, 20_000, 3, 3),
+        "half stretched": lambda: torch.zeros(2, 1).half().expand(2, 10**9),
+        "sparse": lambda: torch.zeros(10, 10).to_sparse(),
+        "without data": lambda: torch.zeros(10**5, 10**5, device="meta"),
+        "quantized": lambda: torch.quantize_per_tensor(torch.zeros(4), 0.1, 0, torch.qint8),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        weights = made[make]()
+        torch.save({**state, "conv_first.weight": weights}, tmp_path / "model.pth")
+    with pytest.raises(
+        ModelError,
+        match=r"no plain tensor with all its values in the file|damaged or no torch checkpoint|asks for more",
+    ):
+        read_state_dict(tmp_path / "model.pth")
+
+
+def test_archives_that_grow_are_refused(tmp_path: Path, state: dict[str, torch.Tensor]) -> None:
+    torch.save(state, tmp_path / "model.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "model.pth") as whole,
+        zipfile.ZipFile(tmp_path / "packed.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in whole.namelist():
+            packed.writestr(name, whole.read(name))
+        packed.writestr("archive/data/99", bytes(10**8))
+    assert (tmp_path / "packed.pth").stat().st_size < 10**6
+    with pytest.raises(ModelError, match="compressed, or overlap, and could fill the memory"):
+        read_state_dict(tmp_path / "packed.pth")
+    read_state_dict(tmp_path / "model.pth")

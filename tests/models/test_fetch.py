@@ -237,6 +237,43 @@ def test_a_login_page_is_not_pinned(server: Server, folder: Path, unknown: Model
     assert files(folder) == []
 
 
+@pytest.mark.parametrize("pin", ["", "abc", "\n", "\xff\xfe", 64 * "z"])
+def test_a_note_that_is_damaged_is_told(
+    server: Server, folder: Path, content: bytes, unknown: ModelCard, pin: str
+) -> None:
+    server.content = content
+    fetch(unknown)
+    pin_path(folder / FILE).write_bytes(pin.encode("latin1"))
+    with pytest.raises(ModelError, match=r"does not hold the SHA-256 that was noted .* remove both"):
+        fetch(unknown)
+    for path in (folder / FILE, pin_path(folder / FILE)):
+        path.unlink()
+    assert fetch(unknown).pinned
+
+
+def test_a_file_that_does_not_end_is_given_up(
+    server: Server, folder: Path, content: bytes, known: ModelCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.content = content
+    monkeypatch.setattr(fetching, "_most_bytes", lambda card: 5000)
+    with pytest.raises(ModelError, match="sends more than 5000 bytes"):
+        fetch(known)
+    assert files(folder) == []
+
+
+def test_links_in_the_cache_are_not_written_through(
+    server: Server, folder: Path, content: bytes, known: ModelCard, tmp_path: Path
+) -> None:
+    precious = tmp_path / "thesis"
+    precious.write_text("precious")
+    folder.mkdir()
+    for name in (f"{FILE}.partial", f"{FILE}.partial.etag"):
+        (folder / name).symlink_to(precious)
+    server.content = content
+    fetch(known)
+    assert precious.read_text() == "precious" and (folder / FILE).read_bytes() == content
+
+
 def test_weights_of_another_network_are_not_pinned(
     server: Server, folder: Path, unknown: ModelCard, checkpoints: dict[str, Path], tmp_path: Path
 ) -> None:

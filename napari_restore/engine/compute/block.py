@@ -7,22 +7,25 @@ import os
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
 from napari_restore.engine.compute.lost_devices import is_device_lost, mark_lost, working_device
-from napari_restore.engine.compute.predictor import predictor_for
+from napari_restore.engine.compute.predictor import predictor_of
 from napari_restore.engine.compute.region import restore_region
 from napari_restore.engine.planning.plan import Block, Plan
 from napari_restore.engine.planning.reading import Filled, PatientImage, fill_in, patient
 from napari_restore.errors import DeviceLost, OutOfMemory
+from napari_restore.retrying import Retries, retried
 
 __all__ = ["BlockStore", "Receipt", "restore_block"]
 
-PAUSES = (0.5, 2.0)
-"""Seconds to wait for memory that other blocks give back."""
+MEMORY = Retries(
+    pauses=(0.5, 2.0), may_pass=lambda error: isinstance(error, MemoryError) and not isinstance(error, OutOfMemory)
+)
+"""For memory that other blocks give back; a tile that does not fit a device alone never will."""
 
 _log = logging.getLogger(__name__)
 
@@ -100,12 +103,12 @@ def restore_block(
     assert recipe.value_range is not None
     began, work = time.monotonic(), _Work(plan, index, after_batch)
     block = work.restored()
-    filled = tuple(str(part) for part in work.image.filled)
+    filled = tuple(dict.fromkeys(str(part) for part in work.image.filled if work.of_its_planes(part)))
     store.write(index, block, filled)
     failures = (*work.image.failures, *work.failures)
     return Receipt(
         index, work.tiles, time.monotonic() - began, f"{socket.gethostname()}:{os.getpid()}", filled,
-        len(failures), work.device, work.batch, failures,
+        len(failures), str(work.device), work.batch, failures,
     )  # fmt: skip
 
 
@@ -115,7 +118,7 @@ class _Work:
     def __init__(self, plan: Plan, index: Block, after_batch: Callable[[int], None]) -> None:
         self.plan, self.region, self.after_batch = plan, plan.region(index), after_batch
         self.image = self._patient_image()
-        self.tiles, self.device, self.batch = 0, "", 0
+        self.tiles, self.device, self.batch = 0, plan.device, 0
         self.failures: list[str] = []
 
     def _patient_image(self) -> PatientImage:
@@ -124,26 +127,26 @@ class _Work:
 
     def restored(self) -> NDArray[Any]:
         """Compute the block, on another device or once more where that helps."""
-        pauses = iter(PAUSES)
+        try:
+            return retried(self._on_a_working_device, MEMORY, lambda error: self._again(f"out of memory: {error}"))
+        except OutOfMemory:
+            raise
+        except MemoryError as error:
+            raise OutOfMemory(
+                f"there is not enough memory for a block ({error}); use fewer workers, or free memory and run the same "
+                "again: blocks that are stored stay."
+            ) from error
+
+    def _on_a_working_device(self) -> NDArray[Any]:
         while True:
-            self.device = working_device(self.plan)
+            self.device = working_device(self.plan) or self.plan.device
             try:
                 return self._computed()
-            except OutOfMemory:
-                raise
-            except MemoryError as error:
-                if (pause := next(pauses, None)) is None:
-                    raise OutOfMemory(
-                        f"there is not enough memory for a block ({error}); use fewer workers, or free memory and run "
-                        "the same again: blocks that are stored stay."
-                    ) from error
-                self._again(f"out of memory: {error}")
-                time.sleep(pause)
             except RuntimeError as error:
                 if not is_device_lost(error, self.device):
                     raise
                 mark_lost(self.device)
-                if working_device(self.plan, default="") == "":
+                if working_device(self.plan) is None:
                     raise DeviceLost(
                         f"{self.device} stopped working in the middle of the run: {error}. Blocks that are stored "
                         "stay: run the same again, with device='auto' or 'cpu' if it does not come back."
@@ -161,13 +164,18 @@ class _Work:
 
     def _computed(self) -> NDArray[Any]:
         recipe = self.plan.recipe
-        predict = predictor_for(self.plan.card, self.device, recipe.precision, compile_first=bool(recipe.compiled))
-        plan = replace(self.plan, image=self.image)
+        predict = predictor_of(self.plan, self.device)
+        plan = self.plan.reading(self.image)
         block = restore_region(plan, self.region, predict, self._count)
         self.batch = min(recipe.batch or 1, getattr(predict, "largest_batch", None) or recipe.batch or 1)
         for part in self.image.filled:
             self._fill_result(block, part)
         return block
+
+    def of_its_planes(self, part: Filled) -> bool:
+        """Tell whether a part of the source is of the block's own planes, and not of their neighbours alone."""
+        each = zip(self.plan.axes, self.region, part.region, strict=True)
+        return all(a in "YXS" or (p.start < own.stop and own.start < p.stop) for a, own, p in each)
 
     def _fill_result(self, block: NDArray[Any], part: Filled) -> None:
         """Make the pixels of the result that lie over a filled part of the source say so: they get the fill value."""

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from napari_restore.engine.hardware.device import Device
 from napari_restore.networks.restormer import TransformerBlock
 
 __all__ = ["Compiled"]
@@ -31,12 +32,12 @@ class Compiled:
     network
         In evaluation mode, on its device. On a CPU its blocks are changed in place.
     device
-        See `Recipe`.
+        That it is on.
     """
 
-    def __init__(self, network: nn.Module, device: str) -> None:
+    def __init__(self, network: nn.Module, device: Device) -> None:
         self._network: Callable[[Tensor], Tensor] = network
-        if device.startswith("cuda"):
+        if device.is_cuda:
             self._network = torch.compile(network, dynamic=False, mode="reduce-overhead")
         else:
             for block in network.modules():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_restore.engine.compute.predictor import predictor_for
+from napari_restore.engine.compute.predictor import predictor_of
 from napari_restore.engine.planning.noise_fit import NoiseFit, matched_noise_fit, noise_fit
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.recipe import for_each
@@ -67,16 +67,17 @@ def _noise(estimate: NoiseEstimate | None) -> str:
 
 def tile_seconds(plan: Plan) -> float:
     """Seconds that one tile takes in the network, measured with all lanes full after a first round to warm up."""
-    predict = predictor_for(plan.card, plan.recipe.device, plan.recipe.precision)
+    predict = predictor_of(plan)
     batch, lanes = plan.recipe.batch or 1, plan.recipe.lanes or 1
     tiles = np.zeros((batch, plan.card.in_channels, *plan.grid.tile_shape), np.float32)
     for _ in range(2):
         began = time.perf_counter()
-        for _ in predict.stream([tiles] * lanes, batch, lanes, many=False):
+        for _ in predict.stream([tiles] * lanes, batch, lanes, plan.recipe.threads, many=False):
             pass
     return (time.perf_counter() - began) / (batch * lanes)
 
 
 def make_report(plan: Plan, *, timed: bool = True) -> Report:
     """Estimate the noise of a plan's source and, where it is to be timed, how long its run takes."""
-    return Report(plan, estimate_image_noise(plan.image), tile_seconds(plan) * plan.tiles if timed else None)
+    noise = estimate_image_noise(plan.image, skip_damaged=plan.recipe.on_error == "fill")
+    return Report(plan, noise, tile_seconds(plan) * plan.tiles if timed else None)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import dask.array as da
 import numpy as np
-from dask._task_spec import TaskRef
-from dask.blockwise import blockwise
-from dask.highlevelgraph import HighLevelGraph
-from dask.layers import ArrayBlockIdDep
+from dask.delayed import delayed
 from numpy.typing import NDArray
 
 from napari_restore.engine.compute.region import restore_region
+from napari_restore.engine.planning.neighbour_choice import choose_neighbours
 from napari_restore.engine.planning.normalisation import choose_intensity
 from napari_restore.engine.planning.plan import Block, Plan
 
@@ -21,16 +20,17 @@ __all__ = ["lazy_result"]
 
 
 def _estimated(plan: Plan) -> Plan:
-    """Give the plan with its intensity chosen."""
-    return plan.with_settings(**choose_intensity(plan.image, plan.card, plan.recipe))
+    """Give the plan with its intensity and neighbours chosen."""
+    values = choose_intensity(plan.image, plan.card, plan.recipe)
+    near = choose_neighbours(plan.image, plan.card, plan.recipe, values)
+    return plan.with_settings(**values.settings, neighbours=near.neighbours)
 
 
-def _block(plan: Plan, index: Block) -> NDArray[Any]:
+def _block(plan: Plan, block_id: Block) -> NDArray[Any]:
     """Compute one chunk of the lazy result, on whatever worker dask has chosen."""
-    from napari_restore.engine.compute.predictor import predictor_for
+    from napari_restore.engine.compute.predictor import predictor_of
 
-    predict = predictor_for(plan.card, plan.recipe.device, plan.recipe.precision)
-    return restore_region(plan, plan.region(index), predict)
+    return restore_region(plan, plan.region(block_id), predictor_of(plan))
 
 
 def lazy_result(plan: Plan) -> da.Array:
@@ -40,13 +40,14 @@ def lazy_result(plan: Plan) -> da.Array:
     recipe leaves them open.
     """
     token = uuid4().hex  # hashing the source to name the same result alike would read all of it
-    name, plan_name = f"restored-{token}", f"plan-{token}"
+    # Not as an argument: dask would look for arrays in the plan, and compute the whole source.
+    estimate = delayed(partial(_estimated, plan), pure=False, traverse=False)
     chunks = tuple(
         tuple(min(size, length - start) for start in range(0, length, size))
         for size, length in zip(plan.block, plan.shape, strict=True)
     )
-    axes = tuple(range(len(chunks)))
-    blocks = blockwise(_block, name, axes, TaskRef(plan_name), None, ArrayBlockIdDep(chunks), axes, numblocks={})
-    layers: dict[str, Any] = {plan_name: {plan_name: (_estimated, plan)}, name: blocks}
-    graph = HighLevelGraph(layers, {plan_name: set(), name: {plan_name}})
-    return da.Array(graph, name, chunks, meta=np.empty((0,) * len(chunks), plan.dtype))
+    result: da.Array = da.map_blocks(
+        _block, estimate(dask_key_name=f"plan-{token}"), name=f"restored-{token}", chunks=chunks,
+        meta=np.empty((0,) * len(chunks), plan.dtype),
+    )  # fmt: skip
+    return result

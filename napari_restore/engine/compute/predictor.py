@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from napari_restore.engine.compute.compiled import Compiled
-from napari_restore.engine.hardware.devices import cores, devices_of, set_own_threads
+from napari_restore.engine.compute.lost_devices import working_device
+from napari_restore.engine.hardware.device import Device
+from napari_restore.engine.hardware.devices import cores, set_own_threads
+from napari_restore.engine.planning.plan import Plan
 from napari_restore.errors import OutOfMemory
 from napari_restore.models.card import ModelCard
 from napari_restore.models.zoo import load_weights
 
-__all__ = ["Predictor", "predictor_for", "release_predictors", "use_cores"]
+__all__ = ["Predictor", "predictor_for", "predictor_of", "release_predictors", "use_cores"]
 
 _log = logging.getLogger(__name__)
 
@@ -62,20 +65,20 @@ class Predictor:
     """
 
     def __init__(
-        self, network: nn.Module, device: str, precision: str = "float32", *, compile_first: bool = False
+        self, network: nn.Module, device: Device, precision: str = "float32", *, compile_first: bool = False
     ) -> None:
-        self.device = torch.device(device)
+        self.device = device
         self.precision = precision
-        network = network.to(self.device).eval()
+        network = network.to(str(device)).eval()
         self._network = Compiled(network, device) if compile_first else network
-        self._cores = cores() if self.device.type == "cpu" else 1
+        self._cores = cores() if device.is_cpu else 1
         self._lanes = ThreadPoolExecutor(self._cores, thread_name_prefix=f"network-{device}")
         self._largest: dict[tuple[int, ...], int] = {}
         self._turn = threading.Lock()
         self._room, self._busy = threading.Condition(), 0
-        self._copies = _Copies(self.device) if self.device.type == "cuda" else None
+        self._copies = _Copies(torch.device(str(device))) if device.is_cuda else None
 
-    def __call__(self, tiles: Tiles, batch: int, lanes: int = 1) -> Tiles:
+    def __call__(self, tiles: Tiles, batch: int, lanes: int = 1, threads: int | None = None) -> Tiles:
         """Restore at most `batch` tiles.
 
         Parameters
@@ -86,6 +89,8 @@ class Predictor:
             Size that the batch is padded to. When memory runs out it is halved, for this and later calls.
         lanes
             How many batches are in the network at a time; on a CPU the cores are divided among them.
+        threads
+            Of the CPU in each lane: another number moves the last bits. None: a lane's part of the cores.
 
         Returns
         -------
@@ -97,7 +102,7 @@ class Predictor:
         OutOfMemory
             If not even one tile fits.
         """
-        return self._submit(tiles, batch, lanes).result().tiles()
+        return self._submit(tiles, batch, lanes, threads).result().tiles()
 
     @property
     def largest_batch(self) -> int | None:
@@ -105,7 +110,13 @@ class Predictor:
         return min(self._largest.values(), default=None)
 
     def stream(
-        self, batches: Iterable[Tiles], batch: int, lanes: int = 1, *, many: bool = True
+        self,
+        batches: Iterable[Tiles],
+        batch: int,
+        lanes: int = 1,
+        threads: int | None = None,
+        *,
+        many: bool = True,
     ) -> Generator[Tiles, None, None]:
         """Restore batches one after the other, with the next ones in the network while a result is worked on.
 
@@ -113,7 +124,7 @@ class Predictor:
         ----------
         batches
             Each as for a call. They are asked for as needed: one more than there are lanes is in progress.
-        batch, lanes
+        batch, lanes, threads
             As for a call.
         many
             Whether to wait until streams that began earlier have no more batches. Then the blocks of a run go through
@@ -134,7 +145,7 @@ class Predictor:
         try:
             with self._turn if many else nullcontext():
                 for tiles in batches:
-                    waiting.append(self._submit(tiles, batch, lanes))
+                    waiting.append(self._submit(tiles, batch, lanes, threads))
                     if len(waiting) > lanes:
                         yield waiting.popleft().result().tiles()
             while waiting:
@@ -143,16 +154,17 @@ class Predictor:
             for future in waiting:
                 future.cancel()
 
-    def _submit(self, tiles: Tiles, batch: int, lanes: int) -> Future[_Result]:
-        return self._lanes.submit(self._restore, tiles, batch, min(lanes, self._cores))
+    def _submit(self, tiles: Tiles, batch: int, lanes: int, threads: int | None) -> Future[_Result]:
+        lanes = min(lanes, self._cores)
+        return self._lanes.submit(self._restore, tiles, batch, lanes, threads or self._cores // lanes)
 
-    def _restore(self, tiles: Tiles, batch: int, lanes: int) -> _Result:
+    def _restore(self, tiles: Tiles, batch: int, lanes: int, threads: int) -> _Result:
         with self._room:
             self._room.wait_for(lambda: self._busy < lanes)
             self._busy += 1
         try:
-            if self.device.type == "cpu" and torch.get_num_threads() != self._cores // lanes:
-                set_own_threads(self._cores // lanes)
+            if self.device.is_cpu and torch.get_num_threads() != threads:
+                set_own_threads(threads)
             return self._restore_all(tiles, batch)
         finally:
             with self._room:
@@ -168,7 +180,7 @@ class Predictor:
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
-            if self.device.type == "cuda":
+            if self.device.is_cuda:
                 torch.cuda.empty_cache()
             if size == 1:
                 raise OutOfMemory(
@@ -186,9 +198,9 @@ class Predictor:
         given = torch.from_numpy(np.ascontiguousarray(padded))
         with (
             torch.inference_mode(),
-            torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"),
+            torch.autocast(self.device.kind, torch.bfloat16, enabled=self.precision == "bfloat16"),
         ):
-            on_device = given.to(self.device) if self._copies is None else self._copies.to_device(given)
+            on_device = given.to(str(self.device)) if self._copies is None else self._copies.to_device(given)
             result = self._network(on_device)[: len(tiles)]
             # A compiled network may give the same memory again for its next result, so that leaves by a copy.
             return (result.float().cpu(), None) if self._copies is None else self._copies.to_host(result)
@@ -247,17 +259,41 @@ class _Copies:
         return host, arrived
 
 
+MOST_LOADED = 4
+"""Models that stay loaded, each for a device; the one that was not used for longest makes room."""
 _loading = threading.Lock()
 
 
-@cache
-def _load(card_json: str, device: str, precision: str, compile_first: bool) -> Predictor:
+@lru_cache(maxsize=MOST_LOADED)
+def _load(card_json: str, device: Device, precision: str, compile_first: bool) -> Predictor:
     network = load_weights(ModelCard.model_validate_json(card_json))
     return Predictor(network, device, precision, compile_first=compile_first)
 
 
+def predictor_of(plan: Plan, device: Device | None = None) -> Predictor:
+    """Load the network of a plan, in its precision and compiled where the plan says so.
+
+    Whatever computes pixels of a plan asks here, so a preview, a lazy result, a check and the run make the same ones.
+
+    Parameters
+    ----------
+    plan
+        The run.
+    device
+        Another device than the first of the plan's that works.
+
+    Raises
+    ------
+    ModelError
+        If the weights cannot be loaded.
+    """
+    recipe = plan.recipe
+    chosen = device or working_device(plan) or plan.device
+    return predictor_for(plan.card, chosen, recipe.precision, compile_first=bool(recipe.compiled))
+
+
 def predictor_for(
-    card: ModelCard, device: str, precision: str | None = None, *, compile_first: bool = False
+    card: ModelCard, device: Device, precision: str | None = None, *, compile_first: bool = False
 ) -> Predictor:
     """Load a model once a process and device, and share it afterwards; a precision that is open is float32.
 
@@ -267,7 +303,7 @@ def predictor_for(
         If its weights cannot be loaded.
     """
     with _loading:
-        return _load(card.model_dump_json(), devices_of(device)[0], precision or "float32", compile_first)
+        return _load(card.model_dump_json(), device, precision or "float32", compile_first)
 
 
 def release_predictors() -> None:

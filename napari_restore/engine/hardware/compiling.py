@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 
+from napari_restore.engine.hardware.device import Device
 from napari_restore.models.card import ModelCard
 
 __all__ = ["PAYS_FROM", "can_compile", "gains", "pays"]
@@ -19,19 +20,19 @@ nothing there. CUDA: assumed, for a device some hundred times as fast.
 """
 
 
-def can_compile(device: str) -> bool:
+def can_compile(device: Device) -> bool:
     """Tell whether what torch compiles with is on this machine: a C++ compiler, or Triton for a GPU."""
-    if device.startswith("cuda"):
+    if device.is_cuda:
         return importlib.util.find_spec("triton") is not None
-    return device == "cpu" and any(shutil.which(name) for name in ("g++", "clang++"))
+    return device.is_cpu and any(shutil.which(name) for name in ("g++", "clang++"))
 
 
-def gains(card: ModelCard, device: str) -> bool:
+def gains(card: ModelCard, device: Device) -> bool:
     """Tell whether a network runs faster compiled: any on CUDA, and Restormer, whose blocks are compiled, on a CPU."""
-    return device.startswith("cuda") or (device == "cpu" and card.architecture == "restormer")
+    return device.is_cuda or (device.is_cpu and card.architecture == "restormer")
 
 
-def pays(card: ModelCard, device: str, pixels: float) -> bool:
+def pays(card: ModelCard, device: Device, pixels: float) -> bool:
     """Tell whether a run over tiles of so many pixels in all ends sooner if its network is compiled first."""
-    enough = pixels >= PAYS_FROM.get(device.partition(":")[0], float("inf"))
+    enough = pixels >= PAYS_FROM.get(device.kind, float("inf"))
     return enough and gains(card, device) and can_compile(device)

@@ -2,89 +2,86 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import torch
 
+from napari_restore.engine.hardware.device import CPU, Device, parse_devices
 from napari_restore.engine.hardware.host_memory import available_memory
 from napari_restore.errors import RecipeError
 from napari_restore.models.card import ModelCard
 
 __all__ = [
-    "choose_device", "choose_precision", "cores", "devices", "devices_of", "free_memory", "set_own_threads",
-    "spare_devices",
+    "choose_devices", "choose_precision", "cores", "devices", "free_memory", "set_own_threads", "spare_devices",
 ]  # fmt: skip
 
 
-def choose_device(wanted: str) -> str:
-    """Resolve ``"auto"`` to the best device here, and check that a named one exists.
+def choose_devices(names: str) -> tuple[Device, ...]:
+    """Choose the devices of a recipe among those of this machine.
 
-    ``"cuda"`` and ``"cuda:all"`` are all GPUs, and several devices have commas between them.
+    Parameters
+    ----------
+    names : str
+        ``"auto"`` for the best device here, ``"cuda"`` and ``"cuda:all"`` for all GPUs; several devices have commas
+        between them.
+
+    Returns
+    -------
+    tuple of Device
+        At least one, each of them on this machine. A single process uses the first.
 
     Raises
     ------
     RecipeError
-        If the device is unknown or not on this machine.
+        If a device is unknown or not on this machine.
     """
-    if wanted == "auto":
-        if torch.cuda.is_available():
-            return "cuda:0"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
-    if wanted in ("cuda", "cuda:all") and torch.cuda.device_count() > 1:
-        return ",".join(f"cuda:{number}" for number in range(torch.cuda.device_count()))
-    if "," in wanted:
-        return ",".join(choose_device(part.strip()) for part in wanted.split(","))
-    if wanted == "cuda:all":
-        wanted = "cuda:0"
-    try:
-        device = torch.device(wanted)
-    except RuntimeError:
-        raise RecipeError(
-            f"device {wanted!r} is unknown; use 'auto', 'cpu', 'cuda', 'cuda:1', 'cuda:all' or 'mps'."
-        ) from None
-    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
-    if (device.index or 0) >= there.get(device.type, 0):
-        raise RecipeError(f"device {wanted!r} is not on this machine; use 'auto' or 'cpu'.")
-    return f"cuda:{device.index or 0}" if device.type == "cuda" else device.type
+    return tuple(itertools.chain.from_iterable(map(_chosen, parse_devices(names))))
 
 
-def devices_of(device: str) -> list[str]:
-    """Give the devices of a recipe one by one; a single process uses the first of them."""
-    return device.split(",")
+def _chosen(wanted: Device) -> tuple[Device, ...]:
+    here = devices()
+    if wanted.is_auto:
+        return (next((device for device in here if not device.is_cpu), CPU),)
+    like = [device for device in here if device.kind == wanted.kind]
+    found = like if wanted.index is None else like[wanted.index : wanted.index + 1]
+    if not found:
+        raise RecipeError(f"device {str(wanted)!r} is not on this machine; use 'auto' or 'cpu'.")
+    return tuple(found)
 
 
-def spare_devices(device: str) -> tuple[str, ...]:
+def spare_devices(device: Device) -> tuple[Device, ...]:
     """Devices of this machine that a run may go on with when the one that was chosen for it stops working."""
-    others = tuple(f"cuda:{i}" for i in range(torch.cuda.device_count()) if f"cuda:{i}" != device)
-    return () if device == "cpu" else (*others, "cpu")
+    if device.is_cpu:
+        return ()
+    return (*(other for other in devices() if other.is_cuda and other != device), CPU)
 
 
-def choose_precision(card: ModelCard, device: str) -> Literal["float32", "bfloat16"]:
+def choose_precision(card: ModelCard, device: Device) -> Literal["float32", "bfloat16"]:
     """Choose bfloat16 where the device multiplies matrices in it, and the model is known to lose 0.02 dB at most."""
     loss_allowed = 0.02
     if card.bfloat16_loss is None or card.bfloat16_loss > loss_allowed:
         return "float32"
-    if device.startswith("cuda"):
+    if device.is_cuda:
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:  # AMX: without matrix units bfloat16 saves nothing on a CPU
-        fast = device == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16"))
+        fast = device.is_cpu and bool(torch.cpu.get_capabilities().get("amx_bf16"))
     return "bfloat16" if fast else "float32"
 
 
-def devices() -> tuple[str, ...]:
-    """Names of the devices of this machine that a network can run on: ``("cpu", "cuda:0")``."""
-    gpus = tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
-    return ("cpu", *gpus, *(("mps",) if torch.backends.mps.is_available() else ()))
+def devices() -> tuple[Device, ...]:
+    """Devices of this machine that a network can run on: the CPU, then GPUs in their order."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    gpus = (Device("cuda", index) for index in range(count))
+    return (CPU, *gpus, *((Device("mps"),) if torch.backends.mps.is_available() else ()))
 
 
-def free_memory(device: str) -> int:
-    """Bytes that a run may count on: free memory of the GPU, the least of several, or what this process may take."""
-    if "," in device:
-        return min(map(free_memory, devices_of(device)))
-    if device.startswith("cuda"):
-        return int(torch.cuda.mem_get_info(torch.device(device))[0])
+def free_memory(device: Device) -> int:
+    """Bytes that a run may count on: free memory of the GPU, or what this process may take of the host's."""
+    if device.is_cuda:
+        return int(torch.cuda.mem_get_info(torch.device(str(device)))[0])
     return available_memory()
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_restore.engine.hardware.device import Device
 from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.errors import RecipeError
 from napari_restore.images.image import Image
@@ -23,7 +24,7 @@ from napari_restore.models.card import ModelCard
 from napari_restore.tiling.blend import source_window
 from napari_restore.tiling.grid import AxisTiling, TileGrid
 
-__all__ = ["Layout", "cheapest_layout", "read_unit", "tile_share", "times_read"]
+__all__ = ["Layout", "cheapest_layout", "decoded_unit", "read_unit", "tile_share", "times_read"]
 
 _CHUNK_SIDE = 512
 _UNSHARDED_CHUNK_SIDE = 1024
@@ -93,6 +94,13 @@ def read_unit(image: Image) -> Sizes:
     return {a: min(c, n) for a, c, n in zip(image.canonical, image.chunks, image.shape, strict=True)}
 
 
+def decoded_unit(image: Image) -> Sizes:
+    """What is decoded at once, at least, along each axis, as far as the source tells; one pixel where it does not."""
+    told = image.chunks != image.shape or hasattr(image.data, "chunks")
+    ours = type(image.data).__module__.startswith("napari_restore.")
+    return read_unit(image) if told or ours else dict.fromkeys(image.canonical, 1)
+
+
 @lru_cache(maxsize=256)
 def _times_read_along(axis: str, grid: TileGrid, length: int, block: int, scale: int, chunk: int) -> int:
     plane = grid.shape["YX".index(axis)]
@@ -118,7 +126,7 @@ def cheapest_layout(
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
     recipe: Recipe,
-    device: str,
+    device: Device,
     room: int,
 ) -> Layout:
     """Choose the shapes of a chunk and of a block, or check those given.
@@ -150,7 +158,7 @@ def cheapest_layout(
         bytes_ = math.prod(block.values()) * dtype.itemsize
         share = tile_share(grid, block, sizes, card.scale)
         read = times_read(image, grid, block, sizes, card.scale)
-        cost = share * card.bytes_per_pixel * _NETWORK_COST[device.partition(":")[0]]
+        cost = share * card.bytes_per_pixel * _NETWORK_COST[device.kind]
         cost += read * image.dtype.itemsize * _READ_COST
         found.append((bytes_, cost, share, read, block))
     smallest = min(bytes_ for bytes_, *_ in found)
@@ -188,7 +196,10 @@ def _checked_layout(axes: str, chunk: Sizes, recipe: Recipe) -> Layout:
 
 def _checked(sizes: tuple[int, ...], axes: str, name: str) -> tuple[int, ...]:
     if len(sizes) != len(axes) or min(sizes) < 1:
-        raise RecipeError(f"{name} {sizes} must be one positive length for each axis of the result, {axes}.")
+        raise RecipeError(
+            f"{name} {sizes} must be one positive length for each axis of the result, {axes}; give {len(axes)}, or "
+            f"leave {name} out."
+        )
     return sizes
 
 

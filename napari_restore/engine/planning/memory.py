@@ -6,21 +6,44 @@ What is counted is the host's memory beyond the program itself (Python, torch an
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
+from napari_restore.engine.hardware.device import Device
+from napari_restore.engine.planning.blocks import decoded_unit
 from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.errors import RecipeError
 from napari_restore.images.image import Image
+from napari_restore.intensity.fusion import REACH, STEP
 from napari_restore.models.card import ModelCard
 from napari_restore.tiling.grid import TileGrid
 from napari_restore.wording import human_bytes
 
-__all__ = ["LIBRARIES", "block_bytes", "check_budget", "network_bytes", "run_bytes", "tile_bytes"]
+__all__ = [
+    "FUSED_ROWS",
+    "LIBRARIES",
+    "block_bytes",
+    "check_budget",
+    "check_sample",
+    "decoding_bytes",
+    "neighbour_axes",
+    "network_bytes",
+    "run_bytes",
+    "tile_bytes",
+]
 
 _READ_TIMES = 3
 """While zarr reads a region it holds its chunks as stored, as decoded, and in their place: as measured, no more."""
+_DECODED_TIMES = 3
+"""A chunk as it is stored, in the hands of its decoder (predictors make a copy), and decoded."""
+_CHUNKS_AT_ONCE = 10
+"""Chunks that zarr decodes at a time."""
+FUSED_ROWS = 512
+"""Rows of a plane whose neighbours are averaged in at a time."""
+_FUSING = 100
+"""Bytes that this takes for each pixel of these rows, as measured, and no more."""
 LIBRARIES = 150 * 10**6
 """Modules that a run imports, threads, and what torch, zarr and the allocator keep for the next time."""
 _WRITE_TIMES = 3
@@ -36,6 +59,8 @@ class Sized(Protocol):
     def card(self) -> ModelCard: ...
     @property
     def recipe(self) -> Recipe: ...
+    @property
+    def device(self) -> Device: ...
     @property
     def grid(self) -> TileGrid: ...
     @property
@@ -58,7 +83,7 @@ def network_bytes(plan: Sized) -> int:
     recipe, card = plan.recipe, plan.card
     lanes, batch = recipe.lanes or 1, recipe.batch or 1
     passing = math.prod(plan.grid.tile_shape) * 4 * (card.in_channels + card.out_channels * card.scale**2)
-    working = tile_bytes(card, plan.grid) if recipe.device.startswith("cpu") else passing  # pinned copies
+    working = tile_bytes(card, plan.grid) if plan.device.is_cpu else passing  # pinned copies
     # Those in the network, one that waits, one that is made, and one whose result is blended in.
     return batch * (lanes * working + (lanes + 3) * passing)
 
@@ -68,21 +93,58 @@ def block_bytes(plan: Sized) -> tuple[int, int]:
     card, sizes = plan.card, dict(zip(plan.axes, plan.block, strict=True))
     block = {axis: min(size, length) for (axis, size), length in zip(sizes.items(), plan.shape, strict=True)}
     result = math.prod(block.values()) * plan.dtype.itemsize
-    source = math.prod(_source_shape(plan.image, plan.grid, block, card.scale)) * plan.image.dtype.itemsize
+    shape = _source_shape(plan.image, plan.grid, block, card.scale)
+    source, fusing = math.prod(shape.values()) * plan.image.dtype.itemsize, 0
+    if near := neighbour_axes(plan.image, plan.recipe):
+        source, fusing = _with_neighbours(plan, shape, near)
+    reading = max(_READ_TIMES * source, source + decoding_bytes(plan.image, shape))
     # Canvas: the rows of a row of tiles, and what the next row begins with.
     rows = min(block["Y"], plan.grid.tile_shape[0] * card.scale)
     canvas = rows * block["X"] * card.out_channels * 4
-    return source + result + 2 * canvas, max(_READ_TIMES * source, _WRITE_TIMES * result)
+    return source + fusing + result + 2 * canvas, max(reading, _WRITE_TIMES * result)
 
 
-def _source_shape(image: Image, grid: TileGrid, block: dict[str, int], scale: int) -> list[int]:
+def decoding_bytes(image: Image, pixels: Mapping[str, int]) -> int:
+    """Most that the chunks take that are read whole for a region of so many pixels along each axis."""
+    unit = decoded_unit(image)
+    if max(unit.values()) == 1:  # any part of it can be read
+        return 0
+    touched = math.prod(
+        min(-((1 - pixels.get(axis, 1)) // length) + 1, -(-image.sizes[axis] // length))
+        for axis, length in unit.items()
+    )
+    return min(touched, _CHUNKS_AT_ONCE) * _DECODED_TIMES * math.prod(unit.values()) * image.dtype.itemsize
+
+
+def neighbour_axes(image: Image, recipe: Recipe) -> str:
+    """Axes along which neighbouring planes are averaged into each plane; "" for none."""
+    axes = recipe.neighbours.axis if recipe.neighbours else "none"
+    return "".join(axis for axis in axes if image.sizes.get(axis, 1) > 1) if axes in ("T", "Z", "TZ") else ""
+
+
+def _with_neighbours(plan: Sized, shape: dict[str, int], near: str) -> tuple[int, int]:
+    """Bytes of the source that a block is made of with its neighbours, and of fusing them, some rows at a time."""
+    assert plan.recipe.neighbours is not None
+    image, sides = plan.image, 2 * plan.recipe.neighbours.planes
+    wider = shape | {axis: min(shape[axis] + 2 * (REACH + STEP), image.sizes[axis]) for axis in "YX"}
+    slabs = [wider | {axis: min(shape[axis] + sides, image.sizes[axis])} for axis in near]
+    read = sum(math.prod(slab.values()) for slab in slabs) * image.dtype.itemsize
+    samples = image.sizes.get("S", 1) if plan.card.in_channels > 1 else 1
+    rows = min(FUSED_ROWS + 2 * (REACH + STEP), wider["Y"]) * wider["X"] * samples * _FUSING
+    return read, rows + shape["Y"] * shape["X"] * samples * 8
+
+
+def _source_shape(image: Image, grid: TileGrid, block: dict[str, int], scale: int) -> dict[str, int]:
     """Most pixels of the source along each axis that a block is made of."""
     overhang = dict(zip("YX", (2 * (size - 1) for size in grid.tile_shape), strict=True))
-    return [
-        min(-(-block[axis] // scale) + 1 + overhang[axis], length) if axis in "YX" else min(block[axis], length)
+    return {
+        axis: min(-(-block[axis] // scale) + 1 + overhang[axis], length)
+        if axis in "YX"
+        else length
+        if axis == "S"
+        else min(block[axis], length)
         for axis, length in image.sizes.items()
-        if axis != "S"
-    ] + [image.sizes.get("S", 1)]
+    }
 
 
 def run_bytes(plan: Sized) -> int:
@@ -94,6 +156,27 @@ def run_bytes(plan: Sized) -> int:
     computed, moved = block_bytes(plan)
     others = (plan.recipe.workers or 1) - 1
     return LIBRARIES + network_bytes(plan) + max(computed, moved) + others * moved
+
+
+def check_sample(image: Image, budget: int | None, free: int) -> None:
+    """Refuse a source of which not even a small crop can be read: before that is tried.
+
+    Raises
+    ------
+    RecipeError
+        With what a chunk takes, and what to do.
+    """
+    decoding = decoding_bytes(image, dict.fromkeys(image.sizes, 1))
+    limit = budget or free + LIBRARIES
+    if LIBRARIES + decoding <= limit or limit < LIBRARIES:  # what is too little for any run, `check_budget` says
+        return
+    what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
+    chunk = math.prod(decoded_unit(image).values()) * image.dtype.itemsize
+    raise RecipeError(
+        f"{image.name} is stored in chunks of {human_bytes(chunk)}, which are read whole: that takes "
+        f"{human_bytes(LIBRARIES + decoding)}, more than the {what}; allow more memory (--memory), or store the image "
+        "in smaller chunks."
+    )
 
 
 def check_budget(plan: Sized, free: int) -> None:
@@ -109,9 +192,11 @@ def check_budget(plan: Sized, free: int) -> None:
         return
     what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
     blocks = max(block_bytes(plan))
+    chunk = math.prod(decoded_unit(plan.image).values()) * plan.image.dtype.itemsize
+    chunks = f", its source in chunks of {human_bytes(chunk)} that are read whole" if 15 * chunk > blocks else ""
     raise RecipeError(
         f"the run takes {human_bytes(needed)}, more than the {what}: {plan.recipe.workers} blocks in progress of "
-        f"{human_bytes(blocks)} each, and {human_bytes(network_bytes(plan))} for {plan.recipe.lanes} batches of "
-        f"{plan.recipe.batch} tiles in the network, {human_bytes(tile_bytes(plan.card, plan.grid))} each; use smaller "
-        "shards, a smaller tile, a smaller batch, fewer workers or lanes, or more memory (--memory)."
+        f"{human_bytes(blocks)} each{chunks}, and {human_bytes(network_bytes(plan))} for {plan.recipe.lanes} batches "
+        f"of {plan.recipe.batch} tiles in the network, {human_bytes(tile_bytes(plan.card, plan.grid))} each; use "
+        "smaller shards, a smaller tile, a smaller batch, fewer workers or lanes, or more memory (--memory)."
     )

@@ -10,12 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from napari_restore.engine.hardware.device import Device, parse_devices
 from napari_restore.engine.planning.blocks import tile_share, times_read
-from napari_restore.engine.planning.memory import run_bytes
-from napari_restore.engine.planning.normalisation import Scale, scales_of
+from napari_restore.engine.planning.memory import neighbour_axes, run_bytes
+from napari_restore.engine.planning.normalisation import Scale, scales_of, validity_of
 from napari_restore.engine.planning.recipe import Recipe, digest
 from napari_restore.engine.planning.source_identity import crop_digests
 from napari_restore.images.image import Image
+from napari_restore.images.lazy_arrays import Region
+from napari_restore.images.writing.layout import WriteUnit, stored_order
+from napari_restore.intensity.validity import Validity
 from napari_restore.models.card import ModelCard
 from napari_restore.tiling.grid import TileGrid
 from napari_restore.wording import counted, human_bytes, human_shape
@@ -23,7 +27,10 @@ from napari_restore.wording import counted, human_bytes, human_shape
 __all__ = ["Block", "Plan", "gray_through_colour", "result_shape", "source_kind"]
 
 Block = tuple[int, ...]
-"""Index of a block along each axis, in canonical order."""
+"""Index of a block along each axis, in canonical order. In the result a block is one `WriteUnit` of level 0."""
+
+_LISTED = 12
+"""So many images of a file are named in a plan."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +50,15 @@ class Plan:
     shape, dtype
         Of the result, in canonical order.
     block
-        Shape of a block: what one unit of work writes, in canonical order.
+        Shape of a block, which is computed and stored as a whole, in canonical order.
     levels
         Resolution levels of a stored result.
     spares
         Devices that the run goes on with if the one of the recipe stops working: none if the user has named it.
     why
         What spoke for a choice, one clause each, by row of the text.
+    given
+        What of the recipe was given and not chosen, see `Recipe.given`.
     """
 
     image: Image
@@ -60,13 +69,24 @@ class Plan:
     dtype: np.dtype[Any]
     block: tuple[int, ...]
     levels: int
-    spares: tuple[str, ...] = ()
+    spares: tuple[Device, ...] = ()
     why: dict[str, str] = field(default_factory=dict)
+    given: dict[str, Any] = field(default_factory=dict)
 
     @property
     def axes(self) -> str:
         """Letters of the result in canonical order."""
         return self.image.canonical
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """Devices of the run: with more than one, a stored result is made by a process for each."""
+        return parse_devices(self.recipe.device)
+
+    @property
+    def device(self) -> Device:
+        """The only device, or what a single process uses of several: the first."""
+        return self.devices[0]
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -88,12 +108,21 @@ class Plan:
             for row, column in _z_order(self.counts[y], self.counts[x]):
                 yield tuple(row if i == y else column if i == x else k for i, k in enumerate(outer))
 
-    def region(self, index: Block) -> tuple[slice, ...]:
+    def region(self, index: Block) -> Region:
         """Pixels of the result that a block holds, in canonical order."""
         return tuple(
             slice(i * size, min((i + 1) * size, length))
             for i, size, length in zip(index, self.block, self.shape, strict=True)
         )
+
+    def unit_of(self, index: Block) -> WriteUnit:
+        """The write unit that a block is stored as."""
+        return WriteUnit(0, tuple(index[axis] for axis in stored_order(self.axes)))
+
+    def block_of(self, unit: WriteUnit) -> Block:
+        """The index of the block that is stored as a write unit of level 0."""
+        order = stored_order(self.axes)
+        return tuple(unit.index[order.index(axis)] for axis in range(len(order)))
 
     @property
     def repeats(self) -> int:
@@ -115,10 +144,26 @@ class Plan:
         """Pixels of all tiles, divided by the pixels of the image: what halo, hand-over and blocks' borders cost."""
         return tile_share(self.grid, *self._sizes(), self.card.scale)
 
+    @property
+    def fuses(self) -> bool:
+        """Whether neighbouring planes are averaged into each plane."""
+        return bool(neighbour_axes(self.image, self.recipe))
+
     @cached_property
     def scales(self) -> tuple[Scale, ...]:
         """How values are brought to what the network was trained on: for each channel, or for all."""
         return scales_of(self.recipe, self.card)
+
+    @cached_property
+    def validity(self) -> tuple[Validity, ...]:
+        """Which pixels are image: for each channel, or for all."""
+        return validity_of(self.recipe)
+
+    def reading(self, image: Image) -> Plan:
+        """Give this plan with another way to read its source, and what was worked out for all channels only once."""
+        made = replace(self, image=image)
+        vars(made).update(scales=self.scales, validity=self.validity)
+        return made
 
     def _sizes(self) -> tuple[dict[str, int], dict[str, int]]:
         """Shape of a block and of the result, by axis."""
@@ -235,6 +280,27 @@ def _values(plan: Plan) -> str:
     return f"{cameras}: noise stabilised, {level} (poisson-gaussian)"
 
 
+def _series(plan: Plan) -> str:
+    """Which image of a file it is, and what others there are."""
+    names, count = plan.image.series_names, plan.image.series_count
+    listed = [f"{number} {name!r}" for number, name in enumerate(names[:_LISTED]) if name]
+    more = [f"{count - _LISTED} more"] if len(listed) == _LISTED < count else []
+    return f"{plan.recipe.series!r} of {count}" + (f": {', '.join([*listed, *more])}" if listed else "")
+
+
+def _neighbours(plan: Plan) -> dict[str, str]:
+    """Which planes are averaged into each; no line for images of single planes."""
+    if not any(plan.image.sizes.get(axis, 1) > 1 for axis in "TZ"):
+        return {}
+    chosen = plan.recipe.neighbours
+    if chosen is None:
+        return {"neighbours": "chosen when first computed"}
+    if chosen.axis == "none":
+        return {"neighbours": "none"}
+    strength = f", strength {chosen.strength:g}" if chosen.strength != 1 else ""
+    return {"neighbours": f"{' and '.join(chosen.axis)}, {counted(chosen.planes, 'plane')} on each side{strength}"}
+
+
 def _described(plan: Plan) -> str:
     """One line for each thing the run will use, with units."""
     recipe, image, card = plan.recipe, plan.image, plan.card
@@ -243,10 +309,13 @@ def _described(plan: Plan) -> str:
     rows = {
         "source": f"{image.name}: {human_shape(image.canonical, image.shape)}, {image.dtype}, "
         f"{human_bytes(image.nbytes)}",
+        **({"series": _series(plan)} if image.series_count > 1 else {}),
         "pixel size": pixel or "unknown",
         "model": card.summary(),
         "values": _values(plan),
+        "no image": _no_image(plan),
         "channels": _channels(plan),
+        **_neighbours(plan),
         "tiles": f"{tile_y} x {tile_x}, halo {recipe.halo}, hand-over {recipe.blend}; {plan.tiles} in all, "
         f"{plan.tile_share:.2f} times the pixels of the image"
         + (", padded as the authors do" if recipe.padding == "authors" else ""),
@@ -258,7 +327,22 @@ def _described(plan: Plan) -> str:
         "memory": f"at most {human_bytes(plan.memory_bytes)}"
         + (f" of {human_bytes(recipe.memory_budget)}" if recipe.memory_budget else ""),
     }
-    return "\n".join(f"{name:<11}{value}{_because(plan, name)}" for name, value in rows.items())
+    lines = [f"{name:<11}{value}{_because(plan, name)}" for name, value in rows.items() if value]
+    return "\n".join([*lines, *(f"{'note':<11}{note}" for note in image.notes)])
+
+
+def _no_image(plan: Plan) -> str:
+    """Say which values are no image, and what becomes of them; empty where all values are."""
+    recipe = plan.recipe
+    if recipe.valid_range is None or recipe.fill_values is None:
+        return "found when first computed"
+    fill = ", ".join(f"{number:g}" for number in dict.fromkeys(v for values in recipe.fill_values for v in values))
+    pairs = ", ".join(f"{low:g}..{high:g}" for low, high in recipe.valid_range)
+    parts = (
+        f"fill {fill}, which comes back as it is" if fill else "",
+        f"single pixels beyond {pairs} come back as they are, areas beyond have a range of their own" if pairs else "",
+    )
+    return "; ".join(part for part in parts if part)
 
 
 def _because(plan: Plan, name: str) -> str:

@@ -6,8 +6,17 @@ import math
 
 import numpy as np
 
+from napari_restore.engine.hardware.device import CPU, Device
 from napari_restore.engine.planning.blocks import cheapest_layout
-from napari_restore.engine.planning.memory import LIBRARIES, check_budget, run_bytes, tile_bytes
+from napari_restore.engine.planning.memory import (
+    LIBRARIES,
+    check_budget,
+    check_sample,
+    decoding_bytes,
+    run_bytes,
+    tile_bytes,
+)
+from napari_restore.engine.planning.neighbour_choice import Chosen, choose_neighbours
 from napari_restore.engine.planning.normalisation import choose_intensity
 from napari_restore.engine.planning.plan import Plan, gray_through_colour, result_shape
 from napari_restore.engine.planning.recipe import Recipe
@@ -45,44 +54,49 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     """
     from napari_restore.engine.hardware.compiling import gains, pays
     from napari_restore.engine.hardware.devices import (
-        choose_device,
+        choose_devices,
         choose_precision,
-        devices_of,
         free_memory,
         spare_devices,
     )
 
     _check_channels(image, card)
-    devices = choose_device(recipe.device)
-    device = devices_of(devices)[0]  # each process is planned as if it were the only one
-    free = free_memory("cpu")
+    devices = choose_devices(recipe.device)
+    device = devices[0]  # each process is planned as if it were the only one
+    free = free_memory(CPU)
     budget = recipe.memory_budget or free // 2
+    check_sample(image, recipe.memory_budget, free)
     # Of a budget of the user's own, which is kept, a part is for what is not the network.
     for_network = max(budget - LIBRARIES, 0) * 3 // 4 if recipe.memory_budget else budget
-    room = for_network if device == "cpu" else free_memory(device) // 2
+    room = for_network if device.is_cpu else free_memory(device) // 2
     tile, halo, blend = (
         _whole_plane(image, card, recipe) if recipe.padding == "authors" else choose_tiling(image, card, recipe, room)
     )
     grid = plane_grid(image.sizes["Y"], image.sizes["X"], tile=tile, halo=halo, blend=blend, alignment=card.alignment)
     intensity = choose_intensity(image, card, recipe, estimate=estimate)
+    near = choose_neighbours(image, card, recipe, intensity) if estimate else Chosen(recipe.neighbours, "")
     dtype = image.dtype if recipe.dtype == "same" else np.dtype(recipe.dtype)
     shape = result_shape(image, card)
     # A few blocks of three times their size (see `block_bytes`), beside what the network takes.
-    network = tile_bytes(card, grid) if device == "cpu" else 0
-    layout = cheapest_layout(image, card, grid, shape, dtype, recipe, device, max(budget - network - LIBRARIES, 0) // 9)
+    network = tile_bytes(card, grid) if device.is_cpu else 0
+    one_chunk = decoding_bytes(image, dict.fromkeys(image.sizes, 1))
+    room_for_blocks = max(budget - network - LIBRARIES - one_chunk, 0) // 9
+    layout = cheapest_layout(image, card, grid, shape, dtype, recipe, device, room_for_blocks)
     _check_samples(image, card, dict(zip(image.canonical, shape, strict=True)), layout.block)
-    lanes, why_lanes = choose_lanes(card, grid, recipe, device, room)
+    lanes, threads, why_lanes = choose_lanes(card, grid, recipe, device, room)
     chosen = {
-        "axes": image.axes, "tile": tile, "halo": halo, "blend": blend, "device": devices, **intensity,
+        "axes": image.axes, "tile": tile, "halo": halo, "blend": blend, **intensity.settings,
+        "neighbours": near.neighbours,
         "chunks": layout.chunks, "shards": None if recipe.ome_version == "0.4" else layout.block,
-        "workers": recipe.workers or 1, "lanes": lanes, "batch": recipe.batch or 1,
-        "precision": recipe.precision or choose_precision(card, device),
+        "device": ",".join(map(str, devices)), "workers": recipe.workers or 1, "lanes": lanes, "threads": threads,
+        "batch": recipe.batch or 1, "precision": recipe.precision or choose_precision(card, device),
     }  # fmt: skip
     plan = Plan(
         image, card, recipe.model_copy(update=chosen), grid, shape, dtype, layout.block,
         levels_for(shape, image.canonical) if recipe.pyramid else 1,
         spare_devices(device) if recipe.device == "auto" else (),
-        {"tiles": tile_reason(card, grid), "blocks": layout.why, "device": why_lanes},
+        {"tiles": tile_reason(card, grid), "blocks": layout.why, "device": why_lanes, "no image": intensity.why,
+         "neighbours": near.why},
     )  # fmt: skip
     plan = plan if recipe.batch else plan.with_settings(batch=fitting_batch(plan, room))
     plan = plan if recipe.workers else plan.with_settings(workers=choose_workers(plan, budget))
@@ -177,18 +191,28 @@ def tile_reason(card: ModelCard, grid: TileGrid) -> str:
     return f"{origin}; overlap costs {cost:.2f}"
 
 
-def choose_lanes(card: ModelCard, grid: TileGrid, recipe: Recipe, device: str, room: int) -> tuple[int, str]:
-    """Choose how many batches are in the network at a time: on a CPU one for each core, if memory allows."""
+def choose_lanes(
+    card: ModelCard, grid: TileGrid, recipe: Recipe, device: Device, room: int
+) -> tuple[int, int | None, str]:
+    """Choose how many batches are in the network at a time: on a CPU one for each core, if memory allows.
+
+    Returns
+    -------
+    lanes, threads, why
+        Threads in each lane, which on a CPU move the last bits: those of a run that is continued stay.
+    """
     from napari_restore.engine.hardware.devices import cores
 
-    if device != "cpu":
-        return recipe.lanes or 1, "copies overlap computing"
+    if not device.is_cpu:
+        return recipe.lanes or 1, None, "copies overlap computing"
     there = cores()
     fit = max(1, room // (tile_bytes(card, grid) * (recipe.batch or 1)))
-    lanes = recipe.lanes or min(there, fit)
-    limit = ", as memory allows" if recipe.lanes is None and fit < there else ""
-    words = (counted(lanes, "lane"), counted(max(1, there // lanes), "thread"), counted(there, "core"))
-    return lanes, f"{words[0]} of {words[1]} on {words[2]}{limit}"
+    most = max(1, there // (recipe.threads or 1))
+    lanes = recipe.lanes or min(most, fit)
+    threads = recipe.threads or max(1, there // lanes)
+    limit = ", as memory allows" if recipe.lanes is None and fit < most else ""
+    words = (counted(lanes, "lane"), counted(threads, "thread"), counted(there, "core"))
+    return lanes, threads, f"{words[0]} of {words[1]} on {words[2]}{limit}"
 
 
 def fitting_batch(plan: Plan, room: int) -> int:
@@ -196,7 +220,7 @@ def fitting_batch(plan: Plan, room: int) -> int:
 
     On a CPU one is as fast as many.
     """
-    if plan.recipe.device.startswith("cpu"):
+    if plan.device.is_cpu:
         return 1
     most = min(_LARGEST_BATCH, max(1, room // tile_bytes(plan.card, plan.grid)))
     tiles = max(1, round(plan.tiles / plan.blocks))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,14 +13,12 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import ChunkError
 from napari_restore.images.image import Image
+from napari_restore.images.lazy_arrays import Region
 from napari_restore.intensity.scaling import to_dtype
+from napari_restore.retrying import DISK, retried
 
 __all__ = ["Filled", "PatientImage", "patient"]
 
-PAUSES = (0.1, 0.5, 2.0)
-"""Seconds to wait before a region that a disk or a network has failed is read again."""
-
-Region = tuple[slice, ...]
 _log = logging.getLogger(__name__)
 
 
@@ -89,16 +86,15 @@ class PatientImage(Image):
         return pixels
 
     def _read(self, region: Region) -> NDArray[Any]:
-        for pause in (*PAUSES, None):
-            try:
-                return super().read(region)
-            except ChunkError as error:
-                # Damage is the same every time, but one more look costs little, and may have been on its way only.
-                if pause is None or (self.failures and not _may_pass(error)):
-                    raise
-                self.failures.append(str(error))
-            time.sleep(pause)
-        raise AssertionError
+        policy = replace(DISK, may_pass=self._may_pass)
+        return retried(lambda: super(PatientImage, self).read(region), policy, self._note)
+
+    def _may_pass(self, error: Exception) -> bool:
+        # Damage is the same every time, but one more try costs little, and may have been on its way only.
+        return isinstance(error, ChunkError) and (not self.failures or DISK.may_pass(error))
+
+    def _note(self, error: Exception) -> None:
+        self.failures.append(str(error))
 
 
 def patient(image: Image, on_error: Literal["raise", "fill"], fill: tuple[float, ...]) -> PatientImage:
@@ -128,16 +124,6 @@ def fill_in(pixels: NDArray[Any], axes: str, region: Region, fill: tuple[float, 
     axis = axes.index("C")
     chosen = values[region[axis]]
     pixels[...] = chosen.reshape([-1 if i == axis else 1 for i in range(pixels.ndim)])
-
-
-def _may_pass(error: BaseException) -> bool:
-    """Tell whether a failure is a disk's or a network's, and not the data's."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):
-            return True
-        cause = cause.__cause__
-    return False
 
 
 def _parts(region: Region, chunks: tuple[int, ...]) -> Iterator[Region]:

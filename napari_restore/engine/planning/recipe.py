@@ -4,183 +4,275 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from typing import Any, Literal, TypeVar
+from dataclasses import replace
+from typing import Annotated, Any, Literal, TypeVar
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from napari_restore.engine.planning.settings import forms
+from napari_restore.engine.planning.settings.neighbours import NONE, Neighbours
+from napari_restore.engine.planning.settings.setting import NEVER, Setting
 from napari_restore.errors import RecipeError
 
-__all__ = ["EXECUTION_FIELDS", "Recipe", "digest", "for_each", "make_recipe"]
+__all__ = ["EXECUTION_FIELDS", "SOURCE_FIELDS", "Recipe", "digest", "for_each", "make_recipe", "settings"]
 
 Item = TypeVar("Item")
-
-EXECUTION_FIELDS = frozenset({"batch", "compiled", "device", "fsync", "lanes", "memory_budget", "on_error", "workers"})
-"""Fields that say how to run and not what comes out: two recipes that differ in these alone give one result."""
-_KEPT = frozenset({"batch", "compiled"})
-"""Those of them that a run which is continued keeps: they move the last bits."""
 
 
 class Recipe(BaseModel):
     """The settings of a run. A field that is None is chosen when the run is planned, and stored with the output.
 
-    Attributes
-    ----------
-    model
-        Name of a bundled model, or path of a checkpoint.
-    img_range, mean
-        Of SwinIR, where `model` is a path: the factor on the input and what is subtracted from its channels, which the
-        shapes in a checkpoint do not tell. None: what the file's metadata say, or the published models' values.
-    axes
-        One letter of TCZYXS per axis of the source, in its own order; None where its metadata tell.
-    level, series
-        Resolution level and image of the source.
-    tile
-        Side of a tile in input pixels, a multiple of the model's alignment; or height and width.
-    halo
-        Context in input pixels at each inner edge of a tile; it has no weight in the result.
-    blend
-        Width in input pixels of the hand-over between two tiles.
-    padding
-        How a plane is enlarged to a size that the network takes: ``"reflect"``, or ``"authors"``, the rule of the
-        networks' own test scripts, for reproducing their tables. It is for whole planes: there are no tiles.
-    intensity
-        How values are brought to what the network was trained on: ``"range"``, by the `value_range` that is given;
-        ``"percentile"``, by one that is estimated (0.1 and 99.9 %); ``"poisson-gaussian"``, by the noise: its variance
-        is stabilised, and its standard deviation brought to the model's. ``"auto"``, the same as None: chosen by the
-        model, see `napari_restore.engine.planning.normalisation`.
-    value_range
-        Values, in data units, that become 0 and 1 for the network: one pair, or one for each channel.
-    noise
-        Gain (data units per photon), offset and read noise (data units) of the detector, for ``"poisson-gaussian"``:
-        for all channels or for each. None: estimated from the image.
-    dtype
-        ``"same"`` as the source (rounded and clipped, never wrapped), or the name of a NumPy type.
-    precision
-        Of the network: ``"float32"``, or ``"bfloat16"``, which is chosen where the device is fast at it and the model's
-        card says that it costs at most 0.02 dB. Never float16, which overflows in these networks.
-    chunks, shards
-        Shape of a chunk and of a stored object of the output, in canonical order (TCZYXS).
-    pyramid
-        Whether the output gets coarser levels.
-    ome_version
-        OME-Zarr version of the output: ``"0.5"`` (Zarr 3, sharded) or ``"0.4"`` (Zarr 2).
-    device
-        ``"auto"``, ``"cpu"``, ``"cuda:1"``, ``"mps"``; ``"cuda"`` for all GPUs, ``"cuda:0,cuda:2"`` for some: a stored
-        result is then made by a process for each.
-    batch
-        Tiles that go through the network together.
-    workers
-        Blocks in progress at a time, so that reading, computing and writing overlap.
-    on_error
-        What to do about pixels of the source that cannot be read: ``"raise"`` ends the run and names them; ``"fill"``
-        puts the lower end of the value range in their place, and the result says where.
-    fsync
-        Whether each stored object is on the disk before the next one counts, so that a power cut takes none of them.
-    compiled
-        Whether the network is compiled first, which takes minutes and pays in long runs. It moves the last bits of
-        float32, so a run that is continued keeps what it began with.
-    lanes
-        Batches in the network at a time: on a CPU as many as there are cores, which they share out, if memory allows.
-    memory_budget
-        Bytes of the host's memory, or a text such as ``"8GB"``, that the run may take beyond the program itself
-        (Python, torch, the weights). None: half of what is free. A run that cannot fit is refused.
+    The `Setting` of a field says once what the field is, its unit and where it can be set; `settings` gives them by
+    name, and ``docs/settings.md`` lists them. To add a setting, add a field at the end, and run
+    ``python -m napari_restore.api.write_settings``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str
-    img_range: float | None = None
-    mean: tuple[float, ...] | None = None
-    axes: str | None = None
-    level: int = Field(default=0, ge=0)
-    series: int = Field(default=0, ge=0)
-    tile: int | tuple[int, int] | None = None
-    halo: int | None = None
-    blend: int | None = None
-    padding: Literal["reflect", "authors"] = "reflect"
-    intensity: Literal["percentile", "range", "poisson-gaussian"] | None = None
-    value_range: tuple[tuple[float, float], ...] | None = None
-    noise: tuple[tuple[float, float, float], ...] | None = None
-    dtype: str = "same"
-    precision: Literal["float32", "bfloat16"] | None = None
-    chunks: tuple[int, ...] | None = None
-    shards: tuple[int, ...] | None = None
-    pyramid: bool = True
-    ome_version: Literal["0.4", "0.5"] = "0.5"
-    device: str = "auto"
-    batch: int | None = Field(default=None, ge=1)
-    workers: int | None = Field(default=None, ge=1)
-    on_error: Literal["raise", "fill"] = "raise"
-    fsync: bool = False
-    compiled: bool | None = None
-    lanes: int | None = Field(default=None, ge=1)
-    memory_budget: int | None = Field(default=None, ge=1)
+    # fmt: off
+    model: Annotated[
+        str,
+        Setting(
+            "Name of a bundled or published model, or path of a checkpoint of Restormer or SwinIR.", "network",
+            otherwise="restormer-denoise-light; to upscale, the light SwinIR of the scale", accepts="str | Path",
+            control="Model › Model", page="models.md",
+        ),
+    ]
+    img_range: Annotated[
+        float | None,
+        Setting(
+            "Factor on the input of a SwinIR checkpoint that is given by path: 255 for the JPEG models, 1 for others.",
+            "network", otherwise="from the checkpoint's metadata, or as published", page="models.md",
+        ),
+    ] = None
+    mean: Annotated[
+        tuple[float, ...] | None,
+        Setting(
+            "Values that a SwinIR checkpoint given by path subtracts from its input channels.", "network",
+            unit="range 0 to 1", otherwise="from the checkpoint's metadata, or as published",
+            metavar="NUMBER,NUMBER,...", page="models.md",
+        ),
+    ] = None
+    axes: Annotated[
+        str | None,
+        Setting(
+            "One letter of TCZYXS per axis of the source, in its own order: time, channel, depth, height, width, "
+            "colour sample.", "source", otherwise="from the source's metadata", control="Input › Axes",
+            page="usage.md#sources",
+        ),
+    ] = None
+    level: Annotated[int, Field(ge=0), Setting("Resolution level of the source; 0 is the largest.", "source")] = 0
+    series: Annotated[
+        Annotated[int, Field(ge=0)] | Annotated[str, Field(min_length=1)],
+        Setting(
+            "Number or name of the image in a source that holds several.", "source", accepts="int | str",
+            metavar="NUMBER or NAME",
+        ),
+    ] = 0
+    tile: Annotated[
+        int | tuple[int, int] | None,
+        Setting(
+            "Side of a tile, or its height and width; a multiple of the model's alignment.", "network",
+            unit="input pixels", otherwise="the model's own, if it fits the memory", metavar="SIDE or Y,X",
+            control="Performance › Tile",
+        ),
+    ] = None
+    halo: Annotated[
+        int | None,
+        Setting(
+            "Context at each inner edge of a tile; it has no weight in the result.", "network",
+            unit="input pixels", otherwise="the model's own", control="Performance › Halo",
+        ),
+    ] = None
+    blend: Annotated[
+        int | None,
+        Setting(
+            "Width of the band in which two neighbouring tiles are blended.", "network",
+            unit="input pixels", otherwise="the model's own",
+        ),
+    ] = None
+    padding: Annotated[
+        Literal["reflect", "authors"],
+        Setting(
+            "How a plane is enlarged to a size that the network takes: reflect, or authors, which is the rule of the "
+            "networks' own test scripts for whole planes without tiles.", "network",
+        ),
+    ] = "reflect"
+    intensity: Annotated[
+        Literal["percentile", "range", "poisson-gaussian"] | None,
+        Setting(
+            "How values are normalised: percentile (by a range that is estimated), range (by the value range that is "
+            "given), poisson-gaussian (by the noise), or auto.", "values",
+            otherwise="by the noise for a denoiser of one noise level, else by the range",
+            accepts='Literal["auto", "percentile", "range", "poisson-gaussian"] | None',
+            control="Values and output › Intensity", page="intensity.md",
+        ),
+    ] = None
+    value_range: Annotated[
+        tuple[tuple[float, float], ...] | None,
+        Setting(
+            "Values that become 0 and 1 for the network; one pair, or one pair per channel.", "values",
+            unit="data units", otherwise="0.1 and 99.9 percentile of a sample, per channel",
+            accepts="Sequence[float] | Sequence[Sequence[float]] | None", flag="--range", metavar="LOW HIGH",
+            control="Values and output › Range",
+        ),
+    ] = None
+    noise: Annotated[
+        tuple[tuple[float, float, float], ...] | None,
+        Setting(
+            "Gain (per photon), offset and read noise of the detector; one triple, or one triple per channel.",
+            "values", unit="data units", otherwise="estimated from a sample",
+            accepts="Sequence[float] | Sequence[Sequence[float]] | None", metavar="GAIN OFFSET READ",
+            control="Values and output › Intensity", page="intensity.md",
+        ),
+    ] = None
+    valid_range: Annotated[
+        tuple[tuple[float, float], ...] | None,
+        Setting(
+            "Lowest and highest value of the bulk of the image: single pixels beyond are no image and come back as "
+            "they are, areas beyond are restored at a range of their own; -inf inf for no limits.", "values",
+            unit="data units", otherwise="half a range, or eight times the noise, beyond the value range",
+            accepts='Sequence[float] | Sequence[Sequence[float]] | Literal["all"] | None', metavar="LOW HIGH",
+            page="intensity.md", earlier=(), nothing=("-inf", "inf"),
+        ),
+    ] = None
+    fill_values: Annotated[
+        tuple[tuple[float, ...], ...] | None,
+        Setting(
+            "Values that fill areas without being image: they have no say in what is estimated and come back as they "
+            "are; with commas between them, and semicolons between channels, or none.", "values",
+            unit="data units", otherwise="found in a sample, per channel",
+            accepts='float | Sequence[float] | Sequence[Sequence[float]] | Literal["none"] | None',
+            metavar="VALUE,VALUE,...", page="intensity.md", earlier=(), nothing=("none",),
+        ),
+    ] = None
+    dtype: Annotated[
+        str,
+        Setting(
+            "Data type of the result: same as the source, or a NumPy type such as uint16 or float32; values are "
+            "rounded and clipped, never wrapped.", "result", accepts="DTypeLike", control="Values and output › Type",
+        ),
+    ] = "same"
+    # Never float16, which overflows in these networks.
+    precision: Annotated[
+        Literal["float32", "bfloat16"] | None,
+        Setting(
+            "Precision of the network: float32 or bfloat16.", "network",
+            otherwise="bfloat16 where the device is fast at it and the model loses at most 0.02 dB, else float32",
+            control="Performance › Precision",
+        ),
+    ] = None
+    chunks: Annotated[
+        tuple[int, ...] | None,
+        Setting(
+            "Shape of a chunk of a stored result, in the order of TCZYXS.", "result", unit="pixels of the result",
+            otherwise="the source's chunks where they suit, else 512 x 512", metavar="N,N,...", page="performance.md",
+        ),
+    ] = None
+    shards: Annotated[
+        tuple[int, ...] | None,
+        Setting(
+            "Shape of a shard, the object that a stored result is written in, in the order of TCZYXS.", "result",
+            unit="pixels of the result", otherwise="the cheapest shape of about 32 MiB", metavar="N,N,...",
+            page="performance.md",
+        ),
+    ] = None
+    pyramid: Annotated[
+        bool,
+        Setting("Write coarser levels of the result as well.", "result", control="Values and output › Pyramid"),
+    ] = True
+    ome_version: Annotated[
+        Literal["0.4", "0.5"],
+        Setting("OME-Zarr version of a stored result: 0.5 (Zarr 3, with shards) or 0.4 (Zarr 2).", "result"),
+    ] = "0.5"
+    device: Annotated[
+        str,
+        Setting(
+            "Where the network runs: auto, cpu, mps or cuda:1; cuda for all GPUs, or cuda:0,cuda:2 for some, with one "
+            "process for each.", "run", control="Performance › Device", page="cluster.md",
+        ),
+    ] = "auto"
+    batch: Annotated[
+        int | None, Field(ge=1),
+        Setting(
+            "Number of tiles that go through the network together.", "run",
+            otherwise="by the free memory; 1 on a CPU", last_bits=True,
+        ),
+    ] = None
+    workers: Annotated[
+        int | None, Field(ge=1),
+        Setting(
+            "Number of blocks in progress at a time, so that reading, computing and writing overlap.", "run",
+            otherwise="3, or fewer if memory is short",
+        ),
+    ] = None
+    on_error: Annotated[
+        Literal["raise", "fill"],
+        Setting(
+            "What happens where the source cannot be read: raise ends the run and names the place; fill writes the "
+            "lower end of the value range there, continues and lists the places.", "run", page="survival.md",
+        ),
+    ] = "raise"
+    fsync: Annotated[
+        bool,
+        Setting(
+            "Flush each stored object to the disk before it counts as done, so that a power cut loses none.", "run",
+            flag="--fsync", page="survival.md",
+        ),
+    ] = False
+    # A compiled network moves the last bits of float32.
+    compiled: Annotated[
+        bool | None,
+        Setting(
+            "Compile the network first, which takes minutes and pays in long runs.", "run",
+            otherwise="in runs that are long enough", flag="--compiled/--not-compiled", page="performance.md",
+            last_bits=True,
+        ),
+    ] = None
+    lanes: Annotated[
+        int | None, Field(ge=1),
+        Setting(
+            "Number of batches in the network at a time; on a CPU they share its cores.", "run",
+            otherwise="one per core of a CPU if memory allows, else 1",
+        ),
+    ] = None
+    memory_budget: Annotated[
+        int | None, Field(ge=1),
+        Setting(
+            "Most memory that the run may take beyond Python, torch and the weights; a run that cannot fit is refused.",
+            "run", unit="bytes, or a text such as 8GB", otherwise="half of what is free", accepts="int | str | None",
+            flag="--memory", control="Performance › Memory",
+        ),
+    ] = None
+    threads: Annotated[
+        int | None, Field(ge=1),
+        Setting(
+            "Number of threads of the CPU in each lane.", "run", otherwise="a lane's part of the cores", last_bits=True,
+            page="survival.md",
+        ),
+    ] = None
+    neighbours: Annotated[
+        Neighbours | None,
+        Setting(
+            "Planes beside each one, in time or depth, that are averaged into it where they agree, before the network: "
+            "none, T, Z or TZ; with the planes on each side and a strength behind it if need be, like T,3 or T,2,0.8; "
+            "or auto.", "values", otherwise="for a denoiser, along each axis where a sample shows planes that agree",
+            accepts="str | Mapping[str, object] | None", metavar="AXES or AXES,PLANES,STRENGTH", page="neighbours.md",
+            earlier=NONE,
+        ),
+    ] = None
+    # fmt: on
 
-    @field_validator("memory_budget", mode="before")
-    @classmethod
-    def _bytes(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        units = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-        found = re.fullmatch(r"([0-9.]+) ?([kKMGT]?)(i?)B?", value.strip())
-        try:
-            number = float(found[1]) if found else -1.0
-        except ValueError:
-            number = -1.0
-        if found is None or number < 0:
-            raise ValueError("write a number of bytes with its unit, such as '8GB' or '500MB'")
-        unit = units[found[2].upper()]
-        return int(number * (unit if not found[3] else 1024 ** list(units.values()).index(unit)))
-
-    @field_validator("intensity", mode="before")
-    @classmethod
-    def _auto_is_open(cls, value: Any) -> Any:
-        return None if value == "auto" else value
-
-    @field_validator("value_range", "noise", mode="before")
-    @classmethod
-    def _one_is_a_list_of_one(cls, value: Any) -> Any:
-        if value is not None and len(value) and all(np.isscalar(item) for item in value):
-            return (tuple(value),)
-        return value
-
-    @field_validator("noise")
-    @classmethod
-    def _of_a_camera(cls, value: tuple[tuple[float, float, float], ...] | None) -> Any:
-        if not value:
-            return value
-        # A dock widget is opened with recipes, and would wait for scipy.
-        from napari_restore.intensity.stabilise import CameraNoise
-
-        for camera in value:
-            try:
-                CameraNoise(*camera)
-            except RecipeError as error:
-                raise ValueError(str(error).removesuffix(".")) from None
-        return value
-
-    @field_validator("value_range")
-    @classmethod
-    def _rising(cls, value: tuple[tuple[float, float], ...] | None) -> tuple[tuple[float, float], ...] | None:
-        for low, high in value or ():
-            if not (np.isfinite(low) and np.isfinite(high) and low < high):
-                raise ValueError(f"value range {low}..{high}: the first must be less than the second, both finite")
-        return value
-
-    @field_validator("dtype", mode="before")
-    @classmethod
-    def _known_dtype(cls, value: Any) -> str:
-        if value in (None, "same"):
-            return "same"
-        try:
-            dtype = np.dtype(value)
-        except TypeError as error:
-            raise ValueError(f"dtype {value!r} is unknown; use 'same', 'uint16', 'float32', ...") from error
-        if dtype.kind not in "uif":
-            raise ValueError(f"dtype {dtype} cannot hold an image; use 'same', 'uint16', 'float32', ...")
-        return str(dtype.name)
+    _memory_budget = field_validator("memory_budget", mode="before")(forms.size_in_bytes)
+    _intensity = field_validator("intensity", mode="before")(forms.open_intensity)
+    _neighbours = field_validator("neighbours", mode="before")(forms.named_neighbours)
+    _lists = field_validator("value_range", "noise", mode="before")(forms.list_of_one)
+    _limits = field_validator("valid_range", mode="before")(forms.limits)
+    _fill = field_validator("fill_values", mode="before")(forms.fill_lists)
+    _dtype = field_validator("dtype", mode="before")(forms.data_type)
+    _finite = field_validator("fill_values")(forms.checked_fill)
+    _rising = field_validator("value_range", "valid_range")(forms.checked_pairs)
+    _cameras = field_validator("noise")(forms.checked_cameras)
 
     def merged(self, stored: Recipe) -> Recipe:
         """Fill the fields that were not given here from the recipe of an earlier run with the same model.
@@ -191,12 +283,64 @@ class Recipe(BaseModel):
         if stored.model != self.model:
             return self
         given = {name for name in self.model_fields_set if getattr(self, name) is not None}
+        if self.neighbours and stored.neighbours and self.neighbours.agrees_with(stored.neighbours):
+            given.discard("neighbours")
         taken = Recipe.model_fields.keys() - (EXECUTION_FIELDS - _KEPT) - given
         return Recipe(**{**stored.model_dump(include=taken), **self.model_dump(include=given)})
 
+    def given(self) -> dict[str, Any]:
+        """Everything given here that the stored result depends on, as JSON types: what was left open is not in it."""
+        left = {*EXECUTION_FIELDS, "model"}
+        settings = self.model_dump(mode="json", exclude=left, exclude_defaults=True)
+        return {name: value for name, value in settings.items() if name in self.model_fields_set}
+
     def pixel_settings(self) -> dict[str, Any]:
         """Everything the stored result depends on, as JSON types."""
-        return self.model_dump(mode="json", exclude=set(EXECUTION_FIELDS))
+        return {name: value for name, value in self.as_json().items() if name not in EXECUTION_FIELDS}
+
+    def as_json(self) -> dict[str, Any]:
+        """Give all settings as JSON types, as they are stored; `from_json` reads them.
+
+        A setting that came later is left out where the run does as it did before: recipes and fingerprints of earlier
+        results stay what they were.
+        """
+        return self.model_dump(mode="json", exclude={n for n, value in _EARLIER.items() if getattr(self, n) == value})
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Recipe:
+        """Read the recipe of a run, perhaps of a version that did not have all settings: it does as it did then."""
+        return cls.model_validate(_EARLIER | content)
+
+
+def settings() -> dict[str, Setting]:
+    """Give what is said of each field of a recipe, by name and in their order.
+
+    Raises
+    ------
+    TypeError
+        If nothing is said of a field.
+    """
+    found = {}
+    for name, field in Recipe.model_fields.items():
+        said = next((item for item in field.metadata if isinstance(item, Setting)), None)
+        if said is None:
+            raise TypeError(f"field {name!r} of the recipe has no Setting; add one to its annotation.")
+        default = None if field.is_required() else field.default
+        found[name] = replace(said, name=name, annotation=field.annotation, default=default)
+    return found
+
+
+SOURCE_FIELDS = frozenset(name for name, setting in settings().items() if setting.group == "source")
+"""Fields that say what of a source is restored: they are about one source, and not for another one."""
+EXECUTION_FIELDS = frozenset(name for name, setting in settings().items() if setting.group == "run")
+"""Fields that say how to run and not what comes out: two recipes that differ in these alone give one result."""
+_KEPT = frozenset(name for name, setting in settings().items() if setting.last_bits)
+"""Those of them that a resumed run keeps: they move the last bits."""
+
+_EARLIER: dict[str, Any] = {
+    name: setting.earlier for name, setting in settings().items() if setting.earlier is not NEVER
+}
+"""Of settings that came later: the value by which a run does as it did before."""
 
 
 def make_recipe(**settings: Any) -> Recipe:

@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_restore.engine.planning.blocks import decoded_unit
+from napari_restore.engine.planning.recipe import for_each
 from napari_restore.errors import ChunkError
 from napari_restore.images.image import Image
+from napari_restore.images.lazy_arrays import Region
 from napari_restore.intensity.noise import NoiseEstimate, estimate_noise
-from napari_restore.intensity.scaling import estimate_range
+from napari_restore.intensity.scaling import ValueRange
+from napari_restore.intensity.validity import fill_values, robust_range, without_fill
 
-__all__ = ["estimate_image_noise", "estimate_ranges", "sample_planes", "spread_regions"]
+__all__ = [
+    "ChunkReader",
+    "Sampled",
+    "estimate_image_noise",
+    "sample_channels",
+    "sample_planes",
+    "spread_regions",
+]
 
 CROPS = 64
 """Crops that are read of each channel."""
 CROP = 256
 """Their height and width in pixels."""
+NOISE_CROPS = 16
+"""Of these, the noise is estimated on so many."""
+_MUCH_LARGER = 8
+"""Times the pixels of a crop, from which chunks are kept for the next crop."""
+_KEPT = 2**29
+"""Bytes that are kept at most."""
 
 
 def spread_regions(
     image: Image, axes: str, count: int, rows: int, columns: int, *, channel: int = 0
-) -> Iterator[tuple[slice, ...]]:
+) -> Iterator[Region]:
     """Regions of an image that depend on its shape alone, evenly spread over the plane and the planes of `axes`.
 
     Parameters
@@ -50,6 +69,44 @@ def spread_regions(
         start["Y"] = int((0.5 + k * 0.7548776662466927) % 1 * (sizes["Y"] - rows + 1))
         start["X"] = int((0.5 + k * 0.5698402909980532) % 1 * (sizes["X"] - columns + 1))
         yield tuple(slice(start.get(a, 0), start.get(a, 0) + length.get(a, 1)) for a in image.canonical)
+
+
+class ChunkReader:
+    """Reads small regions of an image, those that lie in the same large chunks by decoding these once.
+
+    Parameters
+    ----------
+    image
+        Read it in the order of `chunks_of`.
+    """
+
+    def __init__(self, image: Image) -> None:
+        self._image, self._unit = image, decoded_unit(image)
+        self._where: tuple[slice, ...] | None = None
+        self._pixels: NDArray[Any] | None = None
+
+    def chunks_of(self, region: tuple[slice, ...]) -> tuple[tuple[int, int], ...]:
+        """Say which chunks a region touches: the first and the last along each axis."""
+        units = (self._unit[axis] for axis in self._image.canonical)
+        return tuple((s.start // unit, (s.stop - 1) // unit) for s, unit in zip(region, units, strict=True))
+
+    def read(self, region: tuple[slice, ...]) -> NDArray[Any]:
+        """Read a region as `Image.read` does."""
+        whole = tuple(
+            slice(first * self._unit[axis], min((last + 1) * self._unit[axis], self._image.sizes[axis]))
+            for axis, (first, last) in zip(self._image.canonical, self.chunks_of(region), strict=True)
+        )
+        size, larger = (math.prod(s.stop - s.start for s in part) for part in (region, whole))
+        if larger < _MUCH_LARGER * size or larger * self._image.dtype.itemsize > _KEPT:
+            return self._image.read(region)
+        if self._pixels is None or self._where != whole:
+            self._pixels = None  # it makes room before the next one is read
+            try:
+                self._where, self._pixels = whole, self._image.read(whole)
+            except ChunkError:  # a part of it may be sound
+                return self._image.read(region)
+        inside = tuple(slice(r.start - w.start, r.stop - w.start) for r, w in zip(region, whole, strict=True))
+        return self._pixels[inside].copy()
 
 
 def sample_planes(image: Image, channel: int, *, crops: int = CROPS, skip_damaged: bool = False) -> list[NDArray[Any]]:
@@ -83,32 +140,83 @@ def sample_planes(image: Image, channel: int, *, crops: int = CROPS, skip_damage
     count = min(crops, planes * per_plane)
     if count == planes * per_plane:
         rows, columns, count = sizes["Y"], sizes["X"], planes
-    samples: list[NDArray[Any]] = []
-    for k, region in enumerate(spread_regions(image, "TZ", count, rows, columns, channel=channel)):
+    samples: dict[int, NDArray[Any]] = {}
+    reader = ChunkReader(image)
+    regions = enumerate(spread_regions(image, "TZ", count, rows, columns, channel=channel))
+    for tried, (k, region) in enumerate(sorted(regions, key=lambda numbered: reader.chunks_of(numbered[1]))):
         try:
-            pixels = image.read(region)
+            pixels = reader.read(region)
         except ChunkError:
-            if not skip_damaged or (k == count - 1 and not samples):
+            if not skip_damaged or (tried == count - 1 and not samples):
                 raise
             continue
         pixels = np.moveaxis(pixels, -1, 0) if "S" in sizes else pixels
-        samples.append(pixels.reshape(-1, rows, columns) if "S" in sizes else pixels.reshape(rows, columns))
-    return samples
+        samples[k] = pixels.reshape(-1, rows, columns) if "S" in sizes else pixels.reshape(rows, columns)
+    return [samples[k] for k in sorted(samples)]
 
 
-def estimate_ranges(image: Image, *, skip_damaged: bool = False) -> tuple[tuple[float, float], ...]:
-    """Estimate one value range per channel from an even sample; colour samples share theirs."""
-    ranges = []
-    for channel in range(image.sizes.get("C", 1)):
-        values = np.concatenate([crop.reshape(-1) for crop in sample_planes(image, channel, skip_damaged=skip_damaged)])
-        found = estimate_range(values)
-        ranges.append((found.low, found.high))
-    return tuple(ranges)
+@dataclass(frozen=True)
+class Sampled:
+    """What an even sample tells of a channel.
+
+    Attributes
+    ----------
+    fill
+        Values that fill areas without being image.
+    range
+        Of the values that are image.
+    noise
+        None where the sample shows too little to tell.
+    filled
+        Share of the sample that is fill, or not finite.
+    """
+
+    fill: tuple[float, ...]
+    range: ValueRange
+    noise: NoiseEstimate | None
+    filled: float = 0.0
+
+
+def sample_channels(
+    image: Image, fill: tuple[tuple[float, ...], ...] | None = None, *, skip_damaged: bool = False
+) -> tuple[Sampled, ...]:
+    """Learn fill, range and noise of each channel from an even sample; colour samples share theirs.
+
+    Parameters
+    ----------
+    image
+        The source.
+    fill
+        Fill values that are known: for each channel, or for all.
+    skip_damaged
+        See `sample_planes`.
+    """
+    channels = range(image.sizes.get("C", 1))
+    known = for_each(fill or ((),), len(channels)) if fill is not None else None
+    return tuple(
+        _sampled(sample_planes(image, channel, skip_damaged=skip_damaged), None if known is None else known[channel])
+        for channel in channels
+    )
+
+
+def _sampled(crops: list[NDArray[Any]], fill: tuple[float, ...] | None) -> Sampled:
+    found = fill_values(crops) if fill is None else fill
+    planes, filled = without_fill(crops, found)
+    noise = estimate_noise(_some(planes))
+    return Sampled(found, robust_range(planes, noise), noise, filled)
+
+
+def _some(planes: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    """Give a part of some planes, evenly spread, in crops: the noise of a megapixel is that of all."""
+    crops = [
+        plane[..., top : top + CROP, left : left + CROP]
+        for plane in planes
+        for top in range(0, plane.shape[-2], CROP)
+        for left in range(0, plane.shape[-1], CROP)
+    ]
+    return crops[:: -(-len(crops) // NOISE_CROPS)]
 
 
 def estimate_image_noise(image: Image, *, skip_damaged: bool = False) -> tuple[NoiseEstimate | None, ...]:
     """Estimate the noise of each channel from an even sample; None where it shows too little to tell."""
-    return tuple(
-        estimate_noise(sample_planes(image, channel, crops=16, skip_damaged=skip_damaged))
-        for channel in range(image.sizes.get("C", 1))
-    )
+    return tuple(channel.noise for channel in sample_channels(image, skip_damaged=skip_damaged))

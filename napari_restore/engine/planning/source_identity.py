@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from napari_restore.engine.planning.reading import patient
-from napari_restore.engine.planning.sampling import spread_regions
+from napari_restore.engine.planning.sampling import ChunkReader, spread_regions
 from napari_restore.errors import RestoreError
 from napari_restore.images.image import Image
+from napari_restore.images.lazy_arrays import Region
 
 __all__ = ["crop_digests", "differing_crops"]
 
@@ -20,8 +21,6 @@ SIDE = 128
 """Their height and width in pixels, at most."""
 _FAILURES = 2
 """Crops that cannot be read, after which no more are asked for: the source is damaged, or out of reach."""
-
-Region = tuple[slice, ...]
 
 
 def crop_digests(image: Image) -> dict[str, str]:
@@ -37,7 +36,7 @@ def crop_digests(image: Image) -> dict[str, str]:
     dict of str to str
         Half of the SHA-256 of the pixels, in canonical order and little-endian, by the region: ``"3:4,0:128,64:192"``.
     """
-    source, found, failed = patient(image, "raise", ()), dict[str, str](), 0
+    source, found, failed = ChunkReader(patient(image, "raise", ())), dict[str, str](), 0
     rows, columns = (min(image.sizes[axis], SIDE) for axis in "YX")
     regions = {_name(region): region for region in spread_regions(image, "TCZ", CROPS, rows, columns)}  # each once
     for name, region in regions.items():

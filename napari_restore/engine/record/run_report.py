@@ -13,7 +13,7 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from napari_restore import __version__
 from napari_restore.engine.compute.block import Receipt
+from napari_restore.engine.hardware.device import Device
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.recipe import digest
 from napari_restore.engine.record.page import report_page
@@ -32,6 +33,8 @@ from napari_restore.engine.run.local import Stages, run_here
 from napari_restore.engine.store.filled import read_marks
 from napari_restore.engine.store.progress import Progress
 from napari_restore.errors import OutputError
+from napari_restore.images.staging import Stage
+from napari_restore.images.store import place_of
 
 if TYPE_CHECKING:
     from napari_restore.engine.store.sinks import OmeZarrSink
@@ -56,7 +59,6 @@ FLUSH = 5.0
 """Seconds after which what is known is written: so much of a session is lost when it is killed."""
 _AT_ONCE = 1000
 """Filled places up to which each is written at once."""
-_MARKS = ("zarr.json", ".zgroup")
 
 
 @dataclass(frozen=True)
@@ -92,23 +94,10 @@ def report_place(output: Path | str) -> str:
     >>> report_place("s3://bucket/cells.zarr"), report_place("s3://bucket/plate.zarr/A/1/0")
     ('s3://bucket/cells.zarr.report', 's3://bucket/plate.zarr.reports/A/1/0')
     """
-    place = str(output).rstrip("/") if "://" in str(output) else Path(output).resolve().as_posix()
-    outermost = next((folder for folder in _folders(place) if _is_zarr(folder)), place)
-    inside = place[len(outermost) :]
-    return f"{outermost}.reports{inside}" if inside else f"{place}.report"
-
-
-def _folders(place: str) -> Iterator[str]:
-    """Yield the folders that a place lies in, the outermost first."""
-    parts = place.split("/")
-    return ("/".join(parts[:n]) for n in range(2, len(parts)))
-
-
-def _is_zarr(folder: str) -> bool:
-    """Tell whether a folder is a Zarr: by its files, or its name where looking would be a request for each folder."""
-    if "://" in folder:
-        return folder.endswith(".zarr")
-    return any(os.path.isfile(os.path.join(folder, mark)) for mark in _MARKS)
+    place = place_of(output)
+    location, outermost = place.location, place.outermost_zarr()
+    name = location.as_posix() if isinstance(location, Path) else location
+    return f"{name}.report" if name == outermost else f"{outermost}.reports{name[len(outermost) :]}"
 
 
 def now() -> str:
@@ -116,34 +105,11 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _write_text(place: str, text: str) -> None:
-    """Write a file whole: under another name, and renamed; object stores write whole objects as it is."""
-    if "://" in place:
-        import fsspec  # type: ignore[import-untyped]
-
-        with fsspec.open(place, "w", encoding="utf-8") as file:
-            file.write(text)
-        return
-    path = Path(place)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    try:
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
 def read_content(place: str) -> dict[str, Any] | None:
     """Read the JSON of a report; None where there is none, or none that can be read."""
+    folder, _, name = place.rpartition("/")
     try:
-        if "://" in place:
-            import fsspec
-
-            with fsspec.open(f"{place}.json", "r", encoding="utf-8") as file:
-                content = json.load(file)
-        else:
-            content = json.loads(Path(f"{place}.json").read_text(encoding="utf-8"))
+        content = json.loads(place_of(folder).get(f"{name}.json") or b"null")
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) and content.get("format") == FORMAT else None
@@ -167,11 +133,19 @@ def read_report(output: Path | str) -> RunReport:
     return RunReport(f"{place}.json", content, report_page(content))
 
 
-def write_report(place: str, content: dict[str, Any], page: Callable[[dict[str, Any]], str] = report_page) -> None:
-    """Write JSON and page. A report that cannot be written ends no run."""
+def write_report(
+    place: str,
+    content: dict[str, Any],
+    page: Callable[[dict[str, Any]], str] = report_page,
+    stage: Stage | None = None,
+) -> None:
+    """Write JSON and page, through a stage if one is given. A report that cannot be written ends no run."""
+    folder, _, name = place.rpartition("/")
     try:
-        _write_text(f"{place}.json", json.dumps(content, indent=1, allow_nan=False))
-        _write_text(f"{place}.md", page(content))
+        for ending in ("json", "md"):
+            text = page(content) if ending == "md" else json.dumps(content, indent=1, allow_nan=False)
+            # A name may be none that Unicode has.
+            place_of(folder).put(f"{name}.{ending}", text.encode(errors="backslashreplace"), stage)
     except Exception as error:  # whatever the file system or the object store says
         _log.warning("the report %s.json cannot be written: %s", place, error)
 
@@ -198,16 +172,17 @@ def _described(image: Image) -> dict[str, Any]:
         "channels": [[channel.name, channel.color, repr(channel.window)] for channel in image.channels],
     }
     shown = {key: metadata[key] for key in ("axes", "shape", "dtype", "pixel_size", "units")}
-    return {"location": image.location, "name": image.name, **shown, "metadata_sha256": digest(metadata)}
+    notes = {"notes": list(image.notes)} if image.notes else {}
+    return {"location": image.location, "name": image.name, **shown, **notes, "metadata_sha256": digest(metadata)}
 
 
-def _device_name(device: str) -> str:
-    if not device.startswith("cuda"):
+def _device_name(device: Device) -> str:
+    if not device.is_cuda:
         return f"{device} ({os.cpu_count()} cores, {platform.machine()})"
     import torch
 
     # On a cluster the device is one of its workers', and this machine may have none.
-    return f"{device} ({torch.cuda.get_device_name(device)})" if torch.cuda.is_available() else device
+    return f"{device} ({torch.cuda.get_device_name(str(device))})" if torch.cuda.is_available() else str(device)
 
 
 class Session:
@@ -223,9 +198,12 @@ class Session:
         The result, made already.
     keep
         What the report says of earlier sessions stays even where none of their blocks is there any more.
+    stage
+        What it is written through, where the output is on a disk.
     """
 
-    def __init__(self, plan: Plan, output: Path | str, *, keep: bool = False) -> None:
+    def __init__(self, plan: Plan, output: Path | str, *, keep: bool = False, stage: Stage | None = None) -> None:
+        self.stage = stage
         self.plan, self.output, self.place, self.keep = plan, output, report_place(output), keep
         self._content: dict[str, Any] = {}
         self._session: dict[str, Any] = {}
@@ -261,7 +239,7 @@ class Session:
         before = event.done if event.stage == "restoring" else self.plan.blocks
         self._session = {
             "began": now(), "seen": now(), "ended": None, "how": None, "message": None,
-            "host": socket.gethostname(), "pid": os.getpid(), "device": _device_name(recipe.device),
+            "host": socket.gethostname(), "pid": os.getpid(), "device": _device_name(self.plan.device),
             "batch": recipe.batch, "workers": recipe.workers, "versions": _versions(), "platform": platform.platform(),
             "blocks_before": before, "blocks": 0, "tiles": 0, "pixels": 0, "seconds": 0.0, "pyramid_seconds": 0.0,
             "retries": 0, "failures": [], "filled": [], "blocks_by_worker": {}, "blocks_by_batch": {},
@@ -288,7 +266,7 @@ class Session:
             "fingerprint": plan.fingerprint,
             "source": _described(plan.image),
             "model": plan.card.model_dump(mode="json", include={"name", "title", "licence", "sha256"}),
-            "recipe": plan.recipe.model_dump(mode="json"),
+            "recipe": plan.recipe.as_json(),
             "result": {
                 "shape": list(plan.shape), "dtype": plan.dtype.name, "bytes": plan.output_bytes,
                 "blocks": plan.blocks, "block": list(plan.block), "levels": plan.levels,
@@ -298,7 +276,7 @@ class Session:
     def _flush(self) -> None:
         self._session["seen"] = now()
         self._written = time.monotonic()
-        write_report(self.place, self._content)
+        write_report(self.place, self._content, stage=self.stage)
 
     def __enter__(self) -> Self:
         return self
@@ -321,7 +299,7 @@ class Session:
             marks = read_marks(self.output)
         except Exception:  # the result is not there any more, or cannot be read
             return None
-        return {"/".join(map(str, index)): list(reasons) for index, reasons in marks.items()}
+        return {unit.name: list(reasons) for unit, reasons in marks.items()}
 
     def _seams(self) -> dict[str, Any]:
         try:
@@ -356,7 +334,10 @@ def reported(
     RestoreError
         See `run_blocks` and `build_pyramid`.
     """
-    with Session(plan, sink.path, keep=keep) as session, closing(stages(plan, sink, session.block)) as events:
+    with (
+        Session(plan, sink.path, keep=keep, stage=sink.stage) as session,
+        closing(stages(plan, sink, session.block)) as events,
+    ):
         for event in events:
             session.note(event)
             yield event

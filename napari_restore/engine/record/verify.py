@@ -10,29 +10,37 @@ from typing import Any
 import numpy as np
 
 from napari_restore.engine.compute.block import Receipt
-from napari_restore.engine.compute.predictor import predictor_for
+from napari_restore.engine.compute.predictor import predictor_of
 from napari_restore.engine.compute.region import restore_region
-from napari_restore.engine.hardware.devices import choose_device
+from napari_restore.engine.hardware.devices import choose_devices
 from napari_restore.engine.planning.plan import Block, Plan, source_kind
 from napari_restore.engine.planning.planner import make_plan
-from napari_restore.engine.planning.recipe import Recipe, digest
+from napari_restore.engine.planning.recipe import digest
 from napari_restore.engine.record.run_report import now, read_content, report_place, reported, write_report
 from napari_restore.engine.run.local import build_pyramid, run_blocks
 from napari_restore.engine.store.filled import read_marks
 from napari_restore.engine.store.progress import Progress
-from napari_restore.engine.store.resume import other_pixels, what_differs
+from napari_restore.engine.store.resume import check_attributes, other_pixels, recipe_in, what_differs
 from napari_restore.engine.store.sinks import OmeZarrSink, lock_output
 from napari_restore.errors import OutputError, RecipeError
 from napari_restore.images.opening import open_image
 from napari_restore.images.readers import file_series
 from napari_restore.images.staging import Stage
-from napari_restore.images.store import place_of
+from napari_restore.images.store import is_url, place_of
 from napari_restore.images.writing import ome_zarr
-from napari_restore.images.writing.metadata_copy import COPY, copied_metadata, mend_metadata, metadata_changes
+from napari_restore.images.writing.digests import (
+    SUMS,
+    Digests,
+    gather_digests,
+    read_digests,
+    record_digest,
+    sha256_of,
+)
+from napari_restore.images.writing.layout import WriteUnit
+from napari_restore.images.writing.metadata_copy import COPIES, copied_metadata, mend_metadata, metadata_changes
 from napari_restore.models.zoo import find_card
 
 __all__ = [
-    "Unit",
     "Verification",
     "record_verification",
     "repair_metadata",
@@ -46,17 +54,6 @@ APART = {"float32": 1e-5, "bfloat16": 1e-2}
 Measured with bundled models in bfloat16: batches of one and of two tiles lie up to 4e-3 apart, and results up to 5e-3
 from those in float32, of which another device may lie on the other side.
 """
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One stored object: the level it belongs to and its index there, in stored order."""
-
-    level: int
-    index: tuple[int, ...]
-
-    def __str__(self) -> str:
-        return f"level {self.level}, unit {'/'.join(map(str, self.index))}"
 
 
 @dataclass(frozen=True)
@@ -84,17 +81,17 @@ class Verification:
 
     path: Path | str
     units: int
-    missing: tuple[Unit, ...]
-    damaged: tuple[Unit, ...]
-    differing: tuple[Unit, ...]
+    missing: tuple[WriteUnit, ...]
+    damaged: tuple[WriteUnit, ...]
+    differing: tuple[WriteUnit, ...]
     recomputed: int
     fingerprint_intact: bool
-    filled: Mapping[Unit, tuple[str, ...]] = field(default_factory=dict)
+    filled: Mapping[WriteUnit, tuple[str, ...]] = field(default_factory=dict)
     metadata: tuple[str, ...] = ()
 
     @property
-    def bad(self) -> tuple[Unit, ...]:
-        """All units that a repair would compute anew."""
+    def bad(self) -> tuple[WriteUnit, ...]:
+        """All write units that a repair would compute anew."""
         return tuple(dict.fromkeys((*self.missing, *self.damaged, *self.differing, *self.filled)))
 
     @property
@@ -124,8 +121,9 @@ def _attributes(path: Path | str) -> dict[str, Any]:
         attributes: dict[str, Any] | None = group.get(ome_zarr.ATTRIBUTES)
     else:
         attributes = ome_zarr.read_attributes(path)
-    if attributes is None or "fingerprint" not in attributes:
+    if attributes is None or not {"fingerprint", "identity", "recipe", "source"} <= attributes.keys():
         raise OutputError(f"{path} is no result of this package; give the path of an OME-Zarr that it wrote.")
+    check_attributes(attributes, path)
     return attributes
 
 
@@ -136,10 +134,15 @@ def _levels(path: Path | str) -> Iterator[int]:
         level += 1
 
 
-def _is_readable(array: Any, index: tuple[int, ...]) -> bool:
-    """Decode one stored object, checksums included."""
+def _is_sound(array: Any, unit: WriteUnit, digests: Digests | None, needed: bool) -> bool:
+    """Tell whether one stored object is as it was written: by its digest, or, where there is none, by decoding it."""
+    if digests is not None:
+        name = ome_zarr.object_name(array, unit)
+        fits = digests.fits(name, sha256_of(array.store.root / name) or "")
+        if fits is not None or needed:
+            return bool(fits)
     try:
-        array[ome_zarr.unit_region(array, index)]
+        array[ome_zarr.unit_region(array, unit)]
     except MemoryError:
         raise
     except Exception:  # whatever a codec or the store says of a damaged object
@@ -155,18 +158,18 @@ def _reopened(path: Path | str, attributes: dict[str, Any], source: Any) -> Plan
     OutputError
         If the source is not there, or is another one, or the weights are others.
     """
-    recipe = Recipe.model_validate(attributes["recipe"])
+    recipe = recipe_in(attributes, path)
     place = attributes["source"] if source is None else source
     file = attributes["source"].partition("::")[0]  # behind it is the path of a dataset in the file
-    if source is None and not (Path(file).exists() or "://" in place or file_series.recognises(place)):
+    if source is None and not (Path(file).exists() or is_url(place) or file_series.recognises(place)):
         raise OutputError(f"the source of {path} was {place!r}, which is not there now; give it as source= (--source).")
     try:
-        choose_device(recipe.device)
+        choose_devices(recipe.device)
     except RecipeError:  # the run was on another machine
         recipe = recipe.model_copy(update={"device": "auto"})
     image = open_image(place, axes=recipe.axes, level=recipe.level, series=recipe.series)
     name = image.location or image.name
-    was, now = attributes["identity"]["source"], source_kind(image)
+    was, now = attributes["identity"].get("source") or {}, source_kind(image)
     unlike = [f"{key}: {was.get(key)} then, {now[key]} now" for key in now if was.get(key) != now[key]]
     _check_source(name, path, "; ".join(unlike))
     plan = make_plan(image, find_card(recipe.model, img_range=recipe.img_range, mean=recipe.mean), recipe)
@@ -187,16 +190,12 @@ def _check_source(name: str, path: Path | str, changed: str) -> None:
         )
 
 
-def _differing(path: Path | str, plan: Plan, units: list[Unit]) -> Iterator[Unit]:
-    """Compute level-0 units anew and yield those that hold something else."""
-    array, order = ome_zarr.open_level(path, 0), ome_zarr.stored_order(plan.axes)
-    recipe = plan.recipe
-    predict = predictor_for(plan.card, recipe.device, recipe.precision, compile_first=bool(recipe.compiled))
-    slack = _slack(plan)
+def _differing(path: Path | str, plan: Plan, units: list[WriteUnit]) -> Iterator[WriteUnit]:
+    """Compute write units of level 0 anew and yield those that hold something else."""
+    array, predict, slack = ome_zarr.open_level(path, 0), predictor_of(plan), _slack(plan)
     for unit in units:
-        block = tuple(unit.index[axis] for axis in np.argsort(order))
-        expected = restore_region(plan, plan.region(block), predict)
-        stored = np.asarray(array[ome_zarr.unit_region(array, unit.index)])
+        expected = restore_region(plan, plan.region(plan.block_of(unit)), predict)
+        stored = np.asarray(array[ome_zarr.unit_region(array, unit)])
         expected = ome_zarr.to_stored(expected, plan.axes)
         if not np.allclose(stored.astype(np.float64), expected.astype(np.float64), rtol=0, atol=slack, equal_nan=True):
             yield unit
@@ -229,24 +228,30 @@ def verify_output(path: Path | str, *, recompute: int = 0, source: Any = None) -
     attributes = _attributes(path)
     changed = metadata_changes(path)
     intact = digest(attributes["identity"]) == attributes["fingerprint"]
-    if any(name.split("/")[0].isdecimal() and name != COPY for name in changed):
+    if any(name.split("/")[0].isdecimal() and name not in COPIES for name in changed):
         return Verification(path, 0, (), (), (), 0, intact, metadata=changed)
-    missing: list[Unit] = []
-    damaged: list[Unit] = []
-    sound: list[Unit] = []
+    digests = None if isinstance(path, str) else read_digests(path)
+    needed = bool(attributes.get("digests"))
+    if digests is not None and (not digests.sound or (needed and not digests.known)):
+        changed += (SUMS,)
+        needed = bool(digests.known)  # hidden files are easily left behind when a folder is copied
+    missing: list[WriteUnit] = []
+    damaged: list[WriteUnit] = []
+    sound: list[WriteUnit] = []
     for level in _levels(path):
         array, stored = ome_zarr.open_level(path, level), ome_zarr.stored_units(path, level)
         for index in np.ndindex(stored.shape):
-            unit = Unit(level, index)
+            unit = WriteUnit(level, index)
             if not stored[index]:
                 missing.append(unit)
-            elif _is_readable(array, index):
+            elif _is_sound(array, unit, digests, needed):
                 sound.append(unit)
             else:
                 damaged.append(unit)
-    filled = {Unit(0, index): reasons for index, reasons in read_marks(path).items()}
+    filled = read_marks(path)
     blocks = [unit for unit in sound if unit.level == 0 and unit not in filled]
-    chosen = [blocks[i] for i in sorted({int((k + 0.5) * len(blocks) / recompute) for k in range(recompute)})]
+    spread = {int((k + 0.5) * len(blocks) / recompute) for k in range(recompute)} if blocks else ()
+    chosen = [blocks[i] for i in sorted(spread)]
     differing = tuple(_differing(path, _reopened(path, attributes, source), chosen)) if chosen else ()
     units = len(missing) + len(damaged) + len(sound)
     return Verification(path, units, tuple(missing), tuple(damaged), differing, len(chosen), intact, filled, changed)
@@ -263,9 +268,25 @@ def repair_metadata(path: Path | str) -> None:
     location = place_of(path).location
     lock = lock_output(location)
     try:
-        mend_metadata(location, lock.guard if isinstance(lock.guard, Stage) else None)
+        stage = lock.guard if isinstance(lock.guard, Stage) else None
+        mend_metadata(location, stage)
+        if stage is not None and isinstance(location, Path):
+            if not read_digests(location).known:
+                _record_anew(location, stage)
+            gather_digests(location, stage)
     finally:
         lock.release()
+
+
+def _record_anew(path: Path, stage: Stage) -> None:
+    """Make the list of digests of what can be decoded, where there is none any more."""
+    for level in _levels(path):
+        array = ome_zarr.open_level(path, level)
+        for index in map(tuple, np.argwhere(ome_zarr.stored_units(path, level)).tolist()):
+            unit = WriteUnit(level, index)
+            name = ome_zarr.object_name(array, unit)
+            if _is_sound(array, unit, None, needed=False):
+                record_digest(stage, path, name, (path / name).read_bytes())
 
 
 def repair_output(verification: Verification, *, source: Any = None) -> Iterator[Progress]:
@@ -291,11 +312,11 @@ def repair_output(verification: Verification, *, source: Any = None) -> Iterator
         plan = replace(plan, recipe=plan.recipe.model_copy(update={"on_error": "fill"}))
     with OmeZarrSink(plan, path) as sink:  # checks that this is the same run, before anything is changed
         for unit in verification.differing:
-            sink.discard_above(unit.index)
+            sink.discard_above(unit)
         for unit in verification.bad:
             if unit.level:
-                ome_zarr.delete_unit(ome_zarr.open_level(path, unit.level, "r+"), unit.index, sink.stage)
-        chosen = _Chosen(sink, [unit.index for unit in verification.bad if unit.level == 0])
+                sink.writer.delete(unit)
+        chosen = _Chosen(sink, [plan.block_of(unit) for unit in verification.bad if unit.level == 0])
 
         def mend(plan: Plan, sink: OmeZarrSink, record: Callable[[Receipt], Any]) -> Generator[Progress, None, None]:
             yield from run_blocks(plan, chosen, record)
@@ -311,18 +332,17 @@ class _Chosen:
     ----------
     sink
         Where they go.
-    indices
-        Of the blocks, in stored order.
+    blocks
+        Their indices.
     """
 
-    def __init__(self, sink: OmeZarrSink, indices: list[tuple[int, ...]]) -> None:
-        back = np.argsort(sink.order)
-        self.sink, self.indices = sink, [tuple(index[axis] for axis in back) for index in indices]
+    def __init__(self, sink: OmeZarrSink, blocks: list[Block]) -> None:
+        self.sink, self.blocks = sink, blocks
         self.write, self.settle = sink.write, sink.settle
 
     def missing(self) -> tuple[int, Iterable[Block]]:
         """The blocks that were given."""
-        return len(self.indices), self.indices
+        return len(self.blocks), self.blocks
 
 
 def record_verification(found: Verification) -> None:
@@ -340,5 +360,5 @@ def record_verification(found: Verification) -> None:
         "metadata": list(found.metadata),
         **{kind: [str(unit) for unit in getattr(found, kind)] for kind in ("missing", "damaged", "differing")},
     }
-    content["filled"] = {"/".join(map(str, unit.index)): list(reasons) for unit, reasons in found.filled.items()}
+    content["filled"] = {unit.name: list(reasons) for unit, reasons in found.filled.items()}
     write_report(place, content)

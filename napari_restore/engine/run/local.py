@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from napari_restore.engine.compute.block import Receipt, restore_block
-from napari_restore.engine.compute.lost_devices import working_device
-from napari_restore.engine.compute.predictor import predictor_for
+from napari_restore.engine.compute.predictor import predictor_of
 from napari_restore.engine.compute.region import Cancelled
 from napari_restore.engine.planning.plan import Block, Plan
 from napari_restore.engine.store.progress import Progress
 from napari_restore.engine.store.protocol import Sink
 from napari_restore.engine.store.sinks import OmeZarrSink
 from napari_restore.images.writing import ome_zarr
+from napari_restore.images.writing.layout import WriteUnit
 
 __all__ = ["Stages", "bounded_map", "build_pyramid", "coarser_levels", "run_blocks", "run_here"]
 
@@ -30,11 +30,12 @@ TICK = 0.25
 """Seconds between two progress events while no block is done."""
 
 
+Item = TypeVar("Item")
 Done = TypeVar("Done")
 
 
 def bounded_map(
-    function: Callable[[Block], Done], items: Iterable[Block], *, workers: int, stop: threading.Event
+    function: Callable[[Item], Done], items: Iterable[Item], *, workers: int, stop: threading.Event
 ) -> Generator[Done | None, None, None]:
     """Call a function on items from worker threads, a few of them waiting at a time.
 
@@ -117,7 +118,7 @@ def run_blocks(
     if not count:
         return
     # Here, since a model that cannot be loaded is no block's error.
-    predictor_for(plan.card, working_device(plan), recipe.precision, compile_first=bool(recipe.compiled))
+    predictor_of(plan)
 
     def restore(index: Block) -> Receipt:
         receipt = restore_block(plan, sink, index, counter)
@@ -133,9 +134,9 @@ def run_blocks(
 
 
 def coarser_levels(
-    plan: Plan, path: Path | str, make: Callable[[int, list[Block]], Generator[Any, None, None]]
+    plan: Plan, path: Path | str, make: Callable[[list[WriteUnit]], Generator[Any, None, None]]
 ) -> Generator[Progress, None, None]:
-    """Make the missing units of the coarser levels, one level after the other.
+    """Make the missing write units of the coarser levels, one level after the other.
 
     Parameters
     ----------
@@ -144,31 +145,31 @@ def coarser_levels(
     path
         The output.
     make
-        Makes units of a level, by their indices in stored order; yields None while it waits, else one unit's result.
+        Makes write units of a level; yields None while it waits, else what came of one.
 
     Yields
     ------
     Progress
-        Of a level after each unit, and as often as `make` yields; its seconds are those since the first level began.
+        Of a level after each write unit, and as often as `make` yields; seconds count from the first level on.
     """
     began = time.monotonic()
     for level in range(1, plan.levels):
         total = math.prod(ome_zarr.unit_counts(ome_zarr.open_level(path, level)))
         missing = list(ome_zarr.missing_units(path, level))
         done = total - len(missing)
-        with closing(make(level, missing)) as steps:
+        with closing(make(missing)) as steps:
             for made in steps:
                 done += made is not None
                 yield Progress("pyramid", done, total, 0, 0, time.monotonic() - began)
 
 
 def build_pyramid(sink: OmeZarrSink) -> Generator[Progress, None, None]:
-    """Compute the missing units of the coarser levels, one level after the other."""
+    """Compute the missing write units of the coarser levels, one level after the other."""
 
-    def make(level: int, missing: list[Block]) -> Generator[Block | None, None, None]:
-        def downsample(index: Block) -> Block:
-            sink.downsample(level, index)
-            return index
+    def make(missing: list[WriteUnit]) -> Generator[WriteUnit | None, None, None]:
+        def downsample(unit: WriteUnit) -> WriteUnit:
+            sink.downsample(unit)
+            return unit
 
         workers = sink.plan.recipe.workers or 1
         return bounded_map(downsample, missing, workers=workers, stop=threading.Event())

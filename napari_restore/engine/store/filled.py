@@ -9,54 +9,46 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import zarr
-from zarr.core.buffer import default_buffer_prototype
-from zarr.core.sync import sync
-from zarr.storage import LocalStore
 
 from napari_restore.images.staging import Stage
+from napari_restore.images.store import Place, place_of
 from napari_restore.images.writing import ome_zarr
+from napari_restore.images.writing.layout import WriteUnit
 
 __all__ = ["read_marks", "remove_mark", "write_mark"]
 
-FOLDER = ".filled"
+FOLDER = "0/.filled"
 
 
-def write_mark(array: zarr.Array[Any], index: Sequence[int], reasons: Sequence[str], stage: Stage | None) -> None:
-    """Say of a block what of its source could not be read.
+def write_mark(place: Place, unit: WriteUnit, reasons: Sequence[str], stage: Stage | None) -> None:
+    """Say of a write unit what of its source could not be read.
 
     Parameters
     ----------
-    array
-        Level 0.
-    index
-        Of the stored object, in stored order.
+    place
+        Of the result.
+    unit
+        Of level 0.
     reasons
         One text for each place.
     stage
-        See `napari_restore.images.writing.ome_zarr.write_unit`.
+        See `napari_restore.images.store.Place.put`.
     """
-    content = json.dumps({"unit": list(index), "filled": list(reasons)}, indent=1).encode()
-    name = f"{FOLDER}/{'.'.join(map(str, index))}.json"
-    if stage is not None and isinstance(array.store, LocalStore):
-        stage.put(array.store.root / array.path / name, content)
-    else:
-        sync((array.store_path / name).set(default_buffer_prototype().buffer.from_bytes(content)))
+    content = {"unit": list(unit.index), "filled": list(reasons)}
+    place.put(_name(unit), json.dumps(content, indent=1).encode(), stage)
 
 
-def remove_mark(array: zarr.Array[Any], index: Sequence[int], stage: Stage | None) -> None:
-    """Take back what was said of a block."""
-    name = f"{FOLDER}/{'.'.join(map(str, index))}.json"
-    if stage is not None and isinstance(array.store, LocalStore):
-        stage.discard(array.store.root / array.path / name)
-    else:
-        sync((array.store_path / name).delete())
+def remove_mark(place: Place, unit: WriteUnit, stage: Stage | None) -> None:
+    """Take back what was said of a write unit."""
+    place.remove(_name(unit), stage)
 
 
-def read_marks(path: str | Path) -> dict[tuple[int, ...], tuple[str, ...]]:
-    """Tell which blocks of a result were made of a source that could not be read in full, and why.
+def _name(unit: WriteUnit) -> str:
+    return f"{FOLDER}/{'.'.join(map(str, unit.index))}.json"
+
+
+def read_marks(path: str | Path) -> dict[WriteUnit, tuple[str, ...]]:
+    """Tell which write units of a result were made of a source that could not be read in full, and why.
 
     Parameters
     ----------
@@ -66,23 +58,18 @@ def read_marks(path: str | Path) -> dict[tuple[int, ...], tuple[str, ...]]:
     Returns
     -------
     dict
-        Reasons by the index of the stored object at level 0, in stored order.
+        Reasons by the write unit of level 0.
     """
-    array = ome_zarr.open_level(path, 0)
-    return sync(_read_all(array))
-
-
-async def _read_all(array: zarr.Array[Any]) -> dict[tuple[int, ...], tuple[str, ...]]:
+    place, axes = place_of(path), ome_zarr.open_level(path, 0).ndim
     found = {}
-    folder = array.store_path / FOLDER
-    async for name in array.store.list_dir(folder.path):
+    for name in place.keys(FOLDER, empty=True):
         index = tuple(int(part) for part in name.removesuffix(".json").split(".") if part.isdecimal())
-        content = await (folder / name).get()
-        if len(index) != array.ndim or content is None:
+        content = place.get(f"{FOLDER}/{name}")
+        if len(index) != axes or content is None:
             continue
         try:
-            reasons = tuple(map(str, json.loads(content.to_bytes())["filled"]))
+            reasons = tuple(map(str, json.loads(content)["filled"]))
         except (ValueError, KeyError, TypeError):  # damaged: that something was filled is known all the same
             reasons = ("the list of what was filled here cannot be read",)
-        found[index] = reasons
+        found[WriteUnit(0, index)] = reasons
     return dict(sorted(found.items()))

@@ -1,10 +1,10 @@
 """One run on one output: a lock with an owner and a heartbeat, that can be taken over and never fooled.
 
 The lock of ``OUT.zarr`` is the directory ``.OUT.zarr.lock`` beside it. In it lies one directory, named by the run's
-token, with ``owner.json``, whose modification time is the heartbeat, and with everything the run is about to store
-(see `napari_restore.images.staging`). A lock is taken by renaming a directory that is ready to its place, which works
-for one process only, and taken over by renaming the token's directory away: a run that wakes up later has lost the way
-into the output together with its lock.
+token, with ``owner.json``, whose modification time is the heartbeat, and all that the run is about to store (see
+`napari_restore.images.staging`). A lock is taken by renaming a directory that is ready to its place, which
+works for one process only, and taken over by renaming the token's directory away: a run that wakes up later has lost
+the way into the output together with its lock.
 """
 
 from __future__ import annotations
@@ -27,16 +27,19 @@ from uuid import uuid4
 import psutil
 
 from napari_restore.errors import OutputError, OutputInUse
+from napari_restore.files import OWNER, is_link, is_ours, remove_ours
 from napari_restore.images.staging import Stage
 from napari_restore.wording import human_duration
 
-__all__ = ["LEASE", "OutputLock", "Owner", "gone", "lock_of", "this_process"]
+__all__ = ["LEASE", "OutputLock", "Owner", "gone", "lock_of", "read_owner", "replaced_place", "this_process"]
 
 PERIOD = 5.0
 """Seconds between two heartbeats."""
 LEASE = 12
 """Heartbeats that may fail to come before a lock counts as left behind."""
 
+LONGEST = 600.0
+"""Seconds between two heartbeats that are believed: a lock that says more would stay for good."""
 TRIES = 100
 """How often a lock is tried that other runs give back and take between one look and the next."""
 
@@ -116,7 +119,7 @@ class OutputLock:
 
     def _acquire(self) -> None:
         fresh = self.path.with_name(f".{self.path.name}.{self.owner.token}.lock")
-        mark = fresh / self.owner.token / "owner.json"
+        mark = fresh / self.owner.token / OWNER
         try:
             mark.parent.mkdir(parents=True)
             mark.write_text(json.dumps(asdict(self.owner)))
@@ -137,11 +140,28 @@ class OutputLock:
         """Delete what dead runs have left: the contents of the lock that was taken over, and locks half made."""
         own = self._place / self.owner.token
         for left in own.glob("*.stale"):
+            self._rescue(left)
             shutil.rmtree(left, ignore_errors=True)
         for left in self.path.parent.glob(f"{glob.escape(f'.{self.path.name}.')}{'[0-9a-f]' * 32}.lock"):
-            folder, owner = _held_by(left) or (left, None)
-            if gone(owner, _silence(folder, own / "owner.json")) is not None:
-                shutil.rmtree(left, ignore_errors=True)
+            try:
+                folder, owner = _held_by(left) or (left, None)
+            except OutputError:  # it is called like ours, and is not
+                continue
+            if gone(owner, _silence(folder, own / OWNER)) is not None:
+                remove_ours(folder)
+                with contextlib.suppress(OSError):
+                    left.rmdir()
+
+    def _rescue(self, folder: Path) -> None:
+        """Bring a result that was just being moved aside to its place: see `napari_restore.engine.store.replaced`."""
+        for inner in folder.glob("*.stale"):
+            self._rescue(inner)
+        for found in folder.glob("*.replaced"):
+            if not (found / self.path.name).is_dir():
+                continue
+            with contextlib.suppress(OSError):
+                replaced_place(self.path).mkdir(exist_ok=True)
+                os.rename(found, replaced_place(self.path) / found.name.removesuffix(".replaced"))
 
     def _clear(self, fresh: Path) -> None:
         """Move a lock away whose owner is gone, or raise if it is alive."""
@@ -151,7 +171,7 @@ class OutputLock:
                 self._place.rmdir()
             return
         folder, owner = held
-        silent = _silence(folder, fresh / self.owner.token / "owner.json")
+        silent = _silence(folder, fresh / self.owner.token / OWNER)
         if (reason := gone(owner, silent)) is None:
             raise OutputInUse(
                 f"{self.path} is being written by another run ({owner or 'owner unknown'}; last sign of life "
@@ -162,7 +182,7 @@ class OutputLock:
             _log.warning("%s: took over the lock of a run that %s (%s)", self.path, reason, owner or "owner unknown")
 
     def _beat(self) -> None:
-        mark = self.stage.folder / "owner.json"
+        mark = self.stage.folder / OWNER
         while not self._released.wait(self.owner.period):
             try:
                 os.utime(mark)
@@ -177,6 +197,7 @@ class OutputLock:
         if os.getpid() != self.owner.pid:  # a child that was forked off does not own what it has inherited
             return
         self._released.set()
+        self._rescue(self.stage.folder)
         shutil.rmtree(self.stage.folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # gone, or another run's by now
             self._place.rmdir()
@@ -187,23 +208,53 @@ def lock_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.lock")
 
 
+def replaced_place(path: Path) -> Path:
+    """Return where a result is kept until the one that replaces it is complete."""
+    return path.with_name(f".{path.name}.replaced")
+
+
 def _held_by(place: Path) -> tuple[Path, Owner | None] | None:
-    """Return the token's directory of a lock, and its owner where that can be read."""
+    """Return the token's directory of a lock, and its owner where that can be read.
+
+    Raises
+    ------
+    OutputError
+        If what is there is no lock of this package: it stays as it is.
+    """
+    if is_link(place):
+        raise OutputError(f"{place} is a link, and no lock of this package; remove it, or choose another output.")
     try:
-        folder = next((entry for entry in place.iterdir() if entry.is_dir()), None)
+        entries = sorted(place.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return None
-    if folder is None:
+    if foreign := next((entry for entry in entries if not is_ours(entry)), None):
+        raise OutputError(
+            f"{place} stands in the place of the lock and holds {foreign.name!r}, which is not of this package; move "
+            "it away, or choose another output."
+        )
+    if not entries:
         return None
     try:
-        return folder, Owner(**json.loads((folder / "owner.json").read_text()))
-    except (OSError, ValueError, TypeError):  # a power cut can leave an empty file
-        return folder, None
+        return entries[0], read_owner((entries[0] / OWNER).read_bytes())
+    except OSError:
+        return entries[0], None
+
+
+def read_owner(content: bytes) -> Owner | None:
+    """Read the file of a lock's owner; None for anything else, such as the empty file that a power cut can leave."""
+    try:
+        given = json.loads(content)
+        owner = Owner(**given)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    kinds: dict[str, type | tuple[type, ...]] = {"pid": int, "period": (int, float)}
+    fitting = all(isinstance(value, kinds.get(name, str)) for name, value in given.items())
+    return owner if fitting and 0 < owner.pid < 2**32 and 0 < owner.period <= LONGEST else None
 
 
 def _silence(folder: Path, now: Path) -> float:
     """Seconds since the last heartbeat, both times taken from the clock of the file system."""
-    mark = folder / "owner.json"
+    mark = folder / OWNER
     try:
         last = (mark if mark.exists() else folder).stat().st_mtime
     except FileNotFoundError:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import uuid4
 
-from napari_restore.engine.store.lock import Owner, gone, this_process
+from napari_restore.engine.store.lock import Owner, gone, read_owner, this_process
 from napari_restore.errors import OutputError, OutputInUse, OutputTaken
 from napari_restore.images.store import filesystem
 from napari_restore.wording import human_duration
@@ -92,6 +92,11 @@ class ObjectLock:
         if not self._files.exists(self._path) and self._created():
             return
         owner = _owner(self._files, self._path)
+        if owner is None and self._files.exists(self._path):
+            raise OutputError(
+                f"{self.guard.url} stands in the place of the lock and is not of this package; move it away, or choose "
+                "another output."
+            )
         silent = self._silence()
         reason = gone(owner, silent)
         if reason is None:
@@ -160,6 +165,6 @@ class ObjectLock:
 
 def _owner(files: Any, path: str) -> Owner | None:
     try:
-        return Owner(**json.loads(files.cat_file(path)))
-    except (FileNotFoundError, ValueError, TypeError):
+        return read_owner(files.cat_file(path))
+    except FileNotFoundError:
         return None

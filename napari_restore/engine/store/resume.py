@@ -3,32 +3,109 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from napari_restore import __version__
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.engine.planning.source_identity import differing_crops
 from napari_restore.errors import OutputError
+from napari_restore.images.sameness import lies_in, paths_in
 from napari_restore.images.store import Place, place_of
 from napari_restore.images.writing import ome_zarr
 from napari_restore.wording import human_bytes
 
 __all__ = [
+    "begun_by",
+    "check_attributes",
     "check_output",
     "check_same_run",
     "continues",
     "other_pixels",
+    "recipe_in",
     "remaining_bytes",
     "stored_recipe",
     "what_differs",
 ]
 
 
+_FORMS: dict[str, type] = {
+    "fingerprint": str,
+    "given": dict,
+    "identity": dict,
+    "model": dict,
+    "recipe": dict,
+    "source": str,
+    "source_crops": dict,
+}
+"""Of what the attributes of a result hold."""
+
+
 def stored_recipe(path: Path | str) -> Recipe | None:
     """Give the recipe of the run that made an output, or None where there is no output of this package."""
     attributes = ome_zarr.read_attributes(path)
-    return Recipe.model_validate(attributes["recipe"]) if attributes and "recipe" in attributes else None
+    if not attributes or "recipe" not in attributes:
+        return None
+    check_attributes(attributes, path)
+    return recipe_in(attributes, path)
+
+
+def check_attributes(attributes: Mapping[str, Any], path: Path | str) -> None:
+    """Refuse attributes of a result that are of another form than this package writes.
+
+    Raises
+    ------
+    OutputError
+        With the name of the first that is.
+    """
+    for name, kind in _FORMS.items():
+        if name in attributes and not isinstance(attributes[name], kind):
+            raise OutputError(
+                f"the metadata of {path} are damaged ({name} is {str(attributes[name])[:50]!r}); "
+                "`napari-restore verify --repair` writes them back from their copies."
+            )
+
+
+def recipe_in(attributes: Mapping[str, Any], path: Path | str) -> Recipe:
+    """Give the recipe in the attributes of a result.
+
+    Raises
+    ------
+    OutputError
+        If this version does not understand it.
+    """
+    try:
+        return Recipe.from_json(attributes["recipe"])
+    except ValidationError as error:
+        first = error.errors()[0]
+        name, writer = ".".join(map(str, first["loc"])) or "all of it", attributes.get("version")
+        way_out = (
+            "`napari-restore verify --repair` writes changed metadata back"
+            if writer == __version__
+            else "install that version to go on with it, or choose another output"
+        )
+        raise OutputError(
+            f"the recipe of {path} was written by napari-restore {writer}, and this is {__version__}, which does not "
+            f"take {name} ({first['msg']}); {way_out}."
+        ) from error
+
+
+def begun_by(path: Path | str, recipe: Recipe) -> bool:
+    """Tell whether an output was begun by a call that gave what a recipe gives; what a call left open is not compared.
+
+    An output of an earlier version does not tell.
+    """
+    try:
+        attributes = ome_zarr.read_attributes(path) or {}
+    except OutputError:
+        return False
+    there = attributes.get("recipe")
+    same_model = isinstance(there, dict) and there.get("model") == recipe.model
+    return same_model and attributes.get("given") == recipe.given()
 
 
 def check_output(plan: Plan, path: Path | str, *, overwrite: bool = False) -> None:
@@ -44,6 +121,8 @@ def check_output(plan: Plan, path: Path | str, *, overwrite: bool = False) -> No
     location = plan.image.location
     if location is not None and place.overlaps(location):
         raise OutputError(f"output {path} and input {location} lie inside one another; choose an output elsewhere.")
+    if overwrite and (inside := _read_from(plan, place)):
+        raise OutputError(f"the input is read from {inside}, which is in output {path}; choose an output elsewhere.")
     if "S" in plan.axes:
         ome_zarr.stored_axes(plan.axes)
     holds = place.holds()
@@ -56,11 +135,23 @@ def check_output(plan: Plan, path: Path | str, *, overwrite: bool = False) -> No
             f"{path} exists and is no {'Zarr' if overwrite else 'result of this package'}; choose another output, or "
             "delete it yourself."
         )
+    if holds == "zarr" and (name := place.foreign()) is not None:
+        raise OutputError(
+            f"{path} holds more than a Zarr ({name!r}), which overwrite would delete; move that away, or choose "
+            "another output."
+        )
     try:
         _check_space(plan.output_bytes, place)
     except OutputError:
         if not (overwrite and continues(plan, path)):  # a part of it is there already
             raise
+
+
+def _read_from(plan: Plan, place: Place) -> str | None:
+    """Name what the source of a run reads in a place that would be replaced: the source of an array is in its graph."""
+    if place.holds() != "zarr" or isinstance(place.location, str):
+        return None
+    return next((found for found in paths_in(plan.image.data) if lies_in(found, place.location)), None)
 
 
 def _check_space(needed: int, place: Place) -> None:
@@ -116,6 +207,7 @@ def check_same_run(plan: Plan, attributes: dict[str, Any], path: Path | str) -> 
     """Allow only the continuation of the same run on the same source, and name what differs otherwise."""
     if "fingerprint" not in attributes:
         raise OutputError(f"{path} exists and holds no result of this package; choose another path.")
+    check_attributes(attributes, path)
     if changed := what_differs(plan, attributes):
         raise OutputError(
             f"{path} exists and is the result of another recipe ({'; '.join(changed)}); choose another output, give "

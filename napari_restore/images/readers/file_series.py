@@ -1,7 +1,7 @@
 """One image over many TIFF files, named by a pattern such as ``img_t*_c*.tif``.
 
-The letter in front of a wildcard names its axis, and the number that the wildcard stands for is the index, so nothing
-has to be guessed from file names.
+The letter in front of a wildcard names its axis, or `axes` does, and the number that the wildcard stands for is the
+index, so nothing has to be guessed from file names.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import AxesError, ChunkError, SourceError
 from napari_restore.images.axes import canonical_axes, check_axes, transposition
-from napari_restore.images.image import Image, LazyArray
+from napari_restore.images.image import Channel, Image, LazyArray
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.images.readers import tiff
 
@@ -45,8 +45,9 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     ----------
     source : str
         Path with wildcards ``*`` and ``?``. ``t``, ``tp`` or ``time``, ``c``, ``ch`` or ``channel``, and ``z`` in front
-        of a wildcard name the axis of the files. One single wildcard may go without if `axes` is given; then
-        the files are taken in natural order.
+        of a wildcard name the axis of the files, and the number that it stands for is the index. Where `axes` is given,
+        it names them, and they may stand for words, which are taken in natural order; along C words are the names of
+        the channels.
     axes : str, optional
         Letters of the whole image: those of the wildcards first, then those of a file.
     level, series
@@ -64,24 +65,32 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     SourceError
         If no file matches, or files are missing in between.
     """
-    pattern = os.path.abspath(source)
-    letters, keys = _matches(pattern, axes)
-    values = [sorted(set(column)) for column in zip(*keys, strict=True)]
-    for letter, numbers in zip(letters, values, strict=True):
-        _check_steps(pattern, letter, numbers)
+    pattern = _meant(os.path.abspath(source))
+    letters, found = _matches(pattern, axes)
+    columns = [_numbered(pattern, letter, place, found, axes) for place, letter in enumerate(letters)]
     files = []
-    for key in itertools.product(*values):
-        if key not in keys:
-            missing = ", ".join(f"{letter} {number}" for letter, number in zip(letters, key, strict=True))
+    for key in itertools.product(*columns):
+        if key not in found:
+            missing = ", ".join(f"{letter} {part}" for letter, part in zip(letters, key, strict=True))
             raise SourceError(f"{pattern}: the file of {missing} is missing; restore it, or narrow the pattern.")
-        files.append(keys[key])
+        files.append(found[key])
     file_axes = None if axes is None else axes[len(letters) :]
     first = tiff.open(files[0], axes=file_axes, level=level, series=series)
-    return _joined(pattern, axes or letters + first.axes, tuple(map(len, values)), files, first, level, series)
+    names = dict(zip(letters, columns, strict=True)).get("C", [])
+    channels = tuple(map(Channel, names)) if not all(name.isdecimal() for name in names) else ()
+    grid = tuple(map(len, columns))
+    return _joined(pattern, axes or letters + first.axes, grid, files, first, channels, level, series)
 
 
 def _joined(
-    pattern: str, axes: str, grid: tuple[int, ...], files: list[str], first: Image, level: int, series: int | str
+    pattern: str,
+    axes: str,
+    grid: tuple[int, ...],
+    files: list[str],
+    first: Image,
+    channels: tuple[Channel, ...],
+    level: int,
+    series: int | str,
 ) -> Image:
     data = FileSeriesArray(files, grid, first.data, level, series)
     axes = check_axes(axes, data.shape)
@@ -94,44 +103,71 @@ def _joined(
         pixel_size=first.pixel_size,
         origin=first.origin,
         units=first.units,
-        channels=first.channels if "C" in first.axes else (),
+        channels=first.channels if "C" in first.axes else channels,
+        notes=first.notes,
         chunks=tuple(chunks[i] for i in transposition(axes, canonical_axes(axes))),
         location=pattern,
     )
 
 
-def _matches(pattern: str, axes: str | None) -> tuple[str, dict[tuple[int, ...], str]]:
-    """Return the letters of the wildcards and, for each set of their numbers, the file."""
+def _matches(pattern: str, axes: str | None) -> tuple[str, dict[tuple[str, ...], str]]:
+    """Return the letters of the wildcards and the files, each by what its wildcards stand for."""
     wildcards = list(_WILDCARD.finditer(pattern))
     letters = [_LETTERS.get((match[1] or "").lower()) for match in wildcards]
-    files = sorted(glob.glob(pattern), key=natural_order)
+    files = sorted(glob.glob(_for_glob(pattern)), key=natural_order)
     if not files:
         raise SourceError(f"{pattern}: no file matches; check the folder and the spelling.")
-    if letters == [None] and axes:
-        return axes[0].upper(), {(number,): file for number, file in enumerate(files)}
+    if axes:
+        letters = list(axes[: len(wildcards)].upper())
     if None in letters:
         raise AxesError(
             f"{pattern}: a wildcard does not tell its axis; write the letter in front of it, as in 'img_t*_c*.tif', "
-            "or use one wildcard and pass axes= for the whole image, such as 'TYX'."
+            "or pass axes= for the whole image, with the letters of the wildcards first, such as 'TCYX'."
         )
-    numbered = re.compile(_regex(pattern, wildcards))
-    found: dict[tuple[int, ...], str] = {}
+    parts = re.compile(_regex(pattern, wildcards))
+    found: dict[tuple[str, ...], str] = {}
     for file in files:
-        match = numbered.fullmatch(file)
-        key = tuple(map(int, match.groups())) if match else ()
+        match = parts.fullmatch(file)
+        key = match.groups() if match else ()
         if match is None or key in found:
             raise SourceError(f"{file} matches {pattern}, but has no number of its own there; narrow the pattern.")
         found[key] = file
     return "".join(letter or "" for letter in letters), found
 
 
+def _meant(pattern: str) -> str:
+    """Return a pattern with the brackets of names as they are, for one who has escaped them too."""
+    unescaped = pattern.replace("[[]", "[").replace("[]]", "]")
+    return unescaped if unescaped != pattern and not glob.glob(_for_glob(pattern)) else pattern
+
+
+def _for_glob(pattern: str) -> str:
+    """Return a pattern for glob in which brackets, which names of folders have, are no wildcards."""
+    return pattern.replace("[", "[[]")
+
+
 def _regex(pattern: str, wildcards: list[re.Match[str]]) -> str:
-    """Return the pattern as a regular expression with one group of digits per wildcard."""
+    """Return the pattern as a regular expression with one group per wildcard."""
     parts, end = [], 0
     for match in wildcards:
-        parts.append(re.escape(pattern[end : match.start(2)]) + rf"({match[2]}\d*)")
+        parts.append(re.escape(pattern[end : match.start(2)]) + rf"({match[2]}[^/\\]*?)")
         end = match.end()
     return "".join(parts) + re.escape(pattern[end:])
+
+
+def _numbered(pattern: str, letter: str, place: int, found: dict[tuple[str, ...], str], axes: str | None) -> list[str]:
+    """Return what a wildcard stands for, each once and in order: that of numbers, or of words where `axes` names it."""
+    values = sorted({key[place] for key in found}, key=natural_order)
+    if all(value.isdecimal() for value in values):
+        values = sorted(values, key=int)
+        _check_steps(pattern, letter, [int(value) for value in values])
+    elif axes is None:
+        odd = next(file for key, file in found.items() if not key[place].isdecimal())
+        raise SourceError(
+            f"{odd} matches {pattern}, but has no number along {letter} there; narrow the pattern, or pass axes= to "
+            "take the files in the order of their names."
+        )
+    return values
 
 
 def natural_order(path: str) -> list[tuple[int, str]]:

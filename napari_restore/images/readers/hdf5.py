@@ -18,7 +18,7 @@ from napari_restore.errors import AxesError, ChunkError, RestoreError, SourceErr
 from napari_restore.images.axes import canonical_axes, check_axes, letter_of, transposition
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region, chunks_in
-from napari_restore.images.readers.reader import check_level, series_number
+from napari_restore.images.readers.reader import check_level, pixel_sizes, series_number
 
 ENDINGS = (".h5", ".hdf5", ".hdf", ".he5")
 
@@ -121,10 +121,10 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     h5py = h5py_module(path)
     try:
         with h5py.File(path, "r") as file:
-            dataset = _dataset(h5py, file, path, inside)
-            letters = _letters(dataset, axes, f"{path}::{dataset.name}")
-            data = Hdf5Array(path, dataset.name, tuple(dataset.shape), np.dtype(dataset.dtype), dataset.chunks)
-            size = _pixel_size(dataset, letters)
+            dataset, named = _dataset(h5py, file, path, inside)
+            letters = _letters(dataset, axes, f"{path}::{named}")
+            data = Hdf5Array(path, named, tuple(dataset.shape), np.dtype(dataset.dtype), dataset.chunks)
+            size, notes = _pixel_size(dataset, letters)
     except (RestoreError, MemoryError):
         raise
     except Exception as error:  # h5py raises OSError, KeyError, RuntimeError and more for damaged files
@@ -137,15 +137,16 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
         units=dict.fromkeys(size, "micrometer"),
         chunks=tuple((data.chunks or data.shape)[i] for i in transposition(letters, canonical_axes(letters))),
         location=f"{path}::{data.inside}",
+        notes=notes,
     )
 
 
-def _dataset(h5py: Any, file: Any, path: str, inside: str) -> Any:
-    """Return the dataset asked for, or the only one there is."""
+def _dataset(h5py: Any, file: Any, path: str, inside: str) -> tuple[Any, str]:
+    """Return the dataset asked for, or the only one there is, and its path: h5py gives a link's target another one."""
     if inside:
         found = file.get(inside)
         if isinstance(found, h5py.Dataset):
-            return found
+            return found, f"/{inside}"
         raise SourceError(f"{path} has no dataset {inside!r}; it has {_listed(_datasets(h5py, file))}.")
     names = list(_datasets(h5py, file))
     if len(names) != 1:
@@ -153,7 +154,7 @@ def _dataset(h5py: Any, file: Any, path: str, inside: str) -> Any:
             f"{path} has {'several datasets' if names else 'no dataset that is an image'}"
             f"{f': name one as {path}::{names[0]}; it has {_listed(names)}' if names else ''}."
         )
-    return file[names[0]]
+    return file[names[0]], names[0]
 
 
 def _datasets(h5py: Any, file: Any) -> Iterator[str]:
@@ -164,7 +165,17 @@ def _datasets(h5py: Any, file: Any) -> Iterator[str]:
         if isinstance(node, h5py.Dataset) and len(node.shape or ()) >= 2 and node.dtype.kind in "uif":
             names.append(f"/{name}")
 
+    def follow(name: str, link: Any) -> None:
+        """See what lies behind a link to another file, unless that is not there."""
+        if isinstance(link, h5py.ExternalLink):
+            with contextlib.suppress(KeyError, OSError):
+                node = file[name]
+                see(name, node)
+                if isinstance(node, h5py.Group):
+                    node.visititems(lambda inner, found: see(f"{name}/{inner}", found))
+
     file.visititems(see)
+    file.visititems_links(follow)
     yield from names
 
 
@@ -192,12 +203,12 @@ def _letters(dataset: Any, axes: str | None, place: str) -> str:
     return check_axes("".join(letter or "" for letter in letters), shape)
 
 
-def _pixel_size(dataset: Any, letters: str) -> dict[str, float]:
-    """Return the pixel size in micrometres, which Fiji, ilastik and PlantSeg store as Z, Y, X."""
+def _pixel_size(dataset: Any, letters: str) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Return the pixel size in micrometres, which Fiji, ilastik and PlantSeg store as Z, Y, X, and what to note."""
     sizes = np.ravel(dataset.attrs.get("element_size_um", ()))
-    if len(sizes) != 3 or sizes.dtype.kind not in "uif":
-        return {}
-    return {axis: float(size) for axis, size in zip("ZYX", sizes, strict=True) if axis in letters and size > 0}
+    if len(sizes) != 3:
+        return {}, ()
+    return pixel_sizes({axis: size for axis, size in zip("ZYX", sizes.tolist(), strict=True) if axis in letters})
 
 
 class Hdf5Array:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_restore.errors import AxesError, RestoreError, SourceError
+from napari_restore.images.geometry import Sampling
 from napari_restore.images.image import Channel, Image
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.images.readers.hdf5 import Hdf5Array, h5py_module, is_hdf5
@@ -95,10 +96,11 @@ def _image(file: Any, path: str, level: int) -> Image:
     letters = "".join(axis for axis in "TCZYX" if lengths[axis] > 1 or axis in "YX")
     data = ImarisArray(path, level, lengths, letters, np.dtype(dataset.dtype), dataset.chunks)
     information = file["DataSetInfo/Image"]
-    edges = {
-        axis: [float(_text(information, f"{end}{n}")) for end in ("ExtMin", "ExtMax")] for n, axis in enumerate("XYZ")
-    }
-    pixel = {axis: (high - low) / size[axis] for axis, (low, high) in edges.items() if axis in letters}
+    placed = {}
+    for number, axis in enumerate("XYZ"):
+        edges = [float(_text(information, f"{end}{number}")) for end in ("ExtMin", "ExtMax")]
+        if axis in letters and edges[0] != edges[1]:
+            placed[axis] = Sampling.between(edges[0], edges[1], size[axis])
     unit = unit_name(_text(information, "Unit") or "um")
     step = _time_step(file, len(times))
     chunk = dict(zip("ZYX", dataset.chunks or dataset.shape, strict=True))
@@ -106,9 +108,9 @@ def _image(file: Any, path: str, level: int) -> Image:
         data=data,
         axes=letters,
         name=os.path.basename(path),
-        pixel_size={axis: length for axis, length in pixel.items() if length > 0} | ({"T": step} if step else {}),
-        origin={axis: edges[axis][0] + length / 2 for axis, length in pixel.items()},
-        units=(dict.fromkeys(pixel, unit) if unit else {}) | ({"T": "second"} if step else {}),
+        pixel_size={axis: one.pixel_size for axis, one in placed.items()} | ({"T": step} if step else {}),
+        origin={axis: one.origin for axis, one in placed.items()},
+        units=(dict.fromkeys(placed, unit) if unit else {}) | ({"T": "second"} if step else {}),
         channels=tuple(_channel(file.get(f"DataSetInfo/Channel {c}")) for c in range(channels)),
         chunks=tuple(min(chunk.get(axis, 1), lengths[axis]) for axis in letters),
         location=path,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["ENDINGS", "open", "recognises"]
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,11 +47,23 @@ def open(source: Sequence[Any], *, axes: str | None = None, level: int = 0, seri
     AxesError
         If the axes are unknown or do not fit.
     SourceError
-        If something in the list is no array, or there is no such level or series.
+        If something in the list is no array, the arrays are no pyramid, or there is no such level or series.
     """
     if not source or any(not hasattr(array, "shape") for array in source):
         raise SourceError("the list does not hold arrays; pass the levels of a pyramid, or numpy.asarray of numbers.")
+    _check_pyramid([tuple(array.shape) for array in source])
     check_level(level, len(source), "the list")
     chosen = source[level]
     reader = next((one for one in _OF_ARRAYS if one.recognises(chosen)), arrays)
     return reader.open(chosen, axes=axes, level=0, series=series)
+
+
+def _check_pyramid(shapes: list[tuple[int, ...]]) -> None:
+    """Raise SourceError unless each shape is smaller than the one before, and in no axis larger."""
+    for before, after in itertools.pairwise(shapes):
+        smaller = len(before) == len(after) and any(a < b for a, b in zip(after, before, strict=True))
+        if not smaller or any(a > b for a, b in zip(after, before, strict=True)):
+            raise SourceError(
+                f"the list holds arrays of the shapes {before} and {after}, which are no levels of a pyramid (each is "
+                "smaller than the one before); restore images one by one, or join planes with numpy.stack."
+            )

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["Reader", "begins_with", "check_level", "series_number"]
+__all__ = ["WAY_ON", "Reader", "begins_with", "check_level", "pixel_sizes", "series_number"]
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from napari_restore.errors import SourceError
 from napari_restore.images.image import Image
+
+_LISTED = 20
+"""So many images are named in a message."""
+
+WAY_ON = 'on_error="fill" (--on-error fill) goes on without it.'
+"""What to do where a part of an image was never stored."""
 
 
 class Reader(Protocol):
@@ -41,6 +48,39 @@ def begins_with(source: Any, *marks: bytes) -> bool:
         return False
     with Path(source).open("rb") as file:
         return file.read(max(map(len, marks))).startswith(marks)
+
+
+def pixel_sizes(given: Mapping[str, Any]) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Return the pixel sizes that a source tells, and a sentence for each that no pixel can have.
+
+    Parameters
+    ----------
+    given : mapping of str to object
+        Numbers, or what a file has in their place, by axis; None where it says nothing.
+
+    Returns
+    -------
+    sizes : dict of str to float
+        Those that are finite and not zero, with their sign: positions may fall along an axis.
+    notes : tuple of str
+        For `napari_restore.images.image.Image`.
+
+    Examples
+    --------
+    >>> pixel_sizes({"Z": -0.5, "Y": "0.1", "X": 0})
+    ({'Z': -0.5, 'Y': 0.1}, ('The source gives the pixel size 0 along X, which none can have; it is unknown.',))
+    """
+    sizes, notes = {}, []
+    for axis, value in given.items():
+        try:
+            size = float(value)
+        except (TypeError, ValueError):
+            size = math.nan
+        if math.isfinite(size) and size:
+            sizes[axis] = size
+        elif value is not None:
+            notes.append(f"The source gives the pixel size {value} along {axis}, which none can have; it is unknown.")
+    return sizes, tuple(notes)
 
 
 def check_level(level: int, count: int, place: str, way_out: str = "") -> None:
@@ -100,7 +140,8 @@ def series_number(series: int | str, names: Sequence[str], place: str, way_out: 
     number = int(series) if isinstance(series, int) or series.isdecimal() else -1
     if 0 <= number < len(names):
         return number
-    listed = ", ".join(f"{n} {name!r}" for n, name in enumerate(names) if name)
+    listed = ", ".join(f"{n} {name!r}" for n, name in enumerate(names[:_LISTED]) if name)
+    listed += ", ..." if listed and len(names) > _LISTED else ""
     raise SourceError(
         f"series {series!r} is not in {place}: it has {len(names)}, counted from 0"
         f"{f' ({listed})' if listed else ''}{f'; {way_out}' if way_out else ''}."

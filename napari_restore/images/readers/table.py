@@ -6,7 +6,7 @@ __all__ = ["ENDINGS", "READERS", "what_can_be_opened"]
 
 from napari_restore.images.readers import (
     arrays,
-    bioio,
+    companion,
     file_series,
     hdf5,
     imaris,
@@ -15,14 +15,19 @@ from napari_restore.images.readers import (
     xarray,
     zarr_arrays,
 )
+from napari_restore.images.readers.microscopes import czi, lif, nd2, ndtiff
 from napari_restore.images.readers.reader import Reader
 
 READERS: dict[str, Reader] = {
+    "NDTiff data sets": ndtiff,  # before TIFF, because their files are TIFF too
     "TIFF": tiff,
+    "OME-XML beside the TIFF files of its planes": companion,
     "Imaris": imaris,
     "HDF5": hdf5,
     "Zarr and OME-Zarr": zarr_arrays,
-    "CZI, ND2 and LIF": bioio,
+    "CZI": czi,
+    "ND2": nd2,
+    "LIF": lif,
     "a pattern of TIFF files such as 'img_t*.tif'": file_series,
     "a list of the levels of a pyramid": levels,
     "an xarray.DataArray": xarray,
@@ -40,7 +45,7 @@ def what_can_be_opened() -> str:
     Examples
     --------
     >>> what_can_be_opened()[:50]
-    'what can be opened: TIFF (.tif, .tiff, .btf, .tf2,'
+    'what can be opened: NDTiff data sets, TIFF (.tif, '
     """
     listed = [f"{name} ({', '.join(r.ENDINGS)})" if r.ENDINGS else name for name, r in READERS.items()]
     return f"what can be opened: {', '.join(listed)}; open other formats with their own reader and pass the array"

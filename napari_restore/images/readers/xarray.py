@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ENDINGS", "open", "recognises", "spacing"]
+__all__ = ["ENDINGS", "open", "recognises"]
 
 import sys
 from typing import Any
@@ -11,12 +11,16 @@ import numpy as np
 
 from napari_restore.errors import AxesError
 from napari_restore.images.axes import check_axes, letter_of
+from napari_restore.images.geometry import Sampling
 from napari_restore.images.image import Channel, Image
 from napari_restore.images.readers.arrays import array_chunks
 from napari_restore.images.readers.reader import check_level, series_number
 from napari_restore.images.units import unit_name
 
 ENDINGS: tuple[str, ...] = ()
+
+_UNEVEN = 0.1
+"""How far a step of a coordinate may differ from the mean step, as a part of it, to be taken for jitter of a stage."""
 
 
 def recognises(source: Any) -> bool:
@@ -58,16 +62,32 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
             "pass axes= with one letter of TCZYXS per dimension, or rename them."
         )
     letters = check_axes(axes or "".join(letter or "" for letter in found), source.shape)
-    pixel_size, origin, units = {}, {}, {}
+    pixel_size, origin, units, notes = {}, {}, {}, []
     for letter, name in zip(letters, source.dims, strict=True):
         if letter in "CS" or name not in source.coords:
             continue
-        coordinate = source.coords[name]
-        step = spacing(np.asarray(coordinate.values))
-        if step is not None and step > 0:
-            pixel_size[letter], origin[letter] = step, float(coordinate.values[0])
-            if unit := unit_name(coordinate.attrs.get("units")):
-                units[letter] = unit
+        values, unit = _numbers(source.coords[name])
+        sampling = Sampling.of(values, tolerance=_UNEVEN)
+        if sampling is not None:
+            pixel_size[letter], origin[letter] = sampling.pixel_size, sampling.origin
+            if Sampling.of(values) is None:
+                steps = np.diff(values)
+                notes.append(
+                    f"The steps of the coordinate {name!r} vary from {steps.min():g} to {steps.max():g}; "
+                    f"the pixel size along {letter} is their mean, {sampling.pixel_size:g}."
+                )
+        elif values.size == 1 and np.isfinite(values).all():
+            origin[letter] = float(values[0])
+            continue
+        else:
+            notes.append(
+                f"The coordinate {name!r} is not of evenly spaced numbers; the pixel size along {letter} is unknown."
+            )
+            continue
+        if source.coords[name].dtype.kind == "M":
+            notes.append(f"The times begin at {source.coords[name].values[0]}; along {letter} they count from there.")
+        if unit:
+            units[letter] = unit
     lazy = source.data if source.chunks is not None else source.variable
     return Image(
         data=lazy,
@@ -78,16 +98,20 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
         units=units,
         channels=_channels(source, letters),
         chunks=array_chunks(lazy, letters),
+        notes=tuple(notes),
     )
 
 
-def spacing(values: np.ndarray[Any, Any]) -> float | None:
-    """Return the distance of evenly spaced numbers, negative where they fall; None for anything else."""
-    if values.ndim != 1 or len(values) < 2 or not np.issubdtype(values.dtype, np.number):
-        return None
-    steps = np.diff(values.astype(float))
-    mean = float(steps.mean())
-    return mean if mean and np.allclose(steps, mean, rtol=1e-3, atol=0) else None
+def _numbers(coordinate: Any) -> tuple[np.ndarray[Any, Any], str | None]:
+    """Return a coordinate as numbers, and their unit: dates as seconds since the first, spans of time as seconds."""
+    values = np.asarray(coordinate.values)
+    if values.dtype.kind in "mM":
+        spans = values - values[:1] if values.dtype.kind == "M" else values
+        seconds = spans.astype("timedelta64[ns]").astype(np.int64) / 1e9
+        return np.where(np.isnat(spans), np.nan, seconds), "second"
+    if values.dtype.kind not in "iuf":
+        return np.full(values.shape, np.nan), None
+    return values, unit_name(coordinate.attrs.get("units"))
 
 
 def _channels(array: Any, letters: str) -> tuple[Channel, ...]:

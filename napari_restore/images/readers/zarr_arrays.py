@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["ENDINGS", "is_zarr", "open", "recognises"]
 
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from napari_restore.images.axes import canonical_axes, check_axes, letter_of, tr
 from napari_restore.images.image import Channel, Image
 from napari_restore.images.lazy_arrays import ChunkedArray
 from napari_restore.images.ome_metadata import ome_part
-from napari_restore.images.readers.reader import check_level, series_number
+from napari_restore.images.readers.reader import check_level, pixel_sizes, series_number
 from napari_restore.images.store import filesystem, is_url
 from napari_restore.images.units import unit_name
 
@@ -177,16 +178,18 @@ def _image(
     count = array.shape[letters.index("C")] if "C" in letters else 0 if "S" in letters else 1
     scale = {} if placement is None else dict(zip(letters, placement.scale, strict=True))
     shift = {} if placement is None else dict(zip(letters, placement.translation, strict=True))
+    known, notes = pixel_sizes(scale)
     return Image(
         data=ChunkedArray(array, location or name),
         axes=letters,
         name=name,
-        pixel_size={axis: size for axis, size in scale.items() if size > 0},
-        origin=shift,
-        units=dict(units or {}),
+        pixel_size=known,
+        origin={axis: start for axis, start in shift.items() if axis in known and math.isfinite(start)},
+        units={axis: unit for axis, unit in (units or {}).items() if axis in known},
         channels=channels if len(channels) == count else (),
         chunks=tuple(array.chunks[i] for i in transposition(letters, canonical_axes(letters))),
         location=location,
+        notes=notes,
     )
 
 

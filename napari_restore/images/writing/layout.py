@@ -2,14 +2,47 @@
 
 from __future__ import annotations
 
-__all__ = ["check_layout", "level_shape", "stored_axes", "stored_order", "to_stored"]
+__all__ = ["WriteUnit", "check_layout", "level_shape", "stored_axes", "stored_order", "to_stored"]
 
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
 from napari_restore.errors import OutputError
 from napari_restore.images.axes import canonical_axes
+
+
+@dataclass(frozen=True, order=True)
+class WriteUnit:
+    """One stored object of an image: a shard, or a chunk where there are no shards. It is written whole, and once.
+
+    The engine computes *blocks*: a block is the pixels of one write unit of level 0. Its index is in canonical order,
+    that of the write unit in stored order (`stored_order`). Write units of coarser levels are made of those below them.
+
+    Attributes
+    ----------
+    level : int
+        Resolution level; 0 is the image itself.
+    index : tuple of int
+        Along each axis of the stored array, in stored order. Y and X are the last two axes.
+    """
+
+    level: int
+    index: tuple[int, ...]
+
+    @property
+    def above(self) -> WriteUnit:
+        """The write unit of the next coarser level that this one is a quarter of, or what there is of a quarter."""
+        return WriteUnit(self.level + 1, (*self.index[:-2], self.index[-2] // 2, self.index[-1] // 2))
+
+    @property
+    def name(self) -> str:
+        """Its index as text, such as ``"0/3/1"``."""
+        return "/".join(map(str, self.index))
+
+    def __str__(self) -> str:
+        return f"level {self.level}, unit {self.name}"
 
 
 def stored_axes(axes: str) -> str:

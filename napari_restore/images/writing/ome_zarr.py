@@ -1,7 +1,7 @@
 """The output: an OME-Zarr whose stored objects are written one by one, each whole and once.
 
-A *unit* is one stored object: a shard, or a chunk where there are no shards. zarr's local store writes an object under
-another name and renames it, so an object that exists is complete, and the list of missing objects is the work to do.
+Such an object is a *write unit* (`napari_restore.images.writing.layout.WriteUnit`). An object that exists is complete,
+so the list of missing objects is the work to do.
 
 The array is stored in the order of time, channel, space that OME-Zarr asks for: canonical order, with the colour
 samples S in the place of C. `stored_axes` and `to_stored` tell and make that order.
@@ -11,8 +11,8 @@ from __future__ import annotations
 
 __all__ = [
     "create",
-    "delete_unit",
     "missing_units",
+    "object_name",
     "open_level",
     "read_attributes",
     "stored_axes",
@@ -22,7 +22,6 @@ __all__ = [
     "unit_counts",
     "unit_region",
     "unit_shape",
-    "write_unit",
 ]
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,18 +31,22 @@ from typing import Any, Literal
 import numpy as np
 import zarr
 from numpy.typing import DTypeLike, NDArray
-from zarr.core.buffer import default_buffer_prototype
-from zarr.core.sync import sync
 from zarr.errors import ContainsArrayError
-from zarr.storage import LocalStore, MemoryStore, StorePath
 
 from napari_restore.errors import OutputError, RestoreError
 from napari_restore.images.axes import canonical_axes, check_axes
 from napari_restore.images.image import Channel
+from napari_restore.images.lazy_arrays import Region
 from napari_restore.images.ome_metadata import ome_attributes
-from napari_restore.images.staging import Stage
-from napari_restore.images.store import is_url, place_of
-from napari_restore.images.writing.layout import check_layout, level_shape, stored_axes, stored_order, to_stored
+from napari_restore.images.store import Folder, place_of
+from napari_restore.images.writing.layout import (
+    WriteUnit,
+    check_layout,
+    level_shape,
+    stored_axes,
+    stored_order,
+    to_stored,
+)
 from napari_restore.images.writing.metadata_copy import write_copy
 
 ATTRIBUTES = "napari_restore"
@@ -175,14 +178,18 @@ def read_attributes(path: str | Path) -> dict[str, Any] | None:
     OutputError
         If the metadata is there and cannot be read.
     """
-    if not is_url(path) and not Path(path).is_dir():
+    place = place_of(path)
+    if isinstance(place, Folder) and not place.path.is_dir():
         return None
     try:
-        group = zarr.open_group(place_of(path).location, mode="r")
+        group = zarr.open_group(place.location, mode="r")
     except (FileNotFoundError, ContainsArrayError):
         return None
     except Exception as error:
-        raise OutputError(f"the metadata of {path} cannot be read: {error}; choose another path.") from error
+        raise OutputError(
+            f"the metadata of {path} cannot be read: {error!r}; `napari-restore verify --repair` writes those of a "
+            "result of this package back."
+        ) from error
     found = group.attrs.asdict().get(ATTRIBUTES)
     return dict(found) if isinstance(found, Mapping) else None
 
@@ -211,6 +218,13 @@ def open_level(path: str | Path, level: int, mode: Literal["r", "r+"] = "r") -> 
         array = zarr.open_array(place_of(path).location, path=str(level), mode=mode)
     except FileNotFoundError as error:
         raise OutputError(f"{path} has no level {level}; was the image made by this package?") from error
+    except (MemoryError, RestoreError):
+        raise
+    except Exception as error:  # whatever zarr makes of damaged metadata
+        raise OutputError(
+            f"the metadata of level {level} of {path} cannot be read: {error!r}; `napari-restore verify --repair` "
+            "writes them back."
+        ) from error
     return array.with_config({"write_empty_chunks": True})
 
 
@@ -220,102 +234,34 @@ def unit_shape(array: zarr.Array[Any]) -> tuple[int, ...]:
 
 
 def unit_counts(array: zarr.Array[Any]) -> tuple[int, ...]:
-    """Return how many stored objects there are along each axis, in stored order."""
-    return tuple(-(-length // unit) for length, unit in zip(array.shape, unit_shape(array), strict=True))
+    """Return how many write units there are along each axis, in stored order."""
+    return tuple(-(-length // size) for length, size in zip(array.shape, unit_shape(array), strict=True))
 
 
-def unit_region(array: zarr.Array[Any], index: Sequence[int]) -> tuple[slice, ...]:
-    """Return the pixels of one unit, clipped at the end of the array, in stored order.
+def unit_region(array: zarr.Array[Any], unit: WriteUnit) -> Region:
+    """Return the pixels of a write unit of an opened level, clipped at the end of the array, in stored order.
 
     Raises
     ------
     OutputError
-        If there is no such unit.
+        If there is no such write unit.
     """
     counts = unit_counts(array)
-    if len(index) != len(counts) or any(not 0 <= i < n for i, n in zip(index, counts, strict=True)):
-        raise OutputError(f"unit {tuple(index)} is outside the grid of {counts} units of {array.name}.")
+    if len(unit.index) != len(counts) or any(not 0 <= i < n for i, n in zip(unit.index, counts, strict=True)):
+        raise OutputError(f"{unit} is outside the grid of {counts} units of {array.name}.")
     return tuple(
-        slice(i * unit, min((i + 1) * unit, length))
-        for i, unit, length in zip(index, unit_shape(array), array.shape, strict=True)
+        slice(i * size, min((i + 1) * size, length))
+        for i, size, length in zip(unit.index, unit_shape(array), array.shape, strict=True)
     )
 
 
-def write_unit(array: zarr.Array[Any], index: Sequence[int], block: NDArray[Any], stage: Stage | None = None) -> None:
-    """Write one stored object, whole.
-
-    Parameters
-    ----------
-    array : zarr.Array
-        From `open_level` with mode "r+".
-    index : sequence of int
-        Index of the unit, in stored order.
-    block : numpy.ndarray
-        All pixels of the unit (clipped at the end of the array), in stored order and of the array's data type.
-    stage : Stage, optional
-        What an output in a local directory is written through; without it, the array's own store writes.
-
-    Raises
-    ------
-    OutputTaken
-        If the stage is gone.
-    OutputError
-        If the block has another shape or data type than the unit, or the disk does not take it.
-    """
-    region = unit_region(array, index)
-    expected = tuple(s.stop - s.start for s in region)
-    if block.shape != expected or block.dtype != array.dtype:
-        raise OutputError(
-            f"block {block.shape} of {block.dtype} is not unit {tuple(index)} of {array.name}, "
-            f"which is {expected} of {array.dtype}."
-        )
-    try:
-        content = _encoded(array, index, block)
-        if stage is not None:
-            stage.put(_object_path(array, index), content.as_buffer_like())
-        else:
-            # Not by array[region]: zarr reads a shard before it writes it, which fails on a damaged one.
-            sync((array.store_path / array.metadata.encode_chunk_key(tuple(index))).set(content))
-    except (MemoryError, RestoreError):
-        raise
-    except Exception as error:  # an object store has errors of its own
-        raise OutputError(
-            f"unit {tuple(index)} of {array.store_path} cannot be written: {error}; "
-            "make room or restore the access, and run again: units that are done stay."
-        ) from error
-
-
-def _encoded(array: zarr.Array[Any], index: Sequence[int], block: NDArray[Any]) -> Any:
-    """Return the bytes of one stored object, as the array's own store would get them."""
-    store, own = MemoryStore(), array.async_array
-    alone = zarr.Array(zarr.AsyncArray(own.metadata, StorePath(store, ""), own.config))
-    alone[unit_region(array, index)] = block
-    found = sync(store.get(array.metadata.encode_chunk_key(tuple(index)), default_buffer_prototype()))
-    assert found is not None
-    return found
-
-
-def _object_path(array: zarr.Array[Any], index: Sequence[int]) -> Path:
-    """Return the file of one stored object of an array in a local directory, which has to be there."""
-    store = array.store
-    assert isinstance(store, LocalStore)
-    folder = store.root / array.path
-    if not folder.is_dir():  # it would be made again, without its metadata
-        raise FileNotFoundError(f"{folder} is not there any more; was it deleted or moved?")
-    return folder / array.metadata.encode_chunk_key(tuple(index))
-
-
-def delete_unit(array: zarr.Array[Any], index: Sequence[int], stage: Stage | None = None) -> None:
-    """Delete one stored object where there is one, through a stage if one is given."""
-    if stage is not None:
-        stage.discard(_object_path(array, index))
-        return
-    place = array.store_path / array.metadata.encode_chunk_key(tuple(index))
-    sync(place.delete())
+def object_name(array: zarr.Array[Any], unit: WriteUnit) -> str:
+    """Return the name of a stored object in the image, such as ``"0/c/0/1"``; the array is that of its level."""
+    return f"{unit.level}/{array.metadata.encode_chunk_key(unit.index)}"
 
 
 def stored_units(path: str | Path, level: int) -> NDArray[np.bool_]:
-    """Tell which units of a level are stored, by one listing and without opening an object.
+    """Tell which write units of a level are stored, by one listing and without opening an object.
 
     An empty file counts as missing: a machine that lost power can leave one behind.
 
@@ -329,7 +275,7 @@ def stored_units(path: str | Path, level: int) -> NDArray[np.bool_]:
     Returns
     -------
     numpy.ndarray of bool
-        One entry per unit, shaped as `unit_counts`.
+        One entry per write unit, shaped as `unit_counts`.
     """
     array = open_level(path, level)
     counts = unit_counts(array)
@@ -344,8 +290,8 @@ def stored_units(path: str | Path, level: int) -> NDArray[np.bool_]:
     return stored
 
 
-def missing_units(path: str | Path, level: int) -> Iterator[tuple[int, ...]]:
-    """Return the indices of the units that are not stored, in C order.
+def missing_units(path: str | Path, level: int) -> Iterator[WriteUnit]:
+    """Return the write units of a level that are not stored, in C order.
 
     The directories are listed when this is called, not while the result is read.
 
@@ -358,8 +304,8 @@ def missing_units(path: str | Path, level: int) -> Iterator[tuple[int, ...]]:
 
     Returns
     -------
-    iterator of tuple of int
-        Indices in stored order.
+    iterator of WriteUnit
+        They come one by one: there may be millions.
     """
     missing = np.argwhere(~stored_units(path, level))
-    return (tuple(row.tolist()) for row in missing)
+    return (WriteUnit(level, tuple(row.tolist())) for row in missing)

@@ -1,4 +1,4 @@
-"""The levels of an image pyramid: each is the 2×2 mean over Y and X of the one before, made unit by unit."""
+"""The levels of an image pyramid: each is the 2×2 mean over Y and X of the one before, by write units."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ __all__ = ["downsample", "downsample_unit", "levels_for"]
 
 import itertools
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,11 @@ import zarr
 from numpy.typing import NDArray
 
 from napari_restore.errors import OutputError
-from napari_restore.images.staging import Stage, tried
-from napari_restore.images.writing.ome_zarr import open_level, unit_region, write_unit
+from napari_restore.images.lazy_arrays import Region
+from napari_restore.images.writing.layout import WriteUnit
+from napari_restore.images.writing.ome_zarr import unit_region
+from napari_restore.images.writing.unit_writer import UnitWriter
+from napari_restore.retrying import DISK, retried
 
 
 def levels_for(shape: Sequence[int], axes: str, largest: int = 256) -> int:
@@ -48,37 +50,33 @@ def levels_for(shape: Sequence[int], axes: str, largest: int = 256) -> int:
     return levels
 
 
-def downsample_unit(path: str | Path, level: int, index: Sequence[int], stage: Stage | None = None) -> None:
-    """Compute one unit of a level from the level before and write it.
+def downsample_unit(writer: UnitWriter, unit: WriteUnit) -> None:
+    """Compute a write unit from those of the level before and write it.
 
-    The level before must be complete where this unit lies. It is read chunk by chunk, so that no more than the unit
-    and four chunks are in memory.
+    The level before must be complete where it lies. It is read chunk by chunk, so that no more than the write unit and
+    four chunks are in memory.
 
     Parameters
     ----------
-    path : str or Path
-        Directory or URL of an image made by `napari_restore.images.writing.ome_zarr.create`.
-    level : int
-        The level to compute, at least 1.
-    index : sequence of int
-        Index of the unit, in stored order.
-    stage : Stage, optional
-        What it is written through, see `napari_restore.images.writing.ome_zarr.write_unit`.
+    writer : UnitWriter
+        Of the image.
+    unit : WriteUnit
+        Of level 1 or a coarser one.
 
     Raises
     ------
     OutputError
-        If there is no such level or unit, or a chunk of the level before is damaged.
+        If there is no such level or write unit, or a chunk of the level before is damaged.
     """
-    if level < 1:
-        raise OutputError(f"level {level} is not made from another one; the levels of a pyramid start at 1.")
-    source, target = open_level(path, level - 1), open_level(path, level, mode="r+")
-    region = unit_region(target, index)
-    block = np.empty([s.stop - s.start for s in region], dtype=target.dtype)
+    if unit.level < 1:
+        raise OutputError(f"level {unit.level} is not made from another one; the levels of a pyramid start at 1.")
+    source, target = writer.level(unit.level - 1), writer.level(unit.level)
+    region = unit_region(target, unit)
+    pixels = np.empty([s.stop - s.start for s in region], dtype=target.dtype)
     for part in _chunks_of(target, region):
         inside = tuple(slice(p.start - r.start, p.stop - r.start) for p, r in zip(part, region, strict=True))
-        block[inside] = downsample(_read(source, _doubled(part, source.shape)))
-    write_unit(target, index, block, stage)
+        pixels[inside] = downsample(_read(source, _doubled(part, source.shape)))
+    writer.write(unit, pixels)
 
 
 def downsample(pixels: NDArray[Any]) -> NDArray[Any]:
@@ -125,7 +123,7 @@ def _mean_of_floats(corners: list[NDArray[Any]]) -> NDArray[Any]:
         return np.asarray(mean).astype(corners[0].dtype)
 
 
-def _chunks_of(array: zarr.Array[Any], region: tuple[slice, ...]) -> Iterator[tuple[slice, ...]]:
+def _chunks_of(array: zarr.Array[Any], region: Region) -> Iterator[Region]:
     """Cut a region that starts on a chunk's border into chunks."""
     pieces = (
         [slice(start, min(start + chunk, r.stop)) for start in range(r.start, r.stop, chunk)]
@@ -134,15 +132,15 @@ def _chunks_of(array: zarr.Array[Any], region: tuple[slice, ...]) -> Iterator[tu
     yield from itertools.product(*pieces)
 
 
-def _doubled(part: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
+def _doubled(part: Region, shape: tuple[int, ...]) -> Region:
     """Return the pixels of the level before that a region's means are taken over; Y and X are the last two axes."""
     plane = (slice(2 * s.start, min(2 * s.stop, length)) for s, length in zip(part[-2:], shape[-2:], strict=True))
     return (*part[:-2], *plane)
 
 
-def _read(array: zarr.Array[Any], region: tuple[slice, ...]) -> NDArray[Any]:
+def _read(array: zarr.Array[Any], region: Region) -> NDArray[Any]:
     try:
-        return tried(lambda: np.asarray(array[region]))
+        return retried(lambda: np.asarray(array[region]), DISK)
     except (MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:

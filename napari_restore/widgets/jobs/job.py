@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["Choices", "Job", "Task"]
+__all__ = ["Choices", "Job", "Task", "in_words"]
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_restore import api
-from napari_restore.engine.planning.recipe import Recipe
+from napari_restore.engine.planning.recipe import SOURCE_FIELDS, Recipe, make_recipe
 from napari_restore.widgets.jobs.layers import Region, layer_image
 
 if TYPE_CHECKING:
@@ -22,52 +23,75 @@ Task = Literal["denoise", "super-resolve"]
 
 @dataclass(frozen=True)
 class Choices:
-    """What a person has chosen; None where the plan chooses.
+    """What a person has chosen.
 
     Attributes
     ----------
-    model
-        Name of a model, or path of a checkpoint.
-    intensity, value_range, noise, dtype, pyramid, device, precision, tile, halo, memory_budget
-        See `napari_restore.api.Settings`.
-    img_range, mean, blend, padding, ome_version, on_error, fsync
-        Likewise; they have no control, and come from a recipe that was loaded.
-    output
-        Path of an OME-Zarr; None for a result in memory.
-    overwrite
+    recipe : Recipe
+        Every setting, those without a control too: what is not given is chosen by the plan.
+    output : str or None
+        Path or URL of an OME-Zarr; None for a result in memory.
+    overwrite : bool
         Replace an OME-Zarr that is there.
     """
 
-    model: str
-    intensity: str | None = None
-    value_range: tuple[float, float] | tuple[tuple[float, float], ...] | None = None
-    noise: tuple[float, float, float] | tuple[tuple[float, float, float], ...] | None = None
-    dtype: str = "same"
-    pyramid: bool = True
-    device: str = "auto"
-    precision: str | None = None
-    tile: int | tuple[int, int] | None = None
-    halo: int | None = None
-    memory_budget: int | None = None
-    img_range: float | None = None
-    mean: tuple[float, ...] | None = None
-    blend: int | None = None
-    padding: str = "reflect"
-    ome_version: str = "0.5"
-    on_error: str = "raise"
-    fsync: bool = False
+    recipe: Recipe
     output: str | None = None
     overwrite: bool = False
 
+    @classmethod
+    def of(cls, model: str, *, output: str | None = None, overwrite: bool = False, **settings: Any) -> Choices:
+        """Make choices of settings by name.
+
+        Raises
+        ------
+        RecipeError
+            If a setting is unknown or out of its allowed values.
+        """
+        return cls(make_recipe(model=model, **settings), output, overwrite)
+
+    @property
+    def model(self) -> str:
+        """Name of the model, or path of its checkpoint."""
+        return self.recipe.model
+
     def settings(self) -> dict[str, Any]:
-        """Keyword arguments for `api.plan`, without those that have their default."""
-        defaults = Choices(self.model)
-        names = {field.name for field in fields(self)} & (Recipe.model_fields.keys() - {"model"})
-        chosen = {name: getattr(self, name) for name in _ORDER if name in names}
-        return {name: value for name, value in chosen.items() if value != getattr(defaults, name)}
+        """Give the settings that are given, in the order of the recipe, as keyword arguments for `api.plan`."""
+        given = self.recipe.model_dump(exclude={"model"}, exclude_unset=True, exclude_none=True)
+        return {name: value for name, value in given.items() if name not in SOURCE_FIELDS}
+
+    def replaced(self, **settings: Any) -> Choices:
+        """Give the same choices with other settings.
+
+        Raises
+        ------
+        RecipeError
+            If a setting is unknown or out of its allowed values.
+        """
+        given = self.recipe.model_dump(exclude_unset=True)
+        return replace(self, recipe=make_recipe(**{**given, **settings}))
 
 
-_ORDER = tuple(field.name for field in fields(Choices))
+def in_words(settings: Mapping[str, Any]) -> str:
+    """Write settings in a line.
+
+    Examples
+    --------
+    >>> in_words({"chunks": (1, 64, 64), "compiled": True, "value_range": ((0.0, 255.0), (0.0, 99.0))})
+    'chunks 1,64,64; compiled; value_range 0.0,255.0 and 0.0,99.0'
+    """
+    return "; ".join(_in_words(name, value) for name, value in settings.items())
+
+
+def _in_words(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return name if value else f"not {name}"
+    if isinstance(value, Mapping):
+        return f"{name} {', '.join(_in_words(part, one) for part, one in value.items())}"
+    items = value if isinstance(value, tuple) else (value,)
+    if items and isinstance(items[0], tuple):
+        return f"{name} {' and '.join(','.join(map(str, each)) or 'none' for each in items)}"
+    return f"{name} {','.join(map(str, items)) or 'none'}"
 
 
 @dataclass(frozen=True)
@@ -112,13 +136,11 @@ class Job:
     def plan(self, *, fetch: bool = True) -> Plan:
         """Plan the run; reads a sample of the layer and loads torch."""
         chosen = self.choices
-        # What a control shows is given, even if it was not touched: a run that was begun has no say in it.
-        shown: dict[str, Any] = {"dtype": chosen.dtype, "pyramid": chosen.pyramid}
         return api.plan(
             self.image,
             model=chosen.model,
             output=chosen.output,
             overwrite=chosen.overwrite,
             fetch=fetch,
-            **shown | chosen.settings(),
+            **chosen.settings(),
         )

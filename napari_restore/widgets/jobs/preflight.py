@@ -73,7 +73,8 @@ def make_preflight(job: Job) -> Preflight:
     from napari_restore.engine.store.resume import continues
 
     output, obstacle = job.choices.output, ""
-    card = api.model_card(job.choices.model, img_range=job.choices.img_range, mean=job.choices.mean)
+    recipe = job.choices.recipe
+    card = api.model_card(recipe.model, img_range=recipe.img_range, mean=recipe.mean)
     here = not api.weights_state(card).startswith("will")
     try:
         # An output can be compared with the plan only where the weights, and so their digest, are known.

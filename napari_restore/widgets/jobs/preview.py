@@ -112,9 +112,9 @@ def make_preview(job: Job, view: Region, plan: Plan | None, stop: threading.Even
 
 def _quick_plan(job: Job, plan: Plan) -> Plan:
     """The plan with the model's own tile: larger ones are for large planes, and change no more than a last bit."""
-    if not plan.card.exact_tiles or job.choices.tile is not None or max(plan.grid.tile_shape) <= plan.card.tile:
+    if not plan.card.exact_tiles or job.choices.recipe.tile is not None or max(plan.grid.tile_shape) <= plan.card.tile:
         return plan
-    return replace(job, choices=replace(job.choices, tile=plan.card.tile)).in_memory().plan()
+    return replace(job, choices=job.choices.replaced(tile=plan.card.tile)).in_memory().plan()
 
 
 def _piece(plan: Plan, region: Region, job: Job) -> Region | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_restore.images.axes import transposition
+from napari_restore.images.geometry import first_centre
 from napari_restore.widgets.jobs.job import Job
 from napari_restore.widgets.jobs.layers import Region, translation_of
 from napari_restore.widgets.jobs.preview import Preview
@@ -140,9 +141,9 @@ def _only(array: Any, axis: int, index: int) -> Any:
 
 
 def _geometry(layer: ImageLayer, axes: str, region: Region, factor: int, kept: list[int]) -> dict[str, Any]:
-    """Scale and position of the result: pixel q of it lies at start + (q + 1/2) / factor - 1/2 of the layer's pixels.
+    """Scale and position of the result, by the half-pixel rule of `images.geometry`.
 
-    That holds along C too, where it is kept: one pixel takes the place of n, so its factor is 1 / n.
+    It holds along C too, where it is kept: one pixel takes the place of n, so its factor is 1 / n.
     Rotation, shear and affine act on what comes out of the scale, so they are those of the layer.
     """
     ndim = layer.ndim
@@ -150,7 +151,7 @@ def _geometry(layer: ImageLayer, axes: str, region: Region, factor: int, kept: l
     if "C" in result_axes(axes):
         position = axes.index("C")
         upscaled[position] = 1 / (region[position].stop - region[position].start)
-    first = np.array([s.start for s in region[:ndim]]) + 0.5 / upscaled - 0.5
+    first = np.array([s.start for s in region[:ndim]]) + first_centre(1 / upscaled)
     translate = translation_of(layer, first)
     shear = np.asarray(layer.shear)
     shear = shear if shear.ndim == 2 else _shear_matrix(shear, ndim)
@@ -184,7 +185,7 @@ def _appearance(layer: ImageLayer, plan: Plan) -> dict[str, Any]:
         "opacity": layer.opacity,
         "metadata": {
             "napari_restore": {
-                "recipe": plan.recipe.model_dump(mode="json"),
+                "recipe": plan.recipe.as_json(),
                 "fingerprint": plan.fingerprint,
                 "model": plan.card.name,
                 "source": layer.name,

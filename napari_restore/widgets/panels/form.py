@@ -4,14 +4,15 @@ from __future__ import annotations
 
 __all__ = ["Form"]
 
-from dataclasses import fields
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
+from napari_restore.engine.planning.recipe import EXECUTION_FIELDS, SOURCE_FIELDS, settings
 from napari_restore.errors import RestoreError
-from napari_restore.widgets.jobs.job import Choices, Job, Task
+from napari_restore.widgets.jobs.job import Choices, Job, Task, in_words
 from napari_restore.widgets.panels.input_box import InputBox
 from napari_restore.widgets.panels.model_box import ModelBox
 from napari_restore.widgets.panels.note import Note
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
 
     from napari_restore.widgets.jobs.preflight import Preflight
 
-_WITHOUT_CONTROL = ("img_range", "mean", "blend", "padding", "ome_version", "on_error", "fsync")
-"""Settings that come with a recipe and are kept until they are dropped, or another model is chosen."""
-
 
 class Form(QWidget):
-    """Everything a person chooses before a run; it begins with what the preferences say."""
+    """Everything a person chooses before a run; it begins with what the preferences say.
+
+    Settings that come with a recipe and have no control, or a value that their control cannot show, are kept, and shown
+    in a line of their own, until they are dropped, or, where they are about the network, another model is chosen.
+    """
 
     changed = Signal()
 
@@ -38,9 +40,12 @@ class Form(QWidget):
         use_cache_folder()
         self.input, self.model, self.output = InputBox(viewer), ModelBox(task), OutputBox()
         self.performance = PerformanceBox()
+        self.controls = {**self.output.controls, **self.performance.controls}
         self._carried: dict[str, Any] = {}
-        self._carried_line, self.drop = Note(), QToolButton()
-        self._carried_line.setToolTip("Settings without a control of their own")
+        self._carried_line, self.drop = (
+            Note("Settings without a control, or with a value that theirs cannot show"),
+            QToolButton(),
+        )
         self.drop.setText("Drop")
         self.drop.setToolTip("Use the usual settings instead of those of the recipe")
         self.carried_row = QWidget()
@@ -61,7 +66,7 @@ class Form(QWidget):
         self._changed()
         for box in (self.input, self.model, self.output, self.performance):
             box.changed.connect(self._changed)
-        self.model.changed.connect(lambda: self._carry({}))
+        self.model.changed.connect(self._model_changed)
         self.drop.clicked.connect(self._drop)
 
     def choices(self) -> Choices:
@@ -75,22 +80,15 @@ class Form(QWidget):
         model = self.model.model()
         if model is None:
             raise RestoreError("no model is chosen; choose one, or drop a checkpoint on the list.")
-        performance, (intensity, noise) = self.performance, self.output.intensity.value()
-        chosen: dict[str, Any] = {
-            "intensity": intensity,
-            "noise": noise[0] if noise and len(noise) == 1 else noise,
-            "value_range": self.output.range.value(),
-            "dtype": self.output.dtype.currentText(),
-            "pyramid": self.output.pyramid.isChecked(),
-            "device": performance.device.currentData(),
-            "precision": performance.precision.currentData(),
-            "tile": performance.tile.value() or None,
-            "halo": None if performance.halo.value() < 0 else performance.halo.value(),
-            "memory_budget": performance.memory_budget(),
-            "output": self.output.output(),
-            "overwrite": self.output.overwrite.isChecked(),
-        }
-        return Choices(model, **{**chosen, **self._carried})
+        output = self.output.output()
+        chosen = {name: control.value() for name, control in self.controls.items()}
+        usual = settings()
+        changed = {name: value for name, value in chosen.items() if value not in (None, usual[name].default)}
+        # What a control shows is given, even if it was not touched: a run that was begun there has no say in it.
+        begun = chosen.keys() - EXECUTION_FIELDS if output is not None else set()
+        shown = {name: chosen[name] for name in begun if chosen[name] is not None}
+        given = {**shown, **self._carried, **changed}
+        return Choices.of(model, output=output, overwrite=self.output.overwrite.isChecked(), **given)
 
     def job(self) -> Job:
         """The job that is described now.
@@ -106,28 +104,19 @@ class Form(QWidget):
         return Job.of(layer, self.input.letters(), region, self.choices())
 
     def show_choices(self, choices: Choices) -> None:
-        """Set every control to choices."""
+        """Set every control to choices, and keep what no control shows."""
         self.model.choose(choices.model)
-        output, performance = self.output, self.performance
-        output.range.set_value(choices.value_range)
-        output.intensity.set_value(choices.intensity, _cameras(choices.noise))
-        if output.dtype.findText(choices.dtype) < 0:
-            output.dtype.addItem(choices.dtype)
-        output.dtype.setCurrentText(choices.dtype)
-        output.place.setCurrentIndex(0 if choices.output is None else 1)
-        output.path.setText(choices.output or "")
-        output.pyramid.setChecked(choices.pyramid)
-        output.overwrite.setChecked(choices.overwrite)
-        performance.choose_device(choices.device)
-        performance.precision.setCurrentIndex(performance.precision.findData(choices.precision))
-        square = None if isinstance(choices.tile, tuple) else choices.tile
-        performance.tile.setValue(square or 0)
-        performance.halo.setValue(-1 if choices.halo is None else choices.halo)
-        performance.choose_memory_budget(choices.memory_budget)
-        usual = {field.name: field.default for field in fields(Choices)}
-        carried = {name: getattr(choices, name) for name in _WITHOUT_CONTROL}
-        carried = {name: value for name, value in carried.items() if value != usual[name]}
-        self._carry(carried | ({"tile": choices.tile} if isinstance(choices.tile, tuple) else {}))
+        given = choices.recipe.model_dump(exclude={"model"}, exclude_unset=True, exclude_none=True)
+        # Values of each channel can be shown if they are of this layer's channels.
+        self.output.range.set_channels(self.input.channels())
+        usual, carried = settings(), dict(given)
+        for name, control in self.controls.items():
+            if control.show_exactly(given.get(name, usual[name].default)):
+                carried.pop(name, None)
+        self.output.place.setCurrentIndex(0 if choices.output is None else 1)
+        self.output.path.setText(choices.output or "")
+        self.output.overwrite.setChecked(choices.overwrite)
+        self._carry(carried)
         self.changed.emit()
 
     def show_preflight(self, found: Preflight) -> None:
@@ -164,6 +153,8 @@ class Form(QWidget):
 
     def _changed(self) -> None:
         self.output.range.set_channels(self.input.channels())
+        # What is chosen by a control takes the place of what the recipe said.
+        self._carry({name: value for name, value in self._carried.items() if not self._is_chosen(name)})
         self._suggest_output()
         self.changed.emit()
 
@@ -172,17 +163,32 @@ class Form(QWidget):
         stem = f"{layer.name}-{model}" if layer is not None else "result"
         self.output.suggest(self._preferences.output_folder.strip(), stem)
 
+    def _is_chosen(self, name: str) -> bool:
+        with suppress(RestoreError):  # half typed
+            return name in self.controls and self.controls[name].value() not in (None, settings()[name].default)
+        return True
+
+    def _model_changed(self) -> None:
+        groups = {name: setting.group for name, setting in settings().items()}
+        self._carry({name: value for name, value in self._carried.items() if groups[name] != "network"})
+
     def _drop(self) -> None:
         self._carry({})
         self.changed.emit()
 
-    def _carry(self, settings: dict[str, Any]) -> None:
-        self._carried = settings
-        words = ", ".join(f"{name} {value}" for name, value in settings.items())
-        self._carried_line.say(f"Also from the recipe: {words}")
-        self.carried_row.setVisible(bool(settings))
+    def _carry(self, kept: dict[str, Any]) -> None:
+        self._carried = kept
+        self._show_carried()
 
-
-def _cameras(noise: Any) -> tuple[tuple[float, float, float], ...] | None:
-    """One camera for all channels, or one for each, as a tuple of them."""
-    return noise if noise is None or isinstance(noise[0], tuple) else (noise,)
+    def _show_carried(self) -> None:
+        """Say what the recipe sets without a control, and what of its own source it names."""
+        usual = settings()
+        told = {name: value for name, value in self._carried.items() if value != usual[name].default}
+        if told.get("axes") == self.input.letters():
+            told.pop("axes")
+        used = {name: value for name, value in told.items() if name not in SOURCE_FIELDS}
+        other = {name: value for name, value in told.items() if name in SOURCE_FIELDS}
+        words = [f"Also set by the recipe: {in_words(used)}." if used else ""]
+        words += [f"Of its own source, and not of this layer: {in_words(other)}." if other else ""]
+        self._carried_line.say(" ".join(filter(None, words)))
+        self.carried_row.setVisible(bool(told))

@@ -22,6 +22,7 @@ from napari_restore.widgets.jobs.layers import (
 from napari_restore.widgets.jobs.regions import REGIONS, RegionName, describe_region, find_region
 from napari_restore.widgets.panels.box import Box
 from napari_restore.widgets.panels.choice import Choice
+from napari_restore.widgets.panels.control import tip
 from napari_restore.widgets.panels.note import Note
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class InputBox(Box):
             self.regions.addItem(title, name)
         self.add("Layer", self.layers, "Image layer to restore; follows the selection in the layer list")
         self.add_wide(self.description)
-        self.add("Axes", self.axes, "One letter per axis: T time, C channel, Z depth, Y rows, X columns, S colour")
+        self.add("Axes", self.axes, tip("axes"))
         self.add("Region", self.regions, "Which part of the layer is restored")
         self.add_wide(self.extent)
         self._settling = QSignalDebouncer(parent=self)

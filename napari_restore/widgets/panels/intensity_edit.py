@@ -61,10 +61,13 @@ class IntensityEdit(QWidget):
             return self.kind.currentData(), None
         return self.kind.currentData(), tuple(_camera(part) for part in text.split(";"))
 
-    def set_value(self, intensity: str | None, noise: Sequence[Camera] | None) -> None:
-        """Show a choice."""
+    def set_kind(self, intensity: str | None) -> None:
+        """Show how values are normalised."""
         self.kind.setCurrentIndex(max(self.kind.findData(intensity), 0))
-        self.noise.setText("; ".join(", ".join(f"{number:.6g}" for number in camera) for camera in noise or ()))
+
+    def set_noise(self, noise: Sequence[Camera] | None) -> None:
+        """Show the noise of the camera, or of each channel's; None: it is estimated."""
+        self.noise.setText("; ".join(", ".join(f"{number:.12g}" for number in camera) for camera in noise or ()))
         self._show_noise(noise is not None)
 
     def show_estimate(self, intensity: str | None, noise: Sequence[Camera] | None) -> None:

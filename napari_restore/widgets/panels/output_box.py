@@ -14,9 +14,10 @@ from napari_restore.errors import RecipeError
 from napari_restore.images.store import is_url
 from napari_restore.widgets.panels.box import Box, side_by_side, wrapped
 from napari_restore.widgets.panels.choice import Choice
+from napari_restore.widgets.panels.control import Control, tip
 from napari_restore.widgets.panels.intensity_edit import IntensityEdit
 from napari_restore.widgets.panels.note import Note
-from napari_restore.widgets.panels.range_edit import RangeEdit
+from napari_restore.widgets.panels.range_edit import RangeEdit, ValueRange
 from napari_restore.wording import human_bytes, human_duration
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ class OutputBox(Box):
         self.cost = Note("Size of the result, room for it, and time of the run")
         self.folder = self._suggestion = ""
         self.add("Intensity", self.intensity, self.intensity.kind.toolTip())
-        self.add("Range", self.range, "Values that become 0 and 1 for the network; empty: as shown in grey, estimated")
-        self.add("Type", self.dtype, "Data type of the result; “same” as the layer, rounded and clipped")
+        self.add("Range", self.range, tip("value_range"))
+        self.add("Type", self.dtype, tip("dtype"))
         place = "Memory for what fits; an OME-Zarr is written block by block and can be resumed"
         self.add("Place", self.place, place)
         self.file = side_by_side(self.path, self.browse)
@@ -52,15 +53,22 @@ class OutputBox(Box):
         self.options = wrapped(self.pyramid, self.overwrite)
         self.add_wide(self.options)
         self.add_wide(self.cost)
-        for widget, name, tip in (
+        for widget, name, words in (
             (self.path, "OME-Zarr", "OME-Zarr to write; one that the same settings began is continued"),
             (self.browse, "Choose the OME-Zarr", "Choose a folder and name"),
-            (self.pyramid, "Pyramid", "Write coarser levels as well, for fast zooming; a third more on disk"),
+            (self.pyramid, "Pyramid", f"{tip('pyramid')} They make zooming fast, and take a third more on the disk."),
             (self.overwrite, "Replace", "Replace an OME-Zarr that is there"),
         ):
-            widget.setToolTip(tip)
+            widget.setToolTip(words)
             widget.setAccessibleName(name)
         self._place_tip = place
+        self.controls = {
+            "intensity": Control(self.intensity.kind.currentData, self.intensity.set_kind),
+            "value_range": Control(self.range.value, self.show_range),
+            "noise": Control(lambda: self.intensity.value()[1], self.intensity.set_noise),
+            "dtype": Control(self.dtype.currentText, self.show_dtype),
+            "pyramid": Control(self.pyramid.isChecked, lambda wanted: self.pyramid.setChecked(wanted is not False)),
+        }
         self.range.show_estimate(())
         self.pyramid.setChecked(True)
         self.range.changed.connect(self.changed)
@@ -72,6 +80,18 @@ class OutputBox(Box):
             check.toggled.connect(self._changed)
         self.browse.clicked.connect(self._browse)
         self._changed()
+
+    def show_range(self, value: ValueRange) -> None:
+        """Show a range, if it is for all channels or for as many as there are."""
+        names = [self.range.channel.itemText(i) for i in range(1, self.range.channel.count())]
+        self.range.set_value(value)
+        self.range.set_channels(names)
+
+    def show_dtype(self, name: str | None) -> None:
+        """Choose a data type by name; one that is not in the list is added."""
+        if self.dtype.findText(name or "same") < 0:
+            self.dtype.addItem(name)
+        self.dtype.setCurrentText(name or "same")
 
     def output(self) -> str | None:
         """Path of the output, or its URL as it was typed; None for memory.

@@ -11,9 +11,10 @@ from qtpy.QtWidgets import QDoubleSpinBox, QSpinBox
 from superqt import QCollapsible
 from superqt.utils import signals_blocked
 
-from napari_restore.engine.planning.recipe import Recipe
+from napari_restore.engine.planning.recipe import settings
 from napari_restore.widgets.panels.box import Box
 from napari_restore.widgets.panels.choice import Choice
+from napari_restore.widgets.panels.control import Control, tip
 from napari_restore.wording import human_bytes
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class PerformanceBox(QCollapsible):
         for name in ("auto", "cpu"):
             self.device.addItem(name, name)
         self.precision.addItem("auto", None)
-        for name in ("float32", "bfloat16"):
+        for name in settings()["precision"].values:
             self.precision.addItem(name, name)
         self.tile, self.halo, self.memory = QSpinBox(), QSpinBox(), QDoubleSpinBox()
         self.tile.setRange(0, 4096)
@@ -49,16 +50,27 @@ class PerformanceBox(QCollapsible):
         for spin in (self.tile, self.halo, self.memory):
             spin.setSpecialValueText("auto")
             spin.setKeyboardTracking(False)
-        inner.add("Device", self.device, "Where the network runs; auto takes a GPU if there is one")
-        inner.add(
-            "Precision",
-            self.precision,
-            "Of the network; auto takes bfloat16 where it is faster and the model is known not to lose by it",
-        )
-        inner.add("Tile", self.tile, "Side of a tile in pixels, a multiple of the model's alignment")
-        inner.add("Halo", self.halo, "Context in pixels at each inner edge of a tile")
-        inner.add("Memory", self.memory, "Most memory that the run may take; the result is the same with less")
-        inner.set_row_visible(self.memory, "memory_budget" in Recipe.model_fields)
+        inner.add("Device", self.device, tip("device"))
+        inner.add("Precision", self.precision, tip("precision"))
+        inner.add("Tile", self.tile, tip("tile"))
+        inner.add("Halo", self.halo, tip("halo"))
+        inner.add("Memory", self.memory, tip("memory_budget"))
+        self.controls = {
+            "device": Control(self.device.currentData, lambda name: self.choose_device(name or "auto")),
+            "precision": Control(
+                self.precision.currentData,
+                lambda name: self.precision.setCurrentIndex(max(self.precision.findData(name), 0)),
+            ),
+            "tile": Control(
+                lambda: self.tile.value() or None,
+                lambda side: self.tile.setValue(side if isinstance(side, int) else 0),
+            ),
+            "halo": Control(
+                lambda: None if self.halo.value() < 0 else self.halo.value(),
+                lambda width: self.halo.setValue(-1 if width is None else width),
+            ),
+            "memory_budget": Control(self.memory_budget, self.choose_memory_budget),
+        }
         self.setContent(inner)
         self._draw_arrows()
         self.toggleButton().setToolTip("Device, precision, tile, halo and memory; “auto” is right for most runs")

@@ -16,8 +16,8 @@ from napari_restore.widgets.panels.box import side_by_side
 from napari_restore.widgets.panels.choice import Choice
 
 Pair = tuple[float, float]
-ValueRange = Pair | tuple[Pair, ...] | None
-"""One pair for all channels, one for each, or None where it is estimated."""
+ValueRange = tuple[Pair, ...] | None
+"""One pair for all channels, or one for each; None where it is estimated."""
 
 
 class RangeEdit(QWidget):
@@ -80,7 +80,7 @@ class RangeEdit(QWidget):
         common = _pair(self._typed.get(-1, ("", "")))
         own = [_pair(self._typed.get(channel, ("", ""))) for channel in range(count)]
         if not any(own):
-            return common
+            return None if common is None else (common,)
         rest = [common] * count if common else [*self._estimate] if len(self._estimate) == count else [None] * count
         pairs = [mine or other for mine, other in zip(own, rest, strict=True)]
         if None in pairs:
@@ -89,13 +89,12 @@ class RangeEdit(QWidget):
 
     def set_value(self, value: ValueRange) -> None:
         """Show a range; None: it is estimated."""
-        several = [item for item in value or () if isinstance(item, tuple)]
-        if several:
-            self.set_channels([f"channel {channel}" for channel in range(len(several))])
-            self._typed = {channel: _texts(*pair) for channel, pair in enumerate(several)}
+        if value is not None and len(value) > 1:
+            self.set_channels([f"channel {channel}" for channel in range(len(value))])
+            self._typed = {channel: _texts(*pair) for channel, pair in enumerate(value)}
             self._show(0)
             return
-        self._typed = {-1: _texts(*(item for item in value if not isinstance(item, tuple)))} if value else {}
+        self._typed = {-1: _texts(*value[0])} if value else {}
         self._show(-1)
 
     def show_estimate(self, ranges: Sequence[Pair]) -> None:

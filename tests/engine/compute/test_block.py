@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +14,29 @@ import torch
 import zarr
 from stored_files import files
 
-from napari_restore import api
+from napari_restore import api, retrying
 from napari_restore.engine.compute import block as task
 from napari_restore.engine.compute import lost_devices as devices
 from napari_restore.engine.compute.block import Receipt
-from napari_restore.engine.compute.predictor import Predictor, predictor_for
-from napari_restore.engine.planning import reading
-from napari_restore.engine.record.verify import Unit
+from napari_restore.engine.compute.predictor import Predictor, predictor_of
+from napari_restore.engine.hardware.device import CPU, Device
+from napari_restore.engine.planning import plan as plan_module
 from napari_restore.engine.run.local import run_blocks
 from napari_restore.engine.store.sinks import ArraySink
 from napari_restore.errors import ChunkError, DeviceLost, OutOfMemory
 from napari_restore.images.image import Image
+from napari_restore.images.writing.layout import WriteUnit
 
 SETTINGS: dict[str, Any] = {
     "axes": "ZYX", "chunks": (1, 64, 64), "shards": (1, 64, 64), "tile": 64, "halo": 8, "value_range": (100, 1200),
     "workers": 1,
 }  # fmt: skip
+GPU = Device("cuda", 0)
 
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "PAUSES", (0.001, 0.001, 0.001))
-    monkeypatch.setattr(task, "PAUSES", (0.001, 0.001))
+    monkeypatch.setattr(retrying, "sleep", lambda seconds: None)
     monkeypatch.setattr(devices, "_lost", set())
 
 
@@ -84,7 +86,7 @@ def test_a_damaged_chunk_is_filled_listed_and_healed(
     np.testing.assert_array_equal(filled[other], whole[other])
     found = api.verify(output)
     # The chunk lies in two blocks of its plane, and in the halo of the two others.
-    assert list(found.filled) == [Unit(0, (1, y, x)) for y in (0, 1) for x in (0, 1)] and not found.ok
+    assert list(found.filled) == [WriteUnit(0, (1, y, x)) for y in (0, 1) for x in (0, 1)] and not found.ok
     assert "filled: level 0, unit 1/0/0" in str(found) and "chunk (1, 0, 1)" in str(found)
     assert list(api.verify(output, repair=True).filled) == list(found.filled)  # the source is as damaged as before
     np.testing.assert_array_equal(zarr.open_array(output, path="0")[:], filled)
@@ -148,7 +150,7 @@ def test_channels_are_filled_each_with_its_own_value(stack: np.ndarray, checkpoi
     plan = api.plan(stack[:2, :64, :64], model=checkpoints["local"], **SETTINGS | {"axes": "CYX"})
     ranges = ((100.0, 900.0), (200.0, 900.0))
     recipe = plan.recipe.model_copy(update={"on_error": "fill", "value_range": ranges})
-    plan = task.replace(plan, image=image, recipe=recipe)
+    plan = replace(plan, image=image, recipe=recipe)
     sink, found = ArraySink(plan), []
     list(run_blocks(plan, sink, found.append))
     assert sink.array[0, :, 32:].tolist() == np.full((64, 32), 100).tolist()
@@ -195,7 +197,7 @@ def test_a_smaller_batch_is_on_the_receipt(
     stack: np.ndarray, checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = api.plan(stack, model=checkpoints["local"], **SETTINGS | {"batch": 4, "shards": (1, 128, 128)})
-    roomy = Predictor(predictor_for(plan.card, "cpu")._network, "cpu")
+    roomy = Predictor(predictor_of(plan)._network, CPU)
     forward = roomy._forward
 
     def narrow(tiles: np.ndarray, size: int) -> np.ndarray:
@@ -204,7 +206,7 @@ def test_a_smaller_batch_is_on_the_receipt(
         return forward(tiles, size)
 
     monkeypatch.setattr(roomy, "_forward", narrow)
-    monkeypatch.setattr(task, "predictor_for", lambda *_, **__: roomy)
+    monkeypatch.setattr(task, "predictor_of", lambda *_: roomy)
     assert {receipt.batch for receipt in receipts(plan)} == {2}
 
 
@@ -241,8 +243,8 @@ def test_a_device_that_is_lost(
     list(run_blocks(plan, expected))
     calls = 0
 
-    def on_a_gpu(card: Any, device: str, precision: str, **how: Any) -> Any:
-        predict = predictor_for(card, "cpu", precision)
+    def on_a_gpu(plan: Any, device: Device = GPU) -> Any:
+        predict = predictor_of(plan, CPU)
 
         def dying(tiles: np.ndarray, batch: int) -> np.ndarray:
             nonlocal calls
@@ -251,15 +253,15 @@ def test_a_device_that_is_lost(
                 raise error
             return predict(tiles, batch)
 
-        return dying if device == "cuda:0" else predict
+        return dying if device == GPU else predict
 
-    monkeypatch.setattr(task, "predictor_for", on_a_gpu)
-    monkeypatch.setattr("napari_restore.engine.run.local.predictor_for", on_a_gpu)
+    monkeypatch.setattr(task, "predictor_of", on_a_gpu)
+    monkeypatch.setattr("napari_restore.engine.run.local.predictor_of", on_a_gpu)
     recipe = plan.recipe.model_copy(update={"device": "cuda:0"})
     with pytest.raises(DeviceLost, match=r"cuda:0 stopped working.*device='auto'"):
-        receipts(task.replace(plan, recipe=recipe))
+        receipts(replace(plan, recipe=recipe))
     calls, devices._lost = 0, set()
-    chosen = task.replace(plan, recipe=recipe, spares=("cpu",))
+    chosen = replace(plan, recipe=recipe, spares=(CPU,))
     sink, found = ArraySink(chosen), []
     list(run_blocks(chosen, sink, found.append))
     assert {receipt.device for receipt in found} == {"cuda:0", "cpu"}
@@ -268,11 +270,24 @@ def test_a_device_that_is_lost(
 
 
 def test_an_error_of_the_program_is_no_lost_device() -> None:
-    assert not devices.is_device_lost(RuntimeError("shapes cannot be multiplied"), "cuda:0")
-    assert not devices.is_device_lost(RuntimeError("CUDA error: out of memory"), "cuda:0")
-    assert not devices.is_device_lost(RuntimeError("CUDA error: unspecified launch failure"), "cpu")
+    assert not devices.is_device_lost(RuntimeError("shapes cannot be multiplied"), GPU)
+    assert not devices.is_device_lost(RuntimeError("CUDA error: out of memory"), GPU)
+    assert not devices.is_device_lost(RuntimeError("CUDA error: unspecified launch failure"), CPU)
 
 
 def test_spares_only_where_the_device_was_left_open(stack: np.ndarray, checkpoints: dict[str, Path]) -> None:
     named = api.plan(stack, model=checkpoints["local"], **SETTINGS | {"device": "cpu"})
     assert named.spares == ()
+
+
+def test_what_all_channels_share_is_worked_out_once(
+    checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the work grows with the square of the channels."""
+    image = np.random.default_rng(0).poisson(100, (40, 8, 8)).astype(np.uint16)
+    plan = api.plan(image, axes="CYX", model=checkpoints["local"])
+    calls, scales_of = [], plan_module.scales_of
+    monkeypatch.setattr(plan_module, "scales_of", lambda *arguments: calls.append(1) or scales_of(*arguments))
+    for _ in api.run(plan, np.zeros(plan.shape, plan.dtype)):
+        pass
+    assert plan.blocks == 40 and len(calls) == 1

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from napari_restore import api
 from napari_restore.engine.compute.region import restore_region
 from napari_restore.engine.planning.plan import Plan
+from napari_restore.errors import ModelError
 from napari_restore.models.zoo import find_card, load_weights
 from napari_restore.quality.metrics import seam_ratio
 
@@ -164,3 +165,22 @@ def test_gray_through_a_colour_model(checkpoints: dict[str, Path], shape: tuple[
     np.testing.assert_allclose(result.reshape(together.shape[:-1]), together.mean(axis=-1), atol=1e-6)
     plan = api.plan(image, model=checkpoints["colour_denoiser"], **settings)
     assert "3 times over" in str(plan) and plan.tiles == len(together.reshape(-1, *together.shape[-3:]))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_network_that_makes_no_numbers_is_refused(
+    checkpoints: dict[str, Path], stack: np.ndarray, value: float
+) -> None:
+    plan = api.plan(stack, axes="ZYX", model=checkpoints["denoiser"], tile=32, halo=4, blend=8)
+
+    def broken(tiles: Tiles, batch: int) -> Tiles:
+        result = tiles.copy()
+        result[0, 0, 3, 4] = value
+        return result
+
+    with pytest.raises(ModelError, match="makes NaN or infinite values of finite pixels"):
+        restore_region(plan, region(plan), broken)
+    image = stack.astype(np.float32)
+    image[1, 5, 6] = value  # what is no number in the source stays, and is no fault of the network
+    plan = api.plan(image, axes="ZYX", model=checkpoints["denoiser"], tile=32, halo=4, blend=8)
+    assert np.isfinite(restore_region(plan, region(plan), identity)).sum() == image.size - 1

@@ -62,7 +62,8 @@ def test_tiles_of_all_blocks_are_counted() -> None:
 
 
 def plan_of(source: Any, model: Path, **settings: Any) -> Any:
-    return api.plan(source, model=model, axes="ZYX", value_range=(0, 1), **settings)
+    known: Any = {"value_range": (0, 1), "valid_range": "all", "fill_values": "none", "neighbours": "none"}
+    return api.plan(source, model=model, axes="ZYX", **known, **settings)
 
 
 def test_blocks_follow_the_planes_or_the_cubes_of_a_source(checkpoints: dict[str, Path]) -> None:
@@ -85,7 +86,7 @@ def test_what_can_be_read_anywhere_has_no_chunks(checkpoints: dict[str, Path], t
 
 
 def test_the_layout_is_chosen_in_no_time(checkpoints: dict[str, Path]) -> None:
-    volume = da.zeros((1000, 1_000_000, 1_000_000), chunks=(50, 10_000, 10_000), dtype=np.uint16)
+    volume = da.zeros((1000, 1_000_000, 1_000_000), chunks=(10, 5_000, 5_000), dtype=np.uint8)
     plan_of(volume, checkpoints["denoiser"])
     began = time.process_time()
     plan = plan_of(volume, checkpoints["upscaler"])

@@ -5,13 +5,19 @@ from pathlib import Path
 import dask.array as da
 import numpy as np
 import pytest
+import zarr
 
 from napari_restore import api
 from napari_restore.engine.hardware import host_memory
+from napari_restore.engine.hardware.device import CPU
 from napari_restore.engine.hardware.devices import free_memory
 from napari_restore.engine.planning.memory import block_bytes, network_bytes, run_bytes, tile_bytes
 from napari_restore.engine.planning.recipe import make_recipe
+from napari_restore.engine.planning.sampling import sample_planes
+from napari_restore.engine.planning.source_identity import crop_digests
 from napari_restore.errors import OutputError, RecipeError
+from napari_restore.images.image import Image
+from napari_restore.images.opening import open_image
 from napari_restore.widgets.jobs.preflight import free_memory_for
 
 
@@ -90,10 +96,10 @@ def test_a_job_of_slurm_has_the_memory_of_the_job(groups: Path) -> None:
     write(job, memory__max="100000000", memory__high="max", memory__current="20000000",
           memory__stat="anon 4000000\ninactive_file 16000000")  # fmt: skip
     write(job / "step_0/user/task_0", memory__max="max", memory__current="4000000", memory__stat="inactive_file 0")
-    assert host_memory.available_memory() == free_memory("cpu") == 96_000_000
+    assert host_memory.available_memory() == free_memory(CPU) == 96_000_000
     write(job / "step_0", memory__max="max", memory__high="50000000", memory__current="4000000",
           memory__stat="inactive_file 0")  # fmt: skip
-    assert free_memory("cpu") == 46_000_000
+    assert free_memory(CPU) == 46_000_000
 
 
 def test_a_container_has_the_memory_of_its_limit(groups: Path, checkpoints: dict[str, Path], stack: np.ndarray) -> None:
@@ -103,14 +109,72 @@ def test_a_container_has_the_memory_of_its_limit(groups: Path, checkpoints: dict
     assert free_memory_for(plan) > 1e6
     usage = {"memory__usage_in_bytes": "900", "memory__stat": "total_inactive_file 100"}
     write(groups / "memory", memory__limit_in_bytes="10800", **usage)
-    assert free_memory("cpu") == 10_000
+    assert free_memory(CPU) == 10_000
     with pytest.raises(OutputError, match=r"of 10\.0 kB free memory half"):
         free_memory_for(plan)
     write(groups / "memory", memory__limit_in_bytes="500")
-    assert free_memory("cpu") == 0
+    assert free_memory(CPU) == 0
 
 
 def test_where_there_are_no_groups_all_that_is_free_may_be_taken(groups: Path) -> None:
     assert host_memory.available_memory() > 1e8
     groups.with_name("own").write_text("0::/\n")
     assert host_memory.available_memory() > 1e8
+
+
+def test_whole_chunks_are_counted(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    """A run needs what its source is decoded to, however small the blocks are; also the sample before it."""
+    settings = {"model": checkpoints["denoiser"], "value_range": (0, 1), "lanes": 1, "workers": 1}
+    for chunk in ((256, 256), (4096, 4096)):
+        array = zarr.create_array(tmp_path / f"{chunk[0]}.zarr", shape=(4096, 4096), chunks=chunk, dtype="uint16")
+        plan = api.plan(array, axes="YX", shards=(256, 256), chunks=(256, 256), **settings)  # type: ignore[arg-type]
+        assert block_bytes(plan)[1] >= 3 * 2 * chunk[0] ** 2
+    with pytest.raises(RecipeError, match=r"stored in chunks of 33.6 MB, which are read whole: .*smaller chunks"):
+        api.plan(array, axes="YX", memory_budget="200MB", **settings)  # type: ignore[arg-type]
+    many = zarr.create_array(tmp_path / "many.zarr", shape=(4096, 4096), chunks=(2048, 2048), dtype="uint16")
+    words = r"the run takes .* each, its source in chunks of 8.4 MB that are read whole, and"
+    with pytest.raises(RecipeError, match=words):
+        api.plan(many, axes="YX", memory_budget="185MB", shards=(256, 256), chunks=(256, 256), **settings)  # type: ignore[arg-type]
+
+
+class Counting:
+    """One chunk for each plane, each of which takes long to decode."""
+
+    shape, dtype, ndim = (3, 2048, 2048), np.dtype(np.uint16), 3
+
+    def __init__(self) -> None:
+        self.reads: list[tuple[int, ...]] = []
+
+    def __getitem__(self, region: tuple[slice, ...]) -> np.ndarray:
+        self.reads.append(tuple(s.stop - s.start for s in region))
+        shape = [s.stop - s.start for s in region]
+        return np.random.default_rng(0).poisson(100, shape).astype(self.dtype)
+
+
+def test_a_giant_chunk_is_decoded_once_while_a_run_is_planned(checkpoints: dict[str, Path]) -> None:
+    array = Counting()
+    image = Image(array, "ZYX", chunks=(1, 2048, 2048))
+    api.plan(image, model=checkpoints["denoiser"], intensity="poisson-gaussian")
+    assert len(array.reads) <= 2 * 3, "once for the range, once for the noise"
+    array.reads.clear()
+    crop_digests(image)
+    assert len(array.reads) == 3
+
+
+def test_crops_are_those_that_are_read_one_by_one(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).poisson(100, (3, 900, 1100)).astype(np.uint16)
+    whole = Image(pixels, "ZYX")
+    for chunk in ((1, 900, 1100), (2, 512, 512), (3, 64, 64)):
+        array = zarr.create_array(tmp_path / f"{chunk}.zarr", shape=pixels.shape, chunks=chunk, dtype=pixels.dtype)
+        array[...] = pixels
+        image = open_image(tmp_path / f"{chunk}.zarr", axes="ZYX")
+        for one, other in zip(sample_planes(image, 0), sample_planes(whole, 0), strict=True):
+            assert np.array_equal(one, other)
+        assert crop_digests(image) == crop_digests(whole)
+
+
+def test_of_an_array_that_does_not_tell_its_chunks_any_part_is_read(checkpoints: dict[str, Path]) -> None:
+    array = Counting()
+    plan = api.plan(Image(array, "ZYX"), model=checkpoints["denoiser"], memory_budget="400MB")
+    assert max(np.prod(shape) for shape in array.reads) <= 256 * 256
+    assert plan.memory_bytes <= 400e6

@@ -30,7 +30,7 @@ def photons() -> np.ndarray:
 
 
 def chosen(photons: np.ndarray, model: str, **settings: Any) -> dict[str, Any]:
-    return choose_intensity(Image(photons, "CYX"), api.model_card(model), make_recipe(model=model, **settings))
+    return choose_intensity(Image(photons, "CYX"), api.model_card(model), make_recipe(model=model, **settings)).settings
 
 
 def test_auto_takes_the_noise_for_a_model_of_one_level_alone(photons: np.ndarray) -> None:

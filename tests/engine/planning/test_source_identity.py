@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_restore.engine.planning import reading
+from napari_restore import retrying
 from napari_restore.engine.planning.source_identity import CROPS, SIDE, crop_digests, differing_crops
 from napari_restore.images.image import Image
 
@@ -31,7 +31,7 @@ def pixels() -> np.ndarray:
 
 @pytest.fixture(autouse=True)
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "PAUSES", (0, 0, 0))
+    monkeypatch.setattr(retrying, "sleep", lambda seconds: None)
 
 
 def test_pixels_count_and_neither_name_nor_chunks_nor_order(pixels: np.ndarray) -> None:

@@ -16,9 +16,13 @@ from napari_restore import api
 from napari_restore.engine.compute import predictor
 from napari_restore.engine.planning.planner import make_plan
 from napari_restore.engine.record import verify
-from napari_restore.engine.record.verify import Unit
 from napari_restore.errors import OutputError
+from napari_restore.images.staging import Stage
 from napari_restore.images.writing import ome_zarr
+from napari_restore.images.writing.digests import SUMS
+from napari_restore.images.writing.layout import WriteUnit
+from napari_restore.images.writing.metadata_copy import COPIES
+from napari_restore.images.writing.unit_writer import UnitWriter
 
 
 @pytest.fixture
@@ -54,7 +58,7 @@ def test_every_flipped_bit_is_found_and_healed(result: Path) -> None:
         file.write_bytes(damaged)
         found = api.verify(result)
         level, index = file.relative_to(result).parts[0], tuple(map(int, file.relative_to(result).parts[2:]))
-        assert found.damaged == (Unit(int(level), index),)
+        assert found.damaged == (WriteUnit(int(level), index),)
         file.write_bytes(whole[file])
     for file in files[::4]:
         file.write_bytes(whole[file][:-5])
@@ -67,11 +71,13 @@ def test_every_flipped_bit_is_found_and_healed(result: Path) -> None:
 
 def test_other_pixels_behind_right_checksums_are_found_by_computing(result: Path) -> None:
     whole = contents(result)
-    array = ome_zarr.open_level(result, 0, "r+")
-    ome_zarr.write_unit(array, (1, 0, 1), np.asarray(array[1:2, 0:192, 192:330]) + np.uint16(2))
+    stage = Stage(result.with_name("own"))
+    stage.folder.mkdir()  # as a run with a fault in its arithmetic
+    writer = UnitWriter(result, stage)
+    writer.write(WriteUnit(0, (1, 0, 1)), np.asarray(writer.level(0)[1:2, 0:192, 192:330]) + np.uint16(2))
     assert api.verify(result).ok
     found = api.verify(result, recompute=12)
-    assert found.differing == (Unit(0, (1, 0, 1)),) and not found.ok
+    assert found.differing == (WriteUnit(0, (1, 0, 1)),) and not found.ok
     assert api.verify(result, recompute=12, repair=True).ok
     assert contents(result) == whole
 
@@ -84,7 +90,8 @@ def test_changed_attributes_are_noticed(result: Path) -> None:
     found = api.verify(result)
     assert not found.ok and not found.bad and "metadata changed: zarr.json" in str(found)
     assert api.verify(result, repair=True).ok
-    (result / "0/.metadata.json").unlink()  # as in results of earlier versions
+    for copy in COPIES:
+        (result / copy).unlink()  # as in results of earlier versions
     assert api.verify(result).ok
     group.update_attributes({"napari_restore": attributes})
     found = api.verify(result)
@@ -104,6 +111,126 @@ def test_metadata_that_cannot_be_read_are_mended(result: Path) -> None:
     copy.write_bytes(copy.read_bytes()[:-30])
     assert api.verify(result).metadata == ("0/.metadata.json",)
     assert api.verify(result, repair=True).ok
+
+
+def flip(file: Path, bit: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[bit // 8] ^= 1 << bit % 8
+    file.write_bytes(content)
+
+
+def test_every_bit_of_the_smallest_object_and_of_the_metadata_counts(result: Path) -> None:
+    """Also those that change no pixel: in the frames of Zstd, in the index of a shard, in an escape."""
+    whole = {file: file.read_bytes() for file in result.rglob("*") if file.is_file()}
+    smallest = min(objects(result), key=lambda file: file.stat().st_size)
+    hidden = [result / name for name in (*COPIES, SUMS, "zarr.json", "0/zarr.json")]
+    rng = np.random.default_rng(1)
+    for file in (smallest, *hidden):
+        for bit in rng.choice(8 * len(whole[file]), 40, replace=False).tolist():
+            flip(file, bit)
+            assert not api.verify(result).ok, (file, bit)
+            file.write_bytes(whole[file])
+    for file in hidden:
+        flip(file, int(rng.integers(8 * len(whole[file]))))
+        api.verify(result, repair=True)
+        assert api.verify(result).ok
+        assert {path: path.read_bytes() for path in whole} == whole, file
+
+
+def test_what_changes_no_pixel_is_found_and_healed(result: Path) -> None:
+    whole, before = contents(result), np.asarray(ome_zarr.open_level(result, 0)[...])
+    for file in objects(result)[:3]:
+        flip(file, 36)  # the unused bit in the header of a frame of Zstd, which decoders have to ignore
+    assert np.array_equal(np.asarray(ome_zarr.open_level(result, 0)[...]), before)
+    assert len(api.verify(result).damaged) == 3
+    assert api.verify(result, repair=True).ok and contents(result) == whole
+
+
+def test_a_list_of_digests_that_was_left_behind_is_made_anew(result: Path) -> None:
+    whole = (result / SUMS).read_bytes()
+    (result / SUMS).unlink()
+    found = api.verify(result)
+    assert found.metadata == (SUMS,) and not found.bad
+    assert api.verify(result, repair=True).ok and (result / SUMS).read_bytes() == whole
+
+
+def test_a_result_of_an_earlier_version_is_decoded(result: Path) -> None:
+    group = zarr.open_group(result, mode="r+")
+    attributes = dict(group.attrs["napari_restore"])  # type: ignore[arg-type]
+    attributes.pop("digests")
+    group.update_attributes({"napari_restore": attributes})
+    for name in (*COPIES, SUMS):
+        (result / name).unlink()
+    assert api.verify(result).ok
+    flip(objects(result)[0], 4000)
+    assert len(api.verify(result).damaged) == 1
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_a_damaged_copy_does_not_vouch_for_damaged_metadata(result: Path, copies: int) -> None:
+    whole = {file: file.read_bytes() for file in result.rglob("*") if file.is_file()}
+    for name in COPIES[:copies]:
+        (result / name).write_bytes(whole[result / name].replace(b'"sha256"', b'"sha257"', 1))
+    (result / "zarr.json").write_bytes(whole[result / "zarr.json"].replace(b'"space"', b'"spaca"'))
+    assert not api.verify(result).ok
+    if copies == 1:  # the other one tells what is right
+        assert api.verify(result, repair=True).ok
+        assert {path: path.read_bytes() for path in whole} == whole
+        return
+    with pytest.raises(OutputError, match="none shows another to be right; put them"):
+        api.verify(result, repair=True)
+    (result / "zarr.json").write_bytes(whole[result / "zarr.json"])  # advice followed
+    assert api.verify(result, repair=True).ok
+    assert {path: path.read_bytes() for path in whole} == whole
+
+
+@pytest.mark.parametrize("name", ["zarr.json", "0/zarr.json"])
+def test_with_all_metadata_damaged_there_is_no_traceback(result: Path, checkpoints: dict[str, Path], name: str) -> None:
+    for file in (name, *COPIES):
+        (result / file).write_bytes((result / file).read_bytes().replace(b'":', b'"2', 1))
+    settings = {"model": checkpoints["local"], "tile": 128, "halo": 16}
+    for call in (
+        lambda: api.verify(result),
+        lambda: api.verify(result, repair=True),
+        lambda: api.denoise(result.with_name("in.ome.tif"), result, **settings),
+    ):
+        with pytest.raises(OutputError, match=r"cannot be read|are damaged"):
+            call()
+
+
+def test_a_result_of_a_newer_version_is_told(result: Path, checkpoints: dict[str, Path]) -> None:
+    for name in COPIES:
+        (result / name).unlink()
+    file = result / "zarr.json"
+    content = json.loads(file.read_text())
+    content["attributes"]["napari_restore"]["recipe"]["of_the_future"] = 1
+    content["attributes"]["napari_restore"]["version"] = "99.0"
+    file.write_text(json.dumps(content))
+    for call in (
+        lambda: api.denoise(result.with_name("in.ome.tif"), result, model=checkpoints["local"]),
+        lambda: api.verify(result, recompute=1),
+    ):
+        with pytest.raises(OutputError, match=r"written by napari-restore 99.0, .* does not take of_the_future"):
+            call()
+
+
+@pytest.mark.parametrize("name", ["identity", "recipe", "source", "source_crops", "given", "model", "fingerprint"])
+def test_attributes_of_another_form_are_told(result: Path, checkpoints: dict[str, Path], name: str) -> None:
+    for copy in COPIES:
+        (result / copy).unlink()
+    content = json.loads((result / "zarr.json").read_text())
+    content["attributes"]["napari_restore"][name] = [1]
+    (result / "zarr.json").write_text(json.dumps(content))
+    (result / "0/c/0/0/0").unlink()
+    for call in (
+        lambda: api.verify(result),
+        lambda: api.verify(result, repair=True),
+        lambda: api.denoise(result.with_name("in.ome.tif"), result, model=checkpoints["local"]),
+    ):
+        with pytest.raises(OutputError, match=rf"are damaged \({name} is '\[1\]'\)"):
+            call()
+    api.denoise(result.with_name("in.ome.tif"), result, model=checkpoints["local"], overwrite=True)  # it is replaced
+    assert api.verify(result).ok
 
 
 def test_attributes_that_others_have_added_stay(result: Path) -> None:
@@ -180,21 +307,24 @@ def test_what_another_batch_moves_in_bfloat16_is_no_difference(tmp_path: Path, s
     tifffile.imwrite(tmp_path / "in.tif", stack[0])
     settings = {"precision": "bfloat16", "tile": 64, "halo": 8, "value_range": (0, 1000), "dtype": "float32"}
     output = api.denoise(tmp_path / "in.tif", tmp_path / "out.zarr", **settings)
-    array = ome_zarr.open_level(output, 0, "r+")
-    made = np.asarray(array[...])
+    stage = Stage(tmp_path / "own")
+    stage.folder.mkdir()
+    writer = UnitWriter(output, stage)
+    made = np.asarray(writer.level(0)[...])
     for moved, bad in ((0.8, False), (20.0, True)):
-        ome_zarr.write_unit(array, (0, 0), made + np.float32(moved))
+        writer.write(WriteUnit(0, (0, 0)), made + np.float32(moved))
         assert bool(api.verify(output, recompute=1).differing) == bad
 
 
 def test_a_run_that_was_compiled_is_computed_anew_so(result: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
 
-    def predictor_for(*arguments: Any, compile_first: bool = False) -> Any:
+    def load(*arguments: Any, compile_first: bool = False) -> Any:
         asked.append(compile_first)
-        return predictor.predictor_for(*arguments)
+        return predictor_for(*arguments)
 
-    monkeypatch.setattr(verify, "predictor_for", predictor_for)
+    predictor_for = predictor.predictor_for
+    monkeypatch.setattr(predictor, "predictor_for", load)
     monkeypatch.setattr(verify, "make_plan", lambda *given: make_plan(*given).with_settings(compiled=True))
     assert api.verify(result, recompute=1).ok and asked == [True]
 

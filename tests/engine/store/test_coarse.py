@@ -16,6 +16,7 @@ from napari_restore.engine.store import sinks
 from napari_restore.engine.store.coarse import CoarseUnits, covered
 from napari_restore.errors import OutputError
 from napari_restore.images.writing import ome_zarr
+from napari_restore.images.writing.layout import WriteUnit
 from napari_restore.images.writing.pyramid import downsample
 
 SETTINGS: dict[str, Any] = {"axes": "ZYX", "tile": 64, "halo": 4, "blend": 8, "value_range": (0, 2000)}
@@ -99,18 +100,18 @@ def test_each_unit_is_named_once() -> None:
     counts = [(1, 5, 3), (1, 3, 2), (1, 2, 1)]
     units = CoarseUnits([np.zeros(shape, bool) for shape in counts])
     named = []
-    for unit in np.ndindex(counts[0]):
-        level = 0
-        while above := units.above(level, unit):
-            level, (unit, to_make) = level + 1, above
+    for index in np.ndindex(counts[0]):
+        unit = WriteUnit(0, index)
+        while above := units.above(unit):
+            unit, to_make = above
             assert to_make
-            named.append((level, unit))
-    assert sorted(named) == [(level, unit) for level in (1, 2) for unit in np.ndindex(counts[level])]
+            named.append(unit)
+    assert sorted(named) == [WriteUnit(level, index) for level in (1, 2) for index in np.ndindex(counts[level])]
 
 
 def test_what_a_block_covers() -> None:
     block = np.zeros((1, 8, 8), np.uint8)
-    found = [(level, unit) for level, unit, _ in covered((3, 4, 2), (9, 5, 3), block, 6)]
-    assert found == [(1, (3, 2, 1))]  # at the lower right corner; level 2 has columns 0 to 3 in one unit
-    assert not list(covered((0, 0, 0), (1, 2, 1), block, 6))
-    assert [level for level, *_ in covered((0, 0, 0), (1, 1, 1), block, 4)] == [1, 2, 3]
+    found = [unit for unit, _ in covered(WriteUnit(0, (3, 4, 2)), (9, 5, 3), block, 6)]
+    assert found == [WriteUnit(1, (3, 2, 1))]  # at the lower right corner; level 2 has columns 0 to 3 in one unit
+    assert not list(covered(WriteUnit(0, (0, 0, 0)), (1, 2, 1), block, 6))
+    assert [unit.level for unit, _ in covered(WriteUnit(0, (0, 0, 0)), (1, 1, 1), block, 4)] == [1, 2, 3]

@@ -175,6 +175,82 @@ def test_a_file_in_the_place_of_the_lock_is_told(tmp_path: Path) -> None:
         OutputLock(tmp_path / "out.zarr")
 
 
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Folders of the user's that no run has touched for long."""
+    home = tmp_path / "home"
+    for name in ("thesis", 32 * "a", "mail"):
+        (home / name).mkdir(parents=True)
+        (home / name / "file").write_text("precious")
+        os.utime(home / name, (0, 0))
+    return home
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"period": "long"}, {"period": 1e300}, {"period": float("nan")}, {"period": -5}, {"pid": [1]}, {"pid": "../1"},
+     {"pid": -1}, {"pid": 10**30}, {"machine": 7}, {"more": 1}],
+    ids=str,
+)  # fmt: skip
+def test_an_owner_that_no_run_has_written_counts_as_unknown(tmp_path: Path, odd: dict[str, object]) -> None:
+    held = OutputLock(tmp_path / "out.zarr")
+    mark = held.stage.folder / "owner.json"
+    mark.write_text(json.dumps(json.loads(mark.read_text()) | {"machine": "another"} | odd))
+    with pytest.raises(OutputInUse, match="owner unknown"):
+        OutputLock(tmp_path / "out.zarr")
+    os.utime(mark, (0, time.time() - 2 * lock.LEASE * lock.PERIOD))
+    OutputLock(tmp_path / "out.zarr").release()
+
+
+def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path: Path, home: Path) -> None:
+    place = lock_of(tmp_path / "out.zarr")
+    for target in (home, tmp_path / "nowhere", place):  # a folder, nothing, itself
+        place.symlink_to(target)
+        with pytest.raises(OutputError, match="is a link, and no lock of this package; remove it"):
+            OutputLock(tmp_path / "out.zarr")
+        place.unlink()
+    assert sorted(path.read_text() for path in home.glob("*/file")) == 3 * ["precious"]
+
+
+def test_what_is_not_ours_in_the_place_of_the_lock_stays(tmp_path: Path, home: Path) -> None:
+    place = lock_of(tmp_path / "out.zarr")
+    home.rename(place)
+    for _ in range(3):  # each of the folders in its turn, also the one that is called like a token
+        with pytest.raises(OutputError, match="which is not of this package; move it away"):
+            OutputLock(tmp_path / "out.zarr")
+        next(iter(sorted(place.iterdir()))).rename(tmp_path / f"moved{len(os.listdir(place))}")
+    assert not list(place.iterdir()) and len(list(tmp_path.glob("moved*/file"))) == 3
+    OutputLock(tmp_path / "out.zarr").release()
+
+
+def test_a_link_within_the_lock_is_not_followed(tmp_path: Path, home: Path) -> None:
+    (home / "owner.json").write_text("{}")
+    place = lock_of(tmp_path / "out.zarr")
+    place.mkdir()
+    (place / (32 * "b")).symlink_to(home)
+    with pytest.raises(OutputError, match="not of this package"):
+        OutputLock(tmp_path / "out.zarr")
+    assert len(list(home.glob("*/file"))) == 3
+
+
+def test_what_is_called_like_a_half_made_lock_and_is_not_stays(tmp_path: Path, home: Path) -> None:
+    linked, folder = (tmp_path / f".out.zarr.{32 * letter}.lock" for letter in "cd")
+    linked.symlink_to(home)
+    (folder / "photos").mkdir(parents=True)
+    os.utime(folder / "photos", (0, 0))
+    OutputLock(tmp_path / "out.zarr").release()
+    assert linked.is_symlink() and len(list(home.glob("*/file"))) == 3 and (folder / "photos").is_dir()
+
+
+def test_a_lock_that_is_taken_over_is_deleted_without_following_links(tmp_path: Path, home: Path) -> None:
+    held = OutputLock(tmp_path / "out.zarr")
+    (held.stage.folder / "link").symlink_to(home)
+    mark = held.stage.folder / "owner.json"
+    mark.write_text(json.dumps(json.loads(mark.read_text()) | {"started": "never"}))
+    OutputLock(tmp_path / "out.zarr").release()
+    assert not held.stage.folder.exists() and len(list(home.glob("*/file"))) == 3
+
+
 def test_runs_hold_it_and_give_it_back(tmp_path: Path, stack, checkpoints: dict[str, Path]) -> None:  # type: ignore[no-untyped-def]
     settings = {"model": checkpoints["local"], "axes": "ZYX", "shards": (1, 64, 64), "chunks": (1, 64, 64), "tile": 64}
     settings |= {"halo": 8, "output": tmp_path / "out.zarr"}

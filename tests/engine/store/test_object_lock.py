@@ -10,7 +10,7 @@ import pytest
 
 from napari_restore.engine.store import lock, object_lock
 from napari_restore.engine.store.object_lock import ObjectLock
-from napari_restore.errors import OutputInUse, OutputTaken
+from napari_restore.errors import OutputError, OutputInUse, OutputTaken
 
 URL = "memory://bucket/out.zarr"
 
@@ -19,7 +19,9 @@ URL = "memory://bucket/out.zarr"
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[fsspec.AbstractFileSystem]:
     monkeypatch.setattr(object_lock, "SETTLE", 0.01)
     files = fsspec.filesystem("memory")
-    files.makedirs("/bucket", exist_ok=True)
+    if files.exists("/bucket"):  # of another test
+        files.rm("/bucket", recursive=True)
+    files.makedirs("/bucket")
     yield files
     files.rm("/bucket", recursive=True)
 
@@ -61,3 +63,11 @@ def test_its_heart_beats(store: fsspec.AbstractFileSystem, monkeypatch: pytest.M
         held._released.wait(0.01)
     assert store.modified("/bucket/out.zarr.lock") > first
     held.release()
+
+
+def test_an_object_of_the_users_in_its_place_stays(store: fsspec.AbstractFileSystem) -> None:
+    for content in (b"my notes", b"{}", b"[1]"):
+        store.pipe_file("/bucket/out.zarr.lock", content)
+        with pytest.raises(OutputError, match="is not of this package; move it away"):
+            ObjectLock("memory://bucket/out.zarr")
+        assert store.cat_file("/bucket/out.zarr.lock") == content

@@ -94,3 +94,37 @@ def test_more_files_than_stay_open(tmp_path):
     for _ in range(2):
         np.testing.assert_array_equal(whole(image), pixels)
     assert len(image.data._opened) == 16
+
+
+@pytest.mark.parametrize("folder", ["day [2024]", "exp [a]", "]x[", "[t]"])
+@pytest.mark.parametrize("escaped", [False, True])
+def test_brackets_in_names_are_no_wildcards(tmp_path, folder, escaped):
+    (tmp_path / folder).mkdir()
+    pixels = write(tmp_path / folder, [f"[a]_t{n}.tif" for n in range(3)])
+    pattern = f"{folder}/[a]_t*.tif"
+    pattern = pattern.replace("[", "[[]") if escaped else pattern
+    image = open_image(f"{tmp_path}/{pattern}")
+    np.testing.assert_array_equal(whole(image), pixels)
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern", "axes", "channels"),
+    [
+        ("exp_w{c}_t{t}.tif", "exp_w*_t*.tif", "CTYX", ()),
+        ("img_t{t:03}_{word}.tif", "img_t*_*.tif", "TCYX", ("phase", "red")),
+        ("img_{t:09}_{word}_000.tif", "img_*_*_000.tif", "TCYX", ("phase", "red")),
+        ("exp_w{c}{word}_s1_t{t}.tif", "exp_w*_s1_t*.tif", "CTYX", ("1phase", "2red")),
+        ("{word}/T{t}.tif", "*/T*.tif", "CTYX", ("phase", "red")),
+    ],
+)
+def test_axes_name_the_wildcards(tmp_path, names, pattern, axes, channels):
+    files = [names.format(t=t, c=c + 1, word=("phase", "red")[c]) for t in range(3) for c in range(2)]
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+    pixels = write(tmp_path, files, photometric="minisblack").reshape(3, 2, 20, 30)
+    image = open_image(tmp_path / pattern, axes=axes)
+    assert image.axes == axes and tuple(channel.name for channel in image.channels) == channels
+    np.testing.assert_array_equal(whole(image), pixels)
+    if axes == "TCYX" and pattern != "img_*_*_000.tif":
+        with pytest.raises(AxesError, match=r"pass axes= .* such as 'TCYX'"):
+            open_image(tmp_path / pattern)

@@ -116,3 +116,33 @@ def test_n5_is_refused_with_a_way_out(tmp_path: Path) -> None:
     (tmp_path / "old.n5/attributes.json").write_text('{"n5": "2.5.1"}')
     with pytest.raises(SourceError, match=r"is N5.*OME-Zarr"):
         open_image(tmp_path / "old.n5")
+
+
+def test_a_link_leads_to_what_it_names(tmp_path: Path, stack: np.ndarray) -> None:
+    with h5py.File(tmp_path / "raw.h5", "w") as raw:
+        raw["entry/data"] = stack
+        raw["folder/deep/data"] = stack + 1
+    with h5py.File(tmp_path / "master.h5", "w") as master:
+        master["entry/data"] = np.zeros_like(stack)  # of the same name as what the link leads to
+        master["images/external"] = h5py.ExternalLink("raw.h5", "/entry/data")
+        master["images/folder"] = h5py.ExternalLink("raw.h5", "/folder")
+        master["images/soft"] = h5py.SoftLink("/entry/data")
+        master["images/hard"] = master["entry/data"]
+        master["images/gone"] = h5py.ExternalLink("nowhere.h5", "/entry/data")
+    expected = {"external": stack, "folder/deep/data": stack + 1, "soft": 0 * stack, "hard": 0 * stack}
+    for name, pixels in expected.items():
+        image = open_image(f"{tmp_path / 'master.h5'}::/images/{name}", axes="ZYX")
+        assert image.location == f"{tmp_path / 'master.h5'}::/images/{name}"
+        for one in (image, pickle.loads(pickle.dumps(image))):
+            np.testing.assert_array_equal(one.read((slice(None),) * 3), pixels)
+    with pytest.raises(SourceError, match=r"no dataset 'images/gone'"):
+        open_image(f"{tmp_path / 'master.h5'}::/images/gone", axes="ZYX")
+
+
+def test_the_only_dataset_may_lie_behind_a_link(tmp_path: Path, stack: np.ndarray) -> None:
+    with h5py.File(tmp_path / "raw.h5", "w") as raw:
+        raw["entry/data"] = stack
+    for name in ("/entry/data", "/entry"):
+        with h5py.File(tmp_path / "master.h5", "w") as master:
+            master["link"] = h5py.ExternalLink("raw.h5", name)
+        np.testing.assert_array_equal(open_image(tmp_path / "master.h5", axes="ZYX").read((slice(None),) * 3), stack)

@@ -22,6 +22,7 @@ def test_xarray(lazy):
     image = open_image(array)
     assert (image.axes, image.name, image.channels) == ("CYX", "cells", (Channel("a"), Channel("b")))
     assert image.pixel_size == {"Y": 0.5} and image.origin == {"Y": 1.0} and image.units == {"Y": "micrometer"}
+    assert len(image.notes) == 1 and "'x'" in image.notes[0]
     assert image.chunks == ((1, 3, 2) if lazy else (2, 3, 4))
     for one in (image, pickle.loads(pickle.dumps(image))):
         np.testing.assert_array_equal(one.read((slice(1, 2), slice(1, 3), slice(0, 2))), pixels[1:2, 1:3, 0:2])
@@ -32,3 +33,51 @@ def test_xarray_with_other_dimensions_asks_for_axes():
     with pytest.raises(AxesError, match="plane"):
         open_image(array)
     assert open_image(array, axes="ZYX").axes == "ZYX"
+
+
+def along(dim, coordinate, attrs=None):
+    """An image with one coordinate."""
+    coordinate = np.asarray(coordinate)
+    shape = {"t": 1, "y": 4, "x": 4} | {dim: len(coordinate)}
+    return xr.DataArray(np.zeros(list(shape.values())), dims=tuple(shape), coords={dim: (dim, coordinate, attrs or {})})
+
+
+@pytest.mark.parametrize(
+    ("dim", "coordinate", "size", "start"),
+    [("y", [3.0, 2.5, 2.0], -0.5, 3.0), ("x", [-1, -3, -5, -7], -2.0, -1.0), ("t", [0.5, 0.25], -0.25, 0.5)],
+)
+def test_falling_coordinates_keep_their_sign(dim, coordinate, size, start):
+    image = open_image(along(dim, coordinate, {"units": "um"}))
+    assert image.pixel_size == {dim.upper(): size} and image.origin == {dim.upper(): start}
+    assert image.units == {dim.upper(): "micrometer"} and not image.notes
+
+
+@pytest.mark.parametrize("unit", ["ns", "ms", "s"])
+@pytest.mark.parametrize("step", [5, -5])
+def test_spans_of_time_are_seconds(unit, step):
+    spans = (np.arange(3) * step * np.timedelta64(1, "s") + np.timedelta64(60, "s")).astype(f"timedelta64[{unit}]")
+    image = open_image(along("t", spans))
+    assert (image.pixel_size, image.origin, image.units) == ({"T": step}, {"T": 60.0}, {"T": "second"})
+
+
+def test_dates_count_from_the_first_and_say_so():
+    dates = np.datetime64("2024-05-01T12:00:00", "ns") + np.arange(3) * np.timedelta64(90, "s")
+    image = open_image(along("t", dates))
+    assert (image.pixel_size, image.origin, image.units) == ({"T": 90.0}, {"T": 0.0}, {"T": "second"})
+    assert "2024-05-01T12:00:00" in image.notes[0]
+
+
+def test_jitter_becomes_the_mean_and_is_said():
+    image = open_image(along("t", [0.0, 5.0, 10.1], {"units": "s"}))
+    assert image.pixel_size == {"T": pytest.approx(5.05)} and "from 5 to 5.1" in image.notes[0]
+
+
+@pytest.mark.parametrize("coordinate", [[0.0, 1.0, 3.0], ["a", "b"], [2.0, 2.0], [0.0, np.nan]])
+def test_a_coordinate_without_a_spacing_is_said(coordinate):
+    image = open_image(along("y", coordinate, {"units": "um"}))
+    assert "Y" not in image.pixel_size and "Y" not in image.units and "coordinate 'y'" in image.notes[0]
+
+
+def test_one_plane_has_a_place_and_no_thickness():
+    image = open_image(along("t", [12.5]))
+    assert image.origin == {"T": 12.5} and image.pixel_size == {} and not image.notes

@@ -142,6 +142,23 @@ def test_transformations_of_the_image_apply_after_those_of_the_level(tmp_path):
     assert image.origin == {"Z": 5.0, "Y": 15.0, "X": 20.0}
 
 
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_an_axis_may_run_backwards(tmp_path, version):
+    overall = [{"type": "scale", "scale": [1.0, -1.0, 1.0]}]
+    ome_group(tmp_path / "o.zarr", version, coordinateTransformations=overall)
+    image = open_image(tmp_path / "o.zarr", level=1)
+    assert image.pixel_size == {"Z": 4.0, "Y": -4.0, "X": 6.0} and image.origin == {"Z": 0.0, "Y": -1.0, "X": 1.5}
+    assert not image.notes
+
+
+@pytest.mark.parametrize("scale", [0.0, float("nan"), float("inf")])
+def test_a_scale_that_no_pixel_has_is_unknown_and_said(tmp_path, scale):
+    ome_group(tmp_path / "o.zarr", coordinateTransformations=[{"type": "scale", "scale": [scale, 1.0, 1.0]}])
+    image = open_image(tmp_path / "o.zarr")
+    assert image.pixel_size == {"Y": 2.0, "X": 3.0} and set(image.origin) == set(image.units) == set("YX")
+    assert len(image.notes) == 1 and "along Z" in image.notes[0]
+
+
 def test_channels_of_an_ome_zarr(tmp_path):
     ome_group(tmp_path / "o.zarr", axes="cyx")
     image = open_image(tmp_path / "o.zarr")

@@ -1,9 +1,4 @@
-import os
-import signal
-import subprocess
-import sys
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import ome_zarr_models.v04.image
@@ -14,8 +9,9 @@ import zarr
 from napari_restore.errors import AxesError, OutputError
 from napari_restore.images.image import Channel
 from napari_restore.images.opening import open_image
-from napari_restore.images.store import place_of
 from napari_restore.images.writing import ome_zarr
+from napari_restore.images.writing.layout import WriteUnit
+from napari_restore.images.writing.unit_writer import UnitWriter
 
 SHAPE = (2, 2, 2, 50, 40)
 LAYOUTS = [("0.5", (1, 1, 1, 32, 32)), ("0.5", None), ("0.4", None)]
@@ -27,9 +23,9 @@ def make(path, *, shape=SHAPE, dtype="u2", axes="TCZYX", chunks=(1, 1, 1, 16, 32
 
 
 def write_all(path, level, pixels):
-    array = ome_zarr.open_level(path, level, "r+")
-    for index in ome_zarr.missing_units(path, level):
-        ome_zarr.write_unit(array, index, pixels[ome_zarr.unit_region(array, index)])
+    writer = UnitWriter(path)
+    for unit in ome_zarr.missing_units(path, level):
+        writer.write(unit, pixels[ome_zarr.unit_region(writer.level(level), unit)])
 
 
 def objects(path, level):
@@ -50,19 +46,6 @@ def test_what_is_written_unit_by_unit_is_read_back(path, version, shards):
     write_all(path, 0, pixels)
     np.testing.assert_array_equal(zarr.open_array(path / "0", mode="r")[:], pixels)
     assert not list(ome_zarr.missing_units(path, 0))
-
-
-@pytest.mark.parametrize(("version", "shards"), LAYOUTS)
-def test_each_unit_is_one_object_even_if_it_holds_zeros_only(path, version, shards):
-    make(path, version=version, shards=shards)
-    array = ome_zarr.open_level(path, 0, "r+")
-    counts = ome_zarr.unit_counts(array)
-    assert len(list(ome_zarr.missing_units(path, 0))) == np.prod(counts)
-    for number, index in enumerate(np.ndindex(counts), start=1):
-        region = ome_zarr.unit_region(array, index)
-        ome_zarr.write_unit(array, index, np.zeros([s.stop - s.start for s in region], "u2"))
-        assert len(objects(path, 0)) == number
-    assert ome_zarr.stored_units(path, 0).all()
 
 
 def test_create_writes_no_pixels_and_keeps_attributes(path):
@@ -199,17 +182,6 @@ def test_an_existing_path_is_refused(path):
         make(path.parent / "file")
 
 
-def test_a_block_of_another_shape_or_type_is_refused(path):
-    make(path)
-    array = ome_zarr.open_level(path, 0, "r+")
-    for block in (np.zeros((1, 1, 1, 16, 16), "u2"), np.zeros((1, 1, 1, 16, 32), "f4")):
-        with pytest.raises(OutputError, match="is not unit"):
-            ome_zarr.write_unit(array, (0, 0, 0, 0, 0), block)
-    with pytest.raises(OutputError, match="outside the grid"):
-        ome_zarr.write_unit(array, (0, 0, 0, 9, 0), np.zeros((1, 1, 1, 16, 32), "u2"))
-    assert objects(path, 0) == []
-
-
 def test_a_level_that_is_not_there(path):
     make(path)
     with pytest.raises(OutputError, match="no level 4"):
@@ -224,7 +196,10 @@ def test_missing_units_are_the_deleted_and_the_empty_ones(path, version, shards)
     (path / "0" / f"{prefix}1/0/0/1/1").unlink()
     (path / "0" / f"{prefix}0/1/0/1/0").write_bytes(b"")  # as after a loss of power
     (path / "0" / f"{prefix}0/1/0/1/notes.txt").write_text("not an object")
-    assert list(ome_zarr.missing_units(path, 0)) == [(0, 1, 0, 1, 0), (1, 0, 0, 1, 1)]
+    assert list(ome_zarr.missing_units(path, 0)) == [
+        WriteUnit(0, (0, 1, 0, 1, 0)),
+        WriteUnit(0, (1, 0, 0, 1, 1)),
+    ]
 
 
 def test_missing_units_on_a_url(path):
@@ -233,45 +208,10 @@ def test_missing_units_on_a_url(path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         make(url, levels=2)
-        array = ome_zarr.open_level(url, 0, "r+")
-        ome_zarr.write_unit(array, (1, 0, 1, 3, 1), np.ones((1, 1, 1, 2, 8), "u2"))
+        UnitWriter(url).write(WriteUnit(0, (1, 0, 1, 3, 1)), np.ones((1, 1, 1, 2, 8), "u2"))
         assert np.argwhere(ome_zarr.stored_units(url, 0)).tolist() == [[1, 0, 1, 3, 1]]
         assert not ome_zarr.stored_units(url, 1).any()
     fsspec.filesystem("memory").rm("/bucket", recursive=True)
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-def test_leftovers_of_a_killed_writer_are_swept_and_not_taken_for_objects(path):
-    make(path)
-    script = (
-        "import os, signal, sys, numpy as np\n"
-        "import zarr.storage._local as local\n"
-        "from napari_restore.images.writing import ome_zarr\n"
-        "local.Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "array = ome_zarr.open_level(sys.argv[1], 0, 'r+')\n"
-        "ome_zarr.write_unit(array, (0, 0, 0, 0, 0), np.ones((1, 1, 1, 16, 32), 'u2'))\n"
-    )
-    killed = subprocess.run([sys.executable, "-c", script, str(path)], env={**os.environ, "PYTHONPATH": os.getcwd()})
-    assert killed.returncode == -signal.SIGKILL
-    assert len(list(path.rglob("*.partial"))) == 1
-    assert not ome_zarr.stored_units(path, 0).any()
-    (path / "mine.partial").write_text("no leftover of zarr")
-    assert place_of(path).sweep() == 1
-    assert place_of(path).sweep() == 0
-    assert [p.name for p in path.rglob("*.partial")] == ["mine.partial"]
-
-
-def test_write_failure_is_told(path, monkeypatch):
-    import zarr.storage._local as local
-
-    def full(*args, **kwargs):
-        raise OSError(28, "No space left on device")
-
-    make(path)
-    array = ome_zarr.open_level(path, 0, "r+")
-    monkeypatch.setattr(local, "_put", full)
-    with pytest.raises(OutputError, match="No space left"):
-        ome_zarr.write_unit(array, (0, 0, 0, 0, 0), np.ones((1, 1, 1, 16, 32), "u2"))
 
 
 @pytest.mark.parametrize("version", ["0.5", "0.4"])
@@ -285,37 +225,3 @@ def test_a_flipped_bit_is_noticed(path, version):
     stored.write_bytes(content)
     with pytest.raises(RuntimeError):
         ome_zarr.open_level(path, 0)[:]
-
-
-def test_threads_write_units_at_once(path):
-    pixels = np.random.default_rng(0).integers(0, 2**16, SHAPE).astype("u2")
-    make(path)
-    array = ome_zarr.open_level(path, 0, "r+")
-    with ThreadPoolExecutor(8) as pool:
-        list(
-            pool.map(
-                lambda index: ome_zarr.write_unit(array, index, pixels[ome_zarr.unit_region(array, index)]),
-                ome_zarr.missing_units(path, 0),
-            )
-        )
-    np.testing.assert_array_equal(ome_zarr.open_level(path, 0)[:], pixels)
-
-
-@pytest.mark.parametrize(("version", "shards"), LAYOUTS)
-@pytest.mark.parametrize("leftover", [None, b"", b"garbage" * 100])
-def test_a_unit_is_one_write_whatever_lies_in_its_place(path, monkeypatch, version, shards, leftover):
-    import zarr.storage._local as local
-
-    make(path, version=version, shards=shards)
-    array = ome_zarr.open_level(path, 0, "r+")
-    index = (1, 1, 0, 1, 1)  # clipped at the end of the array
-    stored = path / "0" / ("" if version == "0.4" else "c") / "1/1/0/1/1"
-    if leftover is not None:
-        stored.parent.mkdir(parents=True)
-        stored.write_bytes(leftover)
-    written, put = [], local._put
-    monkeypatch.setattr(local, "_put", lambda file, *args, **more: (written.append(file), put(file, *args, **more))[1])
-    region = ome_zarr.unit_region(array, index)
-    ome_zarr.write_unit(array, index, np.full([s.stop - s.start for s in region], 7, "u2"))
-    assert written == [stored]
-    assert (array[region] == 7).all()

@@ -6,7 +6,9 @@ from hypothesis.extra import numpy as hnp
 
 from napari_restore.errors import OutputError
 from napari_restore.images.writing import ome_zarr
+from napari_restore.images.writing.layout import WriteUnit
 from napari_restore.images.writing.pyramid import downsample, downsample_unit, levels_for
+from napari_restore.images.writing.unit_writer import UnitWriter
 
 
 @pytest.mark.parametrize(
@@ -74,13 +76,13 @@ def test_units_in_any_order_make_the_mean_of_the_whole(tmp_path, version, chunks
     shape = (3, 101, 131)
     pixels = np.random.default_rng(0).integers(0, 2**16, shape).astype("u2")
     ome_zarr.create(path, shape=shape, dtype="u2", axes="ZYX", chunks=chunks, shards=shards, levels=3, version=version)
-    base = ome_zarr.open_level(path, 0, "r+")
-    for index in ome_zarr.missing_units(path, 0):
-        ome_zarr.write_unit(base, index, pixels[ome_zarr.unit_region(base, index)])
+    writer = UnitWriter(path)
+    for unit in ome_zarr.missing_units(path, 0):
+        writer.write(unit, pixels[ome_zarr.unit_region(writer.level(0), unit)])
     expected = pixels
     for level in (1, 2):
-        for index in reversed(list(ome_zarr.missing_units(path, level))):
-            downsample_unit(path, level, index)
+        for unit in reversed(list(ome_zarr.missing_units(path, level))):
+            downsample_unit(writer, unit)
         expected = downsample(expected)
         np.testing.assert_array_equal(ome_zarr.open_level(path, level)[:], expected)
         assert ome_zarr.stored_units(path, level).all()
@@ -91,16 +93,16 @@ def test_a_level_that_is_not_there_is_refused(tmp_path):
     ome_zarr.create(path, shape=(8, 8), dtype="u1", axes="YX", chunks=(8, 8), levels=2)
     for level, index in ((0, (0, 0)), (2, (0, 0)), (1, (1, 0))):
         with pytest.raises(OutputError):
-            downsample_unit(path, level, index)
+            downsample_unit(UnitWriter(path), WriteUnit(level, index))
 
 
 def test_damage_in_the_level_before_is_told(tmp_path):
     path = tmp_path / "out.zarr"
     ome_zarr.create(path, shape=(16, 16), dtype="u1", axes="YX", chunks=(8, 8), levels=2)
-    array = ome_zarr.open_level(path, 0, "r+")
-    ome_zarr.write_unit(array, (0, 0), np.arange(64, dtype="u1").reshape(8, 8))
+    writer = UnitWriter(path)
+    writer.write(WriteUnit(0, (0, 0)), np.arange(64, dtype="u1").reshape(8, 8))
     stored = path / "0/c/0/0"
     stored.write_bytes(stored.read_bytes()[:-3])
     with pytest.raises(OutputError, match="cannot be read"):
-        downsample_unit(path, 1, (0, 0))
+        downsample_unit(writer, WriteUnit(1, (0, 0)))
     assert not ome_zarr.stored_units(path, 1).any()

@@ -110,7 +110,7 @@ class Later:
 @pytest.fixture
 def view(checkpoints: dict[str, Path]) -> NotebookView:
     pixels = np.random.default_rng(0).poisson(100, (90, 120)).astype(np.uint16)
-    return NotebookView(Image(pixels, name="cells"), Choices(str(checkpoints["denoiser"]), tile=64, halo=8))
+    return NotebookView(Image(pixels, name="cells"), Choices.of(str(checkpoints["denoiser"]), tile=64, halo=8))
 
 
 def test_a_run_from_preflight_to_result(view: NotebookView) -> None:
@@ -150,7 +150,7 @@ def test_what_makes_no_job_is_said_and_nothing_starts(view: NotebookView) -> Non
 
 
 def test_cancelling(view: NotebookView, tmp_path: Path) -> None:
-    view.choices = Choices(view.choices.model, tile=64, halo=8, output=str(tmp_path / "o.zarr"))
+    view.choices = Choices.of(view.choices.model, tile=64, halo=8, output=str(tmp_path / "o.zarr"))
     works = Later()
     controller = Controller(view, works)
     controller.cancel()

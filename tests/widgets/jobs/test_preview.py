@@ -15,7 +15,7 @@ from napari_restore.widgets.jobs.preview import make_preview
 def test_a_piece_in_the_middle_comes_first(checkpoints: dict[str, Path], model: str) -> None:
     layer = Image(np.random.default_rng(0).poisson(100, (300, 400)).astype(np.uint16))
     whole = (slice(0, 300), slice(0, 400))
-    job = Job.of(layer, "YX", whole, Choices(model=str(checkpoints[model]), tile=128, halo=8))
+    job = Job.of(layer, "YX", whole, Choices.of(str(checkpoints[model]), tile=128, halo=8))
     view = (slice(10, 250), slice(20, 390))
     piece, all_of_it = make_preview(job, view, None, threading.Event())
     assert not piece.complete and all_of_it.complete and all_of_it.region == view
@@ -28,5 +28,5 @@ def test_a_piece_in_the_middle_comes_first(checkpoints: dict[str, Path], model: 
 def test_what_takes_a_few_tiles_comes_at_once(checkpoints: dict[str, Path]) -> None:
     layer = Image(np.random.default_rng(0).poisson(100, (64, 64)).astype(np.uint16))
     whole = (slice(0, 64), slice(0, 64))
-    job = Job.of(layer, "YX", whole, Choices(model=str(checkpoints["denoiser"])))
+    job = Job.of(layer, "YX", whole, Choices.of(str(checkpoints["denoiser"])))
     assert [made.complete for made in make_preview(job, whole, None, threading.Event())] == [True]

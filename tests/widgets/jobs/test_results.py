@@ -30,7 +30,7 @@ def restored(source: Image, axes: str, scale: int, region: tuple[slice, ...], mo
     """The result layer of a model of some scale, with the zeros that a run begins with."""
     card = find_card("swinir-x2-light").model_copy(update={"scale": scale})
     monkeypatch.setattr("napari_restore.models.zoo.find_card", lambda model, **_: card)
-    plan = Job.of(source, axes, region, Choices("any", value_range=(0.0, 1.0))).plan()
+    plan = Job.of(source, axes, region, Choices.of("any", value_range=(0.0, 1.0))).plan()
     data, arguments, _ = result_layers(source, plan, region, (np.zeros(plan.shape, plan.dtype),))[0]
     return Image(data, **arguments)
 
@@ -80,7 +80,7 @@ def test_what_a_run_makes_covers_its_source(scale: int, tmp_path: Path) -> None:
         translate=(10.0, -20.0, 30.0), rotate=(0.0, 0.0, 25.0),
     )  # fmt: skip
     region = (slice(1, 2), slice(4, 28), slice(9, 40))
-    choices = Choices(str(tmp_path / "model.safetensors"), value_range=(0.0, 1.0))
+    choices = Choices.of(str(tmp_path / "model.safetensors"), value_range=(0.0, 1.0))
     events = restore(Job.of(source, "ZYX", region, choices))
     started = next(event for event in events if isinstance(event, Started))
     for _ in events:
@@ -105,7 +105,7 @@ def test_channels_lie_on_their_source_wherever_the_axis_stands(
     source = Image(where["Z"] * 10 + where["C"], scale=[scales[letter] for letter in axes], rgb=False)
     card = find_card("swinir-x2-light")
     monkeypatch.setattr("napari_restore.models.zoo.find_card", lambda model, **_: card)
-    plan = Job.of(source, axes, whole(source), Choices("any", value_range=(0, 255))).plan()
+    plan = Job.of(source, axes, whole(source), Choices.of("any", value_range=(0, 255))).plan()
     pixels = np.empty(plan.shape, np.uint16)
     placed = dict(zip(plan.axes, np.indices(plan.shape), strict=True))
     pixels[...] = placed["Z"] * 10 + placed["C"]
@@ -155,7 +155,7 @@ def test_rgb_only_where_the_input_was(
     axes = "YXS" if rgb else "CYX"
     card = find_card("swinir-x2-light")
     monkeypatch.setattr("napari_restore.models.zoo.find_card", lambda model, **_: card)
-    plan = Job.of(source, axes, whole(source), Choices("any", value_range=(0, 255))).plan()
+    plan = Job.of(source, axes, whole(source), Choices.of("any", value_range=(0, 255))).plan()
     layers = [
         Image(d, **a) for d, a, _ in result_layers(source, plan, whole(source), (np.zeros(plan.shape, np.uint8),))
     ]

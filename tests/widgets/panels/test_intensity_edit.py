@@ -20,7 +20,7 @@ def test_the_noise_of_the_camera(qtbot: Any, viewer: Viewer, checkpoints: dict[s
     assert edit.kind.currentText() == "Auto: percentiles" and edit.noise.isHidden()
     edit.kind.setCurrentText("Camera noise")
     until_preflight(qtbot, dock)
-    assert dock.preflight is not None and dock.choices().intensity == "poisson-gaussian"
+    assert dock.preflight is not None and dock.choices().recipe.intensity == "poisson-gaussian"
     ((gain, _, _),) = dock.preflight.plan.recipe.noise
     assert gain == pytest.approx(4, rel=0.15) and edit.noise.placeholderText().startswith(f"{gain:.3g}, ")
     qtbot.keyClicks(edit.noise, "4, 100")
@@ -32,7 +32,8 @@ def test_the_noise_of_the_camera(qtbot: Any, viewer: Viewer, checkpoints: dict[s
     assert dock.preflight.plan.recipe.noise == ((4.0, 100.0, 2.5),)
     # What was chosen comes back from a recipe.
     chosen = dock.choices()
-    edit.set_value(None, None)
-    assert dock.choices().noise is None and edit.noise.isHidden()
+    edit.set_kind(None)
+    edit.set_noise(None)
+    assert dock.choices().recipe.noise is None and edit.noise.isHidden()
     dock.form.show_choices(chosen)
     assert dock.choices() == chosen and not edit.noise.isHidden()

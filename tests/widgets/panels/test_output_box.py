@@ -56,7 +56,7 @@ def test_a_typed_url_is_where_the_result_goes(
     box.path.setText(f" {url} ")
     assert box.output() == url
     layer = viewer.add_image(stack, name="cells")
-    job = Job.of(layer, "ZYX", whole(layer), Choices(str(checkpoints["denoiser"]), tile=96, halo=8, output=url))
+    job = Job.of(layer, "ZYX", whole(layer), Choices.of(str(checkpoints["denoiser"]), tile=96, halo=8, output=url))
     try:
         first = make_preflight(job)
         box.show_preflight(first)

@@ -25,7 +25,7 @@ def test_a_range_is_that_of_the_run(qtbot: Any, dock: RestoreDock) -> None:
     until_preflight(qtbot, dock)
     assert dock.preflight.plan.recipe.value_range == ((100.25, 900.5),)
     click(qtbot, dock.output.range.reset)
-    assert dock.choices().value_range is None
+    assert dock.choices().recipe.value_range is None
 
 
 def test_a_range_for_each_channel(qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path]) -> None:
@@ -48,6 +48,6 @@ def test_a_range_for_each_channel(qtbot: Any, viewer: Viewer, checkpoints: dict[
     edit.channel.setCurrentIndex(0)
     qtbot.keyClicks(edit.low, "1")
     qtbot.keyClicks(edit.high, "2")
-    assert dock.choices().value_range == ((1.0, 2.0), (800.0, 1200.0))
+    assert dock.choices().recipe.value_range == ((1.0, 2.0), (800.0, 1200.0))
     viewer.layers.clear()
     assert edit.channel.isHidden()

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from napari_restore.engine.hardware.device import Device
 from napari_restore.errors import ClusterError
 
 __all__ = ["processes"]
@@ -18,7 +19,7 @@ START = 60
 
 
 @contextmanager
-def processes(devices: Sequence[str], at_once: int) -> Iterator[Any]:
+def processes(devices: Sequence[Device], at_once: int) -> Iterator[Any]:
     """Start a scheduler in this process and a worker process for each device, which end with the ``with``.
 
     The workers are started by their command line: Python's own way of starting processes would run the caller's script
@@ -27,7 +28,7 @@ def processes(devices: Sequence[str], at_once: int) -> Iterator[Any]:
     Parameters
     ----------
     devices
-        Such as ``("cuda:0", "cuda:1")``. A process sees its GPU alone, as the first one.
+        One for each process. A process sees its GPU alone, as the first one.
     at_once
         Blocks in progress in each process.
 
@@ -53,7 +54,7 @@ def processes(devices: Sequence[str], at_once: int) -> Iterator[Any]:
                 client.wait_for_workers(len(devices), timeout=START)
             except TimeoutError as error:
                 raise ClusterError(
-                    f"no process has started for one of {', '.join(devices)} within {START} s."
+                    f"no process has started for one of {', '.join(map(str, devices))} within {START} s."
                 ) from error
             yield client
         finally:
@@ -63,22 +64,22 @@ def processes(devices: Sequence[str], at_once: int) -> Iterator[Any]:
                 _wait(child)
 
 
-def _start(device: str, address: str, at_once: int) -> subprocess.Popen[bytes]:
+def _start(device: Device, address: str, at_once: int) -> subprocess.Popen[bytes]:
     command = [
         sys.executable, "-m", "distributed.cli.dask_worker", address, "--name", f"{device}-{os.urandom(3).hex()}",
         "--nthreads", str(at_once), "--memory-limit", "0", "--no-dashboard", "--death-timeout", str(START),
     ]  # fmt: skip
     environment = {**os.environ, "DASK_LOGGING__DISTRIBUTED": "error"}
-    if device.startswith("cuda"):
+    if device.is_cuda:
         command += ["--resources", "GPU=1"]
         environment["CUDA_VISIBLE_DEVICES"] = _visible(device)
     # In a session of its own: Ctrl+C is for the caller, who then stops the workers in order.
     return subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
 
 
-def _visible(device: str) -> str:
+def _visible(device: Device) -> str:
     """Name a GPU for another process, if this one does not see all of them."""
-    number = int(device.partition(":")[2] or 0)
+    number = device.index or 0
     seen = os.environ.get("CUDA_VISIBLE_DEVICES")
     return seen.split(",")[number] if seen else str(number)
 

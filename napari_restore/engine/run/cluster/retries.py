@@ -1,12 +1,13 @@
-"""A bounded window of units on a cluster: retries on other workers, copies for stragglers, and suspects on their own.
+"""A bounded window of write units on a cluster: retries on other workers, copies for stragglers, suspects on their own.
 
-There is no graph of the whole run, only the units that are on their way. All that the scheduler knows of the others is
-nothing, so a run of a million blocks costs it as much as one of a thousand.
+There is no graph of the whole run, only the write units that are on their way. The scheduler knows nothing of the
+others, so a run of a million blocks costs it as much as one of a thousand.
 """
 
 from __future__ import annotations
 
 import itertools
+import pickle
 import queue
 import statistics
 import threading
@@ -16,15 +17,17 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from uuid import uuid4
 
 from napari_restore.engine.compute.block import Receipt
-from napari_restore.engine.run.cluster.worker import Failure, Unit, carry_out
+from napari_restore.engine.run.cluster.worker import Failure, carry_out
 from napari_restore.errors import ClusterError, DiskFull, ModelError, OutputTaken, RestoreError
+from napari_restore.images.writing.layout import WriteUnit
 
-__all__ = ["Pool", "Window"]
+__all__ = ["ANSWER", "Pool", "Window", "within"]
 
 TRIES = 3
-"""How often a unit is tried, each time on another worker if there is one."""
+"""How often a write unit is tried, each time on another worker if there is one."""
 TICK = 0.25
 """Seconds after which the caller hears something, even if nothing is done."""
 LOOK = 2.0
@@ -32,7 +35,11 @@ LOOK = 2.0
 PATIENCE = 300.0
 """Seconds without any worker after which a run ends."""
 STRAGGLER, TIMES_MEDIAN = 30.0, 4.0
-"""Seconds, and times the median of the units so far, that a unit may take before an idle worker makes it as well."""
+"""Seconds, and times the median of those so far, that a write unit may take before another worker makes it as well."""
+STANDSTILL = 900.0
+"""Seconds, if they are also 20 times the median of those so far, without any write unit, after which a run ends."""
+ANSWER = 20.0
+"""Seconds that the cluster has for an answer when a run ends: a worker that stands still gives none."""
 
 
 _FINAL = (DiskFull, ModelError, OutputTaken)
@@ -46,17 +53,17 @@ class Pool(Protocol):
 
     @property
     def shares(self) -> dict[str, float] | None:
-        """What of a worker's resources one unit takes."""
+        """What of a worker's resources one write unit takes."""
 
     def workers(self) -> dict[str, int]:
-        """Address of each worker there is now, and how many units it takes at a time."""
+        """Address of each worker there is now, and how many write units it takes at a time."""
 
 
 @dataclass
-class _Task:
-    """A unit on its way."""
+class _Attempt:
+    """A write unit on its way to a worker, as a task of Dask."""
 
-    unit: Unit
+    unit: WriteUnit
     began: float
     future: Any
     only: frozenset[str]
@@ -64,16 +71,16 @@ class _Task:
 
 
 @dataclass
-class _State:
-    """What is known of a unit that is not done."""
+class _History:
+    """What was tried to make a write unit that is not done."""
 
     tries: int = 0
     failed_on: set[str] = field(default_factory=set)
-    tasks: set[str] = field(default_factory=set)
+    attempts: set[str] = field(default_factory=set)
 
 
 class Window:
-    """Sends units to a cluster, a few more than it can work on, and gives what comes back.
+    """Sends write units to a cluster, a few more than it can work on, and gives what comes back.
 
     Parameters
     ----------
@@ -84,39 +91,39 @@ class Window:
 
     Attributes
     ----------
-    failed : dict of Unit to RestoreError
-        Units that were given up, and why.
+    failed : dict of WriteUnit to RestoreError
+        Those that were given up, and why.
     retries : int
-        Units that were sent again.
+        How often one was sent again.
     """
 
     def __init__(self, pool: Pool, name: str) -> None:
         self.pool, self.name = pool, name
-        self.failed: dict[Unit, RestoreError] = {}
+        self.failed: dict[WriteUnit, RestoreError] = {}
         self.retries = 0
         self._numbers = itertools.count()
-        self._tasks: dict[str, _Task] = {}
-        self._states: dict[Unit, _State] = {}
-        self._again: deque[Unit] = deque()
-        self._suspects: list[Unit] = []
+        self._attempts: dict[str, _Attempt] = {}
+        self._histories: dict[WriteUnit, _History] = {}
+        self._again: deque[WriteUnit] = deque()
+        self._suspects: list[WriteUnit] = []
         self._seconds: deque[float] = deque(maxlen=200)
-        self._outcomes = _Outcomes(pool.client)
-        self._in_a_row = 0
+        self._outcomes = _Outcomes(pool.client, f"{name}-{uuid4().hex[:8]}")
+        self._in_a_row, self._settled = 0, time.monotonic()
         self._workers: dict[str, int] = {}
         self._looked = self._seen = -float("inf")
 
     @property
     def size(self) -> int:
-        """How many units may be on their way: what the workers take at a time, and one in reserve for each."""
+        """How many write units may be on their way: what the workers take at a time, and one in reserve for each."""
         return max(1, sum(self._workers.values()) + len(self._workers))
 
-    def run(self, units: Iterable[Unit]) -> Generator[Receipt | None, None, None]:
-        """Have units made.
+    def run(self, units: Iterable[WriteUnit]) -> Generator[Receipt | None, None, None]:
+        """Have write units made.
 
         Yields
         ------
         Receipt or None
-            Of each unit that is done; None after every `TICK` seconds without one.
+            Of each write unit that is done; None after every `TICK` seconds without one.
 
         Raises
         ------
@@ -139,19 +146,20 @@ class Window:
     def close(self) -> None:
         """Ask for nothing more."""
         self._outcomes.close()
-        futures = [task.future for task in self._tasks.values()]
-        self._tasks.clear()
+        futures = [attempt.future for attempt in self._attempts.values()]
+        self._attempts.clear()
         if futures and self.pool.client.status == "running":
-            self.pool.client.cancel(futures, force=True)
+            within(ANSWER, lambda: self.pool.client.cancel(futures, force=True))
 
-    def _drained(self, source: Iterator[Unit], size: Callable[[], int]) -> Generator[Receipt | None, None, None]:
+    def _drained(self, source: Iterator[WriteUnit], size: Callable[[], int]) -> Generator[Receipt | None, None, None]:
         while True:
             self._look()
             self._fill(source, size())
-            if not self._tasks:
+            if not self._attempts:
                 return
             found = self._outcomes.get(TICK)
             if not found:
+                self._check_progress()
                 self._copy_stragglers(size())
                 yield None
             for key, outcome in found:
@@ -159,50 +167,51 @@ class Window:
                 if receipt is not None:
                     yield receipt
 
-    def _fill(self, source: Iterator[Unit], size: int) -> None:
-        while len(self._tasks) < size:
+    def _fill(self, source: Iterator[WriteUnit], size: int) -> None:
+        size += len(self._stragglers())  # what stands still is no reason to have others wait
+        while len(self._attempts) < size:
             unit = self._again.popleft() if self._again else next(source, None)
             if unit is None:
                 return
             self._send(unit)
 
-    def _send(self, unit: Unit) -> None:
-        state = self._states.setdefault(unit, _State())
-        others = [address for address in self._workers if address not in state.failed_on]
-        only = frozenset(others if state.failed_on else ())
-        # The name of a task carries no hash, so that Dask takes all units of a run for one kind of task.
+    def _send(self, unit: WriteUnit) -> None:
+        history = self._histories.setdefault(unit, _History())
+        others = [address for address in self._workers if address not in history.failed_on]
+        only = frozenset(others if history.failed_on else ())
+        # The name of a task carries no hash, so that Dask takes all tasks of a run for one kind.
         key = f"{self.name}-unit-{next(self._numbers)}"
         future = self.pool.client.submit(
-            carry_out, self.name, unit, key=key, pure=False, workers=sorted(only) or None, resources=self.pool.shares,
-            allow_other_workers=False,
+            carry_out, self.name, unit, self._outcomes.topic, key, key=key, pure=False, workers=sorted(only) or None,
+            resources=self.pool.shares, allow_other_workers=False,
         )  # fmt: skip
-        self._tasks[key] = _Task(unit, time.monotonic(), future, only)
-        state.tasks.add(key)
+        self._attempts[key] = _Attempt(unit, time.monotonic(), future, only)
+        history.attempts.add(key)
         self._outcomes.expect(future)
 
     def _settle(self, key: str, outcome: Any) -> Receipt | None:
-        """Take note of what a task has come to, and give its receipt if its unit is done by it."""
-        task = self._tasks.pop(key, None)
-        if task is None:
+        """Take note of what an attempt has come to, and give its receipt if its write unit is done by it."""
+        attempt = self._attempts.pop(key, None)
+        if attempt is None:
             return None
-        state = self._states[task.unit]
-        state.tasks.discard(key)
+        history = self._histories[attempt.unit]
+        history.attempts.discard(key)
         if isinstance(outcome, Receipt):
-            self._in_a_row = 0
-            self._seconds.append(time.monotonic() - task.began)
-            self._forget(state)
-            del self._states[task.unit]
+            self._in_a_row, self._settled = 0, time.monotonic()
+            self._seconds.append(time.monotonic() - attempt.began)
+            self._forget(history)
+            del self._histories[attempt.unit]
             return outcome
-        self._give_another_chance(task.unit, state, outcome)
+        self._give_another_chance(attempt.unit, history, outcome)
         return None
 
-    def _forget(self, state: _State) -> None:
-        """Ask no more for the copies of a unit that is done. One that is running goes on, and writes the same bytes."""
-        copies = [self._tasks.pop(key).future for key in state.tasks if key in self._tasks]
+    def _forget(self, history: _History) -> None:
+        """Ask no more for the copies of a write unit that is done; one that is running goes on, and writes the same."""
+        copies = [self._attempts.pop(key).future for key in history.attempts if key in self._attempts]
         if copies:
             self.pool.client.cancel(copies, force=True)
 
-    def _give_another_chance(self, unit: Unit, state: _State, outcome: Any) -> None:
+    def _give_another_chance(self, unit: WriteUnit, history: _History, outcome: Any) -> None:
         from distributed import KilledWorker
 
         self._in_a_row += 1
@@ -221,17 +230,17 @@ class Window:
                 f"({type(outcome).__name__}: {outcome}); blocks that are stored stay: start the cluster again, and the "
                 "same call goes on."
             )
-        state.tries += 1
-        state.failed_on.add(outcome.worker)
+        history.tries += 1
+        history.failed_on.add(outcome.worker)
         if too_many or isinstance(outcome.error, _FINAL):
             raise outcome.error
-        if state.tasks:
+        if history.attempts:
             return  # a copy is on its way
-        if state.tries < TRIES:
+        if history.tries < TRIES:
             self.retries += 1
             self._again.append(unit)
             return
-        del self._states[unit]
+        del self._histories[unit]
         self.failed[unit] = outcome.error
 
     def _look(self) -> None:
@@ -258,30 +267,48 @@ class Window:
 
     def _recall_unreachable(self) -> None:
         """Send again what was meant for workers that are gone: the scheduler would keep it for their return."""
-        for key, task in list(self._tasks.items()):
-            if task.only and task.only.isdisjoint(self._workers):
-                del self._tasks[key]
-                self._states[task.unit].tasks.discard(key)
-                self.pool.client.cancel([task.future], force=True)
-                self._send(task.unit)
+        for key, attempt in list(self._attempts.items()):
+            if attempt.only and attempt.only.isdisjoint(self._workers):
+                del self._attempts[key]
+                self._histories[attempt.unit].attempts.discard(key)
+                self.pool.client.cancel([attempt.future], force=True)
+                self._send(attempt.unit)
+
+    def _check_progress(self) -> None:
+        """End a run in which nothing comes back any more, whatever the scheduler says of its workers."""
+        if not self._seconds:
+            return
+        silent = time.monotonic() - self._settled
+        if silent > max(STANDSTILL, 20 * statistics.median(self._seconds)):
+            raise ClusterError(
+                f"no worker at {_address(self.pool.client)} has ended a block for {silent:.0f} s; look for workers "
+                "that hang, and restart them: blocks that are stored stay, the same call goes on."
+            )
 
     def _copy_stragglers(self, size: int) -> None:
-        """Let idle workers try what others have had for very long, when there is nothing else to do."""
-        if len(self._tasks) >= min(size, len(self._workers)) or not self._seconds:
+        """Let other workers try what some have had for very long, when there is nothing else to do."""
+        late = self._stragglers()
+        if len(self._attempts) - len(late) >= size:
             return
-        limit = max(STRAGGLER, TIMES_MEDIAN * statistics.median(self._seconds))
-        now = time.monotonic()
-        for task in list(self._tasks.values()):
-            state = self._states[task.unit]
-            if now - task.began > limit and len(state.tasks) == 1:
-                state.failed_on.update(_holders(self.pool.client, state.tasks))
+        for attempt in late:
+            history = self._histories[attempt.unit]
+            if len(history.attempts) < min(TRIES, len(self._workers)):
+                history.failed_on.update(self._holders(history.attempts))
                 self.retries += 1
-                self._send(task.unit)
+                self._send(attempt.unit)
 
+    def _stragglers(self) -> list[_Attempt]:
+        """Give the newest tasks of units that have taken very long, finished or not."""
+        if not self._seconds:
+            return []
+        late = time.monotonic() - max(STRAGGLER, TIMES_MEDIAN * statistics.median(self._seconds))
+        newest = {attempt.unit: attempt for attempt in self._attempts.values()}
+        return [attempt for attempt in newest.values() if attempt.began < late]
 
-def _holders(client: Any, keys: set[str]) -> set[str]:
-    """Tell which workers have been given tasks."""
-    return {worker for worker, held in client.processing().items() if keys & set(map(str, held))}
+    def _holders(self, keys: set[str]) -> set[str]:
+        """Tell which workers have been given tasks."""
+        found = within(ANSWER, self.pool.client.processing) or {}
+        return {worker for worker, tasks in found.items() if keys & set(map(str, tasks))}
 
 
 def _address(client: Any) -> str:
@@ -289,20 +316,32 @@ def _address(client: Any) -> str:
 
 
 class _Outcomes:
-    """Fetches what tasks have come to, many at a time; on a thread of its own, since a worker may keep it waiting."""
+    """Takes in what tasks have come to: events of the workers, and from the scheduler what has no event.
 
-    def __init__(self, client: Any) -> None:
+    Nothing here waits for a worker.
+    """
+
+    def __init__(self, client: Any, topic: str) -> None:
+        self.topic = topic
         self._client = client
-        self._finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._found: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._fetch, name="receipts", daemon=True)
-        self._thread.start()
+        client.subscribe_topic(topic, self._take_in)
+
+    def _take_in(self, event: tuple[float, dict[str, Any]]) -> None:
+        content = event[1]
+        self._found.put((content["key"], pickle.loads(content["outcome"])))
 
     def expect(self, future: Any) -> None:
-        future.add_done_callback(self._finished.put)
+        future.add_done_callback(self._ended)
+
+    def _ended(self, future: Any) -> None:
+        """Take in a task that failed, or was lost: the scheduler tells why. What is finished tells itself."""
+        if future.status != "finished":
+            self._found.put((future.key, _error_of(future)))
 
     def close(self) -> None:
-        self._finished.put(None)
+        with suppress(Exception):  # the scheduler may be gone
+            self._client.unsubscribe_topic(self.topic)
 
     def get(self, seconds: float) -> list[tuple[str, Any]]:
         """Give all there is, after waiting for the first."""
@@ -313,27 +352,23 @@ class _Outcomes:
                 found.append(self._found.get_nowait())
         return found
 
-    def _fetch(self) -> None:
-        while (first := self._finished.get()) is not None:
-            batch = [first]
-            while not self._finished.empty():
-                batch.append(self._finished.get())
-            ended = None in batch
-            for future, outcome in self._outcomes([future for future in batch if future is not None]):
-                self._found.put((future.key, outcome))
-            if ended:
-                return
 
-    def _outcomes(self, futures: list[Any]) -> Iterable[tuple[Any, Any]]:
-        good = [future for future in futures if future.status == "finished"]
-        try:
-            values = self._client.gather(good)
-        except Exception:  # one of them, which is found by asking for each
-            return [(future, self._one(future)) for future in futures]
-        return [*zip(good, values, strict=True), *((f, self._one(f)) for f in futures if f not in good)]
+def _error_of(future: Any) -> Any:
+    try:
+        return future.result(timeout=ANSWER)
+    except BaseException as error:  # also CancelledError
+        return error
 
-    def _one(self, future: Any) -> Any:
-        try:
-            return future.result()
-        except BaseException as error:  # also CancelledError
-            return error
+
+def within(seconds: float, call: Callable[[], Any]) -> Any:
+    """Call something that may wait for who stands still; None if it takes longer, or fails."""
+    answers: list[Any] = []
+
+    def ask() -> None:
+        with suppress(Exception):
+            answers.append(call())
+
+    thread = threading.Thread(target=ask, name="ask-cluster", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return answers[0] if answers else None

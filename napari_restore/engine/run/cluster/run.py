@@ -11,21 +11,26 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from napari_restore.engine.compute.block import Receipt
-from napari_restore.engine.hardware.devices import devices_of, free_memory
-from napari_restore.engine.planning.plan import Block, Plan
+from napari_restore.engine.hardware.device import CPU, Device
+from napari_restore.engine.hardware.devices import free_memory
+from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.run.cluster.local import processes
-from napari_restore.engine.run.cluster.retries import Window
+from napari_restore.engine.run.cluster.retries import ANSWER, Window, within
 from napari_restore.engine.run.cluster.worker import Run, first_pixel, obstacle
 from napari_restore.engine.run.cluster.workers import NAMED, Cluster, check_sendable, on_device
 from napari_restore.engine.run.local import Stages, coarser_levels
 from napari_restore.engine.store.progress import Progress
 from napari_restore.errors import BlocksFailed, ClusterError, SourceError
 from napari_restore.images.writing import ome_zarr
+from napari_restore.images.writing.layout import WriteUnit
 
 if TYPE_CHECKING:
     from napari_restore.engine.store.sinks import OmeZarrSink
 
 __all__ = ["run_on", "stages_on", "stages_on_devices"]
+
+REGISTER = 60.0
+"""Seconds that workers have for taking in a run."""
 
 
 def run_on(
@@ -72,14 +77,18 @@ def run_on(
         return
     run = Run(plan, sink, cluster.at_once, cluster.threads)
     try:
-        cluster.client.register_plugin(run, name=name)
+        if within(REGISTER, lambda: [cluster.client.register_plugin(run, name=name)]) is None:
+            raise ClusterError(
+                f"the workers at {cluster.address} do not all take the run within {REGISTER:.0f} s; look for one that "
+                "hangs, and restart it."
+            )
         _check_reach(cluster, name, plan)
         yield from _restored(cluster, name, plan, count, missing, record)
         yield from _coarser(cluster, name, plan, sink)
     finally:
         with suppress(OSError, RuntimeError):  # the scheduler was lost, and all that it had been told with it
             if cluster.client.status == "running":
-                cluster.client.unregister_worker_plugin(name)
+                within(ANSWER, lambda: cluster.client.unregister_worker_plugin(name))
 
 
 @contextmanager
@@ -93,11 +102,11 @@ def stages_on_devices(plan: Plan) -> Iterator[tuple[Plan, Stages]]:
     Stages
         What carries it out: see `run_on`.
     """
-    devices = devices_of(plan.recipe.device)
-    alone = on_device(plan, "cuda:0" if devices[0].startswith("cuda") else devices[0])
+    devices = plan.devices
+    alone = on_device(plan, Device("cuda", 0) if plan.device.is_cuda else plan.device)  # a process sees one GPU
     check_sendable(alone, plan.image)
     with processes(devices, plan.recipe.workers or 1) as client:
-        yield alone, stages_on(Cluster(client, devices[0], None), memory=free_memory("cpu") // len(devices))
+        yield alone, stages_on(Cluster(client, plan.device, None), memory=free_memory(CPU) // len(devices))
 
 
 def stages_on(cluster: Cluster, memory: float = math.inf) -> Stages:
@@ -138,7 +147,7 @@ def _restored(
     cluster: Cluster, name: str, plan: Plan, count: int, missing: Any, record: Callable[[Receipt], Any]
 ) -> Generator[Progress, None, None]:
     restored, window = _Restored(plan, count), Window(cluster, name)
-    with closing(window.run((0, index) for index in missing)) as receipts:
+    with closing(window.run(plan.unit_of(index) for index in missing)) as receipts:
         for receipt in receipts:
             if receipt is not None:
                 restored.done += 1
@@ -151,7 +160,7 @@ def _restored(
 def _raise_failed(window: Window, plan: Plan) -> None:
     if not window.failed:
         return
-    named = "; ".join(f"{index}: {error}" for (_, index), error in list(window.failed.items())[:NAMED])
+    named = "; ".join(f"{unit}: {error}" for unit, error in list(window.failed.items())[:NAMED])
     more = f"; and {len(window.failed) - NAMED} more" if len(window.failed) > NAMED else ""
     raise BlocksFailed(
         f"{len(window.failed)} of {plan.blocks} blocks could not be made by any worker ({named}{more}); all others are "
@@ -164,11 +173,11 @@ def _coarse_missing(plan: Plan, sink: OmeZarrSink) -> bool:
 
 
 def _coarser(cluster: Cluster, name: str, plan: Plan, sink: OmeZarrSink) -> Generator[Progress, None, None]:
-    """Make the missing units of the coarser levels, one level after the other."""
+    """Make the missing write units of the coarser levels, one level after the other."""
 
-    def make(level: int, missing: list[Block]) -> Generator[Receipt | None, None, None]:
+    def make(missing: list[WriteUnit]) -> Generator[Receipt | None, None, None]:
         window = Window(cluster, name)
-        yield from window.run((level, index) for index in missing)
+        yield from window.run(missing)
         _raise_failed(window, plan)
 
     yield from coarser_levels(plan, sink.path, make)

@@ -1,7 +1,7 @@
-"""What happens on the workers of a cluster: a run arrives once at each of them, and its units of work by number.
+"""What happens on the workers of a cluster: a run arrives once at each of them, and its write units by number.
 
-The run (plan and sink, a few kilobytes) comes as a plugin, which Dask also gives to workers that join later; a unit of
-work is then a name and a few integers on its way there, and a `Receipt` or a `Failure` on its way back.
+The run (plan and sink, a few kilobytes) comes as a plugin, which Dask also gives to workers that join later; a write
+unit is then a name and a few integers on its way there, and a `Receipt` or a `Failure` on its way back.
 """
 
 from __future__ import annotations
@@ -26,12 +26,10 @@ if TYPE_CHECKING:
     from napari_restore.engine.planning.recipe import Recipe
     from napari_restore.engine.store.sinks import OmeZarrSink
     from napari_restore.images.image import Image
+    from napari_restore.images.writing.layout import WriteUnit
     from napari_restore.models.card import ModelCard
 
-__all__ = ["Failure", "Run", "Unit", "carry_out", "first_pixel", "obstacle", "planned"]
-
-Unit = tuple[int, tuple[int, ...]]
-"""What is to be made: level and index, of level 0 in canonical order, of coarser levels in stored order."""
+__all__ = ["Failure", "Run", "carry_out", "first_pixel", "obstacle", "planned"]
 
 PATIENCE = 30.0
 """Seconds that a worker gives the tiles in progress when a run is stopped."""
@@ -39,9 +37,9 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a unit could not be made on one worker."""
+    """Why a write unit could not be made on one worker."""
 
-    unit: Unit
+    unit: WriteUnit
     worker: str
     error: RestoreError
 
@@ -54,7 +52,7 @@ class Run(WorkerPlugin):
     plan, sink
         What is run, and where it goes.
     at_once
-        Units in progress at a time on one worker, however many threads it has.
+        Write units in progress at a time on one worker, however many threads it has.
     threads
         Threads of torch in each worker process.
     """
@@ -130,12 +128,27 @@ def planned(image: Image, card: ModelCard, recipe: Recipe) -> Plan | RestoreErro
         return error
 
 
-def carry_out(name: str, unit: Unit) -> Receipt | Failure:
-    """Make a unit of a run on the worker that this is called on.
+def carry_out(name: str, unit: WriteUnit, topic: str, key: str) -> None:
+    """Make a write unit of a run on the worker that this is called on, and tell what came of it as an event.
 
-    What goes wrong comes back as a value, so that the scheduler, which would keep it together with its traceback,
-    need not know of it.
+    A value that is returned stays with the worker until it is fetched, and fetching waits for ever where a worker
+    stands still. An event goes by way of the scheduler, like the message that the task is done.
+
+    Parameters
+    ----------
+    name
+        Of the run.
+    unit
+        What is made.
+    topic, key
+        Of the event, and of the task in it.
     """
+    outcome = _outcome(name, unit)
+    get_worker().log_event(topic, {"key": key, "outcome": pickle.dumps(outcome)})
+
+
+def _outcome(name: str, unit: WriteUnit) -> Receipt | Failure:
+    """Make a write unit; what goes wrong is a value."""
     from napari_restore.engine.compute.region import Cancelled
 
     worker = get_worker()
@@ -155,15 +168,14 @@ def carry_out(name: str, unit: Unit) -> Receipt | Failure:
         return Failure(unit, worker.address, RestoreError(f"{type(error).__name__}: {error}"))
 
 
-def _made(run: Run, unit: Unit) -> Receipt:
+def _made(run: Run, unit: WriteUnit) -> Receipt:
     from napari_restore.engine.compute.block import Receipt, restore_block
 
     plan, sink = run.open()
-    level, index = unit
-    if level == 0:
-        return restore_block(plan, sink, index, run.check)
-    sink.downsample(level, index)
-    return Receipt(index, 0, 0.0, run.address)
+    if unit.level == 0:
+        return restore_block(plan, sink, plan.block_of(unit), run.check)
+    sink.downsample(unit)
+    return Receipt(unit.index, 0, 0.0, run.address)
 
 
 def obstacle(name: str, pixel: bytes | None, dask_worker: Any) -> str | None:

@@ -6,14 +6,16 @@ import io
 import math
 import threading
 import time
+from asyncio import CancelledError
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import CancelledError as FutureCancelled
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
-from napari_restore.engine.hardware.devices import devices_of
+from napari_restore.engine.hardware.device import Device
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.engine.run.cluster.worker import planned
@@ -43,8 +45,8 @@ class Cluster:
     ----------
     client : distributed.Client
         Connected to the cluster.
-    device
-        That is asked for; see `Recipe`.
+    device : Device
+        That is asked for.
     resources
         What a worker has to offer, such as ``{"GPU": 1}``, and what a run takes of it, divided between the blocks in
         progress there; None: that, for CUDA, and for "auto" where any worker offers it, else nothing.
@@ -62,7 +64,7 @@ class Cluster:
         If no worker offers it, or some have other versions of this package or of torch.
     """
 
-    def __init__(self, client: Any, device: str, resources: Mapping[str, float] | None) -> None:
+    def __init__(self, client: Any, device: Device, resources: Mapping[str, float] | None) -> None:
         self.client, self.at_once = client, 1
         everyone = self._everyone()
         if not everyone:
@@ -90,7 +92,7 @@ class Cluster:
         if self.client.status != "running":
             raise ConnectionError("the connection was lost")
         # Not `scheduler_info`, which keeps only a few workers or none where the client itself has looked meanwhile.
-        found = self.client.sync(self.client.scheduler.identity, n_workers=-1)
+        found = self.client.sync(self.client.scheduler.identity, n_workers=-1, callback_timeout=ANSWER)
         return dict(found["workers"])
 
     def _offers(self, worker: Mapping[str, Any]) -> bool:
@@ -202,10 +204,10 @@ class Cluster:
         )
 
 
-def _needed(device: str, everyone: Mapping[str, Any]) -> dict[str, float]:
+def _needed(device: Device, everyone: Mapping[str, Any]) -> dict[str, float]:
     """Give the resources that a device asks for."""
     any_gpu = any((worker.get("resources") or {}).get("GPU") for worker in everyone.values())
-    return {"GPU": 1} if device.startswith("cuda") or (device == "auto" and any_gpu) else {}
+    return {"GPU": 1} if device.is_cuda or (device.is_auto and any_gpu) else {}
 
 
 def _facts_asker() -> Callable[[], dict[str, Any]]:
@@ -230,7 +232,7 @@ def _facts_asker() -> Callable[[], dict[str, Any]]:
 
 
 @contextmanager
-def connected(scheduler: Any, device: str, resources: Mapping[str, float] | None = None) -> Iterator[Cluster]:
+def connected(scheduler: Any, device: Device, resources: Mapping[str, float] | None = None) -> Iterator[Cluster]:
     """Connect to a cluster for as long as it is used.
 
     Parameters
@@ -275,12 +277,20 @@ def plan_on(cluster: Cluster, image: Image, card: ModelCard, recipe: Recipe) -> 
     ClusterError
         If the worker cannot.
     """
+    from distributed.comm.core import CommClosedError
+
     check_sendable((image, card), image)
-    while (plan := _planned_by(cluster, list(cluster.workers()), image, card, recipe)) is None:
-        pass
+    try:
+        while (plan := _planned_by(cluster, list(cluster.workers()), image, card, recipe)) is None:
+            pass
+    except (CancelledError, FutureCancelled, ConnectionError, CommClosedError) as error:
+        raise ClusterError(
+            f"the scheduler at {cluster.address} was lost while the run was planned ({type(error).__name__}: {error}); "
+            "start the cluster again, and the same call goes on."
+        ) from error
     if isinstance(plan, RestoreError):
         raise plan
-    return on_device(plan, devices_of(plan.recipe.device)[0])
+    return on_device(plan, plan.device)
 
 
 def _planned_by(
@@ -305,9 +315,9 @@ def _planned_by(
                 return None
 
 
-def on_device(plan: Plan, device: str) -> Plan:
+def on_device(plan: Plan, device: Device) -> Plan:
     """Give the plan for a device, all else as it is."""
-    return replace(plan, recipe=plan.recipe.model_copy(update={"device": device}))
+    return replace(plan, recipe=plan.recipe.model_copy(update={"device": str(device)}))
 
 
 def check_sendable(content: Any, image: Image) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_restore.errors import RestoreError
+from napari_restore.images.geometry import first_centre
 from napari_restore.widgets.jobs.layers import full_resolution, translation_of
 from napari_restore.widgets.jobs.regions import current_view
 from napari_restore.widgets.jobs.results import result_axes
@@ -162,7 +163,7 @@ def find_pairs(source: Any, axes: str, results: Sequence[Any], point: Sequence[f
         restored = full_resolution(result)
         factors = np.round(np.asarray(source.scale)[kept] / np.asarray(result.scale)).astype(int)
         # From the centre of the first source pixel to the first result pixel.
-        first = np.round(np.asarray(result.world_to_data(world[kept])) - (factors - 1) / 2).astype(int)
+        first = np.round(np.asarray(result.world_to_data(world[kept])) - first_centre(factors)).astype(int)
         before, after = list(view), [slice(None)] * len(restored.shape)
         for i, axis in enumerate(kept):
             if axes[axis] == "C":  # as thick as all of the source's

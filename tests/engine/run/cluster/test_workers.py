@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import signal
@@ -10,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import dask
 import numpy as np
 import pytest
 import tifffile
+from clusters import KNOWN, SETTINGS, SHAPE
 from poison import Poison
 from stored_files import files
 
@@ -25,37 +24,15 @@ from napari_restore import api
 from napari_restore.engine.run.cluster import retries as window
 from napari_restore.engine.run.cluster import workers as engine_cluster
 from napari_restore.engine.run.cluster.workers import Cluster
-from napari_restore.errors import BlocksFailed, ClusterError, RecipeError, SourceError
+from napari_restore.errors import BlocksFailed, ClusterError, RecipeError, RestoreError, SourceError
 from napari_restore.images.image import Image
+from napari_restore.images.writing.layout import WriteUnit
 
 # Workers that are killed leave a socket or a pipe to the garbage collector now and then.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
 ]
-
-SETTINGS: dict[str, Any] = {"tile": 64, "halo": 4, "workers": 2, "device": "cpu"}
-SHAPE = (12, 32, 260)
-KNOWN: dict[str, Any] = SETTINGS | {
-    "value_range": (0, 200), "axes": "ZYX", "chunks": (1, 32, 260), "shards": (1, 32, 260),
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stack of 12 blocks, wide enough for a second level."""
-    path = tmp_path_factory.mktemp("source") / "stack.tif"
-    pixels = np.random.default_rng(0).poisson(100, SHAPE).astype(np.uint16)
-    tifffile.imwrite(path, pixels, photometric="minisblack", metadata={"axes": "ZYX"})
-    return path
-
-
-@pytest.fixture(scope="module")
-def whole(source: Path, checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Every file of a run in this process."""
-    path = tmp_path_factory.mktemp("whole") / "whole.zarr"
-    api.denoise(source, path, model=checkpoints["denoiser"], **SETTINGS)
-    return files(path)
 
 
 def pixels(content: dict[str, bytes]) -> dict[str, bytes]:
@@ -64,45 +41,6 @@ def pixels(content: dict[str, bytes]) -> dict[str, bytes]:
 
 def stored(path: Path) -> int:
     return sum(not file.name.endswith(".partial") for file in path.glob("0/c/*/*/*"))
-
-
-@pytest.fixture(autouse=True)
-def one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many threads of torch as in this process: with others, sums are taken in another order."""
-    monkeypatch.setattr(Cluster, "threads", 1)
-
-
-@contextmanager
-def two_workers() -> Iterator[Any]:
-    """A scheduler and two worker processes, which are started again when they die (not if they die while starting)."""
-    from distributed import Client, LocalCluster
-
-    for name in ("distributed.nanny", "distributed.scheduler", "distributed.core"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
-        here = LocalCluster(
-            n_workers=2, threads_per_worker=2, resources={"disk": 1}, dashboard_address=":0", memory_limit=0
-        )
-        try:
-            with Client(here) as client:
-                yield client
-        finally:
-            with suppress(TimeoutError):  # a nanny whose worker was killed while starting does not always end
-                here.close(timeout=30)
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    """Two workers that nothing happens to."""
-    with two_workers() as client:
-        yield client
-
-
-@pytest.fixture
-def mortal_client() -> Iterator[Any]:
-    """Two workers that may be killed."""
-    with two_workers() as client:
-        yield client
 
 
 def test_two_processes_give_the_bytes_of_this_one(
@@ -160,11 +98,11 @@ def test_blocks_that_fail_or_kill_are_named_at_the_end(
     checkpoints: dict[str, Path], tmp_path: Path, mortal_client: Any
 ) -> None:
     image, output = Image(Poison(SHAPE, {5}, "fail"), "ZYX"), tmp_path / "fails.zarr"
-    with pytest.raises(BlocksFailed, match=r"1 of 12 blocks .*\(5, 0, 0\): .*the plane is damaged"):
+    with pytest.raises(BlocksFailed, match=r"1 of 12 blocks .*level 0, unit 5/0/0: .*the plane is damaged"):
         api.denoise(image, output, model=checkpoints["denoiser"], scheduler=mortal_client, **KNOWN)
     assert stored(output) == 11
     image, output = Image(Poison(SHAPE, {5}, "kill"), "ZYX"), tmp_path / "kills.zarr"
-    with pytest.raises(BlocksFailed, match=r"1 of 12 blocks .*\(5, 0, 0\): workers that try it die"):
+    with pytest.raises(BlocksFailed, match=r"1 of 12 blocks .*level 0, unit 5/0/0: workers that try it die"):
         api.denoise(image, output, model=checkpoints["denoiser"], scheduler=mortal_client, **KNOWN)
     assert stored(output) == 11
 
@@ -176,10 +114,10 @@ def test_a_unit_meant_for_a_worker_that_is_gone_is_sent_elsewhere(
     send, recalled = window.Window._send, []
 
     def to_one_that_is_gone(self: Any, unit: Any) -> None:
-        if unit == (0, (3, 0, 0)):
+        if unit == WriteUnit(0, (3, 0, 0)):
             recalled.append(unit)
             if len(recalled) == 1:
-                self._states[unit] = window._State(failed_on=set(self._workers))
+                self._histories[unit] = window._History(failed_on=set(self._workers))
                 self._workers = self._workers | {"tcp://127.0.0.1:9": 1}
         send(self, unit)
 
@@ -207,12 +145,12 @@ def test_a_straggler_is_overtaken(
     def send(self: Any, unit: Any) -> None:
         sends.append(unit)
         first(self, unit)
-        if sends.count((0, (11, 0, 0))) == 2:
+        if sends.count(WriteUnit(0, (11, 0, 0))) == 2:
             end.touch()
 
     monkeypatch.setattr(window.Window, "_send", send)
     output = api.denoise(image, tmp_path / "out.zarr", model=checkpoints["denoiser"], scheduler=client, **KNOWN)
-    assert sends.count((0, (11, 0, 0))) == 2 and stored(output) == 12
+    assert sends.count(WriteUnit(0, (11, 0, 0))) == 2 and stored(output) == 12
 
 
 def test_preflight(
@@ -313,7 +251,7 @@ def test_a_worker_that_times_out_while_it_plans(
 
     monkeypatch.setattr(Cluster, "workers", gone_after_a_while)
     monkeypatch.setattr(engine_cluster, "planned", _times_out)
-    with pytest.raises(TimeoutError, match="the shared disk does not answer"):
+    with pytest.raises(RestoreError, match="TimeoutError: the shared disk does not answer"):
         api.plan(source, model=checkpoints["denoiser"], scheduler=client, **SETTINGS)
 
 
@@ -337,7 +275,8 @@ class _ManyWorkers:
     def scheduler_info(self, n_workers: int = 5) -> dict[str, Any]:
         return self.identity(5)  # as kept by the client's own look, after the answer to another question
 
-    def sync(self, function: Any, **arguments: Any) -> Any:
+    def sync(self, function: Any, callback_timeout: float, **arguments: Any) -> Any:
+        assert callback_timeout > 0
         return function(**arguments)
 
 
@@ -391,3 +330,26 @@ def test_a_scheduler_that_is_killed(
     assert 2 <= stored(output) < 12
     api.denoise(source, output, model=checkpoints["denoiser"], scheduler=client, **SETTINGS)
     assert files(output) == whole
+
+
+def test_a_scheduler_that_is_killed_while_a_run_is_planned(
+    source: Path,
+    checkpoints: dict[str, Path],
+    tmp_path: Path,
+    command: tuple[subprocess.Popen[bytes], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scheduler, address = command
+    planning = engine_cluster._planned_by
+
+    def kill_and_plan(*arguments: Any) -> Any:
+        scheduler.kill()
+        return planning(*arguments)
+
+    monkeypatch.setattr(engine_cluster, "_planned_by", kill_and_plan)
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "10s"}),
+        pytest.raises(ClusterError, match=r"was lost|same call goes on|does not answer"),
+    ):
+        api.denoise(source, tmp_path / "out.zarr", model=checkpoints["denoiser"], scheduler=address, **SETTINGS)
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,272 @@
+"""What neighbouring planes add: ``python -m benchmarks.quality.stacks DATA_FOLDER [--all-rows]``.
+
+Three kinds of stack are scored:
+
+- *real*: structure and motion of real stacks, binned until clean, before a simulated camera (8 and 40 photons a pixel
+  at the 99.9 percentile, read noise of 5 % of the range);
+- *generated*: stacks of exact truth: still, slow, fast, a scene cut, blinking, bleaching;
+- *without truth*: real noisy series; a result is compared with the next frame as recorded, in which other noise is.
+  That error is mostly noise and motion, the same for all rows, so only differences between rows mean something.
+
+Columns: PSNR and SSIM (range 1, clipped), PSNR of the worst frame beside the single plane's, error on moving pixels
+(root mean square, beside the single plane's), flicker (root mean square change from plane to plane, beside the
+truth's), ghosts (correlation of what was taken away with what the next plane shows and this one does not), processor
+time beside the single plane's. The row of wrong neighbours rolls each of them sideways by a third of the width.
+
+DATA_FOLDER holds ``stacks`` and ``train/bia`` as ``docs/quality.md`` says; what is missing is named and left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.metrics import structural_similarity
+
+from napari_restore import api
+from napari_restore.engine.compute.neighbours import FusedPlanes
+from napari_restore.training.structures import render
+
+Array = NDArray[np.float32]
+SIDES = 2
+READ_NOISE = 0.05
+REAL = {
+    "nuclei (Z)": ("stacks/nuclei.tif", 2, slice(22, 38)),
+    "cells (T)": ("stacks/timelapse_2d.tif", 2, slice(10, 20)),
+    "membranes (T)": ("train/bia/membrane_2d_timelapse.tif", 2, slice(None)),
+    "migration (T)": ("train/bia/cancer_cell_migration_crop.tif", 1, slice(0, 16)),
+    "scratch assay (T)": ("stacks/scratch-assay-labeled-10T-2Ch.tiff", 2, slice(None)),
+    "tomogram (Z)": ("stacks/tomo.tif", 2, slice(44, 56)),
+}
+"""File, binning and planes."""
+SERIES = {
+    "cells (T), as recorded": ("stacks/timelapse_2d.tif", slice(10, 20)),
+    "membranes (T), as recorded": ("train/bia/membrane_2d_timelapse.tif", slice(None)),
+    "nuclei (Z), as recorded": ("stacks/nuclei.tif", slice(24, 36)),
+    "migration (T), as recorded": ("train/bia/cancer_cell_migration_crop.tif", slice(0, 16)),
+}
+LARGEST = 128
+"""Side of the crop that is taken from the middle."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Noisy planes and their truth, ``(n, h, w)`` in about [0, 1]; no truth for a real series."""
+
+    name: str
+    noisy: Array
+    truth: Array | None
+    range: tuple[float, float] = (0.0, 1.0)
+
+
+def real(folder: Path) -> Iterator[Stack]:
+    for name, (file, binning, planes) in REAL.items():
+        path = folder / file
+        if not path.exists():
+            print(f"left out: {path} is not there")
+            continue
+        stack = tifffile.imread(path).astype(np.float64)
+        stack = _middle(_binned(stack[0] if stack.ndim == 4 else stack, binning)[planes])
+        low, high = np.percentile(stack, (0.1, 99.9))
+        yield from _exposed(name, np.clip((stack - low) / (high - low), 0, None))
+
+
+def series(folder: Path) -> Iterator[Stack]:
+    for name, (file, planes) in SERIES.items():
+        path = folder / file
+        if path.exists():
+            stack = _middle(tifffile.imread(path)[planes]).astype(np.float32)
+            low, high = np.percentile(stack, (0.1, 99.9))
+            yield Stack(name, stack, None, (float(low), float(high)))
+
+
+def generated() -> Iterator[Stack]:
+    rng = np.random.default_rng(20_261)
+    canvas = ndimage.gaussian_filter(np.maximum(render("nuclei", 256, rng) * 0.7, render("filaments", 256, rng)), 1.0)
+    other = ndimage.gaussian_filter(render("membranes", 256, rng), 1.0)
+    spots = ndimage.gaussian_filter(render("spots", 256, rng), 1.0)
+
+    def cut(image: NDArray[np.floating]) -> NDArray[np.floating]:
+        return image[64:192, 64:192]
+
+    def drift(step: float) -> NDArray[np.floating]:
+        return np.stack([cut(ndimage.shift(canvas, (0.3 * step * k, step * k), order=3)) for k in range(-3, 4)])
+
+    still = np.repeat(cut(canvas)[None], 7, 0)
+    blink = np.stack([cut(0.6 * canvas + spots * (k % 3 == 0)) for k in range(7)])
+    stacks = {
+        "still": still,
+        "slow": drift(0.4),
+        "fast": drift(9.0),
+        "cut": np.concatenate([still[:3], np.repeat(cut(other)[None], 4, 0)]),
+        "blinking": blink,
+        "bleaching": still * 0.85 ** np.arange(7)[:, None, None],
+    }
+    for name, truth in stacks.items():
+        yield from _exposed(name, np.clip(truth, 0, None) / truth.max())
+
+
+def _exposed(name: str, truth: NDArray[np.float64]) -> Iterator[Stack]:
+    for photons in (8, 40):
+        rng = np.random.default_rng([photons, len(name)])
+        noisy = rng.poisson(truth * photons) / photons + rng.normal(0, READ_NOISE, truth.shape)
+        yield Stack(f"{name} {photons}", noisy.astype(np.float32), truth.astype(np.float32))
+
+
+def _binned(stack: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+    h, w = (n // side for n in stack.shape[-2:])
+    cells = stack[..., : h * side, : w * side].reshape(*stack.shape[:-2], h, side, w, side)
+    return np.asarray(cells.mean((-3, -1)))
+
+
+def _middle(stack: NDArray[np.generic]) -> NDArray[np.generic]:
+    y, x = (max(0, (n - LARGEST) // 2) for n in stack.shape[-2:])
+    return stack[:, y : y + LARGEST, x : x + LARGEST]
+
+
+# ------------------------------------------------------------------------------------------- rows
+
+
+def denoised(planes: Array, limits: tuple[float, float]) -> Array:
+    return np.asarray(api.denoise(planes, axes="TYX", value_range=limits, dtype="float32", neighbours="none"))
+
+
+def with_neighbours(stack: Array, frames: list[int], limits: tuple[float, float]) -> Array:
+    """Some planes of what a run of the whole stack stores, by default settings."""
+    plan = api.plan(stack, axes="TYX", value_range=limits, dtype="float32")
+    whole = tuple(slice(0, n) for n in stack.shape[1:])
+    return np.concatenate([api.part(plan, (slice(t, t + 1), *whole)) for t in frames])
+
+
+def window(stack: Array, k: int, sides: int) -> range:
+    return range(max(0, k - sides), min(len(stack), k + sides + 1))
+
+
+def fused(stack: Array, frames: list[int], limits: tuple[float, float]) -> Array:
+    """What the network is given."""
+    plan = api.plan(stack, axes="TYX", value_range=limits, dtype="float32")
+    if not plan.fuses:
+        return stack[frames]
+    height, width = stack.shape[1:]
+    where = {"T": slice(frames[0], frames[-1] + 1), "Y": slice(0, height), "X": slice(0, width)}
+    planes = FusedPlanes(plan, where)
+    return np.concatenate([planes.plane({"T": t}, plan.validity[0].missing) for t in frames]).astype(np.float32)
+
+
+def rolled(stack: Array, middle: int) -> Array:
+    """Every plane but one, moved to where it does not belong."""
+    step = stack.shape[2] // 3
+    return np.stack([np.roll(plane, (k - middle) * step, axis=1) for k, plane in enumerate(stack)])
+
+
+def wrongly(stack: Array, frames: list[int], limits: tuple[float, float]) -> Array:
+    return np.concatenate([with_neighbours(rolled(stack, t), [t], limits) for t in frames])
+
+
+def rows(quick: bool) -> dict[str, Callable[[Stack, list[int]], Array]]:
+    found: dict[str, Callable[[Stack, list[int]], Array]] = {
+        "noisy": lambda s, f: s.noisy[f],
+        "single plane": lambda s, f: denoised(s.noisy[f], s.range),
+        "mean of 3": lambda s, f: np.stack([s.noisy[window(s.noisy, k, 1)].mean(0) for k in f]),
+        "mean of 5": lambda s, f: np.stack([s.noisy[window(s.noisy, k, 2)].mean(0) for k in f]),
+        "median of 3": lambda s, f: np.stack([np.median(s.noisy[window(s.noisy, k, 1)], 0) for k in f]),
+        "median of 5": lambda s, f: np.stack([np.median(s.noisy[window(s.noisy, k, 2)], 0) for k in f]),
+        "fusion": lambda s, f: fused(s.noisy, f, s.range),
+        "fusion of wrong neighbours, then the network": lambda s, f: wrongly(s.noisy, f, s.range),
+        "mean of 5, then the network": lambda s, f: denoised(
+            np.stack([s.noisy[window(s.noisy, k, 2)].mean(0) for k in f]), s.range
+        ),
+        "fusion, then the network": lambda s, f: with_neighbours(s.noisy, f, s.range),
+    }
+    if quick:
+        return {name: row for name, row in found.items() if not name.startswith("mean of 5, then")}
+    return found
+
+
+# ---------------------------------------------------------------------------------------- columns
+
+
+def scores(stack: Stack, result: Array, frames: list[int], seconds: float) -> dict[str, float | list[float]]:
+    if stack.truth is None:
+        low, high = stack.range
+        ahead = np.stack([stack.noisy[k + 1] for k in frames])
+        return {"next": float(np.sqrt(np.mean((result - ahead) ** 2)) / (high - low)), "seconds": seconds}
+    truth = stack.truth[frames]
+    a, b = np.clip(truth, 0, 1), np.clip(result, 0, 1)
+    each = [float(-10 * np.log10(np.mean((x - y) ** 2))) for x, y in zip(a, b, strict=True)]
+    similar = [structural_similarity(x, y, data_range=1.0) for x, y in zip(a, b, strict=True)]
+    change = np.stack([stack.truth[k + 1] - stack.truth[k] for k in frames])
+    near = np.stack([np.ptp(stack.truth[window(stack.truth, k, SIDES)], axis=0) for k in frames])
+    moving = near > 0.1
+    taken = stack.noisy[frames] - result
+    return {
+        "psnr": each,
+        "ssim": float(np.mean(similar)),
+        "moving": float(np.sqrt(np.mean((a - b)[moving] ** 2))) if moving.mean() > 0.002 else float("nan"),
+        "flicker": float(np.std(np.diff(result, axis=0)) / np.std(np.diff(truth, axis=0)))
+        if np.std(np.diff(truth, axis=0)) > 0.01
+        else float("nan"),
+        "ghost": float(np.corrcoef(taken.ravel(), change.ravel())[0, 1]) if change.std() > 0.01 else float("nan"),
+        "seconds": seconds,
+    }
+
+
+def measure(folder: Path, frames: int, quick: bool) -> dict[str, dict[str, dict[str, float | list[float]]]]:
+    table: dict[str, dict[str, dict[str, float | list[float]]]] = {}
+    for stack in [*real(folder), *generated(), *series(folder)]:
+        middle = len(stack.noisy) // 2
+        chosen = list(range(middle - (frames + 1) // 2, middle + frames // 2))
+        table[stack.name] = {}
+        for name, row in rows(quick).items():
+            if stack.truth is None and name not in ("single plane", "fusion, then the network"):
+                continue
+            began = time.process_time()
+            result = row(stack, chosen)
+            table[stack.name][name] = scores(stack, result, chosen, time.process_time() - began)
+        print(stack.name, _line(table[stack.name]), flush=True)
+    return table
+
+
+def _line(table: dict[str, dict[str, float | list[float]]]) -> str:
+    single, best = table["single plane"], table["fusion, then the network"]
+    if "next" in single:
+        return f"error against the next frame {single['next']:.4f} -> {best['next']:.4f}"
+    gain = np.subtract(best["psnr"], single["psnr"])
+    wrong = np.subtract(table["fusion of wrong neighbours, then the network"]["psnr"], single["psnr"])
+    return (
+        f"single {np.mean(single['psnr']):.2f} fusion+network {gain.mean():+.2f} (worst frame {gain.min():+.2f}), "
+        f"wrong {wrong.mean():+.2f}, "
+        f"SSIM {single['ssim']:.3f} -> {best['ssim']:.3f}, moving {best['moving'] / single['moving']:.3f}, "
+        f"flicker {single['flicker']:.2f} -> {best['flicker']:.2f}, ghost {single['ghost']:.3f} -> {best['ghost']:.3f}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--frames", type=int, default=2)
+    parser.add_argument("--all-rows", action="store_true", help="also the mean of 5 before the network")
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    table = measure(given.folder, given.frames, not given.all_rows)
+    if given.out:
+        given.out.write_text(json.dumps(table, indent=1))
+    for photons in (8, 40):
+        gains = [
+            np.mean(t["fusion, then the network"]["psnr"]) - np.mean(t["single plane"]["psnr"])
+            for name, t in table.items()
+            if name.endswith(f" {photons}") and name.rpartition(" ")[0] in REAL
+        ]
+        print(f"real stacks, {photons} photons: {np.mean(gains):+.2f} dB over the single plane")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Results that are not stored: arrays in memory, and lazy arrays that are computed when they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_restore.api.planning import plan_source
+from napari_restore.errors import RecipeError
+from napari_restore.wording import human_bytes
+
+if TYPE_CHECKING:
+    from napari_restore.engine.store.progress import Progress
+
+__all__ = ["restore_in_memory", "restore_lazily"]
+
+
+def restore_in_memory(
+    source: np.ndarray[Any, Any], model: str | Path, progress: Callable[[Progress], None] | None, settings: Any
+) -> np.ndarray[Any, Any]:
+    """Restore an array in memory into another one, with the axes in the order of the source.
+
+    Raises
+    ------
+    RecipeError
+        If the result needs more memory than is free.
+    """
+    from napari_restore.engine.hardware.host_memory import available_memory
+    from napari_restore.engine.run.local import run_blocks
+    from napari_restore.engine.store.sinks import ArraySink
+    from napari_restore.images.axes import transposition
+
+    chosen = plan_source(source, model, None, settings)
+    if chosen.output_bytes > (free := available_memory()):
+        raise RecipeError(
+            f"the result takes {human_bytes(chosen.output_bytes)} and only {human_bytes(free)} of memory are free; "
+            "give output= a path, and it is written there block by block."
+        )
+    sink = ArraySink(chosen)
+    for event in run_blocks(chosen, sink):
+        if progress is not None:
+            progress(event)
+    return sink.array.transpose(transposition(chosen.axes, chosen.image.axes))
+
+
+def restore_lazily(source: Any, model: str | Path, settings: Any) -> Any:
+    """Give the result as a lazy dask array, of which nothing is computed yet; of an xarray as an xarray."""
+    from napari_restore.engine.compute.lazy import lazy_result
+    from napari_restore.images.axes import transposition
+
+    chosen = plan_source(source, model, None, settings, estimate=False)
+    result = lazy_result(chosen).transpose(transposition(chosen.axes, chosen.image.axes))
+    if type(source).__module__.partition(".")[0] != "xarray":
+        return result
+    if isinstance(source.data, np.ndarray):
+        result = result.compute()
+    if result.shape == source.shape:
+        return source.copy(data=result)
+    coords = _enlarged_coordinates(source, chosen.image.axes, chosen.card.scale)
+    return type(source)(result, dims=source.dims, coords=coords, name=source.name, attrs=source.attrs)
+
+
+def _enlarged_coordinates(source: Any, axes: str, scale: int) -> dict[Any, Any]:
+    """Coordinates of an xarray whose Y and X became `scale` times as long.
+
+    Along Y and X they are the centres of the new pixels where those of the old ones are evenly spaced, and left out
+    elsewhere; along other axes they stay.
+    """
+    from napari_restore.images.geometry import Sampling
+
+    enlarged = {source.dims[axes.index(letter)] for letter in "YX"}
+    coords: dict[Any, Any] = {}
+    for name, old in source.coords.items():
+        if enlarged.isdisjoint(old.dims):
+            coords[name] = old
+        elif (sampling := Sampling.of(np.asarray(old.values))) is not None:
+            coords[name] = (old.dims, sampling.upscaled(scale).positions(old.size * scale), old.attrs)
+    return coords

@@ -1,0 +1,1 @@
+"""What a setting is, and the forms in which its values may be given."""

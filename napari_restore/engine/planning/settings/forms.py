@@ -1,0 +1,111 @@
+"""The forms in which the values of a recipe may be given, brought to the one in which they are stored, and checked.
+
+Each function takes what was given and returns what is stored, or raises ValueError with the rule and the way out.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "checked_cameras",
+    "checked_fill",
+    "checked_pairs",
+    "data_type",
+    "fill_lists",
+    "limits",
+    "list_of_one",
+    "named_neighbours",
+    "open_intensity",
+    "size_in_bytes",
+]
+
+from typing import Any
+
+import numpy as np
+
+from napari_restore.engine.planning.settings.neighbours import parse_neighbours
+from napari_restore.errors import RecipeError
+from napari_restore.wording import byte_count
+
+
+def size_in_bytes(value: Any) -> Any:
+    """Read a text such as ``"8GB"``."""
+    return byte_count(value) if isinstance(value, str) else value
+
+
+def open_intensity(value: Any) -> Any:
+    """Take ``"auto"`` for a choice that is left open."""
+    return None if value == "auto" else value
+
+
+def named_neighbours(value: Any) -> Any:
+    """Read a text such as ``"T,3"``."""
+    try:
+        return parse_neighbours(value) if isinstance(value, str) else value
+    except RecipeError as error:
+        raise ValueError(str(error).removesuffix(".")) from None
+
+
+def list_of_one(value: Any) -> Any:
+    """Take one pair or triple for a list of one."""
+    if value is not None and len(value) and all(np.isscalar(item) for item in value):
+        return (tuple(value),)
+    return value
+
+
+def limits(value: Any) -> Any:
+    """Read limits: one pair or several; ``"all"`` and infinite ones are none."""
+    if isinstance(value, str) and value == "all":
+        return ()
+    pairs = list_of_one(value)
+    return () if pairs and all(tuple(pair) == (-np.inf, np.inf) for pair in pairs) else pairs
+
+
+def fill_lists(value: Any) -> Any:
+    """Read fill values: one, several, or several per channel; ``"none"`` for none."""
+    if isinstance(value, str) and value == "none":
+        return ()
+    return ((value,),) if value is not None and np.isscalar(value) else list_of_one(value)
+
+
+def checked_fill(value: tuple[tuple[float, ...], ...] | None) -> tuple[tuple[float, ...], ...] | None:
+    """Check that fill values are finite."""
+    for number in (number for channel in value or () for number in channel):
+        if not np.isfinite(number):
+            raise ValueError(f"fill value {number}: NaN and infinities are never image; leave them out")
+    return value
+
+
+def checked_pairs(value: tuple[tuple[float, float], ...] | None) -> tuple[tuple[float, float], ...] | None:
+    """Check that pairs rise and are finite."""
+    for low, high in value or ():
+        if not (np.isfinite(low) and np.isfinite(high) and low < high):
+            raise ValueError(f"value range {low}..{high}: the first must be less than the second, both finite")
+    return value
+
+
+def checked_cameras(value: tuple[tuple[float, float, float], ...] | None) -> Any:
+    """Check that there are such cameras."""
+    if not value:
+        return value
+    # A dock widget is opened with recipes, and would wait for scipy.
+    from napari_restore.intensity.stabilise import CameraNoise
+
+    for camera in value:
+        try:
+            CameraNoise(*camera)
+        except RecipeError as error:
+            raise ValueError(str(error).removesuffix(".")) from None
+    return value
+
+
+def data_type(value: Any) -> str:
+    """Name a data type; ``"same"`` for None."""
+    if value in (None, "same"):
+        return "same"
+    try:
+        dtype = np.dtype(value)
+    except TypeError as error:
+        raise ValueError(f"dtype {value!r} is unknown; use 'same', 'uint16', 'float32', ...") from error
+    if dtype.kind not in "uif":
+        raise ValueError(f"dtype {dtype} cannot hold an image; use 'same', 'uint16', 'float32', ...")
+    return str(dtype.name)

@@ -1,0 +1,1 @@
+"""Files of the makers of microscopes."""

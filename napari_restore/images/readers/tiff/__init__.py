@@ -1,0 +1,5 @@
+"""TIFF in all its kinds: plain, OME, ImageJ, BigTIFF, pyramids, and images that run over several files."""
+
+from napari_restore.images.readers.tiff.opening import ENDINGS, open, open_array, recognises
+
+__all__ = ["ENDINGS", "open", "open_array", "recognises"]

@@ -1,0 +1,307 @@
+"""Opening the directory of a TIFF: which images are in it, and what is missing or broken, before anything is read."""
+
+from __future__ import annotations
+
+__all__ = ["OpenedSeries", "frame_axes", "open_series", "page_complaint", "page_shape"]
+
+import contextlib
+import itertools
+import logging
+import os
+import re
+import struct
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_restore.errors import SourceError
+from napari_restore.images.axes import CANONICAL
+from napari_restore.images.readers.reader import check_level, series_number
+from napari_restore.images.readers.tiff.file_set import description, description_elsewhere
+
+if TYPE_CHECKING:
+    import tifffile
+
+# tifffile logs what it finds broken and goes on, with fewer pages or with zeros in the place of the missing ones.
+_INCOMPLETE = re.compile(
+    r"MMStack (series )?is missing|MMStack file name is invalid|OME series (is missing|failed to read)"
+)
+_BROKEN = re.compile(
+    r"corrupted (tag list|file)|invalid (page offset|offset to)|circular reference|zeroed|failed to read \d+ files"
+    r"|missing (data|ByteCounts|files)|is missing \d+|incompletely written"
+)
+
+_FEW_PAGES = 512  # up to here, every page is checked against the size of its file on opening
+
+_MEANINGS = {
+    "R": "position", "M": "tile", "A": "angle", "P": "phase", "H": "lifetime", "L": "exposure", "E": "wavelength",
+    "V": "event", "J": "row", "K": "column",
+}  # fmt: skip
+"""tifffile's letters of axes that an image has not: each index along them is an image of its own."""
+
+_WAY_OUT = "Copy the file again, or read with tifffile what is left and pass the array."
+
+
+@dataclass(frozen=True)
+class OpenedSeries:
+    """One image of an open file.
+
+    Attributes
+    ----------
+    tiff : tifffile.TiffFile
+        The file.
+    whole : tifffile.TiffPageSeries
+        tifffile's series, at its largest level.
+    pages : tifffile.TiffPageSeries
+        The level that was asked for.
+    level : int
+        Number of that level.
+    index : int
+        Number of that series in the file.
+    number : int
+        Number of the image: a series of several positions is as many images.
+    names : tuple of str
+        Of all images of the file.
+    window : tuple of int or slice
+        Which part of `pages` the image is, an entry for each axis: an index, or the range of what is there.
+    notes : tuple of str
+        What is missing.
+    """
+
+    tiff: tifffile.TiffFile
+    whole: tifffile.TiffPageSeries
+    pages: tifffile.TiffPageSeries
+    level: int
+    index: int
+    number: int
+    names: tuple[str, ...]
+    window: tuple[int | slice, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def axes(self) -> str:
+        """Tifffile's letters of the axes of the image."""
+        return "".join(a for a, part in zip(self.pages.axes, self.window, strict=True) if isinstance(part, slice))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the image."""
+        return tuple(part.stop for part in self.window if isinstance(part, slice))
+
+    @property
+    def is_part(self) -> bool:
+        """Whether there is more in the series than this image."""
+        return self.shape != tuple(self.pages.shape)
+
+
+def open_series(path: str, series: int | str, level: int, *, split: bool = True) -> OpenedSeries:
+    """Open a file, and check that what it says is there.
+
+    Parameters
+    ----------
+    path : str
+        Path of the file.
+    series : int or str
+        Number or name of the image.
+    level : int
+        Level of a pyramid, 0 being the largest.
+    split : bool
+        Whether each position of a series is an image.
+
+    Raises
+    ------
+    SourceError
+        If the file is truncated or damaged, or there is no such image or level.
+    """
+    tiff = None
+    try:
+        with _complaints() as told:
+            tiff, notes = _open(path)
+            images = _images(tiff, split)
+            names = tuple(name for _, _, name in images)
+            number = series_number(series, names, path)
+            index, fixed, _ = images[number]
+            whole = tiff.series[index]
+            check_level(level, len(whole.levels), path)
+            pages = whole.levels[level]
+        broken = [message for message in told if not _INCOMPLETE.search(message)]
+        if broken:
+            raise SourceError(f"{path} is truncated, damaged or lacks files: {broken[0]}. {_WAY_OUT}")
+        if not pages.shape or not pages.size:
+            raise SourceError(f"{path} holds no pixels: its shape is {pages.shape}.")
+        incomplete = bool(told) or whole.kind == "ndtiff"
+        window, missing = _what_is_there(pages, fixed) if incomplete else (_all(pages, fixed), ())
+        _check_extent(path, pages, missing=incomplete)
+    except SourceError:
+        _close(tiff)
+        raise
+    except (ValueError, OSError, struct.error, LookupError, TypeError, AttributeError, RuntimeError) as error:
+        _close(tiff)
+        raise SourceError(f"{path} cannot be opened as TIFF: {error}. {_WAY_OUT}") from error
+    return OpenedSeries(tiff, whole, pages, level, index, number, names, window, (*notes, *missing, *_planned(told)))
+
+
+def _open(path: str) -> tuple[tifffile.TiffFile, tuple[str, ...]]:
+    """Open a file, with the OME-XML of the file that describes it, if that is another one."""
+    import tifffile
+
+    tiff = tifffile.TiffFile(path)
+    elsewhere = description_elsewhere(tiff.ome_metadata or "", path) if tiff.is_ome else None
+    if elsewhere is None:
+        return tiff, ()
+    if not os.path.isfile(elsewhere):
+        return tiff, (
+            f"The file says that {os.path.basename(elsewhere)} describes it, which is not there: the image is what "
+            "this one file holds, without pixel size and channels.",
+        )
+    tiff.close()
+    if elsewhere.lower().endswith((".ome", ".xml")):
+        return tifffile.TiffFile(path, omexml=description(elsewhere)), ()
+    return tifffile.TiffFile(elsewhere), ()
+
+
+def _images(tiff: tifffile.TiffFile, split: bool) -> list[tuple[int, dict[str, int], str]]:
+    """Return the number of its series, the index along axes that an image has not, and the name of each image.
+
+    Files of one data set, each with a position of its own, all list all positions; those in the file itself come first.
+    """
+    found = []
+    for index, series in enumerate(tiff.series):
+        axes = [axis for axis in series.axes if axis in _MEANINGS and axis not in CANONICAL] if split else []
+        lengths = [range(series.shape[series.axes.index(axis)]) for axis in axes]
+        for at in itertools.product(*lengths):
+            fixed = dict(zip(axes, at, strict=True))
+            words = (f"{_MEANINGS[axis]} {number}" for axis, number in fixed.items())
+            found.append((index, fixed, " ".join([series.name, *words]).strip()))
+    if not any(fixed and tiff.series[index].is_multifile for index, fixed, _ in found):
+        return found
+    return sorted(found, key=lambda one: not _is_inside(tiff, tiff.series[one[0]], one[1]))
+
+
+def _is_inside(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, fixed: dict[str, int]) -> bool:
+    """Tell whether a file holds a plane of an image."""
+    lead = frame_axes(series)
+    numbers = np.arange(len(series)).reshape(series.shape[:lead])[_all(series, fixed)[:lead]]
+    return any(page is not None and page.parent is tiff for page in (series[int(n)] for n in numbers.flat))
+
+
+def _all(pages: tifffile.TiffPageSeries, fixed: dict[str, int]) -> tuple[int | slice, ...]:
+    return tuple(fixed.get(axis, slice(0, length)) for axis, length in zip(pages.axes, pages.shape, strict=True))
+
+
+def _what_is_there(
+    pages: tifffile.TiffPageSeries, fixed: dict[str, int]
+) -> tuple[tuple[int | slice, ...], tuple[str, ...]]:
+    """Return the window of an image without the time points and slices at its end that are not there, and notes.
+
+    What is missing before the end stays: reading it is an error, which a run can fill.
+    """
+    window, lead, notes = list(_all(pages, fixed)), frame_axes(pages), []
+    for position, axis in enumerate(pages.axes[:lead]):
+        if axis in "TZ":
+            there = _present(pages)[tuple(window[:lead])]
+            dimension = sum(isinstance(part, slice) for part in window[:position])
+            others = tuple(n for n in range(there.ndim) if n != dimension)
+            count, planned = int(np.flatnonzero(there.any(axis=others))[-1]) + 1, pages.shape[position]
+            if count < planned:
+                window[position] = slice(0, count)
+                notes.append(
+                    f"The last {planned - count} of {planned} along {axis} are not there; the image ends before."
+                )
+    there = _present(pages)[tuple(window[:lead])]
+    if not there.all():
+        letters = [a for a, part in zip(pages.axes, window[:lead], strict=False) if isinstance(part, slice)]
+        first = ", ".join(f"{a} {n}" for a, n in zip(letters, np.argwhere(~there)[0], strict=True))
+        notes.append(
+            f"{np.count_nonzero(~there)} of {there.size} planes are not there, the first of them {first}; reading one "
+            "is an error, unless what cannot be read is to be filled (on_error='fill', --on-error fill)."
+        )
+    return tuple(window), tuple(notes)
+
+
+def _present(pages: tifffile.TiffPageSeries) -> NDArray[np.bool_]:
+    """Tell which pages there are, in the shape of the axes that run over them."""
+    return np.array([pages[n] is not None for n in range(len(pages))]).reshape(pages.shape[: frame_axes(pages)])
+
+
+def _planned(told: list[str]) -> Iterator[str]:
+    """Yield a note for an acquisition of Micro-Manager of which there is less than was planned."""
+    for message in told:
+        if found := re.search(r"Returning subset (\(.*?\)) of (\(.*?\))", message):
+            yield (
+                f"Micro-Manager planned {found[2]} positions, time points, channels and slices (in the order of the "
+                f"acquisition), and {found[1]} are there; the image is those."
+            )
+
+
+def frame_axes(series: tifffile.TiffPageSeries) -> int:
+    """Return how many leading axes run over pages."""
+    size = 1
+    for axis in range(len(series.shape) - 1, -1, -1):
+        size *= series.shape[axis]
+        if size == series.keyframe.size:
+            return axis
+    return 0
+
+
+def page_shape(series: tifffile.TiffPageSeries) -> tuple[int, ...]:
+    """Return the shape of one page, in the axes of the series."""
+    lead = frame_axes(series)
+    return (1,) * lead + tuple(series.shape[lead:])
+
+
+def _close(tiff: tifffile.TiffFile | None) -> None:
+    if tiff is not None:
+        tiff.close()
+
+
+@contextlib.contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """Collect what tifffile logs about broken and missing files in this thread."""
+    found: list[str] = []
+
+    class Listener(logging.Handler):
+        thread = threading.get_ident()
+
+        def emit(self, record: logging.LogRecord) -> None:
+            message = record.getMessage()
+            if record.thread == self.thread and (_BROKEN.search(message) or _INCOMPLETE.search(message)):
+                found.append(message)
+
+    listener, logger = Listener(logging.WARNING), logging.getLogger("tifffile")
+    logger.addHandler(listener)
+    try:
+        yield found
+    finally:
+        logger.removeHandler(listener)
+
+
+def _check_extent(path: str, series: tifffile.TiffPageSeries, *, missing: bool) -> None:
+    """Raise SourceError where pages reach past the end of their file, or are missing where none may be."""
+    if series.dataoffset is not None:
+        end = series.dataoffset + series.nbytes
+        available = series.keyframe.parent.filehandle.size
+        if end > available:
+            raise SourceError(f"{path} is truncated: it has {available} of {end} bytes. {_WAY_OUT}")
+        return
+    count = len(series)
+    for number in range(count) if count <= _FEW_PAGES else (0, count - 1):
+        page = series[number]
+        complaint = None if page is None and missing else page_complaint(page)
+        if complaint:
+            raise SourceError(f"{path} is truncated or incomplete: page {number} {complaint}. {_WAY_OUT}")
+
+
+def page_complaint(page: tifffile.TiffPage | tifffile.TiffFrame | None) -> str | None:
+    """Return what is wrong with the place of a page in its file, or None."""
+    if page is None:
+        return "is missing"
+    if not any(page.databytecounts):
+        return "has no pixels"
+    end = int((np.asarray(page.dataoffsets, np.int64) + np.asarray(page.databytecounts, np.int64)).max())
+    available = page.parent.filehandle.size
+    return None if end <= available else f"ends at byte {end} of a file of {available}"

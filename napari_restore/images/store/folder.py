@@ -1,0 +1,179 @@
+"""A folder on a disk."""
+
+from __future__ import annotations
+
+__all__ = ["Folder"]
+
+import itertools
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from napari_restore.errors import OutputError
+from napari_restore.files import write_whole
+from napari_restore.images.sameness import lies_in
+from napari_restore.images.staging import Stage
+from napari_restore.images.store.place import MARKS, Holds, is_url, something_foreign
+
+_GROUP_MARKS = ("zarr.json", ".zgroup")
+"""Marks of a Zarr that may hold others."""
+_PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial$")  # what zarr calls a file that it has not renamed yet
+
+
+class Folder:
+    """A place on a disk. See `Place`.
+
+    Parameters
+    ----------
+    path : Path
+        The folder, which need not exist. A link is followed: what it points to is the place.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self.path = path.expanduser().resolve()
+        except (OSError, RuntimeError, ValueError) as error:  # a user who is not there; links that go round in a circle
+            raise OutputError(f"{path} is no place on this disk: {error}; give another path.") from error
+
+    @property
+    def location(self) -> Path:
+        return self.path
+
+    def holds(self) -> Holds:
+        if not self.path.is_dir():
+            return "other" if self.path.exists() else "nothing"
+        if any((self.path / mark).is_file() for mark in MARKS):
+            return "zarr"
+        return "other" if any(self.path.iterdir()) else "nothing"
+
+    def create(self, make: Callable[[Path | str], None], stage: Stage | None = None) -> None:
+        """Make the metadata beside the place and rename them: what a killed run leaves is in nobody's way."""
+        fresh = self.path.with_name(f".{self.path.name}.{uuid4().hex}.new") if stage is None else stage.folder / "new"
+        try:
+            shutil.rmtree(fresh, ignore_errors=True)
+            make(fresh)
+            if self.path.is_dir():
+                self.path.rmdir()  # it is empty
+            if stage is None:
+                fresh.rename(self.path)
+            else:
+                stage.move_in(fresh, self.path)
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be made: {error}; choose a place with write access.") from error
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+    def has(self, name: str) -> bool:
+        return (self.path / name).is_dir()
+
+    def keys(self, name: str, *, empty: bool = False) -> Iterator[str]:
+        return _walk(os.path.join(self.path, name), "", empty)
+
+    def get(self, key: str) -> bytes | None:
+        try:
+            return (self.path / key).read_bytes()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return None
+
+    def put(self, key: str, content: Any, stage: Stage | None = None) -> None:
+        target = self.path / key
+        if stage is not None:
+            stage.put(target, content)
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(target, bytes(content))
+
+    def remove(self, key: str, stage: Stage | None = None) -> None:
+        if stage is not None:
+            stage.discard(self.path / key)
+        else:
+            (self.path / key).unlink(missing_ok=True)
+
+    def lacks_folder(self, name: str) -> bool:
+        return not (self.path / name).is_dir()
+
+    def outermost_zarr(self) -> str:
+        """Tell a Zarr by its files."""
+        folders = (parent for parent in reversed(self.path.parents) if _is_group(parent))
+        return next(folders, self.path).as_posix()
+
+    def sweep(self) -> int:
+        swept = 0
+        for directory, _, names in os.walk(self.path):
+            for name in names:
+                if _PARTIAL.search(name):
+                    Path(directory, name).unlink(missing_ok=True)
+                    swept += 1
+        return swept
+
+    def foreign(self) -> str | None:
+        with os.scandir(self.path) as entries:
+            found = {entry.name: entry.is_dir() for entry in entries}
+
+        def is_node(name: str) -> bool:
+            return any((self.path / name / mark).is_file() for mark in MARKS)
+
+        return something_foreign(found, is_node)
+
+    def delete(self, stage: Stage | None = None) -> None:
+        if stage is not None:
+            stage.discard(self.path)
+            return
+        for child in self.path.iterdir():
+            if child.is_dir() and not child.is_symlink():
+                shutil.rmtree(child)
+            elif child.name not in MARKS:
+                child.unlink()
+        shutil.rmtree(self.path)
+
+    def free(self) -> tuple[int, str] | None:
+        parent = next(folder for folder in (self.path, *self.path.parents) if folder.exists())
+        return shutil.disk_usage(parent).free, str(parent)
+
+    def overlaps(self, location: str) -> bool:
+        if is_url(location):
+            return False
+        other = Folder(Path(location)).path
+        if other == self.path or other in self.path.parents or self.path in other.parents:
+            return True
+        own = (self.path, *self.path.parents)
+        return lies_in(other, self.path) or any(lies_in(folder, other) for folder in own)
+
+
+def _is_group(folder: Path) -> bool:
+    return any(os.path.isfile(folder / mark) for mark in _GROUP_MARKS)
+
+
+def _walk(directory: str, prefix: str, empty: bool) -> Iterator[str]:
+    """Yield the keys of all files below a directory, which need not be there."""
+    folders = []
+    try:
+        entries = os.scandir(directory)
+    except FileNotFoundError:
+        return
+    with entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+            elif entry.is_dir():
+                raise OutputError(
+                    f"{entry.path} is a link to a folder ({os.path.realpath(entry.path)}), which may go round in a "
+                    "circle; put the folder itself there."
+                )
+            elif not _PARTIAL.search(entry.name) and (empty or _size(entry)):  # a partial one may be gone any moment
+                yield prefix + entry.name
+    yield from itertools.chain.from_iterable(
+        _walk(f"{directory}/{name}", f"{prefix}{name}/", empty) for name in folders
+    )
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    """Bytes of a file, or of what a link to a file points to; 0 if that is not there, or goes round in a circle."""
+    try:
+        return entry.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,111 @@
+"""Writing the stored objects of an image one by one, each whole and once."""
+
+from __future__ import annotations
+
+__all__ = ["UnitWriter"]
+
+from pathlib import Path
+from typing import Any
+
+import zarr
+from numpy.typing import NDArray
+from zarr.abc.buffer import Buffer
+from zarr.storage import MemoryStore, StorePath
+
+from napari_restore.errors import OutputError, RestoreError
+from napari_restore.images.staging import Stage
+from napari_restore.images.store import Folder, place_of
+from napari_restore.images.writing.digests import record_digest
+from napari_restore.images.writing.layout import WriteUnit
+from napari_restore.images.writing.ome_zarr import object_name, open_level, unit_region
+
+
+class UnitWriter:
+    """Writes and deletes write units of an image. It pickles, and opens each level once in a process.
+
+    Several threads may write at once, and several processes with a writer each.
+
+    Parameters
+    ----------
+    path : str or Path
+        Directory or URL of an image made by `napari_restore.images.writing.ome_zarr.create`.
+    stage : Stage, optional
+        What an output in a local directory is written through.
+    """
+
+    def __init__(self, path: str | Path, stage: Stage | None = None) -> None:
+        self.place, self.stage = place_of(path), stage
+        self._levels: dict[int, zarr.Array[Any]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_levels": {}}
+
+    def level(self, level: int) -> zarr.Array[Any]:
+        """Give the array of a level, opened for writing.
+
+        Raises
+        ------
+        OutputError
+            If there is none.
+        """
+        if level not in self._levels:
+            self._levels[level] = open_level(self.place.location, level, "r+")
+        return self._levels[level]
+
+    def write(self, unit: WriteUnit, pixels: NDArray[Any]) -> None:
+        """Write one stored object, whole.
+
+        Parameters
+        ----------
+        unit : WriteUnit
+            Which.
+        pixels : numpy.ndarray
+            All its pixels (clipped at the end of the array), in stored order and of the array's data type.
+
+        Raises
+        ------
+        OutputTaken
+            If the stage is gone.
+        OutputError
+            If the pixels have another shape or data type than the write unit, or the disk does not take it.
+        """
+        array = self.level(unit.level)
+        expected = tuple(s.stop - s.start for s in unit_region(array, unit))
+        if pixels.shape != expected or pixels.dtype != array.dtype:
+            raise OutputError(
+                f"an array {pixels.shape} of {pixels.dtype} is not {unit} of {self.place.location}, which is "
+                f"{expected} of {array.dtype}."
+            )
+        try:
+            name, content = self._name(unit), _encoded(array, unit, pixels)
+            if self.stage is not None and isinstance(self.place, Folder):
+                record_digest(self.stage, self.place.path, name, content)
+            # Not by array[region]: zarr reads a shard before it writes it, which fails on a damaged one.
+            self.place.put(name, content, self.stage)
+        except (MemoryError, RestoreError):
+            raise
+        except Exception as error:  # an object store has errors of its own
+            raise OutputError(
+                f"{unit} of {self.place.location} cannot be written: {error}; "
+                "make room or restore the access, and run again: units that are done stay."
+            ) from error
+
+    def delete(self, unit: WriteUnit) -> None:
+        """Delete one stored object, if it is there."""
+        self.place.remove(self._name(unit), self.stage)
+
+    def _name(self, unit: WriteUnit) -> str:
+        if self.place.lacks_folder(str(unit.level)):  # it would be made again, without its metadata
+            raise FileNotFoundError(
+                f"level {unit.level} of {self.place.location} is not there any more; was it deleted or moved?"
+            )
+        return object_name(self.level(unit.level), unit)
+
+
+def _encoded(array: zarr.Array[Any], unit: WriteUnit, pixels: NDArray[Any]) -> Any:
+    """Return the bytes of one stored object, as zarr itself would store them."""
+    objects: dict[str, Buffer] = {}
+    own = array.async_array
+    alone = zarr.Array(zarr.AsyncArray(own.metadata, StorePath(MemoryStore(objects), ""), own.config))
+    alone[unit_region(array, unit)] = pixels
+    return objects[array.metadata.encode_chunk_key(unit.index)].as_buffer_like()

@@ -1,0 +1,131 @@
+"""Images over several files: each is the whole image, and what is not there is said."""
+
+import pickle
+
+import numpy as np
+import pytest
+import tifffile
+from tiff_files import companion_ome, micro_manager
+from tiff_kinds import volume, whole
+
+from napari_restore.errors import ChunkError, SourceError
+from napari_restore.images.opening import open_image
+
+
+def multi_file_ome(folder):
+    pixels = volume(2, 3, 20, 30)
+    uuids = [f"urn:uuid:00000000-0000-0000-0000-00000000000{n}" for n in range(2)]
+    blocks = "".join(
+        f'<TiffData IFD="0" FirstT="{n}" PlaneCount="3"><UUID FileName="part{n}.ome.tif">{u}</UUID></TiffData>'
+        for n, u in enumerate(uuids)
+    )
+    for n, uuid in enumerate(uuids):
+        xml = (
+            f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="{uuid}"><Image ID="Image:0">'
+            '<Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="30" SizeY="20" SizeZ="3" SizeC="1" '
+            f'SizeT="2" PhysicalSizeX="0.3"><Channel ID="Channel:0:0" SamplesPerPixel="1"/>{blocks}</Pixels>'
+            "</Image></OME>"
+        )
+        tifffile.imwrite(
+            folder / f"part{n}.ome.tif", pixels[n], description=xml, metadata=None, photometric="minisblack"
+        )
+    return pixels
+
+
+def test_ome_tiff_over_several_files(tmp_path):
+    pixels = multi_file_ome(tmp_path)
+    image = open_image(tmp_path / "part0.ome.tif")
+    assert image.axes == "TZYX" and image.pixel_size == {"X": 0.3}
+    np.testing.assert_array_equal(whole(image), pixels)
+    np.testing.assert_array_equal(whole(pickle.loads(pickle.dumps(image))), pixels)
+
+
+@pytest.mark.parametrize(
+    ("gone", "there", "said"), [(1, slice(0, 1), "last 1 of 2 along T"), (0, slice(1, 2), "T 0, Z 0")]
+)
+def test_missing_file_of_an_ome_tiff_is_said_and_never_zeros(tmp_path, gone, there, said):
+    pixels = multi_file_ome(tmp_path)
+    (tmp_path / f"part{gone}.ome.tif").unlink()
+    image = open_image(tmp_path / f"part{1 - gone}.ome.tif")
+    assert len(image.notes) == 1 and said in image.notes[0]
+    for one in (image, pickle.loads(pickle.dumps(image))):
+        part = (there if gone == 0 else slice(0, 1), *(slice(None),) * 3)[: len(image.axes)]
+        np.testing.assert_array_equal(one.read(part), pixels[there].reshape(one.read(part).shape))
+        if gone == 0:
+            with pytest.raises(ChunkError, match="is missing"):
+                whole(one)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"uuid": ""}, {"described": "part0.ome.tif"}, {"described": "part2.ome.tif"}],
+    ids=["companion", "companion without UUID", "first file", "last file"],
+)  # fmt: skip
+def test_every_file_of_a_set_is_the_whole_image(tmp_path, options):
+    pixels = companion_ome(tmp_path, **options)
+    for file in sorted(tmp_path.iterdir()):
+        image = open_image(file)
+        assert image.axes == "TCYX" and image.pixel_size == {"X": 0.3} and not image.notes, file
+        assert [channel.name for channel in image.channels] == ["a", "b"]
+        np.testing.assert_array_equal(whole(pickle.loads(pickle.dumps(image))), pixels)
+
+
+def test_a_description_that_is_not_there_is_said(tmp_path):
+    pixels = companion_ome(tmp_path)
+    (tmp_path / "all.companion.ome").unlink()
+    image = open_image(tmp_path / "part1.ome.tif", axes="CYX")
+    assert "all.companion.ome describes it, which is not there" in image.notes[0]
+    np.testing.assert_array_equal(whole(image), pixels[1])
+
+
+def test_a_companion_without_its_files_is_refused(tmp_path):
+    companion_ome(tmp_path)
+    for number in range(3):
+        (tmp_path / f"part{number}.ome.tif").unlink()
+    with pytest.raises(SourceError, match=r"names 3 files .* none .* part0\.ome\.tif"):
+        open_image(tmp_path / "all.companion.ome")
+
+
+def test_each_position_of_a_data_set_is_an_image(tmp_path):
+    pixels = volume(2, 3, 2, 20, 30)  # positions, times, channels
+    for p in range(2):
+        planes = {(c, 0, t, p): pixels[p, t, c] for t, c in np.ndindex(3, 2)}
+        micro_manager(tmp_path / f"run_MMStack_Pos{p}.ome.tif", planes, Frames=3, Channels=2, Positions=2)
+    for p in range(2):
+        path = tmp_path / f"run_MMStack_Pos{p}.ome.tif"
+        for series in range(2):
+            # A batch opens the first image of each file: that is the one that the file holds.
+            image = open_image(path, series=series)
+            assert image.axes == "TCYX" and image.series_count == 2 and not image.notes
+            assert image.name.endswith(f"position {p if series == 0 else 1 - p}")
+            for one in (image, pickle.loads(pickle.dumps(image))):
+                np.testing.assert_array_equal(whole(one), pixels[p if series == 0 else 1 - p])
+                part = (slice(1, 3), slice(1, 2), slice(5, 9), slice(3, 20))
+                np.testing.assert_array_equal(one.read(part), pixels[p if series == 0 else 1 - p][part])
+        assert open_image(path, series=f"position {1 - p}").name == open_image(path, series=1).name
+        # All axes may be named too: then the positions are one of them.
+        np.testing.assert_array_equal(whole(open_image(path, axes="ZTCYX")).transpose(2, 0, 1, 3, 4), pixels)
+
+
+@pytest.mark.parametrize(
+    ("planned", "name"),
+    [({"Frames": 50}, "run_MMStack_Pos0.ome.tif"), ({"Positions": 3}, "run_MMStack_Pos0.ome.tif"),
+     ({"Positions": 2, "Frames": 9}, "renamed.tif")],
+)  # fmt: skip
+def test_of_a_stopped_acquisition_there_is_what_was_taken(tmp_path, planned, name):
+    pixels = volume(3, 2, 20, 30)
+    planes = {(c, 0, t, 0): pixels[t, c] for t, c in np.ndindex(3, 2)}
+    micro_manager(tmp_path / name, planes, **{"Frames": 3, "Channels": 2, **planned})
+    image = open_image(tmp_path / name)
+    assert "Micro-Manager planned" in image.notes[0]
+    np.testing.assert_array_equal(whole(image), pixels)
+
+
+def test_a_plane_that_was_not_taken_is_said_and_an_error_when_read(tmp_path):
+    pixels = volume(3, 2, 20, 30)
+    planes = {(c, 0, t, 0): pixels[t, c] for t, c in list(np.ndindex(3, 2))[:-1]}
+    micro_manager(tmp_path / "run_MMStack_Pos0.ome.tif", planes, Frames=50, Channels=2)
+    image = open_image(tmp_path / "run_MMStack_Pos0.ome.tif")
+    assert image.sizes["T"] == 3 and "1 of 6 planes are not there, the first of them T 2, C 1" in image.notes[0]
+    np.testing.assert_array_equal(image.read((slice(0, 2), *(slice(None),) * 3)), pixels[:2])
+    with pytest.raises(ChunkError, match=r"index \(2, 1\), is missing"):
+        whole(image)

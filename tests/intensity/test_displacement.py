@@ -1,0 +1,51 @@
+"""Motion is found where there is some, to the pixel, and nowhere else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from napari_restore.intensity.displacement import STEP, Displacement, moved, search, steps_to_pixels
+
+
+def field(size: int, seed: int = 0) -> np.ndarray:
+    values = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=(size, size)), 3)
+    return np.asarray(6 * values / values.std(), np.float32)
+
+
+def noise(shape: tuple[int, int], seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("shift", [(0, 2), (3, 0), (-5, 4), (1, -1)])
+def test_a_shift_is_found(shift: tuple[int, int]) -> None:
+    still = field(160)
+    other = np.roll(still, shift, (0, 1))
+    found = search(still + noise(still.shape, 1), other + noise(still.shape, 2))
+    inner = (slice(6, -6), slice(6, -6))
+    near = (abs(found.y[inner] - shift[0]) <= 1) & (abs(found.x[inner] - shift[1]) <= 1)
+    assert near.mean() > 0.9
+
+
+def test_noise_alone_does_not_move() -> None:
+    shape = (400, 400)
+    found = search(noise(shape, 1), noise(shape, 2))
+    assert ((found.y != 0) | (found.x != 0)).mean() < 0.02
+
+
+def test_still_structure_does_not_move() -> None:
+    still = field(300)
+    found = search(still + noise(still.shape, 1), still + noise(still.shape, 2))
+    assert ((found.y != 0) | (found.x != 0)).mean() < 0.02
+
+
+def test_moved_takes_from_where_the_structure_is() -> None:
+    values = np.arange(8 * 8).reshape(8, 8)
+    by = Displacement(np.full((2, 2), 1, np.int8), np.full((2, 2), -2, np.int8))
+    assert moved(values, by)[3, 4] == values[4, 2]
+    assert moved(values, by)[7, 0] == values[7, 0]  # the border goes on
+
+
+def test_steps_cover_the_plane() -> None:
+    assert steps_to_pixels(np.array([[1, 2]]), (3, STEP + 1)).tolist() == [[1] * STEP + [2]] * 3

@@ -1,0 +1,78 @@
+"""What belongs together is told from a scene cut and a dropped frame; brightness is fitted where it changed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from napari_restore.intensity.fusion import FusionNoise
+from napari_restore.intensity.plane_pairs import Pair, compare, sample_places, summarise
+from napari_restore.intensity.stabilise import CameraNoise
+from tests.intensity.test_fusion import CAMERA, NOISE, exposed, structure
+
+
+def pair(plane: NDArray[np.generic], other: NDArray[np.generic], noise: FusionNoise = NOISE) -> Pair:
+    first, second = (summarise([p[place] for place in sample_places(*p.shape)]) for p in (plane, other))
+    return compare(first, second, noise)
+
+
+def test_the_next_plane_belongs_and_is_as_bright() -> None:
+    truth = structure(256)
+    found = pair(exposed(truth, 0), exposed(truth, 1))
+    assert (found.gain, found.offset, found.reason) == (1.0, 0.0, "")
+    assert found.agreement > 0.8
+
+
+@pytest.mark.parametrize("gain", [0.5, 0.85, 1.3])
+def test_bleaching_is_found(gain: float) -> None:
+    truth = structure(256) + 5
+    found = pair(exposed(truth, 0), exposed(truth * gain, 1))
+    assert found.reason == ""
+    assert found.gain == pytest.approx(gain, rel=0.03)
+    # What the other shows of a level.
+    level = CAMERA.offset + CAMERA.gain * 60
+    assert found.gain * level + found.offset == pytest.approx(CAMERA.offset + CAMERA.gain * 60 * gain, rel=0.03)
+
+
+def test_flicker_of_a_bright_field_is_found() -> None:
+    truth = 400 + structure(256)
+    camera = FusionNoise(CameraNoise(2.0, 800.0, 40.0))  # the darkest level seen is far above the camera's own
+    found = pair(exposed(truth, 0), exposed(truth * 0.8, 1), camera)
+    assert found.reason == "" and found.gain == pytest.approx(0.8, rel=0.05)
+
+
+def test_motion_is_not_brightness() -> None:
+    truth = structure(256)
+    found = pair(exposed(truth, 0), exposed(np.roll(truth, 4, axis=1), 1))
+    assert (found.gain, found.offset) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize("other", ["cut", "dark"])
+def test_what_shows_something_else_is_left_out(other: str) -> None:
+    truth = structure(256)
+    shown = exposed(structure(256, seed=5) if other == "cut" else np.zeros_like(truth), 1)
+    assert pair(exposed(truth, 0), shown).reason == "shows something else"
+
+
+def test_constant_empty_and_copied_planes_are_left_out() -> None:
+    plane = exposed(structure(256), 0).astype(np.float32)
+    assert pair(plane, np.full_like(plane, 100)).reason == "constant"
+    assert pair(plane, np.full_like(plane, np.nan)).reason == "constant"
+    assert pair(plane, plane).reason == "a copy"
+    half, rest = plane.copy(), plane.copy()
+    half[:128], rest[128:] = np.nan, np.nan
+    assert pair(half, rest).reason == "no pixels in common"
+
+
+def test_places_depend_on_the_shape_alone_and_lie_within() -> None:
+    for height, width in [(1, 1), (100, 384), (385, 4000), (100_000, 90_000)]:
+        places = list(sample_places(height, width))
+        assert len(places) in (1, 3, 9)
+        assert all(0 <= s.start < s.stop <= n for place in places for s, n in zip(place, (height, width), strict=True))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 9), (8, 300)])
+def test_small_planes(shape: tuple[int, int]) -> None:
+    found = pair(exposed(np.full(shape, 30.0), 0), exposed(np.full(shape, 30.0), 1))
+    assert found.gain > 0
