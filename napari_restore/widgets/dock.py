@@ -18,14 +18,14 @@ from napari_restore.widgets.jobs.layers import Region
 from napari_restore.widgets.jobs.model_controller import ModelController
 from napari_restore.widgets.jobs.preflight import Preflight
 from napari_restore.widgets.jobs.results import Result
-from napari_restore.widgets.panels.box import set_tab_order
 from napari_restore.widgets.panels.close_question import CloseQuestion
-from napari_restore.widgets.panels.column import Column
 from napari_restore.widgets.panels.compare_box import CompareBox
+from napari_restore.widgets.panels.controls.box import set_tab_order
+from napari_restore.widgets.panels.controls.column import Column
+from napari_restore.widgets.panels.controls.wheel import WheelNeedsFocus
 from napari_restore.widgets.panels.form import Form
 from napari_restore.widgets.panels.recipe_menu import RecipeMenu
 from napari_restore.widgets.panels.run_bar import RunBar
-from napari_restore.widgets.panels.wheel import WheelNeedsFocus
 from napari_restore.widgets.threads.turns import Turns
 from napari_restore.widgets.threads.works import Works
 from napari_restore.widgets.viewer.compare_tools import HOLD_KEY, CompareTools

@@ -10,9 +10,9 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QPushButton, QSlider
 from superqt.utils import signals_blocked
 
-from napari_restore.widgets.panels.box import Box, side_by_side, wrapped
-from napari_restore.widgets.panels.choice import Choice
-from napari_restore.widgets.panels.note import Note
+from napari_restore.widgets.panels.controls.box import Box, side_by_side, wrapped
+from napari_restore.widgets.panels.controls.choice import Choice
+from napari_restore.widgets.panels.controls.note import Note
 
 
 class CompareBox(Box):

@@ -20,10 +20,10 @@ from napari_restore.widgets.jobs.layers import (
     suggested_axes,
 )
 from napari_restore.widgets.jobs.regions import REGIONS, RegionName, describe_region, find_region
-from napari_restore.widgets.panels.box import Box
-from napari_restore.widgets.panels.choice import Choice
-from napari_restore.widgets.panels.control import tip
-from napari_restore.widgets.panels.note import Note
+from napari_restore.widgets.panels.controls.box import Box
+from napari_restore.widgets.panels.controls.choice import Choice
+from napari_restore.widgets.panels.controls.control import tip
+from napari_restore.widgets.panels.controls.note import Note
 
 if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer

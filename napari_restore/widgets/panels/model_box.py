@@ -14,9 +14,9 @@ from qtpy.QtWidgets import QFileDialog, QPushButton
 from napari_restore import api
 from napari_restore.widgets.jobs.job import Task
 from napari_restore.widgets.jobs.models import Fetched, describe, state
-from napari_restore.widgets.panels.box import Box
-from napari_restore.widgets.panels.model_list import ModelList
-from napari_restore.widgets.panels.note import Note
+from napari_restore.widgets.panels.controls.box import Box
+from napari_restore.widgets.panels.controls.model_list import ModelList
+from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.wording import human_bytes
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QLineEdit, QPushButton, QSize
 
 from napari_restore.errors import RecipeError
 from napari_restore.images.store import is_url
-from napari_restore.widgets.panels.box import Box, side_by_side, wrapped
-from napari_restore.widgets.panels.choice import Choice
-from napari_restore.widgets.panels.control import Control, tip
-from napari_restore.widgets.panels.intensity_edit import IntensityEdit
-from napari_restore.widgets.panels.note import Note
-from napari_restore.widgets.panels.range_edit import RangeEdit, ValueRange
+from napari_restore.widgets.panels.controls.box import Box, side_by_side, wrapped
+from napari_restore.widgets.panels.controls.choice import Choice
+from napari_restore.widgets.panels.controls.control import Control, tip
+from napari_restore.widgets.panels.controls.intensity_edit import IntensityEdit
+from napari_restore.widgets.panels.controls.note import Note
+from napari_restore.widgets.panels.controls.range_edit import RangeEdit, ValueRange
 from napari_restore.wording import human_bytes, human_duration
 
 if TYPE_CHECKING:

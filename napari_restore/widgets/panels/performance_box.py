@@ -12,9 +12,9 @@ from superqt import QCollapsible
 from superqt.utils import signals_blocked
 
 from napari_restore.engine.planning.recipe import settings
-from napari_restore.widgets.panels.box import Box
-from napari_restore.widgets.panels.choice import Choice
-from napari_restore.widgets.panels.control import Control, tip
+from napari_restore.widgets.panels.controls.box import Box
+from napari_restore.widgets.panels.controls.choice import Choice
+from napari_restore.widgets.panels.controls.control import Control, tip
 from napari_restore.wording import human_bytes
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QPushButton, QToolButton, QVBoxLayout, QWidget
 
-from napari_restore.widgets.panels.note import Note
+from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.wording import human_duration
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from qtpy.QtWidgets import QLineEdit, QPushButton, QSizePolicy, QVBoxLayout, QWi
 from superqt.utils import signals_blocked
 
 from napari_restore.errors import RecipeError
-from napari_restore.widgets.panels.box import side_by_side
-from napari_restore.widgets.panels.choice import Choice
+from napari_restore.widgets.panels.controls.box import side_by_side
+from napari_restore.widgets.panels.controls.choice import Choice
 
 Pair = tuple[float, float]
 ValueRange = tuple[Pair, ...] | None

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QStyledItemDelegate
 
 from napari_restore.widgets.jobs.job import Task
 from napari_restore.widgets.jobs.models import describe, detail, groups, state
-from napari_restore.widgets.panels.choice import Choice
+from napari_restore.widgets.panels.controls.choice import Choice
 
 if TYPE_CHECKING:
     from napari_restore.models.card import ModelCard

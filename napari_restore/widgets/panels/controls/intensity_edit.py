@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
 from napari_restore.errors import RecipeError
-from napari_restore.widgets.panels.choice import Choice
+from napari_restore.widgets.panels.controls.choice import Choice
 
 Camera = tuple[float, float, float]
 
