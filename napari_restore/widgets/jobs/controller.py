@@ -164,7 +164,7 @@ class Controller:
         """Restore what is on screen, and show it as a layer of its own; the preview before is given up."""
         if self.state in ("running", "cancelling"):
             return
-        self._drop_preview()
+        self.drop_preview()
         try:
             job = self._view.job().in_memory()
             on_screen = self._view.region_on_screen()
@@ -182,7 +182,8 @@ class Controller:
 
         self._works.start("preview", lambda stop: make_preview(job, on_screen, plan, stop), show, self._preview_ended)
 
-    def _drop_preview(self) -> None:
+    def drop_preview(self) -> None:
+        """Give up the preview that is being made, if one is."""
         if self._works.drop("preview") and self.state == "previewing":
             self._become("idle")
 
@@ -197,7 +198,7 @@ class Controller:
     def start_run(self) -> None:
         """Restore the region; its layer appears at once and fills in."""
         self._works.drop("preflight")
-        self._drop_preview()
+        self.drop_preview()
         try:
             job = self._view.job()
         except RestoreError as error:
@@ -232,6 +233,11 @@ class Controller:
         if self._works.stop("run"):
             self._become("cancelling")
 
+    @property
+    def keeps_result(self) -> bool:
+        """Whether what the last run has done is stored, so that it can be resumed."""
+        return self._job is not None and self._job.choices.output is not None
+
     def _run_ended(self, error: BaseException | None) -> None:
         cancelled = self.state == "cancelling"
         self._view.show_run(None)
@@ -239,17 +245,13 @@ class Controller:
         if error is not None:
             self._tell_error(error)
         elif cancelled:
-            kept = self._job is not None and self._job.choices.output is not None
-            self._view.show_message("Cancelled; what is stored stays, and Resume goes on." if kept else "Cancelled.")
+            stays = "Cancelled; what is stored stays, and Resume goes on."
+            self._view.show_message(stays if self.keeps_result else "Cancelled.")
             self.start_preflight()
         else:
             self._view.show_message("Done.")
         self._view.result_complete()
         self._release_models()
-
-    def end(self) -> None:
-        """Count no more among those that may need a model."""
-        _controllers.discard(self)
 
     # ----------------------------------------------------------------------------------------- common
 

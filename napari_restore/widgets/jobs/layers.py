@@ -7,6 +7,9 @@ __all__ = [
     "channel_names",
     "describe_layer",
     "full_resolution",
+    "is_comparison",
+    "is_helper",
+    "is_made_here",
     "layer_image",
     "suggested_axes",
     "translation_of",
@@ -42,6 +45,21 @@ def suggested_axes(layer: ImageLayer) -> str:
         named if len(set(named)) == layer.ndim and {"Y", "X"} <= set(named) else _BY_DIMENSIONS.get(layer.ndim, "")
     )
     return letters + ("S" if layer.rgb and letters else "")
+
+
+def is_made_here(layer: Any) -> bool:
+    """Whether a layer of any kind shows a result, a preview or a comparison of this package."""
+    return "napari_restore" in layer.metadata
+
+
+def is_comparison(layer: Any) -> bool:
+    """Whether a layer shows source and result at once: a wipe, its line, a difference."""
+    return bool(layer.metadata.get("napari_restore", {}).get("comparison"))
+
+
+def is_helper(layer: Any) -> bool:
+    """Whether a layer is there for a while only, to be looked at: a preview or a comparison."""
+    return is_comparison(layer) or bool(layer.metadata.get("napari_restore", {}).get("preview"))
 
 
 def full_resolution(layer: ImageLayer) -> Any:

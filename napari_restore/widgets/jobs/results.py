@@ -46,6 +46,8 @@ class Result:
         First row and column of it in the plan's result.
     layers
         Those that show it: see `result_layers`.
+    preview
+        Whether it is of a preview, and goes away with it.
     """
 
     source: ImageLayer
@@ -53,6 +55,7 @@ class Result:
     plan: Plan
     origin: tuple[int, int]
     layers: list[LayerData]
+    preview: bool = False
 
     @classmethod
     def of_run(cls, job: Job, started: Started) -> Result:
@@ -66,7 +69,8 @@ class Result:
         layers = result_layers(job.layer, made.plan, made.region, (made.pixels,))
         for _data, arguments, _kind in layers:
             arguments["name"] = f"{PREVIEW}{arguments['name']}"
-        return cls(job.layer, job.axes, made.plan, made.origin, layers)
+            arguments["metadata"]["napari_restore"]["preview"] = True
+        return cls(job.layer, job.axes, made.plan, made.origin, layers, preview=True)
 
 
 def result_axes(axes: str) -> str:

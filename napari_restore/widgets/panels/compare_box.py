@@ -4,16 +4,21 @@ from __future__ import annotations
 
 __all__ = ["CompareBox"]
 
+from html import escape
+
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QPushButton, QSlider
+from qtpy.QtWidgets import QPushButton, QSlider
 from superqt.utils import signals_blocked
 
-from napari_restore.widgets.panels.box import Box, note, side_by_side
+from napari_restore.widgets.panels.controls.box import Box, side_by_side, wrapped
+from napari_restore.widgets.panels.controls.choice import Choice
+from napari_restore.widgets.panels.controls.note import Note
 
 
 class CompareBox(Box):
     """Tools for looking at a result beside its source."""
 
+    comparison_chosen = Signal(int)
     before_held, grid_wanted = Signal(bool), Signal(bool)
     wipe_wanted = Signal(float)
     """The part of the width that is to show the source."""
@@ -23,6 +28,8 @@ class CompareBox(Box):
 
     def __init__(self, hold_key: str) -> None:
         super().__init__("Compare")
+        self.comparisons = Choice()
+        self.add("Result", self.comparisons, "Layer and result that everything below is of; the latest first")
         self.hold, self.difference = QPushButton(f"Before ({hold_key})"), QPushButton("Difference")
         self.grid, self.measure = QPushButton("Grid"), QPushButton("Figures")
         self.grid.setCheckable(True)
@@ -32,7 +39,7 @@ class CompareBox(Box):
         self.difference.setToolTip("Add a layer of source minus result, of what is on screen; grey: nothing changed")
         self.grid.setToolTip("Source and result side by side, with one camera")
         self.measure.setToolTip("Measure what is on screen")
-        self.rows.addRow(side_by_side(self.hold, self.grid, self.difference))
+        self.add_wide(wrapped(self.hold, self.grid, self.difference))
         self.wipe = QSlider(Qt.Orientation.Horizontal)
         self.wipe.setRange(0, 100)
         self.wipe.setValue(0)
@@ -41,8 +48,7 @@ class CompareBox(Box):
             self.wipe,
             "Source on the left, result on the right of a line; drag it here or on the canvas. Fully left: no wipe",
         )
-        self.references = QComboBox()
-        self.references.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.references = Choice()
         self.add(
             "Reference",
             side_by_side(self.references, self.measure),
@@ -50,15 +56,30 @@ class CompareBox(Box):
         )
         self.references.setToolTip("Layer that is known to be right; auto takes one named “…clean” or “…reference”")
         self.set_references([])
-        self.figures = note("Each figure says what it means")
-        self.rows.addRow(self.figures)
+        self.figures = Note("Each figure says what it means")
+        self.add_wide(self.figures)
         self.hold.pressed.connect(lambda: self.before_held.emit(True))
         self.hold.released.connect(lambda: self.before_held.emit(False))
+        self.comparisons.activated.connect(self.comparison_chosen)
         self.grid.toggled.connect(self.grid_wanted)
         self.wipe.valueChanged.connect(lambda percent: self.wipe_wanted.emit(percent / 100))
         self.difference.clicked.connect(self.difference_wanted)
         self.measure.clicked.connect(lambda: self.figures_wanted.emit(self.references.currentData()))
         self.setEnabled(False)
+
+    def set_comparisons(self, names: list[str], chosen: int) -> None:
+        """List what can be compared, and say which is; there is nothing to do where there is nothing."""
+        with signals_blocked(self.comparisons):
+            self.comparisons.clear()
+            self.comparisons.addItems(names)
+            self.comparisons.setCurrentIndex(chosen)
+        self.comparisons.setToolTip("\n".join(names))
+        self.setEnabled(bool(names))
+
+    def show_grid(self, shown: bool) -> None:
+        """Show whether source and result are side by side, without an event of its own."""
+        with signals_blocked(self.grid):
+            self.grid.setChecked(shown)
 
     def set_references(self, names: list[str]) -> None:
         """List the layers that may be chosen as reference."""
@@ -74,8 +95,11 @@ class CompareBox(Box):
         with signals_blocked(self.wipe):
             self.wipe.setValue(round(100 * fraction))
 
-    def show_figures(self, figures: list[tuple[str, str]]) -> None:
-        """Show figures, one a line, each with its meaning."""
+    def show_figures(self, what: str, figures: list[tuple[str, str]]) -> None:
+        """Show what figures are of, and each with its meaning; take those away that hold no more."""
+        if not figures:
+            self.figures.say("")
+            return
         rows = [f"<tr><td><b>{name}</b>&nbsp;&nbsp;</td><td>{meaning}</td></tr>" for name, meaning in figures]
-        self.say(self.figures, f"<table>{''.join(rows)}</table>" if rows else "")
+        self.figures.say(f"<p>{escape(what)}</p><table>{''.join(rows)}</table>")
         self.figures_shown.emit()

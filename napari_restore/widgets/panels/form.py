@@ -8,11 +8,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from napari_restore.engine.planning.recipe import EXECUTION_FIELDS, SOURCE_FIELDS, settings
 from napari_restore.errors import RestoreError
 from napari_restore.widgets.jobs.job import Choices, Job, Task, in_words
+from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.widgets.panels.input_box import InputBox
 from napari_restore.widgets.panels.model_box import ModelBox
 from napari_restore.widgets.panels.output_box import OutputBox
@@ -41,9 +42,10 @@ class Form(QWidget):
         self.performance = PerformanceBox()
         self.controls = {**self.output.controls, **self.performance.controls}
         self._carried: dict[str, Any] = {}
-        self._carried_line, self.drop = QLabel(), QToolButton()
-        self._carried_line.setWordWrap(True)
-        self._carried_line.setToolTip("Settings without a control, or with a value that theirs cannot show")
+        self._carried_line, self.drop = (
+            Note("Settings without a control, or with a value that theirs cannot show"),
+            QToolButton(),
+        )
         self.drop.setText("Drop")
         self.drop.setToolTip("Use the usual settings instead of those of the recipe")
         self.carried_row = QWidget()
@@ -188,5 +190,5 @@ class Form(QWidget):
         other = {name: value for name, value in told.items() if name in SOURCE_FIELDS}
         words = [f"Also set by the recipe: {in_words(used)}." if used else ""]
         words += [f"Of its own source, and not of this layer: {in_words(other)}." if other else ""]
-        self._carried_line.setText(" ".join(filter(None, words)))
+        self._carried_line.say(" ".join(filter(None, words)))
         self.carried_row.setVisible(bool(told))

@@ -7,13 +7,23 @@ __all__ = ["InputBox"]
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QLineEdit
+from qtpy.QtWidgets import QLineEdit
 from superqt.utils import QSignalDebouncer, signals_blocked
 
 from napari_restore.errors import RestoreError
-from napari_restore.widgets.jobs.layers import Region, channel_names, describe_layer, suggested_axes
+from napari_restore.widgets.jobs.layers import (
+    Region,
+    channel_names,
+    describe_layer,
+    is_helper,
+    is_made_here,
+    suggested_axes,
+)
 from napari_restore.widgets.jobs.regions import REGIONS, RegionName, describe_region, find_region
-from napari_restore.widgets.panels.box import Box, note, tip
+from napari_restore.widgets.panels.controls.box import Box
+from napari_restore.widgets.panels.controls.choice import Choice
+from napari_restore.widgets.panels.controls.control import tip
+from napari_restore.widgets.panels.controls.note import Note
 
 if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
@@ -35,17 +45,16 @@ class InputBox(Box):
     def __init__(self, viewer: Viewer) -> None:
         super().__init__("Input")
         self.viewer = viewer
-        self.layers, self.axes, self.regions = QComboBox(), QLineEdit(), QComboBox()
-        self.layers.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.description = note("Shape, data type and size of the layer, and where its pixels lie")
-        self.extent = note("Pixels of the layer that are restored")
+        self.layers, self.axes, self.regions = Choice(), QLineEdit(), Choice()
+        self.description = Note("Shape, data type and size of the layer, and where its pixels lie")
+        self.extent = Note("Pixels of the layer that are restored")
         for name, title in REGIONS.items():
             self.regions.addItem(title, name)
         self.add("Layer", self.layers, "Image layer to restore; follows the selection in the layer list")
-        self.rows.addRow(self.description)
+        self.add_wide(self.description)
         self.add("Axes", self.axes, tip("axes"))
         self.add("Region", self.regions, "Which part of the layer is restored")
-        self.rows.addRow(self.extent)
+        self.add_wide(self.extent)
         self._settling = QSignalDebouncer(parent=self)
         self._settling.setTimeout(SETTLED)
         self._settling.triggered.connect(self._look_up_region)
@@ -125,14 +134,15 @@ class InputBox(Box):
         return next((layer for layer in found if layer == active), found[-1] if found else None)
 
     def _fill(self, event: object = None) -> None:
-        layers = [layer for layer in self.viewer.layers if layer.__class__.__name__ == "Image"]
+        images = [layer for layer in self.viewer.layers if layer.__class__.__name__ == "Image"]
+        layers = [layer for layer in images if not is_helper(layer)]
         chosen = self.layer()
         with signals_blocked(self.layers):
             self.layers.clear()
             for layer in layers:
                 self.layers.addItem(layer.name, layer)
-            place = next((i for i, layer in enumerate(layers) if layer == chosen), len(layers) - 1)
-            self.layers.setCurrentIndex(place)
+            wanted = chosen if chosen in layers else self._first_choice(layers)
+            self.layers.setCurrentIndex(-1 if wanted is None else layers.index(wanted))
         if self.layer() != chosen or chosen is None:
             self._chosen()
         for layer in self.viewer.layers:
@@ -143,6 +153,12 @@ class InputBox(Box):
                         self._followed.append((emitter, self._moved))
         self._moved()
 
+    def _first_choice(self, layers: list[Any]) -> Any:
+        """The layer that is selected in the viewer, or else the last one; results only where there is nothing else."""
+        sources = [layer for layer in layers if not is_made_here(layer)] or layers
+        active = self.viewer.layers.selection.active
+        return active if active in sources else sources[-1] if sources else None
+
     def _rename(self, event: object = None) -> None:
         for index in range(self.layers.count()):
             self.layers.setItemText(index, self.layers.itemData(index).name)
@@ -150,7 +166,7 @@ class InputBox(Box):
     def _follow(self, event: object = None) -> None:
         active = self.viewer.layers.selection.active
         # Results are looked at, not restored once more, unless they are chosen by hand.
-        if active is not None and "napari_restore" not in active.metadata:
+        if active is not None and not is_made_here(active):
             self.choose(active)
         self._moved()
 
@@ -179,7 +195,7 @@ class InputBox(Box):
             except RestoreError as error:
                 # Wrong axes are told of beside the axes.
                 text, wrong = ("", False) if self.description.text().startswith("⚠") else (str(error), True)
-        self.say(self.extent, text, warning=wrong)
+        self.extent.say(text, warning=wrong)
         return self._region
 
     def _chosen(self, index: int = 0) -> None:
@@ -190,11 +206,11 @@ class InputBox(Box):
     def _describe(self, text: str = "") -> None:
         layer = self.layer()
         if layer is None:
-            self.say(self.description, "Open an image, or File › Open Sample › napari-restore.")
+            self.description.say("Open an image, or File › Open Sample › napari-restore.")
         else:
             try:
-                self.say(self.description, describe_layer(layer, self.letters()))
+                self.description.say(describe_layer(layer, self.letters()))
             except RestoreError as error:
-                self.say(self.description, str(error), warning=True)
+                self.description.say(str(error), warning=True)
         self._show_region()
         self.changed.emit()

@@ -14,8 +14,9 @@ from qtpy.QtWidgets import QFileDialog, QPushButton
 from napari_restore import api
 from napari_restore.widgets.jobs.job import Task
 from napari_restore.widgets.jobs.models import Fetched, describe, state
-from napari_restore.widgets.panels.box import Box, note
-from napari_restore.widgets.panels.model_list import ModelList
+from napari_restore.widgets.panels.controls.box import Box
+from napari_restore.widgets.panels.controls.model_list import ModelList
+from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.wording import human_bytes
 
 if TYPE_CHECKING:
@@ -31,17 +32,17 @@ class ModelBox(Box):
     def __init__(self, task: Task) -> None:
         super().__init__("Model")
         self.models = ModelList(task)
-        self.description = note("What the model does, was trained on and may be used for")
+        self.description = Note("What the model does, was trained on and may be used for")
         self.fetch = QPushButton()
         self.fetch.setToolTip("Get the weights now; a run or a preview would get them as well")
         self.fetch.hide()
-        self.noise = note("Estimated from an even sample of the layer, as a share of the range below")
+        self.noise = Note("Estimated from an even sample of the layer, as a share of the range below")
         self._chosen = ""
         self._fetching = False
         self.add("Model", self.models, "Network and weights; drop a checkpoint of Restormer or SwinIR here")
-        self.rows.addRow(self.description)
-        self.rows.addRow(self.fetch)
-        self.rows.addRow(self.noise)
+        self.add_wide(self.description)
+        self.add_wide(self.fetch)
+        self.add_wide(self.noise)
         self.setAcceptDrops(True)
         self.models.activated.connect(self._activated)
         self.models.currentIndexChanged.connect(self._describe)
@@ -63,7 +64,7 @@ class ModelBox(Box):
     def show_card(self, card: ModelCard) -> None:
         """Say what the model is, and whether its weights are here."""
         here = state(card)
-        self.say(self.description, f"{describe(card)} {here[0].upper()}{here[1:]}.")
+        self.description.say(f"{describe(card)} {here[0].upper()}{here[1:]}.")
         self.models.show_detail(self.models.currentIndex(), card)
         missing = api.weights_state(card).startswith("will")
         self.fetch.setText(f"Download {human_bytes(api.weights_size(card))}")
@@ -71,7 +72,7 @@ class ModelBox(Box):
 
     def show_no_card(self, text: str) -> None:
         """Say why the file is no model."""
-        self.say(self.description, text, warning=True)
+        self.description.say(text, warning=True)
         self.fetch.hide()
 
     def show_fetched(self, event: Fetched | None) -> None:
@@ -93,11 +94,11 @@ class ModelBox(Box):
     def show_report(self, report: Report | None) -> None:
         """Compare the layer's noise with what the model expects."""
         if report is None:
-            self.say(self.noise, "")
+            self.noise.say("")
             return
         if self.is_file():
             self.show_card(report.plan.card)
-        self.say(self.noise, str(report.fit), warning=bool(report.fit.warnings))
+        self.noise.say(str(report.fit), warning=bool(report.fit.warnings))
 
     def _named(self) -> ModelCard | None:
         name = self.model()
@@ -117,9 +118,9 @@ class ModelBox(Box):
         if name is None:
             return  # a file is being chosen
         self._chosen = name
-        self.say(self.noise, "")
+        self.noise.say("")
         self.fetch.hide()
-        self.say(self.description, f"Reading {Path(name).name}…" if self.is_file() else "")
+        self.description.say(f"Reading {Path(name).name}…" if self.is_file() else "")
         self.show_state()
         self.changed.emit()
 

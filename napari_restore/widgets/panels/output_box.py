@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLineEdit, QPushButton
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QLineEdit, QPushButton, QSizePolicy
 
 from napari_restore.errors import RecipeError
 from napari_restore.images.store import is_url
-from napari_restore.widgets.panels.box import Box, Control, note, side_by_side, tip
-from napari_restore.widgets.panels.intensity_edit import IntensityEdit
-from napari_restore.widgets.panels.range_edit import RangeEdit, ValueRange
+from napari_restore.widgets.panels.controls.box import Box, side_by_side, wrapped
+from napari_restore.widgets.panels.controls.choice import Choice
+from napari_restore.widgets.panels.controls.control import Control, tip
+from napari_restore.widgets.panels.controls.intensity_edit import IntensityEdit
+from napari_restore.widgets.panels.controls.note import Note
+from napari_restore.widgets.panels.controls.range_edit import RangeEdit, ValueRange
 from napari_restore.wording import human_bytes, human_duration
 
 if TYPE_CHECKING:
@@ -30,27 +33,27 @@ class OutputBox(Box):
         super().__init__("Values and output")
         self.intensity, self.range = IntensityEdit(), RangeEdit()
         self.low, self.high = self.range.low, self.range.high
-        self.dtype, self.place = QComboBox(), QComboBox()
+        self.dtype, self.place = Choice(), Choice()
         self.dtype.addItems(["same", "uint8", "uint16", "float32"])
         self.place.addItem("Memory", "memory")
         self.place.addItem("OME-Zarr", "zarr")
         self.path, self.browse = QLineEdit(), QPushButton("…")
         self.path.setPlaceholderText("result.zarr")
-        self.browse.setFixedWidth(28)
+        self.browse.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.pyramid, self.overwrite = QCheckBox("Pyramid"), QCheckBox("Replace")
-        self.cost = note("Size of the result, room for it, and time of the run")
+        self.cost = Note("Size of the result, room for it, and time of the run")
         self.folder = self._suggestion = ""
         self.add("Intensity", self.intensity, self.intensity.kind.toolTip())
         self.add("Range", self.range, tip("value_range"))
-        self.add("Type", side_by_side(self.dtype, self.place), "Data type of the result, and where it goes")
+        self.add("Type", self.dtype, tip("dtype"))
+        place = "Memory for what fits; an OME-Zarr is written block by block and can be resumed"
+        self.add("Place", self.place, place)
         self.file = side_by_side(self.path, self.browse)
         self.add("File", self.file, "OME-Zarr to write; one that the same settings began is continued")
-        self.options = side_by_side(self.pyramid, self.overwrite)
-        self.rows.addRow("", self.options)
-        self.rows.addRow(self.cost)
+        self.options = wrapped(self.pyramid, self.overwrite)
+        self.add_wide(self.options)
+        self.add_wide(self.cost)
         for widget, name, words in (
-            (self.dtype, "Data type", tip("dtype")),
-            (self.place, "Place", "Memory for what fits; an OME-Zarr is written block by block and can be resumed"),
             (self.path, "OME-Zarr", "OME-Zarr to write; one that the same settings began is continued"),
             (self.browse, "Choose the OME-Zarr", "Choose a folder and name"),
             (self.pyramid, "Pyramid", f"{tip('pyramid')} They make zooming fast, and take a third more on the disk."),
@@ -58,7 +61,7 @@ class OutputBox(Box):
         ):
             widget.setToolTip(words)
             widget.setAccessibleName(name)
-        self._place_tip = self.place.toolTip()
+        self._place_tip = place
         self.controls = {
             "intensity": Control(self.intensity.kind.currentData, self.intensity.set_kind),
             "value_range": Control(self.range.value, self.show_range),
@@ -133,7 +136,7 @@ class OutputBox(Box):
         memory.setToolTip(reason)
         self.place.setToolTip(f"{self._place_tip}\n{reason}".strip())
         if found is None:
-            self.say(self.cost, "")
+            self.cost.say("")
             return
         plan = found.plan
         self.range.show_estimate(plan.recipe.value_range or ())
@@ -154,16 +157,16 @@ class OutputBox(Box):
         full = to_disk and free is not None and size > free
         if full:
             text += " More than is free: it fits only if compression makes it smaller."
-        self.say(self.cost, text, warning=full)
+        self.cost.say(text, warning=full)
 
     def show_error(self, text: str) -> None:
         """Show why the run is not possible."""
-        self.say(self.cost, text, warning=True)
+        self.cost.say(text, warning=True)
 
     def _changed(self, value: object = None) -> None:
         to_disk = self.place.currentData() == "zarr"
         for row in (self.file, self.options):
-            self.rows.setRowVisible(row, to_disk)
+            self.set_row_visible(row, to_disk)
         self.changed.emit()
 
     def _browse(self) -> None:

@@ -6,13 +6,15 @@ __all__ = ["PerformanceBox"]
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QSpinBox
+from qtpy.QtCore import QEvent, Signal
+from qtpy.QtWidgets import QDoubleSpinBox, QSpinBox
 from superqt import QCollapsible
 from superqt.utils import signals_blocked
 
 from napari_restore.engine.planning.recipe import settings
-from napari_restore.widgets.panels.box import Box, Control, tip
+from napari_restore.widgets.panels.controls.box import Box
+from napari_restore.widgets.panels.controls.choice import Choice
+from napari_restore.widgets.panels.controls.control import Control, tip
 from napari_restore.wording import human_bytes
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ class PerformanceBox(QCollapsible):
     def __init__(self) -> None:
         super().__init__("Performance")
         inner = Box("")
-        self.device, self.precision = QComboBox(), QComboBox()
+        self.device, self.precision = Choice(), Choice()
         for name in ("auto", "cpu"):
             self.device.addItem(name, name)
         self.precision.addItem("auto", None)
@@ -70,12 +72,23 @@ class PerformanceBox(QCollapsible):
             "memory_budget": Control(self.memory_budget, self.choose_memory_budget),
         }
         self.setContent(inner)
+        self._draw_arrows()
         self.toggleButton().setToolTip("Device, precision, tile, halo and memory; “auto” is right for most runs")
         self.collapse(animate=False)
         for box in (self.device, self.precision):
             box.currentIndexChanged.connect(lambda index: self.changed.emit())
         for spin in (self.tile, self.halo, self.memory):
             spin.valueChanged.connect(lambda value: self.changed.emit())
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Draw the arrow in the colour of the theme."""
+        super().changeEvent(event)
+        if event is not None and event.type() in (QEvent.Type.StyleChange, QEvent.Type.PaletteChange):
+            self._draw_arrows()
+
+    def _draw_arrows(self) -> None:
+        self.setExpandedIcon("▾")
+        self.setCollapsedIcon("▸")
 
     def choose_device(self, name: str) -> None:
         """Choose a device by name; one that is not in the list is added, and the plan says whether it is there."""

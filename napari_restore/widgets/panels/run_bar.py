@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QPushButton, QToolButton, QVBoxLayout, QWidget
 
-from napari_restore.widgets.panels.box import Box, note
+from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.wording import human_duration
 
 if TYPE_CHECKING:
@@ -33,12 +33,13 @@ class RunBar(QWidget):
         self.live.setToolTip("Preview again whenever the view, the sliders or a setting have changed")
         self.menu = QMenu(self)
         self.more.setText("⋯")
+        self.more.setStyleSheet("QToolButton::menu-indicator { image: none; }")
         self.more.setMenu(self.menu)
         self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(8)
-        self.line, self.details = note(), note()
+        self.line, self.details = Note(), Note()
         self.preview.setToolTip("Restore what is on screen now; the pixels are those that a run would make")
         self.run.setToolTip("Restore the region into memory or an OME-Zarr")
         self.more.setToolTip("Copy as Python or command, save or load the recipe")
@@ -98,7 +99,7 @@ class RunBar(QWidget):
 
     def tell(self, text: str, *, warning: bool = False, details: str = "") -> None:
         """Show one line, and more on demand."""
-        Box.say(self.line, text, warning=warning)
+        self.line.say(text, warning=warning)
         self.details.setText(details)
         self.show_details.setVisible(bool(details))
         self.show_details.setChecked(False)

@@ -60,9 +60,9 @@ class Works:
         self._current.pop(name, None)
         return stopped
 
-    def end(self) -> None:
-        """Drop all work."""
-        for name in list(self._current):
+    def end(self, *, keep: str = "") -> None:
+        """Drop all work, or all but that of a name."""
+        for name in [name for name in self._current if name != keep]:
             self.drop(name)
 
     def __contains__(self, name: object, /) -> bool:

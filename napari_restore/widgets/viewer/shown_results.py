@@ -95,8 +95,7 @@ class ShownResults(QObject):
         names = {arguments["name"] for _, arguments, _ in described}
         for layer in there:
             if layer.name in names or layer.name.startswith(PREVIEW):
-                self.viewer.layers.remove(layer)
-                yield
+                yield from self._take_away(layer)
         self.layers = []
         for layer in described:
             yield from self._add(layer)
@@ -107,6 +106,21 @@ class ShownResults(QObject):
             layer.visible = True  # which has it sliced, and its shaders compiled
             if number < len(there) - 1:
                 yield
+
+    def _take_away(self, layer: Any) -> Steps:
+        """Remove a layer that was the last one to be drawn.
+
+        Mesa's software renderer (seen with 22.3) ends the process where a shader program is deleted, and the program
+        that was drawn last is the next one to be drawn: that of a layer that lay over this one and alone is left.
+        """
+        layer.opacity = 0.0
+        layer.visible = True
+        layers = self.viewer.layers
+        layers.move(layers.index(layer), len(layers))
+        yield
+        if layer in layers:
+            layers.remove(layer)
+        yield
 
     def _add(self, described: LayerData) -> Steps:
         """Add a layer that is neither visible nor chosen yet."""
@@ -126,6 +140,12 @@ class ShownResults(QObject):
                 selection.update(chosen)
 
         yield from self._turns.unpainted(add)
+
+    def remove_previews(self) -> None:
+        """Take previews off the list: they belong to a dock widget that can make others."""
+        for layer in self.there():
+            if layer.name.startswith(PREVIEW):
+                self.viewer.layers.remove(layer)
 
     def changed(self) -> None:
         """Draw pixels that have changed, twice a second at most."""

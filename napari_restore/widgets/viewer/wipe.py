@@ -107,12 +107,18 @@ class Wipe:
             self.viewer.mouse_drag_callbacks.remove(self._drag)
             self.viewer.mouse_move_callbacks.remove(self._hover)
             self.viewer.scene.camera.events.zoom.disconnect(self._draw_line)
-        for layer in [*self.layers, self.line]:
+        ours, hidden = [*self.layers, self.line], self._hidden
+        self.layers, self.line, self._planes, self._hidden = [], None, [], []
+        for layer in ours:
             if layer is not None and layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
-        for layer in self._hidden:
+        for layer in hidden:
             layer.visible = True
-        self.layers, self.line, self._planes, self._hidden = [], None, [], []
+
+    def is_torn(self) -> bool:
+        """Whether somebody has removed one of its layers."""
+        ours = [*self.layers, *([] if self.line is None else [self.line])]
+        return any(layer not in self.viewer.layers for layer in ours)
 
     def move(self, fraction: float) -> None:
         """Let this fraction of the width show the source."""

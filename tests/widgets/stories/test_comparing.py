@@ -13,7 +13,8 @@ from napari import Viewer
 from qtpy.QtCore import Qt
 
 from napari_restore.widgets.dock import RestoreDock, SuperResolutionDock
-from napari_restore.widgets.viewer.compare_tools import DIFFERENCE, HOLD_KEY
+from napari_restore.widgets.viewer.compare_tools import HOLD_KEY
+from napari_restore.widgets.viewer.difference import DIFFERENCE
 from napari_restore.widgets.viewer.wipe import LINE, WIPE
 
 # A window of napari that is closed leaves timers and sockets to the garbage collector.
@@ -101,16 +102,21 @@ def test_the_wipe_follows_the_sliders(qtbot: Any, viewer: Viewer, compared: Rest
 def test_difference_and_grid(qtbot: Any, viewer: Viewer, compared: RestoreDock) -> None:
     source, result = viewer.layers["cells"], viewer.layers["cells · denoiser"]
     click(qtbot, compared.compare.difference)
-    qtbot.waitUntil(lambda: DIFFERENCE in viewer.layers, timeout=10_000)
+    qtbot.waitUntil(lambda: f"{DIFFERENCE}cells ▸ denoiser" in viewer.layers, timeout=10_000)
     expected = source.data[1].astype(np.float32) - result.data[1]
-    np.testing.assert_array_equal(viewer.layers[DIFFERENCE].data[0], expected)
+    np.testing.assert_array_equal(viewer.layers[f"{DIFFERENCE}cells ▸ denoiser"].data[0], expected)
     click(qtbot, compared.compare.grid)
     grid = viewer.canvas.grid
-    assert grid.enabled and source.visible and result.visible and not viewer.layers[DIFFERENCE].visible
+    assert (
+        grid.enabled
+        and source.visible
+        and result.visible
+        and not viewer.layers[f"{DIFFERENCE}cells ▸ denoiser"].visible
+    )
     places = [grid.position(viewer.layers.index(layer), viewer.layers) for layer in (source, result)]
     assert places[0][0] == places[1][0] and places[0] != places[1]
     click(qtbot, compared.compare.grid)
-    assert not grid.enabled and not source.visible and viewer.layers[DIFFERENCE].visible
+    assert not grid.enabled and not source.visible and viewer.layers[f"{DIFFERENCE}cells ▸ denoiser"].visible
 
 
 def test_figures_against_a_chosen_reference(qtbot: Any, viewer: Viewer, compared: RestoreDock) -> None:
@@ -153,7 +159,7 @@ def test_all_channels_together(
     qtbot.mouseRelease(dock.compare.hold, Qt.MouseButton.LeftButton)
     assert all(layer.visible for layer in results) and not dock.tools.wipe.active
     click(qtbot, dock.compare.difference)
-    qtbot.waitUntil(lambda: f"{DIFFERENCE} · 1" in viewer.layers, timeout=10_000)
+    qtbot.waitUntil(lambda: f"{DIFFERENCE}two ▸ upscaler · 1" in viewer.layers, timeout=10_000)
 
 
 def test_colour(qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["plane_figures"]
+__all__ = ["measure_pair", "plane_figures"]
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,8 +11,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_restore.quality.metrics import fit_gain_offset, psnr, residual_autocorrelation, seam_ratio, ssim
+from napari_restore.widgets.jobs.compare.comparison import Comparison
+from napari_restore.widgets.jobs.compare.pairs import Pair, Planes, find_reference, tile_borders
 
 Plane = NDArray[Any]
+
+
+def measure_pair(
+    comparison: Comparison, pair: Pair, planes: Planes, references: Sequence[Any], reference_name: str | None
+) -> list[tuple[str, str]]:
+    """Give figures of what was read of a source and a result layer, and their meaning; see `plane_figures`.
+
+    Parameters
+    ----------
+    comparison
+        Source and result.
+    pair, planes
+        One of its result layers, and what was read of it.
+    references, reference_name
+        Where a reference is looked for: see `find_reference`.
+
+    Raises
+    ------
+    RestoreError
+        If the reference that is named does not lie there.
+    """
+    placed = planes.placed
+    reference = find_reference(references, reference_name, comparison.source, placed)
+    first = np.round(pair.result.world_to_data(placed["affine"](placed["translate"]))).astype(int)
+    (top, left), (height, width) = (int(first[placed["axes"].index(a)]) for a in "YX"), planes.after.shape[:2]
+    borders = tile_borders(comparison.plan, comparison.origin, ((top, top + height), (left, left + width)))
+    return plane_figures(planes.before, planes.after, reference=reference, borders=borders)
 
 
 def plane_figures(

@@ -46,6 +46,11 @@ class Planes:
         """`before` with each pixel repeated to the size of `after`."""
         return self.before.repeat(self.factor, 0).repeat(self.factor, 1)
 
+    @property
+    def difference(self) -> NDArray[np.float32]:
+        """`before` minus `after`, of the size of `after`."""
+        return np.asarray(self.stretched - self.after.astype(np.float32), np.float32)
+
 
 @dataclass(frozen=True)
 class Pair:

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 
 from qtpy.QtCore import QLocale, Signal
 from qtpy.QtGui import QDoubleValidator
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPushButton, QSizePolicy, QWidget
+from qtpy.QtWidgets import QLineEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_restore.errors import RecipeError
+from napari_restore.widgets.panels.controls.box import side_by_side
+from napari_restore.widgets.panels.controls.choice import Choice
 
 Pair = tuple[float, float]
 ValueRange = tuple[Pair, ...] | None
@@ -25,25 +27,25 @@ class RangeEdit(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.channel, self.low, self.high, self.reset = QComboBox(), QLineEdit(), QLineEdit(), QPushButton("auto")
+        self.channel, self.low, self.high, self.reset = Choice(), QLineEdit(), QLineEdit(), QPushButton("auto")
         self.channel.setToolTip("Channel whose range is shown; one range may stand for all")
         self.channel.setAccessibleName("Channel of the range")
-        self.reset.setFixedWidth(44)
+        self.reset.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.reset.setToolTip("Let the range be estimated from an even sample, for all channels")
         self.reset.setAccessibleName("Estimate the range")
         numbers = QDoubleValidator(self)
         numbers.setLocale(QLocale.c())  # as numbers are shown everywhere else in the dock widget
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.channel)
         for edit, name in ((self.low, "Value that becomes 0"), (self.high, "Value that becomes 1")):
             edit.setValidator(numbers)
             edit.setAccessibleName(name)
             edit.setMinimumWidth(50)
             edit.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             edit.editingFinished.connect(self._edited)
-            row.addWidget(edit)
-        row.addWidget(self.reset)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(self.channel)
+        column.addWidget(side_by_side(self.low, self.high, self.reset))
         self._typed: dict[int, tuple[str, str]] = {}
         """What is typed for each channel, and for all of them as -1."""
         self._shown = -1

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QStyledItemDelegate
+from qtpy.QtWidgets import QStyledItemDelegate
 
 from napari_restore.widgets.jobs.job import Task
 from napari_restore.widgets.jobs.models import describe, detail, groups, state
+from napari_restore.widgets.panels.controls.choice import Choice
 
 if TYPE_CHECKING:
     from napari_restore.models.card import ModelCard
@@ -20,7 +21,7 @@ _FILE = "Your file…"
 _DETAIL = Qt.ItemDataRole.UserRole + 1
 
 
-class ModelList(QComboBox):
+class ModelList(Choice):
     """A list of models by name; the data of an item is the name, or the path of a checkpoint.
 
     The last item stands for a file that is yet to be chosen; its data is None.
@@ -28,7 +29,6 @@ class ModelList(QComboBox):
 
     def __init__(self, task: Task) -> None:
         super().__init__()
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setItemDelegate(_NamesWithDetails(self))
         for heading, cards in groups(task).items():
             if cards:

@@ -7,9 +7,10 @@ __all__ = ["IntensityEdit"]
 from collections.abc import Sequence
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QWidget
+from qtpy.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
 from napari_restore.errors import RecipeError
+from napari_restore.widgets.panels.controls.choice import Choice
 
 Camera = tuple[float, float, float]
 
@@ -31,17 +32,18 @@ class IntensityEdit(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.kind, self.noise = QComboBox(), QLineEdit()
+        self.kind, self.noise = Choice(), QLineEdit()
         for value, (name, tip) in _KINDS.items():
             self.kind.addItem(name, value)
             self.kind.setItemData(self.kind.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         self.kind.setToolTip("\n".join(f"{name}: {tip}" for name, tip in _KINDS.values()))
         self.kind.setAccessibleName("Intensity")
         self.noise.setAccessibleName("Noise of the camera")
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.kind)
-        row.addWidget(self.noise, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(self.kind)
+        column.addWidget(self.noise)
         self.show_estimate(None, None)
         self.kind.currentIndexChanged.connect(self._switched)
         self.noise.editingFinished.connect(self.changed)
