@@ -9,6 +9,7 @@ when the canvas has drawn the preview's layer: the first one, of the middle, and
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import time
 
@@ -43,6 +44,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
     repeats = parser.parse_args().repeats
+    # napari reads this when its settings are imported: nothing is written into the preferences of the user.
+    os.environ["NAPARI_CONFIG"] = ""
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1280, 800)
     rng = np.random.default_rng(0)

@@ -44,11 +44,11 @@ def close_button(dock: RestoreDock) -> Any:
 
 
 def until_idle(qtbot: Any, dock: RestoreDock) -> None:
-    qtbot.waitUntil(lambda: not dock.works and dock.bar.state == "idle", timeout=60_000)
+    qtbot.waitUntil(lambda: not dock.works and dock.bar.state == "idle")
 
 
 def until_preflight(qtbot: Any, dock: RestoreDock) -> None:
-    qtbot.waitUntil(lambda: dock.preflight is not None and not dock.works, timeout=60_000)
+    qtbot.waitUntil(lambda: dock.preflight is not None and not dock.works)
 
 
 def to_disk(dock: RestoreDock, path: Path) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -108,6 +109,8 @@ def arrow_faults(dock: Any, theme: str) -> Iterator[str]:
 
 
 def main() -> None:
+    # napari reads this when its settings are imported: nothing is written into the preferences of the user.
+    os.environ["NAPARI_CONFIG"] = ""
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1280, 800)
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""The dock widgets: a form of choices over one run bar, wired to the controller and to the layers that come out."""
+"""The dock widgets: connect form, run bar and comparison with the controller and the viewer."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ if TYPE_CHECKING:
     from napari_restore.engine.store.progress import Progress
 
 PREFLIGHT_AFTER = 400
-"""Milliseconds without a change of the choices after which the preflight begins."""
+"""Milliseconds after the last change of a setting until the preflight starts."""
 _NARROWEST = 280
-"""Width in pixels that a dock widget has at least; at 320 nothing is cut off."""
+"""Least width of a dock widget in pixels; at 320 nothing is cut off."""
 _LAID_OUT_AFTER = 50
-"""Milliseconds after which a column that has become longer has its new length."""
+"""Milliseconds until Qt has laid out a column that has become longer."""
 
 
 class RestoreDock(QWidget):
-    """One dock widget for one task: the view of a `Controller`.
+    """A dock widget for one task: the view of a `Controller`.
 
     Parameters
     ----------
-    napari_viewer
-        Where the layers are; napari knows this parameter by its name.
+    napari_viewer : napari.viewer.Viewer
+        Viewer of the layers. napari passes it by the name of this parameter.
     """
 
     task: ClassVar[Task]
@@ -116,19 +116,19 @@ class RestoreDock(QWidget):
         tools.references_listed.connect(box.set_references)
         tools.measured.connect(box.show_figures)
         tools.list_references()
-        # Figures are asked for at the bottom of a column that may be longer than the screen.
+        # Figures are shown at the bottom of a column that may be longer than the screen.
         laid_out = QSignalDebouncer(parent=self)
         laid_out.setTimeout(_LAID_OUT_AFTER)
         box.figures_shown.connect(laid_out.throttle)
         laid_out.triggered.connect(lambda: self._column.ensureWidgetVisible(box.figures))
 
     def choices(self) -> Choices:
-        """What is chosen now: see `Form.choices`."""
+        """Return the current choices: see `Form.choices`."""
         return self.form.choices()
 
     @property
     def preflight(self) -> Preflight | None:
-        """What was found out about what is chosen now: see `Controller.preflight`."""
+        """Preflight of the current choices, or None: see `Controller.preflight`."""
         return self.controller.preflight
 
     def _changed(self) -> None:
@@ -137,28 +137,28 @@ class RestoreDock(QWidget):
         self._settling.throttle()
 
     def _follow_view(self, live: bool) -> None:
-        """Preview whenever camera and sliders have come to rest, and the choices were changed; or no more."""
+        """Start or stop live previews: one after each change of camera, sliders or choices."""
         self.controller.live = live
         self.live.follow(live)
         if live:
             self.controller.start_preview()
 
-    # ------------------------------------------------------------------------ what the controller asks
+    # ------------------------------------------------------------------- what the controller calls
 
     def job(self) -> Job:
-        """The job that is described now: see `Form.job`."""
+        """Return the job of the current choices: see `Form.job`."""
         return self.form.job()
 
     def region_on_screen(self) -> Region:
-        """The part of the chosen layer that is on screen: see `InputBox.region`."""
+        """Return the region of the chosen layer that is on screen: see `InputBox.region`."""
         return self.input.region("view")
 
     def show_state(self, state: State) -> None:
-        """Show what goes on, and what can be clicked now."""
+        """Show what is in progress, and enable the buttons that can be clicked."""
         self.bar.set_state(state)
 
     def show_message(self, text: str, *, warning: bool = False, details: str = "") -> None:
-        """Show one line, and more on demand; as a notification of napari where the dock widget is closed."""
+        """Show one line, and details on demand; as a napari notification if the dock widget is closed."""
         self.bar.tell(text, warning=warning, details=details)
         if self._closed:
             from napari.utils.notifications import show_info, show_warning
@@ -166,7 +166,7 @@ class RestoreDock(QWidget):
             (show_warning if warning else show_info)(f"{self._running}: {text}")
 
     def show_preflight(self, found: Preflight | None) -> None:
-        """Show what was found out before a run, or that nothing is known of what is chosen now."""
+        """Show a preflight; None: there is none for the current choices."""
         if found is None:
             self.output.show_preflight(None)
         else:
@@ -174,18 +174,18 @@ class RestoreDock(QWidget):
         self.bar.set_resumes(found is not None and 0 < found.blocks_there < found.plan.blocks)
 
     def show_obstacle(self, text: str) -> None:
-        """Say why what is chosen cannot be run, unless nothing is open yet."""
+        """Show why the current choices cannot be run, unless no layer is open."""
         if self.input.layer() is not None:
             self.output.show_error(text)
 
     def show_progress(self, event: Progress, plan: Plan) -> None:
-        """Show how far the run is, here and in napari's activity dock."""
+        """Show the progress of a run, here and in napari's activity dock."""
         if self.bar.state == "running":
             self.bar.show_progress(event, plan)
         self.activity.show(event)
 
     def show_result(self, result: Result, drawn: Callable[[], None] | None = None) -> None:
-        """Put layers on the list, and compare them with their source from then on."""
+        """Add the layers of a result to the layer list, and compare them with their source."""
 
         def shown() -> None:
             if not self._closed:
@@ -198,22 +198,22 @@ class RestoreDock(QWidget):
         self.results.changed()
 
     def result_complete(self) -> None:
-        """Draw all of the result."""
+        """Draw all pixels of the result."""
         self.results.complete()
 
     def show_run(self, name: str | None) -> None:
-        """Show a run in napari's activity dock, or take it away."""
+        """Show the run of a layer of this name in napari's activity dock; None: the run has ended."""
         if name is None:
             self.activity.end()
             if self._closed:
-                self._turns.call(self.end)  # after what the end of the run has to say
+                self._turns.call(self.end)  # after the message that ends the run
             return
         self._running = name
         self._follow_window()
         self.bar.tell("Planning…" if self.model.fetch.isHidden() else "Fetching the weights, then planning…")
         self.activity.begin(name)
 
-    # ------------------------------------------------------------------------------------- opened, closed
+    # ------------------------------------------------------------------------------------- opening and closing
 
     def _follow_window(self) -> None:
         window = self.window()
@@ -222,7 +222,7 @@ class RestoreDock(QWidget):
             window.installEventFilter(self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """End all work when the window closes."""
+        """Stop all work when the window closes."""
         if event is not None and event.type() == QEvent.Type.Close and watched is self._window:
             self.end()
         return False
@@ -239,14 +239,14 @@ class RestoreDock(QWidget):
         super().closeEvent(event)
 
     def changeEvent(self, event: QEvent | None) -> None:
-        """Notice that napari's × was clicked: it takes the dock widget out of its window and sends no close event."""
+        """Detect a click on napari's ×, which takes the dock widget out of its window and sends no close event."""
         super().changeEvent(event)
-        taken_out = event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None
-        if taken_out and self._window is not None:
+        removed = event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None
+        if removed and self._window is not None:
             self._close()
 
     def _close(self) -> None:
-        """Leave everything; where a run is going on, ask what becomes of it."""
+        """Stop previews and comparisons. If a run is in progress, ask whether to stop it."""
         if "run" not in self.works:
             self.end()
             return
@@ -264,7 +264,7 @@ class RestoreDock(QWidget):
             self._question = None
 
     def _leave(self) -> None:
-        """Follow the viewer no more, and give up everything but a run."""
+        """Disconnect from the viewer, and stop all work except a run."""
         self._settling.cancel()
         self.bar.live.setChecked(False)
         self.form.leave()
@@ -274,10 +274,10 @@ class RestoreDock(QWidget):
         self.tools.end()
 
     def end(self) -> None:
-        """Stop all work and follow the viewer no more; events still on their way are dropped."""
+        """Stop all work and disconnect from the viewer. Events that have not arrived are dropped."""
         self._leave()
         if self._window is not None:
-            # A reference would keep the closed window, and its canvas, alive.
+            # A reference would keep the closed window and its canvas in memory.
             self._window.removeEventFilter(self)
             self._window = None
         if self._question is not None:
@@ -288,7 +288,7 @@ class RestoreDock(QWidget):
 
 
 class DenoiseDock(RestoreDock):
-    """Denoise a layer."""
+    """The dock widget that denoises a layer."""
 
     task = "denoise"
 
@@ -297,7 +297,7 @@ class DenoiseDock(RestoreDock):
 
 
 class SuperResolutionDock(RestoreDock):
-    """Make a layer's Y and X several times as long."""
+    """The dock widget that super-resolves a layer along Y and X."""
 
     task = "super-resolve"
 

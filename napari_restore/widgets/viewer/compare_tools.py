@@ -131,7 +131,11 @@ class CompareTools(QObject):
     def _choose(self, comparison: Comparison | None) -> None:
         self.comparison = comparison
         self.measured.emit("", [])
-        self.listed.emit(self.history.names(), -1 if comparison is None else self.history.index(comparison))
+        self._list()
+
+    def _list(self) -> None:
+        index = -1 if self.comparison is None else self.history.index(self.comparison)
+        self.listed.emit(self.history.names(), index)
 
     def _show_alone(self, comparison: Comparison) -> None:
         """Hide the source, since most blending would add the result to it, and its other results."""
@@ -159,6 +163,8 @@ class CompareTools(QObject):
             self._choose(chosen)
             if chosen is not None and chosen.source == source:
                 self._show_alone(chosen)
+        else:
+            self._list()
 
     def _take_back(self) -> None:
         """End what shows the comparison before."""

@@ -65,14 +65,14 @@ def test_nothing_of_a_closed_dock_lives_on(qtbot: Any, viewer: Viewer, checkpoin
     qtbot.wait(1000)
     assert list(viewer.layers) == [source] and source.visible
     assert "napari-restore" not in [thread.name for thread in threading.enumerate()]
-    qtbot.waitUntil(lambda: gc.collect() >= 0 and gone() is None, timeout=5_000)
+    qtbot.waitUntil(lambda: gc.collect() >= 0 and gone() is None)
 
 
 def test_the_wipe_and_the_grid_go_with_the_dock(qtbot: Any, viewer: Viewer, dock: RestoreDock) -> None:
     click(qtbot, dock.bar.run)
     until_idle(qtbot, dock)
     dock.compare.wipe.setValue(50)
-    qtbot.waitUntil(lambda: dock.tools.wipe.active and not dock.works, timeout=10_000)
+    qtbot.waitUntil(lambda: dock.tools.wipe.active and not dock.works)
     assert len(viewer.layers) == 4
     click(qtbot, close_button(dock))
     assert [layer.name for layer in viewer.layers] == ["cells", "cells · denoiser"]  # a result stays
@@ -100,7 +100,7 @@ def running(qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path], tmp_path: 
     dock = dock_in(viewer, checkpoints["denoiser"])
     to_disk(dock, tmp_path / "o.zarr")
     click(qtbot, dock.bar.run)
-    qtbot.waitUntil(lambda: bool(dock.results.layers) and stored(tmp_path).any(), timeout=60_000)
+    qtbot.waitUntil(lambda: bool(dock.results.layers) and stored(tmp_path).any())
     return dock
 
 
@@ -115,7 +115,7 @@ def test_closing_during_a_run_asks_and_stops(qtbot: Any, viewer: Viewer, running
     (box,) = questions(viewer)
     assert "long is still being restored" in box.text() and "resumed" in box.informativeText()
     click(qtbot, button(box, "Stop"))
-    qtbot.waitUntil(lambda: not running.works and not questions(viewer), timeout=60_000)
+    qtbot.waitUntil(lambda: not running.works and not questions(viewer))
     assert work.finished.is_set() and 0 < stored(tmp_path).sum() < 16
 
 
@@ -134,16 +134,16 @@ def test_closing_during_a_run_asks_and_goes_on(
     qtbot.keyPress(canvas, HOLD_KEY)
     assert [each.visible for each in viewer.layers] == before  # the key is given back
     qtbot.keyRelease(canvas, HOLD_KEY)
-    qtbot.waitUntil(lambda: not running.works, timeout=60_000)
+    qtbot.waitUntil(lambda: not running.works)
     assert stored(tmp_path).sum() == 16 and all(np.asarray(layer.data[plane]).std() > 0 for plane in (0, 15))
-    qtbot.waitUntil(lambda: heard == ["long: Done."], timeout=5_000)
+    qtbot.waitUntil(lambda: heard == ["long: Done."])
 
 
 def test_a_run_that_ends_takes_the_question_away(qtbot: Any, viewer: Viewer, running: DenoiseDock) -> None:
     click(qtbot, close_button(running))
     assert len(questions(viewer)) == 1
-    qtbot.waitUntil(lambda: not running.works, timeout=60_000)
-    qtbot.waitUntil(lambda: not questions(viewer), timeout=5_000)
+    qtbot.waitUntil(lambda: not running.works)
+    qtbot.waitUntil(lambda: not questions(viewer))
 
 
 def test_the_window_can_close_over_the_question(
@@ -153,7 +153,7 @@ def test_the_window_can_close_over_the_question(
     click(qtbot, close_button(running))
     assert len(questions(viewer)) == 1
     viewer.close()
-    qtbot.waitUntil(work.finished.is_set, timeout=60_000)
+    qtbot.waitUntil(work.finished.is_set)
     assert 0 < stored(tmp_path).sum() < 16 and not running.works
 
 
@@ -162,7 +162,7 @@ def test_a_dock_that_is_put_back_works_again(qtbot: Any, viewer: Viewer, dock: R
     click(qtbot, close_button(dock))
     viewer.add_image(np.zeros((40, 50), np.uint8), name="other")
     viewer.window.add_dock_widget(dock, name="again")
-    qtbot.waitUntil(lambda: dock.input.layer().name == "other", timeout=5_000)
+    qtbot.waitUntil(lambda: dock.input.layer().name == "other")
     viewer.layers.selection.active = viewer.layers["cells"]
     assert dock.input.layer().name == "cells"
     click(qtbot, dock.bar.preview)

@@ -34,7 +34,7 @@ def test_every_level_fills_in(qtbot: Any, viewer: Viewer, checkpoints: dict[str,
     assert filled[-1] == (True, True, True) and (True, True, True) in filled[:-1]
     to_disk(dock, tmp_path / "p.zarr")
     click(qtbot, dock.bar.run)
-    qtbot.waitUntil(lambda: bool(dock.results.layers), timeout=60_000)
+    qtbot.waitUntil(lambda: bool(dock.results.layers))
     (layer,) = dock.results.layers
     assert layer.multiscale and len(layer.data) == 3
     until_idle(qtbot, dock)
