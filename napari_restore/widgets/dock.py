@@ -171,7 +171,7 @@ class RestoreDock(QWidget):
             self.output.show_preflight(None)
         else:
             self.form.show_preflight(found)
-        self.bar.set_resumes(found is not None and 0 < found.blocks_there < found.plan.blocks)
+        self.bar.set_resumes(found is not None and 0 < found.stored_blocks < found.plan.blocks)
 
     def show_obstacle(self, text: str) -> None:
         """Show why the current choices cannot be run, unless no layer is open."""

@@ -39,7 +39,7 @@ class Preferences:
 
 
 def _settings() -> list[Any]:
-    """Return the categories of the plugin's settings; none if napari has no such settings or does not know the plugin."""
+    """Return the categories of the plugin's settings; none if napari has none or does not know the plugin."""
     try:
         from napari.settings import get_plugin_settings
     except ImportError:

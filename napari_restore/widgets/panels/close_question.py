@@ -1,4 +1,4 @@
-"""What is asked when a dock widget is closed while it works."""
+"""Ask what to do with a run when its dock widget is closed."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from qtpy.QtWidgets import QMessageBox, QWidget
 
 
 class CloseQuestion(QMessageBox):
-    """Asks whether a run is to stop or to go on. It goes on until that is answered, and after Escape.
+    """The question whether to stop a run or to let it continue. It continues until the answer, and after Escape.
 
     Parameters
     ----------
-    name
-        Of the layer that is restored.
-    kept
-        Whether what is done so far is stored, so that the run can be resumed.
-    window
+    name : str
+        Name of the layer that is restored.
+    kept : bool
+        Whether the run writes to an output, so that it can be resumed.
+    window : QWidget
         The window of the viewer.
     """
 
@@ -27,15 +27,15 @@ class CloseQuestion(QMessageBox):
         super().__init__(window)
         self.setIcon(QMessageBox.Icon.Question)
         self.setWindowTitle("napari-restore")
-        self.setText(f"{name} is still being restored. Stop, or go on without the dock widget?")
+        self.setText(f"{name} is still being restored. Stop the run, or continue without the dock widget?")
         self.setInformativeText(
-            "If you stop, what is stored stays, and the same run can be resumed later."
+            "If you stop, stored blocks are kept, and the run can be resumed later."
             if kept
-            else "If you stop, the layer keeps what is done so far."
+            else "If you stop, the layer keeps the pixels that are restored so far."
         )
         self.stop = self.addButton("Stop", QMessageBox.ButtonRole.DestructiveRole)
-        self.go_on = self.addButton("Go on", QMessageBox.ButtonRole.AcceptRole)
-        self.go_on.setToolTip("The activity dock of napari shows how far it is, and can cancel it")
-        self.setDefaultButton(self.go_on)
-        self.setEscapeButton(self.go_on)
+        self.proceed = self.addButton("Continue", QMessageBox.ButtonRole.AcceptRole)
+        self.proceed.setToolTip("napari's activity dock shows the progress, and can cancel the run")
+        self.setDefaultButton(self.proceed)
+        self.setEscapeButton(self.proceed)
         self.stop.clicked.connect(self.stop_wanted)

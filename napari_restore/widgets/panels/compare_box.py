@@ -1,4 +1,4 @@
-"""Before and after: a button to hold, a wipe, a grid, the difference, and figures."""
+"""The controls that compare a result with its source: Before, wipe, grid, difference and figures."""
 
 from __future__ import annotations
 
@@ -16,29 +16,37 @@ from napari_restore.widgets.panels.controls.note import Note
 
 
 class CompareBox(Box):
-    """Tools for looking at a result beside its source."""
+    """The controls that compare a result with its source.
+
+    Parameters
+    ----------
+    hold_key : str
+        The key that shows the source while it is held.
+    """
 
     comparison_chosen = Signal(int)
     before_held, grid_wanted = Signal(bool), Signal(bool)
     wipe_wanted = Signal(float)
-    """The part of the width that is to show the source."""
+    """The fraction of the width that shows the source."""
     figures_wanted = Signal(object)
-    """Name of the reference layer; None to have one looked for."""
+    """Name of the reference layer; None: search for one."""
     difference_wanted, figures_shown = Signal(), Signal()
 
     def __init__(self, hold_key: str) -> None:
         super().__init__("Compare")
         self.comparisons = Choice()
-        self.add("Result", self.comparisons, "Layer and result that everything below is of; the latest first")
+        self.add("Result", self.comparisons, "The result that is compared with its source; the latest comes first")
         self.hold, self.difference = QPushButton(f"Before ({hold_key})"), QPushButton("Difference")
         self.grid, self.measure = QPushButton("Grid"), QPushButton("Figures")
         self.grid.setCheckable(True)
         self.hold.setToolTip(
             f"Hold to see the source instead of the result; or hold the key {hold_key} with the mouse on the canvas"
         )
-        self.difference.setToolTip("Add a layer of source minus result, of what is on screen; grey: nothing changed")
+        self.difference.setToolTip(
+            "Add a layer of source minus result for the region on screen; white: nothing changed"
+        )
         self.grid.setToolTip("Source and result side by side, with one camera")
-        self.measure.setToolTip("Measure what is on screen")
+        self.measure.setToolTip("Measure the region on screen")
         self.add_wide(wrapped(self.hold, self.grid, self.difference))
         self.wipe = QSlider(Qt.Orientation.Horizontal)
         self.wipe.setRange(0, 100)
@@ -46,17 +54,19 @@ class CompareBox(Box):
         self.add(
             "Wipe",
             self.wipe,
-            "Source on the left, result on the right of a line; drag it here or on the canvas. Fully left: no wipe",
+            "Source left of a line, result right of it; drag it here or on the canvas. Fully left: no wipe",
         )
         self.references = Choice()
         self.add(
             "Reference",
             side_by_side(self.references, self.measure),
-            "Layer that is known to be right, for PSNR and SSIM; auto takes one named “…clean” or “…reference”",
+            "Layer with the known truth, for PSNR and SSIM; auto: one named “…clean” or “…reference”",
         )
-        self.references.setToolTip("Layer that is known to be right; auto takes one named “…clean” or “…reference”")
+        self.references.setToolTip(
+            "Layer with the known truth, for PSNR and SSIM; auto: one named “…clean” or “…reference”"
+        )
         self.set_references([])
-        self.figures = Note("Each figure says what it means")
+        self.figures = Note("Figures of the region on screen, each with its meaning")
         self.add_wide(self.figures)
         self.hold.pressed.connect(lambda: self.before_held.emit(True))
         self.hold.released.connect(lambda: self.before_held.emit(False))
@@ -68,7 +78,7 @@ class CompareBox(Box):
         self.setEnabled(False)
 
     def set_comparisons(self, names: list[str], chosen: int) -> None:
-        """List what can be compared, and say which is; there is nothing to do where there is nothing."""
+        """List the comparisons, and show which is chosen. Without any, the box is disabled."""
         with signals_blocked(self.comparisons):
             self.comparisons.clear()
             self.comparisons.addItems(names)
@@ -77,12 +87,12 @@ class CompareBox(Box):
         self.setEnabled(bool(names))
 
     def show_grid(self, shown: bool) -> None:
-        """Show whether source and result are side by side, without an event of its own."""
+        """Show whether the grid is on, without a signal."""
         with signals_blocked(self.grid):
             self.grid.setChecked(shown)
 
     def set_references(self, names: list[str]) -> None:
-        """List the layers that may be chosen as reference."""
+        """List the layers that can be the reference."""
         chosen = self.references.currentText()
         self.references.clear()
         self.references.addItem("auto", None)
@@ -91,12 +101,12 @@ class CompareBox(Box):
         self.references.setCurrentText(chosen if chosen in names else "auto")
 
     def show_wipe(self, fraction: float) -> None:
-        """Move the slider without an event of its own."""
+        """Move the slider, without a signal."""
         with signals_blocked(self.wipe):
             self.wipe.setValue(round(100 * fraction))
 
     def show_figures(self, what: str, figures: list[tuple[str, str]]) -> None:
-        """Show what figures are of, and each with its meaning; take those away that hold no more."""
+        """Show figures with the name of their comparison; an empty list removes them."""
         if not figures:
             self.figures.say("")
             return

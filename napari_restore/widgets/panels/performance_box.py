@@ -1,4 +1,4 @@
-"""How to run, folded: device, precision, tile, halo and memory."""
+"""The folded box of device, precision, tile, halo and memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _GB = 10**9
 
 
 class PerformanceBox(QCollapsible):
-    """Chooses device, precision, tile, halo and memory; “auto” stands for what the plan chooses, shown beside it."""
+    """Device, precision, tile, halo and memory. “auto” shows in brackets what the plan has chosen."""
 
     changed = Signal()
 
@@ -73,7 +73,7 @@ class PerformanceBox(QCollapsible):
         }
         self.setContent(inner)
         self._draw_arrows()
-        self.toggleButton().setToolTip("Device, precision, tile, halo and memory; “auto” is right for most runs")
+        self.toggleButton().setToolTip("Device, precision, tile, halo and memory; “auto” suits most runs")
         self.collapse(animate=False)
         for box in (self.device, self.precision):
             box.currentIndexChanged.connect(lambda index: self.changed.emit())
@@ -91,21 +91,21 @@ class PerformanceBox(QCollapsible):
         self.setCollapsedIcon("▸")
 
     def choose_device(self, name: str) -> None:
-        """Choose a device by name; one that is not in the list is added, and the plan says whether it is there."""
+        """Choose a device by name; it is added if it is not in the list. The plan checks that it exists."""
         if self.device.findData(name) < 0:
             self.device.addItem(name, name)
         self.device.setCurrentIndex(self.device.findData(name))
 
     def memory_budget(self) -> int | None:
-        """The most memory in bytes; None where the plan chooses."""
+        """Return the memory budget in bytes; None: the plan chooses."""
         return round(self.memory.value() * _GB) or None
 
     def choose_memory_budget(self, budget: int | None) -> None:
-        """Choose the most memory in bytes, or None to let the plan choose."""
+        """Set the memory budget in bytes; None: the plan chooses."""
         self.memory.setValue((budget or 0) / _GB)
 
     def show_preflight(self, found: Preflight) -> None:
-        """Show what “auto” stands for, and which devices there are."""
+        """Show what “auto” stands for, and list the devices of this machine."""
         recipe = found.plan.recipe
         tile = recipe.tile if isinstance(recipe.tile, int) else " × ".join(map(str, found.plan.grid.tile_shape))
         self.tile.setSpecialValueText(f"auto ({tile})")

@@ -1,4 +1,4 @@
-"""Before, wipe, grid, difference and figures of one source and its result, on the layers of a viewer."""
+"""Compare a source with its result on the layers of a viewer: Before, wipe, grid, difference and figures."""
 
 from __future__ import annotations
 
@@ -26,46 +26,46 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 HOLD_KEY = "H"
-"""Held while the canvas has the focus, it shows the source."""
+"""The key that shows the source while it is held on the canvas."""
 _SHOWN = 1536
-"""Most source pixels along Y and X that a wipe or a difference shows; of more, every second or third is taken."""
+"""Most source pixels along Y and X in a wipe or a difference; of a larger region, every n-th pixel is read."""
 _MEASURED = 2048
-"""Most source pixels along Y and X that figures are measured on: the middle of what is on screen."""
+"""Most source pixels along Y and X for figures; of a larger region, the centre is read."""
 
 
 class CompareTools(QObject):
-    """Everything that compares one source with its result: `comparison`, and nothing else.
+    """The tools that compare one source with its result. All of them use the same `comparison`.
 
-    Pixels are read on a worker thread; layers belong to the main thread.
+    Pixels are read on worker threads; layers are changed on the main thread.
 
     Parameters
     ----------
-    viewer
-        Where the layers are.
-    works
-        Reads and computes.
-    turns
-        On which result layers are replaced: what is missing from the list in between is not gone.
-    tell
-        Shows a line of text.
+    viewer : napari.viewer.Viewer
+        Viewer of the layers.
+    works : Works
+        Runs reading and computing on threads.
+    turns : Turns
+        The queue on which result layers are replaced. A layer that is missing during a step may come back.
+    tell : callable
+        Shows a line of text; takes a keyword `warning`.
 
     Attributes
     ----------
-    comparison
-        What is compared; None as long as there is no result.
-    history
-        What can be chosen instead.
+    comparison : Comparison or None
+        The current comparison; None if there is no result.
+    history : History
+        All comparisons that can be chosen.
     """
 
     listed = Signal(list, int)
-    """Names of what can be compared, and which of them is; -1 where there is nothing."""
+    """Names of the comparisons, and the index of the current one; -1: there is none."""
     wiped = Signal(float)
-    """The part of the width that shows the source, where it was changed on the canvas."""
+    """The fraction of the width that shows the source, when it is changed on the canvas."""
     grid_shown = Signal(bool)
     references_listed = Signal(list)
-    """Names of the layers that may be a reference."""
+    """Names of the layers that can be the reference."""
     measured = Signal(str, list)
-    """What was measured, and figures, each with its meaning; none where those before hold no more."""
+    """Name of the comparison, and its figures, each with its meaning; an empty list removes earlier ones."""
 
     def __init__(self, viewer: Viewer, works: Works, turns: Turns, tell: Callable[..., None]) -> None:
         super().__init__(turns)
@@ -80,28 +80,28 @@ class CompareTools(QObject):
         self.follow()
 
     def follow(self) -> None:
-        """Follow the list of layers; doing so twice is harmless."""
+        """Connect to the layer list, unless connected already."""
         if not self._following:
             self._following = True
             self.viewer.layers.events.inserted.connect(self.list_references)
             self.viewer.layers.events.removed.connect(self._removed)
 
     def end(self) -> None:
-        """Take everything back: wipe, grid, key, and all that follows the viewer."""
+        """End wipe, grid and key binding, and disconnect from the viewer."""
         self._take_back()
-        self._forget_what_is_gone()
+        self._drop_removed()
         bound = self.viewer.bind_key(HOLD_KEY, None)
         if bound is not None and bound != self._hold:
-            self.viewer.bind_key(HOLD_KEY, bound)  # it is another dock widget's by now
+            self.viewer.bind_key(HOLD_KEY, bound)  # another dock widget has bound it since
         if self._following:
             self._following = False
             self.viewer.layers.events.inserted.disconnect(self.list_references)
             self.viewer.layers.events.removed.disconnect(self._removed)
 
-    # ------------------------------------------------------------------------------- what is compared
+    # ------------------------------------------------------------------------------- comparison
 
     def compare(self, comparison: Comparison) -> None:
-        """Compare a new result with its source from now on."""
+        """Make the comparison of a new result the current one."""
         in_grid = bool(self._grid) and (self.comparison is None or self.comparison.results != comparison.results)
         if in_grid:
             self.show_grid(False)
@@ -110,19 +110,19 @@ class CompareTools(QObject):
         self._show_alone(comparison)
         if in_grid:
             self.show_grid(True)
-        # The dock widget that showed a result last has the key.
+        # The key belongs to the dock widget that showed a result last.
         self.viewer.bind_key(HOLD_KEY, self._hold, overwrite=True)
         self._wipe_again()
 
     def choose(self, index: int) -> None:
-        """Compare one of the history, and show it."""
+        """Make a comparison of the history the current one, and show its result."""
         if 0 <= index < len(self.history) and self.history[index] is not self.comparison:
             self._take_back()
             self._choose(self.history[index])
             self._show_alone(self.history[index])
 
     def choose_source(self, source: Any) -> None:
-        """Compare the latest result of a layer, if there is one; what is seen stays as it is."""
+        """Make the latest comparison of a layer the current one, if there is one. Visible layers do not change."""
         found = self.history.of(source)
         if found is not None and self.comparison is not None and self.comparison.source != source:
             self._take_back()
@@ -138,18 +138,18 @@ class CompareTools(QObject):
         self.listed.emit(self.history.names(), index)
 
     def _show_alone(self, comparison: Comparison) -> None:
-        """Hide the source, since most blending would add the result to it, and its other results."""
+        """Show the result, and hide its source and the source's other results, which blending would add to it."""
         if not self._grid:
             for layer in (comparison.source, *self.history.results_of(comparison.source)):
                 layer.visible = layer in comparison.results
 
     def _removed(self, event: object = None) -> None:
         self.list_references()
-        self._turns.call(self._forget_what_is_gone)
+        self._turns.call(self._drop_removed)
 
-    def _forget_what_is_gone(self) -> None:
-        """Compare something else where a layer was removed, and show the source again where no result of it is left."""
-        if self.wipe.is_torn():
+    def _drop_removed(self) -> None:
+        """Drop comparisons of removed layers, choose another one, and show sources that have no result any more."""
+        if self.wipe.is_incomplete():
             self._end_wipe()
         before = {each.source for each in self.history}
         self.history.prune(self.viewer.layers)
@@ -167,20 +167,20 @@ class CompareTools(QObject):
             self._list()
 
     def _take_back(self) -> None:
-        """End what shows the comparison before."""
+        """End wipe, grid and Before of the current comparison."""
         self._end_wipe()
         self.show_grid(False)
         self._before.restore()
 
     def list_references(self, event: object = None) -> None:
-        """Tell which layers may be a reference: images that were not made here."""
+        """List the layers that can be the reference: images that this package did not make."""
         self.references_listed.emit([layer.name for layer in self._references()])
 
     def _references(self) -> list[Any]:
         images = [layer for layer in self.viewer.layers if layer.__class__.__name__ == "Image"]
         return [layer for layer in images if not is_made_here(layer)]
 
-    def _there(self) -> list[Any]:
+    def _listed_results(self) -> list[Any]:
         results = () if self.comparison is None else self.comparison.results
         return [layer for layer in results if layer in self.viewer.layers]
 
@@ -193,7 +193,7 @@ class CompareTools(QObject):
         self.show_before(False)
 
     def show_before(self, wanted: bool) -> None:
-        """Show the source instead of all its results, or everything as it was."""
+        """Show the source instead of all its results, or the earlier state again."""
         if not wanted:
             self._before.restore()
             if self.wipe.line is None:
@@ -207,7 +207,7 @@ class CompareTools(QObject):
             if self.wipe.line is not None:
                 self.wipe.peek(1.0)
             elif "C" in self.comparison.axes:
-                # The source shows one channel at a time; beside the results' composite belongs one of its own.
+                # The source shows one channel at a time, the results are a composite: show a composite of the source.
                 self._before.change({layer: layer in self.comparison.results for layer in results})
                 self._show_composite()
             else:
@@ -223,7 +223,7 @@ class CompareTools(QObject):
     # ------------------------------------------------------------------------------------------- wipe
 
     def wipe_to(self, fraction: float) -> None:
-        """Show the source in this part of the width of what is on screen, and the result in the rest; 0 ends it."""
+        """Show the source in this fraction of the width on screen, and the result in the rest; 0 ends the wipe."""
         if fraction == 0:
             self._end_wipe()
         elif self.wipe.active:
@@ -240,7 +240,7 @@ class CompareTools(QObject):
         self.wipe.end()
 
     def _wipe_again(self) -> None:
-        """Wipe what is on screen now."""
+        """Read the region on screen again, and show its wipe."""
         if not self.view.following:
             return
 
@@ -253,10 +253,10 @@ class CompareTools(QObject):
     # ------------------------------------------------------------------------------------------- grid
 
     def show_grid(self, wanted: bool) -> None:
-        """Show source and results side by side, or everything as it was before."""
+        """Show source and results side by side, or the earlier state again."""
         grid = self.viewer.canvas.grid
         if wanted and self.comparison is not None and not self._grid:
-            compared = [self.comparison.source, *self._there()]
+            compared = [self.comparison.source, *self._listed_results()]
             self._grid.change({layer: layer in compared for layer in self.viewer.layers})
             grid.stride, grid.shape, grid.enabled = 1, (-1, len(compared) if len(compared) < 4 else -1), True
             self.grid_shown.emit(True)
@@ -268,7 +268,7 @@ class CompareTools(QObject):
     # ------------------------------------------------------------------------- difference and figures
 
     def add_difference(self) -> None:
-        """Add layers of before minus after, white where nothing was changed."""
+        """Add layers of source minus result, white where nothing was changed."""
         comparison = self.comparison
         self._read(
             "difference",
@@ -279,12 +279,12 @@ class CompareTools(QObject):
         )
 
     def measure(self, reference_name: str | None = None) -> None:
-        """Measure what is on screen: of several channels, the one whose result is chosen in the layer list.
+        """Measure the region on screen. Of several channels, the one whose result layer is selected is measured.
 
         Parameters
         ----------
-        reference_name
-            Of the layer that is known to be right; if left out, one is looked for by its name.
+        reference_name : str, optional
+            Name of the reference layer; by default, one is searched for by name.
         """
         comparison = self.comparison
         references = [layer for layer in self._references() if comparison is None or layer != comparison.source]
@@ -302,7 +302,7 @@ class CompareTools(QObject):
     # ------------------------------------------------------------------------------------------ reading
 
     def _read(self, name: str, show: Any, compute: Any = None, *, first: Any = None, **how: Any) -> None:
-        """Read what is on screen on a worker thread, compute something of it there, and show it."""
+        """Read the region on screen and compute something of it on a worker thread, and show the outcome."""
         try:
             pairs = self._pairs()
         except RestoreError as error:
@@ -321,14 +321,14 @@ class CompareTools(QObject):
         self._works.start(f"compare: {name}", start, show, ended)
 
     def _pairs(self) -> Sequence[Pair]:
-        """What is on screen of source and result.
+        """Pair source and result on screen.
 
         Raises
         ------
         RestoreError
-            If nothing of them can be compared now.
+            If they cannot be compared now.
         """
-        if self.comparison is None or not self._there():
+        if self.comparison is None or not self._listed_results():
             raise RestoreError("there is no result to compare yet; make a preview or a run first.")
         if self.viewer.dims.ndisplay != 2:
             raise RestoreError("planes are compared in the 2D view; leave the 3D view first.")

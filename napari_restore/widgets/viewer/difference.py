@@ -1,4 +1,4 @@
-"""Layers of source minus result."""
+"""Show layers of source minus result."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 DIFFERENCE = "difference · "
-"""What the names of the layers begin with; the names of source and model follow."""
+"""Prefix of the layer names; the names of source and model follow."""
 
 
 def show_differences(viewer: Viewer, what: str, planes: Sequence[Planes], differences: Sequence[NDArray[Any]]) -> None:
-    """Add a layer of each difference, white where nothing was changed, in place of those before.
+    """Add a layer of each difference, white where nothing was changed. It replaces one of the same name.
 
     Parameters
     ----------
-    viewer
-        Where.
-    what
-        What was compared, in words.
-    planes
-        What was compared, for each layer of the result.
-    differences
-        ``(h, w)`` or ``(h, w, samples)`` each, of which the mean is shown.
+    viewer : napari.viewer.Viewer
+        The viewer.
+    what : str
+        Name of the comparison.
+    planes : sequence of Planes
+        The pixels that were compared, for each result layer.
+    differences : sequence of ndarray
+        Differences ``(h, w)``, or ``(h, w, samples)``, whose mean is shown.
     """
     for number, (plane, difference) in enumerate(zip(planes, differences, strict=True)):
         name = f"{DIFFERENCE}{what}" if len(planes) == 1 else f"{DIFFERENCE}{what} · {number}"

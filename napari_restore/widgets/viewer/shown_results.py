@@ -1,4 +1,4 @@
-"""Result layers in the viewer: put there, replaced, and refreshed while they fill in."""
+"""Add result layers to the viewer, replace them, and refresh them while they fill in."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ REST = 500
 
 
 class ShownResults(QObject):
-    """The layers that one dock widget has made last.
+    """The layers of the last preview or run of one dock widget.
 
     Parameters
     ----------
-    viewer
-        Where.
-    turns
-        Of the dock widget.
+    viewer : napari.viewer.Viewer
+        The viewer.
+    turns : Turns
+        The queue of the dock widget.
 
     Attributes
     ----------
-    layers
-        Those of the last preview or run, also where a person has removed them since.
+    layers : list of napari.layers.Image
+        The layers, including those that the user has removed from the layer list.
     """
 
     def __init__(self, viewer: Viewer, turns: Turns) -> None:
@@ -46,24 +46,24 @@ class ShownResults(QObject):
         self._changing.triggered.connect(self._refresh)
 
     def there(self) -> list[Any]:
-        """Those that are still on the list."""
+        """Return the layers that are still in the layer list."""
         return [layer for layer in self.layers if layer in self.viewer.layers]
 
     def show(
         self, described: list[LayerData], shown: Callable[[], None], drawn: Callable[[], None] | None = None
     ) -> None:
-        """Put layers on the list, in place of previews and of those of the same name that were made here.
+        """Add layers to the layer list, in place of the last previews and of the last layers of the same name.
 
-        What napari does for a new layer takes it a tenth of a second and more. So the layer is made, added, chosen and
-        drawn one after the other, with the window alive in between.
+        napari takes a tenth of a second or more for a new layer. So a layer is made, added, selected and drawn in
+        separate steps, between which the window handles events.
 
         Parameters
         ----------
-        described
-            The layers.
-        shown
-            Called when they are all to be seen.
-        drawn
+        described : list of (data, dict, str)
+            napari's layer data tuples.
+        shown : callable
+            Called when all layers are visible.
+        drawn : callable, optional
             Called when they have been drawn, or never will be.
         """
         self._turns.take(self._show(described, shown, drawn))
@@ -83,7 +83,7 @@ class ShownResults(QObject):
                 drawn()
 
     def _change(self, there: list[Any], described: list[LayerData]) -> None:
-        """Keep the layers of previews that differ in pixels and position only: new ones would flicker."""
+        """Change pixels and position of preview layers in place, because new layers would flicker."""
         for layer, (data, arguments, _) in zip(there, described, strict=True):
             layer.data = data
             layer.translate = arguments["translate"]
@@ -91,7 +91,7 @@ class ShownResults(QObject):
         self.layers = there
 
     def _replace(self, there: list[Any], described: list[LayerData]) -> Steps:
-        """Take layers away and add others; what is left to do after the last step is to paint."""
+        """Remove earlier layers and add new ones, up to painting them."""
         names = {arguments["name"] for _, arguments, _ in described}
         for layer in there:
             if layer.name in names or layer.name.startswith(PREVIEW):
@@ -103,7 +103,7 @@ class ShownResults(QObject):
             self.viewer.layers.selection.active = there[-1]
             yield
         for number, layer in enumerate(there):
-            layer.visible = True  # which has it sliced, and its shaders compiled
+            layer.visible = True  # napari slices it and compiles its shaders
             if number < len(there) - 1:
                 yield
 
@@ -123,7 +123,7 @@ class ShownResults(QObject):
         yield
 
     def _add(self, described: LayerData) -> Steps:
-        """Add a layer that is neither visible nor chosen yet."""
+        """Add a layer that is neither visible nor selected."""
         from napari.layers import Layer
 
         data, arguments, kind = described
@@ -133,7 +133,7 @@ class ShownResults(QObject):
         chosen = set(selection)
 
         def add() -> None:
-            # napari chooses a layer that is added, and shows its controls, within the same call.
+            # napari selects an added layer and shows its controls in the same call.
             with selection.events.blocker_all():
                 self.layers.append(self.viewer.add_layer(layer))
                 selection.clear()
@@ -142,21 +142,21 @@ class ShownResults(QObject):
         yield from self._turns.unpainted(add)
 
     def remove_previews(self) -> None:
-        """Take previews off the list: they belong to a dock widget that can make others."""
+        """Remove the previews of this dock widget from the layer list."""
         for layer in self.there():
             if layer.name.startswith(PREVIEW):
                 self.viewer.layers.remove(layer)
 
     def changed(self) -> None:
-        """Draw pixels that have changed, twice a second at most."""
+        """Draw pixels that have changed, at most twice a second."""
         self._changing.throttle()
 
     def complete(self) -> None:
-        """Draw all pixels now, and the thumbnails."""
+        """Draw all pixels and thumbnails now."""
         self._changing.cancel()
         for layer in self.there():
             if layer.multiscale:
-                layer.data = layer.data  # napari keeps a thumbnail for as long as the sliders stand still
+                layer.data = layer.data  # otherwise napari keeps the thumbnail until a slider moves
             elif layer.visible:
                 layer.refresh(extent=False, highlight=False)
 

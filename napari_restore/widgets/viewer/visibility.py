@@ -1,4 +1,4 @@
-"""Which layers are seen: changed for a while, and put back."""
+"""Change the visibility of layers for a while, and restore it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
 
 class Visibility:
-    """A change of which layers are seen that can be taken back; true while it holds."""
+    """A temporary change of the visibility of layers; true while it is in effect.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        The viewer.
+    """
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
@@ -22,16 +28,16 @@ class Visibility:
         return bool(self._before)
 
     def change(self, visible: Mapping[Any, bool]) -> None:
-        """Show and hide layers, unless a change holds already."""
+        """Show and hide layers, unless a change is in effect already."""
         if self._before:
             return
-        there = {layer: wanted for layer, wanted in visible.items() if layer in self._viewer.layers}
-        self._before = {layer: bool(layer.visible) for layer in there}
-        for layer, wanted in there.items():
+        listed = {layer: wanted for layer, wanted in visible.items() if layer in self._viewer.layers}
+        self._before = {layer: bool(layer.visible) for layer in listed}
+        for layer, wanted in listed.items():
             layer.visible = wanted
 
     def restore(self) -> None:
-        """Put everything back as it was; layers that were removed meanwhile are left alone."""
+        """Restore the visibility of all changed layers that are still in the layer list."""
         before, self._before = self._before, {}
         for layer, visible in before.items():
             if layer in self._viewer.layers:

@@ -56,7 +56,7 @@ def test_noise_that_does_not_fit_is_warned_of_before_any_download(qtbot: Any, vi
     text = dock.model.noise.text()
     assert text.startswith("⚠ Noise here: σ 5") and "the model expects 5.9 %" in text
     assert "expects less noise" in text and "swinir-gray-denoise-50 fits better" in text
-    assert "time known after the download" in dock.output.cost.text()
+    assert "time not known before the download" in dock.output.cost.text()
     dock.model.models.setCurrentText("swinir-gray-denoise-50")
     qtbot.waitUntil(lambda: dock.model.noise.text().endswith("the model expects 20 %."))
     assert not (tmp_path / "models").exists()

@@ -128,7 +128,7 @@ def test_closing_during_a_run_asks_and_goes_on(
     canvas = canvas_of(running)
     click(qtbot, close_button(running))
     (box,) = questions(viewer)
-    click(qtbot, button(box, "Go on"))
+    click(qtbot, button(box, "Continue"))
     assert not questions(viewer) and "run" in running.works
     before = [each.visible for each in viewer.layers]
     qtbot.keyPress(canvas, HOLD_KEY)

@@ -193,6 +193,7 @@ def test_the_pair_follows_the_layer_that_is_chosen(qtbot: Any, viewer: Viewer, c
     for name in "ac":
         viewer.add_image(rng.poisson(100, (75, 110)).astype(np.uint16), name=name)
     dock = dock_in(viewer, checkpoints["denoiser"])
+    all_in_view(qtbot, viewer)
     for name in "ac":
         dock.input.choose(name)
         run(qtbot, dock, checkpoints["denoiser"])

@@ -1,4 +1,4 @@
-"""The source and the result that are compared, and those that were compared before."""
+"""The source and result that are compared, and the history of earlier ones."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """A source and its result: what Before, wipe, grid, difference and figures all are of.
+    """A source and its result, which Before, wipe, grid, difference and figures compare.
 
     Attributes
     ----------
-    source, axes
-        The layer that was restored, and one letter per axis of its data.
-    results
+    source : napari.layers.Image
+        The layer that was restored.
+    axes : str
+        One letter of TCZYXS for each axis of its data.
+    results : tuple of napari.layers.Image
         The layers of the result: one, or one for each channel.
-    plan
-        How the result was made.
-    origin
+    plan : Plan
+        The plan of the result.
+    origin : tuple of int
         First row and column of the result layers in the plan's result.
-    preview
-        Whether it is of a preview.
+    preview : bool
+        Whether the result is a preview.
     """
 
     source: Any
@@ -40,7 +42,7 @@ class Comparison:
 
     @classmethod
     def of(cls, result: Result, layers: list[Any]) -> Comparison:
-        """Compare the source of a result with the layers that show it."""
+        """Make the comparison of a result from the layers that show it."""
         return cls(result.source, result.axes, tuple(layers), result.plan, result.origin, result.preview)
 
     def __str__(self) -> str:
@@ -48,25 +50,25 @@ class Comparison:
 
 
 class History:
-    """What can be compared, the latest first.
+    """All comparisons that can be chosen, the latest first.
 
-    Layers are compared by ``==``: napari gives a plugin another proxy of a layer each time.
+    Layers are compared by ``==``, not by ``is``: napari gives a plugin a new proxy of a layer at each access.
     """
 
     def __init__(self) -> None:
         self._all: list[Comparison] = []
 
     def add(self, comparison: Comparison) -> None:
-        """Add a comparison, in place of an earlier one of the same layers."""
+        """Add a comparison. It replaces earlier ones of the same layers."""
         self._all = [other for other in self._all if not _share(other.results, comparison.results)]
         self._all.insert(0, comparison)
 
     def prune(self, layers: Collection[Any]) -> None:
-        """Forget what is not to be seen any more: its source, or all layers of its result, are not among these."""
+        """Drop comparisons whose source, or whose result layers, are not in `layers`."""
         self._all = [each for each in self._all if each.source in layers and _share(each.results, layers)]
 
     def names(self) -> list[str]:
-        """What each is called; later ones of the same name are numbered."""
+        """Return a name for each comparison; later ones of the same name are numbered."""
         found: list[str] = []
         for comparison in reversed(self._all):
             name, number = str(comparison), 1
@@ -76,11 +78,11 @@ class History:
         return found[::-1]
 
     def of(self, source: Any) -> Comparison | None:
-        """The latest of a source."""
+        """Return the latest comparison of a source, or None."""
         return next((each for each in self._all if each.source == source), None)
 
     def results_of(self, source: Any) -> list[Any]:
-        """All result layers of a source."""
+        """Return all result layers of a source."""
         return [layer for each in self._all if each.source == source for layer in each.results]
 
     def __contains__(self, comparison: object) -> bool:
@@ -96,7 +98,7 @@ class History:
         return len(self._all)
 
     def index(self, comparison: Comparison) -> int:
-        """Which one it is."""
+        """Return the index of a comparison."""
         return self._all.index(comparison)
 
 

@@ -1,4 +1,4 @@
-"""Figures of a restored plane, each with a line that says what it means."""
+"""Measure figures of a restored plane, each with its meaning."""
 
 from __future__ import annotations
 
@@ -20,21 +20,28 @@ Plane = NDArray[Any]
 def measure_pair(
     comparison: Comparison, pair: Pair, planes: Planes, references: Sequence[Any], reference_name: str | None
 ) -> list[tuple[str, str]]:
-    """Give figures of what was read of a source and a result layer, and their meaning; see `plane_figures`.
+    """Measure the figures of a source and one of its result layers; see `plane_figures`.
 
     Parameters
     ----------
-    comparison
+    comparison : Comparison
         Source and result.
-    pair, planes
-        One of its result layers, and what was read of it.
+    pair : Pair
+        One of the result layers.
+    planes : Planes
+        The pixels that were read of it.
     references, reference_name
-        Where a reference is looked for: see `find_reference`.
+        Layers to search for a reference: see `find_reference`.
+
+    Returns
+    -------
+    list of (figure, meaning)
+        See `plane_figures`.
 
     Raises
     ------
     RestoreError
-        If the reference that is named does not lie there.
+        If the named reference does not cover the pixels.
     """
     placed = planes.placed
     reference = find_reference(references, reference_name, comparison.source, placed)
@@ -51,17 +58,17 @@ def plane_figures(
     reference: Plane | None = None,
     borders: tuple[Sequence[int], Sequence[int]] | None = None,
 ) -> list[tuple[str, str]]:
-    """Give figures of a plane and their meaning.
+    """Measure the figures of a plane.
 
     Parameters
     ----------
-    before, after
-        ``(h, w)``, or with colour samples ``(h, w, samples)``, of which the mean counts; in one unit. `after` may be
-        an integer factor larger, then it is averaged down to compare.
-    reference
-        The truth, of the shape of `after`, if it is known.
-    borders
-        Borders between tiles along y and x, in pixels of `after`; None if they are not known.
+    before, after : ndarray
+        Source and result in the same unit, ``(h, w)``, or ``(h, w, samples)``, whose mean is used. `after` may be
+        larger by an integer factor; it is then averaged down to compare.
+    reference : ndarray, optional
+        The known truth, of the shape of `after`.
+    borders : (sequence of int, sequence of int), optional
+        Borders between tiles along y and x, in pixels of `after`.
 
     Returns
     -------
@@ -73,7 +80,7 @@ def plane_figures(
     found = []
     if reference is not None and reference.shape == after.shape:
         span = float(np.ptp(reference)) or 1.0
-        # Two exposures of one specimen differ in gain and offset, which is no fault of the restoration.
+        # Two exposures of one specimen differ in gain and offset; the figures must not count that as an error.
         gain, offset = fit_gain_offset(after, reference)
         fitted = gain * after.astype(float) + offset
         found.append((f"PSNR {psnr(reference, fitted, span):.1f} dB", "closeness to the reference; higher is closer"))
@@ -101,5 +108,5 @@ def plane_figures(
 
 
 def _gray(plane: Plane) -> Plane:
-    """The mean of the colour samples, if there are any."""
+    """Return the mean of the colour samples, if there are any."""
     return plane.mean(axis=-1) if plane.ndim == 3 else plane

@@ -1,1 +1,1 @@
-"""What the boxes are made of: rows, lists, texts, and controls of several parts."""
+"""Parts of the boxes: rows, lists, texts, and composite controls."""

@@ -1,4 +1,4 @@
-"""A titled group of labelled rows, and how controls share a row."""
+"""Lay out controls: boxes of labelled rows, several controls in a row, and the tab order."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from superqt.utils import QFlowLayout
 
 
 def side_by_side(*widgets: QWidget) -> QWidget:
-    """Widgets in one row, without margins."""
+    """Put widgets in one row, without margins."""
     return _laid_out(QHBoxLayout(), *widgets)
 
 
 def wrapped(*widgets: QWidget) -> QWidget:
-    """Widgets in one row where they fit, and in more where they do not."""
+    """Put widgets in one row, or in more rows if they do not fit."""
     row = _laid_out(QFlowLayout(), *widgets)
     policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
     policy.setHeightForWidth(True)
@@ -39,7 +39,7 @@ def _laid_out(layout: QLayout, *widgets: QWidget) -> QWidget:
 class Box(QGroupBox):
     """A titled group of labelled rows.
 
-    It is a grid: a form of Qt (`QFormLayout`) gives rows too little room where texts take more lines in a narrower one.
+    The layout is a grid: `QFormLayout` gives rows too little height if a narrower box wraps texts into more lines.
     """
 
     def __init__(self, title: str, parent: QWidget | None = None) -> None:
@@ -51,7 +51,7 @@ class Box(QGroupBox):
         self._labels: dict[QWidget, QLabel] = {}
 
     def add(self, label: str, control: QWidget, tooltip: str) -> None:
-        """Add a row; its tooltip is that of label and control."""
+        """Add a row; label and control get the tooltip."""
         row = self._rows.rowCount()
         self._labels[control] = QLabel(label)
         self._rows.addWidget(self._labels[control], row, 0)
@@ -66,19 +66,19 @@ class Box(QGroupBox):
         self._rows.addWidget(widget, self._rows.rowCount(), 0, 1, 2)
 
     def set_row_visible(self, widget: QWidget, visible: bool) -> None:
-        """Show or hide a row, with its label if it has one."""
+        """Show or hide a row and its label."""
         widget.setVisible(visible)
         if widget in self._labels:
             self._labels[widget].setVisible(visible)
 
 
 def set_tab_order(root: QWidget) -> None:
-    """Let the tab key go through a widget as its layouts are read: Qt's own order is that of making, and differs.
+    """Make the tab key follow the layouts of a widget. Qt's default is the order in which the widgets were created.
 
     Parameters
     ----------
-    root
-        With layouts in it, all of them filled.
+    root : QWidget
+        The widget; all its layouts must be filled.
     """
     for first, second in pairwise(_in_reading_order(root)):
         QWidget.setTabOrder(first, second)

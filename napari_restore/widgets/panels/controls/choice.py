@@ -1,4 +1,4 @@
-"""A list to choose from that takes the width there is."""
+"""A combo box that fits any width."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QComboBox, QSizePolicy, QStyle, QToolTip
 
 _SHORTEST = 4
-"""Letters that are to be seen at least."""
+"""Least number of visible letters."""
 
 
 class Choice(QComboBox):
-    """Elides what does not fit in the middle, where long names differ least; the tooltip then says all of it."""
+    """A combo box that elides long names in the middle, where they differ least; the tooltip has the whole name."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Choice(QComboBox):
         return str(metrics.elidedText(self.currentText(), Qt.TextElideMode.ElideMiddle, field.width() - 4))
 
     def event(self, event: QEvent | None) -> bool:
-        """Say all of the name in the tooltip where it is elided."""
+        """Show the whole name in the tooltip if it is elided."""
         if event is not None and event.type() == QEvent.Type.ToolTip:
             from qtpy.QtWidgets import QStyleOptionComboBox
 

@@ -1,4 +1,4 @@
-"""A column of boxes that scrolls only where it is longer than the room for it."""
+"""A column of boxes that scrolls only if it does not fit."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 
 class Column(QScrollArea):
-    """Boxes below one another, as wide as the dock widget.
+    """A scroll area with boxes below one another, as wide as the dock widget.
 
     Parameters
     ----------
-    boxes
+    *boxes : QWidget
         From top to bottom.
     """
 
@@ -34,5 +34,5 @@ class Column(QScrollArea):
 
 class _Content(QWidget):
     def minimumSizeHint(self) -> QSize:
-        """The least width alone: how high it is depends on the width, and Qt would take the height of the narrowest."""
+        """Return the least width alone: the height depends on the width, and Qt would use that of the least width."""
         return QSize(super().minimumSizeHint().width(), 0)

@@ -1,4 +1,4 @@
-"""What a control is to the form, and what there is to say of its setting."""
+"""Connect the control of a setting with the form."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from napari_restore.errors import RestoreError
 
 @dataclass(frozen=True)
 class Control:
-    """What is chosen of a setting, and how a value is shown.
+    """Read and set the control of a setting.
 
     Attributes
     ----------
-    value
-        Gives what is chosen, as a recipe stores it; None where the plan chooses. Raises a `RestoreError` where
-        something that is typed is wrong.
-    show
-        Shows a value as a recipe stores it; None where the plan chooses.
+    value : callable
+        Returns the chosen value as a recipe stores it; None: the plan chooses. Raises `RestoreError` if typed text is
+        wrong.
+    show : callable
+        Shows a value as a recipe stores it; None: the plan chooses.
     """
 
     value: Callable[[], Any]
     show: Callable[[Any], None]
 
     def show_exactly(self, value: Any) -> bool:
-        """Show a value and tell whether it can be shown exactly; if not, nothing is chosen."""
+        """Show a value, and return whether the control shows it exactly. If not, no value is chosen."""
         self.show(value)
         try:
             exact = bool(self.value() == value)
@@ -41,5 +41,5 @@ class Control:
 
 
 def tip(name: str) -> str:
-    """What there is to say of a setting, for the tooltip of its control."""
+    """Return the description of a setting, for the tooltip of its control."""
     return settings()[name].description

@@ -1,4 +1,4 @@
-"""How values are brought to the network's, and the noise of the camera where it is by that: estimated, or typed."""
+"""The control of the normalisation and of the camera's noise."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from napari_restore.widgets.panels.controls.choice import Choice
 Camera = tuple[float, float, float]
 
 _KINDS = {
-    None: ("Auto", "By the camera's noise for a model that knows one level of noise, else by the percentiles"),
+    None: ("Auto", "Camera noise for a model of one noise level, percentiles for other models"),
     "percentile": ("Percentiles", "0.1 and 99.9 % of the values become 0 and 1"),
     "range": ("Range", "The two values below become 0 and 1"),
     "poisson-gaussian": (
         "Camera noise",
-        "Made the same everywhere, and brought to the level the model was trained for",
+        "The noise is stabilised, and brought to the level that the model was trained for",
     ),
 }
 
 
 class IntensityEdit(QWidget):
-    """A choice of how, and gain, offset and read noise; empty where they are estimated."""
+    """A list of normalisations, and a field for gain, offset and read noise; empty: estimated."""
 
     changed = Signal()
 
@@ -49,12 +49,12 @@ class IntensityEdit(QWidget):
         self.noise.editingFinished.connect(self.changed)
 
     def value(self) -> tuple[str | None, tuple[Camera, ...] | None]:
-        """How, and the noise as typed; None where it is chosen or estimated.
+        """Return the normalisation and the typed noise; None: the plan chooses or estimates.
 
         Raises
         ------
         RecipeError
-            If what is typed are not three numbers for the camera, or for each channel's.
+            If the text is not three numbers, or three for each channel.
         """
         text = self.noise.text().strip()
         if not text or self.noise.isHidden():
@@ -62,22 +62,22 @@ class IntensityEdit(QWidget):
         return self.kind.currentData(), tuple(_camera(part) for part in text.split(";"))
 
     def set_kind(self, intensity: str | None) -> None:
-        """Show how values are normalised."""
+        """Show a normalisation."""
         self.kind.setCurrentIndex(max(self.kind.findData(intensity), 0))
 
     def set_noise(self, noise: Sequence[Camera] | None) -> None:
-        """Show the noise of the camera, or of each channel's; None: it is estimated."""
+        """Show the noise of the camera, or one for each channel; None: it is estimated."""
         self.noise.setText("; ".join(", ".join(f"{number:.12g}" for number in camera) for camera in noise or ()))
         self._show_noise(noise is not None)
 
     def show_estimate(self, intensity: str | None, noise: Sequence[Camera] | None) -> None:
-        """Show, in grey, what the run will use."""
+        """Show the values that the plan has chosen, in gray."""
         self.kind.setItemText(0, f"Auto: {_KINDS[intensity][0].lower()}" if intensity else "Auto")
         shown = "; ".join(", ".join(f"{number:.3g}" for number in camera) for camera in noise or ())
         self.noise.setPlaceholderText(shown or "gain, offset, read noise")
         self.noise.setToolTip(
-            "Gain (data units a photon), offset and read noise (data units) of the camera; for each channel, divided "
-            f"by semicolons; empty: estimated{f', {shown}' if shown else ''}"
+            "Gain (data units a photon), offset and read noise (data units) of the camera; one for each channel, "
+            f"separated by semicolons; empty: estimated{f', {shown}' if shown else ''}"
         )
         self._show_noise(intensity == "poisson-gaussian")
 

@@ -1,4 +1,4 @@
-"""A few lines of text under a control."""
+"""Text below a control."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QApplication, QLabel, QMenu, QSizePolicy
 
 _LONG = 18
-"""Letters from which on a word may be broken: the path of a file, or the name of a layer."""
+"""Words with more letters may be broken: paths and names of layers."""
 _BREAK = "\u200b"
-"""Has no width; a line may end at it."""
+"""A zero-width space, at which a line may be broken."""
 
 
 class Note(QLabel):
-    """Text that wraps, within long words too, can be copied as it was written, and takes no room while it is empty."""
+    """A label that wraps its text, also within long words, and is hidden while empty. Copied text is unchanged."""
 
     def __init__(self, tooltip: str = "") -> None:
         super().__init__()
@@ -29,32 +29,32 @@ class Note(QLabel):
         self.hide()
 
     def say(self, text: str, *, warning: bool = False) -> None:
-        """Show a text, or nothing; a warning begins with a sign, not only a colour."""
+        """Show a text; hide the label if it is empty. A warning starts with a sign."""
         self.setText(f"⚠ {text}" if warning and text else text)
         self.setVisible(bool(text))
 
     def text(self) -> str:
-        """The text as it was given."""
+        """Return the text that was set."""
         return self._text
 
     def setText(self, text: str | None) -> None:
-        """Show a text; plain, or HTML."""
+        """Set plain text or HTML."""
         self._text = text or ""
         plain = not self._text.startswith("<")
         super().setText(_breakable(self._text) if plain else self._text)
 
     def minimumSizeHint(self) -> QSize:
-        """One line: how many it takes depends on the width, and a column asks for that by `heightForWidth`."""
+        """Return the height of one line. The real height depends on the width; layouts ask `heightForWidth` for it."""
         return QSize(0, self.fontMetrics().height())
 
     def copy(self) -> None:
-        """Put what is selected on the clipboard."""
+        """Copy the selected text to the clipboard."""
         clipboard = QApplication.clipboard()
         assert clipboard is not None
         clipboard.setText(self.selectedText().replace(_BREAK, ""))
 
     def event(self, event: QEvent | None) -> bool:
-        """Copy what was written, without the places at which it was broken."""
+        """Copy text without the zero-width spaces."""
         if event is not None and event.type() == QEvent.Type.KeyPress and event == QKeySequence.StandardKey.Copy:
             self.copy()
             return True
@@ -69,7 +69,7 @@ class Note(QLabel):
 
 
 def _breakable(text: str) -> str:
-    """Allow a line to end within long words: after what divides their parts, and else anywhere."""
+    """Add zero-width spaces to long words: after separators, and otherwise every few letters."""
 
     def parted(match: re.Match[str]) -> str:
         after_signs = re.sub(r"([/\\_\-.:])", rf"\1{_BREAK}", match.group())

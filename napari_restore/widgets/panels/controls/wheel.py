@@ -1,4 +1,4 @@
-"""The wheel of the mouse over controls: it scrolls the column, unless the control has the focus."""
+"""Let the mouse wheel change a control only if it has the focus."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _WITH_VALUES = (QComboBox, QAbstractSpinBox, QAbstractSlider)
 
 
 class WheelNeedsFocus(QObject):
-    """Keeps the wheel from changing a control that the mouse happens to be over while a column is scrolled.
+    """An event filter that keeps the wheel from changing controls under the mouse while a column is scrolled.
 
     Parameters
     ----------
-    root
-        All controls in it are meant, so it has to be filled.
+    root : QWidget
+        The filter is installed on all controls in it, so these must exist.
     """
 
     def __init__(self, root: QWidget) -> None:
@@ -26,11 +26,11 @@ class WheelNeedsFocus(QObject):
                 if isinstance(control, QScrollBar):
                     continue
                 if control.focusPolicy() == Qt.FocusPolicy.WheelFocus:
-                    control.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # or the wheel itself would give it the focus
+                    control.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # or the wheel would give it the focus
                 control.installEventFilter(self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Pass the wheel on to what the control lies in."""
+        """Pass the wheel on to the parent of a control without the focus."""
         if (
             event is not None
             and event.type() == QEvent.Type.Wheel
