@@ -46,7 +46,7 @@ class Started:
 
 @dataclass(frozen=True)
 class BlocksStored:
-    """Blocks have been stored since the last such event: the layers have to be drawn again."""
+    """The event of blocks that have been stored since the last one: the layers have to be drawn again."""
 
 
 def restore(job: Job) -> Generator[Started | Progress | BlocksStored, None, None]:

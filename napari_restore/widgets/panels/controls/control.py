@@ -14,7 +14,7 @@ from napari_restore.errors import RestoreError
 
 @dataclass(frozen=True)
 class Control:
-    """Read and set the control of a setting.
+    """The functions that read and set the control of a setting.
 
     Attributes
     ----------
