@@ -25,8 +25,8 @@ _UNEVEN = 0.1
 
 def recognises(source: Any) -> bool:
     """Tell whether an object is an `xarray.DataArray`."""
-    xarray = sys.modules.get("xarray")  # an object of theirs means it is loaded
-    return xarray is not None and isinstance(source, xarray.DataArray)
+    # If the source is an object of xarray, xarray is loaded. While another thread imports it, it may lack this name.
+    return isinstance(source, getattr(sys.modules.get("xarray"), "DataArray", ()))
 
 
 def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
