@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import tempfile
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
 
 # napari raises where a plugin changes a layer from another thread than the main one.
 os.environ["NAPARI_ENSURE_PLUGIN_MAIN_THREAD"] = "1"
-# Without a file: preferences that tests set are not those of the user. napari reads this when it is imported.
-os.environ["NAPARI_CONFIG"] = ""
+# Preferences that tests set are not those of the user. napari reads this when its settings are imported.
+_PREFERENCES = tempfile.TemporaryDirectory(prefix="napari-restore-", ignore_cleanup_errors=True)
+os.environ["NAPARI_CONFIG"] = str(Path(_PREFERENCES.name) / "settings.yaml")
 
 # The environment `napari` of tox has napari; the one of the library and the command line does without.
 if importlib.util.find_spec("napari") is None:

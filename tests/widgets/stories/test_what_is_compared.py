@@ -193,10 +193,10 @@ def test_the_pair_follows_the_layer_that_is_chosen(qtbot: Any, viewer: Viewer, c
     for name in "ac":
         viewer.add_image(rng.poisson(100, (75, 110)).astype(np.uint16), name=name)
     dock = dock_in(viewer, checkpoints["denoiser"])
-    all_in_view(qtbot, viewer)
     for name in "ac":
         dock.input.choose(name)
         run(qtbot, dock, checkpoints["denoiser"])
+    all_in_view(qtbot, viewer)  # once the dock widget has its width, and the canvas what is left
     assert dock.compare.comparisons.currentText() == "c ▸ denoiser"
     dock.compare.wipe.setValue(50)
     qtbot.waitUntil(lambda: dock.tools.wipe.active and not dock.works)
