@@ -25,7 +25,7 @@ def seconds_of(dock: object, viewer: napari.Viewer) -> tuple[float, float]:
     """One click: seconds to the first picture, and to all of it."""
 
     def shown() -> list[object]:
-        return [layer.data for layer in dock.results.there()]  # type: ignore[attr-defined]
+        return [layer.data for layer in dock.results.remaining()]  # type: ignore[attr-defined]
 
     before = shown()
     began = time.perf_counter()
@@ -61,7 +61,7 @@ def main() -> None:
         spin(0.5)
         wait_for(lambda dock=dock: dock.preflight is not None)  # type: ignore[misc]
         times = [seconds_of(dock, viewer) for _ in range(repeats)]
-        (layer,) = dock.results.there()
+        (layer,) = dock.results.remaining()
         first, whole = (statistics.median(column) for column in zip(*times, strict=True))
         print(
             f"{title}: {dock.model.model()}, {' x '.join(map(str, layer.data.shape))} pixels, median of {repeats}: "

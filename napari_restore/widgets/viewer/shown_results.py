@@ -45,7 +45,7 @@ class ShownResults(QObject):
         self._changing.setTimeout(REST)
         self._changing.triggered.connect(self._refresh)
 
-    def there(self) -> list[Any]:
+    def remaining(self) -> list[Any]:
         """Return the layers that are still in the layer list."""
         return [layer for layer in self.layers if layer in self.viewer.layers]
 
@@ -70,51 +70,51 @@ class ShownResults(QObject):
 
     def _show(self, described: list[LayerData], shown: Callable[[], None], drawn: Callable[[], None] | None) -> Steps:
         try:
-            there = self.there()
-            if len(there) == len(described) and all(map(_same_kind, there, described)):
-                self._change(there, described)
+            remaining = self.remaining()
+            if len(remaining) == len(described) and all(map(_same_kind, remaining, described)):
+                self._change(remaining, described)
                 shown()
             else:
-                yield from self._replace(there, described)
+                yield from self._replace(remaining, described)
                 shown()
                 yield
         finally:
             if drawn is not None:
                 drawn()
 
-    def _change(self, there: list[Any], described: list[LayerData]) -> None:
+    def _change(self, remaining: list[Any], described: list[LayerData]) -> None:
         """Change pixels and position of layers in place.
 
         New layers would flicker, and napari collects all garbage when a layer is removed, which takes 0.2 s or more.
         """
-        for layer, (data, arguments, _) in zip(there, described, strict=True):
+        for layer, (data, arguments, _) in zip(remaining, described, strict=True):
             layer.data = data
             layer.translate = arguments["translate"]
             layer.metadata = arguments["metadata"]
-        self.layers = there
+        self.layers = remaining
 
-    def _replace(self, there: list[Any], described: list[LayerData]) -> Steps:
+    def _replace(self, remaining: list[Any], described: list[LayerData]) -> Steps:
         """Remove earlier layers and add new ones, up to painting them."""
         names = {arguments["name"] for _, arguments, _ in described}
-        for layer in there:
+        for layer in remaining:
             if layer.name in names or layer.name.startswith(PREVIEW):
-                yield from self._take_away(layer)
+                yield from self._remove(layer)
         self.layers = []
         for layer in described:
             yield from self._add(layer)
-        if there := self.there():
-            self.viewer.layers.selection.active = there[-1]
+        if remaining := self.remaining():
+            self.viewer.layers.selection.active = remaining[-1]
             yield
-        for number, layer in enumerate(there):
+        for number, layer in enumerate(remaining):
             layer.visible = True  # napari slices it and compiles its shaders
-            if number < len(there) - 1:
+            if number < len(remaining) - 1:
                 yield
 
-    def _take_away(self, layer: Any) -> Steps:
-        """Remove a layer that was the last one to be drawn.
+    def _remove(self, layer: Any) -> Steps:
+        """Draw a layer, transparent, as the last one, and remove it.
 
-        Mesa's software renderer (seen with 22.3) ends the process where a shader program is deleted, and the program
-        that was drawn last is the next one to be drawn: that of a layer that lay over this one and alone is left.
+        Mesa's software renderer (seen with 22.3) kills the process if a shader program is deleted and the program that
+        was drawn last is also the next one to be drawn. That happens if the only layer left was above the removed one.
         """
         layer.opacity = 0.0
         layer.visible = True
@@ -146,7 +146,7 @@ class ShownResults(QObject):
 
     def remove_previews(self) -> None:
         """Remove the previews of this dock widget from the layer list."""
-        for layer in self.there():
+        for layer in self.remaining():
             if layer.name.startswith(PREVIEW):
                 self.viewer.layers.remove(layer)
 
@@ -157,14 +157,14 @@ class ShownResults(QObject):
     def complete(self) -> None:
         """Draw all pixels and thumbnails now."""
         self._changing.cancel()
-        for layer in self.there():
+        for layer in self.remaining():
             if layer.multiscale:
                 layer.data = layer.data  # otherwise napari keeps the thumbnail until a slider moves
             elif layer.visible:
                 layer.refresh(extent=False, highlight=False)
 
     def _refresh(self) -> None:
-        for layer in self.there():
+        for layer in self.remaining():
             if layer.visible:
                 layer.refresh(extent=False, highlight=False, thumbnail=False)
 
