@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -71,6 +72,8 @@ def once(why: int) -> dict[str, dict[str, float]]:
     import numpy as np
     from heart import Heartbeat
 
+    # napari reads this when its settings are imported: nothing is written into the preferences of the user.
+    os.environ["NAPARI_CONFIG"] = ""
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1280, 800)
     rng = np.random.default_rng(0)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -38,6 +39,8 @@ def wait_for(done: Callable[[], bool], what: str) -> float:
 
 def main() -> None:
     """Open, preview, compare, run, result."""
+    # napari reads this when its settings are imported: nothing is written into the preferences of the user.
+    os.environ["NAPARI_CONFIG"] = ""
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1280, 800)
 

@@ -25,8 +25,8 @@ _UNEVEN = 0.1
 
 def recognises(source: Any) -> bool:
     """Check whether an object is an `xarray.DataArray`."""
-    xarray = sys.modules.get("xarray")  # if it is not imported, no object is of its types
-    return xarray is not None and isinstance(source, xarray.DataArray)
+    # If it is one, xarray is imported. While another thread imports xarray, the module may lack this name.
+    return isinstance(source, getattr(sys.modules.get("xarray"), "DataArray", ()))
 
 
 def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:

@@ -37,8 +37,9 @@ def recognises(source: Any) -> bool:
     """Check whether a source is a directory or URL of a Zarr, or an array or group of the package zarr."""
     if isinstance(source, str):
         return is_url(source) or is_zarr(source) or _is_n5(source)
-    zarr = sys.modules.get("zarr")  # if it is not imported, no object is of its types
-    return zarr is not None and isinstance(source, zarr.Array | zarr.Group)
+    # If the source is an object of zarr, zarr is imported. While another thread imports zarr, it may lack these names.
+    zarr = sys.modules.get("zarr")
+    return isinstance(source, (getattr(zarr, "Array", ()), getattr(zarr, "Group", ())))
 
 
 def _is_n5(path: str) -> bool:
