@@ -74,6 +74,8 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
     """
     import zarr
 
+    from napari_restore.images.guards.zarr_store import guarded_store
+
     if isinstance(source, zarr.Group):
         raise SourceError("a zarr.Group is not an array; pass its path, or one of the arrays in it.")
     if isinstance(source, zarr.Array):
@@ -86,7 +88,7 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
             "Export HDF5/N5/Zarr/OME-NGFF), or copy it to Zarr where zarr < 3 is installed."
         )
     try:
-        node = zarr.open(source, mode="r")
+        node = zarr.open(guarded_store(source), mode="r")
         if isinstance(node, zarr.Group):
             return _open_group(node, source, axes, level, series)
         return _open_array(node, source, axes, level, series)
@@ -121,10 +123,12 @@ def _located(array: zarr.Array[Any], location: str | None) -> tuple[zarr.Array[A
     import zarr
     from zarr.storage import LocalStore
 
+    from napari_restore.images.guards.zarr_store import guarded_store
+
     if location is None and isinstance(array.store, LocalStore):
         root = os.path.abspath(array.store.root)
         location = os.path.join(root, *array.path.split("/")) if array.path else root
-        array = zarr.open_array(root, path=array.path, mode="r")
+        array = zarr.open_array(guarded_store(root), path=array.path, mode="r")
     return array, location
 
 
