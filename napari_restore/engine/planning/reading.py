@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_restore.errors import ChunkError
+from napari_restore.errors import ChunkError, SourceLost
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.intensity.scaling import to_dtype
@@ -90,6 +90,9 @@ class PatientImage(Image):
         return retried(lambda: super(PatientImage, self).read(region), policy, self._note)
 
     def _may_pass(self, error: Exception) -> bool:
+        # A disk may come back in a few seconds; if it does not, there is nothing to fill in.
+        if isinstance(error, SourceLost):
+            return True
         # Damage is the same every time, but one more try costs little, and may have been on its way only.
         return isinstance(error, ChunkError) and (not self.failures or DISK.may_pass(error))
 

@@ -7,7 +7,7 @@ what leaves the folder is refused, unless the user allows it; a pipe or a device
 
 from __future__ import annotations
 
-__all__ = ["Surroundings", "allowing_outside", "surroundings_of"]
+__all__ = ["Surroundings", "allowing_outside", "outside_allowed", "surroundings_of"]
 
 import os
 import stat
@@ -29,6 +29,11 @@ def allowing_outside(allowed: bool) -> Iterator[None]:
         yield
     finally:
         _ALLOWED.reset(token)
+
+
+def outside_allowed() -> bool:
+    """Tell what was said; an array that opens its file again, perhaps in another thread or process, keeps it."""
+    return _ALLOWED.get()
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ def surroundings_of(source: str) -> Surroundings:
     real = os.path.realpath(source)
     lies = real if os.path.isdir(real) else os.path.dirname(real)
     folders = dict.fromkeys((os.path.realpath(named), lies))
-    return Surroundings(source, tuple(folders), _ALLOWED.get())
+    return Surroundings(source, tuple(folders), outside_allowed())
 
 
 def _shown(path: str) -> str:

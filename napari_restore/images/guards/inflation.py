@@ -163,21 +163,30 @@ def _zstd_frame(data: memoryview, place: int) -> tuple[int, int]:
 _SAID = {"blosc": _said_by_blosc, "lz4": _said_by_lz4, "zstd": _said_by_zstd}
 
 
-def check_deflate(data: bytes, declared: int) -> None:
+def check_deflate(read: Callable[[], bytes], stored: int, declared: int) -> None:
     """Refuse a chunk of zlib that another library is going to decode, if it would become more than was declared.
 
     One that cannot become much is not looked at.
+
+    Parameters
+    ----------
+    read
+        Gives it as it is stored.
+    stored, declared : int
+        Its bytes as stored, and decoded by what the image says.
 
     Raises
     ------
     ChunkError
         If it would.
     """
-    if len(data) * _DEFLATE <= most_bytes(declared) + _HARMLESS:
+    if stored * _DEFLATE <= most_bytes(declared) + _HARMLESS:
         return
-    size, rest, decompressor = 0, data, zlib.decompressobj()
+    size, rest, decompressor = 0, read(), zlib.decompressobj()
     while rest and not decompressor.eof:
-        size += len(decompressor.decompress(rest, 2**20))
+        try:
+            size += len(decompressor.decompress(rest, 2**20))
+        except zlib.error:  # the library says what is wrong with it
+            return
         _check(size, declared)
         rest = decompressor.unconsumed_tail
-

@@ -7,6 +7,7 @@ __all__ = ["ENDINGS", "is_zarr", "open", "recognises"]
 import math
 import os
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -256,7 +257,9 @@ def _open_collection(group: zarr.Group, location: str, axes: str | None, level: 
         if not isinstance(member, zarr.Group) or not _multiscales(member):
             raise SourceError(f"series {series} is not in {location}; its images are {sorted(group.group_keys())}.")
         return _open_group(member, f"{location.rstrip('/')}/{series}", axes, level, 0)
-    inside = sorted(name for name, _ in group.members())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zarr warns of each folder that is no part of a Zarr
+        inside = sorted(name for name, _ in group.members())
     raise SourceError(f"{location} is a Zarr group without an OME-Zarr image; open one of what is in it: {inside}.")
 
 
