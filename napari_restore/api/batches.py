@@ -18,6 +18,7 @@ from napari_restore.api.planning import plan as plan_image
 from napari_restore.api.restoring import run
 from napari_restore.api.settings import DENOISER, Settings
 from napari_restore.errors import OutputError, RecipeError, RestoreError
+from napari_restore.images.guards.files import allowing_outside
 from napari_restore.images.store import as_location, is_url
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def plan_batch(
         raise OutputError(f"a batch is written to a folder on a disk, not to {output}; restore there image by image.")
     folder = Path(output)
     listed = [str(as_location(one)) for one in ([sources] if isinstance(sources, str | Path) else sources)]
-    found, ignored = find_images(listed, apart=folder)
+    with allowing_outside(recipe.allow_outside):
+        found, ignored = find_images(listed, apart=folder)
     collections = {
         folder / one.output[: -len(one.source[len(one.collection.location) :])]: one.collection
         for one in found
@@ -255,9 +257,13 @@ def _shared_range(plan: BatchPlan) -> tuple[tuple[float, float], ...]:
     for item in plan.items:
         if item.state == "impossible":
             continue
-        axes, level, series = (plan.settings.get(name) for name in ("axes", "level", "series"))
+        chosen = {
+            name: plan.settings[name]
+            for name in ("axes", "level", "series", "allow_outside")
+            if plan.settings.get(name) is not None
+        }
         try:
-            sampled = sample_channels(open_image(item.source, axes=axes, level=level or 0, series=series or 0))
+            sampled = sample_channels(open_image(item.source, **chosen))
         except RestoreError:
             continue  # it will fail by itself, with its reason
         found[item.source] = tuple((channel.range.low, channel.range.high) for channel in sampled)

@@ -23,13 +23,15 @@ __all__ = ["open_image", "plan", "plan_source", "plan_unestimated"]
 
 
 @bounded("opening", SourceError)
-def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
+def open_image(
+    source: Any, *, axes: str | None = None, level: int = 0, series: int | str = 0, allow_outside: bool = False
+) -> Image:
     """Open a source lazily: see `napari_restore.images.opening.open_image`."""
     from napari_restore.images import opening
 
     if isinstance(source, str | Path):
         source = as_location(source)
-    return opening.open_image(source, axes=axes, level=level, series=series)
+    return opening.open_image(source, axes=axes, level=level, series=series, allow_outside=allow_outside)
 
 
 @bounded("planning the run of")
@@ -134,7 +136,9 @@ def plan_source(
     earlier = stored_recipe(output) if output is not None else None
     if earlier is not None:
         recipe = recipe.merged(_for_device(earlier, recipe.device) if cluster[0] is None else earlier)
-    image = open_image(source, axes=recipe.axes, level=recipe.level, series=recipe.series)
+    image = open_image(
+        source, axes=recipe.axes, level=recipe.level, series=recipe.series, allow_outside=recipe.allow_outside
+    )
     if cluster[0] is not None:
         from napari_restore.engine.hardware.device import parse_devices
         from napari_restore.engine.run.cluster.workers import connected, plan_on

@@ -107,6 +107,9 @@ class Settings(TypedDict, total=False):
         Planes beside each one, in time or depth, that are averaged into it where they agree, before the network: none,
         T, Z or TZ; with the planes on each side and a strength behind it if need be, like T,3 or T,2,0.8; or auto. If
         left out: for a denoiser, along each axis where a sample shows planes that agree.
+    allow_outside : bool
+        Let the source be read from files outside its folder, where it names such files or links lead there. If left
+        out: no.
     """
 
     img_range: float | None
@@ -139,6 +142,7 @@ class Settings(TypedDict, total=False):
     memory_budget: int | str | None
     threads: int | None
     neighbours: str | Mapping[str, object] | None
+    allow_outside: bool
 
 
 # End of what is written.

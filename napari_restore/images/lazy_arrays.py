@@ -62,7 +62,8 @@ def read_chunks(array: zarr.Array[Any], region: Region, location: str) -> NDArra
             except Exception as cause:
                 if _is_final(cause):
                     raise
-                raise ChunkError(f"{location}: chunk {index}{_object_key(array, index)} is damaged: {cause}") from cause
+                fault = "cannot be read" if isinstance(cause, ChunkError) else "is damaged"
+                raise ChunkError(f"{location}: chunk {index}{_object_key(array, index)} {fault}: {cause}") from cause
         where = ", ".join(f"{s.start}:{s.stop}" for s in region)
         raise ChunkError(f"{location}: region {where} cannot be read: {error}") from error
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _CODECS: dict[type[Codec], str] = {BloscCodec: "blosc", GzipCodec: "gzip", ZstdCodec: "zstd"}
 """Codecs of Zarr 3, by the name of the one of numcodecs that decodes the same."""
 
+_INDEX = 16
+"""Bytes of the index of a shard, for each of its chunks."""
+
 
 def bounded(array: zarr.Array[Any]) -> zarr.Array[Any]:
     """Give an array that reads the same, and refuses objects that are, or would become, more than a chunk has.
@@ -48,7 +51,8 @@ def bounded(array: zarr.Array[Any]) -> zarr.Array[Any]:
         object.__setattr__(metadata, "codecs", tuple(map(_bounded_codec, array.metadata.codecs)))
     store_path = array.store_path
     if isinstance(array.store, GuardedStore):
-        size = math.prod(array.shards or array.chunks) * array.dtype.itemsize
+        pixels = math.prod(array.shards or array.chunks)
+        size = pixels * array.dtype.itemsize + _INDEX * (pixels // math.prod(array.chunks))
         store_path = StorePath(array.store.for_objects_of(size), array.path)
     return zarr.Array(zarr.AsyncArray(metadata=metadata, store_path=store_path, config=array.async_array.config))
 

@@ -20,11 +20,16 @@ from zarr.storage import LocalStore, WrapperStore
 
 from napari_restore.errors import ChunkError, SourceLost
 from napari_restore.images.guards.files import Surroundings, surroundings_of
+from napari_restore.images.guards.inflation import most_bytes
 from napari_restore.wording import human_bytes
 
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 _MOST = 2**28
-"""Bytes of metadata, and of any object whose size is not declared."""
+"""Bytes of metadata at most."""
+
+
+def _is_metadata(key: str) -> bool:
+    return key.rsplit("/", 1)[-1] in _METADATA
 
 
 class GuardedStore(WrapperStore[Store]):
@@ -59,20 +64,21 @@ class GuardedStore(WrapperStore[Store]):
 
     def for_objects_of(self, size: int) -> GuardedStore:
         """Give a store for an array whose chunks, or shards, have so many bytes when they are decoded."""
-        return GuardedStore(self._store, self.surroundings, max(_MOST, 2 * size))
+        return GuardedStore(self._store, self.surroundings, most_bytes(size))
 
     async def get(
         self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
         """Read an object, after a look at what it is."""
         if isinstance(self._store, LocalStore):
-            await asyncio.to_thread(self._check, key, byte_range is None)
+            most = None if byte_range is not None else _MOST if _is_metadata(key) else self.most
+            await asyncio.to_thread(self._check, key, most)
         found = await self._store.get(key, prototype or default_buffer_prototype(), byte_range)
-        if found is None and key.rsplit("/", 1)[-1] not in _METADATA:
+        if found is None and not _is_metadata(key):
             self.missing += 1
         return found
 
-    def _check(self, key: str, whole: bool) -> None:
+    def _check(self, key: str, most: int | None) -> None:
         path = os.path.join(self.root, key)
         try:
             size = os.stat(path).st_size
@@ -80,10 +86,8 @@ class GuardedStore(WrapperStore[Store]):
             return
         if self.surroundings is not None:
             self.surroundings.check(os.path.abspath(path))
-        if whole and size > self.most:
-            raise ChunkError(
-                f"{path} has {human_bytes(size)}, and what the image says of itself allows {human_bytes(self.most)}"
-            )
+        if most is not None and size > most:
+            raise ChunkError(f"{path} has {human_bytes(size)}, and by what the image says {human_bytes(most)} at most")
 
     async def get_partial_values(
         self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]

@@ -123,7 +123,7 @@ class TiffArray:
         self._pages = opened.pages
         # Level 0 is the series itself, and without a level a series with others is a group and not an array.
         store = opened.whole.aszarr(level=self.level, lock=self._lock, fillvalue=opened.nodata or 0)
-        guarded = store if opened.nodata is not None else StoredChunks(store, self.path)
+        guarded = store if opened.nodata is not None else StoredChunks(store)
         self._array: zarr.Array[Any] = zarr.open_array(guarded, mode="r")
         self._process = os.getpid()
         weakref.finalize(self, opened.tiff.close)

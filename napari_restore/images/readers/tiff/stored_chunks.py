@@ -21,21 +21,15 @@ class StoredChunks(WrapperStore[Store]):
     ----------
     store
         What `tifffile.TiffPageSeries.aszarr` returns.
-    path
-        What to call the file.
     """
-
-    def __init__(self, store: Store, path: str = "") -> None:
-        super().__init__(store)
-        self.path = path
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """Read metadata, or decode a strip or tile."""
         found = await self._store.get(key, prototype, byte_range)
         if found is None and key.rsplit("/", 1)[-1] not in _METADATA:
             raise ChunkError(
-                f"{self.path}: the strip or tile {key} is not stored: its place in the file is empty. Copy the file "
-                f"again; {WAY_ON} If they are left out on purpose (GDAL's SPARSE_OK), 'gdal_translate IN.tif OUT.tif' "
-                "writes them, and 'gdal_edit.py -a_nodata 0 IN.tif' says what they stand for."
+                f"the strip or tile is not stored, its place in the file is empty. Copy the file again; {WAY_ON} If it "
+                "is left out on purpose (GDAL's SPARSE_OK), 'gdal_translate IN.tif OUT.tif' writes it, and "
+                "'gdal_edit.py -a_nodata 0 IN.tif' says what it stands for."
             )
         return found
