@@ -1,4 +1,4 @@
-"""HDF5 datasets, read region by region through h5py."""
+"""Open HDF5 datasets, read by region through h5py."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 def recognises(source: Any) -> bool:
-    """Tell whether a source is the path of an HDF5 file, or of what is in one."""
+    """Check whether a source is the path of an HDF5 file, or of an object in one."""
     return isinstance(source, str) and (found := _split(source)) is not None and is_hdf5(found[0])
 
 
 def is_hdf5(path: str) -> bool:
-    """Tell from its first bytes whether a file is HDF5; the signature may stand behind a block of the user's own."""
+    """Check whether a file is HDF5, by its signature, which may follow a user block."""
     if not os.path.isfile(path):
         return False
     size = os.path.getsize(path)
@@ -48,14 +48,14 @@ def is_hdf5(path: str) -> bool:
 
 
 def _split(path: str) -> tuple[str, str] | None:
-    """Split a path into that of a file and that of a dataset in it.
+    """Split a path into the path of a file and the path of a dataset in it.
 
-    ``"cells.h5::/exp/data"`` and ``"cells.h5/exp/data"`` mean the same.
+    ``"cells.h5::/exp/data"`` and ``"cells.h5/exp/data"`` are equivalent.
 
     Returns
     -------
     tuple of str, or None
-        File and dataset, which may be empty; None where the path is of something else.
+        File and dataset, which may be empty; None if no part of the path is a file.
     """
     if os.path.isfile(path):
         return path, ""
@@ -71,7 +71,7 @@ def _split(path: str) -> tuple[str, str] | None:
 
 
 def h5py_module(path: str) -> Any:
-    """Import h5py, and the codecs of hdf5plugin where they are installed.
+    """Import h5py, and the codecs of hdf5plugin if they are installed.
 
     Raises
     ------
@@ -92,16 +92,16 @@ def h5py_module(path: str) -> Any:
 def open(source: str, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
     """Open a dataset of an HDF5 file without reading pixels.
 
-    Axes are taken from dimension labels, or from the attribute ``axistags`` of vigra and ilastik; pixel size from the
-    attribute ``element_size_um``.
+    The axes are read from dimension labels, or from the attribute ``axistags`` of vigra and ilastik, and the pixel size
+    from the attribute ``element_size_um``.
 
     Parameters
     ----------
     source : str
-        Absolute path of the file, with "::" and the path of the dataset behind, or "/" and that path; it may be left
-        out where there is one dataset alone.
+        Absolute path of the file, followed by "::" or "/" and the path of the dataset, which is optional if there is
+        only one.
     axes : str, optional
-        One letter of "TCZYXS" per dimension; they win over those of the file.
+        One letter of "TCZYXS" per dimension; they override those of the file.
     level, series : int
         0, because a dataset is one image.
 
@@ -115,7 +115,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     AxesError
         If the axes are unknown, or `axes` does not fit.
     SourceError
-        If h5py is not installed, the file is damaged, or there is no such dataset.
+        If h5py is not installed, the file is damaged, or the dataset does not exist.
     """
     path, inside = _split(source) or (source, "")
     check_level(level, 1, path, "give the path of a dataset behind '::'")
@@ -214,7 +214,7 @@ def _listed(names: Any) -> str:
     return (", ".join(listed[:20]) or "none") + (", ..." if len(listed) > 20 else "")
 
 
-def _letters(dataset: Any, axes: str | None, place: str) -> str:
+def _letters(dataset: Any, axes: str | None, location: str) -> str:
     shape = tuple(dataset.shape)
     if axes is not None:
         return check_axes(axes, shape)
@@ -227,14 +227,14 @@ def _letters(dataset: Any, axes: str | None, place: str) -> str:
         return "YX"
     if None in letters or len(letters) != len(shape):
         raise AxesError(
-            f"{place} does not tell what its axes mean (shape {shape}); pass axes= with one letter of TCZYXS per "
+            f"{location} does not define its axes (shape {shape}); pass axes= with one letter of TCZYXS per "
             "dimension, such as 'ZYX'."
         )
     return check_axes("".join(letter or "" for letter in letters), shape)
 
 
 def _pixel_size(dataset: Any, letters: str) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Return the pixel size in micrometres, which Fiji, ilastik and PlantSeg store as Z, Y, X, and what to note."""
+    """Return the pixel size in micrometres, which Fiji, ilastik and PlantSeg store as Z, Y, X, and notes."""
     sizes = np.ravel(dataset.attrs.get("element_size_um", ()))
     if len(sizes) != 3:
         return {}, ()
@@ -242,7 +242,7 @@ def _pixel_size(dataset: Any, letters: str) -> tuple[dict[str, float], tuple[str
 
 
 class Hdf5Array:
-    """A dataset of an HDF5 file; it is opened for each region, so that threads and processes share nothing.
+    """A dataset of an HDF5 file; each read opens the file, so threads and processes share nothing.
 
     Parameters
     ----------
@@ -251,7 +251,7 @@ class Hdf5Array:
     inside : str
         Path of the dataset in it.
     shape : tuple of int
-        Of the image; a dataset may be larger, and what is behind the end is left out.
+        Shape of the image; the dataset may be larger, and the rest is left out.
     dtype : numpy.dtype
         Data type of the pixels.
     chunks : tuple of int or None
@@ -278,7 +278,7 @@ class Hdf5Array:
             raise ChunkError(f"{self.path}::{self.inside} cannot be read: {error}") from error
 
     def _read(self, dataset: Any, region: Region) -> NDArray[Any]:
-        """Read a region, and find the chunk that is to blame where that fails."""
+        """Read a region; name the damaged chunk in the error if that fails."""
         try:
             return np.asarray(dataset[region])
         except MemoryError:

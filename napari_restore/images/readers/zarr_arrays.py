@@ -1,4 +1,4 @@
-"""Zarr arrays (versions 2 and 3) and OME-Zarr groups (0.1 to 0.5, and collections made by bioformats2raw)."""
+"""Open Zarr arrays (versions 2 and 3) and OME-Zarr groups (0.1 to 0.5, and collections made by bioformats2raw)."""
 
 from __future__ import annotations
 
@@ -30,16 +30,17 @@ _METADATA_FILES = ("zarr.json", ".zarray", ".zgroup")
 
 
 def is_zarr(path: str) -> bool:
-    """Tell whether a directory is a Zarr array or group."""
+    """Check whether a directory is a Zarr array or group."""
     return any(os.path.isfile(os.path.join(path, name)) for name in _METADATA_FILES)
 
 
 def recognises(source: Any) -> bool:
-    """Tell whether a source is a directory or URL of a Zarr, or an array or group of the package zarr."""
+    """Check whether a source is a directory or URL of a Zarr, or an array or group of the package zarr."""
     if isinstance(source, str):
         return is_url(source) or is_zarr(source) or _is_n5(source)
-    zarr = sys.modules.get("zarr")  # an object of theirs means it is loaded
-    return zarr is not None and isinstance(source, zarr.Array | zarr.Group)
+    # If the source is an object of zarr, zarr is imported. While another thread imports zarr, it may lack these names.
+    zarr = sys.modules.get("zarr")
+    return isinstance(source, (getattr(zarr, "Array", ()), getattr(zarr, "Group", ())))
 
 
 def _is_n5(path: str) -> bool:
@@ -54,7 +55,7 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
     source : str or zarr.Array
         Absolute path or URL of an array or a group; or an array.
     axes : str, optional
-        One letter of "TCZYXS" per dimension; they win over those of the metadata: OME-Zarr's, ``dimension_names``, or
+        One letter of "TCZYXS" per dimension; they override those of the metadata: OME-Zarr's, ``dimension_names``, or
         xarray's ``_ARRAY_DIMENSIONS``.
     level : int
         Level of the pyramid, 0 being the largest.
@@ -64,14 +65,14 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
     Returns
     -------
     Image
-        The image; that of an array alone is without a pixel size, which an array does not have.
+        The image; a plain array has no pixel size.
 
     Raises
     ------
     AxesError
-        If the metadata do not tell the axes, or `axes` does not fit.
+        If the metadata do not define the axes, or `axes` does not fit.
     SourceError
-        If there is no such level or series, or the metadata are damaged.
+        If the level or series does not exist, or the metadata are damaged.
     """
     import zarr
 
@@ -96,13 +97,13 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
     except (RestoreError, MemoryError):
         raise
     except FileNotFoundError as error:
-        raise SourceError(f"{source} is not there, or holds no Zarr: {error}") from error
+        raise SourceError(f"{source} does not exist, or holds no Zarr: {error}") from error
     except Exception as error:
         raise SourceError(f"the Zarr metadata of {source} cannot be read: {error!r}. Copy the image again.") from error
 
 
 def _check_filesystem(url: str) -> None:
-    """Say which package opens a URL, if it is not installed."""
+    """Raise SourceError with the package to install if the protocol of a URL is not supported."""
     try:
         filesystem(url)
     except OutputError as error:
@@ -110,7 +111,7 @@ def _check_filesystem(url: str) -> None:
 
 
 def _open_array(array: zarr.Array[Any], location: str | None, axes: str | None, level: int, series: int | str) -> Image:
-    """Take an array for an image; where it lies is found out for one on the local disk."""
+    """Open an array as an image; the location of an array on the local disk is read from its store."""
     check_level(level, 1, location or "the Zarr array")
     series_number(series, [""], location or "the Zarr array")
     array, location = _located(array, location)
@@ -120,7 +121,7 @@ def _open_array(array: zarr.Array[Any], location: str | None, axes: str | None, 
 
 
 def _located(array: zarr.Array[Any], location: str | None) -> tuple[zarr.Array[Any], str | None]:
-    """Return the array and its place; a local one is opened by absolute path, so that it pickles for any folder."""
+    """Return the array and its location; a local array is opened by absolute path, so that it can be pickled."""
     import zarr
     from zarr.storage import LocalStore
 
@@ -133,7 +134,7 @@ def _located(array: zarr.Array[Any], location: str | None) -> tuple[zarr.Array[A
     return array, location
 
 
-def _letters(names: Sequence[Any] | None, axes: str | None, shape: tuple[int, ...], place: str) -> str:
+def _letters(names: Sequence[Any] | None, axes: str | None, shape: tuple[int, ...], location: str) -> str:
     if axes is not None:
         return check_axes(axes, shape)
     letters = [letter_of(name) for name in names or ()]
@@ -141,7 +142,7 @@ def _letters(names: Sequence[Any] | None, axes: str | None, shape: tuple[int, ..
         return "YX"
     if not letters or None in letters:
         raise AxesError(
-            f"{place} does not tell what its axes mean (shape {shape}, names {names}); "
+            f"{location} does not define its axes (shape {shape}, names {names}); "
             "pass axes= with one letter of TCZYXS per dimension, such as 'ZYX'."
         )
     return check_axes("".join(letter or "" for letter in letters), shape)
@@ -155,7 +156,7 @@ class _Placement:
     translation: tuple[float, ...]
 
     def then(self, transforms: Any) -> _Placement:
-        """Return the placement after a list of OME-Zarr coordinate transformations, which apply to its result."""
+        """Return the placement after further OME-Zarr coordinate transformations."""
         placed = self
         for transform in transforms or ():
             if transform.get("type") == "scale":
@@ -231,7 +232,9 @@ def _dataset(group: zarr.Group, location: str, path: str) -> zarr.Array[Any]:
     try:
         array = group[path]
     except KeyError as error:
-        raise SourceError(f"{location} names the array {path!r}, which is not there; copy the image again.") from error
+        raise SourceError(
+            f"{location} names the array {path!r}, which does not exist; copy the image again."
+        ) from error
     if not isinstance(array, zarr.Array):
         raise SourceError(f"{path!r} of {location} is a group and not an array; copy the image again.")
     return array

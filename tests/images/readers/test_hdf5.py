@@ -62,7 +62,7 @@ def test_what_is_missing_is_asked_for(file: Path, tmp_path: Path, stack: np.ndar
         open_image(tmp_path / "one.hdf5")
     assert open_image(tmp_path / "one.hdf5", axes="zyx").axes == "ZYX"
     (tmp_path / "text.h5").write_text("no HDF5")
-    with pytest.raises(SourceError, match="does not begin like it"):
+    with pytest.raises(SourceError, match="but not its content"):
         open_image(tmp_path / "text.h5")
     (tmp_path / "cut.h5").write_bytes(file.read_bytes()[:3000])
     with pytest.raises(SourceError, match=r"cut\.h5"):

@@ -1,4 +1,4 @@
-"""Opening the directory of a TIFF: which images are in it, and what is missing or broken, before anything is read."""
+"""Open the directory of a TIFF, list its images, and check what is missing or damaged before pixels are read."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from napari_restore.images.readers.tiff.file_set import (
 if TYPE_CHECKING:
     import tifffile
 
-# tifffile logs what it finds broken and goes on, with fewer pages or with zeros in the place of the missing ones.
+# tifffile logs damage and continues with fewer pages, or with zeros for missing pages.
 _INCOMPLETE = re.compile(
     r"MMStack (series )?is missing|MMStack file name is invalid|OME series (is missing|failed to read)"
 )
@@ -43,15 +43,16 @@ _BROKEN = re.compile(
 )
 
 _GDAL_NODATA = 42113
+"""Tag of GDAL for the value of missing pixels."""
 _HEADER = 8
-"""Bytes of the header of a TIFF, in which no pixels can be."""
-_FEW_PAGES = 512  # up to here, every page is checked against the size of its file on opening
+"""Length of the header of a TIFF in bytes, which contains no pixels."""
+_FEW_PAGES = 512  # up to this number, every page is checked against the size of its file on opening
 
 _MEANINGS = {
     "R": "position", "M": "tile", "A": "angle", "P": "phase", "H": "lifetime", "L": "exposure", "E": "wavelength",
     "V": "event", "J": "row", "K": "column",
 }  # fmt: skip
-"""tifffile's letters of axes that an image has not: each index along them is an image of its own."""
+"""Letters of tifffile for axes that an `Image` does not have: each index along them is a separate image."""
 
 _WAY_OUT = "Copy the file again, or read with tifffile what is left and pass the array."
 
@@ -67,19 +68,19 @@ class OpenedSeries:
     whole : tifffile.TiffPageSeries
         tifffile's series, at its largest level.
     pages : tifffile.TiffPageSeries
-        The level that was asked for.
+        The requested level.
     level : int
-        Number of that level.
+        Number of the level.
     index : int
-        Number of that series in the file.
+        Number of the series in the file.
     number : int
-        Number of the image: a series of several positions is as many images.
+        Number of the image: each position of a series is an image.
     names : tuple of str
-        Of all images of the file.
+        Names of all images of the file.
     window : tuple of int or slice
-        Which part of `pages` the image is, an entry for each axis: an index, or the range of what is there.
+        Part of `pages` that is the image, one entry per axis: an index, or the range that exists.
     notes : tuple of str
-        What is missing.
+        Notes on missing parts.
     """
 
     tiff: tifffile.TiffFile
@@ -110,12 +111,12 @@ class OpenedSeries:
 
     @property
     def is_part(self) -> bool:
-        """Whether there is more in the series than this image."""
+        """Whether the series contains more than this image."""
         return self.shape != tuple(self.pages.shape)
 
 
 def open_series(path: str, series: int | str, level: int, *, split: bool = True) -> OpenedSeries:
-    """Open a file, and check that what it says is there.
+    """Open a file, and check that its pages exist.
 
     Parameters
     ----------
@@ -128,10 +129,15 @@ def open_series(path: str, series: int | str, level: int, *, split: bool = True)
     split : bool
         Whether each position of a series is an image.
 
+    Returns
+    -------
+    OpenedSeries
+        The image.
+
     Raises
     ------
     SourceError
-        If the file is truncated or damaged, or there is no such image or level.
+        If the file is truncated or damaged, or the image or level does not exist.
     """
     tiff = None
     try:
@@ -164,7 +170,7 @@ def open_series(path: str, series: int | str, level: int, *, split: bool = True)
 
 
 def _open(path: str) -> tuple[tifffile.TiffFile, tuple[str, ...]]:
-    """Open a file, with the OME-XML of the file that describes it, if that is another one."""
+    """Open a file, with the OME-XML of another file if that describes it."""
     import tifffile
 
     tiff = tifffile.TiffFile(path)
@@ -173,7 +179,7 @@ def _open(path: str) -> tuple[tifffile.TiffFile, tuple[str, ...]]:
         return _with_files_beside(tiff, path), ()
     if not os.path.isfile(elsewhere):
         return tiff, (
-            f"The file says that {os.path.basename(elsewhere)} describes it, which is not there: the image is what "
+            f"The file says that {os.path.basename(elsewhere)} describes it, which does not exist: the image is what "
             "this one file holds, without pixel size and channels.",
         )
     tiff.close()
@@ -203,9 +209,9 @@ def _with_files_beside(tiff: tifffile.TiffFile, path: str) -> tifffile.TiffFile:
 
 
 def _images(tiff: tifffile.TiffFile, split: bool) -> list[tuple[int, dict[str, int], str]]:
-    """Return the number of its series, the index along axes that an image has not, and the name of each image.
+    """Return the number of the series, the index along other axes, and the name of each image.
 
-    Files of one data set, each with a position of its own, all list all positions; those in the file itself come first.
+    If each file of a data set contains one position, all files list all positions; those in this file come first.
     """
     found = []
     for index, series in enumerate(tiff.series):
@@ -221,7 +227,7 @@ def _images(tiff: tifffile.TiffFile, split: bool) -> list[tuple[int, dict[str, i
 
 
 def _is_inside(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, fixed: dict[str, int]) -> bool:
-    """Tell whether a file holds a plane of an image."""
+    """Check whether a file contains a plane of an image."""
     lead = frame_axes(series)
     numbers = np.arange(len(series)).reshape(series.shape[:lead])[_all(series, fixed)[:lead]]
     return any(page is not None and page.parent is tiff for page in (series[int(n)] for n in numbers.flat))
@@ -234,9 +240,9 @@ def _all(pages: tifffile.TiffPageSeries, fixed: dict[str, int]) -> tuple[int | s
 def _what_is_there(
     pages: tifffile.TiffPageSeries, fixed: dict[str, int]
 ) -> tuple[tuple[int | slice, ...], tuple[str, ...]]:
-    """Return the window of an image without the time points and slices at its end that are not there, and notes.
+    """Return the window of an image without missing time points and slices at its end, and notes.
 
-    What is missing before the end stays: reading it is an error, which a run can fill.
+    Planes that are missing before the end are kept: reading them raises an error, and a run can fill them.
     """
     window, lead, notes = list(_all(pages, fixed)), frame_axes(pages), []
     for position, axis in enumerate(pages.axes[:lead]):
@@ -247,27 +253,25 @@ def _what_is_there(
             count, planned = int(np.flatnonzero(there.any(axis=others))[-1]) + 1, pages.shape[position]
             if count < planned:
                 window[position] = slice(0, count)
-                notes.append(
-                    f"The last {planned - count} of {planned} along {axis} are not there; the image ends before."
-                )
+                notes.append(f"The last {planned - count} of {planned} along {axis} are missing; the image is shorter.")
     there = _present(pages)[tuple(window[:lead])]
     if not there.all():
         letters = [a for a, part in zip(pages.axes, window[:lead], strict=False) if isinstance(part, slice)]
         first = ", ".join(f"{a} {n}" for a, n in zip(letters, np.argwhere(~there)[0], strict=True))
         notes.append(
-            f"{np.count_nonzero(~there)} of {there.size} planes are not there, the first of them {first}; reading one "
+            f"{np.count_nonzero(~there)} of {there.size} planes are missing, the first of them {first}; reading one "
             "is an error, unless what cannot be read is to be filled (on_error='fill', --on-error fill)."
         )
     return tuple(window), tuple(notes)
 
 
 def _present(pages: tifffile.TiffPageSeries) -> NDArray[np.bool_]:
-    """Tell which pages there are, in the shape of the axes that run over them."""
+    """Return a mask of the existing pages, in the shape of the axes of the pages."""
     return np.array([pages[n] is not None for n in range(len(pages))]).reshape(pages.shape[: frame_axes(pages)])
 
 
 def _planned(told: list[str]) -> Iterator[str]:
-    """Yield a note for an acquisition of Micro-Manager of which there is less than was planned."""
+    """Yield a note for an acquisition of Micro-Manager that is smaller than planned."""
     for message in told:
         if found := re.search(r"Returning subset (\(.*?\)) of (\(.*?\))", message):
             yield (
@@ -277,7 +281,7 @@ def _planned(told: list[str]) -> Iterator[str]:
 
 
 def frame_axes(series: tifffile.TiffPageSeries) -> int:
-    """Return how many leading axes run over pages."""
+    """Return the number of leading axes that count pages."""
     size = 1
     for axis in range(len(series.shape) - 1, -1, -1):
         size *= series.shape[axis]
@@ -319,12 +323,12 @@ def _complaints() -> Iterator[list[str]]:
 
 
 def _check_extent(path: str, series: tifffile.TiffPageSeries, *, missing: bool) -> tuple[str, ...]:
-    """Raise SourceError where pages reach past the end of their file, or are missing where none may be.
+    """Raise SourceError if pages extend past the end of their file, or are missing although they must exist.
 
     Returns
     -------
     tuple of str
-        A note if some strips or tiles are not stored.
+        A note if strips or tiles are missing.
     """
     if series.dataoffset is not None:
         end = series.dataoffset + series.nbytes
@@ -367,7 +371,7 @@ def _stored_chunks(page: tifffile.TiffPage | tifffile.TiffFrame) -> tuple[int, i
 
 
 def page_complaint(page: tifffile.TiffPage | tifffile.TiffFrame | None) -> str | None:
-    """Return what is wrong with the place of a page in its file, or None."""
+    """Describe what is wrong with the position of a page in its file; None if nothing is."""
     if page is None:
         return "is missing"
     offsets, counts = (np.asarray(values, np.int64) for values in (page.dataoffsets, page.databytecounts))

@@ -1,7 +1,7 @@
-"""OME-TIFFs of several files: which files belong together, and where the description of all of them is.
+"""Find the files of an OME-TIFF of several files, and the file that describes them.
 
-Each file holds the whole OME-XML, or a ``BinaryOnly`` element that names the file that does: a TIFF of the set or a
-companion file (``cells.companion.ome``). The OME-XML names the file of each plane.
+Each file contains the whole OME-XML, or a ``BinaryOnly`` element with the name of the file that contains it: a TIFF of
+the set or a companion file (``cells.companion.ome``). The OME-XML names the file of each plane.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ _FILE_NAMES = re.compile(r"""<(?:\w+:)?UUID\b[^>]*?\bFileName\s*=\s*["']([^"']+)
 
 
 def description_elsewhere(xml: str, path: str) -> str | None:
-    """Return the path of the file that describes the planes of another one.
+    """Return the path of the file with the OME-XML of a set, if that is another file.
 
     Parameters
     ----------
     xml : str
-        OME-XML of that other file.
+        OME-XML of a file of the set.
     path : str
-        Its path.
+        Path of that file.
 
     Returns
     -------
     str or None
-        A path in the same folder, whether or not the file is there; None where the OME-XML is the description.
+        A path in the same folder, which need not exist; None if `xml` itself is the description.
     """
     if "BinaryOnly" not in xml:
         return None
@@ -65,7 +65,7 @@ def description(path: str) -> str:
     OSError
         If the file cannot be read.
     SourceError
-        If there is no OME-XML in it.
+        If it contains no OME-XML.
     """
     import tifffile
 
@@ -175,20 +175,20 @@ def _plain(name: str) -> str:
 
 
 def files_of(xml: str, path: str) -> list[str]:
-    """Return the absolute paths of the files that an OME-XML names, in its order, each once.
+    """Return the absolute paths of the files named in OME-XML, in order, each once.
 
     Parameters
     ----------
     xml : str
         The OME-XML.
     path : str
-        Path of the file that it is from.
+        Path of the file that contains it.
     """
     return list(dict.fromkeys(_beside(path, name) for name in _FILE_NAMES.findall(xml)))
 
 
 def others_of_set(path: str) -> list[str]:
-    """Return the other files of the OME-TIFF of several files that a file belongs to.
+    """Return the other files of the set that a file belongs to.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def others_of_set(path: str) -> list[str]:
     Returns
     -------
     list of str
-        Absolute paths, whether or not the files are there; none for any other file, and for one that cannot be read.
+        Absolute paths, which need not exist; empty for any other file, and for a file that cannot be read.
     """
     if not path.lower().endswith((".ome.tif", ".ome.tiff", ".ome.btf", ".ome.tf2", ".ome.tf8", ".companion.ome")):
         return []
@@ -206,11 +206,11 @@ def others_of_set(path: str) -> list[str]:
         xml = description(path)
         elsewhere = description_elsewhere(xml, path)
         files = files_of(description(elsewhere) if elsewhere else xml, path)
-    except Exception:  # whatever is wrong with it is said when it is opened
+    except Exception:  # opening the file reports the error
         return []
     return [other for other in dict.fromkeys([*files, *([elsewhere] if elsewhere else [])]) if other != path]
 
 
 def _beside(path: str, name: str) -> str:
-    """Return the path of a file that another one names: by its name alone, for folders are moved and copied."""
+    """Return the path of a named file beside another file; a folder in the name is ignored, as folders get moved."""
     return os.path.join(os.path.dirname(os.path.abspath(path)), re.split(r"[/\\]", html.unescape(name))[-1])

@@ -79,7 +79,7 @@ def test_a_description_that_is_not_there_is_said(tmp_path):
     pixels = companion_ome(tmp_path)
     (tmp_path / "all.companion.ome").unlink()
     image = open_image(tmp_path / "part1.ome.tif", axes="CYX")
-    assert "all.companion.ome describes it, which is not there" in image.notes[0]
+    assert "all.companion.ome describes it, which does not exist" in image.notes[0]
     np.testing.assert_array_equal(whole(image), pixels[1])
 
 
@@ -131,7 +131,7 @@ def test_a_plane_that_was_not_taken_is_said_and_an_error_when_read(tmp_path):
     planes = {(c, 0, t, 0): pixels[t, c] for t, c in list(np.ndindex(3, 2))[:-1]}
     micro_manager(tmp_path / "run_MMStack_Pos0.ome.tif", planes, Frames=50, Channels=2)
     image = open_image(tmp_path / "run_MMStack_Pos0.ome.tif")
-    assert image.sizes["T"] == 3 and "1 of 6 planes are not there, the first of them T 2, C 1" in image.notes[0]
+    assert image.sizes["T"] == 3 and "1 of 6 planes are missing, the first of them T 2, C 1" in image.notes[0]
     np.testing.assert_array_equal(image.read((slice(0, 2), *(slice(None),) * 3)), pixels[:2])
     with pytest.raises(ChunkError, match=r"index \(2, 1\), is missing"):
         whole(image)
@@ -141,8 +141,8 @@ def two_files(folder, name):
     """An OME-TIFF of two planes, the second in a file of that name as the OME-XML says it."""
     xml = (
         '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:0"><Image ID="Image:0">'
-        '<Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="30" SizeY="20" SizeZ="2" SizeC="1" SizeT="1">'
-        '<Channel ID="Channel:0:0" SamplesPerPixel="1"/><TiffData IFD="0" FirstZ="0" PlaneCount="1"/>'
+        '<Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="30" SizeY="20" SizeZ="2" SizeC="1" '
+        'SizeT="1"><Channel ID="Channel:0:0" SamplesPerPixel="1"/><TiffData IFD="0" FirstZ="0" PlaneCount="1"/>'
         f'<TiffData IFD="0" FirstZ="1" PlaneCount="1"><UUID FileName="{name}">urn:uuid:1</UUID></TiffData>'
         "</Pixels></Image></OME>"
     )
