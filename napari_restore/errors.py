@@ -20,7 +20,9 @@ __all__ = [
     "OutputTaken",
     "RecipeError",
     "RestoreError",
+    "SourceChanged",
     "SourceError",
+    "SourceLost",
     "UnexpectedError",
 ]
 
@@ -43,6 +45,14 @@ class AxesError(SourceError):
 
 class ChunkError(SourceError):
     """A stored chunk of the source cannot be read; the message names its index."""
+
+
+class SourceLost(SourceError):
+    """The whole input is gone in the middle of a run: deleted, moved, or on a disk that is not there any more."""
+
+
+class SourceChanged(SourceError):
+    """The input was replaced or written to in the middle of a run; the message names the blocks that are in doubt."""
 
 
 class RecipeError(RestoreError, ValueError):

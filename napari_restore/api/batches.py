@@ -18,6 +18,7 @@ from napari_restore.api.planning import plan as plan_image
 from napari_restore.api.restoring import run
 from napari_restore.api.settings import DENOISER, Settings, describes_settings
 from napari_restore.errors import OutputError, RecipeError, RestoreError
+from napari_restore.images.guards.files import allowing_outside
 from napari_restore.images.store import as_location, is_url
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def plan_batch(
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
         Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
         `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
-        `compiled`, `lanes`, `memory_budget`, `threads`.
+        `compiled`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -93,7 +94,8 @@ def plan_batch(
         raise OutputError(f"a batch is written to a folder on a disk, not to {output}; restore there image by image.")
     folder = Path(output)
     listed = [str(as_location(one)) for one in ([sources] if isinstance(sources, str | Path) else sources)]
-    found, ignored = find_images(listed, apart=folder)
+    with allowing_outside(recipe.allow_outside):
+        found, ignored = find_images(listed, apart=folder)
     collections = {
         folder / one.output[: -len(one.source[len(one.collection.location) :])]: one.collection
         for one in found
@@ -205,7 +207,7 @@ def restore_batch(
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
         Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
         `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
-        `compiled`, `lanes`, `memory_budget`, `threads`.
+        `compiled`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -294,9 +296,13 @@ def _shared_range(plan: BatchPlan) -> tuple[tuple[float, float], ...]:
     for item in plan.items:
         if item.state == "impossible":
             continue
-        axes, level, series = (plan.settings.get(name) for name in ("axes", "level", "series"))
+        chosen = {
+            name: plan.settings[name]
+            for name in ("axes", "level", "series", "allow_outside")
+            if plan.settings.get(name) is not None
+        }
         try:
-            sampled = sample_channels(open_image(item.source, axes=axes, level=level or 0, series=series or 0))
+            sampled = sample_channels(open_image(item.source, **chosen))
         except RestoreError:
             continue  # its own run will fail, with the reason
         found[item.source] = tuple((channel.range.low, channel.range.high) for channel in sampled)

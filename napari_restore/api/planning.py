@@ -23,7 +23,9 @@ __all__ = ["open_image", "plan", "plan_source", "plan_unestimated"]
 
 
 @bounded("opening", SourceError)
-def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
+def open_image(
+    source: Any, *, axes: str | None = None, level: int = 0, series: int | str = 0, allow_outside: bool = False
+) -> Image:
     """Open a source lazily; nothing but metadata is read.
 
     Parameters
@@ -37,6 +39,8 @@ def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: 
         Resolution level; 0 is the largest.
     series : int or str
         Number, from 0, or name of the image in a source that holds several.
+    allow_outside : bool
+        Read also files outside the folder of the source that it names, or that links in it lead to.
 
     Returns
     -------
@@ -52,7 +56,7 @@ def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: 
 
     if isinstance(source, str | Path):
         source = as_location(source)
-    return opening.open_image(source, axes=axes, level=level, series=series)
+    return opening.open_image(source, axes=axes, level=level, series=series, allow_outside=allow_outside)
 
 
 @bounded("planning the run of")
@@ -102,7 +106,7 @@ def plan(
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
         Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
         `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
-        `compiled`, `lanes`, `memory_budget`, `threads`.
+        `compiled`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -229,7 +233,9 @@ def plan_source(
     earlier = stored_recipe(output) if output is not None else None
     if earlier is not None:
         recipe = recipe.merged(_for_device(earlier, recipe.device) if cluster[0] is None else earlier)
-    image = open_image(source, axes=recipe.axes, level=recipe.level, series=recipe.series)
+    image = open_image(
+        source, axes=recipe.axes, level=recipe.level, series=recipe.series, allow_outside=recipe.allow_outside
+    )
     if cluster[0] is not None:
         from napari_restore.engine.hardware.device import parse_devices
         from napari_restore.engine.run.cluster.workers import connected, plan_on

@@ -173,7 +173,7 @@ def restore(
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
         Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
         `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
-        `compiled`, `lanes`, `memory_budget`, `threads`.
+        `compiled`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -242,7 +242,7 @@ def iter_restore(
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
         Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
         `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
-        `compiled`, `lanes`, `memory_budget`, `threads`.
+        `compiled`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Yields
     ------
@@ -301,7 +301,7 @@ def denoise(
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
         Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
         `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
-        `compiled`, `lanes`, `memory_budget`, `threads`.
+        `compiled`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -366,7 +366,7 @@ def super_resolve(
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
         Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
         `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
-        `compiled`, `lanes`, `memory_budget`, `threads`.
+        `compiled`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------

@@ -112,6 +112,9 @@ class Settings(TypedDict, total=False):
         Neighbouring planes, in time or depth, that are averaged into each plane where they agree, before the network:
         none, T, Z or TZ, optionally followed by the planes on each side and a strength, like T,3 or T,2,0.8; or auto.
         If left out: for a denoiser, each axis along which planes of a sample agree.
+    allow_outside : bool
+        Let the source be read from files outside its folder, where it names such files or links lead there. If left
+        out: no.
     """
 
     img_range: float | None
@@ -144,6 +147,7 @@ class Settings(TypedDict, total=False):
     memory_budget: int | str | None
     threads: int | None
     neighbours: str | Mapping[str, object] | None
+    allow_outside: bool
 
 
 # End of what is written.

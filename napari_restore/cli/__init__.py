@@ -33,7 +33,7 @@ app = typer.Typer(
 app.command(cls=with_settings())(denoise)
 app.command(cls=with_settings())(upscale)
 app.command(cls=with_settings())(batch)
-app.command(cls=with_settings("axes", "level", "series", "device"))(info)
+app.command(cls=with_settings("axes", "level", "series", "device", "allow_outside"))(info)
 app.command()(verify)
 app.command()(report)
 app.add_typer(models_app, name="models")

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import zarr
 
 from napari_restore.errors import OutputError, RestoreError, SourceError
+from napari_restore.images.guards.zarr_store import guarded_store
 from napari_restore.images.ome_metadata import ome_part
 from napari_restore.images.store import place_of
 from napari_restore.images.writing.ome_zarr import ATTRIBUTES
@@ -69,7 +70,7 @@ def read_collection(location: str) -> Collection | None:
         If the metadata are damaged, or list no image.
     """
     try:
-        node = zarr.open(location, mode="r")
+        node = zarr.open(guarded_store(location), mode="r")
         if not isinstance(node, zarr.Group):
             return None
         ome = ome_part(node)

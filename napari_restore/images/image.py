@@ -4,13 +4,14 @@ from __future__ import annotations
 
 __all__ = ["Channel", "Image", "LazyArray"]
 
+import os
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_restore.errors import AxesError, ChunkError, RestoreError
+from napari_restore.errors import AxesError, ChunkError, RestoreError, SourceLost
 from napari_restore.images.axes import canonical_axes, check_axes, transposition
 from napari_restore.images.geometry import Sampling
 from napari_restore.images.lazy_arrays import Region
@@ -176,6 +177,8 @@ class Image:
         ------
         ChunkError
             If a stored chunk is damaged or cannot be read; the message names the file and the chunk or the region.
+        SourceLost
+            If the whole image is gone: its file was deleted or moved, or its disk is not there any more.
         ValueError
             If `region` does not have one slice of step 1 per axis.
         """
@@ -183,13 +186,25 @@ class Image:
         back = transposition(self.canonical, self.axes)
         try:
             pixels = _to_memory(self.data[tuple(region[axis] for axis in back)])
-        except (RestoreError, MemoryError):
+        except MemoryError:
             raise
         except Exception as error:
+            if not isinstance(error, SourceLost) and self._is_gone():
+                raise SourceLost(
+                    f"{self.location} is not there any more; put it, or its disk, back in its place, and run the same "
+                    "again: what is stored stays."
+                ) from error
+            if isinstance(error, RestoreError):
+                raise
             where = ", ".join(f"{axis} {s.start}:{s.stop}" for axis, s in zip(self.canonical, region, strict=True))
             raise ChunkError(f"{self.location or self.name}: region {where} cannot be read: {error}") from error
         pixels = pixels.transpose(transposition(self.axes, self.canonical))
         return np.require(pixels, dtype=self.dtype, requirements=["C", "W", "O"])
+
+    def _is_gone(self) -> bool:
+        """Tell whether the file or folder of an image on a disk is not there; a pattern is of many files."""
+        place = (self.location or "").partition("::")[0]
+        return bool(place) and not set("*?") & set(place) and "://" not in place and not os.path.exists(place)
 
     def _resolved(self, region: Region) -> Region:
         """Fill in the open ends of `region`."""

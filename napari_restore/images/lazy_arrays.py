@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_restore.errors import ChunkError, SourceError
+from napari_restore.errors import ChunkError, RestoreError, SourceError
 
 if TYPE_CHECKING:
     import zarr
@@ -43,19 +43,34 @@ def read_chunks(array: zarr.Array[Any], region: Region, location: str) -> NDArra
     ------
     ChunkError
         If a chunk cannot be read or decoded.
+    SourceLost
+        If chunks are missing because the whole array is.
     """
+    store: Any = array.store
+    missing = getattr(store, "missing", 0)
     try:
-        return np.asarray(array[region])
-    except MemoryError:
-        raise
+        pixels = np.asarray(array[region])
+        if getattr(store, "missing", 0) != missing:
+            store.check_array(array, location)
+        return pixels
     except Exception as error:
+        if _is_final(error):
+            raise
         for index, part in chunks_in(region, array.chunks):
             try:
                 array[part]
             except Exception as cause:
-                raise ChunkError(f"{location}: chunk {index}{_object_key(array, index)} is damaged: {cause}") from cause
+                if _is_final(cause):
+                    raise
+                fault = "cannot be read" if isinstance(cause, ChunkError) else "is damaged"
+                raise ChunkError(f"{location}: chunk {index}{_object_key(array, index)} {fault}: {cause}") from cause
         where = ", ".join(f"{s.start}:{s.stop}" for s in region)
         raise ChunkError(f"{location}: region {where} cannot be read: {error}") from error
+
+
+def _is_final(error: Exception) -> bool:
+    """Tell whether an error says all that there is to say: it is about more than one chunk."""
+    return isinstance(error, MemoryError) or (isinstance(error, RestoreError) and not isinstance(error, ChunkError))
 
 
 def _object_key(array: zarr.Array[Any], index: tuple[int, ...]) -> str:
@@ -82,7 +97,7 @@ def chunks_in(region: Region, chunks: tuple[int, ...]) -> Iterator[tuple[tuple[i
 
 
 class ChunkedArray:
-    """A zarr array whose errors name the damaged chunk.
+    """A zarr array whose errors name the damaged chunk, and whose chunks are decoded to their declared size at most.
 
     Parameters
     ----------
@@ -97,9 +112,17 @@ class ChunkedArray:
         self.location = location
         self.shape: tuple[int, ...] = tuple(array.shape)
         self.dtype = np.dtype(array.dtype)
+        self._bounded: zarr.Array[Any] | None = None
 
     def __getitem__(self, region: Region) -> NDArray[Any]:
-        return read_chunks(self.array, region, self.location)
+        if self._bounded is None:
+            from napari_restore.images.guards.zarr_codecs import bounded
+
+            self._bounded = bounded(self.array)
+        return read_chunks(self._bounded, region, self.location)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_bounded": None}
 
 
 class RawArray:

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from napari_restore.errors import AxesError, SourceError
+from napari_restore.images.guards.files import allowing_outside
 from napari_restore.images.image import Image
 from napari_restore.images.readers.reader import Reader, check_level, series_number
 from napari_restore.images.readers.table import READERS, what_can_be_opened
 from napari_restore.images.store import is_url
 
 
-def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
+def open_image(
+    source: Any, *, axes: str | None = None, level: int = 0, series: int | str = 0, allow_outside: bool = False
+) -> Image:
     """Open an image without reading its pixels.
 
     Parameters
@@ -32,6 +35,9 @@ def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: 
         Level of a pyramid, 0 being the largest.
     series : int or str
         Number or name of the image in a file that holds several.
+    allow_outside : bool
+        Let the source be read from files outside its folder too: those that an HDF5 file or an OME-XML names, or that
+        links in the folder of a Zarr lead to. Pipes and devices are never read.
 
     Returns
     -------
@@ -44,7 +50,8 @@ def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: 
         If the axes are unknown, or `axes` does not fit the shape.
     SourceError
         If the source is missing, damaged, empty, of an unknown format, or of a data type other than integers of 8 to
-        64 bits and floats of 16 to 64 bits; or has no such level or series.
+        64 bits and floats of 16 to 64 bits; if it has no such level or series, or would be read from a file outside
+        its folder.
 
     Examples
     --------
@@ -57,7 +64,8 @@ def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: 
     else:
         found = _located(source) if isinstance(source, str | Path) else source
         try:
-            image = _reader(found).open(found, axes=axes, level=level, series=series)
+            with allowing_outside(allow_outside):
+                image = _reader(found).open(found, axes=axes, level=level, series=series)
         except OSError as error:
             raise SourceError(f"{found} cannot be read: {error}") from error
     _check_pixels(image)

@@ -41,6 +41,9 @@ _READ_COST = 2.0
 _NETWORK_COST = {"cpu": 3.0, "cuda": 0.03, "mps": 0.3}
 """Time of a network per pixel of a tile and per byte of its working memory, in nanoseconds; measured on a CPU."""
 
+_MANY_BLOCKS = 2**10
+"""Blocks along one axis that are looked at one by one; borders of chunks and tiles fall the same way in the others."""
+
 Sizes = dict[str, int]
 
 
@@ -69,8 +72,9 @@ def tile_share(grid: TileGrid, block: Sizes, shape: Sizes, scale: int) -> float:
 
 @lru_cache(maxsize=256)
 def _tiles_along(tiling: AxisTiling, length: int, block: int, scale: int) -> int:
-    """Return the number of tiles that all blocks along an axis compute."""
-    return sum(len(tiling.touching(low, high)) for low, high in _spans(length, block, scale))
+    """Return the number of tiles that all blocks along an axis compute; extrapolated if there are very many blocks."""
+    spans, share = _some_spans(length, block, scale)
+    return round(sum(len(tiling.touching(low, high)) for low, high in spans) * share)
 
 
 def times_read(image: Image, grid: TileGrid, block: Sizes, shape: Sizes, scale: int) -> float:
@@ -106,17 +110,20 @@ def _times_read_along(axis: str, grid: TileGrid, length: int, block: int, scale:
     plane = grid.shape["YX".index(axis)]
     whole = (0, 1)  # of the other axis, where any range gives the same
     read = 0
-    for span in _spans(length, block, scale):
+    spans, share = _some_spans(length, block, scale)
+    for span in spans:
         window = source_window(grid, *((span, whole) if axis == "Y" else (whole, span)))
         low, high = window[:2] if axis == "Y" else window[2:]
         read += min(-(-high // chunk) * chunk, plane) - low // chunk * chunk
-    return read
+    return round(read * share)
 
 
-def _spans(length: int, block: int, scale: int) -> Iterator[tuple[int, int]]:
-    """Yield the range of input pixels of each block along an axis."""
-    for start in range(0, length, block):
-        yield start // scale, -(-min(start + block, length) // scale)
+def _some_spans(length: int, block: int, scale: int) -> tuple[Iterator[tuple[int, int]], float]:
+    """Return the ranges of input pixels of the first blocks along an axis, and all blocks divided by these."""
+    count = -(-length // block)
+    starts = range(0, min(count, _MANY_BLOCKS) * block, block)
+    spans = ((start // scale, -(-min(start + block, length) // scale)) for start in starts)
+    return spans, max(count / _MANY_BLOCKS, 1.0)
 
 
 def cheapest_layout(

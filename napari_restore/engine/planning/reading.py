@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_restore.errors import ChunkError
+from napari_restore.errors import ChunkError, SourceLost
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.intensity.scaling import to_dtype
@@ -90,6 +90,9 @@ class RetryingImage(Image):
         return retried(lambda: super(RetryingImage, self).read(region), policy, self._note)
 
     def _may_pass(self, error: Exception) -> bool:
+        # A disk may be back within seconds; if it is not, nothing is filled.
+        if isinstance(error, SourceLost):
+            return True
         # A damaged chunk fails every time, but the first failure is retried: the data may be damaged in transfer only.
         return isinstance(error, ChunkError) and (not self.failures or DISK.may_pass(error))
 

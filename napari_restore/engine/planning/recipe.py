@@ -261,6 +261,13 @@ class Recipe(BaseModel):
             earlier=NONE,
         ),
     ] = None
+    allow_outside: Annotated[
+        bool,
+        Setting(
+            "Let the source be read from files outside its folder, where it names such files or links lead there.",
+            "run", flag="--allow-outside", page="usage.md#what-a-source-may-read", earlier=False,
+        ),
+    ] = False
     # fmt: on
 
     _memory_budget = field_validator("memory_budget", mode="before")(forms.size_in_bytes)

@@ -138,26 +138,41 @@ def sample_planes(image: Image, channel: int, *, crops: int = CROPS, skip_damage
     ChunkError
         If a crop cannot be read; with `skip_damaged`, if no crop can be read.
     """
+    sides = [CROP, CROP // 2, CROP // 4, CROP // 8] if skip_damaged else [CROP]
+    for side in sides:  # smaller ones lie between what is damaged
+        samples, failure = _crops(image, channel, crops, side, skip_damaged)
+        if samples:
+            return samples
+    assert failure is not None
+    raise failure
+
+
+def _crops(
+    image: Image, channel: int, crops: int, side: int, skip_damaged: bool
+) -> tuple[list[NDArray[Any]], ChunkError | None]:
+    """Read crops of a height and width, and give what went wrong with the last one that cannot be read."""
     sizes = image.sizes
     planes = sizes.get("T", 1) * sizes.get("Z", 1)
-    rows, columns = min(sizes["Y"], CROP), min(sizes["X"], CROP)
+    rows, columns = min(sizes["Y"], side), min(sizes["X"], side)
     per_plane = -(-sizes["Y"] // rows) * -(-sizes["X"] // columns)
     count = min(crops, planes * per_plane)
-    if count == planes * per_plane:
+    if count == planes * per_plane and side == CROP:
         rows, columns, count = sizes["Y"], sizes["X"], planes
     samples: dict[int, NDArray[Any]] = {}
+    failure = None
     reader = ChunkReader(image)
     regions = enumerate(spread_regions(image, "TZ", count, rows, columns, channel=channel))
-    for tried, (k, region) in enumerate(sorted(regions, key=lambda numbered: reader.chunks_of(numbered[1]))):
+    for k, region in sorted(regions, key=lambda numbered: reader.chunks_of(numbered[1])):
         try:
             pixels = reader.read(region)
-        except ChunkError:
-            if not skip_damaged or (tried == count - 1 and not samples):
+        except ChunkError as error:
+            if not skip_damaged:
                 raise
+            failure = error
             continue
         pixels = np.moveaxis(pixels, -1, 0) if "S" in sizes else pixels
         samples[k] = pixels.reshape(-1, rows, columns) if "S" in sizes else pixels.reshape(rows, columns)
-    return [samples[k] for k in sorted(samples)]
+    return [samples[k] for k in sorted(samples)], failure
 
 
 @dataclass(frozen=True)

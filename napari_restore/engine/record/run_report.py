@@ -29,10 +29,11 @@ from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.recipe import digest
 from napari_restore.engine.record.page import report_page
 from napari_restore.engine.record.seams import measure_seams
+from napari_restore.engine.record.source_watch import SourceWatch
 from napari_restore.engine.run.local import Stages, run_here
 from napari_restore.engine.store.filled import read_marks
 from napari_restore.engine.store.progress import Progress
-from napari_restore.errors import OutputError
+from napari_restore.errors import OutputError, SourceLost
 from napari_restore.images.staging import Stage
 from napari_restore.images.store import Place, place_of
 
@@ -351,11 +352,26 @@ def reported(
     ------
     RestoreError
         See `run_blocks` and `build_pyramid`.
+    SourceChanged
+        If the source was replaced or changed during the run.
     """
+    watch = SourceWatch(plan, sink)
+
+    def record(receipt: Receipt) -> None:
+        watch.block(receipt)
+        session.block(receipt)
+
     with (
         Session(plan, sink.path, keep=keep, stage=sink.stage) as session,
-        closing(stages(plan, sink, session.block)) as events,
+        closing(stages(plan, sink, record)) as events,
     ):
-        for event in events:
-            session.note(event)
-            yield event
+        try:
+            for event in events:
+                session.note(event)
+                yield event
+        except (SourceLost, MemoryError):
+            raise
+        except Exception as error:
+            watch.check(error)
+            raise
+        watch.check()

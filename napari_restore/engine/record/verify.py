@@ -173,7 +173,9 @@ def _reopened(path: Path | str, attributes: dict[str, Any], source: Any) -> Plan
         choose_devices(recipe.device)
     except RecipeError:  # the run was on another machine
         recipe = recipe.model_copy(update={"device": "auto"})
-    image = open_image(opened, axes=recipe.axes, level=recipe.level, series=recipe.series)
+    image = open_image(
+        opened, axes=recipe.axes, level=recipe.level, series=recipe.series, allow_outside=recipe.allow_outside
+    )
     name = image.location or image.name
     was, now = attributes["identity"].get("source") or {}, source_kind(image)
     differences = [f"{key}: {was.get(key)} then, {now[key]} now" for key in now if was.get(key) != now[key]]

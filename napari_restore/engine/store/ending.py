@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from napari_restore.engine.store.filled import in_doubt, read_marks
 from napari_restore.engine.store.lock import OutputLock, lock_of, replaced_folder
 from napari_restore.engine.store.replaced import delete_kept, kept_results
 from napari_restore.errors import OutputError
@@ -22,7 +23,8 @@ def is_complete(path: Path) -> bool:
     """Return whether all objects of a result are stored, according to its own metadata."""
     try:
         levels = [level for level in range(100) if (path / str(level)).is_dir()]
-        return all(ome_zarr.stored_units(path, level).all() for level in levels) and bool(levels)
+        stored = all(ome_zarr.stored_units(path, level).all() for level in levels) and bool(levels)
+        return stored and not any(map(in_doubt, read_marks(path).values()))
     except Exception:  # damaged metadata raise errors of any type
         return False
 

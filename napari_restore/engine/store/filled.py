@@ -15,9 +15,11 @@ from napari_restore.images.store import Place, place_of
 from napari_restore.images.writing import ome_zarr
 from napari_restore.images.writing.layout import WriteUnit
 
-__all__ = ["read_marks", "remove_mark", "write_mark"]
+__all__ = ["IN_DOUBT", "in_doubt", "read_marks", "remove_mark", "write_mark"]
 
 FOLDER = "0/.filled"
+IN_DOUBT = "in doubt"
+"""First words of the reason of a block that may have been read from another source."""
 
 
 def write_mark(place: Place, unit: WriteUnit, reasons: Sequence[str], stage: Stage | None) -> None:
@@ -36,6 +38,11 @@ def write_mark(place: Place, unit: WriteUnit, reasons: Sequence[str], stage: Sta
     """
     content = {"unit": list(unit.index), "filled": list(reasons)}
     place.put(_name(unit), json.dumps(content, indent=1).encode(), stage)
+
+
+def in_doubt(reasons: Sequence[str]) -> bool:
+    """Return whether a marked block has to be computed again by the next run."""
+    return any(reason.startswith(IN_DOUBT) for reason in reasons)
 
 
 def remove_mark(place: Place, unit: WriteUnit, stage: Stage | None) -> None:

@@ -13,6 +13,7 @@ from napari_restore import __version__
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.engine.planning.source_identity import differing_crops
+from napari_restore.engine.store.filled import in_doubt, read_marks
 from napari_restore.errors import OutputError
 from napari_restore.images.sameness import lies_in, paths_in
 from napari_restore.images.store import Place, place_of
@@ -218,7 +219,8 @@ def continues(plan: Plan, path: Path | str) -> bool:
         crops = attributes.get("source_crops") or {}
         if attributes.get("fingerprint") != plan.fingerprint or not crops or differing_crops(crops, plan.source_crops):
             return False
-        return not all(ome_zarr.stored_units(path, level).all() for level in range(plan.levels))
+        complete = all(ome_zarr.stored_units(path, level).all() for level in range(plan.levels))
+        return not complete or any(map(in_doubt, read_marks(path).values()))
     except Exception as error:  # damaged metadata raise errors of any type
         cause = error.__cause__ or error
         if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):

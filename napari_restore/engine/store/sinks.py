@@ -19,7 +19,7 @@ from napari_restore.engine.planning.source_identity import crop_digests, differi
 from napari_restore.engine.store.coarse import CoarseUnits, covered
 from napari_restore.engine.store.create import create_output
 from napari_restore.engine.store.ending import finish, is_complete
-from napari_restore.engine.store.filled import read_marks, remove_mark, write_mark
+from napari_restore.engine.store.filled import in_doubt, read_marks, remove_mark, write_mark
 from napari_restore.engine.store.lock import OutputLock
 from napari_restore.engine.store.replaced import delete_kept, kept_results, put_back, set_aside
 from napari_restore.engine.store.resume import check_output, continues, remaining_bytes
@@ -230,12 +230,15 @@ class OmeZarrSink:
         return {key: value for key, value in self.__dict__.items() if key != "_release"} | {"_coarse": None}
 
     def missing(self) -> tuple[int, Iterable[Block]]:
-        """Return the number of blocks whose object is not stored, and their indices, by one listing of each level."""
+        """Return the number of blocks that are not stored or in doubt, and their indices."""
         levels = [ome_zarr.stored_units(self.path, level) for level in range(self.plan.levels)]
         stored = levels[0]
         # When a filled block is computed again, the coarser objects above it are deleted. With filled blocks, coarser
         # levels are therefore computed at the end.
         self._coarse = None if self.marked else CoarseUnits(levels)
+        for unit, reasons in self.marked.items():
+            if in_doubt(reasons):
+                stored[unit.index] = False
         count = int(stored.size - np.count_nonzero(stored))
         return count, (index for index in self.plan.indices() if not stored[self.plan.unit_of(index).index])
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import AxesError, ChunkError, SourceError
 from napari_restore.images.axes import canonical_axes, check_axes, transposition
+from napari_restore.images.guards.files import allowing_outside, outside_allowed
 from napari_restore.images.image import Channel, Image, LazyArray
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.images.readers import tiff
@@ -211,6 +212,7 @@ class FileSeriesArray:
         self.grid = grid
         self.level = level
         self.series = series
+        self.outside = outside_allowed()
         self.shape = (*grid, *first.shape)
         self.dtype = np.dtype(first.dtype)
         self._reset()
@@ -231,7 +233,8 @@ class FileSeriesArray:
                 return self._opened[number]
         path = self.files[number]
         try:
-            data = tiff.open_array(path, level=self.level, series=self.series)
+            with allowing_outside(self.outside):
+                data = tiff.open_array(path, level=self.level, series=self.series)
         except SourceError as error:
             raise ChunkError(f"{path}: file {number} of the series cannot be opened: {error}") from error
         if (*self.grid, *data.shape) != self.shape or data.dtype != self.dtype:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import AxesError, ChunkError, RestoreError, SourceError
 from napari_restore.images.axes import canonical_axes, check_axes, letter_of, transposition
+from napari_restore.images.guards.files import Surroundings, surroundings_of
+from napari_restore.images.guards.hdf5_files import check_chunks, check_dataset, follow_links
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region, chunks_in
 from napari_restore.images.readers.reader import check_level, pixel_sizes, series_number
@@ -118,10 +120,10 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     path, inside = _split(source) or (source, "")
     check_level(level, 1, path, "give the path of a dataset behind '::'")
     series_number(series, [""], path, "give the path of a dataset behind '::'")
-    h5py = h5py_module(path)
+    h5py, surroundings = h5py_module(path), surroundings_of(path)
     try:
-        with h5py.File(path, "r") as file:
-            dataset, named = _dataset(h5py, file, path, inside)
+        named = f"/{inside}" if inside else _only_dataset(h5py, path, surroundings)
+        with _opened(h5py, path, named, surroundings) as dataset:
             letters = _letters(dataset, axes, f"{path}::{named}")
             data = Hdf5Array(path, named, tuple(dataset.shape), np.dtype(dataset.dtype), dataset.chunks)
             size, notes = _pixel_size(dataset, letters)
@@ -141,42 +143,70 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     )
 
 
-def _dataset(h5py: Any, file: Any, path: str, inside: str) -> tuple[Any, str]:
-    """Return the named dataset, or the only one, and its path, which h5py does not return for the target of a link."""
-    if inside:
-        found = file.get(inside)
-        if isinstance(found, h5py.Dataset):
-            return found, f"/{inside}"
-        raise SourceError(f"{path} has no dataset {inside!r}; it has {_listed(_datasets(h5py, file))}.")
-    names = list(_datasets(h5py, file))
+@contextlib.contextmanager
+def _opened(h5py: Any, path: str, inside: str, surroundings: Surroundings) -> Iterator[Any]:
+    """Open a data set, wherever links lead to, if all that it is read from may be read.
+
+    Raises
+    ------
+    SourceError
+        If not, or if it is not there.
+    """
+    file_path, there = follow_links(h5py, path, inside, surroundings)
+    if not os.path.isfile(file_path) and file_path != path:
+        raise SourceError(f"{path}: {inside} is a link to {file_path}, which is not there; put it there.")
+    with h5py.File(file_path, "r") as file:
+        dataset = file.get(there)
+        if isinstance(dataset, h5py.Dataset):
+            check_dataset(h5py, dataset, file_path, surroundings)
+            yield dataset
+            return
+    listed = _listed(_datasets(h5py, path, surroundings)[0])
+    raise SourceError(f"{path} has no dataset {inside.strip('/')!r}; it has {listed}.")
+
+
+def _only_dataset(h5py: Any, path: str, surroundings: Surroundings) -> str:
+    """Return the path of the only data set there is."""
+    names, refused = _datasets(h5py, path, surroundings)
+    if not names and refused:
+        raise refused[0]
     if len(names) != 1:
         raise SourceError(
             f"{path} has {'several datasets' if names else 'no dataset that is an image'}"
             f"{f': name one as {path}::{names[0]}; it has {_listed(names)}' if names else ''}."
         )
-    return file[names[0]], names[0]
+    return names[0]
 
 
-def _datasets(h5py: Any, file: Any) -> Iterator[str]:
-    """Yield the paths of all datasets that have a plane of numbers."""
+def _datasets(h5py: Any, path: str, surroundings: Surroundings) -> tuple[list[str], list[SourceError]]:
+    """Return the paths of all datasets that have a plane of numbers, and why links were not followed."""
     names: list[str] = []
+    links: list[str] = []
+    refused: list[SourceError] = []
 
     def see(name: str, node: Any) -> None:
         if isinstance(node, h5py.Dataset) and len(node.shape or ()) >= 2 and node.dtype.kind in "uif":
             names.append(f"/{name}")
 
-    def follow(name: str, link: Any) -> None:
-        """Add the datasets behind a link to another file, if that exists."""
+    def note(name: str, link: Any) -> None:
         if isinstance(link, h5py.ExternalLink):
-            with contextlib.suppress(KeyError, OSError):
-                node = file[name]
-                see(name, node)
-                if isinstance(node, h5py.Group):
-                    node.visititems(lambda inner, found: see(f"{name}/{inner}", found))
+            links.append(name)
 
-    file.visititems(see)
-    file.visititems_links(follow)
-    yield from names
+    with h5py.File(path, "r") as file:
+        file.visititems(see)
+        file.visititems_links(note)
+    for name in links:
+        try:
+            file_path, there = follow_links(h5py, path, name, surroundings)
+        except SourceError as error:
+            refused.append(error)
+            continue
+        with contextlib.suppress(OSError), h5py.File(file_path, "r") as file:  # one that is not there is no image
+            node = file.get(there)
+            see(name, node)
+            if isinstance(node, h5py.Group):
+                node.visititems(lambda inner, found, outer=name: see(f"{outer}/{inner}", found))
+    return names, refused
 
 
 def _listed(names: Any) -> str:
@@ -232,12 +262,16 @@ class Hdf5Array:
         self, path: str, inside: str, shape: tuple[int, ...], dtype: np.dtype[Any], chunks: tuple[int, ...] | None
     ) -> None:
         self.path, self.inside, self.shape, self.dtype, self.chunks = path, inside, shape, dtype, chunks
+        self.surroundings = surroundings_of(path)
 
     def __getitem__(self, region: Region) -> NDArray[Any]:
         h5py = h5py_module(self.path)
         try:
-            with h5py.File(self.path, "r") as file:
-                return self._read(file[self.inside], region)
+            with _opened(h5py, self.path, self.inside, self.surroundings) as dataset:
+                check_chunks(dataset, region)
+                return self._read(dataset, region)
+        except ChunkError as error:
+            raise ChunkError(f"{self.path}::{self.inside}: {error}") from error
         except (RestoreError, MemoryError):
             raise
         except Exception as error:
@@ -255,7 +289,5 @@ class Hdf5Array:
                     dataset[part]
                 except Exception as cause:
                     way_out = "; pip install hdf5plugin has more codecs" if "filter" in str(cause) else ""
-                    raise ChunkError(
-                        f"{self.path}::{self.inside}: chunk {index} cannot be read: {cause}{way_out}"
-                    ) from cause
-            raise ChunkError(f"{self.path}::{self.inside} cannot be read: {error}") from error
+                    raise ChunkError(f"chunk {index} cannot be read: {cause}{way_out}") from cause
+            raise ChunkError(f"cannot be read: {error}") from error

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import AxesError, RestoreError, SourceError
 from napari_restore.images.geometry import Sampling
+from napari_restore.images.guards.files import surroundings_of
+from napari_restore.images.guards.hdf5_files import follow_links
 from napari_restore.images.image import Channel, Image
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.images.readers.hdf5 import Hdf5Array, h5py_module, is_hdf5
@@ -73,6 +75,8 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     series_number(series, [""], path)
     h5py = h5py_module(path)
     try:
+        follow_links(h5py, path, f"DataSet/ResolutionLevel {level}/TimePoint 0/Channel 0/Data", surroundings_of(path))
+        follow_links(h5py, path, "DataSetInfo/Image", surroundings_of(path))
         with h5py.File(path, "r") as file:
             image = _image(file, path, level)
     except (RestoreError, MemoryError):

@@ -7,6 +7,7 @@ __all__ = ["ENDINGS", "is_zarr", "open", "recognises"]
 import math
 import os
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,8 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
     """
     import zarr
 
+    from napari_restore.images.guards.zarr_store import guarded_store
+
     if isinstance(source, zarr.Group):
         raise SourceError("a zarr.Group is not an array; pass its path, or one of the arrays in it.")
     if isinstance(source, zarr.Array):
@@ -87,7 +90,7 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
             "Export HDF5/N5/Zarr/OME-NGFF), or copy it to Zarr where zarr < 3 is installed."
         )
     try:
-        node = zarr.open(source, mode="r")
+        node = zarr.open(guarded_store(source), mode="r")
         if isinstance(node, zarr.Group):
             return _open_group(node, source, axes, level, series)
         return _open_array(node, source, axes, level, series)
@@ -122,10 +125,12 @@ def _located(array: zarr.Array[Any], location: str | None) -> tuple[zarr.Array[A
     import zarr
     from zarr.storage import LocalStore
 
+    from napari_restore.images.guards.zarr_store import guarded_store
+
     if location is None and isinstance(array.store, LocalStore):
         root = os.path.abspath(array.store.root)
         location = os.path.join(root, *array.path.split("/")) if array.path else root
-        array = zarr.open_array(root, path=array.path, mode="r")
+        array = zarr.open_array(guarded_store(root), path=array.path, mode="r")
     return array, location
 
 
@@ -255,7 +260,9 @@ def _open_collection(group: zarr.Group, location: str, axes: str | None, level: 
         if not isinstance(member, zarr.Group) or not _multiscales(member):
             raise SourceError(f"series {series} is not in {location}; its images are {sorted(group.group_keys())}.")
         return _open_group(member, f"{location.rstrip('/')}/{series}", axes, level, 0)
-    inside = sorted(name for name, _ in group.members())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zarr warns of each folder that is no part of a Zarr
+        inside = sorted(name for name, _ in group.members())
     raise SourceError(f"{location} is a Zarr group without an OME-Zarr image; open one of what is in it: {inside}.")
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_restore.errors import ChunkError, SourceError
+from napari_restore.images.guards.files import allowing_outside, outside_allowed
 from napari_restore.images.image import LazyArray
 from napari_restore.images.lazy_arrays import RawArray, Region, read_chunks
 from napari_restore.images.readers.tiff.file import (
@@ -65,6 +66,7 @@ class TiffArray:
         self.series = opened.number
         self.level = opened.level
         self.split = split
+        self.outside = outside_allowed()
         self.window = opened.window
         self._reset()
         self._attach(opened)
@@ -116,10 +118,13 @@ class TiffArray:
     def _attach(self, opened: OpenedSeries) -> None:
         import zarr
 
+        from napari_restore.images.readers.tiff.stored_chunks import StoredChunks
+
         self._pages = opened.pages
         # Level 0 is the series itself, and without a level a series with others is a group and not an array.
-        store = opened.whole.aszarr(level=self.level, lock=self._lock)
-        self._array: zarr.Array[Any] = zarr.open_array(store, mode="r")
+        store = opened.whole.aszarr(level=self.level, lock=self._lock, fillvalue=opened.nodata or 0)
+        guarded = store if opened.nodata is not None else StoredChunks(store)
+        self._array: zarr.Array[Any] = zarr.open_array(guarded, mode="r")
         self._process = os.getpid()
         weakref.finalize(self, opened.tiff.close)
 
@@ -128,7 +133,8 @@ class TiffArray:
         if self._process != os.getpid():
             with self._lock:
                 if self._process != os.getpid():
-                    opened = open_series(self.path, self.series, self.level, split=self.split)
+                    with allowing_outside(self.outside):
+                        opened = open_series(self.path, self.series, self.level, split=self.split)
                     if (opened.window, np.dtype(opened.pages.dtype)) != (self.window, self.dtype):
                         opened.tiff.close()
                         raise SourceError(f"{self.path} has changed since it was opened; open it again.")
@@ -154,6 +160,8 @@ class TiffArray:
 
 def _raw_page(series: tifffile.TiffPageSeries, page: tifffile.TiffPage | tifffile.TiffFrame) -> RawArray | None:
     """Return a page as an array that is read directly from its file; None if it is not contiguous and uncompressed."""
+    if len(page.dataoffsets) != len(page.databytecounts):
+        return None
     offsets = np.asarray(page.dataoffsets, np.int64)
     ends = offsets + np.asarray(page.databytecounts, np.int64)
     size = int(page.nbytes)

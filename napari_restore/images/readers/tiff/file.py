@@ -7,6 +7,7 @@ __all__ = ["OpenedSeries", "frame_axes", "open_series", "page_complaint", "page_
 import contextlib
 import itertools
 import logging
+import math
 import os
 import re
 import struct
@@ -20,8 +21,14 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import SourceError
 from napari_restore.images.axes import CANONICAL
+from napari_restore.images.guards.files import surroundings_of
 from napari_restore.images.readers.reader import check_level, series_number
-from napari_restore.images.readers.tiff.file_set import description, description_elsewhere
+from napari_restore.images.readers.tiff.file_set import (
+    check_description,
+    description,
+    description_elsewhere,
+    with_files_beside,
+)
 
 if TYPE_CHECKING:
     import tifffile
@@ -35,6 +42,10 @@ _BROKEN = re.compile(
     r"|missing (data|ByteCounts|files)|is missing \d+|incompletely written"
 )
 
+_GDAL_NODATA = 42113
+"""Tag of GDAL for the value of missing pixels."""
+_HEADER = 8
+"""Length of the header of a TIFF in bytes, which contains no pixels."""
 _FEW_PAGES = 512  # up to this number, every page is checked against the size of its file on opening
 
 _MEANINGS = {
@@ -93,6 +104,12 @@ class OpenedSeries:
         return tuple(part.stop for part in self.window if isinstance(part, slice))
 
     @property
+    def nodata(self) -> float | None:
+        """What strips and tiles that are not stored stand for, where the file says so (GDAL's tag for it)."""
+        keyframe = self.pages.keyframe
+        return keyframe.nodata if _GDAL_NODATA in keyframe.tags else None
+
+    @property
     def is_part(self) -> bool:
         """Whether the series contains more than this image."""
         return self.shape != tuple(self.pages.shape)
@@ -140,14 +157,16 @@ def open_series(path: str, series: int | str, level: int, *, split: bool = True)
             raise SourceError(f"{path} holds no pixels: its shape is {pages.shape}.")
         incomplete = bool(told) or whole.kind == "ndtiff"
         window, missing = _what_is_there(pages, fixed) if incomplete else (_all(pages, fixed), ())
-        _check_extent(path, pages, missing=incomplete)
+        gaps = _check_extent(path, pages, missing=incomplete)
     except SourceError:
         _close(tiff)
         raise
     except (ValueError, OSError, struct.error, LookupError, TypeError, AttributeError, RuntimeError) as error:
         _close(tiff)
         raise SourceError(f"{path} cannot be opened as TIFF: {error}. {_WAY_OUT}") from error
-    return OpenedSeries(tiff, whole, pages, level, index, number, names, window, (*notes, *missing, *_planned(told)))
+    return OpenedSeries(
+        tiff, whole, pages, level, index, number, names, window, (*notes, *missing, *gaps, *_planned(told))
+    )
 
 
 def _open(path: str) -> tuple[tifffile.TiffFile, tuple[str, ...]]:
@@ -157,7 +176,7 @@ def _open(path: str) -> tuple[tifffile.TiffFile, tuple[str, ...]]:
     tiff = tifffile.TiffFile(path)
     elsewhere = description_elsewhere(tiff.ome_metadata or "", path) if tiff.is_ome else None
     if elsewhere is None:
-        return tiff, ()
+        return _with_files_beside(tiff, path), ()
     if not os.path.isfile(elsewhere):
         return tiff, (
             f"The file says that {os.path.basename(elsewhere)} describes it, which does not exist: the image is what "
@@ -165,8 +184,28 @@ def _open(path: str) -> tuple[tifffile.TiffFile, tuple[str, ...]]:
         )
     tiff.close()
     if elsewhere.lower().endswith((".ome", ".xml")):
-        return tifffile.TiffFile(path, omexml=description(elsewhere)), ()
-    return tifffile.TiffFile(elsewhere), ()
+        return _with_files_beside(tifffile.TiffFile(path, omexml=description(elsewhere)), path), ()
+    surroundings_of(path).check(elsewhere)
+    return _with_files_beside(tifffile.TiffFile(elsewhere), elsewhere), ()
+
+
+def _with_files_beside(tiff: tifffile.TiffFile, path: str) -> tifffile.TiffFile:
+    """Return a file that reads no others than its OME-XML may make it read; it is opened anew if it has to be."""
+    import tifffile
+
+    xml = tiff.ome_metadata if tiff.is_ome else None
+    if xml is None:
+        return tiff
+    try:
+        check_description(xml, path)
+        checked = with_files_beside(xml, path)
+    except SourceError:
+        tiff.close()
+        raise
+    if checked == xml:
+        return tiff
+    tiff.close()
+    return tifffile.TiffFile(path, omexml=checked)
 
 
 def _images(tiff: tifffile.TiffFile, split: bool) -> list[tuple[int, dict[str, int], str]]:
@@ -283,28 +322,66 @@ def _complaints() -> Iterator[list[str]]:
         logger.removeHandler(listener)
 
 
-def _check_extent(path: str, series: tifffile.TiffPageSeries, *, missing: bool) -> None:
-    """Raise SourceError if pages extend past the end of their file, or are missing although they must exist."""
+def _check_extent(path: str, series: tifffile.TiffPageSeries, *, missing: bool) -> tuple[str, ...]:
+    """Raise SourceError if pages extend past the end of their file, or are missing although they must exist.
+
+    Returns
+    -------
+    tuple of str
+        A note if strips or tiles are missing.
+    """
     if series.dataoffset is not None:
         end = series.dataoffset + series.nbytes
         available = series.keyframe.parent.filehandle.size
         if end > available:
             raise SourceError(f"{path} is truncated: it has {available} of {end} bytes. {_WAY_OUT}")
-        return
+        if series.dataoffset < _HEADER:
+            raise SourceError(f"{path} is damaged: its pixels are said to lie in its header. {_WAY_OUT}")
+        return ()
     count = len(series)
-    for number in range(count) if count <= _FEW_PAGES else (0, count - 1):
+    looked_at = range(count) if count <= _FEW_PAGES else (0, count - 1)
+    stored = total = 0
+    for number in looked_at:
         page = series[number]
         complaint = None if page is None and missing else page_complaint(page)
         if complaint:
             raise SourceError(f"{path} is truncated or incomplete: page {number} {complaint}. {_WAY_OUT}")
+        if page is not None:
+            there, expected = _stored_chunks(page)
+            stored, total = stored + there, total + expected
+    if total and not stored:
+        raise SourceError(f"{path} is incomplete: it has no pixels. {_WAY_OUT}")
+    return (_gaps(series, total - stored, total),) if stored < total else ()
+
+
+def _gaps(series: tifffile.TiffPageSeries, missing: int, total: int) -> str:
+    """Say what strips and tiles stand for that are not stored."""
+    if _GDAL_NODATA in series.keyframe.tags:
+        return f"{missing} of {total} strips or tiles are not stored: they are the file's nodata value."
+    return (
+        f"{missing} of {total} strips or tiles are not stored; reading one is an error, unless what cannot be read is "
+        "to be filled (on_error='fill', --on-error fill)."
+    )
+
+
+def _stored_chunks(page: tifffile.TiffPage | tifffile.TiffFrame) -> tuple[int, int]:
+    """Count the strips or tiles of a page that have a place in the file, and those that there should be."""
+    there = sum(bool(offset and count) for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False))
+    return there, math.prod(page.chunked)
 
 
 def page_complaint(page: tifffile.TiffPage | tifffile.TiffFrame | None) -> str | None:
     """Describe what is wrong with the position of a page in its file; None if nothing is."""
     if page is None:
         return "is missing"
-    if not any(page.databytecounts):
-        return "has no pixels"
-    end = int((np.asarray(page.dataoffsets, np.int64) + np.asarray(page.databytecounts, np.int64)).max())
+    offsets, counts = (np.asarray(values, np.int64) for values in (page.dataoffsets, page.databytecounts))
+    length = min(len(offsets), len(counts))
+    offsets, counts = offsets[:length], counts[:length]
+    stored = (offsets > 0) & (counts > 0)
+    if not stored.any():
+        return None
+    if (offsets[stored] < _HEADER).any():
+        return "is said to lie in the header of the file"
+    end = int((offsets + counts)[stored].max())
     available = page.parent.filehandle.size
     return None if end <= available else f"ends at byte {end} of a file of {available}"

@@ -6,16 +6,29 @@ the set or a companion file (``cells.companion.ome``). The OME-XML names the fil
 
 from __future__ import annotations
 
-__all__ = ["description", "description_elsewhere", "files_of", "others_of_set"]
+__all__ = [
+    "check_description",
+    "description",
+    "description_elsewhere",
+    "files_of",
+    "others_of_set",
+    "with_files_beside",
+]
 
 import html
+import math
 import os
 import re
 from pathlib import Path
 from xml.etree import ElementTree
 
 from napari_restore.errors import SourceError
+from napari_restore.images.guards.files import surroundings_of
 
+_MOST_PLANES = 10**7
+"""What an OME-XML may describe: a list of all planes is made before anything is known of them."""
+_MOST_XML = 2**28
+"""Bytes of a companion file that is read."""
 _FILE_NAMES = re.compile(r"""<(?:\w+:)?UUID\b[^>]*?\bFileName\s*=\s*["']([^"']+)["']""")
 
 
@@ -56,7 +69,14 @@ def description(path: str) -> str:
     """
     import tifffile
 
-    content = Path(path).read_bytes() if path.lower().endswith((".ome", ".xml")) else b""
+    surroundings_of(path).check(path)
+    content = b""
+    if path.lower().endswith((".ome", ".xml")):
+        if os.path.getsize(path) > _MOST_XML:
+            raise SourceError(
+                f"{path} is {os.path.getsize(path)} bytes long, too much for an OME-XML; export it again."
+            )
+        content = Path(path).read_bytes()
     if content:
         text: str | None = content.decode("utf-8-sig", errors="replace")
     else:
@@ -65,6 +85,93 @@ def description(path: str) -> str:
     if not text or not text.strip().endswith("OME>"):
         raise SourceError(f"{path} holds no OME-XML; copy or export the image again.")
     return text
+
+
+def check_description(xml: str, path: str) -> None:
+    """Refuse an OME-XML that describes more planes than any image has, before a list of them is made.
+
+    Parameters
+    ----------
+    xml : str
+        The OME-XML. One that cannot be parsed passes: it is not used.
+    path : str
+        What to call the file.
+
+    Raises
+    ------
+    SourceError
+        With what it describes.
+    """
+    try:
+        root = ElementTree.fromstring(xml)
+    except ElementTree.ParseError:
+        return
+    counts = [_planes(pixels) for pixels in root.iter() if pixels.tag.endswith("Pixels")]
+    counts += [_labels(along) for along in root.iter() if re.search(r"}?ModuloAlong.$", along.tag)]
+    most = max(counts, default=0)
+    if most > _MOST_PLANES:
+        raise SourceError(
+            f"{path} says that it has {most} planes, which no image has ({_MOST_PLANES} at most); its OME-XML is "
+            "damaged, or made to fill the memory. Copy or export the image again."
+        )
+
+
+def _planes(pixels: ElementTree.Element) -> int:
+    """Return how many planes are described, or how many one element says that it stands for."""
+    sizes = [abs(_integer(pixels.get(f"Size{axis}"))) for axis in "TCZ"]
+    counts = [data.get(name) for data in pixels.findall("{*}TiffData") for name in ("PlaneCount", "NumPlanes")]
+    return max([math.prod(sizes), *map(_integer, counts)])
+
+
+def _labels(along: ElementTree.Element) -> int:
+    """Return into how many parts an axis is divided."""
+    try:
+        start, end, step = (float(along.get(name, default)) for name, default in _MODULO)
+        return int(min(abs((end - start) / step), 1e18)) if step else 10**18
+    except (ValueError, OverflowError):
+        return 0
+
+
+_MODULO = (("Start", "0"), ("End", "0"), ("Step", "1"))
+
+
+def _integer(text: str | None) -> int:
+    try:
+        return int(text or 0)
+    except ValueError:
+        return 0
+
+
+def with_files_beside(xml: str, path: str) -> str:
+    """Return an OME-XML in which no file is named that the image may not make the program read.
+
+    A name with folders in it, of the place where the set was made, becomes the name alone if such a file lies beside.
+
+    Parameters
+    ----------
+    xml : str
+        The OME-XML.
+    path : str
+        Path of the file that it is from.
+
+    Raises
+    ------
+    SourceError
+        If a file is named that is there, outside the folder, or no regular file; see
+        `napari_restore.images.guards.files.Surroundings`.
+    """
+    surroundings, folder = surroundings_of(path), os.path.dirname(os.path.abspath(path))
+    for name in dict.fromkeys(_FILE_NAMES.findall(xml)):
+        named = os.path.join(folder, html.unescape(name))
+        if named != _beside(path, name) and os.path.isfile(_beside(path, name)):
+            xml = re.sub(rf"""(?<=["']){re.escape(name)}(?=["'])""", _plain(name), xml)
+            named = _beside(path, name)
+        surroundings.check(named)
+    return xml
+
+
+def _plain(name: str) -> str:
+    return re.split(r"[/\\]", name)[-1]
 
 
 def files_of(xml: str, path: str) -> list[str]:
