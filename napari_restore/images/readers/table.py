@@ -14,6 +14,7 @@ from napari_restore.images.readers import (
     tiff,
     xarray,
     zarr_arrays,
+    zipped,
 )
 from napari_restore.images.readers.microscopes import czi, lif, nd2, ndtiff
 from napari_restore.images.readers.reader import Reader
@@ -25,6 +26,7 @@ READERS: dict[str, Reader] = {
     "Imaris": imaris,
     "HDF5": hdf5,
     "Zarr and OME-Zarr": zarr_arrays,
+    "Zarr and OME-Zarr in one file": zipped,
     "CZI": czi,
     "ND2": nd2,
     "LIF": lif,
