@@ -69,7 +69,9 @@ def run(
     from napari_restore.engine.record.run_report import reported
     from napari_restore.engine.run.local import run_blocks
     from napari_restore.engine.store.sinks import ArraySink, OmeZarrSink
+    from napari_restore.models.zoo import check_weights
 
+    check_weights(plan.card)  # before anything is made at the output
     if isinstance(output, np.ndarray):
         if scheduler is not None:
             raise RecipeError("a cluster cannot write to an array in memory; give output= a path or URL.")

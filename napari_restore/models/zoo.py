@@ -20,6 +20,7 @@ __all__ = [
     "all_cards",
     "bundled_cards",
     "card_of_file",
+    "check_weights",
     "convert",
     "find_card",
     "load_weights",
@@ -129,11 +130,9 @@ def _card_of_file(
     path: Path, modified: int, size: int, img_range: float | None, mean: tuple[float, ...] | None
 ) -> ModelCard:
     """Read a checkpoint once; a file that has changed since is another one."""
-    from napari_restore.models.architecture import infer_architecture
-    from napari_restore.models.checkpoint import UNTOLD, file_digest, read_metadata, read_state_dict, untold
+    from napari_restore.models.checkpoint import UNTOLD, file_digest, read_metadata, read_network, untold
 
-    state = read_state_dict(path)
-    architecture, hyperparameters = infer_architecture(state)
+    entries, architecture, hyperparameters = read_network(path)
     try:
         given = untold(img_range, mean)
     except (TypeError, ValueError) as error:
@@ -147,7 +146,7 @@ def _card_of_file(
     scale, digest = hyperparameters.get("scale", 1), file_digest(path)
     card = ModelCard(
         name=path.stem,
-        title=f"{path.name}, a {architecture} checkpoint",
+        title=f"{path.name}, a {architecture} checkpoint" + (f" ({words})" if (words := entries.words()) else ""),
         task="super-resolve" if scale > 1 else "other",
         architecture=architecture,
         hyperparameters=hyperparameters,
@@ -159,7 +158,7 @@ def _card_of_file(
         paper=PAPERS[architecture],
         weights=str(path.resolve()),
         sha256=digest,
-        parameters=sum(value.numel() for value in state.values()),
+        parameters=sum(value.numel() for value in entries.state.values()),
         assumed=tuple(name for name in UNTOLD if name not in told) if architecture == "swinir" else (),
         **tiling_defaults(architecture, hyperparameters),
     )
@@ -203,15 +202,15 @@ def convert(
     ModelError
         If the model cannot be read, or the target is there already or has another suffix.
     """
-    from napari_restore.models.checkpoint import read_state_dict, write_checkpoint
+    from napari_restore.models.checkpoint import read_network, write_checkpoint
 
     if target.suffix != ".safetensors":
         raise ModelError(f"{target} does not end in .safetensors, which is what a checkpoint is converted to.")
     if target.exists():
         raise ModelError(f"{target} is there already; name another file, or remove it.")
     card = local_card(find_card(model, img_range=img_range, mean=mean))
-    state = read_state_dict(weights_path(card))
-    write_checkpoint(target, state, card.architecture, card.hyperparameters, half=half)
+    entries, _, _ = read_network(weights_path(card), (card.architecture, card.hyperparameters))
+    write_checkpoint(target, entries.state, card.architecture, card.hyperparameters, half=half)
     return card_of_file(target)
 
 
@@ -254,19 +253,16 @@ def local_card(card: ModelCard, progress: Progress | None = None) -> ModelCard:
     return fetch(card, progress)
 
 
-def load_weights(card: ModelCard) -> nn.Module:
-    """Build the card's network and load its weights: on the CPU, float32, in evaluation mode.
-
-    Weights of a published model that are not here are fetched.
+def check_weights(card: ModelCard) -> Path:
+    """Check that the weights of a card are here and are those that it was made for, and say where they are.
 
     Raises
     ------
     ModelError
-        If the file is missing or damaged, or is not the one the card was made for.
+        If the file is missing, or is another one.
     """
-    from napari_restore.models.checkpoint import file_digest, load_network
+    from napari_restore.models.checkpoint import file_digest
 
-    card = local_card(card)
     path = weights_path(card)
     if not path.is_file():
         raise ModelError(
@@ -278,5 +274,22 @@ def load_weights(card: ModelCard) -> nn.Module:
             f"{path} has SHA-256 {digest[:12]}..., not {card.sha256[:12]}... as the card of {card.name} says; "
             "the file has changed: fetch it again, or start a new run with it."
         )
+    return path
+
+
+def load_weights(card: ModelCard) -> nn.Module:
+    """Build the card's network and load its weights: on the CPU, float32, in evaluation mode.
+
+    Weights of a published model that are not here are fetched.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or damaged, or is not the one the card was made for.
+    """
+    from napari_restore.models.checkpoint import load_network
+
+    card = local_card(card)
+    path = check_weights(card)
     network, _, _ = load_network(path, (card.architecture, card.hyperparameters))
     return network
