@@ -1,4 +1,4 @@
-"""Everything that can go wrong in a run, done to it hundreds of times.
+"""Inject everything that can go wrong into runs, hundreds of times.
 
     python -m benchmarks.faults                          # the whole campaign, about a quarter of an hour on one core
     python -m benchmarks.faults --kills 10 --flips 10    # a short one
@@ -25,7 +25,7 @@ from benchmarks.faults.campaign import COLUMNS, Campaign, Row
 
 
 def campaign(folder: Path, given: argparse.Namespace) -> list[Row]:
-    """Do all that is asked for, and print a line for each kind of fault as it is done."""
+    """Run the selected trials, and print a line for each kind of fault when it is done."""
     todo = Campaign(folder, given.seed)
     print(f"a run takes {todo.seconds:.2f} s in its own process; {len(todo.whole)} files")
     print(f"{'':<38}" + "".join(f"{name:>12}" for name in COLUMNS), flush=True)

@@ -1,4 +1,4 @@
-"""Reading weights: ``.safetensors`` and ``.pth``, without ever running code that a file carries."""
+"""Read and write checkpoints, ``.safetensors`` and ``.pth``, without running code that a file may contain."""
 
 from __future__ import annotations
 
@@ -30,23 +30,34 @@ from napari_restore.models.card import Architecture
 from napari_restore.models.entries import WRAPPERS, Entries, find_entries
 
 __all__ = [
-    "UNTOLD",
+    "NOT_INFERRED",
+    "check_not_inferred",
     "file_digest",
     "load_network",
     "read_metadata",
     "read_network",
     "read_state_dict",
-    "untold",
     "write_checkpoint",
 ]
 
 _METADATA_KEY = "napari_restore"
-UNTOLD = ("img_range", "mean")
-"""Hyper-parameters of SwinIR that the shapes of its parameters do not tell."""
+NOT_INFERRED = ("img_range", "mean")
+"""Hyper-parameters of SwinIR that cannot be inferred from the shapes of its parameters."""
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, as a hexadecimal string."""
+    """Compute the SHA-256 of a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -56,7 +67,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping, only keys())
     except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(f"{path} is no complete safetensors file: {error}; fetch or convert it again.") from error
+        raise ModelError(f"{path} is not a complete safetensors file: {error}; fetch or convert it again.") from error
 
 
 def _read_pickle(path: Path) -> Any:
@@ -64,7 +75,7 @@ def _read_pickle(path: Path) -> Any:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 _check_sizes(archive, path)
-                damaged = archive.testzip()  # torch does not look at the checksums
+                damaged = archive.testzip()  # torch does not verify the checksums
             if damaged is not None:
                 raise ModelError(f"{path} is damaged: the checksum of {damaged} is wrong; fetch it again.")
         with warnings.catch_warnings():
@@ -80,7 +91,7 @@ def _read_pickle(path: Path) -> Any:
             f"{path} was not loaded: it is damaged, or it is a pickle that asks for more than tensors{more}, which "
             "could run any code on this machine; ask its authors for a file of plain weights or a .safetensors file."
         ) from error
-    except Exception as error:  # whatever else a damaged file makes of the readers of two formats
+    except Exception as error:  # a damaged file raises many kinds of errors in the readers of the two formats
         raise ModelError(f"{path} is damaged or no torch checkpoint: {error!r}") from error
 
 
@@ -97,7 +108,7 @@ def _harmless() -> list[Any]:
 
 
 def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
-    """Refuse an archive that would become larger than it is: torch compresses nothing."""
+    """Refuse an archive whose contents are larger than the file: torch does not compress."""
     members = archive.infolist()
     if any(member.filename.endswith("/constants.pkl") for member in members):
         raise ModelError(
@@ -132,7 +143,17 @@ def _entries(path: Path) -> Entries:
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """Read the hyper-parameters that `write_checkpoint` has stored; empty for a file without them.
+    """Read the hyper-parameters that `write_checkpoint` has stored and that cannot be inferred from shapes.
+
+    Parameters
+    ----------
+    path : Path
+        The checkpoint.
+
+    Returns
+    -------
+    dict of str to object
+        Empty for a file without them.
 
     Raises
     ------
@@ -145,19 +166,31 @@ def read_metadata(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(_METADATA_KEY, "{}")
         content = json.loads(text)["hyperparameters"] if text != "{}" else {}
-        found = {key: content[key] for key in UNTOLD if key in content}
-        return untold(**found)
+        found = {key: content[key] for key in NOT_INFERRED if key in content}
+        return check_not_inferred(**found)
     except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
         raise ModelError(f"the metadata of {path} are damaged: {error}; convert the checkpoint again.") from error
 
 
-def untold(img_range: float | None = None, mean: Sequence[float] | None = None) -> dict[str, Any]:
-    """Check the hyper-parameters of SwinIR that shapes do not tell; those that are None are left out.
+def check_not_inferred(img_range: float | None = None, mean: Sequence[float] | None = None) -> dict[str, Any]:
+    """Check the hyper-parameters of SwinIR that cannot be inferred from shapes.
+
+    Parameters
+    ----------
+    img_range : float, optional
+        Factor on the input, greater than 0.
+    mean : sequence of float, optional
+        Mean of each channel.
+
+    Returns
+    -------
+    dict of str to object
+        Those that are not None.
 
     Raises
     ------
-    ValueError
-        If a number is none, not finite, or the range is not positive.
+    TypeError, ValueError
+        If a value is not a number, is not finite, or the range is not positive.
     """
     given: dict[str, Any] = {}
     if img_range is not None:
@@ -179,18 +212,20 @@ def write_checkpoint(
     *,
     half: bool,
 ) -> None:
-    """Write parameters as a ``.safetensors`` file that tells all hyper-parameters in its metadata.
+    """Write a ``.safetensors`` file with all hyper-parameters in its metadata.
 
     Parameters
     ----------
-    path
-        File to write; it appears whole or not at all.
-    state
+    path : Path
+        File to write; it is written whole or not at all.
+    state : mapping of str to torch.Tensor
         Parameters under their plain names.
-    architecture, hyperparameters
-        Of the network.
-    half
-        Store float16: half the size, and a relative error of 2^-11 in each weight.
+    architecture : {"restormer", "swinir"}
+        The network.
+    hyperparameters : mapping of str to object
+        Keyword arguments of its class.
+    half : bool
+        Whether to store float16: half the size, and a relative error of 2^-11 in each weight.
 
     Raises
     ------
@@ -204,10 +239,10 @@ def write_checkpoint(
     content = json.dumps({"architecture": architecture, "hyperparameters": dict(hyperparameters)})
     try:
         with fresh_file(path) as fresh:
-            # One key alone: safetensors writes several in any order, and equal weights should have equal digests.
+            # A single key: safetensors writes several in any order, and equal weights should have equal digests.
             save_file(kept, fresh, metadata={_METADATA_KEY: content})
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path} cannot be written: {error}; name a file in a folder that is there.") from error
+        raise ModelError(f"{path} cannot be written: {error}; name a file in an existing folder.") from error
 
 
 def read_network(
@@ -217,7 +252,7 @@ def read_network(
 
     Parameters
     ----------
-    path
+    path : Path
         A ``.safetensors`` file or a file of ``torch.save`` (any other suffix).
     expected
         Architecture and hyper-parameters where a card tells them; inferred from the shapes otherwise.
@@ -226,6 +261,11 @@ def read_network(
     -------
     entries, architecture, hyperparameters
         The parameters in float32, under their plain names.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        On the CPU.
 
     Raises
     ------
@@ -252,7 +292,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def _check_tensor(key: str, value: Tensor, path: Path) -> None:
-    """Refuse what no training leaves in a checkpoint: before it takes memory, or makes an image of nothing."""
+    """Refuse tensors that no training writes, before they take memory or produce a meaningless image."""
     plain = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
     if not plain or value.numel() * value.element_size() > value.untyped_storage().nbytes():
         raise ModelError(
@@ -274,20 +314,24 @@ def load_network(
 
     Parameters
     ----------
-    path
+    path : Path
         See `read_state_dict`.
-    expected
-        Architecture and hyper-parameters where a card tells them; inferred from the shapes otherwise.
+    expected : (str, mapping of str to object), optional
+        Architecture and hyper-parameters, as a card gives them; by default they are inferred from the shapes.
 
     Returns
     -------
-    network, architecture, hyperparameters
-        The network on the CPU, float32, in evaluation mode.
+    network : torch.nn.Module
+        On the CPU, float32, in evaluation mode.
+    architecture : {"restormer", "swinir"}
+        The network.
+    hyperparameters : dict of str to object
+        Keyword arguments of its class.
 
     Raises
     ------
     ModelError
-        Also if the parameters do not fit the architecture.
+        See `read_state_dict`; also if the parameters do not fit the architecture.
     """
     entries, architecture, hyperparameters = read_network(path, expected)
     network = build(architecture, hyperparameters)

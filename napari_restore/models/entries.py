@@ -136,8 +136,9 @@ def find_entries(content: Any) -> Entries | None:
         named = " and ".join(repr(where.rstrip(".")) for where in places[:2])
         raise ModelError(f"it holds several networks, {named}; save the state_dict() of one of them.")
     where = places[0]
-    state = {path.removeprefix(where): value for path, value in tensors.items() if path.startswith(where)}
-    left = [path for path in tensors if not path.startswith(where)]
+    inside = [path for path in tensors if path.startswith(where) and (where or _plain(path) == path)]
+    state, taken = {path.removeprefix(where): tensors[path] for path in inside}, set(inside)
+    left = [path for path in tensors if path not in taken]
     half = {_plain(path): path for path in left if _PARTS.match(_plain(path))}
     if half and half.keys().isdisjoint(state):  # each name once: the two are halves of one network
         state |= {name: tensors[path] for name, path in half.items()}

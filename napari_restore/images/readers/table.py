@@ -1,4 +1,4 @@
-"""The table of formats. A source is opened by the first reader that recognises it."""
+"""List the readers by format. A source is opened by the first reader that recognises it."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ READERS: dict[str, Reader] = {
     "an xarray.DataArray": xarray,
     "an array of numpy or dask": arrays,
 }
-"""What can be opened, by the name of the format: the order is that in which readers are asked."""
+"""Readers by the name of their format, in the order in which they are tried."""
 
 ENDINGS = tuple(ending for reader in READERS.values() for ending in reader.ENDINGS)
-"""Of all files that can be opened; what some of them need besides is said where it is missing."""
+"""Endings of all files that can be opened; some formats need optional packages."""
 
 
 def what_can_be_opened() -> str:

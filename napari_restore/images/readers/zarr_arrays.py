@@ -8,6 +8,7 @@ import contextlib
 import math
 import os
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -35,16 +36,17 @@ _METADATA_FILES = ("zarr.json", ".zarray", ".zgroup")
 
 
 def is_zarr(path: str) -> bool:
-    """Tell whether a directory is a Zarr array or group."""
+    """Check whether a directory is a Zarr array or group."""
     return any(os.path.isfile(os.path.join(path, name)) for name in _METADATA_FILES)
 
 
 def recognises(source: Any) -> bool:
-    """Tell whether a source is a directory or URL of a Zarr, or an array or group of the package zarr."""
+    """Check whether a source is a directory or URL of a Zarr, or an array or group of the package zarr."""
     if isinstance(source, str):
         return is_url(source) or is_zarr(source) or _is_n5(source)
-    zarr = sys.modules.get("zarr")  # an object of theirs means it is loaded
-    return zarr is not None and isinstance(source, zarr.Array | zarr.Group)
+    # If the source is an object of zarr, zarr is imported. While another thread imports zarr, it may lack these names.
+    zarr = sys.modules.get("zarr")
+    return isinstance(source, (getattr(zarr, "Array", ()), getattr(zarr, "Group", ())))
 
 
 def _is_n5(path: str) -> bool:
@@ -59,7 +61,7 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
     source : str or zarr.Array
         Absolute path or URL of an array or a group; or an array.
     axes : str, optional
-        One letter of "TCZYXS" per dimension; they win over those of the metadata: OME-Zarr's, ``dimension_names``, or
+        One letter of "TCZYXS" per dimension; they override those of the metadata: OME-Zarr's, ``dimension_names``, or
         xarray's ``_ARRAY_DIMENSIONS``.
     level : int
         Level of the pyramid, 0 being the largest.
@@ -69,16 +71,18 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
     Returns
     -------
     Image
-        The image; that of an array alone is without a pixel size, which an array does not have.
+        The image; a plain array has no pixel size.
 
     Raises
     ------
     AxesError
-        If the metadata do not tell the axes, or `axes` does not fit.
+        If the metadata do not define the axes, or `axes` does not fit.
     SourceError
-        If there is no such level or series, or the metadata are damaged.
+        If the level or series does not exist, or the metadata are damaged.
     """
     import zarr
+
+    from napari_restore.images.guards.zarr_store import guarded_store
 
     if isinstance(source, zarr.Group):
         raise SourceError("a zarr.Group is not an array; pass its path, or one of the arrays in it.")
@@ -92,18 +96,18 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
             "Export HDF5/N5/Zarr/OME-NGFF), or copy it to Zarr where zarr < 3 is installed."
         )
     try:
-        node = zarr.open(source, mode="r")
+        node = zarr.open(guarded_store(source), mode="r")
     except (RestoreError, MemoryError):
         raise
     except FileNotFoundError as error:
-        raise SourceError(f"{source} is not there, or holds no Zarr: {error}") from error
+        raise SourceError(f"{source} does not exist, or holds no Zarr: {error}") from error
     except Exception as error:
         raise SourceError(f"the Zarr metadata of {source} cannot be read: {error!r}. Copy the image again.") from error
     return open_node(node, source, axes, level, series)
 
 
 def _check_filesystem(url: str) -> None:
-    """Say which package opens a URL, if it is not installed."""
+    """Raise SourceError with the package to install if the protocol of a URL is not supported."""
     try:
         filesystem(url)
     except OutputError as error:
@@ -147,13 +151,12 @@ def _as_level(array: zarr.Array[Any], place: str) -> tuple[zarr.Group, Multiscal
     """Return the OME-Zarr image that an array is a level of, with its group and the level's number; None for none."""
     import zarr
 
-    parent, _, name = array.path.rpartition("/") if array.path else ("", "", "")
-    store: Any = array.store
+    store, (parent, _, name) = array.store, array.path.rpartition("/")
     if not array.path:  # the store begins at the array itself: its group lies outside
-        root = _root_of(store)
-        if root is None:
+        outside = _outside(store)
+        if outside is None:
             return None
-        store, name = root
+        store, name = outside
     with contextlib.suppress(Exception):  # no group, one that is damaged, or one that may not be read
         group = zarr.open_group(store, path=parent, mode="r")
         for multiscale in multiscales(ome_part(group), place):
@@ -162,32 +165,37 @@ def _as_level(array: zarr.Array[Any], place: str) -> tuple[zarr.Group, Multiscal
     return None
 
 
-def _root_of(store: Any) -> tuple[str, str] | None:
-    """Return the folder or prefix that a store lies in, and its name there."""
+def _outside(store: Any) -> tuple[Any, str] | None:
+    """Return a store of the folder or prefix that a store lies in, and its name there."""
     from zarr.storage import FsspecStore, LocalStore
 
-    if isinstance(store, LocalStore):
-        root = os.path.abspath(store.root)
-        return os.path.dirname(root), os.path.basename(root)
-    if isinstance(store, FsspecStore):
-        parent, _, name = store.path.rstrip("/").rpartition("/")
-        return (store.fs.unstrip_protocol(parent), name) if parent else None
+    from napari_restore.images.guards.zarr_store import guarded_store
+
+    inner = getattr(store, "_store", store)  # of a guarded one
+    if isinstance(inner, LocalStore):
+        root = os.path.abspath(inner.root)
+        return guarded_store(os.path.dirname(root)), os.path.basename(root)
+    if isinstance(inner, FsspecStore):
+        parent, _, name = inner.path.rstrip("/").rpartition("/")
+        return (FsspecStore(inner.fs, path=parent, read_only=True), name) if parent else None
     return None
 
 
 def _located(array: zarr.Array[Any], location: str | None) -> tuple[zarr.Array[Any], str | None]:
-    """Return the array and its place; a local one is opened by absolute path, so that it pickles for any folder."""
+    """Return the array and its location; a local array is opened by absolute path, so that it can be pickled."""
     import zarr
     from zarr.storage import LocalStore
+
+    from napari_restore.images.guards.zarr_store import guarded_store
 
     if location is None and isinstance(array.store, LocalStore):
         root = os.path.abspath(array.store.root)
         location = os.path.join(root, *array.path.split("/")) if array.path else root
-        array = zarr.open_array(root, path=array.path, mode="r")
+        array = zarr.open_array(guarded_store(root), path=array.path, mode="r")
     return array, location
 
 
-def _letters(names: Sequence[Any] | None, axes: str | None, shape: tuple[int, ...], place: str) -> str:
+def _letters(names: Sequence[Any] | None, axes: str | None, shape: tuple[int, ...], location: str) -> str:
     if axes is not None:
         return check_axes(axes, shape)
     letters = [letter_of(name) for name in names or ()]
@@ -195,7 +203,7 @@ def _letters(names: Sequence[Any] | None, axes: str | None, shape: tuple[int, ..
         return "YX"
     if not letters or None in letters:
         raise AxesError(
-            f"{place} does not tell what its axes mean (shape {shape}, names {names}); "
+            f"{location} does not define its axes (shape {shape}, names {names}); "
             "pass axes= with one letter of TCZYXS per dimension, such as 'ZYX'."
         )
     return check_axes("".join(letter or "" for letter in letters), shape)
@@ -279,7 +287,9 @@ def _dataset(group: zarr.Group, location: str, path: str) -> zarr.Array[Any]:
     try:
         array = group[path]
     except KeyError as error:
-        raise SourceError(f"{location} names the array {path!r}, which is not there; copy the image again.") from error
+        raise SourceError(
+            f"{location} names the array {path!r}, which does not exist; copy the image again."
+        ) from error
     if not isinstance(array, zarr.Array):
         raise SourceError(f"{path!r} of {location} is a group and not an array; copy the image again.")
     return array
@@ -295,7 +305,9 @@ def _open_collection(group: zarr.Group, location: str, axes: str | None, level: 
         )
     if COLLECTION in ome:
         return _member(group, location, axes, level, series)
-    inside = sorted(name for name, _ in group.members())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zarr warns of each folder that is no part of a Zarr
+        inside = sorted(name for name, _ in group.members())
     what = "a scene, which places several images" if "scene" in ome else "a Zarr group without an OME-Zarr image"
     raise SourceError(f"{location} is {what}; open one of what is in it: {inside}.")
 

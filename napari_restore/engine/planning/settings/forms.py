@@ -1,6 +1,7 @@
-"""The forms in which the values of a recipe may be given, brought to the one in which they are stored, and checked.
+"""Convert and check the values of settings.
 
-Each function takes what was given and returns what is stored, or raises ValueError with the rule and the way out.
+Each function takes a value as the user gave it and returns the value that a recipe stores. It raises ValueError, with
+the rule and the way out, if the value is not allowed.
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ from napari_restore.wording import byte_count
 
 
 def size_in_bytes(value: Any) -> Any:
-    """Read a text such as ``"8GB"``."""
+    """Convert a text such as ``"8GB"`` to a number of bytes."""
     return byte_count(value) if isinstance(value, str) else value
 
 
 def open_intensity(value: Any) -> Any:
-    """Take ``"auto"`` for a choice that is left open."""
+    """Convert ``"auto"`` to None, which leaves the setting open."""
     return None if value == "auto" else value
 
 
 def named_neighbours(value: Any) -> Any:
-    """Read a text such as ``"T,3"``."""
+    """Parse a text such as ``"T,3"``."""
     try:
         return parse_neighbours(value) if isinstance(value, str) else value
     except RecipeError as error:
@@ -46,14 +47,14 @@ def named_neighbours(value: Any) -> Any:
 
 
 def list_of_one(value: Any) -> Any:
-    """Take one pair or triple for a list of one."""
+    """Convert one pair or triple to a list of one."""
     if value is not None and len(value) and all(np.isscalar(item) for item in value):
         return (tuple(value),)
     return value
 
 
 def limits(value: Any) -> Any:
-    """Read limits: one pair or several; ``"all"`` and infinite ones are none."""
+    """Convert one or several pairs of limits; ``"all"`` and infinite limits become an empty tuple."""
     if isinstance(value, str) and value == "all":
         return ()
     pairs = list_of_one(value)
@@ -61,7 +62,7 @@ def limits(value: Any) -> Any:
 
 
 def fill_lists(value: Any) -> Any:
-    """Read fill values: one, several, or several per channel; ``"none"`` for none."""
+    """Convert fill values: one, several, or several per channel; ``"none"`` becomes an empty tuple."""
     if isinstance(value, str) and value == "none":
         return ()
     return ((value,),) if value is not None and np.isscalar(value) else list_of_one(value)
@@ -71,12 +72,12 @@ def checked_fill(value: tuple[tuple[float, ...], ...] | None) -> tuple[tuple[flo
     """Check that fill values are finite."""
     for number in (number for channel in value or () for number in channel):
         if not np.isfinite(number):
-            raise ValueError(f"fill value {number}: NaN and infinities are never image; leave them out")
+            raise ValueError(f"fill value {number}: NaN and infinity are always missing pixels; leave them out")
     return value
 
 
 def checked_pairs(value: tuple[tuple[float, float], ...] | None) -> tuple[tuple[float, float], ...] | None:
-    """Check that pairs rise and are finite."""
+    """Check that both values of each pair are finite and the first is less than the second."""
     for low, high in value or ():
         if not (np.isfinite(low) and np.isfinite(high) and low < high):
             raise ValueError(f"value range {low}..{high}: the first must be less than the second, both finite")
@@ -84,10 +85,10 @@ def checked_pairs(value: tuple[tuple[float, float], ...] | None) -> tuple[tuple[
 
 
 def checked_cameras(value: tuple[tuple[float, float, float], ...] | None) -> Any:
-    """Check that there are such cameras."""
+    """Check that each triple is the noise of a camera."""
     if not value:
         return value
-    # A dock widget is opened with recipes, and would wait for scipy.
+    # Imported here, as a dock widget makes recipes when it opens, and would wait for scipy.
     from napari_restore.intensity.stabilise import CameraNoise
 
     for camera in value:
@@ -99,7 +100,7 @@ def checked_cameras(value: tuple[tuple[float, float, float], ...] | None) -> Any
 
 
 def data_type(value: Any) -> str:
-    """Name a data type; ``"same"`` for None."""
+    """Return the name of a data type; ``"same"`` for None."""
     if value in (None, "same"):
         return "same"
     try:

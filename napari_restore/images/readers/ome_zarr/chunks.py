@@ -75,7 +75,8 @@ def _keys(array: zarr.Array[Any]) -> list[str] | None:
     """
     from zarr.storage import FsspecStore, LocalStore
 
-    store, prefix = array.store, f"{array.path}/" if array.path else ""
+    store: Any = getattr(array.store, "_store", array.store)  # of a guarded one
+    prefix = f"{array.path}/" if array.path else ""
     if isinstance(store, LocalStore):
         return list(islice(_files(os.path.join(store.root, array.path), ""), _LOOKED_AT))
     try:

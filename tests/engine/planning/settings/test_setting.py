@@ -105,7 +105,7 @@ def test_a_setting_without_an_option_says_so() -> None:
 
 
 def test_a_type_that_cannot_be_written_is_named() -> None:
-    with pytest.raises(TypeError, match="'odd' of the type dict"):
+    with pytest.raises(TypeError, match="'odd' of type dict"):
         _ = Setting("Odd.", "values", name="odd", annotation=dict).written
 
 
