@@ -14,6 +14,7 @@ from napari_restore.api.planning import plan as make_plan
 from napari_restore.api.settings import DENOISER, Settings, describes_settings
 from napari_restore.api.zoo import upscaler
 from napari_restore.errors import RecipeError
+from napari_restore.images.readers.array_kinds.tensors import is_tensor
 from napari_restore.images.store import as_location
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def restore(
         return as_location(output)
     if scheduler is not None:
         raise RecipeError("a cluster writes to a place that all its workers reach; give output= a path or URL.")
-    if isinstance(source, np.ndarray):
+    if isinstance(source, np.ndarray) or is_tensor(source):
         return restore_in_memory(source, model, progress, settings)
     return restore_lazily(source, model, settings)
 

@@ -16,6 +16,7 @@ from napari_restore.images.readers import (
     zarr_arrays,
     zipped,
 )
+from napari_restore.images.readers.array_kinds import masked, tensors
 from napari_restore.images.readers.microscopes import czi, lif, nd2, ndtiff
 from napari_restore.images.readers.reader import Reader
 
@@ -33,6 +34,8 @@ READERS: dict[str, Reader] = {
     "a pattern of TIFF files such as 'img_t*.tif'": file_series,
     "a list of the levels of a pyramid": levels,
     "an xarray.DataArray": xarray,
+    "a masked array": masked,
+    "a tensor of torch": tensors,
     "an array of numpy or dask": arrays,
 }
 """Readers by the name of their format, in the order in which they are tried."""
