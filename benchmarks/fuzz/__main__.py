@@ -5,9 +5,9 @@
     python -m benchmarks.fuzz --keep FOLDER            # files that were not taken well are kept there
 
 Each file is a sound one of a few kilobytes with one to four damages, opened in a process of its own, which may take
-10 s of the processor and 600 MB. Counted are tracebacks and faults that the package calls its own, processes that crash
-or hang, memory, pixels or writes outside the folder, and programs that ran. All of them have to be 0; the exit code says
-so.
+10 s of the processor and 600 MB. Counted are tracebacks and faults that the package calls its own, processes that end
+by a signal or hang, memory, pixels or writes outside the folder, and programs that ran. All have to be 0; the exit code
+says so.
 
 Linux only.
 """

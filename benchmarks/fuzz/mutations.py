@@ -1,4 +1,4 @@
-"""Ways to damage a file: bit by bit, in pieces, by numbers that formats stumble over, by the grammar of JSON and XML."""
+"""Ways to damage a file: bit by bit, in pieces, by numbers that formats stumble over, by the grammar of JSON or XML."""
 
 from __future__ import annotations
 
