@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from napari_restore.engine.planning.settings import forms
 from napari_restore.engine.planning.settings.neighbours import NONE, Neighbours
-from napari_restore.engine.planning.settings.setting import NEVER, Setting
+from napari_restore.engine.planning.settings.setting import NEVER, Setting, settings_of
 from napari_restore.errors import RecipeError
 
 __all__ = ["EXECUTION_FIELDS", "SOURCE_FIELDS", "Recipe", "broadcast", "digest", "make_recipe", "settings"]
@@ -341,21 +340,8 @@ class Recipe(BaseModel):
 
 
 def settings() -> dict[str, Setting]:
-    """Return the setting of each field of a recipe, by name, in the order of the fields.
-
-    Raises
-    ------
-    TypeError
-        If the annotation of a field has no `Setting`.
-    """
-    found = {}
-    for name, field in Recipe.model_fields.items():
-        setting = next((item for item in field.metadata if isinstance(item, Setting)), None)
-        if setting is None:
-            raise TypeError(f"field {name!r} of the recipe has no Setting; add one to its annotation.")
-        default = None if field.is_required() else field.default
-        found[name] = replace(setting, name=name, annotation=field.annotation, default=default)
-    return found
+    """Return the setting of each field of a recipe, by name, in the order of the fields."""
+    return settings_of(Recipe)
 
 
 SOURCE_FIELDS = frozenset(name for name, setting in settings().items() if setting.group == "source")

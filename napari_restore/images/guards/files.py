@@ -23,7 +23,13 @@ _ALLOWED = ContextVar("allow_outside", default=False)
 
 @contextmanager
 def allowing_outside(allowed: bool) -> Iterator[None]:
-    """Say, for what is opened meanwhile, whether a source may read files outside its folder."""
+    """Set, for what is opened meanwhile, whether a source may read files outside its folder.
+
+    Parameters
+    ----------
+    allowed : bool
+        Whether it may.
+    """
     token = _ALLOWED.set(allowed)
     try:
         yield
