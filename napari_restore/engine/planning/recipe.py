@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from typing import Annotated, Any, Literal, TypeVar
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from napari_restore.engine.planning.settings import forms
 from napari_restore.engine.planning.settings.neighbours import NONE, Neighbours
-from napari_restore.engine.planning.settings.setting import NEVER, Setting, settings_of
+from napari_restore.engine.planning.settings.setting import NEVER, Setting
 from napari_restore.errors import RecipeError
 
-__all__ = ["EXECUTION_FIELDS", "SOURCE_FIELDS", "Recipe", "broadcast", "digest", "make_recipe", "settings"]
-
-Item = TypeVar("Item")
+__all__ = ["EXECUTION_FIELDS", "SOURCE_FIELDS", "Recipe", "make_recipe", "settings"]
 
 
 class Recipe(BaseModel):
@@ -340,8 +337,21 @@ class Recipe(BaseModel):
 
 
 def settings() -> dict[str, Setting]:
-    """Return the setting of each field of a recipe, by name, in the order of the fields."""
-    return settings_of(Recipe)
+    """Return the setting of each field of a recipe, by name, in the order of the fields.
+
+    Raises
+    ------
+    TypeError
+        If the annotation of a field has no `Setting`.
+    """
+    found = {}
+    for name, field in Recipe.model_fields.items():
+        setting = next((item for item in field.metadata if isinstance(item, Setting)), None)
+        if setting is None:
+            raise TypeError(f"field {name!r} of the recipe has no Setting; add one to its annotation.")
+        default = None if field.is_required() else field.default
+        found[name] = replace(setting, name=name, annotation=field.annotation, default=default)
+    return found
 
 
 SOURCE_FIELDS = frozenset(name for name, setting in settings().items() if setting.group == "source")
@@ -373,19 +383,3 @@ def make_recipe(**settings: Any) -> Recipe:
         if first["type"] == "extra_forbidden":
             raise RecipeError(f"there is no setting {name!r}; use one of {', '.join(Recipe.model_fields)}.") from None
         raise RecipeError(f"{name}={first['input']!r}: {first['msg'].removeprefix('Value error, ')}.") from None
-
-
-def broadcast(values: tuple[Item, ...], count: int) -> tuple[Item, ...]:
-    """Broadcast one value, or one per channel, to `count` channels.
-
-    Examples
-    --------
-    >>> broadcast(((0, 255),), 2), broadcast(((0, 255), (0, 9)), 2)
-    (((0, 255), (0, 255)), ((0, 255), (0, 9)))
-    """
-    return values * count if len(values) == 1 else values
-
-
-def digest(content: dict[str, Any]) -> str:
-    """Return the SHA-256 of JSON-like content, independent of the order of keys."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()

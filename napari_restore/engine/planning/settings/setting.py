@@ -7,14 +7,12 @@ from it: `napari_restore.api.Settings`, the options of the command line, tool ti
 
 from __future__ import annotations
 
-__all__ = ["GROUPS", "NEVER", "Group", "Setting", "Written", "settings_of", "type_text"]
+__all__ = ["GROUPS", "NEVER", "Group", "Setting", "Written", "type_text"]
 
 import types
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
-
-from pydantic import BaseModel
 
 from napari_restore.errors import RecipeError
 
@@ -306,26 +304,3 @@ def _options(annotation: Any) -> Sequence[Any]:
 
 def _quoted(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else repr(value)
-
-
-def settings_of(model: type[BaseModel]) -> dict[str, Setting]:
-    """Return the setting of each field of a model, by name, in the order of the fields.
-
-    Parameters
-    ----------
-    model : type of BaseModel
-        The recipe.
-
-    Raises
-    ------
-    TypeError
-        If the annotation of a field has no `Setting`.
-    """
-    found = {}
-    for name, field in model.model_fields.items():
-        setting = next((item for item in field.metadata if isinstance(item, Setting)), None)
-        if setting is None:
-            raise TypeError(f"field {name!r} of the recipe has no Setting; add one to its annotation.")
-        default = None if field.is_required() else field.default
-        found[name] = replace(setting, name=name, annotation=field.annotation, default=default)
-    return found
