@@ -26,10 +26,11 @@ from napari_restore.widgets.panels.controls.wheel import WheelNeedsFocus
 from napari_restore.widgets.panels.form import Form
 from napari_restore.widgets.panels.recipe_menu import RecipeMenu
 from napari_restore.widgets.panels.run_bar import RunBar
-from napari_restore.widgets.threads.turns import Turns
+from napari_restore.widgets.threads.turns import Turns, main_window
 from napari_restore.widgets.threads.works import Works
 from napari_restore.widgets.viewer.compare_tools import HOLD_KEY, CompareTools
 from napari_restore.widgets.viewer.live_view import LiveView
+from napari_restore.widgets.viewer.removal import RemovalContext
 from napari_restore.widgets.viewer.run_activity import RunActivity
 from napari_restore.widgets.viewer.shown_results import ShownResults
 
@@ -71,6 +72,7 @@ class RestoreDock(QWidget):
         self.controller = Controller(self, self.works)
         self.models = ModelController(self.model, self.works, self.bar.tell, self._changed)
         self.recipes = RecipeMenu(self.form, self.bar.menu, self.bar.tell, self)
+        self._removal = RemovalContext(napari_viewer)
         self.activity = RunActivity(self._turns, self.controller.cancel)
         self._window: QWidget | None = None
         self._closed = False
@@ -232,6 +234,7 @@ class RestoreDock(QWidget):
         self._closed = False
         self.form.follow()
         self.tools.follow()
+        self._removal.follow(main_window(self))
         self._follow_window()
 
     def closeEvent(self, event: Any) -> None:
@@ -285,6 +288,7 @@ class RestoreDock(QWidget):
         self._turns.end()
         self.works.end()
         self.activity.end()
+        self._removal.leave()
 
 
 class DenoiseDock(RestoreDock):
