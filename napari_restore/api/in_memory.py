@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_restore.api.given_back import in_kind_of
 from napari_restore.api.planning import plan_source
 from napari_restore.errors import RecipeError
 from napari_restore.wording import human_bytes
@@ -20,7 +21,7 @@ __all__ = ["restore_in_memory", "restore_lazily"]
 
 def restore_in_memory(
     source: np.ndarray[Any, Any], model: str | Path, progress: Callable[[Progress], None] | None, settings: Any
-) -> np.ndarray[Any, Any]:
+) -> Any:
     """Restore an array in memory into a new one, whose axes have the order of the source.
 
     Parameters
@@ -59,7 +60,8 @@ def restore_in_memory(
     for event in run_blocks(chosen, sink):
         if progress is not None:
             progress(event)
-    return sink.array.transpose(transposition(chosen.axes, chosen.image.axes))
+    result = sink.array.transpose(transposition(chosen.axes, chosen.image.axes))
+    return in_kind_of(source, result, chosen.image, chosen.card.scale, settings.get("dtype"))
 
 
 def restore_lazily(source: Any, model: str | Path, settings: Any) -> Any:
@@ -91,7 +93,7 @@ def restore_lazily(source: Any, model: str | Path, settings: Any) -> Any:
     chosen = plan_source(source, model, None, settings, estimate=False)
     result = lazy_result(chosen).transpose(transposition(chosen.axes, chosen.image.axes))
     if type(source).__module__.partition(".")[0] != "xarray":
-        return result
+        return in_kind_of(source, result, chosen.image, chosen.card.scale, settings.get("dtype"))
     if isinstance(source.data, np.ndarray):
         result = result.compute()
     if result.shape == source.shape:

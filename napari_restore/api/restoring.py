@@ -14,6 +14,7 @@ from napari_restore.api.planning import plan as make_plan
 from napari_restore.api.settings import DENOISER, Settings, describes_settings
 from napari_restore.api.zoo import upscaler
 from napari_restore.errors import RecipeError
+from napari_restore.images.readers.array_kinds.tensors import is_tensor
 from napari_restore.images.store import as_location
 
 if TYPE_CHECKING:
@@ -66,7 +67,9 @@ def run(
     from napari_restore.engine.record.run_report import reported
     from napari_restore.engine.run.local import run_blocks
     from napari_restore.engine.store.sinks import ArraySink, OmeZarrSink
+    from napari_restore.models.zoo import check_weights
 
+    check_weights(plan.card)  # before anything is made at the output
     if isinstance(output, np.ndarray):
         if scheduler is not None:
             raise RecipeError("a cluster cannot write to an array in memory; give output= a path or URL.")
@@ -157,7 +160,7 @@ def restore(
         return as_location(output)
     if scheduler is not None:
         raise RecipeError("a cluster writes to a place that all its workers reach; give output= a path or URL.")
-    if isinstance(source, np.ndarray):
+    if isinstance(source, np.ndarray) or is_tensor(source):
         return restore_in_memory(source, model, progress, settings)
     return restore_lazily(source, model, settings)
 

@@ -17,11 +17,10 @@ import zarr
 
 from napari_restore.errors import OutputError, RestoreError, SourceError
 from napari_restore.images.guards.zarr_store import guarded_store
-from napari_restore.images.ome_metadata import ome_part
+from napari_restore.images.ome_metadata import COLLECTION, collection_members, ome_part
+from napari_restore.images.readers.zipped import inside, is_zipped
 from napari_restore.images.store import place_of
 from napari_restore.images.writing.ome_zarr import ATTRIBUTES
-
-_SERIES = "bioformats2raw.layout"
 
 
 @dataclass(frozen=True)
@@ -70,11 +69,13 @@ def read_collection(location: str) -> Collection | None:
         If the metadata are damaged, or list no image.
     """
     try:
-        node = zarr.open(guarded_store(location), mode="r")
+        node = inside(location) if is_zipped(location) else zarr.open(guarded_store(location), mode="r")
         if not isinstance(node, zarr.Group):
             return None
         ome = ome_part(node)
-        found = _plate(node, location, ome) if "plate" in ome else _series(node, location) if _SERIES in ome else None
+        found = (
+            _plate(node, location, ome) if "plate" in ome else _series(node, location) if COLLECTION in ome else None
+        )
     except RestoreError:
         raise
     except FileNotFoundError as error:
@@ -103,8 +104,7 @@ def _plate(group: zarr.Group, location: str, ome: Mapping[str, Any]) -> Collecti
 
 
 def _series(group: zarr.Group, location: str) -> Collection:
-    numbers = sorted((name for name in group.group_keys() if name.isdecimal()), key=int)
-    return Collection(location, tuple(numbers))
+    return Collection(location, tuple(collection_members(group)))
 
 
 def create_collection(path: str | Path, source: Collection, version: Literal["0.4", "0.5"] = "0.5") -> None:
@@ -184,7 +184,7 @@ def check_collection(path: str | Path, source: Collection, version: Literal["0.4
             f"{location} exists and was not made from these images in this OME-Zarr version; choose another output, or "
             "delete it."
         )
-    return "ome" in attributes or "plate" in attributes or _SERIES in attributes
+    return "ome" in attributes or "plate" in attributes or COLLECTION in attributes
 
 
 def _contents(source: Collection, version: str) -> dict[str, dict[str, Any]]:
@@ -193,7 +193,7 @@ def _contents(source: Collection, version: str) -> dict[str, dict[str, Any]]:
 
     try:
         if source.plate is None:
-            return {"": _wrapped({_SERIES: 3}, version), "OME": _wrapped({"series": list(source.members)}, version)}
+            return {"": _wrapped({COLLECTION: 3}, version), "OME": _wrapped({"series": list(source.members)}, version)}
         plate = {"": _wrapped({"plate": _checked_plate(source.plate, version)}, version)}
         wells = {
             path: _wrapped({"well": _checked_well(images, version)}, version) for path, images in source.wells.items()

@@ -20,6 +20,7 @@ from napari_restore.images.readers.microscopes import ndtiff
 from napari_restore.images.readers.table import ENDINGS
 from napari_restore.images.readers.tiff.file_set import others_of_set
 from napari_restore.images.readers.zarr_arrays import is_zarr
+from napari_restore.images.readers.zipped import is_zipped
 from napari_restore.images.store import is_url
 
 _ENDING = re.compile(rf"(\.ome)?({'|'.join(re.escape(ending) for ending in ENDINGS)}|\.zarr)$", re.IGNORECASE)
@@ -134,8 +135,8 @@ def _escaped(pattern: str) -> str:
 
 
 def _images(path: str, name: str) -> Iterator[Found]:
-    """Yield the image of a file, or each image of a collection."""
-    collection = read_collection(path) if is_url(path) or is_zarr(path) else None
+    """Yield a file's one image, or each of a collection's."""
+    collection = read_collection(path) if is_url(path) or is_zarr(path) or is_zipped(path) else None
     if collection is None:
         yield Found(path, name)
         return

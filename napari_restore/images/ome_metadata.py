@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ome_attributes", "ome_part"]
+__all__ = ["COLLECTION", "collection_members", "ome_attributes", "ome_part"]
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,9 @@ from napari_restore.images.image import Channel
 
 if TYPE_CHECKING:
     import zarr
+
+COLLECTION = "bioformats2raw.layout"
+"""Attribute of a group that holds several images, as bioformats2raw makes it."""
 
 _AXIS_TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
 
@@ -27,6 +30,22 @@ def ome_part(group: zarr.Group) -> Mapping[str, Any]:
     attributes = group.attrs.asdict()
     ome = attributes.get("ome", attributes)
     return ome if isinstance(ome, Mapping) else {}
+
+
+def collection_members(group: zarr.Group) -> list[str]:
+    """Return the paths of the images in a group of `COLLECTION`, in their order.
+
+    The group "OME" lists them; where it does not, they are the numbered groups, or else all groups that are images.
+    """
+    import zarr
+
+    listed = group.get("OME")
+    series = ome_part(listed).get("series") if isinstance(listed, zarr.Group) else None
+    if isinstance(series, Sequence) and not isinstance(series, str):
+        return [str(path) for path in series if path in group]
+    groups = dict(group.groups())
+    numbers = sorted((name for name in groups if name.isdecimal()), key=int)
+    return numbers or sorted(name for name, member in groups.items() if ome_part(member).get("multiscales"))
 
 
 def ome_attributes(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from napari_restore.errors import ModelError
 from napari_restore.models.card import Architecture
 from napari_restore.networks.restormer import Restormer
-from napari_restore.networks.swinir import SwinIR
+from napari_restore.networks.swinir import UPSAMPLING_FEATURES, SwinIR
 
 __all__ = ["build", "infer_architecture"]
 
@@ -67,7 +67,9 @@ def infer_architecture(state: State) -> tuple[Architecture, dict[str, Any]]:
         if "conv_first.weight" in state and "layers.0.residual_group.blocks.0.attn.qkv.weight" in state:
             return "swinir", _swinir(state)
     except (KeyError, IndexError, ValueError) as error:
-        raise ModelError(f"the checkpoint seems to be of a known network, but is incomplete: {error}") from error
+        raise ModelError(
+            f"the checkpoint looks like a known network, but is incomplete or of a kind that cannot be run: {error}"
+        ) from error
     example = ", ".join(list(state)[:3]) or "none at all"
     raise ModelError(
         f"the checkpoint's parameters ({example}, ...) belong to neither Restormer nor SwinIR; "
@@ -148,4 +150,24 @@ def _swinir(state: State) -> dict[str, Any]:
         "head": head,
         "residual_conv": "3conv" if "conv_after_body.0.weight" in state else "1conv",
         "img_range": 255.0 if window == 7 else 1.0,
+        **_swinir_variant(state, first[0]),
     }
+
+
+def _swinir_variant(state: State, block: str) -> dict[str, Any]:
+    """Hyper-parameters that no published file has otherwise, where this one has."""
+    if "absolute_pos_embed" in state:
+        side = isqrt(state["absolute_pos_embed"].shape[1])
+        raise ValueError(
+            f"it has absolute positions (absolute_pos_embed) and can restore images of {side} x {side} pixels only, "
+            "those that it was trained on; train it with ape=False"
+        )
+    found: dict[str, Any] = {}
+    if f"{block}.attn.qkv.bias" not in state:
+        found["qkv_bias"] = False
+    if "patch_embed.norm.weight" not in state:
+        found["patch_norm"] = False
+    before = state.get("conv_before_upsample.0.weight")
+    if before is not None and before.shape[0] != UPSAMPLING_FEATURES:
+        found["features"] = before.shape[0]
+    return found

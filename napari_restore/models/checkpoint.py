@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
+import codecs
 import hashlib
 import json
 import math
+import pathlib
 import pickle
 import re
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -22,6 +27,7 @@ from napari_restore.errors import ModelError
 from napari_restore.files import fresh_file
 from napari_restore.models.architecture import build, infer_architecture
 from napari_restore.models.card import Architecture
+from napari_restore.models.entries import WRAPPERS, Entries, find_entries
 
 __all__ = [
     "NOT_INFERRED",
@@ -29,21 +35,14 @@ __all__ = [
     "file_digest",
     "load_network",
     "read_metadata",
+    "read_network",
     "read_state_dict",
     "write_checkpoint",
 ]
 
-_WRAPPERS = (
-    "params_ema", "params", "state_dict_ema", "state_dict", "model_state_dict", "model_ema", "ema", "model", "netG",
-    "net_g", "net", "network", "generator", "weights",
-)  # fmt: skip
-_PREFIXES = re.compile(r"^(module|netG|net_g|net|model|network|generator|_orig_mod)\.")
-_DEEPEST = 100
-"""Largest depth of nested wrappers that are searched."""
 _METADATA_KEY = "napari_restore"
 NOT_INFERRED = ("img_range", "mean")
 """Hyper-parameters of SwinIR that cannot be inferred from the shapes of its parameters."""
-_DERIVED = (".attn_mask", ".relative_position_index")
 
 
 def file_digest(path: Path) -> str:
@@ -80,22 +79,41 @@ def _read_pickle(path: Path) -> Any:
             if damaged is not None:
                 raise ModelError(f"{path} is damaged: the checksum of {damaged} is wrong; fetch it again.")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickle protocols; an unreadable file raises an error below
-            return torch.load(path, map_location="cpu", weights_only=True)
+            warnings.simplefilter("ignore")  # about pickle protocols: what cannot be read is an error below
+            with torch.serialization.safe_globals(_harmless()):
+                return torch.load(path, map_location="cpu", weights_only=True)
     except ModelError:
         raise
     except pickle.UnpicklingError as error:
+        asked = re.search(r"GLOBAL (\S+)", str(error))
+        more = f" ({asked[1]})" if asked else ""
         raise ModelError(
-            f"{path} was not loaded: it is damaged, or it is a pickle that asks for more than tensors, which could run "
-            "any code on this machine; ask its authors for a file of plain weights or a .safetensors file."
+            f"{path} was not loaded: it is damaged, or it is a pickle that asks for more than tensors{more}, which "
+            "could run any code on this machine; ask its authors for a file of plain weights or a .safetensors file."
         ) from error
     except Exception as error:  # a damaged file raises many kinds of errors in the readers of the two formats
         raise ModelError(f"{path} is damaged or no torch checkpoint: {error!r}") from error
 
 
+def _harmless() -> list[Any]:
+    """What training programs store beside tensors, and what runs no code: numbers of numpy, paths, options."""
+    from numpy._core import multiarray
+
+    kinds = [type(np.dtype(code)) for code in "?bBhHiIlLqQefdFD"]
+    old: list[Any] = [(multiarray.scalar, "numpy.core.multiarray.scalar")]
+    old += [(multiarray._reconstruct, "numpy.core.multiarray._reconstruct")]
+    paths = [pathlib.PurePosixPath, pathlib.PosixPath, pathlib.PureWindowsPath, pathlib.WindowsPath]
+    made = [multiarray.scalar, multiarray._reconstruct, np.ndarray, np.dtype, *kinds, codecs.encode]
+    return [*made, *old, *paths, argparse.Namespace]
+
+
 def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
     """Refuse an archive whose contents are larger than the file: torch does not compress."""
     members = archive.infolist()
+    if any(member.filename.endswith("/constants.pkl") for member in members):
+        raise ModelError(
+            f"{path} was not loaded: it is a program of TorchScript and not weights; save the network's state_dict()."
+        )
     packed = next((member for member in members if member.compress_type != zipfile.ZIP_STORED), None)
     if packed is not None or sum(member.file_size for member in members) > path.stat().st_size:
         raise ModelError(
@@ -104,22 +122,24 @@ def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
         )
 
 
-def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
-    """Find the mapping of names to tensors inside the wrappers that training scripts add."""
-    for _ in range(_DEEPEST):  # a mapping may contain itself
-        if not isinstance(content, Mapping):
-            break
-        inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
-        if inner is None:
-            tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
-            if tensors:
-                return tensors
-            break
-        content = inner
-    raise ModelError(
-        f"{path} holds no state dict, neither flat nor under one of {', '.join(_WRAPPERS)}; save the network's "
-        "state_dict() and load that."
-    )
+def _entries(path: Path) -> Entries:
+    """Find the parameters of a network in a file, and check that each is a plain tensor of finite numbers."""
+    if not path.is_file():
+        raise ModelError(f"checkpoint {path} does not exist; give the path of a .safetensors or .pth file.")
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    try:
+        found = find_entries(content)
+    except ModelError as error:
+        raise ModelError(f"{path} was not loaded: {error}") from error
+    if found is None:
+        raise ModelError(
+            f"{path} holds no state dict, neither flat nor under a key such as {', '.join(WRAPPERS[:4])}; save the "
+            "network's state_dict() and load that."
+        )
+    for key, value in found.state.items():
+        _check_tensor(key, value, path)
+    floats = {key: value.float() if value.is_floating_point() else value for key, value in found.state.items()}
+    return replace(found, state=floats)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -225,22 +245,22 @@ def write_checkpoint(
         raise ModelError(f"{path} cannot be written: {error}; name a file in an existing folder.") from error
 
 
-def _plain_key(key: str) -> str:
-    while _PREFIXES.match(key):
-        key = _PREFIXES.sub("", key)
-    return key
-
-
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read the parameters of a checkpoint under their plain names, in float32.
-
-    Wrappers (``params_ema``, ``params``, ``state_dict``, ...), prefixes (``module.``, ``netG.``, ...) and buffers that
-    follow from the architecture (attention masks, position indices) are removed.
+def read_network(
+    path: Path, expected: tuple[Architecture, Mapping[str, Any]] | None = None
+) -> tuple[Entries, Architecture, dict[str, Any]]:
+    """Read the parameters of a checkpoint, find out which network they are, and see that it takes them all.
 
     Parameters
     ----------
     path : Path
         A ``.safetensors`` file or a file of ``torch.save`` (any other suffix).
+    expected
+        Architecture and hyper-parameters where a card tells them; inferred from the shapes otherwise.
+
+    Returns
+    -------
+    entries, architecture, hyperparameters
+        The parameters in float32, under their plain names.
 
     Returns
     -------
@@ -250,19 +270,25 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Raises
     ------
     ModelError
-        If the file is missing or damaged, holds no state dict, or is a pickle that would run code.
+        If the file is missing or damaged, holds no state dict or several, or is a pickle that would run code; or if a
+        parameter is missing, of another shape, or too many.
     """
-    if not path.is_file():
-        raise ModelError(f"checkpoint {path} does not exist; give the path of a .safetensors or .pth file.")
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
-    state = {_plain_key(key): value for key, value in _unwrapped(content, path).items()}
-    for key, value in state.items():
-        _check_tensor(key, value, path)
-    return {
-        key: value.float() if value.is_floating_point() else value
-        for key, value in state.items()
-        if not key.endswith(_DERIVED)
-    }
+    found = _entries(path)
+    architecture, hyperparameters = expected if expected is not None else infer_architecture(found.state)
+    try:
+        with torch.device("meta"):  # of no size: names and shapes are compared
+            network = build(architecture, hyperparameters)
+        entries = found.of(network.state_dict())
+        network.load_state_dict(entries.state, assign=True)
+    except (ModelError, RuntimeError, ValueError, TypeError) as error:
+        reason = str(error).replace("\n", " ")[:400]
+        raise ModelError(f"{path} does not fit {architecture} {dict(hyperparameters)}: {reason}") from error
+    return entries, architecture, dict(hyperparameters)
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read the parameters of a checkpoint under their plain names, in float32. See `read_network`."""
+    return read_network(path)[0].state
 
 
 def _check_tensor(key: str, value: Tensor, path: Path) -> None:
@@ -307,12 +333,7 @@ def load_network(
     ModelError
         See `read_state_dict`; also if the parameters do not fit the architecture.
     """
-    state = read_state_dict(path)
-    architecture, hyperparameters = expected if expected is not None else infer_architecture(state)
-    try:
-        network = build(architecture, hyperparameters)
-        network.load_state_dict(state)
-    except (RuntimeError, ValueError, TypeError) as error:
-        reason = str(error).replace("\n", " ")[:400]
-        raise ModelError(f"{path} does not fit {architecture} {dict(hyperparameters)}: {reason}") from error
-    return network, architecture, dict(hyperparameters)
+    entries, architecture, hyperparameters = read_network(path, expected)
+    network = build(architecture, hyperparameters)
+    network.load_state_dict(entries.state)
+    return network, architecture, hyperparameters

@@ -20,6 +20,7 @@ __all__ = [
     "all_cards",
     "bundled_cards",
     "card_of_file",
+    "check_weights",
     "convert",
     "find_card",
     "load_weights",
@@ -145,18 +146,16 @@ def card_of_file(path: Path, *, img_range: float | None = None, mean: tuple[floa
 def _card_of_file(
     path: Path, modified: int, size: int, img_range: float | None, mean: tuple[float, ...] | None
 ) -> ModelCard:
-    """Make the card of a checkpoint; `modified` and `size` make a changed file another entry of the cache."""
-    from napari_restore.models.architecture import infer_architecture
+    """Read a checkpoint once; a file that has changed since is another one."""
     from napari_restore.models.checkpoint import (
         NOT_INFERRED,
         check_not_inferred,
         file_digest,
         read_metadata,
-        read_state_dict,
+        read_network,
     )
 
-    state = read_state_dict(path)
-    architecture, hyperparameters = infer_architecture(state)
+    entries, architecture, hyperparameters = read_network(path)
     try:
         given = check_not_inferred(img_range, mean)
     except (TypeError, ValueError) as error:
@@ -170,7 +169,7 @@ def _card_of_file(
     scale, digest = hyperparameters.get("scale", 1), file_digest(path)
     card = ModelCard(
         name=path.stem,
-        title=f"{path.name}, a {architecture} checkpoint",
+        title=f"{path.name}, a {architecture} checkpoint" + (f" ({words})" if (words := entries.words()) else ""),
         task="super-resolve" if scale > 1 else "other",
         architecture=architecture,
         hyperparameters=hyperparameters,
@@ -182,7 +181,7 @@ def _card_of_file(
         paper=PAPERS[architecture],
         weights=str(path.resolve()),
         sha256=digest,
-        parameters=sum(value.numel() for value in state.values()),
+        parameters=sum(value.numel() for value in entries.state.values()),
         assumed=tuple(name for name in NOT_INFERRED if name not in told) if architecture == "swinir" else (),
         **tiling_defaults(architecture, hyperparameters),
     )
@@ -229,15 +228,15 @@ def convert(
     ModelError
         If the model cannot be read, or the target exists or has another suffix.
     """
-    from napari_restore.models.checkpoint import read_state_dict, write_checkpoint
+    from napari_restore.models.checkpoint import read_network, write_checkpoint
 
     if target.suffix != ".safetensors":
         raise ModelError(f"{target} does not end in .safetensors, the format of converted checkpoints; rename it.")
     if target.exists():
         raise ModelError(f"{target} exists already; name another file, or remove it.")
     card = local_card(find_card(model, img_range=img_range, mean=mean))
-    state = read_state_dict(weights_path(card))
-    write_checkpoint(target, state, card.architecture, card.hyperparameters, half=half)
+    entries, _, _ = read_network(weights_path(card), (card.architecture, card.hyperparameters))
+    write_checkpoint(target, entries.state, card.architecture, card.hyperparameters, half=half)
     return card_of_file(target)
 
 
@@ -313,33 +312,20 @@ def local_card(card: ModelCard, progress: Progress | None = None) -> ModelCard:
     return fetch(card, progress)
 
 
-def load_weights(card: ModelCard) -> nn.Module:
-    """Build the network of a card and load its weights.
+def check_weights(card: ModelCard) -> Path:
+    """Check that the weights of a card are here and are those that it was made for, and say where they are.
 
-    Weights of a published model that are not on this machine are fetched.
-
-    Parameters
-    ----------
-    card : ModelCard
-        Card of the model.
-
-    Returns
-    -------
-    torch.nn.Module
-        On the CPU, float32, in evaluation mode.
+    Of two networks, both are checked; the path is that of the second.
 
     Raises
     ------
     ModelError
-        If the file is missing or damaged, or has another digest than the card.
+        If the file is missing, or is another one.
     """
-    from napari_restore.models.checkpoint import file_digest, load_network
+    from napari_restore.models.checkpoint import file_digest
 
     if card.first is not None:
-        from torch import nn
-
-        return nn.Sequential(*map(load_weights, card.networks)).eval()
-    card = local_card(card)
+        check_weights(card.first)
     path = weights_path(card)
     if not path.is_file():
         raise ModelError(
@@ -351,5 +337,26 @@ def load_weights(card: ModelCard) -> nn.Module:
             f"{path} has SHA-256 {digest[:12]}..., not {card.sha256[:12]}... as the card of {card.name} says; "
             "the file has changed: fetch it again, or start a new run with it."
         )
+    return path
+
+
+def load_weights(card: ModelCard) -> nn.Module:
+    """Build the card's network and load its weights: on the CPU, float32, in evaluation mode.
+
+    Weights of a published model that are not here are fetched.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or damaged, or is not the one the card was made for.
+    """
+    from napari_restore.models.checkpoint import load_network
+
+    if card.first is not None:
+        from torch import nn
+
+        return nn.Sequential(*map(load_weights, card.networks)).eval()
+    card = local_card(card)
+    path = check_weights(card)
     network, _, _ = load_network(path, (card.architecture, card.hyperparameters))
     return network

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from napari_restore.networks.exact import in_float32
 from napari_restore.networks.windows import Group, Layouts, relative_position_index, window_layouts
 
-__all__ = ["DIV2K_MEAN", "Head", "ResidualConv", "SwinIR"]
+__all__ = ["DIV2K_MEAN", "UPSAMPLING_FEATURES", "Head", "ResidualConv", "SwinIR"]
 
 Head = Literal["pixelshuffle", "pixelshuffledirect", "nearest+conv", "none"]
 ResidualConv = Literal["1conv", "3conv"]
@@ -27,7 +27,8 @@ ResidualConv = Literal["1conv", "3conv"]
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 """Mean colour of the training photographs, which every three-channel model subtracts; it is not in the state dict."""
 
-_UPSAMPLING_FEATURES = 64
+UPSAMPLING_FEATURES = 64
+"""Of the upsampling heads of all published models."""
 _WINDOWS_AT_ONCE = 64
 """Windows that go through a layer together on a CPU, so that intermediate values stay in the cache."""
 
@@ -40,13 +41,13 @@ class WindowAttention(nn.Module):
 
     relative_position_index: Tensor
 
-    def __init__(self, channels: int, heads: int, window: int) -> None:
+    def __init__(self, channels: int, heads: int, window: int, qkv_bias: bool = True) -> None:
         super().__init__()
         self.heads = heads
         self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
         # It follows from the window, so it is neither saved in a state dict nor loaded from one.
         self.register_buffer("relative_position_index", relative_position_index(window), persistent=False)
-        self.qkv = nn.Linear(channels, channels * 3)
+        self.qkv = nn.Linear(channels, channels * 3, bias=qkv_bias)
         self.proj = nn.Linear(channels, channels)
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
 
@@ -81,11 +82,13 @@ class SwinLayer(nn.Module):
     Windows are those of the plain grid, or of one that is `shifted` cyclically by half a window.
     """
 
-    def __init__(self, channels: int, heads: int, window: int, mlp_ratio: float, *, shifted: bool) -> None:
+    def __init__(
+        self, channels: int, heads: int, window: int, mlp_ratio: float, *, shifted: bool, qkv_bias: bool = True
+    ) -> None:
         super().__init__()
         self.shifted = shifted
         self.norm1 = nn.LayerNorm(channels)
-        self.attn = WindowAttention(channels, heads, window)
+        self.attn = WindowAttention(channels, heads, window, qkv_bias)
         self.norm2 = nn.LayerNorm(channels)
         self.mlp = FeedForward(channels, int(channels * mlp_ratio))
 
@@ -114,11 +117,14 @@ class SwinLayer(nn.Module):
 class SwinLayers(nn.Module):
     """The layers of one block, on ``(b, h, w, c)``; in every second layer the windows are shifted by half a window."""
 
-    def __init__(self, channels: int, depth: int, heads: int, window: int, mlp_ratio: float) -> None:
+    def __init__(
+        self, channels: int, depth: int, heads: int, window: int, mlp_ratio: float, qkv_bias: bool = True
+    ) -> None:
         super().__init__()
         self.window_pixels = window**2
         self.blocks = nn.ModuleList(
-            SwinLayer(channels, heads, window, mlp_ratio, shifted=index % 2 == 1) for index in range(depth)
+            SwinLayer(channels, heads, window, mlp_ratio, shifted=index % 2 == 1, qkv_bias=qkv_bias)
+            for index in range(depth)
         )
 
     def forward(self, x: Tensor, layouts: Layouts) -> Tensor:
@@ -153,10 +159,11 @@ class ResidualSwinBlock(nn.Module):
     """Residual Swin transformer block, RSTB (figure 2a, equation 5), on ``(b, h, w, c)``."""
 
     def __init__(
-        self, channels: int, depth: int, heads: int, window: int, mlp_ratio: float, residual_conv: ResidualConv
-    ) -> None:
+        self, channels: int, depth: int, heads: int, window: int, mlp_ratio: float, residual_conv: ResidualConv,
+        qkv_bias: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.residual_group = SwinLayers(channels, depth, heads, window, mlp_ratio)
+        self.residual_group = SwinLayers(channels, depth, heads, window, mlp_ratio, qkv_bias)
         self.conv = _convolution(channels, residual_conv)
 
     def forward(self, x: Tensor, layouts: Layouts) -> Tensor:
@@ -212,6 +219,10 @@ class SwinIR(nn.Module):
         Factor applied to the input after the mean is subtracted, and undone at the end: 255 for the JPEG models.
     mean : sequence of float, optional
         Subtracted from the input channels; by default `DIV2K_MEAN` for three channels and 0 otherwise.
+    qkv_bias, patch_norm
+        Whether queries, keys and values have a bias, and whether the shallow features are normalised.
+    features
+        Of the upsampling heads ``"pixelshuffle"`` and ``"nearest+conv"``.
 
     Raises
     ------
@@ -236,6 +247,9 @@ class SwinIR(nn.Module):
         residual_conv: ResidualConv = "1conv",
         img_range: float = 1.0,
         mean: Sequence[float] | None = None,
+        qkv_bias: bool = True,
+        patch_norm: bool = True,
+        features: int = UPSAMPLING_FEATURES,
     ) -> None:
         super().__init__()
         out_channels = in_channels if out_channels is None else out_channels
@@ -246,18 +260,16 @@ class SwinIR(nn.Module):
         self._layouts: dict[tuple[int, int, torch.device], Layouts] = {}
 
         self.conv_first = nn.Conv2d(in_channels, embed_dim, 3, padding=1)
-        self.patch_embed = _PatchNorm(embed_dim)
+        self.patch_embed = _PatchNorm(embed_dim) if patch_norm else nn.Identity()
         self.layers = nn.ModuleList(
-            ResidualSwinBlock(embed_dim, depth, block_heads, window, mlp_ratio, residual_conv)
+            ResidualSwinBlock(embed_dim, depth, block_heads, window, mlp_ratio, residual_conv, qkv_bias)
             for depth, block_heads in zip(depths, heads, strict=True)
         )
         self.norm = nn.LayerNorm(embed_dim)
         self.conv_after_body = _convolution(embed_dim, residual_conv)
-        self._build_head(embed_dim, out_channels)
+        self._build_head(embed_dim, out_channels, features)
 
-    def _build_head(self, embed_dim: int, out_channels: int) -> None:
-        features = _UPSAMPLING_FEATURES
-
+    def _build_head(self, embed_dim: int, out_channels: int, features: int) -> None:
         def conv(channels_in: int, channels_out: int) -> nn.Conv2d:
             return nn.Conv2d(channels_in, channels_out, 3, padding=1)
 

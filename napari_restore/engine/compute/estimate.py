@@ -10,8 +10,8 @@ import numpy as np
 from napari_restore.engine.compute.predictor import predictor_of
 from napari_restore.engine.planning.noise_fit import NoiseFit, matched_noise_fit, noise_fit
 from napari_restore.engine.planning.plan import Plan
-from napari_restore.engine.planning.recipe import broadcast
 from napari_restore.engine.planning.sampling import estimate_image_noise
+from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.intensity.noise import NoiseEstimate
 from napari_restore.models.zoo import all_cards
 from napari_restore.wording import human_duration

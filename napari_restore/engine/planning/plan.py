@@ -14,8 +14,9 @@ from napari_restore.engine.hardware.device import Device, parse_devices
 from napari_restore.engine.planning.blocks import tile_share, times_read, z_order
 from napari_restore.engine.planning.memory import neighbour_axes, run_bytes
 from napari_restore.engine.planning.normalisation import Scale, scales_of, validity_of
-from napari_restore.engine.planning.recipe import Recipe, digest
+from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.engine.planning.result_shape import gray_through_colour
+from napari_restore.engine.planning.settings.fingerprint import digest
 from napari_restore.engine.planning.source_identity import crop_digests
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region

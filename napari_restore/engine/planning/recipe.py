@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import replace
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -14,9 +12,7 @@ from napari_restore.engine.planning.settings.neighbours import NONE, Neighbours
 from napari_restore.engine.planning.settings.setting import NEVER, Setting
 from napari_restore.errors import RecipeError
 
-__all__ = ["EXECUTION_FIELDS", "SOURCE_FIELDS", "Recipe", "broadcast", "digest", "make_recipe", "settings"]
-
-Item = TypeVar("Item")
+__all__ = ["EXECUTION_FIELDS", "SOURCE_FIELDS", "Recipe", "make_recipe", "settings"]
 
 
 class Recipe(BaseModel):
@@ -397,19 +393,3 @@ def make_recipe(**settings: Any) -> Recipe:
         if first["type"] == "extra_forbidden":
             raise RecipeError(f"there is no setting {name!r}; use one of {', '.join(Recipe.model_fields)}.") from None
         raise RecipeError(f"{name}={first['input']!r}: {first['msg'].removeprefix('Value error, ')}.") from None
-
-
-def broadcast(values: tuple[Item, ...], count: int) -> tuple[Item, ...]:
-    """Broadcast one value, or one per channel, to `count` channels.
-
-    Examples
-    --------
-    >>> broadcast(((0, 255),), 2), broadcast(((0, 255), (0, 9)), 2)
-    (((0, 255), (0, 255)), ((0, 255), (0, 9)))
-    """
-    return values * count if len(values) == 1 else values
-
-
-def digest(content: dict[str, Any]) -> str:
-    """Return the SHA-256 of JSON-like content, independent of the order of keys."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from napari_restore.engine.compute.fusion_counts import merged_counts
-from napari_restore.wording import human_bytes, human_shape
+from napari_restore.wording import counted, human_bytes, human_shape
 
 __all__ = ["filled_regions", "report_page", "table"]
 
@@ -81,7 +81,10 @@ def _state(report: dict[str, Any]) -> str:
     done, total = last["blocks_before"] + last["blocks"], report["result"]["blocks"]
     filled = len(filled_regions(report))
     state = f"{_end(last)}, {done} of {total} blocks"
-    return state + (f"; **{filled} regions of the source could not be read and were filled**" if filled else "")
+    if not filled:
+        return state
+    verb = "was" if filled == 1 else "were"
+    return f"{state}; **{counted(filled, 'region')} of the source could not be read and {verb} filled**"
 
 
 def _end(session: dict[str, Any]) -> str:

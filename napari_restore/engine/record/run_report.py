@@ -27,7 +27,7 @@ from napari_restore.engine.compute.block import Receipt
 from napari_restore.engine.compute.fusion_counts import merged_counts
 from napari_restore.engine.hardware.device import Device
 from napari_restore.engine.planning.plan import Plan
-from napari_restore.engine.planning.recipe import digest
+from napari_restore.engine.planning.settings.fingerprint import digest
 from napari_restore.engine.record.page import report_page
 from napari_restore.engine.record.seams import measure_seams
 from napari_restore.engine.record.source_watch import SourceWatch

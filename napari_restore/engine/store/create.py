@@ -10,7 +10,7 @@ import numpy as np
 from napari_restore import __version__
 from napari_restore.engine.hardware.arithmetic import arithmetic
 from napari_restore.engine.planning.plan import Plan
-from napari_restore.engine.planning.recipe import broadcast
+from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.images.image import Channel
 from napari_restore.images.writing import ome_zarr
 

@@ -11,11 +11,12 @@ from typing import Any
 from napari_restore.errors import SourceError
 from napari_restore.images.image import Image
 from napari_restore.images.readers import arrays, xarray, zarr_arrays
+from napari_restore.images.readers.array_kinds import masked, tensors
 from napari_restore.images.readers.reader import Reader, check_level
 
 ENDINGS: tuple[str, ...] = ()
 
-_OF_ARRAYS: tuple[Reader, ...] = (zarr_arrays, xarray, arrays)
+_OF_ARRAYS: tuple[Reader, ...] = (zarr_arrays, xarray, masked, tensors, arrays)
 
 
 def recognises(source: Any) -> bool:

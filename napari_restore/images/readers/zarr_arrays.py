@@ -1,25 +1,31 @@
-"""Open Zarr arrays (versions 2 and 3) and OME-Zarr groups (0.1 to 0.5, and collections made by bioformats2raw)."""
+"""Zarr arrays (versions 2 and 3) and OME-Zarr groups (0.1 to 0.6, and collections made by bioformats2raw)."""
 
 from __future__ import annotations
 
-__all__ = ["ENDINGS", "is_zarr", "open", "recognises"]
+__all__ = ["ENDINGS", "is_zarr", "open", "open_node", "recognises"]
 
+import contextlib
 import math
 import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from napari_restore.errors import AxesError, OutputError, RestoreError, SourceError
 from napari_restore.images.axes import canonical_axes, check_axes, letter_of, transposition
-from napari_restore.images.image import Channel, Image
+from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import ChunkedArray
-from napari_restore.images.ome_metadata import ome_part
+from napari_restore.images.ome_metadata import COLLECTION, collection_members, ome_part
+from napari_restore.images.readers.ome_zarr.channels import read_channels
+from napari_restore.images.readers.ome_zarr.chunks import found_chunks
+from napari_restore.images.readers.ome_zarr.multiscales import Multiscale, multiscales
+from napari_restore.images.readers.ome_zarr.transformations import Placement, apply
 from napari_restore.images.readers.reader import check_level, pixel_sizes, series_number
 from napari_restore.images.store import filesystem, is_url
-from napari_restore.images.units import unit_name
 
 if TYPE_CHECKING:
     import zarr
@@ -91,15 +97,13 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
         )
     try:
         node = zarr.open(guarded_store(source), mode="r")
-        if isinstance(node, zarr.Group):
-            return _open_group(node, source, axes, level, series)
-        return _open_array(node, source, axes, level, series)
     except (RestoreError, MemoryError):
         raise
     except FileNotFoundError as error:
         raise SourceError(f"{source} does not exist, or holds no Zarr: {error}") from error
     except Exception as error:
         raise SourceError(f"the Zarr metadata of {source} cannot be read: {error!r}. Copy the image again.") from error
+    return open_node(node, source, axes, level, series)
 
 
 def _check_filesystem(url: str) -> None:
@@ -110,14 +114,71 @@ def _check_filesystem(url: str) -> None:
         raise SourceError(str(error)) from error
 
 
+def open_node(
+    node: zarr.Group | zarr.Array[Any], location: str, axes: str | None, level: int, series: int | str
+) -> Image:
+    """Open what zarr has opened: an array, or a group of OME-Zarr. See `open`."""
+    import zarr
+
+    try:
+        if isinstance(node, zarr.Group):
+            return _open_group(node, location, axes, level, series)
+        return _open_array(node, location, axes, level, series)
+    except (RestoreError, MemoryError):
+        raise
+    except Exception as error:
+        raise SourceError(
+            f"the Zarr metadata of {location} cannot be read: {error!r}. Copy the image again."
+        ) from error
+
+
 def _open_array(array: zarr.Array[Any], location: str | None, axes: str | None, level: int, series: int | str) -> Image:
-    """Open an array as an image; the location of an array on the local disk is read from its store."""
-    check_level(level, 1, location or "the Zarr array")
-    series_number(series, [""], location or "the Zarr array")
+    """Take an array for an image; where it lies is found out for one on the local disk."""
+    place = location or "the Zarr array"
+    check_level(level, 1, place)
+    series_number(series, [""], place)
     array, location = _located(array, location)
+    described = _as_level(array, place)
+    if described is not None:
+        group, multiscale, number = described
+        return _image_of(group, multiscale, number, array, location or place, axes, location)
     names = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
-    letters = _letters(names if isinstance(names, Sequence) else None, axes, array.shape, location or "the Zarr array")
+    letters = _letters(names if isinstance(names, Sequence) else None, axes, array.shape, place)
     return _image(array, letters, location, name=os.path.basename((location or array.name or "image").rstrip("/")))
+
+
+def _as_level(array: zarr.Array[Any], place: str) -> tuple[zarr.Group, Multiscale, int] | None:
+    """Return the OME-Zarr image that an array is a level of, with its group and the level's number; None for none."""
+    import zarr
+
+    store, (parent, _, name) = array.store, array.path.rpartition("/")
+    if not array.path:  # the store begins at the array itself: its group lies outside
+        outside = _outside(store)
+        if outside is None:
+            return None
+        store, name = outside
+    with contextlib.suppress(Exception):  # no group, one that is damaged, or one that may not be read
+        group = zarr.open_group(store, path=parent, mode="r")
+        for multiscale in multiscales(ome_part(group), place):
+            if name in multiscale.paths:
+                return group, multiscale, multiscale.paths.index(name)
+    return None
+
+
+def _outside(store: Any) -> tuple[Any, str] | None:
+    """Return a store of the folder or prefix that a store lies in, and its name there."""
+    from zarr.storage import FsspecStore, LocalStore
+
+    from napari_restore.images.guards.zarr_store import guarded_store
+
+    inner = getattr(store, "_store", store)  # of a guarded one
+    if isinstance(inner, LocalStore):
+        root = os.path.abspath(inner.root)
+        return guarded_store(os.path.dirname(root)), os.path.basename(root)
+    if isinstance(inner, FsspecStore):
+        parent, _, name = inner.path.rstrip("/").rpartition("/")
+        return (FsspecStore(inner.fs, path=parent, read_only=True), name) if parent else None
+    return None
 
 
 def _located(array: zarr.Array[Any], location: str | None) -> tuple[zarr.Array[Any], str | None]:
@@ -148,43 +209,24 @@ def _letters(names: Sequence[Any] | None, axes: str | None, shape: tuple[int, ..
     return check_axes("".join(letter or "" for letter in letters), shape)
 
 
-@dataclass(frozen=True)
-class _Placement:
-    """Scale and translation of an array, one number per axis in the order of the array."""
-
-    scale: tuple[float, ...]
-    translation: tuple[float, ...]
-
-    def then(self, transforms: Any) -> _Placement:
-        """Return the placement after further OME-Zarr coordinate transformations."""
-        placed = self
-        for transform in transforms or ():
-            if transform.get("type") == "scale":
-                factor = [float(value) for value in transform["scale"]]
-                placed = _Placement(
-                    tuple(a * f for a, f in zip(placed.scale, factor, strict=True)),
-                    tuple(t * f for t, f in zip(placed.translation, factor, strict=True)),
-                )
-            elif transform.get("type") == "translation":
-                shift = [float(value) for value in transform["translation"]]
-                placed = _Placement(placed.scale, tuple(t + s for t, s in zip(placed.translation, shift, strict=True)))
-        return placed
-
-
 def _image(
     array: zarr.Array[Any],
     letters: str,
     location: str | None,
     *,
     name: str,
-    placement: _Placement | None = None,
+    placement: Placement | None = None,
     units: Mapping[str, str] | None = None,
-    channels: tuple[Channel, ...] = (),
+    omero: Any = None,
+    notes: tuple[str, ...] = (),
 ) -> Image:
+    array, renamed = found_chunks(array, location or name)
     count = array.shape[letters.index("C")] if "C" in letters else 0 if "S" in letters else 1
+    channels, left_out = read_channels(omero, count)
     scale = {} if placement is None else dict(zip(letters, placement.scale, strict=True))
     shift = {} if placement is None else dict(zip(letters, placement.translation, strict=True))
-    known, notes = pixel_sizes(scale)
+    turned = () if placement is None else placement.notes
+    known, odd = pixel_sizes({axis: size for axis, size in scale.items() if not (turned and math.isnan(size))})
     return Image(
         data=ChunkedArray(array, location or name),
         axes=letters,
@@ -192,37 +234,50 @@ def _image(
         pixel_size=known,
         origin={axis: start for axis, start in shift.items() if axis in known and math.isfinite(start)},
         units={axis: unit for axis, unit in (units or {}).items() if axis in known},
-        channels=channels if len(channels) == count else (),
+        channels=channels,
         chunks=tuple(array.chunks[i] for i in transposition(letters, canonical_axes(letters))),
         location=location,
-        notes=notes,
+        notes=(*notes, *renamed, *turned, *odd, *left_out),
     )
 
 
 def _open_group(group: zarr.Group, location: str, axes: str | None, level: int, series: int | str) -> Image:
-    found = _multiscales(group)
+    found = multiscales(ome_part(group), location)
     if not found:
         return _open_collection(group, location, axes, level, series)
-    multiscale = found[series_number(series, [str(one.get("name") or "") for one in found], location)]
-    datasets = multiscale["datasets"]
-    check_level(level, len(datasets), location)
-    array = _dataset(group, location, datasets[level]["path"])
-    described = [axis if isinstance(axis, Mapping) else {"name": axis} for axis in multiscale.get("axes") or ()]
-    if not described and array.ndim == 5:
-        described = [{"name": name} for name in "tczyx"]  # OME-Zarr before 0.3 knows these five axes only
-    names = [letter_of(axis["name"]) or letter_of(axis.get("type")) for axis in described]
-    letters = _letters(names, axes, array.shape, location)
-    unit_names = {a: unit_name(axis.get("unit")) for a, axis in zip(letters, described, strict=False)}
-    start = _Placement((1.0,) * array.ndim, (0.0,) * array.ndim)
-    placed = start.then(datasets[level].get("coordinateTransformations"))
+    number = series_number(series, [one.name for one in found], location)
+    chosen = found[number]
+    check_level(level, len(chosen.paths), location)
+    array = _dataset(group, location, chosen.paths[level])
+    image = _image_of(group, chosen, level, array, location, axes, location)
+    if len(found) == 1:
+        return image
+    return replace(image, series_count=len(found), series_names=tuple(one.name for one in found))
+
+
+def _image_of(
+    group: zarr.Group,
+    multiscale: Multiscale,
+    level: int,
+    array: zarr.Array[Any],
+    place: str,
+    axes: str | None,
+    location: str | None,
+) -> Image:
+    """Return one level of an image, with what its group says of it."""
+    letters = _letters(multiscale.letters(array.ndim), axes, array.shape, place)
+    placement = apply(
+        multiscale.transformations[level], letters, lambda path: np.asarray(_dataset(group, place, path)[...])
+    )
     return _image(
         array,
         letters,
         location,
-        name=str(multiscale.get("name") or os.path.basename(location.rstrip("/"))),
-        placement=placed.then(multiscale.get("coordinateTransformations")),
-        units={axis: unit for axis, unit in unit_names.items() if unit},
-        channels=_channels(ome_part(group).get("omero")),
+        name=multiscale.name or os.path.basename(place.rstrip("/")),
+        placement=placement,
+        units=multiscale.units(letters),
+        omero=ome_part(group).get("omero"),
+        notes=multiscale.notes,
     )
 
 
@@ -240,41 +295,25 @@ def _dataset(group: zarr.Group, location: str, path: str) -> zarr.Array[Any]:
     return array
 
 
-def _multiscales(group: zarr.Group) -> list[dict[str, Any]]:
-    found = ome_part(group).get("multiscales")
-    return list(found) if isinstance(found, Sequence) else []
-
-
 def _open_collection(group: zarr.Group, location: str, axes: str | None, level: int, series: int | str) -> Image:
-    """Open one image of a group that bioformats2raw made, where the images are the groups "0", "1", ..."""
-    import zarr
-
+    """Open one image of a group that bioformats2raw made, where each image is a group."""
     ome = ome_part(group)
     if "plate" in ome or "well" in ome:
         raise SourceError(
             f"{location} is a plate or a well, which holds many images; restore all of a plate with 'napari-restore "
             f"batch {location} FOLDER' (api.restore_batch), or give the path of one image, such as {location}/A/1/0."
         )
-    if "bioformats2raw.layout" in ome:
-        member = group.get(str(series))
-        if not isinstance(member, zarr.Group) or not _multiscales(member):
-            raise SourceError(f"series {series} is not in {location}; its images are {sorted(group.group_keys())}.")
-        return _open_group(member, f"{location.rstrip('/')}/{series}", axes, level, 0)
+    if COLLECTION in ome:
+        return _member(group, location, axes, level, series)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zarr warns of each folder that is no part of a Zarr
         inside = sorted(name for name, _ in group.members())
-    raise SourceError(f"{location} is a Zarr group without an OME-Zarr image; open one of what is in it: {inside}.")
+    what = "a scene, which places several images" if "scene" in ome else "a Zarr group without an OME-Zarr image"
+    raise SourceError(f"{location} is {what}; open one of what is in it: {inside}.")
 
 
-def _channels(omero: Any) -> tuple[Channel, ...]:
-    """Return names, colours and display limits from the omero block."""
-    if not isinstance(omero, Mapping):
-        return ()
-    found = []
-    for channel in omero.get("channels") or ():
-        window = channel.get("window") or {}
-        limits = (float(window["start"]), float(window["end"])) if {"start", "end"} <= window.keys() else None
-        color = channel.get("color")
-        colour = str(color).lstrip("#").upper() if color else None
-        found.append(Channel(channel.get("label"), colour, limits, bool(channel.get("active", True))))
-    return tuple(found)
+def _member(group: zarr.Group, location: str, axes: str | None, level: int, series: int | str) -> Image:
+    paths = collection_members(group)
+    number = series_number(series, paths, location)
+    image = open_node(group[paths[number]], f"{location.rstrip('/')}/{paths[number]}", axes, level, 0)
+    return replace(image, series_count=len(paths), series_names=tuple(paths)) if len(paths) > 1 else image

@@ -1,4 +1,4 @@
-"""Read OME-Zarr files of this package, with pyramid, scale and channels, and the sample images."""
+"""Reading the OME-Zarr of this package, and any in one file, with pyramid, scale and channels; the sample images."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
-    """Return the reader of an OME-Zarr that this package wrote, and None for anything else."""
+    """Give a reader for an OME-Zarr that this package wrote, or for any in one file; None for anything else."""
+    from napari_restore.images.readers import zipped
     from napari_restore.images.writing.ome_zarr import read_attributes
 
-    if isinstance(path, list) or "://" in str(path) or not Path(path).is_dir():
+    if isinstance(path, list) or "://" in str(path):
+        return None
+    if zipped.is_zipped(str(path)):
+        return read_ome_zarr
+    if not Path(path).is_dir():
         return None
     try:
         # Plates and collections have attributes of this package too, but neither an image nor a recipe.
@@ -34,7 +39,7 @@ def read_ome_zarr(path: str | list[str]) -> list[LayerData]:
     from napari_restore.images.writing.ome_zarr import read_attributes
 
     assert isinstance(path, str)
-    attributes = read_attributes(path) or {}
+    attributes = (read_attributes(path) if Path(path).is_dir() else None) or {}
     image = open_image(path)
     levels: list[Any] = []
     while True:
@@ -43,7 +48,11 @@ def read_ome_zarr(path: str | list[str]) -> list[LayerData]:
         except ValueError:
             break
     (data, shown, kind), *others = image_layers(image, levels)
-    shown["metadata"] = {"napari_restore": {key: attributes.get(key) for key in ("recipe", "fingerprint", "source")}}
+    shown["metadata"] = (
+        {"napari_restore": {key: attributes.get(key) for key in ("recipe", "fingerprint", "source")}}
+        if attributes
+        else {}
+    )
     for _, arguments, _ in others:
         arguments["metadata"] = shown["metadata"]
     return [(data, shown, kind), *others]

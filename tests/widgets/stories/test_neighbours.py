@@ -48,6 +48,7 @@ def test_choice_preview_and_map(qtbot: Any, viewer: Viewer, opened: RestoreDock,
     assert edit.found.text().startswith(f"{letter}: ") and "of 4 planes agree; noise falls to 0." in edit.found.text()
 
     to_disk(opened, tmp_path / "out.zarr")
+    until_preflight(qtbot, opened)
     click(qtbot, opened.bar.run)
     until_idle(qtbot, opened)
     stored = np.asarray(zarr.open_array(tmp_path / "out.zarr" / "0", mode="r")[...])
@@ -56,6 +57,8 @@ def test_choice_preview_and_map(qtbot: Any, viewer: Viewer, opened: RestoreDock,
         slice(0, 4), slice(0, 72), slice(0, 96))))  # fmt: skip
 
     viewer.dims.set_current_step(0, 1)
+    opened.output.place.setCurrentIndex(0)
+    until_preflight(qtbot, opened)
     click(qtbot, opened.bar.preview)
     until_idle(qtbot, opened)
     preview = viewer.layers["preview · cells · denoiser"]
@@ -64,7 +67,6 @@ def test_choice_preview_and_map(qtbot: Any, viewer: Viewer, opened: RestoreDock,
     on_screen = tuple(map(slice, start, start + preview.data.shape))
     np.testing.assert_array_equal(preview.data, stored[on_screen])
 
-    until_preflight(qtbot, opened)
     source = viewer.layers["cells"]
     viewer.layers.selection.active = source
     click(qtbot, edit.map)

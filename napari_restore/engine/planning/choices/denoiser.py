@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from napari_restore.engine.planning.normalisation import Intensity, choose_intensity
 from napari_restore.engine.planning.reading import with_retries
-from napari_restore.engine.planning.recipe import Recipe, broadcast
+from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.engine.planning.sampling import estimate_image_noise
+from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.errors import RecipeError
 from napari_restore.images.image import Image
 from napari_restore.models.card import ModelCard

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from napari_restore.engine.planning.normalisation import Intensity, validity_of
 from napari_restore.engine.planning.reading import with_retries
-from napari_restore.engine.planning.recipe import Recipe, broadcast
+from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.engine.planning.sampling import estimate_image_noise, spread_regions
+from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.engine.planning.settings.neighbours import NONE, Neighbours
 from napari_restore.errors import ChunkError, RecipeError, SourceError
 from napari_restore.images.image import Image
