@@ -93,8 +93,10 @@ class Settings(TypedDict, total=False):
         of the value range there, continues and lists the places. If left out: raise.
     fsync : bool
         Flush each stored object to the disk before it counts as done, so that a power cut loses none. If left out: no.
-    compiled : bool or None
-        Compile the network first, which takes minutes and pays in long runs. If left out: in runs that are long enough.
+    backend : {"eager", "compiled", "openvino"} or None
+        What runs the network: eager (torch as it is), compiled (by torch, which takes minutes first) or openvino (on a
+        CPU, where it is installed). If left out: openvino on a CPU that has it, else compiled, each in runs long enough
+        to pay; else eager.
     lanes : int or None
         Number of batches in the network at a time; on a CPU they share its cores. If left out: one per core of a CPU if
         memory allows, else 1.
@@ -134,7 +136,7 @@ class Settings(TypedDict, total=False):
     workers: int | None
     on_error: Literal["raise", "fill"]
     fsync: bool
-    compiled: bool | None
+    backend: Literal["eager", "compiled", "openvino"] | None
     lanes: int | None
     memory_budget: int | str | None
     threads: int | None

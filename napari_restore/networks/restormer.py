@@ -238,9 +238,13 @@ class Restormer(nn.Module):
             self.skip_conv = nn.Conv2d(dim, dim * 2, 1, bias=bias)
         self.output = nn.Conv2d(dim * 2, out_channels, 3, padding=1, bias=bias)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def first(self, image: Tensor) -> Tensor:
+        """Go from the image to features, ``(b, dim, h, w)``, in float32."""
         # Channels last: norms and the products of the attention run along the channels of a pixel.
-        embedded = self.patch_embed(image.contiguous(memory_format=torch.channels_last))
+        return self.patch_embed(image.contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
+
+    def inner(self, embedded: Tensor) -> Tensor:
+        """Do all that need not be float32: ``(b, dim, h, w) -> (b, 2 * dim, h, w)``."""
         level1 = self.encoder_level1(embedded)
         level2 = self.encoder_level2(self.down1_2(level1))
         level3 = self.encoder_level3(self.down2_3(level2))
@@ -253,6 +257,12 @@ class Restormer(nn.Module):
         up1 = self.decoder_level1(torch.cat([self.up2_1(up2), level1], dim=1))
 
         refined = self.refinement(up1)
-        if self.dual_pixel:
-            return in_float32(self.output, refined + self.skip_conv(embedded))
-        return in_float32(self.output, refined) + image
+        return refined + self.skip_conv(embedded) if self.dual_pixel else refined  # type: ignore[no-any-return]
+
+    def last(self, refined: Tensor, image: Tensor) -> Tensor:
+        """Go from features to the result, in float32."""
+        result = in_float32(self.output, refined)
+        return result if self.dual_pixel else result + image
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.last(self.inner(self.first(image)), image)

@@ -99,7 +99,9 @@ class SwinLayer(nn.Module):
         sizes = [windows * x.shape[1] for windows, _ in groups]
         tokens = rearrange(x, "w b n c -> (w b) n c")
         masks = [bias if mask is None else bias + mask for _, mask in groups]
-        if x.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        # A trace would not see what is written into parts of a tensor.
+        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        if x.device.type != "cpu" or torch.is_grad_enabled() or traced:
             parts = zip(torch.split(tokens, sizes), masks, strict=True)
             result = torch.cat([self._on_windows(part, masked) for part, masked in parts])
         else:
@@ -285,7 +287,7 @@ class SwinIR(nn.Module):
 
     def _layouts_for(self, height: int, width: int, device: torch.device) -> Layouts:
         """The layouts for this size, computed once a size."""
-        key = (height, width, device)
+        key = (int(height), int(width), device)  # sizes are tensors while torch traces
         if key in self._layouts:
             return self._layouts[key]
         if torch.compiler.is_compiling():  # a traced tensor must not outlive its trace
@@ -302,28 +304,42 @@ class SwinIR(nn.Module):
         x = rearrange(self.norm(x), "b h w c -> b c h w")
         return self.conv_after_body(x) + shallow  # type: ignore[no-any-return]
 
-    def _reconstruct(self, features: Tensor, image: Tensor) -> Tensor:
-        if self.head == "pixelshuffle":
-            return in_float32(self.conv_last, self.upsample(self.conv_before_upsample(features)))
-        if self.head == "pixelshuffledirect":
-            return in_float32(self.upsample, features)
-        if self.head == "nearest+conv":
-            x = self.conv_before_upsample(features)
-            for step in (self.conv_up1, self.conv_up2) if self.scale == 4 else (self.conv_up1,):
-                x = F.leaky_relu(step(F.interpolate(x, scale_factor=2.0, mode="nearest")), 0.2)
-            return in_float32(self.conv_last, F.leaky_relu(self.conv_hr(x), 0.2))
-        return image + in_float32(self.conv_last, features)
-
-    def forward(self, image: Tensor) -> Tensor:
+    def _normalised(self, image: Tensor) -> Tensor:
+        """Enlarge an image to whole windows, and bring it to the range of the training."""
         height, width = image.shape[-2:]
         pad_y, pad_x = -height % self.window, -width % self.window
         if pad_y or pad_x:
             mode = "reflect" if pad_y < height and pad_x < width else "replicate"
             image = F.pad(image, (0, pad_x, 0, pad_y), mode=mode)
-        x = (image - self.mean) * self.img_range
-        x = self._reconstruct(self._body(in_float32(self.conv_first, x)), x)
+        return (image - self.mean) * self.img_range
+
+    def first(self, image: Tensor) -> Tensor:
+        """Go from the image, enlarged to whole windows, to features, ``(b, embed_dim, h, w)``, in float32."""
+        return in_float32(self.conv_first, self._normalised(image))
+
+    def inner(self, shallow: Tensor) -> Tensor:
+        """Do all that need not be float32: the body, and what a head does before its last convolution."""
+        features = self._body(shallow)
+        if self.head == "pixelshuffle":
+            return self.upsample(self.conv_before_upsample(features))  # type: ignore[no-any-return]
+        if self.head == "nearest+conv":
+            x = self.conv_before_upsample(features)
+            for step in (self.conv_up1, self.conv_up2) if self.scale == 4 else (self.conv_up1,):
+                x = F.leaky_relu(step(F.interpolate(x, scale_factor=2.0, mode="nearest")), 0.2)
+            return F.leaky_relu(self.conv_hr(x), 0.2)
+        return features
+
+    def last(self, features: Tensor, image: Tensor) -> Tensor:
+        """Go from features to the result, in float32."""
+        height, width = image.shape[-2:]
+        x = in_float32(self.upsample if self.head == "pixelshuffledirect" else self.conv_last, features)
+        if self.head == "none":
+            x = self._normalised(image) + x
         x = x / self.img_range + self.mean
         return x[..., : height * self.scale, : width * self.scale]
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.last(self.inner(self.first(image)), image)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         # Published files carry masks and position indices as buffers of whatever size they were trained at.

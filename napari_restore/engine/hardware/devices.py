@@ -1,21 +1,19 @@
-"""The devices of this machine, their precision, cores and memory: which there are, and which are chosen."""
+"""The devices of this machine, their cores and memory: which there are, and which are chosen."""
 
 from __future__ import annotations
 
 import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
 
 import torch
 
 from napari_restore.engine.hardware.device import CPU, Device, parse_devices
 from napari_restore.engine.hardware.host_memory import available_memory
 from napari_restore.errors import RecipeError
-from napari_restore.models.card import ModelCard
 
 __all__ = [
-    "choose_devices", "choose_precision", "cores", "devices", "free_memory", "set_own_threads", "spare_devices",
+    "choose_devices", "cores", "devices", "free_memory", "set_own_threads", "spare_devices",
 ]  # fmt: skip
 
 
@@ -57,18 +55,6 @@ def spare_devices(device: Device) -> tuple[Device, ...]:
     if device.is_cpu:
         return ()
     return (*(other for other in devices() if other.is_cuda and other != device), CPU)
-
-
-def choose_precision(card: ModelCard, device: Device) -> Literal["float32", "bfloat16"]:
-    """Choose bfloat16 where the device multiplies matrices in it, and the model is known to lose 0.02 dB at most."""
-    loss_allowed = 0.02
-    if card.bfloat16_loss is None or card.bfloat16_loss > loss_allowed:
-        return "float32"
-    if device.is_cuda:
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:  # AMX: without matrix units bfloat16 saves nothing on a CPU
-        fast = device.is_cpu and bool(torch.cpu.get_capabilities().get("amx_bf16"))
-    return "bfloat16" if fast else "float32"
 
 
 def devices() -> tuple[Device, ...]:

@@ -29,6 +29,8 @@ __all__ = ["Block", "Plan", "gray_through_colour", "result_shape", "source_kind"
 Block = tuple[int, ...]
 """Index of a block along each axis, in canonical order. In the result a block is one `WriteUnit` of level 0."""
 
+_BACKENDS = {None: "", "eager": "", "compiled": "compiled first, ", "openvino": "OpenVINO, "}
+"""How a plan names what runs the network."""
 _LISTED = 12
 """So many images of a file are named in a plan."""
 
@@ -322,7 +324,7 @@ def _described(plan: Plan) -> str:
         "result": f"{human_shape(plan.axes, plan.shape)}, {plan.dtype}, {human_bytes(plan.output_bytes)} uncompressed, "
         f"{counted(plan.levels, 'level')}",
         "blocks": f"{plan.blocks} of {_times(plan.block)}, chunks {_times(recipe.chunks or ())}",
-        "device": f"{recipe.device}, {recipe.precision}, {'compiled first, ' if recipe.compiled else ''}"
+        "device": f"{recipe.device}, {recipe.precision}, {_BACKENDS[recipe.backend]}"
         f"batch {recipe.batch}, {recipe.workers} blocks in progress",
         "memory": f"at most {human_bytes(plan.memory_bytes)}"
         + (f" of {human_bytes(recipe.memory_budget)}" if recipe.memory_budget else ""),

@@ -7,9 +7,10 @@ import json
 from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from napari_restore.engine.planning.settings import forms
+from napari_restore.engine.planning.settings.earlier_names import backend_read, backend_written
 from napari_restore.engine.planning.settings.neighbours import NONE, Neighbours
 from napari_restore.engine.planning.settings.setting import NEVER, Setting
 from napari_restore.errors import RecipeError
@@ -220,13 +221,14 @@ class Recipe(BaseModel):
             flag="--fsync", page="survival.md",
         ),
     ] = False
-    # A compiled network moves the last bits of float32.
-    compiled: Annotated[
-        bool | None,
+    # Another back end moves the last bits.
+    backend: Annotated[
+        Literal["eager", "compiled", "openvino"] | None,
         Setting(
-            "Compile the network first, which takes minutes and pays in long runs.", "run",
-            otherwise="in runs that are long enough", flag="--compiled/--not-compiled", page="performance.md",
-            last_bits=True,
+            "What runs the network: eager (torch as it is), compiled (by torch, which takes minutes first) or openvino "
+            "(on a CPU, where it is installed).", "run",
+            otherwise="openvino on a CPU that has it, else compiled, each in runs long enough to pay; else eager",
+            page="performance.md#back-ends", last_bits=True,
         ),
     ] = None
     lanes: Annotated[
@@ -263,6 +265,7 @@ class Recipe(BaseModel):
     ] = None
     # fmt: on
 
+    _earlier_names = model_validator(mode="before")(backend_read)
     _memory_budget = field_validator("memory_budget", mode="before")(forms.size_in_bytes)
     _intensity = field_validator("intensity", mode="before")(forms.open_intensity)
     _neighbours = field_validator("neighbours", mode="before")(forms.named_neighbours)
@@ -296,7 +299,7 @@ class Recipe(BaseModel):
 
     def pixel_settings(self) -> dict[str, Any]:
         """Everything the stored result depends on, as JSON types."""
-        return {name: value for name, value in self.as_json().items() if name not in EXECUTION_FIELDS}
+        return {name: value for name, value in self._since_earlier().items() if name not in EXECUTION_FIELDS}
 
     def as_json(self) -> dict[str, Any]:
         """Give all settings as JSON types, as they are stored; `from_json` reads them.
@@ -304,12 +307,16 @@ class Recipe(BaseModel):
         A setting that came later is left out where the run does as it did before: recipes and fingerprints of earlier
         results stay what they were.
         """
+        return backend_written(self._since_earlier())
+
+    def _since_earlier(self) -> dict[str, Any]:
+        """All settings but those that came later and leave a run as it was before."""
         return self.model_dump(mode="json", exclude={n for n, value in _EARLIER.items() if getattr(self, n) == value})
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Recipe:
         """Read the recipe of a run, perhaps of a version that did not have all settings: it does as it did then."""
-        return cls.model_validate(_EARLIER | content)
+        return cls.model_validate({**_EARLIER, "backend": "eager"} | backend_read(content))
 
 
 def settings() -> dict[str, Setting]:
@@ -358,7 +365,8 @@ def make_recipe(**settings: Any) -> Recipe:
         name = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise RecipeError(f"there is no setting {name!r}; use one of {', '.join(Recipe.model_fields)}.") from None
-        raise RecipeError(f"{name}={first['input']!r}: {first['msg'].removeprefix('Value error, ')}.") from None
+        what = f"{name}={first['input']!r}: " if name else ""
+        raise RecipeError(f"{what}{first['msg'].removeprefix('Value error, ')}.") from None
 
 
 def for_each(given: tuple[Item, ...], count: int) -> tuple[Item, ...]:

@@ -16,7 +16,8 @@ from napari_restore import api
 from napari_restore.engine.compute import predictor
 from napari_restore.engine.compute.predictor import MOST_LOADED, Predictor, predictor_for, release_predictors
 from napari_restore.engine.hardware.device import CPU
-from napari_restore.engine.hardware.devices import choose_precision, cores
+from napari_restore.engine.hardware.devices import cores
+from napari_restore.engine.hardware.precision import choose_precision
 from napari_restore.engine.run.cluster.worker import Run
 from napari_restore.errors import OutOfMemory
 from napari_restore.models.zoo import find_card, load_weights
