@@ -151,4 +151,6 @@ def _for_device(earlier: Recipe, device: str) -> Recipe:
     from napari_restore.engine.hardware.devices import choose_devices
 
     now, then = choose_devices(device)[0], parse_devices(earlier.device)[0]
-    return earlier if now.kind == then.kind else earlier.model_copy(update={"batch": None, "threads": None})
+    return (
+        earlier if now.kind == then.kind else earlier.model_copy(update=dict.fromkeys(("backend", "batch", "threads")))
+    )

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import torch
 
+from napari_restore.engine.hardware.backends import BackendName, openvino_version
+
 __all__ = ["arithmetic", "other_arithmetic"]
 
 _ENVIRONMENT = (
@@ -17,13 +19,15 @@ _ENVIRONMENT = (
 """Variables by which the libraries under torch choose their kernels."""
 
 
-def arithmetic(device: str) -> dict[str, str]:
+def arithmetic(device: str, backend: BackendName | None = None) -> dict[str, str]:
     """Say how a device of this machine computes: the chip, torch, and its settings that choose kernels.
 
     Parameters
     ----------
     device
         Such as ``"cpu"`` or ``"cuda:0"``; of several, with commas, the first counts.
+    backend
+        What runs the network; None is torch as it is.
 
     Returns
     -------
@@ -44,6 +48,8 @@ def arithmetic(device: str) -> dict[str, str]:
             "TF32": str(torch.backends.cudnn.allow_tf32),
             "search for kernels": str(torch.backends.cudnn.benchmark),
         }
+    if backend == "openvino":
+        found["OpenVINO"] = openvino_version() or "none"
     found["precision of products"] = torch.get_float32_matmul_precision()
     return found | {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
 

@@ -83,6 +83,7 @@ def cores() -> int:
 
 def set_own_threads(count: int) -> None:
     """Set torch's threads for this thread. Torch sets them for all that start later as well, which is taken back."""
+    torch.get_num_threads()  # a thread's first question, or its first work, sets the number that all have
     with _threads_of_torch, ThreadPoolExecutor(1) as fresh:
         before = fresh.submit(torch.get_num_threads).result()
         torch.set_num_threads(count)

@@ -26,11 +26,11 @@ LOSS_ALLOWED = 0.02
 BFLOAT16_ERROR = math.sqrt(10**-3.5 * (10 ** (LOSS_ALLOWED / 10) - 1))
 """Root mean square of the error, as a share of the range, that costs a result of 35 dB so much: 1.2e-3."""
 
-WORTH = 1.3
+WORTH = 1.15
 """How many times as fast bfloat16 has to be: what is less may be other work of the machine."""
 _SIDE = 128
 """Height and width in pixels of what is timed, about: with smaller ones other things than a tile's decide."""
-_ROUNDS = 3
+_ROUNDS = 4
 _log = logging.getLogger(__name__)
 _timing = threading.Lock()
 _known: dict[str, float] = {}

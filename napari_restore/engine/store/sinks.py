@@ -182,7 +182,9 @@ class OmeZarrSink:
     def _compare_arithmetic(self) -> None:
         """Say where this machine may round the last bits another way than the one that began."""
         there = (ome_zarr.read_attributes(self.path) or {}).get("arithmetic")
-        other = other_arithmetic(there if isinstance(there, dict) else {}, arithmetic(self.plan.recipe.device))
+        recipe = self.plan.recipe
+        now = arithmetic(recipe.device, recipe.backend)
+        other = other_arithmetic(there if isinstance(there, dict) else {}, now)
         if other:
             _log.warning("%s goes on with other arithmetic (%s): last bits may differ", self.path, other)
 
@@ -236,7 +238,7 @@ class OmeZarrSink:
                 "identity": plan.identity(),
                 "recipe": recipe.as_json(),
                 "given": plan.given,
-                "arithmetic": arithmetic(recipe.device),
+                "arithmetic": arithmetic(recipe.device, recipe.backend),
                 "digests": not isinstance(path, str),
                 "model": plan.card.model_dump(mode="json", include={"name", "title", "paper", "licence", "sha256"}),
                 "source": image.location or image.name,

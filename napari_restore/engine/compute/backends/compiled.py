@@ -39,7 +39,6 @@ class Compiled(Backend):
     """
 
     def __init__(self, network: nn.Module, device: Device, precision: str = "float32") -> None:
-        _allow_variants()
         if device.is_cuda:
             compiled: Any = torch.compile(network, dynamic=False, mode="reduce-overhead")
             self._network = Eager(compiled, device, precision)
@@ -56,6 +55,7 @@ class Compiled(Backend):
             return self._restored(tiles)
 
     def _restored(self, tiles: Tensor) -> Tensor:
+        _allow_variants()
         if self._state == "fails":
             return self._as_it_is(tiles)
         try:
@@ -78,11 +78,10 @@ class Compiled(Backend):
 def _allow_variants() -> None:
     """Raise torch's limit of 8 variants of one function, beyond which it runs as it is without saying so.
 
-    The limit is the process's: other programs in it may compile more variants as well, and no fewer.
+    The limit is this thread's where torch keeps it so, and else the process's.
     """
     import torch._dynamo as dynamo
 
     for name in ("recompile_limit", "accumulated_recompile_limit"):
-        if (limit := getattr(dynamo.config, name, _VARIANTS)) < _VARIANTS:
-            _log.debug("torch._dynamo.config.%s: %d instead of %d", name, _VARIANTS, limit)
+        if getattr(dynamo.config, name, _VARIANTS) < _VARIANTS:
             setattr(dynamo.config, name, _VARIANTS)

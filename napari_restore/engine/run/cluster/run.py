@@ -68,6 +68,7 @@ def run_on(
     BlocksFailed
         At the end, if some blocks could not be made on any worker.
     """
+    cluster.check_backend(plan.recipe.backend)
     cluster.fit(plan, memory)
     check_sendable((plan, sink), plan.image)
     name = f"napari-restore-{uuid4().hex[:12]}"

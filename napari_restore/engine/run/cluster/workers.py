@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import math
 import threading
 import time
@@ -15,6 +16,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
+from napari_restore.engine.hardware.backends import INSTALL, BackendName
 from napari_restore.engine.hardware.device import Device
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.recipe import Recipe
@@ -36,6 +38,9 @@ LARGEST = 16 * 2**20
 """Bytes that a run may take on its way to each worker: a source on disk takes a few thousand."""
 NAMED = 5
 """How many blocks or workers a message names."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Cluster:
@@ -171,6 +176,28 @@ class Cluster:
             listed = "; ".join(f"{text} on {count} of {len(self._facts)} workers" for text, count in problems.items())
             raise ClusterError(f"{self.address}: {listed}. Install the same versions everywhere.")
 
+    def without_openvino(self) -> str:
+        """Say which versions of OpenVINO the workers have, where it is not the same one on each; "" where it is."""
+        counts = Counter(facts["openvino"] for facts in self._facts.values())
+        if len(counts) == 1 and None not in counts:
+            return ""
+        listed = (f"{name or 'no OpenVINO'} on {count} of {len(self._facts)} workers" for name, count in counts.items())
+        return ", ".join(sorted(listed))
+
+    def check_backend(self, backend: BackendName | None) -> None:
+        """Refuse a run in OpenVINO unless each worker has the same version of it.
+
+        Raises
+        ------
+        ClusterError
+            With the way out.
+        """
+        if backend == "openvino" and (problem := self.without_openvino()):
+            raise ClusterError(
+                f"{self.address}: {problem}, and this run uses OpenVINO. Install the same version everywhere "
+                f"({INSTALL}), or use backend='eager' (--backend eager), which moves the last bits."
+            )
+
     @property
     def threads(self) -> int:
         """Threads of torch in each worker: the cores of a machine divided by its workers, the fewest of any machine.
@@ -226,7 +253,11 @@ def _facts_asker() -> Callable[[], dict[str, Any]]:
                 versions[name] = importlib.metadata.version(name)
             except importlib.metadata.PackageNotFoundError:
                 versions[name] = None
-        return {"versions": versions, "cores": CPU_COUNT, "host": socket.gethostname()}
+        try:
+            openvino = importlib.metadata.version("openvino")
+        except importlib.metadata.PackageNotFoundError:
+            openvino = None
+        return {"versions": versions, "openvino": openvino, "cores": CPU_COUNT, "host": socket.gethostname()}
 
     return facts
 
@@ -280,6 +311,7 @@ def plan_on(cluster: Cluster, image: Image, card: ModelCard, recipe: Recipe) -> 
     from distributed.comm.core import CommClosedError
 
     check_sendable((image, card), image)
+    cluster.check_backend(recipe.backend)
     try:
         while (plan := _planned_by(cluster, list(cluster.workers()), image, card, recipe)) is None:
             pass
@@ -290,6 +322,9 @@ def plan_on(cluster: Cluster, image: Image, card: ModelCard, recipe: Recipe) -> 
         ) from error
     if isinstance(plan, RestoreError):
         raise plan
+    if plan.recipe.backend == "openvino" and (problem := cluster.without_openvino()):
+        _log.warning("torch runs the network, and not OpenVINO, which all workers would need: %s", problem)
+        plan = plan.with_settings(backend="eager")
     return on_device(plan, plan.device)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,37 @@ def test_a_network_that_cannot_be_compiled_runs_as_it_is(
     with caplog.at_level(logging.WARNING), torch.inference_mode():
         assert torch.equal(fast(tile), network()(tile)) and torch.equal(fast(tile), network()(tile))
     assert len(caplog.records) == 1 and "Python.h" in caplog.text
+
+
+def test_no_variant_of_a_block_falls_back_silently(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch compiles 8 variants of one function unless told otherwise, and runs all later ones as they are."""
+    graphs = 0
+
+    def counted(graph: Any, inputs: Any) -> Any:
+        nonlocal graphs
+        graphs += 1
+        return graph.forward
+
+    properly = nn.Module.compile
+    monkeypatch.setattr(nn.Module, "compile", lambda block, **how: properly(block, backend=counted, **how))
+    torch._dynamo.reset()
+    networks = [network() for _ in range(3)]
+    compiled = [Compiled(each, CPU, precision) for each, precision in zip(networks, PRECISIONS, strict=True)]
+    sides = (16, 24, 32, 40, 48, 56)
+
+    def restore_all() -> None:
+        with torch.inference_mode():
+            for fast in compiled:
+                for side in sides * 2:  # the second time there is nothing left to compile
+                    fast(torch.rand(1, 8, side, side))
+
+    with ThreadPoolExecutor(1) as lane:  # torch keeps the limit for each thread
+        lane.submit(restore_all).result()
+    # One for each size and precision: the third network shares those of the first.
+    assert graphs == 2 * len(sides) > 8
+
+
+PRECISIONS = ("float32", "bfloat16", "float32")
 
 
 def test_the_plan_says_whether_it_compiles() -> None:
