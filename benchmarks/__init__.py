@@ -1,1 +1,1 @@
-"""What the package is measured by: ``python -m benchmarks.NAME``, from the root of the repository."""
+"""Benchmarks of the package: ``python -m benchmarks.NAME``, from the root of the repository."""

@@ -1,4 +1,4 @@
-"""How much memory a run takes, whatever the size of the volume, and what it costs to plan a very large one.
+"""Measure the memory of a run for any size of the volume, and the cost of planning a very large one.
 
     python -m benchmarks.memory                      # 0.5, 1 and 2 GB, as TIFF and as Zarr
     python -m benchmarks.memory --sizes 1 4 16 1000 --kinds linked virtual --blocks 8    # a few blocks of each
@@ -34,11 +34,11 @@ MODEL: dict[str, Any] = {
     "in_channels": 1, "out_channels": 1, "dim": 2, "blocks": (0, 0, 0, 1), "refinement_blocks": 0,
     "heads": (1, 1, 1, 1), "layer_norm": "BiasFree",
 }  # fmt: skip
-"""One block is all there is, in the middle, where the image is an eighth as wide: a gigapixel takes minutes."""
+"""Only one block, in the middle, of an image an eighth as wide: a gigapixel takes minutes."""
 
 
 def memory(field: str) -> int:
-    """Resident memory of this process in bytes: "VmRSS" now, "VmHWM" at its peak."""
+    """Return the resident memory of this process in bytes: "VmRSS" now, "VmHWM" at its peak."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(field):
             return int(line.split()[1]) * 1024
@@ -69,7 +69,7 @@ def write_volume(path: Path, count: int) -> None:
 
 
 def link_volume(path: Path, count: int) -> None:
-    """Make a Zarr whose chunks are one file under many names."""
+    """Make a Zarr whose chunks are hard links to one file."""
     import os
 
     import zarr
@@ -87,7 +87,7 @@ def link_volume(path: Path, count: int) -> None:
 
 
 class Virtual:
-    """A volume that makes its pixels when they are asked for."""
+    """A volume that computes its pixels when they are read."""
 
     def __init__(self, count: int) -> None:
         self.shape, self.dtype = (count, SIDE, SIDE), np.dtype(np.uint16)
@@ -99,7 +99,7 @@ class Virtual:
 
 
 def opened(source: Path) -> Any:
-    """The source on the disk, or the virtual one that its name tells the planes of."""
+    """Open the source on the disk, or a virtual one with the number of planes in its name."""
     from napari_restore.images.image import Image
     from napari_restore.images.opening import open_image
 
@@ -109,7 +109,7 @@ def opened(source: Path) -> Any:
 
 
 def run(folder: Path, source: Path, blocks: int) -> dict[str, float]:
-    """Restore the volume in this process, or the first blocks of it, and say what that took."""
+    """Restore the volume, or its first blocks, in this process, and report memory and time."""
     import torch
 
     before = memory("VmRSS")

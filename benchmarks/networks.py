@@ -1,4 +1,4 @@
-"""Our networks against the authors' own, as spandrel packages them: speed, agreement, memory, and the floor.
+"""Compare our networks with the authors' own, as spandrel packages them: speed, agreement, memory, lower bound.
 
     tox -e oracle --notest && PYTHONPATH=tests .tox/oracle/bin/python -m benchmarks.networks
 
@@ -42,11 +42,11 @@ from napari_restore.networks.swinir import SwinIR
 
 CLASSES: dict[str, type[nn.Module]] = {"swinir": SwinIR, "restormer": Restormer}
 PUBLISHED = ("swinir-lightweight-x2", "swinir-gray-denoise-25", "restormer-gray-denoise-25")
-"""Those of the published networks that are compared unless others are named, one of each kind."""
+"""Published networks that are compared by default, one of each kind."""
 
 
 def parameters_of(card: ModelCard) -> dict[str, Any]:
-    """All parameters of a network: those that the card of its model leaves out have the defaults of our class."""
+    """Return all parameters of a network; those missing from the card have the defaults of our class."""
     signature = inspect.signature(CLASSES[card.architecture])
     defaults = {name: each.default for name, each in signature.parameters.items()}
     told = {**defaults, **card.hyperparameters, "out_channels": card.out_channels}
@@ -55,7 +55,7 @@ def parameters_of(card: ModelCard) -> dict[str, Any]:
 
 
 def pair(name: str) -> tuple[nn.Module, nn.Module, int]:
-    """Ours and theirs with the same weights, and the number of input channels."""
+    """Return our network and theirs with the same weights, and the number of input channels."""
     card = api.model_card(name)
     kind, parameters = CLASSES[card.architecture], parameters_of(card)
     ours, theirs = kind(**parameters).eval(), reference(kind.__name__, parameters)
@@ -73,7 +73,7 @@ def seconds(network: Callable[[Tensor], Tensor], image: Tensor) -> float:
 
 
 def peak_bytes(name: str, side: int, whose: int) -> int:
-    """Peak resident memory of one run above what was resident before it, in a process of its own."""
+    """Measure the peak resident memory of one run above that before it, in a separate process."""
     command = [sys.executable, "-m", "benchmarks.networks", "--child", name, str(side), str(whose)]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
@@ -87,7 +87,7 @@ def child(name: str, side: int, whose: int) -> None:
 
 
 class _Traffic(TorchDispatchMode):
-    """Counts the bytes that steps read and write; a view moves nothing."""
+    """Counter of the bytes that operations read and write; a view moves none."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ def best_seconds(work: Callable[[], object], device: str) -> float:
 
 
 def rates(device: str, precision: str) -> tuple[float, float]:
-    """Operations a second of one big matrix product, and bytes a second that one big copy reads and writes."""
+    """Measure operations per second of a large matrix product, and bytes per second of a large copy."""
     size = 4096 if device != "cpu" else 2048
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
@@ -124,7 +124,7 @@ def rates(device: str, precision: str) -> tuple[float, float]:
 
 
 def floor(network: nn.Module, image: Tensor, precision: str) -> tuple[float, float]:
-    """Seconds of the products and of the bytes, at the rates measured."""
+    """Return the seconds of products and of bytes at the measured rates."""
     device = image.device.type
     operation_rate, byte_rate = rates(device, precision)
     with (

@@ -1,4 +1,4 @@
-"""How near estimated noise is to the real one: ``python -m benchmarks.noise EVAL_FOLDER``.
+"""Compare estimated noise with the real noise: ``python -m benchmarks.noise EVAL_FOLDER``.
 
 What a single frame of FMD differs by from the mean of 50 is its noise. Its standard deviation about the 25th, 50th,
 75th and 95th percentile of the levels, and its autocorrelation between neighbours, are put beside what `estimate_noise`

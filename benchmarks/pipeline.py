@@ -1,4 +1,4 @@
-"""A whole job, from store to store, against the bare network on tiles that lie in memory.
+"""Compare a whole job, from store to store, with the bare network on tiles in memory.
 
     python -m benchmarks.pipeline                                  # all cases; several minutes on two cores
     python -m benchmarks.pipeline --cases medium --seconds 30
@@ -58,7 +58,7 @@ CASES: dict[str, tuple[str, Any, tuple[int, int, int]]] = {
 
 
 def write_source(path: Path, shape: tuple[int, int, int]) -> None:
-    """A stack of blobs under photon noise."""
+    """Make a stack of blobs with photon noise."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[: shape[1], : shape[2]]
     blobs = 200 + 800 * np.sin(y / 29) ** 2 * np.cos(x / 23) ** 2
@@ -81,7 +81,7 @@ def model_of(case: str, folder: Path) -> str:
 
 
 class Counted:
-    """A source that counts what is read of it."""
+    """A source that counts the bytes that are read."""
 
     def __init__(self, data: Any) -> None:
         self.data, self.shape, self.dtype, self.bytes = data, data.shape, data.dtype, 0
@@ -95,7 +95,7 @@ class Counted:
 
 
 class Timed(nn.Module):
-    """A network that adds up the time in it."""
+    """A network that adds up its run time."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class Timed(nn.Module):
 
 @contextmanager
 def peak_memory() -> Iterator[Callable[[], float]]:
-    """Most resident bytes above those at the start, sampled every 5 ms."""
+    """Peak of the resident bytes above those at the start, sampled every 5 ms."""
     import psutil
 
     process, stop = psutil.Process(), threading.Event()
@@ -133,7 +133,7 @@ def peak_memory() -> Iterator[Callable[[], float]]:
 
 
 def bare(network: nn.Module, plan: Plan, lanes: int, seconds: float) -> float:
-    """Pixels of resident tiles a second, in `lanes` calls at a time."""
+    """Measure pixels per second of tiles in memory, in `lanes` calls at a time."""
     threads = torch.get_num_threads()
     tiles = torch.rand(plan.recipe.batch or 1, plan.card.in_channels, *plan.grid.tile_shape)
 
@@ -157,7 +157,7 @@ def bare(network: nn.Module, plan: Plan, lanes: int, seconds: float) -> float:
 
 
 def job(plan: Plan, output: Path) -> dict[str, float]:
-    """The whole job, and what was measured in it."""
+    """Run the whole job and measure it."""
     shutil.rmtree(output, ignore_errors=True)
     source = Counted(plan.image.data)
     plan = replace(plan, image=replace(plan.image, data=source))
@@ -182,7 +182,7 @@ def job(plan: Plan, output: Path) -> dict[str, float]:
 
 
 def plain_loop(network: nn.Module, plan: Plan, source: Path, output: Path) -> None:
-    """What a script would do: plane by plane, tile by tile, and write the stack at the end."""
+    """Restore as a simple script does: plane by plane, tile by tile, and write the stack at the end."""
     from napari_restore.tiling.blend import Canvas, cut_tile
 
     planes = np.asarray(zarr.open_array(source, mode="r")[...]).astype(np.float32) / 1000

@@ -1,4 +1,4 @@
-"""What bfloat16 costs: ``python -m benchmarks.precision EVAL_FOLDER``.
+"""Measure the cost of bfloat16: ``python -m benchmarks.precision EVAL_FOLDER``.
 
 Each bundled denoiser restores every pair of both sets (of the colour set, if it takes RGB) in float32 and in bfloat16,
 and an upscaler a binned copy of each truth; the loss is the mean difference of PSNR against the truth. With ``--cards``
@@ -36,7 +36,7 @@ def ramp_values(model: str, precision: str) -> int:
 
 
 def losses(model: str, scale: int, pair: Pair) -> list[float | None]:
-    """PSNR in float32 and in bfloat16."""
+    """Return the PSNR in float32 and in bfloat16."""
     image = binned(pair.truth, scale) if scale > 1 else np.asarray(pair.noisy, np.float32)
     results = (restored(model, image, pair.axes, precision) for precision in ("float32", "bfloat16"))
     return [score(pair, result, 0.0).psnr for result in results]

@@ -1,4 +1,4 @@
-"""Other attentions for Restormer, put into the bundled denoiser: what `benchmarks.restormer_tiles` compares.
+"""Variants of Restormer's attention in the bundled denoiser, which `benchmarks.restormer_tiles` compares.
 
 Restormer's attention is built from sums over all pixels of whatever it is given. Here the sums are taken over windows,
 or gathered once and given to every tile.
@@ -77,7 +77,7 @@ def mixing(attention: TransposedAttention, sums: Sums) -> Tensor:
 
 
 def own(attention: TransposedAttention, level: int) -> Callable[[Tensor], Tensor]:
-    """Attention as it is in the network."""
+    """Return the attention of the network itself."""
     return partial(TransposedAttention.forward, attention)
 
 
@@ -100,7 +100,7 @@ def gathering(found: list[Sums], *, together: bool) -> Attention:
 
 
 def frozen(sums: Iterable[Sums]) -> Attention:
-    """Attention with given sums. Queries and keys are not needed any more."""
+    """Return an attention with given sums, which needs no queries and keys."""
     given = iter(sums)
 
     def made(attention: TransposedAttention, level: int) -> Callable[[Tensor], Tensor]:

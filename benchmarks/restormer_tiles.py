@@ -1,4 +1,4 @@
-"""Ways to run Restormer in tiles, side by side: ``python -m benchmarks.restormer_tiles EVAL_FOLDER``.
+"""Compare ways to run Restormer in tiles: ``python -m benchmarks.restormer_tiles EVAL_FOLDER``.
 
 Restormer's attention is built from sums over all pixels of whatever it is given, so a tile depends on the whole tile.
 `benchmarks/quality/sets.py` says what the folder holds.
@@ -60,7 +60,7 @@ MARGIN = 64
 
 @dataclass(frozen=True)
 class Way:
-    """How a plane is divided, and what attention its pixels get."""
+    """Tiles of a plane, and the attention of its pixels."""
 
     name: str
     attention: str
@@ -169,7 +169,7 @@ def first_pass(pair: Pair) -> tuple[list[Sums], float]:
 
 
 def middles(grid: TileGrid) -> list[list[int]]:
-    """Positions within a pixel of the middle of the hand-overs, rows and columns."""
+    """Return positions within a pixel of the middle of the blended bands, rows and columns."""
     return [
         [axis.seam(k) + axis.blend // 2 + d for k in range(1, axis.count) for d in (-1, 0, 1)]
         for axis in (grid.y, grid.x)
@@ -177,7 +177,7 @@ def middles(grid: TileGrid) -> list[list[int]]:
 
 
 def figures(pair: Pair, sums: list[Sums], stack: list[Sums], ways: Sequence[Way] = WAYS) -> Figures:
-    """All figures of a pair, by way."""
+    """Return all figures of a pair, by way."""
     plane, scale = pair.given()
     kinds = {"tile": own, "shared": frozen(sums), "stack": frozen(stack)}
     found: Figures = {}
@@ -202,7 +202,7 @@ def figures(pair: Pair, sums: list[Sums], stack: list[Sums], ways: Sequence[Way]
 
 
 def moved(way: Way, plane: Plane, result: Plane) -> float:
-    """What changes when the grid is moved, over the noise that is removed."""
+    """Return the change when the grid is moved, divided by the removed noise."""
     inner = (slice(MARGIN, None),) * 2
     part, before = (each[way.step :, way.step :] for each in (plane, result))
     return rms((before - tiled(way, part))[inner]) / rms((part - before)[inner])
@@ -255,7 +255,7 @@ def halos(pair: Pair) -> list[str]:
 
 
 def flicker(pair: Pair) -> list[str]:
-    """Brightness over time of a plane that does not change, by way."""
+    """Return the brightness over time of a plane that does not change, by way."""
     side, rng = 256, np.random.default_rng(0)
     truth = pair.truth[:side, :side]
     residual = (pair.noisy[:side, :side] - truth).astype(np.float64)

@@ -1,4 +1,4 @@
-"""How a run scales with workers, and where the scheduler of a cluster becomes the limit.
+"""Measure how a run scales with workers, and where the scheduler of a cluster becomes the limit.
 
     python -m benchmarks.scaling real         # 1 and 2 worker processes with one torch thread each
     python -m benchmarks.scaling simulated    # 1 to 64 workers whose network sleeps
@@ -31,7 +31,7 @@ MODEL: dict[str, Any] = {
 
 
 def real(blocks: int) -> None:
-    """Blocks a second of one worker and of two."""
+    """Measure the blocks per second of one worker and of two."""
     import torch
     import zarr
     from distributed import LocalCluster
@@ -64,7 +64,7 @@ def real(blocks: int) -> None:
 
 
 class Crowd:
-    """What takes part in a simulated cluster: a scheduler process, and two that hold all the workers."""
+    """Processes of a simulated cluster: a scheduler, and two with all workers."""
 
     def __init__(self, workers: int, seconds: float) -> None:
         from distributed.utils import open_port
@@ -95,7 +95,7 @@ def crowd(workers: int, seconds: float) -> Iterator[Crowd]:
 
 
 async def hold_workers(address: str, count: int, seconds: float) -> None:
-    """Be many workers, which sleep where they should restore."""
+    """Run many workers, which sleep instead of restoring."""
     from distributed import Worker
 
     from napari_restore.engine.compute.block import Receipt
@@ -112,7 +112,7 @@ async def hold_workers(address: str, count: int, seconds: float) -> None:
 
 
 class Pool:
-    """The workers of a crowd, without a preflight."""
+    """Return the workers of a simulated cluster, without a preflight."""
 
     shares = None
 
@@ -124,7 +124,7 @@ class Pool:
 
 
 def simulated(counts: list[int], seconds: list[float], lasting: float) -> None:
-    """Rate and processor time by the number of workers."""
+    """Measure rate and processor time by the number of workers."""
     import psutil
     from distributed import Client
 

@@ -1,4 +1,4 @@
-"""Drive the dock widgets through their story in a real window and save what is on screen.
+"""Drive the dock widgets through a whole job in a real window and save screenshots.
 
 ``xvfb-run -a -s "-screen 0 1280x800x24" python docs/story.py`` writes docs/images/napari_*.png.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ LIMIT = 300
 
 
 def spin(seconds: float) -> None:
-    """Let the window live for a while."""
+    """Run the event loop for a while."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         QApplication.processEvents()
@@ -27,7 +28,7 @@ def spin(seconds: float) -> None:
 
 
 def wait_for(done: Callable[[], bool], what: str) -> float:
-    """Let the window live until something has happened; seconds it took."""
+    """Run the event loop until a condition holds; return the seconds it took."""
     began = time.monotonic()
     while not done():
         if time.monotonic() - began > LIMIT:
@@ -38,6 +39,8 @@ def wait_for(done: Callable[[], bool], what: str) -> float:
 
 def main() -> None:
     """Open, preview, compare, run, result."""
+    # napari reads this when its settings are imported: nothing is written into the preferences of the user.
+    os.environ["NAPARI_CONFIG"] = ""
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1280, 800)
 

@@ -1,4 +1,4 @@
-"""``python -m napari_restore`` is the command line."""
+"""Run the command line with ``python -m napari_restore``."""
 
 from napari_restore.cli import main
 

@@ -1,4 +1,4 @@
-"""The demonstration: denoise the bundled real image, and measure the result against the known truth."""
+"""Denoise the bundled real image, and compare the result with the known truth."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ Stack = NDArray[Any]
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demonstration wrote and measured.
+    """Files and scores of the demonstration.
 
     Attributes
     ----------
-    zarr, picture
-        The restored OME-Zarr and the before/after picture.
-    scores
-        For each channel and for their mean: PSNR of noisy and restored in dB, then SSIM of both.
+    zarr : Path
+        The restored OME-Zarr.
+    picture : Path
+        PNG file with the noisy, the restored and the clean image.
+    scores : dict of str to tuple of float
+        For each channel, and for their mean: PSNR of the noisy and the restored image in dB, and SSIM of both.
     """
 
     zarr: Path
@@ -39,7 +41,7 @@ class DemoResult:
 
 
 def _scores(names: list[str], noisy: Stack, restored: Stack, clean: Stack) -> dict[str, tuple[float, ...]]:
-    """PSNR and SSIM against the clean channel; its own span is the data range."""
+    """Compute PSNR and SSIM of each channel. The data range is the span of the clean channel."""
     rows: dict[str, tuple[float, ...]] = {}
     for name, *planes in zip(names, noisy, restored, clean, strict=True):
         before, after, truth = (plane.astype(np.float64) for plane in planes)
@@ -50,7 +52,7 @@ def _scores(names: list[str], noisy: Stack, restored: Stack, clean: Stack) -> di
 
 
 def _composite(stack: Stack, clean: Stack, colours: list[str]) -> NDArray[np.float64]:
-    """Mix the channels ``(c, y, x)`` in their colours, with the contrast of the clean ones, to RGB in [0, 1]."""
+    """Add the channels ``(c, y, x)`` in their colours to RGB in [0, 1], with the contrast limits of the clean image."""
     mixed = np.zeros((*stack.shape[1:], 3))
     for plane, truth, colour in zip(stack, clean, colours, strict=True):
         low, high = float(truth.min()), float(np.percentile(truth, 99.8))
@@ -60,7 +62,7 @@ def _composite(stack: Stack, clean: Stack, colours: list[str]) -> NDArray[np.flo
 
 
 def _save_picture(path: Path, noisy: Stack, restored: Stack, clean: Stack, colours: list[str]) -> None:
-    """Noisy, restored and clean side by side: the whole field above, a detail at three times its size below."""
+    """Save noisy, restored and clean side by side: above, the whole image; below, a detail magnified three times."""
     from skimage.io import imsave
 
     height, width = noisy.shape[1:]
@@ -84,14 +86,19 @@ def _save_picture(path: Path, noisy: Stack, restored: Stack, clean: Stack, colou
 
 
 def run_demo(out: Path, **settings: Any) -> DemoResult:
-    """Run the main job on the bundled image.
+    """Denoise the bundled image, and measure the result.
 
     Parameters
     ----------
-    out
-        Folder for ``cells_denoised.zarr`` and ``cells_before_after.png``; a result that is there is replaced.
-    **settings
+    out : Path
+        Folder for ``cells_denoised.zarr`` and ``cells_before_after.png``. Existing ones are replaced.
+    **settings : Any
         See `napari_restore.api.Settings`, and `progress`.
+
+    Returns
+    -------
+    DemoResult
+        The files written, and the scores.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""The errors a user can meet, each naming the value, the rule and the way out.
+"""Errors for the user. Each message names the value, the rule and the way out.
 
-Every error raised on purpose derives from `RestoreError`, so a script can catch all of them at once and the command
-line can print one line and leave with exit code 2.
+All derive from `RestoreError`, so a script can catch them together. The command line prints one line and exits with
+code 2.
 """
 
 from __future__ import annotations
@@ -20,37 +20,47 @@ __all__ = [
     "OutputTaken",
     "RecipeError",
     "RestoreError",
+    "SourceChanged",
     "SourceError",
+    "SourceLost",
     "UnexpectedError",
 ]
 
 
 class RestoreError(Exception):
-    """Base of all errors that napari-restore raises on purpose."""
+    """Base class of the errors of napari-restore."""
 
 
 class UnexpectedError(RestoreError, RuntimeError):
-    """A fault in this package itself; the message says where to report it. What is stored stays."""
+    """A fault in this package; the message says where to report it. Stored blocks stay."""
 
 
 class SourceError(RestoreError, ValueError):
-    """The input cannot be opened or is not an image this package can restore."""
+    """The source cannot be opened, or is not an image that this package can restore."""
 
 
 class AxesError(SourceError):
-    """The axes of the input are unknown, ambiguous or do not fit its shape."""
+    """The axes of the source are unknown or ambiguous, or do not fit its shape."""
 
 
 class ChunkError(SourceError):
-    """A stored chunk of the input cannot be read; the message names its index."""
+    """A stored chunk of the source cannot be read; the message names its index."""
+
+
+class SourceLost(SourceError):
+    """The whole input is gone in the middle of a run: deleted, moved, or on a disk that is not there any more."""
+
+
+class SourceChanged(SourceError):
+    """The input was replaced or written to in the middle of a run; the message names the blocks that are in doubt."""
 
 
 class RecipeError(RestoreError, ValueError):
-    """A setting of the run is out of its allowed values."""
+    """A setting has a value that is not allowed."""
 
 
 class ModelError(RestoreError, ValueError):
-    """A model is unknown, or its checkpoint cannot be loaded, or it does not fit the input."""
+    """A model is unknown, its checkpoint cannot be loaded, or it does not fit the source."""
 
 
 class OutputError(RestoreError, ValueError):
@@ -58,28 +68,28 @@ class OutputError(RestoreError, ValueError):
 
 
 class ClusterError(RestoreError, RuntimeError):
-    """A cluster cannot do a run, or was lost in the middle of one; the message says why, and how to go on."""
+    """A cluster cannot do a run, or was lost during one; the message says why, and how to resume the run."""
 
 
 class BlocksFailed(RestoreError, RuntimeError):
-    """Some blocks could not be made, and all others are stored; the message names them."""
+    """Some blocks could not be computed; the message names them. All others are stored."""
 
 
 class OutputInUse(OutputError):
-    """Another run is writing the output; the message says whose, where and since when."""
+    """Another run is writing to the output; the message says whose, where and since when."""
 
 
 class OutputTaken(OutputError):
-    """Another run has taken over the output while this one stood still; this one writes nothing more."""
+    """Another run has taken over the output while this one was suspended; this one writes nothing more."""
 
 
 class DiskFull(OutputError):
-    """There is no room for the rest of the output; what is stored stays."""
+    """There is no room for the rest of the output. Stored blocks stay."""
 
 
 class DeviceLost(RestoreError, RuntimeError):
-    """A device stopped working in the middle of a run."""
+    """A device stopped working during a run."""
 
 
 class OutOfMemory(RestoreError, MemoryError):
-    """One single tile does not fit the memory of the device."""
+    """A single tile does not fit in the memory of the device."""

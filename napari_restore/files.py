@@ -1,8 +1,8 @@
-"""Writing files whole, and deleting what is ours: never through a link, and nothing that does not carry our mark.
+"""Write files atomically, and delete only what this package made, without following links.
 
-What this package makes beside a user's data has names that can be foreseen, such as ``.cells.zarr.lock``. A link or a
-folder of the user's may stand there: by accident in a copied folder, or because somebody has put it there. So a file is
-written under a name that nobody can foresee and renamed, and a folder is deleted only if it `is_ours`.
+The files that this package makes beside a user's data have predictable names, such as ``.cells.zarr.lock``. A link or a
+folder of the user may have the same name, by accident or by intent. So a file is written under a random name and then
+renamed, and a folder is deleted only if it `is_ours`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 __all__ = [
     "OWNER",
     "fresh_file",
+    "has_linked_parent",
     "is_link",
     "is_ours",
     "is_plain",
     "open_own",
     "remove_ours",
-    "way_is_straight",
     "write_whole",
 ]
 
@@ -31,19 +31,31 @@ from typing import BinaryIO
 from uuid import uuid4
 
 OWNER = "owner.json"
-"""The file that says whose a folder is."""
+"""Name of the file that describes the run to which a folder belongs."""
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 _LEFT = 60.0
-"""Seconds after which a file that was begun, and has no name yet, was left by a process that was killed."""
+"""Seconds after which an unfinished file counts as left by a killed process."""
 
 
 def is_link(path: Path) -> bool:
-    """Tell whether a path is a link itself, whatever it points to; on Windows a junction is one too."""
+    """Return whether a path is a link, or on Windows a junction, even a broken one.
+
+    Parameters
+    ----------
+    path : Path
+        The path to check.
+    """
     return path.is_symlink() or os.path.isjunction(path) if hasattr(os.path, "isjunction") else path.is_symlink()
 
 
 def is_plain(path: Path) -> bool:
-    """Tell whether a path is a file of its own: no link, and no second name of another file."""
+    """Return whether a path is a regular file, neither a link nor one of several hard links.
+
+    Parameters
+    ----------
+    path : Path
+        The path to check.
+    """
     try:
         found = os.lstat(path)
     except OSError:
@@ -52,10 +64,15 @@ def is_plain(path: Path) -> bool:
 
 
 def is_ours(folder: Path) -> bool:
-    """Tell whether a folder was made by a run of this package.
+    """Return whether a folder was made by a run of this package.
 
-    Its name is a run's token, it is no link, and it holds the file of its owner, or nothing: a run may be killed after
-    it has made the folder. One that is not there is nobody's.
+    Such a folder is not a link, its name is the token of a run, and it holds the owner file. It may also be empty or
+    missing, because a run may be killed while it creates or deletes the folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder to check.
     """
     if not _TOKEN.fullmatch(folder.name) or is_link(folder):
         return False
@@ -72,28 +89,45 @@ def is_ours(folder: Path) -> bool:
 
 
 def remove_ours(folder: Path) -> bool:
-    """Delete a folder if it `is_ours`, and tell whether it was. Links in it are deleted, not followed."""
+    """Delete a folder if it `is_ours`, without following links in it, and return whether it was.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder to delete.
+    """
     if not is_ours(folder):
         return False
     shutil.rmtree(folder, ignore_errors=True)
     return True
 
 
-def way_is_straight(path: Path) -> bool:
-    """Tell whether no folder above a path is a link, so that writing there stays below the folder that was meant."""
-    return os.path.realpath(path.parent) == os.path.abspath(path.parent)
+def has_linked_parent(path: Path) -> bool:
+    """Return whether a folder above a path is a link, so that a file there would be written elsewhere.
+
+    Parameters
+    ----------
+    path : Path
+        The path to check.
+    """
+    return os.path.realpath(path.parent) != os.path.abspath(path.parent)
 
 
 @contextlib.contextmanager
 def fresh_file(path: Path) -> Iterator[Path]:
-    """Give a name beside a file, to write it under; it is renamed at the end, and deleted if that is not reached.
+    """Replace a file atomically: write to a temporary path beside it, which is renamed at the end.
 
-    A link in the file's place is replaced, not followed.
+    After an error, the temporary file is deleted. If `path` is a link, the link is replaced and not followed.
 
     Parameters
     ----------
-    path
-        The file, whose folder is there.
+    path : Path
+        The file to write, in an existing folder.
+
+    Yields
+    ------
+    Path
+        The temporary path.
     """
     fresh = path.with_name(f".{path.stem}.{uuid4().hex}.new{path.suffix}")
     try:
@@ -105,13 +139,21 @@ def fresh_file(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all. A link in its place is replaced, not followed."""
+    """Write a file whole or not at all. If `path` is a link, the link is replaced and not followed.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write, in an existing folder.
+    content : str or bytes
+        All of its content; text is encoded in UTF-8.
+    """
     with fresh_file(path) as fresh, open(fresh, "xb") as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
 def _sweep(path: Path) -> None:
-    """Delete what killed processes have left of a file."""
+    """Delete unfinished copies of a file that killed processes have left."""
     name = re.compile(rf"\.{re.escape(path.stem)}\.[0-9a-f]{{32}}\.new{re.escape(path.suffix)}")
     with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:
@@ -121,9 +163,16 @@ def _sweep(path: Path) -> None:
 
 
 def open_own(path: Path, *, append: bool = False) -> BinaryIO:
-    """Open a file of this package's that outlasts a process under one name, to write it anew or to go on with it.
+    """Open a file of this package for writing, from its start or from its end, without following links.
 
-    A link that stands in its place is deleted, and so is a second name of another file (a hard link).
+    If `path` is a link or one of several hard links, it is deleted first, and the file it points to stays.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write.
+    append : bool
+        Whether to keep the content and write behind it.
     """
     if not append or not is_plain(path):
         path.unlink(missing_ok=True)

@@ -1,7 +1,6 @@
-"""Trying again what has failed for a moment: how often, after what pauses, and of which errors that is worth it.
+"""Retry operations that may fail for a moment.
 
-Blocks that fail on one worker of a cluster and are tried on another one have rules of their own, see
-`napari_restore.engine.run.cluster.retries`.
+Blocks that fail on a worker of a cluster are retried by other rules: see `napari_restore.engine.run.cluster.retries`.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Retries:
-    """When an operation that has failed is tried again.
+    """Policy of retries.
 
     Attributes
     ----------
     pauses : tuple of float
-        Seconds to wait before each further try; the first try needs none.
+        Seconds to wait before each retry; there are as many retries as pauses.
     may_pass : callable
-        Takes an error, and tells whether another try may succeed.
+        Takes an error and returns whether a retry may succeed.
     """
 
     pauses: tuple[float, ...]
@@ -36,21 +35,26 @@ class Retries:
 def retried(
     operation: Callable[[], Result], policy: Retries, before_retry: Callable[[Exception], None] = lambda error: None
 ) -> Result:
-    """Do something that may fail for a moment, several times if need be.
+    """Call an operation, and retry it after errors that may pass.
 
     Parameters
     ----------
     operation : callable
-        What is done.
+        Called without arguments.
     policy : Retries
-        When it is tried again.
+        After which errors and pauses it is called again.
     before_retry : callable
-        Called with each error after which it is.
+        Called with the error before each retry.
+
+    Returns
+    -------
+    Any
+        What `operation` returns.
 
     Raises
     ------
     Exception
-        The first error that does not pass, or that of the last try.
+        The first error that cannot pass, or the error of the last retry.
 
     Examples
     --------
@@ -75,11 +79,11 @@ def retried(
 
 
 _LASTING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR}
-"""Failures of a disk that another try does not mend; nor does it make a file that is not there."""
+"""Errors of a disk that remain after a retry. A missing file remains missing too."""
 
 
 def _disk_may_pass(error: BaseException) -> bool:
-    """Tell whether an error is a disk's or a network's, itself or what it was raised from, and not one that lasts."""
+    """Return whether an error, or the error that caused it, comes from a disk or a network and may pass."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):
@@ -89,4 +93,4 @@ def _disk_may_pass(error: BaseException) -> bool:
 
 
 DISK = Retries(pauses=(0.1, 0.5, 2.0), may_pass=_disk_may_pass)
-"""For what a disk or a network has failed."""
+"""Policy for errors of disks and networks."""

@@ -1,4 +1,4 @@
-"""Numbers, sizes, times and shapes in words."""
+"""Write numbers, sizes, durations and shapes as text, and read sizes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ __all__ = ["byte_count", "counted", "human_bytes", "human_duration", "human_shap
 
 
 def counted(count: int, thing: str) -> str:
-    """Write how many there are.
+    """Write a count with its noun.
 
-    >>> counted(1, "lane"), counted(2, "lane")
-    ('1 lane', '2 lanes')
+    Parameters
+    ----------
+    count : int
+        How many there are.
+    thing : str
+        The noun in the singular; its plural must end in "s".
+
+    Examples
+    --------
+    >>> counted(1, "block"), counted(2, "block")
+    ('1 block', '2 blocks')
     """
     return f"{count} {thing}{'' if count == 1 else 's'}"
 
@@ -19,6 +28,13 @@ def counted(count: int, thing: str) -> str:
 def human_bytes(count: float) -> str:
     """Write a number of bytes with a decimal unit.
 
+    Parameters
+    ----------
+    count : float
+        Number of bytes.
+
+    Examples
+    --------
     >>> human_bytes(7_500_000_000)
     '7.5 GB'
     """
@@ -31,12 +47,17 @@ def human_bytes(count: float) -> str:
 
 
 def byte_count(text: str) -> int:
-    """Read a number of bytes with its unit: the inverse of `human_bytes`, with binary units such as ``"8GiB"`` too.
+    """Read a number of bytes with its unit, the inverse of `human_bytes`.
+
+    Parameters
+    ----------
+    text : str
+        A number, and a decimal (``"8GB"``) or binary unit (``"8GiB"``); without a unit, the number counts bytes.
 
     Raises
     ------
     ValueError
-        If the text is not such a number.
+        If `text` is not such a number.
 
     Examples
     --------
@@ -51,13 +72,15 @@ def byte_count(text: str) -> int:
 
 
 def human_duration(seconds: float) -> str:
-    """Write a time span in the largest unit of which there are about two.
+    """Write a duration in seconds, minutes, hours or days: the largest unit of which it holds about two.
 
     Parameters
     ----------
-    seconds
-        Not negative. Less than a second is written as one second: no estimate is closer than that.
+    seconds : float
+        Duration in seconds, not negative. Less than a second is written as "1 s", because estimates are not closer.
 
+    Examples
+    --------
     >>> [human_duration(seconds) for seconds in (0.2, 40, 840, 11_500, 260_000)]
     ['1 s', '40 s', '14 min', '3.2 h', '3.0 days']
     """
@@ -71,6 +94,15 @@ def human_duration(seconds: float) -> str:
 def human_shape(axes: str, shape: tuple[int, ...]) -> str:
     """Write a shape with its axes.
 
+    Parameters
+    ----------
+    axes : str
+        One letter for each axis.
+    shape : tuple of int
+        Length of each axis.
+
+    Examples
+    --------
     >>> human_shape("ZYX", (40, 2048, 2048))
     'Z 40 · Y 2048 · X 2048'
     """

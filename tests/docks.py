@@ -30,12 +30,25 @@ def click(qtbot: Any, button: Any) -> None:
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
+def close_button(dock: RestoreDock) -> Any:
+    """The × of the title bar that napari gives a dock widget."""
+    from qtpy.QtWidgets import QDockWidget, QWidget
+
+    above = dock.parent()
+    while not isinstance(above, QDockWidget):
+        above = above.parent()
+    bar = above.titleBarWidget()
+    assert bar is not None
+    (button,) = (part for part in bar.findChildren(QWidget) if part.objectName() == "QTitleBarCloseButton")
+    return button
+
+
 def until_idle(qtbot: Any, dock: RestoreDock) -> None:
-    qtbot.waitUntil(lambda: not dock.works and dock.bar.state == "idle", timeout=60_000)
+    qtbot.waitUntil(lambda: not dock.works and dock.bar.state == "idle")
 
 
 def until_preflight(qtbot: Any, dock: RestoreDock) -> None:
-    qtbot.waitUntil(lambda: dock.preflight is not None and not dock.works, timeout=60_000)
+    qtbot.waitUntil(lambda: dock.preflight is not None and not dock.works)
 
 
 def to_disk(dock: RestoreDock, path: Path) -> None:

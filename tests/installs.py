@@ -39,6 +39,7 @@ print("both dock widgets and both samples open from", found.parent)
 def run(*words: str | Path) -> str:
     """Run a command away from the sources, which would be imported otherwise, and give what it prints."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment["NAPARI_CONFIG"] = ""  # nothing is written into the preferences of the user
     done = subprocess.run(
         [*map(str, words)], cwd=tempfile.gettempdir(), env=environment, capture_output=True, text=True, check=False
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_restore.files import fresh_file, is_ours, open_own, remove_ours, way_is_straight, write_whole
+from napari_restore.files import fresh_file, has_linked_parent, is_ours, open_own, remove_ours, write_whole
 
 TOKEN = 32 * "a"
 
@@ -97,8 +97,8 @@ def test_what_is_ours(tmp_path: Path, precious: Path) -> None:
     assert (plain / "file").exists() and called.exists() and (tmp_path / "thesis").exists() and precious.exists()
 
 
-def test_a_way_with_a_link_on_it_is_not_straight(tmp_path: Path) -> None:
+def test_a_link_above_a_path_is_found(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    assert way_is_straight(tmp_path / "real/new/folder/file") and way_is_straight(tmp_path / "link")
-    assert not way_is_straight(tmp_path / "link/file") and not way_is_straight(tmp_path / "link/new/file")
+    assert has_linked_parent(tmp_path / "link/file") and has_linked_parent(tmp_path / "link/new/file")
+    assert not has_linked_parent(tmp_path / "real/new/folder/file") and not has_linked_parent(tmp_path / "link")

@@ -1,1 +1,1 @@
-"""Everything that can go wrong in a run, done to it hundreds of times."""
+"""Fault injection: everything that can go wrong in a run, hundreds of times."""

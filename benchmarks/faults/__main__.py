@@ -1,4 +1,4 @@
-"""Everything that can go wrong in a run, done to it hundreds of times.
+"""Inject everything that can go wrong into runs, hundreds of times.
 
     python -m benchmarks.faults                          # the whole campaign, about a quarter of an hour on one core
     python -m benchmarks.faults --kills 10 --flips 10    # a short one
@@ -25,7 +25,7 @@ from benchmarks.faults.campaign import COLUMNS, Campaign, Row
 
 
 def campaign(folder: Path, given: argparse.Namespace) -> list[Row]:
-    """Do all that is asked for, and print a line for each kind of fault as it is done."""
+    """Run the selected trials, and print a line for each kind of fault when it is done."""
     todo = Campaign(folder, given.seed)
     print(f"a run takes {todo.seconds:.2f} s in its own process; {len(todo.whole)} files")
     print(f"{'':<38}" + "".join(f"{name:>12}" for name in COLUMNS), flush=True)
@@ -37,6 +37,7 @@ def campaign(folder: Path, given: argparse.Namespace) -> list[Row]:
         "disk": lambda: todo.full_disks(given.disks),
         "errors": lambda: todo.failing_disks(given.errors),
         "flips": lambda: todo.flips(given.flips),
+        "sources": lambda: todo.sources(given.sources),
         "cluster": lambda: todo.cluster(given.workers, given.schedulers, given.sleepers),
     }
     rows: list[Row] = []
@@ -54,11 +55,11 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.faults", description=__doc__.splitlines()[0])
     for name, count in (
         ("kills", 200), ("points", 200), ("zombies", 24), ("locks", 20), ("disks", 10), ("errors", 20), ("flips", 200),
-        ("workers", 50), ("schedulers", 10), ("sleepers", 6), ("seed", 0),
+        ("sources", 30), ("workers", 50), ("schedulers", 10), ("sleepers", 6), ("seed", 0),
     ):  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=count)
     parser.add_argument(
-        "--only", type=lambda text: text.split(","), help="kills,points,zombies,locks,disk,errors,flips,cluster"
+        "--only", type=lambda text: text.split(","), help="kills,points,zombies,locks,disk,errors,flips,sources,cluster"
     )
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""A campaign of faults: every trial is a real run in a process of its own, and one row tells of each kind of fault."""
+"""A campaign of faults: every trial is a real run in a separate process, and one row reports each kind of fault."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COLUMNS = ("trials", "interrupted", "found", "healed", "wrong", "silent", "hangs
 
 @dataclass
 class Row:
-    """What became of one kind of fault.
+    """Outcome of one kind of fault.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Row:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was wrong, silent, hanging or left, and all that was found was healed."""
+        """Whether nothing was wrong, silent, hanging or left behind, and all faults that were found were repaired."""
         return not any(self.counts[name] for name in ("wrong", "silent", "hangs", "left")) and not self.notes
 
     def add(self, **counts: int) -> None:
@@ -56,7 +56,7 @@ class Row:
 
 
 class Campaign:
-    """A folder with a source, a model and the result that all others have to equal.
+    """A folder with a source, a model and the result that all other results have to equal.
 
     Parameters
     ----------
@@ -79,20 +79,20 @@ class Campaign:
         self._count = 0
 
     def must(self, function: Callable[[], Any]) -> Any:
-        """Do something in a child that has to end well."""
+        """Call a function in a child process that has to succeed."""
         kind, value = trials.fork(function).result()
         assert kind == "done", (kind, value)
         return value
 
     def room(self) -> Path:
-        """A new empty folder for one trial."""
+        """Make an empty folder for one trial."""
         self._count += 1
         folder = self.folder / f"trial-{self._count}"
         folder.mkdir()
         return folder
 
     def finish(self, row: Row, room: Path, name: str = "out.zarr") -> None:
-        """Run an interrupted trial to its end, and look at what is there then."""
+        """Resume an interrupted trial to its end, and check the result."""
 
         def resumed() -> None:
             trials.short_waits()
@@ -107,7 +107,7 @@ class Campaign:
         self.compare(row, room, self.whole, name)
 
     def compare(self, row: Row, room: Path, expected: dict[str, bytes], name: str = "out.zarr") -> None:
-        """Count a result that is not the expected one, and what lies beside it; then delete it."""
+        """Count a result that is not the expected one, and files left beside it; then delete it."""
         found = trials.files(room / name)
         if found != expected:
             row.add(wrong=1)
@@ -120,7 +120,7 @@ class Campaign:
         shutil.rmtree(room)
 
     def kill_at_random(self, count: int) -> Row:
-        """Kill runs after a random time, up to three times each, and go on; runs that ended before do not count."""
+        """Kill runs after a random time, up to three times each, and resume; runs that ended before do not count."""
         row = Row("SIGKILL at a random moment")
         while row.counts["trials"] < count:
             room = self.room()
@@ -134,7 +134,7 @@ class Campaign:
         return row
 
     def kill_at_points(self, count: int) -> Row:
-        """Kill runs at every labelled point, at a random passing of it, and go on."""
+        """Kill runs at every labelled point, at a random occurrence, and resume."""
         row = Row(f"SIGKILL at {len(trials.POINTS)} labelled points")
         for number in range(count):
             room, name = self.room(), list(trials.POINTS)[number % len(trials.POINTS)]
@@ -152,7 +152,7 @@ class Campaign:
         return row
 
     def zombies(self, count: int) -> Row:
-        """Stop runs past their lease, let another one take over, and wake them up."""
+        """Suspend runs past their lease, let another run take over, and continue them."""
         row = Row("SIGSTOP past the lease, SIGCONT")
         points = ["before a block", "before write", "in the temporary file", "before rename", "after rename"]
         points += ["during the pyramid", "at the end", "metadata written beside"]
@@ -184,7 +184,7 @@ class Campaign:
         return row
 
     def locks(self, count: int) -> Row:
-        """Start several runs on one output at once: one of them runs, the others are told who it is."""
+        """Start several runs on one output at once: one of them runs, the others are refused."""
         row = Row("three runs at once on one output")
         for _ in range(count):
             room = self.room()
@@ -204,7 +204,7 @@ class Campaign:
         return row
 
     def full_disks(self, count: int) -> Row:
-        """Fill a small file system, make room, and go on."""
+        """Fill a small file system, enlarge it, and resume."""
         row = Row("ENOSPC on a small file system")
         pages = sum(-(-len(content) // 4096) for content in self.whole.values())
         for _ in range(count):
@@ -230,7 +230,7 @@ class Campaign:
         row.add(left=bool(set(os.listdir(disk)) - {"out.zarr", "out.zarr.report.json", "out.zarr.report.md"}))
 
     def failing_disks(self, count: int) -> list[Row]:
-        """Let reads and writes fail for a moment, and for good."""
+        """Let reads and writes fail for a moment, and permanently."""
         rows = [Row("EIO, EACCES on the source, passing"), Row("EIO, EACCES on the output, passing")]
         rows += [Row("EIO, EACCES on the source, for good"), Row("the same, on_error=fill")]
         for number in range(count):
@@ -311,8 +311,21 @@ class Campaign:
             shutil.rmtree(room)
         return rows
 
+    def sources(self, count: int) -> list[Row]:
+        """Let sources vanish, be replaced, lack parts of theirs, or be made to harm."""
+        from benchmarks.faults import sources
+
+        rows = [Row("source moved away in the middle"), Row("source replaced in the middle")]
+        rows += [Row("source without strips; chunks that harm")]
+        does = (sources.lost_sources, sources.replaced_sources, sources.incomplete_sources)
+        for row, function in zip(rows, does, strict=True):
+            began = time.monotonic()
+            function(self, row, count)
+            row.seconds = time.monotonic() - began
+        return rows
+
     def cluster(self, workers: int, schedulers: int, sleepers: int) -> list[Row]:
-        """Kill workers and schedulers of a Dask cluster, and wake up workers whose blocks were given to others."""
+        """Kill workers and schedulers of a Dask cluster, and continue workers whose blocks were given to others."""
         from benchmarks.faults import cluster  # a second that campaigns without one need not wait
 
         rows = [Row("Dask: workers killed"), Row("Dask: schedulers killed"), Row("Dask: workers stopped, woken late")]

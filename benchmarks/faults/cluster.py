@@ -1,4 +1,4 @@
-"""A Dask cluster of forked processes, a scheduler and workers, that can be killed and be there again at once."""
+"""A Dask cluster of forked processes, scheduler and workers, that can be killed and restarted at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.faults import trials
 
 WORKERS = 2
 TTL = "3s"
-"""Silence after which the scheduler gives up a worker that stands still."""
+"""Seconds without a heartbeat after which the scheduler gives up a worker."""
 
 
 class Cluster:
@@ -79,14 +79,14 @@ class Cluster:
         os.close(child.pipe)
 
     def close(self) -> None:
-        """Kill all that is left."""
+        """Kill all remaining processes."""
         for child in list(self.children):
             os.kill(child.pid, signal.SIGCONT)
             self._end(child)
 
 
 def started(campaign: Any, output: Path, address: str) -> trials.Child:
-    """Begin a run on a cluster, and wait until it has stored something or has ended."""
+    """Start a run on a cluster, and wait until it has stored a block or has ended."""
     child = trials.fork(lambda: trials.restore(campaign.folder, output, scheduler=address) and None)
     deadline = time.monotonic() + trials.PATIENCE
     while not any(output.glob("0/c/*/*/*")) and not ended(child) and time.monotonic() < deadline:
@@ -95,12 +95,12 @@ def started(campaign: Any, output: Path, address: str) -> trials.Child:
 
 
 def ended(child: trials.Child) -> bool:
-    """Tell whether a child has come to a result."""
+    """Return whether a child has completed its result."""
     return bool(select.select([child.pipe], [], [], 0)[0])
 
 
 def kill_workers(campaign: Any, row: Any, count: int) -> None:
-    """Kill workers, up to four a run, and start others; the run has to come to its end by itself."""
+    """Kill workers, up to four per run, and start others; the run has to complete."""
     while row.counts["trials"] < count:
         room = campaign.room()
         cluster = Cluster(campaign.folder / f"cluster-{room.name}")
@@ -120,7 +120,7 @@ def kill_workers(campaign: Any, row: Any, count: int) -> None:
 
 
 def kill_schedulers(campaign: Any, row: Any, count: int) -> None:
-    """Kill schedulers; the run has to end with an error, and to go on with another cluster."""
+    """Kill schedulers; the run has to end with an error, and to be resumed on another cluster."""
     while row.counts["trials"] < count:
         room = campaign.room()
         cluster = Cluster(campaign.folder / f"cluster-{room.name}")
@@ -146,7 +146,7 @@ def kill_schedulers(campaign: Any, row: Any, count: int) -> None:
 
 
 def wake_workers(campaign: Any, row: Any, count: int) -> None:
-    """Stop workers until their blocks were given to others, and wake them after the end of the run."""
+    """Suspend workers until their blocks are given to others, and continue them after the end of the run."""
     for _ in range(count):
         room = campaign.room()
         cluster = Cluster(campaign.folder / f"cluster-{room.name}")

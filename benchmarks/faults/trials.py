@@ -1,4 +1,4 @@
-"""What the fault campaign does to a run: processes that are forked and killed, and faults put under the product.
+"""Trials of the fault campaign: processes that are forked and killed, and faults injected into the package.
 
 Nothing here is a hook in the product: functions are wrapped from outside, in a child process that is forked from one in
 which everything is imported already, so that a trial takes a second and not ten.
@@ -51,7 +51,7 @@ PATIENCE = 60.0
 
 @dataclass
 class Child:
-    """A process that was forked to do one thing.
+    """A forked process that calls one function.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Child:
     pipe: int
 
     def stopped(self) -> bool:
-        """Wait until it has stopped itself; False if it ended instead."""
+        """Wait until it has suspended itself; return False if it ended instead."""
         return os.WIFSTOPPED(os.waitpid(self.pid, os.WUNTRACED)[1])
 
     def result(self, patience: float = PATIENCE) -> tuple[str, Any]:
@@ -95,7 +95,7 @@ def _reap(pid: int) -> int:
 
 
 def fork(function: Callable[[], Any]) -> Child:
-    """Do something in a process of its own."""
+    """Call a function in a forked process."""
     reading_end, writing_end = os.pipe()
     pid = os.fork()
     if pid:
@@ -153,17 +153,17 @@ def restore(folder: Path, output: Path, *, source: str = "source.zarr", **settin
 
 
 def files(path: Path) -> dict[str, bytes]:
-    """Names and bytes of all files of a result."""
+    """Return names and bytes of all files of a result."""
     return {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
 def kill() -> None:
-    """End this process as a power switch would."""
+    """Kill this process, as a power cut would."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def stop() -> None:
-    """Let this process stand still until somebody wakes it."""
+    """Suspend this process until it is continued."""
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
@@ -191,7 +191,7 @@ POINTS: dict[str, tuple[Any, str, bool, int]] = {
 
 
 def at_point(name: str, number: int, fault: Callable[[], None]) -> None:
-    """Let a fault happen when this process comes by a point for the given time, counted from 1."""
+    """Inject a fault when this process passes a point for the given time, counted from 1."""
     owner, attribute, after, _ = POINTS[name]
     original, passed = getattr(owner, attribute), 0
 
@@ -214,13 +214,13 @@ def at_point(name: str, number: int, fault: Callable[[], None]) -> None:
 
 
 def short_waits(period: float = 0.05) -> None:
-    """Make heartbeats and pauses between tries short, so that trials are."""
+    """Shorten heartbeats and pauses between retries, so that trials are short."""
     lock.PERIOD = period
     retrying.sleep = lambda seconds: time.sleep(seconds / 200)
 
 
 def failing_source(number: int, *, share: float = 0.0, chunk: str = "", seed: int = 0) -> None:
-    """Let reading the source fail: now and then, or always where the name of a file ends in `chunk`."""
+    """Let reads of the source fail: at random, or always if the name of a file ends in `chunk`."""
     from zarr.storage import _local
 
     original, dice = _local._get, random.Random(seed)
@@ -235,7 +235,7 @@ def failing_source(number: int, *, share: float = 0.0, chunk: str = "", seed: in
 
 
 def failing_output(number: int, share: float, seed: int = 0) -> None:
-    """Let writing, syncing and renaming objects fail now and then, half of it written."""
+    """Let writing, syncing and renaming of objects fail at random, after half of the write."""
     original, dice = staging._write_all, random.Random(seed)
 
     def failing(file: Any, content: Any) -> None:
@@ -248,7 +248,7 @@ def failing_output(number: int, share: float, seed: int = 0) -> None:
 
 
 def flip(path: Path, dice: random.Random) -> Callable[[], object]:
-    """Flip one bit of a file, of a TIFF one of its compressed pixels; what is returned puts it back."""
+    """Flip one bit of a file (of a TIFF, of its compressed pixels), and return a function that flips it back."""
     whole = path.read_bytes()
     damaged = bytearray(whole)
     start, length = 0, len(damaged)
@@ -263,7 +263,7 @@ def flip(path: Path, dice: random.Random) -> Callable[[], object]:
 
 
 def flips_in_output(folder: Path, whole: Path, count: int, seed: int) -> dict[str, int]:
-    """Flip bits of a finished result one after the other; each is to be found, named and healed."""
+    """Flip bits of a complete result one after the other; each has to be found, named and repaired."""
     dice, tally = random.Random(seed), {"trials": 0, "found": 0, "healed": 0, "silent": 0}
     expected = files(whole)
     names = [name for name in expected if "/c/" in name]
@@ -282,7 +282,7 @@ def flips_in_output(folder: Path, whole: Path, count: int, seed: int) -> dict[st
 
 
 def flips_in_metadata(whole: Path, count: int, seed: int) -> dict[str, int]:
-    """Flip bits of the metadata of a finished result; each is to be found, also one that changes nothing in JSON."""
+    """Flip bits of the metadata of a complete result; each has to be found, also one that does not change the JSON."""
     dice, tally = random.Random(seed), {"trials": 0, "found": 0, "healed": 0, "silent": 0}
     expected = files(whole)
     names = [name for name in expected if name.endswith(".json")]
@@ -301,7 +301,7 @@ def flips_in_metadata(whole: Path, count: int, seed: int) -> dict[str, int]:
 
 
 def _says(found: bytes, expected: bytes) -> bool:
-    """Tell whether metadata say what they said; an attribute whose name was hit stays beside the right one."""
+    """Return whether metadata are as before; an attribute whose name was changed stays beside the right one."""
     there, wanted = json.loads(found), json.loads(expected)
     free = [content.pop("attributes", {}) for content in (there, wanted)]
     return bool(there == wanted and free[0] | free[1] == free[0])
@@ -349,13 +349,13 @@ def flips_in_source(folder: Path, source: str, expected: dict[str, bytes], count
 
 
 def pixels(contents: dict[str, bytes]) -> dict[str, bytes]:
-    """The stored objects alone: metadata name the source, and how the run was done."""
+    """Return the stored objects without metadata, which contain the source and the execution of the run."""
     return {name: content for name, content in contents.items() if "/c/" in name}
 
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path | None]:
-    """A file system of a given size; None where it cannot be mounted."""
+    """Mount a file system of a given size; None if it cannot be mounted."""
     import subprocess
 
     disk = folder / f"disk-{time.monotonic_ns()}"

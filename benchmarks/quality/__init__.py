@@ -1,1 +1,1 @@
-"""How good the bundled models are, beside the usual filters, and the page that says so."""
+"""Quality of the bundled models and of the usual filters, and the page that shows it."""

@@ -1,4 +1,4 @@
-"""How good the bundled models are, beside the usual filters: ``python -m benchmarks.quality EVAL_FOLDER``.
+"""Score the bundled models and the usual filters: ``python -m benchmarks.quality EVAL_FOLDER``.
 
 Every pair of `sets.py` goes through every row of `baselines.py` and every bundled model, no setting of
 ours touched; `enlarging.py` does the same for super-resolution. Figures go to ``docs/quality.json``, one short

@@ -1,4 +1,4 @@
-"""What the bundled denoisers are compared with by `benchmarks.quality`: the usual filters, each as it is commonly set.
+"""The usual filters, with common settings, which `benchmarks.quality` compares with the bundled denoisers.
 
 Filters that need to be told the noise's standard deviation estimate it from the image's finest wavelet coefficients
 (`skimage.restoration.estimate_sigma`). Each is also run between a generalised Anscombe transform, with the
@@ -36,13 +36,13 @@ Filter = Callable[[Plane, float | None], Plane]
 """A plane and the standard deviation of its noise, or None where that is to be estimated."""
 
 STABILISED = ", stabilised"
-"""End of the name of a row that was run with the noise's variance made constant first."""
+"""End of the name of a row that was run on stabilised noise."""
 
 TV_WEIGHT = 1.0  # of Chambolle's total variation, in standard deviations of the noise
 
 
 def in_unit_range(filtered: Filter) -> Filter:
-    """Bring a plane to [0, 1] first: some of the libraries' defaults are meant for that."""
+    """Scale a plane to [0, 1] first, for which some of the libraries' defaults are meant."""
 
     def run(plane: Plane, sigma: float | None) -> Plane:
         low, width = float(plane.min()), float(np.ptp(plane)) or 1.0

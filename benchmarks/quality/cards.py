@@ -1,4 +1,4 @@
-"""What ``docs/quality.json`` says of a bundled model, for its card: images, mean PSNR and SSIM of every set."""
+"""Scores of bundled models for their cards: images, mean PSNR and SSIM of every set in ``docs/quality.json``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Super-resolution for `benchmarks.quality`: what is enlarged, by what, and how it is scored.
+"""Super-resolution for `benchmarks.quality`: images, methods and scores.
 
 A clean micrograph, binned 2x2 beforehand so that it is sharp, is the truth; the mean of each ``scale x scale`` of its
 pixels is the small image, as a camera with larger pixels would have recorded it through the same optics. So the point

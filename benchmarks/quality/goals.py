@@ -1,4 +1,4 @@
-"""What the bundled models are meant to reach, and whether they do, by the figures in ``docs/quality.json``."""
+"""Goals of the bundled models, and whether the figures in ``docs/quality.json`` reach them."""
 
 from __future__ import annotations
 
@@ -32,42 +32,39 @@ class Goal:
 REASONS = {
     "fmd": (
         "no training run has seen an image of that set or its noise (networks trained on FMD are reported at about "
-        "35.4 dB), and the network is small enough for a CPU. The noise is correlated between neighbours, most of all "
-        "in wide-field frames, and part of it stays (*residual* below that of the noise alone)."
+        "35.4 dB), and the network is small enough for a CPU. The noise is correlated between neighbouring pixels, "
+        "most of all in wide-field frames, and part of it remains (*residual* below that of the noise alone)."
     ),
     "w2s": (
-        "its single frames are the noisiest real ones here; of what is finer than the noise nothing comes back, as the "
-        "picture shows, and whether a network of this size can be nearer is not known to us."
+        "its single frames have the strongest real noise here. Detail finer than the noise is not restored, as the "
+        "picture shows, and we do not know whether a network of this size can be better."
     ),
     "modality": (
-        "once stabilised, the noise of these frames is what such a filter was made for; the network is told nothing "
-        "and serves correlated noise as well."
+        "the filter is made for the noise of these frames once it is stabilised; the network has to estimate the noise "
+        "and is trained for correlated noise too."
     ),
     "set12": (
-        "the training has little of what photographs are made of, clothes, feathers, faces, and the network is blind: "
-        "it serves all noise levels at once, with a small part of the papers' parameters."
+        "the training images contain little of the content of photographs (clothes, feathers, faces), and the network "
+        "is blind: it is trained for all noise levels, and has a small part of the papers' parameters."
     ),
     "x2, real": (
-        "nearly all of the error that is left is what larger pixels cannot see (*binned back* is a small part of the "
-        "error), so 3 dB would take half of that detail to be guessed, and the training rewards guessing nothing."
+        "nearly all of the remaining error is detail that larger pixels cannot record (*binned back* is a small part "
+        "of the error), so 3 dB would mean guessing half of that detail, and the training does not reward guesses."
     ),
     "x2, generated": (
-        "most of the error that is left is what larger pixels cannot see, and the network is small: of nuclei and "
-        "vesicles, a third to a half of it is seen in *binned back*, and would be there for a better one to find."
+        "most of the remaining error is detail that larger pixels cannot record, and the network is small: for nuclei "
+        "and vesicles, a third to a half of the error appears in *binned back*, which a better network could recover."
     ),
     "x2-noise": (
-        "an upscaler this small leaves most of the noise in, which its training had in part: denoising first is what "
-        "helps, as the table shows, and what a run tells of a noisy image."
+        "a super-resolution network this small leaves most of the noise, which only part of its training had. "
+        "Denoising first helps, as the table shows, and a run on a noisy image says so."
     ),
-    "seam": (
-        "what happens to lie at these few rows and columns counts as well: the same network without tiles shows as "
-        "much."
-    ),
+    "seam": "the content of the image at these few rows and columns matters too, as it does without tiles.",
     "seam, tiles": (
-        "where tiles meet, neighbouring pixels differ more than elsewhere, beyond what the same network shows there "
-        "when it is run on the whole image at once."
+        "where tiles meet, neighbouring pixels differ more than elsewhere, and more than with the same network on the "
+        "whole image at once."
     ),
-    "slope": "nothing in the training holds the brightness of large areas, only the error of each pixel.",
+    "slope": "the training penalises the error of each pixel, and not the brightness of large areas.",
 }
 
 

@@ -27,7 +27,7 @@ KINDS = {
         "filaments", "nuclei", "membranes", "spots", "vesicles", "electron_micrograph", "textures",
     ),
 }  # fmt: skip
-"""What the images of a set can be told apart by: the start of their names."""
+"""Kinds of image in a set: the start of their names."""
 
 PAPERS = {  # dB at sigma 15, 25 and 50, as the papers print them
     "BM3D (in the DnCNN paper)": (32.37, 29.97, 26.72),
@@ -57,7 +57,7 @@ ENLARGING: dict[str, tuple[str, Formatted]] = {
 
 
 def disagreements(records: Records, path: Path) -> list[str]:
-    """Tables in which page and figures do not agree, and figures of other weights than the package's."""
+    """Return tables in which page and figures differ, and figures of other weights than the package's."""
     written = path.read_text(encoding="utf-8")
     wrong = [
         f"{path.name}: table {old['name']} is not that of {records.path.name}; run --render"
@@ -112,7 +112,7 @@ def make_tables(records: Records) -> dict[str, Callable[[], str]]:
 def summary(
     records: Records, group: str, columns: dict[str, tuple[str, Formatted]], *, generated: bool | None = None
 ) -> str:
-    """All columns, means over the images of a set, worst row first."""
+    """Return the table of all columns, means over the images of a set, worst row first."""
     names = _names(records, group, generated)
     lines = []
     for row in _by_psnr(records, group, names):
@@ -136,7 +136,7 @@ def kinds(records: Records, group: str, starts: Sequence[str]) -> str:
 
 
 def beside_noise2void(records: Records) -> str:
-    """Noise2Void is trained on each image anew, so it is run on few: all rows on those."""
+    """Return all rows on the few images that Noise2Void is trained on."""
     lines = []
     for group, title in (("fmd", "FMD"), ("w2s", "W2S")):
         for image, figures in records.images(group, "Noise2Void").items():

@@ -1,4 +1,4 @@
-"""The figures that `benchmarks.quality` keeps: a JSON file of one short list for each image, row and set.
+"""Figures that `benchmarks.quality` stores: a JSON file of one short list for each image, row and set.
 
 A run replaces what it measures and keeps the rest, so that slow rows need to be measured once. Figures of a model are
 dropped when the package has other weights of that name.
@@ -21,11 +21,11 @@ __all__ = ["WITHOUT_TILES", "Records"]
 Figures = list[float | None]
 
 WITHOUT_TILES = ", without tiles"
-"""End of the name of a row that is a model's, run on the whole image at once."""
+"""End of the name of the row of a model that runs on the whole image at once."""
 
 
 class Records:
-    """Figures by set, row and image, and the digest of the weights that each model's are of.
+    """Figures by set, row and image, and the digest of the weights of each model.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Records:
             self.weights, self.sets = stored["weights"], stored["sets"]
 
     def drop_outdated(self) -> None:
-        """Forget the figures of models that the package no longer has, or has other weights of."""
+        """Remove the figures of models that the package no longer has, or has other weights of."""
         digests = bundled_digests()
         for name in [name for name, digest in self.weights.items() if digests.get(name) != digest]:
             del self.weights[name]
@@ -65,7 +65,7 @@ class Records:
         os.replace(beside, self.path)
 
     def is_filter(self, row: str) -> bool:
-        """Whether a row has nothing of the package's models in it."""
+        """Return whether a row contains none of the package's models."""
         return row.partition(", ")[0] not in self.weights
 
     def images(self, group: str, row: str, start: str = "") -> dict[str, Figures]:

@@ -1,4 +1,4 @@
-"""What `benchmarks.quality` measures of one result, and the borders of tiles at which it looks for seams."""
+"""Scores of one result, and the borders of tiles at which seams are measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What neighbouring planes add: ``python -m benchmarks.quality.stacks DATA_FOLDER [--all-rows]``.
+"""Measure the gain of neighbouring planes: ``python -m benchmarks.quality.stacks DATA_FOLDER [--all-rows]``.
 
 Three kinds of stack are scored:
 
@@ -151,7 +151,7 @@ def window(stack: Array, k: int, sides: int) -> range:
 
 
 def fused(stack: Array, frames: list[int], limits: tuple[float, float]) -> Array:
-    """What the network is given."""
+    """Return the input of the network."""
     plan = api.plan(stack, axes="TYX", value_range=limits, dtype="float32")
     if not plan.fuses:
         return stack[frames]
@@ -162,7 +162,7 @@ def fused(stack: Array, frames: list[int], limits: tuple[float, float]) -> Array
 
 
 def rolled(stack: Array, middle: int) -> Array:
-    """Every plane but one, moved to where it does not belong."""
+    """Return the stack with every plane but one moved sideways."""
     step = stack.shape[2] // 3
     return np.stack([np.roll(plane, (k - middle) * step, axis=1) for k, plane in enumerate(stack)])
 

@@ -1,4 +1,4 @@
-"""The pictures of ``docs/quality.md``: a detail of one image as it came, filtered, restored, as it should be.
+"""The pictures of ``docs/quality.md``: a detail of one image, noisy, filtered, restored, and the truth.
 
 Each shows 128 x 128 pixels, twice as large, from a region of 256 x 256 that is restored as an image of its own; the
 figures in the captions are of that region. Black and white are the same in all panels but the last.
@@ -34,7 +34,7 @@ REGION, DETAIL, ZOOM, CAPTION, GAP, COLUMNS = 256, 128, 2, 24, 6, 3
 
 @dataclass(frozen=True)
 class Strip:
-    """Where a picture is taken from: a set and an image, the corner of the region, and of the detail within it."""
+    """Detail of a picture: set and image, corner of the region, and corner of the detail in it."""
 
     group: str
     image: str

@@ -1,4 +1,4 @@
-"""The public functions: what scripts call, and all that the command line and the dock widgets do.
+"""The public functions, for scripts; the command line and the dock widgets call them too.
 
 Importing this module loads neither torch nor napari nor Qt.
 

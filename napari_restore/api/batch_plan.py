@@ -1,4 +1,4 @@
-"""What a batch is: its images, what it would do, and where it stands."""
+"""Batches: their images, their plan, and their progress."""
 
 from __future__ import annotations
 
@@ -22,17 +22,20 @@ class BatchItem:
 
     Attributes
     ----------
-    source, output
-        Path or URL of the image, and of its result.
-    name
-        Of the result, below the folder of all results.
-    state
-        "new"; "begun", to be continued; "done" before, to be skipped; "impossible", for the reason in `message`, such
-        as a result that was made of other pixels; or, once it was tried, "failed".
-    message
-        Why it is impossible or has failed; how much of it is there.
-    input_bytes, output_bytes
-        Uncompressed size of the image, and of its result.
+    source : str
+        Path or URL of the image.
+    output : Path
+        Path of its result.
+    name : str
+        Path of the result below the folder of all results.
+    state : {"new", "begun", "done", "impossible", "failed"}
+        "new": not started; "begun": interrupted, to be resumed; "done": complete, to be skipped; "impossible": cannot
+        be restored, for the reason in `message`, such as a result that was made from other pixels; "failed": tried
+        without success.
+    message : str
+        Why the image is impossible or has failed; how much of its result is stored.
+    input_bytes, output_bytes : int
+        Uncompressed size of the image and of its result, in bytes.
     """
 
     source: str
@@ -46,23 +49,25 @@ class BatchItem:
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """What a batch would do: `print` it. `run_batch` does it.
+    """Plan of a batch, which `run_batch` carries out; print it.
 
     Attributes
     ----------
-    folder
-        Where the results go.
-    items
-        One for each image.
-    ignored
-        Files of folders and patterns that are no images of a known format.
-    model, settings
-        What each image is restored with.
-    overwrite
-        Whether results that are there are replaced.
-    shared_range
-        Whether one value range is used for all images.
-    collections
+    folder : Path
+        Folder of the results.
+    items : tuple of BatchItem
+        One item for each image.
+    ignored : tuple of str
+        Files of folders and patterns that are not images of a known format.
+    model : str or Path
+        Model for all images.
+    settings : dict of str to object
+        Settings for all images, by name.
+    overwrite : bool
+        Whether existing results are replaced.
+    shared_range : bool
+        Whether all images share one value range.
+    collections : dict of Path to Collection
         Plates and collections, by the path of the new one.
     """
 
@@ -76,7 +81,7 @@ class BatchPlan:
     collections: dict[Path, Collection] = field(default_factory=dict)
 
     def summary(self) -> str:
-        """Say it in a few lines: how many images, of how many bytes, and what is skipped."""
+        """Summarise the plan in a few lines: number of images, bytes, and what is skipped."""
         from napari_restore.wording import human_bytes
 
         counts = Counter(item.state for item in self.items)
@@ -84,7 +89,7 @@ class BatchPlan:
         states = f"{counts['new']} new, {counts['begun']} begun, {counts['done']} done and skipped"
         rows = {
             "images": f"{len(self.items)}: {states}, {counts['impossible']} impossible",
-            "ignored": f"{len(self.ignored)} files of other formats, or of an image in the list"
+            "ignored": f"{len(self.ignored)} files of other formats, or parts of an image in the list"
             if self.ignored
             else "",
             "read": f"{human_bytes(sum(item.input_bytes for item in to_do))} uncompressed",
@@ -98,8 +103,8 @@ class BatchPlan:
         if self.settings.get("value_range") is not None:
             return f"{self.settings['value_range']} in all images, as given"
         if self.shared_range:
-            return "one range for all images, estimated over all of them when the batch begins"
-        return "a range of each image by itself, estimated; shared_range (--shared-range) uses one for all"
+            return "one range for all images, estimated over all of them when the batch starts"
+        return "one range for each image, estimated; shared_range (--shared-range) uses one for all images"
 
     def __str__(self) -> str:
         lines = [
@@ -111,16 +116,16 @@ class BatchPlan:
 
 @dataclass(frozen=True)
 class BatchProgress:
-    """Where a batch stands.
+    """Progress of a batch.
 
     Attributes
     ----------
-    item
-        The image in work; as its last event it comes with the state "done" or "failed".
-    number, total
-        Which of how many images it is, from 1.
-    event
-        Of its run; None with the last event of an image.
+    item : BatchItem
+        The image in progress. In its last event it has the state "done" or "failed".
+    number, total : int
+        Position of the image, from 1, and number of images.
+    event : Progress or None
+        Progress of its run; None in the last event of an image.
     """
 
     item: BatchItem

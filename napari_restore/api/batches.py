@@ -1,4 +1,4 @@
-"""Many images by one recipe: plan a batch, run it, go on with it."""
+"""Restore many images by one recipe: plan a batch, run it, resume it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from napari_restore.api.boundary import bounded
 from napari_restore.api.planning import open_image, plan_unestimated
 from napari_restore.api.planning import plan as plan_image
 from napari_restore.api.restoring import run
-from napari_restore.api.settings import DENOISER, Settings
+from napari_restore.api.settings import DENOISER, Settings, describes_settings
 from napari_restore.errors import OutputError, RecipeError, RestoreError
+from napari_restore.images.guards.files import allowing_outside
 from napari_restore.images.store import as_location, is_url
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ __all__ = ["plan_batch", "restore_batch", "run_batch"]
 
 
 @bounded("planning the batch of")
+@describes_settings
 def plan_batch(
     sources: str | Path | Sequence[str | Path],
     output: str | Path,
@@ -37,36 +39,46 @@ def plan_batch(
     download: Callable[[int, int | None], None] | None = None,
     **settings: Unpack[Settings],
 ) -> BatchPlan:
-    """Find the images of a batch, and say what would be done with each, without doing it.
+    """Find the images of a batch and plan their runs, without doing them. All images have the same settings.
 
     Parameters
     ----------
-    sources
-        Folders (all images in them, and in their folders), patterns such as ``"day*/*.tif"``, files, and OME-Zarrs:
-        images, plates and collections, of which each image gets the same place in a new one.
-    output
-        Folder of the results: an OME-Zarr for each image, called as its source is, below the deepest folder that holds
-        all that was asked for.
-    model, overwrite
-        See `restore`.
-    shared_range
-        Use one value range for all images, from the lowest to the highest estimate of any of them, so that none is
-        treated otherwise than another. If not, and no `value_range` is given, each image has an estimate of its own.
-    download
-        See `plan`.
-    **settings
-        See `Settings`; the same for all images.
+    sources : str, Path or sequence of str and Path
+        Folders (all images in them and in their subfolders), patterns such as ``"day*/*.tif"``, files, and OME-Zarrs:
+        images, plates and collections. Each image of a plate or collection gets the same path in a new one.
+    output : str or Path
+        Folder of the results. Each result is an OME-Zarr named after its source, below the deepest folder that holds
+        all sources.
+    model : str or Path
+        Name of a bundled or published model (`models`), or path of a checkpoint of Restormer or SwinIR. Default:
+        `DENOISER`.
+    overwrite : bool
+        Replace the results that are there. If this very batch started a result and did not complete it, it is resumed
+        all the same.
+    shared_range : bool
+        Use one value range for all images: from the lowest to the highest estimate of any image, channel by channel. If
+        False and no `value_range` is given, each image has an estimate of its own.
+    download : callable or None
+        Called with the bytes that have arrived and the bytes in total (None if unknown) while published weights are
+        fetched.
+    **settings : Unpack[Settings]
+        Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
+        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
+        Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
+        `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
+        `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
     BatchPlan
-        Print it. The images were opened, and nothing but their metadata was read; of those whose result is there, a few
-        small crops as well, to see that it is theirs.
+        Every image with its state; print it. Of the images only metadata is read; of those that have a result, also a
+        few small crops, to check that the result is theirs.
 
     Raises
     ------
     RestoreError
-        If a source is not there, no image is found, none of them can be restored, or the results would not fit.
+        If a source does not exist, no image is found, none of them can be restored, or the results would not fit on the
+        disk.
     """
     from napari_restore.engine.planning.recipe import make_recipe
     from napari_restore.images.collection import check_collection
@@ -76,13 +88,14 @@ def plan_batch(
     recipe = make_recipe(model=str(model), **settings)
     find_card(model, img_range=recipe.img_range, mean=recipe.mean)
     if shared_range and recipe.value_range is not None:
-        raise RecipeError("value_range is given and is one range for all already; leave shared_range out.")
+        raise RecipeError("value_range is given, which is already one range for all images; leave shared_range out.")
     output = as_location(output)
     if is_url(output):
         raise OutputError(f"a batch is written to a folder on a disk, not to {output}; restore there image by image.")
     folder = Path(output)
     listed = [str(as_location(one)) for one in ([sources] if isinstance(sources, str | Path) else sources)]
-    found, ignored = find_images(listed, apart=folder)
+    with allowing_outside(recipe.allow_outside):
+        found, ignored = find_images(listed, apart=folder)
     collections = {
         folder / one.output[: -len(one.source[len(one.collection.location) :])]: one.collection
         for one in found
@@ -94,12 +107,12 @@ def plan_batch(
     for one in found:
         item = BatchItem(one.source, folder / one.output, one.output, "new")
         try:
-            looked_at = _looked_at(item, model, overwrite, dict(settings), download)
+            found_item = _with_state(item, model, overwrite, dict(settings), download)
             for path in _collections_of(item, unchecked):
                 check_collection(path, collections[path], recipe.ome_version)
                 unchecked.remove(path)
-            items.append(looked_at)
-        except Exception as error:  # whatever opening a file raises, the others are not to suffer from it
+            items.append(found_item)
+        except Exception as error:  # of any type: an image that cannot be opened does not stop the others
             errors.append(error)
             items.append(replace(item, state="impossible", message=_line(error)))
     if len(errors) == len(items):
@@ -113,18 +126,24 @@ def plan_batch(
 def run_batch(plan: BatchPlan) -> Generator[BatchProgress, None, None]:
     """Carry out the plan of a batch, one image after the other; one that fails does not stop the others.
 
-    The results' folder gets a report, ``batch.report.json`` and ``batch.report.md``, beside that of each image.
-    Closing the generator stops after the tiles in progress; the same batch, planned anew, goes on from there.
+    A report is kept in the folder of the results, as ``batch.report.json`` and ``batch.report.md``, and one beside each
+    result. Closing the generator stops the batch after the tiles in progress; the same batch, planned again, resumes
+    it.
+
+    Parameters
+    ----------
+    plan : BatchPlan
+        Plan that `plan_batch` has returned.
 
     Yields
     ------
     BatchProgress
-        The events of each image's run, and one at its end.
+        The events of the run of each image, and one event at its end.
 
     Raises
     ------
     RecipeError
-        If one value range is to be shared by images of different channels.
+        If images with different channels are to share one value range.
     """
     from napari_restore.engine.planning.recipe import make_recipe
     from napari_restore.engine.record.batch_report import BatchReport
@@ -149,6 +168,7 @@ def run_batch(plan: BatchPlan) -> Generator[BatchProgress, None, None]:
 
 
 @bounded("the batch of")
+@describes_settings
 def restore_batch(
     sources: str | Path | Sequence[str | Path],
     output: str | Path,
@@ -159,26 +179,47 @@ def restore_batch(
     progress: Callable[[BatchProgress], None] | None = None,
     **settings: Unpack[Settings],
 ) -> tuple[BatchItem, ...]:
-    """Restore many images by one recipe: `plan_batch` and `run_batch` in one.
+    """Restore many images by one recipe: `plan_batch` and `run_batch` in one call.
 
-    Called again, it skips what is done and goes on with what was begun.
+    The same call again skips the images that are done and resumes those that were interrupted.
 
     Parameters
     ----------
-    sources, output, model, overwrite, shared_range, **settings
-        See `plan_batch`.
-    progress
+    sources : str, Path or sequence of str and Path
+        Folders (all images in them and in their subfolders), patterns such as ``"day*/*.tif"``, files, and OME-Zarrs:
+        images, plates and collections. Each image of a plate or collection gets the same path in a new one.
+    output : str or Path
+        Folder of the results. Each result is an OME-Zarr named after its source, below the deepest folder that holds
+        all sources.
+    model : str or Path
+        Name of a bundled or published model (`models`), or path of a checkpoint of Restormer or SwinIR. Default:
+        `DENOISER`.
+    overwrite : bool
+        Replace the results that are there. If this very batch started a result and did not complete it, it is resumed
+        all the same.
+    shared_range : bool
+        Use one value range for all images: from the lowest to the highest estimate of any image, channel by channel. If
+        False and no `value_range` is given, each image has an estimate of its own.
+    progress : callable or None
         Called with a `BatchProgress` about four times a second.
+    **settings : Unpack[Settings]
+        Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
+        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
+        Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
+        `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
+        `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
     tuple of BatchItem
-        Each image with the state "done", or "failed" and why.
+        Each image with the state "done", or "failed" and the reason.
 
     Raises
     ------
     RestoreError
-        See `plan_batch` and `run_batch`; the failure of a single image is in what is returned.
+        If a source does not exist, no image is found, none of them can be restored, the results would not fit on the
+        disk, or images with different channels are to share one value range. The failure of a single image is not
+        raised, but stands in its item.
     """
     plan = plan_batch(
         sources, output, model=model, overwrite=overwrite, shared_range=shared_range, **settings
@@ -192,14 +233,14 @@ def restore_batch(
     return tuple(ended)
 
 
-def _looked_at(
+def _with_state(
     item: BatchItem,
     model: str | Path,
     overwrite: bool,
     settings: dict[str, Any],
     download: Callable[[int, int | None], None] | None,
 ) -> BatchItem:
-    """Open an image, and see how much of its result is there."""
+    """Open an image and find out how much of its result is stored."""
     from napari_restore.engine.store.resume import check_output
     from napari_restore.images.writing import ome_zarr
 
@@ -213,18 +254,18 @@ def _looked_at(
     stored = [ome_zarr.stored_units(item.output, level) for level in range(plan.levels)]
     if all(units.all() for units in stored):
         return replace(item, state="done")
-    return replace(item, state="begun", message=f"{np.count_nonzero(stored[0])} of {plan.blocks} blocks are there")
+    return replace(item, state="begun", message=f"{np.count_nonzero(stored[0])} of {plan.blocks} blocks are stored")
 
 
 def _collections_of(item: BatchItem, collections: set[Path]) -> list[Path]:
-    """Give those of some new plates and collections that an image goes into."""
+    """Return those of the new plates and collections that an image belongs to."""
     return [path for path in item.output.parents if path in collections]
 
 
 def _run_item(
     plan: BatchPlan, item: BatchItem, settings: dict[str, Any], number: int, to_make: set[Path]
 ) -> Generator[BatchProgress, None, BatchItem]:
-    """Restore one image, in its new plate, and return what came of it."""
+    """Restore one image, into its new plate if it has one, and return it with its final state."""
     from napari_restore.engine.store.ending import tidy
     from napari_restore.images.collection import create_collection
 
@@ -242,24 +283,28 @@ def _run_item(
             to_make.remove(path)
         for event in run(chosen, item.output, overwrite=plan.overwrite):
             yield BatchProgress(item, number, len(plan.items), event)
-    except Exception as error:  # of any kind: the next image has nothing to do with it
+    except Exception as error:  # of any type: the next image does not depend on this one
         return replace(item, state="failed", message=_line(error))
     return replace(item, state="done", message="")
 
 
 def _shared_range(plan: BatchPlan) -> tuple[tuple[float, float], ...]:
-    """Estimate the value range of each image, and give, for each channel, the range that holds them all."""
+    """Estimate the value range of each image, and return for each channel the range that contains them all."""
     from napari_restore.engine.planning.sampling import sample_channels
 
     found: dict[str, tuple[tuple[float, float], ...]] = {}
     for item in plan.items:
         if item.state == "impossible":
             continue
-        axes, level, series = (plan.settings.get(name) for name in ("axes", "level", "series"))
+        chosen = {
+            name: plan.settings[name]
+            for name in ("axes", "level", "series", "allow_outside")
+            if plan.settings.get(name) is not None
+        }
         try:
-            sampled = sample_channels(open_image(item.source, axes=axes, level=level or 0, series=series or 0))
+            sampled = sample_channels(open_image(item.source, **chosen))
         except RestoreError:
-            continue  # it will fail by itself, with its reason
+            continue  # its own run will fail, with the reason
         found[item.source] = tuple((channel.range.low, channel.range.high) for channel in sampled)
     counts = {len(ranges): source for source, ranges in found.items()}
     if len(counts) != 1:
@@ -288,6 +333,6 @@ def _check_space(plan: BatchPlan) -> None:
 
 
 def _line(error: Exception) -> str:
-    """Give an error as one line; one that is not ours with its kind."""
+    """Return an error as one line, with its type unless it is a `RestoreError`."""
     text = " ".join(str(error).split())
     return text if isinstance(error, RestoreError) else f"{type(error).__name__}: {text}"

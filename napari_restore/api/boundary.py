@@ -1,8 +1,8 @@
-"""One boundary around the public functions: whatever goes wrong in them comes out as a `RestoreError` with a way out.
+"""Error boundary of the public functions: whatever goes wrong in them becomes a `RestoreError` with a way out.
 
-What is foreseen is a `RestoreError` already. What is not comes from a library that was given a damaged file, and is
-told with the place; or from this package, and is told as its own fault, with where to report it. What a caller's own
-code raises, such as a callback or an array of another kind, is the caller's, and passes as it is.
+An expected error is a `RestoreError` already. Others come either from a library that read a damaged file, and are
+raised with the name of that file; or from this package, and are raised as its own fault, with the address for reports.
+Errors of the caller's code, such as a callback or an array of another type, pass unchanged.
 """
 
 from __future__ import annotations
@@ -28,20 +28,25 @@ _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib"
 _MISTAKES = (
     AssertionError, AttributeError, IndexError, KeyError, NameError, NotImplementedError, TypeError, ZeroDivisionError,
 )  # fmt: skip
-"""Errors that, where they begin in this package, are mistakes in it."""
+"""Errors that are mistakes of this package if they are raised in it."""
 
 
 def bounded(
     doing: str, kind: type[RestoreError] = RestoreError
 ) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
-    """Make a function raise nothing but `RestoreError`; also a generator function, while it is iterated over.
+    """Make a function raise only `RestoreError`; a generator function also while it is iterated over.
 
     Parameters
     ----------
-    doing
-        What it does, such as ``"opening"``; the first argument is named behind it.
-    kind
-        Of the error, where a library complains.
+    doing : str
+        What the function does, such as ``"opening"``. Messages name its first argument after these words.
+    kind : type of RestoreError
+        Class of the error to raise if a library fails.
+
+    Returns
+    -------
+    callable
+        Decorator of the function.
     """
 
     def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
@@ -64,7 +69,7 @@ def bounded(
 
         @functools.wraps(function)
         def called(*arguments: Parameters.args, **named: Parameters.kwargs) -> Result:
-            signature.bind(*arguments, **named)  # what does not fit is the caller's TypeError
+            signature.bind(*arguments, **named)  # wrong arguments are the caller's TypeError
             try:
                 return function(*arguments, **named)
             except Exception as error:
@@ -77,7 +82,7 @@ def bounded(
 
 
 def _raise_told(error: Exception, doing: str, arguments: tuple[Any, ...], kind: type[RestoreError]) -> None:
-    """Raise what is to be told of an error."""
+    """Raise the `RestoreError` for an error."""
     if isinstance(error, RestoreError):
         raise error
     what = f"{doing} {_named(arguments)}".rstrip()
@@ -88,11 +93,11 @@ def _raise_told(error: Exception, doing: str, arguments: tuple[Any, ...], kind: 
     origin = _origin(error)
     if origin == "theirs":
         raise error
-    told = f"{type(error).__name__}: {' '.join(str(error).split()) or 'without a word'}"
+    told = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
     if origin == "ours":
         raise UnexpectedError(
-            f"{what} has failed by a fault in napari-restore ({told}, in {_place(error)}); please report this with the "
-            f"call{_tracker()}."
+            f"{what} has failed because of a fault in napari-restore ({told}, in {_place(error)}); please report this "
+            f"with the call{_tracker()}."
         ) from error
     raise kind(
         f"{what} has failed ({told[:600]}); check that what it reads is whole and can be reached. If other programs "
@@ -101,14 +106,14 @@ def _raise_told(error: Exception, doing: str, arguments: tuple[Any, ...], kind: 
 
 
 def _named(arguments: tuple[Any, ...]) -> str:
-    """Name the first argument of a function, if that is a path or has a name."""
+    """Return the name of the first argument of a function, if it is a path or has a location."""
     first = arguments[0] if arguments else None
     first = getattr(getattr(first, "image", None), "location", None) or first  # of a plan
     return str(first)[:300] if isinstance(first, str | Path) else ""
 
 
 def _origin(error: Exception) -> str:
-    """Tell whose error it is: "ours", "theirs" (of the caller's own code, called back), or of a "library"."""
+    """Return whose code raised an error: "ours" (this package), "library", or "theirs" (the caller's callback)."""
     files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
     last = max((i for i, file in enumerate(files) if file.is_relative_to(_OURS)), default=-1)
     if last == len(files) - 1:
@@ -125,7 +130,7 @@ def _place(error: Exception) -> str:
 
 
 def _tracker() -> str:
-    """Say where faults are reported, as far as the installed package tells."""
+    """Return where faults are to be reported, as far as the metadata of the installed package says."""
     from importlib.metadata import PackageNotFoundError, metadata
 
     try:

@@ -1,4 +1,4 @@
-"""Looking before a run, and checking after it."""
+"""Estimate a run before it starts, and check its result afterwards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_restore.api.boundary import bounded
 from napari_restore.api.planning import plan as make_plan
-from napari_restore.api.settings import DENOISER, Settings
+from napari_restore.api.settings import DENOISER, Settings, describes_settings
 from napari_restore.images.store import as_location
 
 if TYPE_CHECKING:
@@ -23,19 +23,30 @@ if TYPE_CHECKING:
 __all__ = ["inspect", "report", "run_report", "verify"]
 
 
-@bounded("looking at")
+@bounded("inspecting")
+@describes_settings
 def inspect(source: Any, *, model: str | Path = DENOISER, **settings: Unpack[Settings]) -> Report:
-    """Say what a source is, how noisy it is, and what a run would cost.
+    """Describe a source, estimate its noise, and estimate what a run would cost.
 
     Parameters
     ----------
-    source, model, **settings
-        See `restore`.
+    source : str, Path, array or sequence of arrays
+        Path or URL of a TIFF, OME-TIFF, ImageJ TIFF, pattern of files, Zarr array, OME-Zarr, HDF5, Imaris, CZI, ND2,
+        LIF or NDTiff data set; a NumPy, dask, zarr or xarray array; or the levels of a pyramid, the largest first.
+    model : str or Path
+        Name of a bundled or published model (`models`), or path of a checkpoint of Restormer or SwinIR. Default:
+        `DENOISER`.
+    **settings : Unpack[Settings]
+        Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
+        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
+        Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
+        `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
+        `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
     Report
-        Print it. A sample of the source is read, and one tile goes through the network to learn its speed.
+        Print it. A sample of the source is read, and one tile goes through the network to measure its speed.
 
     Raises
     ------
@@ -44,20 +55,30 @@ def inspect(source: Any, *, model: str | Path = DENOISER, **settings: Unpack[Set
     """
     from napari_restore.engine.compute.estimate import make_report
 
-    settings.setdefault("on_error", "fill")  # what cannot be read is no reason not to look at the rest
+    settings.setdefault("on_error", "fill")  # parts that cannot be read do not stop the estimate
     return make_report(make_plan(source, model=model, **settings))
 
 
-@bounded("looking at")
+@bounded("inspecting")
 def report(plan: Plan, *, timed: bool = True) -> Report:
-    """Say how noisy the source of a plan is and how long its run would take: `inspect` for what `plan` has returned.
+    """Estimate the noise of the source of a plan and the time of its run: `inspect` for a plan that exists already.
 
     Parameters
     ----------
-    plan
-        What `plan` has returned.
-    timed
-        Load the network to learn its speed.
+    plan : Plan
+        Plan that `plan` has returned.
+    timed : bool
+        Load the network to measure its speed.
+
+    Returns
+    -------
+    Report
+        Print it.
+
+    Raises
+    ------
+    RestoreError
+        If the source or the weights cannot be read.
     """
     from napari_restore.engine.compute.estimate import make_report
 
@@ -73,30 +94,33 @@ def verify(
     source: Any = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Verification:
-    """Check a stored result, and mend it.
+    """Verify a stored result, and repair it if asked to.
 
     Parameters
     ----------
-    output
-        An OME-Zarr that this package wrote.
-    recompute
-        How many blocks, evenly spread, are computed anew and compared with what is stored; needs the source.
-    repair
-        Compute exactly the missing and bad objects anew; needs the source.
-    source
-        Where the source is, if it is not where it was (or was an array in memory).
-    progress
-        Called with a `Progress` while repairing.
+    output : str or Path
+        Path or URL of an OME-Zarr that this package wrote.
+    recompute : int
+        Number of blocks, evenly spread, to compute again and compare with the stored ones; needs the source.
+    repair : bool
+        Compute exactly the missing, damaged, differing and filled objects again; needs the source.
+    source : str, Path, array, sequence of arrays or None
+        Path or URL of a TIFF, OME-TIFF, ImageJ TIFF, pattern of files, Zarr array, OME-Zarr, HDF5, Imaris, CZI, ND2,
+        LIF or NDTiff data set; a NumPy, dask, zarr or xarray array; or the levels of a pyramid, the largest first. If
+        None, the source is where it was during the run. A source that was an array in memory has to be given.
+    progress : callable or None
+        Called with a `Progress` during a repair.
 
     Returns
     -------
     Verification
-        Print it. After a repair, what a second look found. It is written into the report of the run (`run_report`).
+        Print it. After a repair, it is that of a second verification. It is also written to the report of the run
+        (`run_report`).
 
     Raises
     ------
     OutputError
-        If `output` is no such result, or the source is needed and not there.
+        If `output` is not such a result, or the source is needed and cannot be found.
     """
     from napari_restore.engine.record.verify import record_verification, repair_metadata, repair_output, verify_output
 
@@ -115,11 +139,11 @@ def verify(
 
 @bounded("reading the report of")
 def run_report(output: str | Path) -> RunReport:
-    """Read the report that is kept beside a stored result: who made it when from what, how fast, and what went wrong.
+    """Read the report of a stored result or a batch: when and from what it was made, how fast, and what went wrong.
 
     Parameters
     ----------
-    output
+    output : str or Path
         An OME-Zarr that this package wrote, or the folder of a batch.
 
     Returns
@@ -130,7 +154,7 @@ def run_report(output: str | Path) -> RunReport:
     Raises
     ------
     OutputError
-        If there is no report of it.
+        If there is no report.
     """
     from napari_restore.engine.record.batch_report import read_batch_report
     from napari_restore.engine.record.run_report import read_report

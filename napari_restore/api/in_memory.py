@@ -1,4 +1,4 @@
-"""Results that are not stored: arrays in memory, and lazy arrays that are computed when they are used."""
+"""Results that are not stored: NumPy arrays in memory, and lazy dask arrays."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_restore.api.given_back import in_kind_of
 from napari_restore.api.planning import plan_source
 from napari_restore.errors import RecipeError
 from napari_restore.wording import human_bytes
@@ -20,8 +21,24 @@ __all__ = ["restore_in_memory", "restore_lazily"]
 
 def restore_in_memory(
     source: np.ndarray[Any, Any], model: str | Path, progress: Callable[[Progress], None] | None, settings: Any
-) -> np.ndarray[Any, Any]:
-    """Restore an array in memory into another one, with the axes in the order of the source.
+) -> Any:
+    """Restore an array in memory into a new one, whose axes have the order of the source.
+
+    Parameters
+    ----------
+    source : numpy.ndarray
+        Array to restore.
+    model : str or Path
+        Name of a bundled or published model (`models`), or path of a checkpoint of Restormer or SwinIR.
+    progress : callable or None
+        Called with a `Progress` about four times a second.
+    settings : dict of str to object
+        Settings by name, as in `Settings`.
+
+    Returns
+    -------
+    numpy.ndarray
+        The result.
 
     Raises
     ------
@@ -43,18 +60,40 @@ def restore_in_memory(
     for event in run_blocks(chosen, sink):
         if progress is not None:
             progress(event)
-    return sink.array.transpose(transposition(chosen.axes, chosen.image.axes))
+    result = sink.array.transpose(transposition(chosen.axes, chosen.image.axes))
+    return in_kind_of(source, result, chosen.image, chosen.card.scale, settings.get("dtype"))
 
 
 def restore_lazily(source: Any, model: str | Path, settings: Any) -> Any:
-    """Give the result as a lazy dask array, of which nothing is computed yet; of an xarray as an xarray."""
+    """Return the result as a lazy dask array, of which nothing is computed yet; as an xarray for an xarray.
+
+    Parameters
+    ----------
+    source : str, Path, array or sequence of arrays
+        Path or URL of a TIFF, OME-TIFF, ImageJ TIFF, pattern of files, Zarr array, OME-Zarr, HDF5, Imaris, CZI, ND2,
+        LIF or NDTiff data set; a NumPy, dask, zarr or xarray array; or the levels of a pyramid, the largest first.
+    model : str or Path
+        Name of a bundled or published model (`models`), or path of a checkpoint of Restormer or SwinIR.
+    settings : dict of str to object
+        Settings by name, as in `Settings`.
+
+    Returns
+    -------
+    dask.array.Array or xarray.DataArray
+        The result, with axes in the order of the source. An xarray in memory gives an xarray in memory.
+
+    Raises
+    ------
+    RestoreError
+        If the run is not possible.
+    """
     from napari_restore.engine.compute.lazy import lazy_result
     from napari_restore.images.axes import transposition
 
     chosen = plan_source(source, model, None, settings, estimate=False)
     result = lazy_result(chosen).transpose(transposition(chosen.axes, chosen.image.axes))
     if type(source).__module__.partition(".")[0] != "xarray":
-        return result
+        return in_kind_of(source, result, chosen.image, chosen.card.scale, settings.get("dtype"))
     if isinstance(source.data, np.ndarray):
         result = result.compute()
     if result.shape == source.shape:
@@ -64,10 +103,10 @@ def restore_lazily(source: Any, model: str | Path, settings: Any) -> Any:
 
 
 def _enlarged_coordinates(source: Any, axes: str, scale: int) -> dict[Any, Any]:
-    """Coordinates of an xarray whose Y and X became `scale` times as long.
+    """Return the coordinates of an xarray whose Y and X became `scale` times as long.
 
-    Along Y and X they are the centres of the new pixels where those of the old ones are evenly spaced, and left out
-    elsewhere; along other axes they stay.
+    Along Y and X they are the centres of the new pixels if the old ones are evenly spaced, and are left out otherwise.
+    Along other axes they stay.
     """
     from napari_restore.images.geometry import Sampling
 

@@ -1,4 +1,4 @@
-"""Planning: open the source, choose what was left open, check everything, compute nothing."""
+"""Plan a run: open the source, choose the settings that were left out, check everything, and compute nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_restore.api.boundary import bounded
-from napari_restore.api.settings import DENOISER, Settings
+from napari_restore.api.settings import DENOISER, Settings, describes_settings
 from napari_restore.errors import SourceError
 from napari_restore.images.store import as_location
 
@@ -23,16 +23,44 @@ __all__ = ["open_image", "plan", "plan_source", "plan_unestimated"]
 
 
 @bounded("opening", SourceError)
-def open_image(source: Any, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
-    """Open a source lazily: see `napari_restore.images.opening.open_image`."""
+def open_image(
+    source: Any, *, axes: str | None = None, level: int = 0, series: int | str = 0, allow_outside: bool = False
+) -> Image:
+    """Open a source lazily; nothing but metadata is read.
+
+    Parameters
+    ----------
+    source : str, Path, array or sequence of arrays
+        Path or URL of a TIFF, OME-TIFF, ImageJ TIFF, pattern of files, Zarr array, OME-Zarr, HDF5, Imaris, CZI, ND2,
+        LIF or NDTiff data set; a NumPy, dask, zarr or xarray array; or the levels of a pyramid, the largest first.
+    axes : str or None
+        One letter of TCZYXS per axis of the source, in its own order. If None, from the metadata of the source.
+    level : int
+        Resolution level; 0 is the largest.
+    series : int or str
+        Number, from 0, or name of the image in a source that holds several.
+    allow_outside : bool
+        Read also files outside the folder of the source that it names, or that links in it lead to.
+
+    Returns
+    -------
+    Image
+        Lazy array with axes, pixel size, units and channels.
+
+    Raises
+    ------
+    SourceError
+        If the source cannot be opened, or its axes are not known and not given.
+    """
     from napari_restore.images import opening
 
     if isinstance(source, str | Path):
         source = as_location(source)
-    return opening.open_image(source, axes=axes, level=level, series=series)
+    return opening.open_image(source, axes=axes, level=level, series=series, allow_outside=allow_outside)
 
 
 @bounded("planning the run of")
+@describes_settings
 def plan(
     source: Any,
     *,
@@ -45,32 +73,46 @@ def plan(
     fetch: bool = True,
     **settings: Unpack[Settings],
 ) -> Plan:
-    """Say what a run would do, without doing it. `run` does it.
+    """Plan a run without doing it. `run` carries the plan out.
 
     Parameters
     ----------
-    source
-        See `restore`.
-    model
-        See `restore`.
-    output, overwrite
-        Where the result would be written: it is checked that this is possible. If a run was begun there, settings left
-        out that the pixels depend on are taken from it, unless it is to be replaced.
-    scheduler, resources
-        See `restore`: with a cluster, the device is one of its workers', and tile and batch are chosen for it.
-    download
-        Told bytes done and in all while published weights are fetched.
-    fetch
-        Fetch published weights that are not on this machine. Without them a plan has no fingerprint to be trusted, and
-        is for looking at.
-    **settings
-        See `Settings`.
+    source : str, Path, array or sequence of arrays
+        Path or URL of a TIFF, OME-TIFF, ImageJ TIFF, pattern of files, Zarr array, OME-Zarr, HDF5, Imaris, CZI, ND2,
+        LIF or NDTiff data set; a NumPy, dask, zarr or xarray array; or the levels of a pyramid, the largest first.
+    model : str or Path
+        Name of a bundled or published model (`models`), or path of a checkpoint of Restormer or SwinIR. Default:
+        `DENOISER`.
+    output : str, Path or None
+        Path or URL of the OME-Zarr that the run would write: the plan checks that this is possible. If a run was
+        started there, and is not to be replaced, settings left out that pixels depend on are taken from it.
+    overwrite : bool
+        Replace an OME-Zarr at `output`. If this very run started it and did not complete it, it is resumed all the
+        same.
+    scheduler : str, distributed.Client, distributed.Cluster or None
+        Dask cluster to run on; a str is the address of its scheduler (``"tcp://head:8786"``). Workers have to reach the
+        source, the output and a checkpoint given by path under the same names. The device is one of its workers', and
+        tile and batch are chosen for it. If None, plan for this machine.
+    resources : mapping of str to float, or None
+        Dask resources that a worker must offer to take part. If None, ``{"GPU": 1}`` for CUDA, else no resources.
+    download : callable or None
+        Called with the bytes that have arrived and the bytes in total (None if unknown) while published weights are
+        fetched.
+    fetch : bool
+        Fetch published weights that are not on this machine. A plan without them has no reliable fingerprint; use it
+        only to look at.
+    **settings : Unpack[Settings]
+        Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
+        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
+        Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
+        `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
+        `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
     Plan
-        Print it: axes, intensity, tiles, blocks, size of the result, device, memory. A small sample of the source is
-        read for its value range and noise.
+        Axes, normalisation, tiles, blocks, size of the result, device and memory; print it. A small sample of the
+        source is read to estimate its value range and noise.
 
     Raises
     ------
@@ -78,13 +120,13 @@ def plan(
         If the run is not possible.
     """
     from napari_restore.engine.planning.recipe import make_recipe
-    from napari_restore.engine.store.resume import begun_by, check_output, continues
+    from napari_restore.engine.store.resume import check_output, continues, started_by
 
     path = None if output is None else as_location(output)
     how: dict[str, Any] = {"download": download, "fetch": fetch, "cluster": (scheduler, resources)}
-    if path is not None and overwrite and begun_by(path, make_recipe(model=str(model), **settings)):
-        # What the machine had chosen when this very call began is taken over, or a machine with less memory would make
-        # other blocks, and delete what is stored.
+    if path is not None and overwrite and started_by(path, make_recipe(model=str(model), **settings)):
+        # Settings that the machine chose when this very call was started are taken over. Otherwise a machine with less
+        # memory would choose other blocks, and delete the stored ones.
         chosen = plan_source(source, model, path, settings, **how)
         if continues(chosen, path):
             check_output(chosen, path, overwrite=overwrite)
@@ -103,7 +145,33 @@ def plan_unestimated(
     settings: dict[str, Any],
     download: Callable[[int, int | None], None] | None = None,
 ) -> Plan:
-    """Plan as `plan` does, but read no pixels: value range and noise stay open unless given, or stored at `output`."""
+    """Plan as `plan` does, but read no pixels: value range and noise stay open unless given, or stored at `output`.
+
+    Parameters
+    ----------
+    source : str, Path, array or sequence of arrays
+        Path or URL of a TIFF, OME-TIFF, ImageJ TIFF, pattern of files, Zarr array, OME-Zarr, HDF5, Imaris, CZI, ND2,
+        LIF or NDTiff data set; a NumPy, dask, zarr or xarray array; or the levels of a pyramid, the largest first.
+    model : str or Path
+        Name of a bundled or published model (`models`), or path of a checkpoint of Restormer or SwinIR.
+    output : str, Path or None
+        Path or URL of an OME-Zarr. If a run was started there, settings left out are taken from it.
+    settings : dict of str to object
+        Settings by name, as in `Settings`.
+    download : callable or None
+        Called with the bytes that have arrived and the bytes in total (None if unknown) while published weights are
+        fetched.
+
+    Returns
+    -------
+    Plan
+        Plan without estimates.
+
+    Raises
+    ------
+    RestoreError
+        If the run is not possible.
+    """
     return plan_source(source, model, output, settings, estimate=False, download=download)
 
 
@@ -118,10 +186,41 @@ def plan_source(
     fetch: bool = True,
     cluster: tuple[Any, Mapping[str, float] | None] = (None, None),
 ) -> Plan:
-    """Open the source and plan the run; open settings come from a run that was begun at `output`.
+    """Open the source and plan the run; settings left out are taken from a run that was started at `output`.
 
-    Published weights that are not here are fetched last, when all else is known to be right: their digest is part of
-    what a result is known by.
+    Published weights that are missing are fetched last, after all other checks: the digest of the weights is part of
+    the fingerprint of a result.
+
+    Parameters
+    ----------
+    source : str, Path, array or sequence of arrays
+        Path or URL of a TIFF, OME-TIFF, ImageJ TIFF, pattern of files, Zarr array, OME-Zarr, HDF5, Imaris, CZI, ND2,
+        LIF or NDTiff data set; a NumPy, dask, zarr or xarray array; or the levels of a pyramid, the largest first.
+    model : str or Path
+        Name of a bundled or published model (`models`), or path of a checkpoint of Restormer or SwinIR.
+    output : str, Path or None
+        Path or URL of an OME-Zarr. If a run was started there, settings left out are taken from it.
+    settings : dict of str to object
+        Settings by name, as in `Settings`.
+    estimate : bool
+        Read a sample of the source to estimate value range and noise.
+    download : callable or None
+        Called with the bytes that have arrived and the bytes in total (None if unknown) while published weights are
+        fetched.
+    fetch : bool
+        Fetch published weights that are not on this machine.
+    cluster : tuple
+        `scheduler` and `resources` of `plan`.
+
+    Returns
+    -------
+    Plan
+        The plan, which `run` carries out.
+
+    Raises
+    ------
+    RestoreError
+        If the run is not possible.
     """
     from napari_restore.engine.planning.planner import make_plan
     from napari_restore.engine.planning.recipe import make_recipe
@@ -134,7 +233,9 @@ def plan_source(
     earlier = stored_recipe(output) if output is not None else None
     if earlier is not None:
         recipe = recipe.merged(_for_device(earlier, recipe.device) if cluster[0] is None else earlier)
-    image = open_image(source, axes=recipe.axes, level=recipe.level, series=recipe.series)
+    image = open_image(
+        source, axes=recipe.axes, level=recipe.level, series=recipe.series, allow_outside=recipe.allow_outside
+    )
     if cluster[0] is not None:
         from napari_restore.engine.hardware.device import parse_devices
         from napari_restore.engine.run.cluster.workers import connected, plan_on
@@ -146,7 +247,7 @@ def plan_source(
 
 
 def _for_device(earlier: Recipe, device: str) -> Recipe:
-    """Leave what was chosen for a device open where an earlier run was on another kind of it."""
+    """Clear the settings that an earlier run chose for its device, if that was of another kind."""
     from napari_restore.engine.hardware.device import parse_devices
     from napari_restore.engine.hardware.devices import choose_devices
 

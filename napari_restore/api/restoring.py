@@ -1,4 +1,4 @@
-"""Restoring: run a plan, or plan and run at once, for an array or a stored OME-Zarr."""
+"""Restore images: run a plan, or plan and run in one call, into an array or an OME-Zarr."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import numpy as np
 from napari_restore.api.boundary import bounded
 from napari_restore.api.in_memory import restore_in_memory, restore_lazily
 from napari_restore.api.planning import plan as make_plan
-from napari_restore.api.settings import DENOISER, Settings
+from napari_restore.api.settings import DENOISER, Settings, describes_settings
 from napari_restore.api.zoo import upscaler
 from napari_restore.errors import RecipeError
+from napari_restore.images.readers.array_kinds.tensors import is_tensor
 from napari_restore.images.store import as_location
 
 if TYPE_CHECKING:
@@ -42,34 +43,41 @@ def run(
     scheduler: Any = None,
     resources: Mapping[str, float] | None = None,
 ) -> Generator[Progress, None, None]:
-    """Carry out a plan: `iter_restore` for what `plan` has returned.
+    """Carry out a plan: `iter_restore` for a plan that `plan` has returned.
 
     Parameters
     ----------
-    plan
-        What `plan` has returned.
-    output
-        Path of an OME-Zarr, beside which a report of the run is kept (`run_report`); or an array in memory, of the
-        plan's `shape` and `dtype`, that blocks are copied to.
-    overwrite
-        See `restore`.
-    scheduler, resources
-        See `restore`.
+    plan : Plan
+        Plan of the run.
+    output : str, Path or numpy.ndarray
+        Path or URL of an OME-Zarr; a report of the run is kept beside it (`run_report`). Or an array in memory, of the
+        plan's `shape` and `dtype`, that blocks are written to.
+    overwrite : bool
+        Replace an OME-Zarr at `output`. If this very run started it and did not complete it, it is resumed all the
+        same.
+    scheduler : str, distributed.Client, distributed.Cluster or None
+        Dask cluster to run on; a str is the address of its scheduler (``"tcp://head:8786"``). Workers have to reach the
+        source, the output and a checkpoint given by path under the same names. If None, run on this machine.
+    resources : mapping of str to float, or None
+        Dask resources that a worker must offer to take part. If None, ``{"GPU": 1}`` for CUDA, else no resources.
 
     Yields
     ------
     Progress
-        See `iter_restore`.
+        Blocks and tiles that are done and in total, rate, expected time.
 
     Raises
     ------
     RestoreError
-        See `restore`; raised when the first event is asked for.
+        If the plan does not fit the output, before any work is done; or if a block cannot be read or written. Stored
+        blocks are kept. Errors are raised when the first event is requested, or later.
     """
     from napari_restore.engine.record.run_report import reported
     from napari_restore.engine.run.local import run_blocks
     from napari_restore.engine.store.sinks import ArraySink, OmeZarrSink
+    from napari_restore.models.zoo import check_weights
 
+    check_weights(plan.card)  # before anything is made at the output
     if isinstance(output, np.ndarray):
         if scheduler is not None:
             raise RecipeError("a cluster cannot write to an array in memory; give output= a path or URL.")
@@ -100,16 +108,21 @@ def run(
 def part(
     plan: Plan, region: Region, *, after_batch: Callable[[int], None] = lambda tiles: None
 ) -> np.ndarray[Any, Any]:
-    """Compute a region of a plan's result: the very pixels that a run of it would store there.
+    """Compute a region of the result of a plan: the same pixels that a run of the plan stores there.
 
     Parameters
     ----------
-    plan
-        What `plan` has returned.
-    region
-        One slice per axis in canonical order, in pixels of the result.
-    after_batch
-        Called with the number of tiles of each batch that is done; what it raises ends the work.
+    plan : Plan
+        Plan of the run.
+    region : tuple of slice
+        One slice per axis in canonical order (TCZYXS), in pixels of the result.
+    after_batch : callable
+        Called with the number of tiles of each batch that is done. An exception that it raises ends the work.
+
+    Returns
+    -------
+    numpy.ndarray
+        Pixels of the region, in canonical order and in the data type of the result.
 
     Raises
     ------
@@ -124,6 +137,7 @@ def part(
 
 
 @bounded("restoring")
+@describes_settings
 def restore(
     source: Any,
     *,
@@ -139,39 +153,44 @@ def restore(
 
     Parameters
     ----------
-    source
-        Path of a TIFF, OME-TIFF, ImageJ TIFF, pattern of files, Zarr array or OME-Zarr; or a NumPy, dask, zarr or
-        xarray array; or a list of arrays, the levels of a pyramid.
-    model
-        Name of a bundled model (`models`), or path of a checkpoint of Restormer or SwinIR.
-    output
-        Path or URL (``"s3://bucket/image.zarr"``) of an OME-Zarr to write, block by block. One that a run of the same
-        settings and the same source began is continued.
-    overwrite
-        Replace an OME-Zarr at `output`; one that this very run began, and that is not complete, is continued even so.
-    progress
-        Called with a `Progress` about four times a second, while there is an output or an array in memory is restored.
-    scheduler
-        A Dask cluster to run on: the address of its scheduler (``"tcp://head:8786"``), a `distributed.Client`, or a
-        cluster object. Source, output and a checkpoint given by path have to be where its workers reach them.
-    resources
-        What a worker has to offer to take part, by Dask's names. By default ``{"GPU": 1}`` for CUDA, else nothing.
-    **settings
-        See `Settings`.
+    source : str, Path, array or sequence of arrays
+        Path or URL of a TIFF, OME-TIFF, ImageJ TIFF, pattern of files, Zarr array, OME-Zarr, HDF5, Imaris, CZI, ND2,
+        LIF or NDTiff data set; a NumPy, dask, zarr or xarray array; or the levels of a pyramid, the largest first.
+    model : str or Path
+        Name of a bundled or published model (`models`), or path of a checkpoint of Restormer or SwinIR.
+    output : str, Path or None
+        Path or URL (``"s3://bucket/image.zarr"``) of the OME-Zarr to write, block by block. A run of the same settings
+        and the same source that was interrupted there is resumed. If None, the result is returned.
+    overwrite : bool
+        Replace an OME-Zarr at `output`. If this very run started it and did not complete it, it is resumed all the
+        same.
+    progress : callable or None
+        Called with a `Progress` about four times a second, if there is an output or the source is a NumPy array.
+    scheduler : str, distributed.Client, distributed.Cluster or None
+        Dask cluster to run on; a str is the address of its scheduler (``"tcp://head:8786"``). Workers have to reach the
+        source, the output and a checkpoint given by path under the same names. If None, run on this machine.
+    resources : mapping of str to float, or None
+        Dask resources that a worker must offer to take part. If None, ``{"GPU": 1}`` for CUDA, else no resources.
+    **settings : Unpack[Settings]
+        Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
+        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
+        Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
+        `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
+        `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
     Path, str, numpy.ndarray, xarray.DataArray or dask.array.Array
-        With `output`, its path or URL. Otherwise what the source is: a NumPy array for a NumPy array, an xarray for an
-        xarray (lazy if it was), and a lazy dask array, of which nothing is computed yet, for everything else. Axes are
-        in the order of the source, and its data type is kept unless `dtype` says otherwise; Y and X are `scale` times
-        as long.
+        With `output`: its path or URL. Without: a NumPy array for a NumPy array, an xarray for an xarray (lazy if that
+        is lazy), and a lazy dask array, of which nothing is computed yet, for every other source. Axes have the order
+        of the source, and the data type is that of the source unless `dtype` is given. Y and X are multiplied by the
+        scale of the model.
 
     Raises
     ------
     RestoreError
-        If anything is wrong with source, model, settings or output, before any work is done; or if a block cannot be
-        read or written, in which case blocks that are stored stay.
+        If source, model, settings or output are wrong, before any work is done; or if a block cannot be read or
+        written. Stored blocks are kept.
     """
     if output is not None:
         where = {"scheduler": scheduler, "resources": resources}
@@ -181,12 +200,13 @@ def restore(
         return as_location(output)
     if scheduler is not None:
         raise RecipeError("a cluster writes to a place that all its workers reach; give output= a path or URL.")
-    if isinstance(source, np.ndarray):
+    if isinstance(source, np.ndarray) or is_tensor(source):
         return restore_in_memory(source, model, progress, settings)
     return restore_lazily(source, model, settings)
 
 
 @bounded("restoring")
+@describes_settings
 def iter_restore(
     source: Any,
     *,
@@ -199,17 +219,44 @@ def iter_restore(
 ) -> Generator[Progress, None, None]:
     """Restore into an OME-Zarr as `restore` does, as a generator of progress events.
 
-    Closing it stops the run after the tiles in progress; the same call goes on from there.
+    Closing the generator stops the run after the tiles in progress; the same call resumes it.
+
+    Parameters
+    ----------
+    source : str, Path, array or sequence of arrays
+        Path or URL of a TIFF, OME-TIFF, ImageJ TIFF, pattern of files, Zarr array, OME-Zarr, HDF5, Imaris, CZI, ND2,
+        LIF or NDTiff data set; a NumPy, dask, zarr or xarray array; or the levels of a pyramid, the largest first.
+    output : str or Path
+        Path or URL (``"s3://bucket/image.zarr"``) of the OME-Zarr to write, block by block. A run of the same settings
+        and the same source that was interrupted there is resumed.
+    model : str or Path
+        Name of a bundled or published model (`models`), or path of a checkpoint of Restormer or SwinIR. Default:
+        `DENOISER`.
+    overwrite : bool
+        Replace an OME-Zarr at `output`. If this very run started it and did not complete it, it is resumed all the
+        same.
+    scheduler : str, distributed.Client, distributed.Cluster or None
+        Dask cluster to run on; a str is the address of its scheduler (``"tcp://head:8786"``). Workers have to reach the
+        source, the output and a checkpoint given by path under the same names. If None, run on this machine.
+    resources : mapping of str to float, or None
+        Dask resources that a worker must offer to take part. If None, ``{"GPU": 1}`` for CUDA, else no resources.
+    **settings : Unpack[Settings]
+        Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
+        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
+        Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
+        `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
+        `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Yields
     ------
     Progress
-        Blocks and tiles done and in all, rate, expected time.
+        Blocks and tiles that are done and in total, rate, expected time.
 
     Raises
     ------
     RestoreError
-        See `restore`; raised when the first event is asked for.
+        If source, model, settings or output are wrong, before any work is done; or if a block cannot be read or
+        written. Stored blocks are kept. Errors are raised when the first event is requested, or later.
     """
     where = {"scheduler": scheduler, "resources": resources}
     chosen = make_plan(source, model=model, output=output, overwrite=overwrite, **where, **settings)
@@ -217,6 +264,7 @@ def iter_restore(
 
 
 @bounded("denoising")
+@describes_settings
 def denoise(
     source: Any,
     output: str | Path | None = None,
@@ -228,12 +276,48 @@ def denoise(
     resources: Mapping[str, float] | None = None,
     **settings: Unpack[Settings],
 ) -> Any:
-    """Denoise an array of any size: `restore` with a denoiser.
+    """Denoise an array of any size.
+
+    Parameters
+    ----------
+    source : str, Path, array or sequence of arrays
+        Path or URL of a TIFF, OME-TIFF, ImageJ TIFF, pattern of files, Zarr array, OME-Zarr, HDF5, Imaris, CZI, ND2,
+        LIF or NDTiff data set; a NumPy, dask, zarr or xarray array; or the levels of a pyramid, the largest first.
+    output : str, Path or None
+        Path or URL (``"s3://bucket/image.zarr"``) of the OME-Zarr to write, block by block. A run of the same settings
+        and the same source that was interrupted there is resumed. If None, the result is returned.
+    model : str or Path
+        Name of a bundled or published model (`models`), or path of a checkpoint of Restormer or SwinIR. Default:
+        `DENOISER`.
+    overwrite : bool
+        Replace an OME-Zarr at `output`. If this very run started it and did not complete it, it is resumed all the
+        same.
+    progress : callable or None
+        Called with a `Progress` about four times a second, if there is an output or the source is a NumPy array.
+    scheduler : str, distributed.Client, distributed.Cluster or None
+        Dask cluster to run on; a str is the address of its scheduler (``"tcp://head:8786"``). Workers have to reach the
+        source, the output and a checkpoint given by path under the same names. If None, run on this machine.
+    resources : mapping of str to float, or None
+        Dask resources that a worker must offer to take part. If None, ``{"GPU": 1}`` for CUDA, else no resources.
+    **settings : Unpack[Settings]
+        Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
+        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
+        Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
+        `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
+        `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+
+    Returns
+    -------
+    Path, str, numpy.ndarray, xarray.DataArray or dask.array.Array
+        With `output`: its path or URL. Without: a NumPy array for a NumPy array, an xarray for an xarray (lazy if that
+        is lazy), and a lazy dask array, of which nothing is computed yet, for every other source. Axes have the order
+        of the source, and the data type is that of the source unless `dtype` is given. Its shape is that of the source.
 
     Raises
     ------
     RestoreError
-        See `restore`.
+        If source, model, settings or output are wrong, before any work is done; or if a block cannot be read or
+        written. Stored blocks are kept.
     """
     return restore(
         source, model=model, output=output, overwrite=overwrite, progress=progress, scheduler=scheduler,
@@ -242,6 +326,7 @@ def denoise(
 
 
 @bounded("super-resolving")
+@describes_settings
 def super_resolve(
     source: Any,
     output: str | Path | None = None,
@@ -254,14 +339,53 @@ def super_resolve(
     resources: Mapping[str, float] | None = None,
     **settings: Unpack[Settings],
 ) -> Any:
-    """Make Y and X `scale` times as long: `restore` with a super-resolution model.
+    """Super-resolve an array of any size: Y and X become `scale` times as long.
+
+    Parameters
+    ----------
+    source : str, Path, array or sequence of arrays
+        Path or URL of a TIFF, OME-TIFF, ImageJ TIFF, pattern of files, Zarr array, OME-Zarr, HDF5, Imaris, CZI, ND2,
+        LIF or NDTiff data set; a NumPy, dask, zarr or xarray array; or the levels of a pyramid, the largest first.
+    output : str, Path or None
+        Path or URL (``"s3://bucket/image.zarr"``) of the OME-Zarr to write, block by block. A run of the same settings
+        and the same source that was interrupted there is resumed. If None, the result is returned.
+    scale : int
+        Factor of the number of pixels along Y and X; bundled models have 2 and 4.
+    model : str, Path or None
+        Name of a bundled or published model (`models`), or path of a checkpoint of Restormer or SwinIR. If None, the
+        bundled model of the scale (`UPSCALERS`).
+    overwrite : bool
+        Replace an OME-Zarr at `output`. If this very run started it and did not complete it, it is resumed all the
+        same.
+    progress : callable or None
+        Called with a `Progress` about four times a second, if there is an output or the source is a NumPy array.
+    scheduler : str, distributed.Client, distributed.Cluster or None
+        Dask cluster to run on; a str is the address of its scheduler (``"tcp://head:8786"``). Workers have to reach the
+        source, the output and a checkpoint given by path under the same names. If None, run on this machine.
+    resources : mapping of str to float, or None
+        Dask resources that a worker must offer to take part. If None, ``{"GPU": 1}`` for CUDA, else no resources.
+    **settings : Unpack[Settings]
+        Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
+        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
+        Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
+        `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
+        `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+
+    Returns
+    -------
+    Path, str, numpy.ndarray, xarray.DataArray or dask.array.Array
+        With `output`: its path or URL. Without: a NumPy array for a NumPy array, an xarray for an xarray (lazy if that
+        is lazy), and a lazy dask array, of which nothing is computed yet, for every other source. Axes have the order
+        of the source, and the data type is that of the source unless `dtype` is given. Y and X are multiplied by
+        `scale`.
 
     Raises
     ------
     RecipeError
         If no bundled model has this scale, or `model` has another one.
     RestoreError
-        See `restore`.
+        If source, model, settings or output are wrong, before any work is done; or if a block cannot be read or
+        written. Stored blocks are kept.
     """
     chosen = upscaler(scale, model)
     return restore(

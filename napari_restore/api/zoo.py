@@ -1,4 +1,4 @@
-"""Which models there are, what they are, and how to get them."""
+"""List models, describe them, fetch and convert their weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ __all__ = ["convert_model", "devices", "fetch", "model_card", "models", "upscale
 
 @bounded("listing models")
 def models() -> tuple[ModelCard, ...]:
-    """Give the cards of the models that can be named: the bundled ones, then those that are fetched on first use."""
+    """Return the cards of all models that have a name: bundled models, then those that are fetched on first use.
+
+    Returns
+    -------
+    tuple of ModelCard
+        One card for each model.
+    """
     from napari_restore.models.zoo import all_cards
 
     return all_cards()
@@ -26,24 +32,25 @@ def models() -> tuple[ModelCard, ...]:
 
 @bounded("fetching", ModelError)
 def fetch(model: str | Path, progress: Callable[[int, int | None], None] | None = None) -> ModelCard:
-    """Make sure that the weights of a model are on this machine; all functions here do so by themselves.
+    """Fetch the weights of a model if they are not on this machine; a run does this by itself.
 
     Parameters
     ----------
-    model
+    model : str or Path
         Name of a model, or path of a checkpoint.
-    progress
-        Called with the bytes that have arrived and those in all, while a published file is downloaded.
+    progress : callable or None
+        Called with the bytes that have arrived and the bytes in total (None if unknown) while a published file is
+        downloaded.
 
     Returns
     -------
     ModelCard
-        With the SHA-256 of the file. The licence of a published file is logged before it is asked for.
+        Card of the model with the SHA-256 of its file. The licence of a published file is logged before the download.
 
     Raises
     ------
     ModelError
-        If the file cannot be had or is not the right one; the message says where to put it by hand.
+        If the file cannot be fetched or is not the right one; the message says where to put it by hand.
     """
     from napari_restore.models.zoo import find_card, local_card
 
@@ -54,14 +61,22 @@ def fetch(model: str | Path, progress: Callable[[int, int | None], None] | None 
 def model_card(
     model: str | Path, *, img_range: float | None = None, mean: tuple[float, ...] | None = None
 ) -> ModelCard:
-    """Say what a model is: print its `description()`.
+    """Return the card of a model; print its `description()`.
 
     Parameters
     ----------
-    model
+    model : str or Path
         Name of a model, or path of a checkpoint, whose hyper-parameters are inferred.
-    img_range, mean
-        See `Settings`.
+    img_range : float or None
+        Factor on the input of a SwinIR checkpoint given by path. If None, from its metadata, or as published.
+    mean : tuple of float, or None
+        Values that a SwinIR checkpoint given by path subtracts from its input channels, in the range 0 to 1. If None,
+        from its metadata, or as published.
+
+    Returns
+    -------
+    ModelCard
+        What the model is: network, task, channels, scale, tiling, licence.
 
     Raises
     ------
@@ -82,7 +97,26 @@ def convert_model(
     img_range: float | None = None,
     mean: tuple[float, ...] | None = None,
 ) -> ModelCard:
-    """Write a model's weights alone as a ``.safetensors`` file: see `napari_restore.models.zoo.convert`.
+    """Write the weights of a model to a ``.safetensors`` file, with the hyper-parameters in its metadata.
+
+    Parameters
+    ----------
+    model : str or Path
+        Name of a model, or path of a checkpoint.
+    target : str or Path
+        File to write.
+    half : bool
+        Store the weights in float16.
+    img_range : float or None
+        Factor on the input of a SwinIR checkpoint given by path. If None, from its metadata, or as published.
+    mean : tuple of float, or None
+        Values that a SwinIR checkpoint given by path subtracts from its input channels, in the range 0 to 1. If None,
+        from its metadata, or as published.
+
+    Returns
+    -------
+    ModelCard
+        Card of the new file.
 
     Raises
     ------
@@ -96,7 +130,19 @@ def convert_model(
 
 @bounded("choosing a model for scale")
 def upscaler(scale: int, model: str | Path | None = None) -> str | Path:
-    """Give the bundled model of a scale, or check that the model given has it.
+    """Return the bundled model of a scale, or check that a given model has this scale.
+
+    Parameters
+    ----------
+    scale : int
+        Factor of the number of pixels along Y and X.
+    model : str, Path or None
+        Name of a model, or path of a checkpoint. If None, the bundled model of the scale (`UPSCALERS`).
+
+    Returns
+    -------
+    str or Path
+        The model.
 
     Raises
     ------
@@ -120,21 +166,49 @@ def upscaler(scale: int, model: str | Path | None = None) -> str | Path:
 
 
 def devices() -> tuple[str, ...]:
-    """Names of the devices of this machine that a network can run on: ``("cpu", "cuda:0")``. Loads torch."""
+    """Return the devices of this machine that can run a network. This loads torch.
+
+    Returns
+    -------
+    tuple of str
+        Names of the devices, such as ``("cpu", "cuda:0")``.
+    """
     from napari_restore.engine.hardware.devices import devices
 
     return tuple(map(str, devices()))
 
 
 def weights_size(card: ModelCard) -> int:
-    """Bytes of a model's weights; for one that is not on this machine, four for each parameter."""
+    """Return the size of the weights of a model.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Card of the model.
+
+    Returns
+    -------
+    int
+        Bytes; four for each parameter if the weights are not on this machine.
+    """
     from napari_restore.models import zoo
 
     return zoo.weights_size(card)
 
 
 def weights_state(card: ModelCard) -> str:
-    """Say whether weights are bundled, downloaded, missing or yet to be downloaded, and how their identity is known."""
+    """Return whether weights are bundled, downloaded, missing or not yet downloaded, and how they are checked.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Card of the model.
+
+    Returns
+    -------
+    str
+        One line.
+    """
     from napari_restore.models import zoo
 
     return zoo.weights_state(card)

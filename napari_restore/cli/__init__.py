@@ -1,4 +1,4 @@
-"""The command line ``napari-restore``: each command is one call of `napari_restore.api`."""
+"""The command line ``napari-restore``. Each command calls one function of `napari_restore.api`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ app = typer.Typer(
 app.command(cls=with_settings())(denoise)
 app.command(cls=with_settings())(upscale)
 app.command(cls=with_settings())(batch)
-app.command(cls=with_settings("axes", "level", "series", "device"))(info)
+app.command(cls=with_settings("axes", "level", "series", "device", "allow_outside"))(info)
 app.command()(verify)
 app.command()(report)
 app.add_typer(models_app, name="models")
@@ -44,7 +44,7 @@ def demo(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder for the result.")] = Path("napari-restore-demo"),
 ) -> None:
-    """Denoise the bundled real image; write an OME-Zarr and a picture, and print figures."""
+    """Denoise the bundled real image, write an OME-Zarr and a picture, and print PSNR and SSIM."""
     from napari_restore.demo import run_demo
 
     result = run_demo(folder, **given(context))
@@ -65,11 +65,11 @@ def version() -> None:
 
 
 class _Stopped(BaseException):
-    """The user, or the system, has asked for the end. Typer would take a `KeyboardInterrupt` for itself."""
+    """The user or the system has asked the process to stop. Typer would catch a `KeyboardInterrupt`."""
 
 
 class _Interrupts:
-    """The first one stops a run in order, which takes as long as the tiles in progress; the third ends it at once."""
+    """Signal handler: the first signal stops a run after the tiles in progress, the third ends the process at once."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -79,17 +79,23 @@ class _Interrupts:
         if self.count == 1:
             raise _Stopped
         if self.count == 2:
-            note = b"napari-restore: stops when the tiles in progress are done; once more ends it at once\n"
+            note = b"napari-restore: stopping after the tiles in progress; interrupt once more to end at once\n"
             with contextlib.suppress(OSError):
                 os.write(2, note)
             return
-        os._exit(130)  # as safe as being killed: the next run takes over the lock
+        os._exit(130)  # as safe as a kill: the next run takes over the lock
 
 
 def main(run: Callable[[], None] = app) -> None:
-    """Entry point: an error is one line and exit code 2; an interrupted run says how to go on.
+    """Run the command line, and exit with a code.
 
-    With ``NAPARI_RESTORE_TRACEBACK=1`` in the environment the traceback is printed as well.
+    An error prints one line and exits with code 2. An interrupted run prints how to resume it and exits with code 130.
+    With ``NAPARI_RESTORE_TRACEBACK=1`` in the environment, the traceback is printed as well.
+
+    Parameters
+    ----------
+    run : callable
+        The application.
     """
     interrupts = _Interrupts()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -97,19 +103,19 @@ def main(run: Callable[[], None] = app) -> None:
     try:
         run()
     except RestoreError as error:
-        _tell(error, str(error))
+        _print_error(error, str(error))
         sys.exit(2)
     except _Stopped:
         errors.print(
-            "napari-restore: stopped; blocks that are stored stay, the same command (without --overwrite) goes on."
+            "napari-restore: stopped; stored blocks stay, and the same command (without --overwrite) resumes the run."
         )
         sys.exit(130)
-    except OSError as error:  # the functions behind the commands raise none
-        _tell(error, f"standard output cannot be written: {error}; what was made is there.")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would try once more at its end
+    except OSError as error:  # the functions of the API raise none
+        _print_error(error, f"standard output cannot be written: {error}; results that were written stay.")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would try again when it exits
         sys.exit(1)
     except Exception as error:
-        _tell(
+        _print_error(
             error,
             f"a fault in the command line ({type(error).__name__}: {error}); please report it with the traceback, "
             "which NAPARI_RESTORE_TRACEBACK=1 shows.",
@@ -120,14 +126,14 @@ def main(run: Callable[[], None] = app) -> None:
 
 
 def _flush_errors() -> None:
-    """Write what is left for standard error; where that is full, Python would fail with it at its end."""
+    """Flush standard error. If its disk is full, discard the rest, because Python would fail when it exits."""
     try:
         sys.stderr.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
-def _tell(error: Exception, text: str) -> None:
+def _print_error(error: Exception, text: str) -> None:
     if os.environ.get("NAPARI_RESTORE_TRACEBACK"):
         traceback.print_exception(error)
     errors.print(f"napari-restore: {' '.join(text.split())}")

@@ -1,4 +1,4 @@
-"""Commands that look at a source before a run, and at a result after it: ``info``, ``verify`` and ``report``."""
+"""Commands that describe a source and check a result: ``info``, ``verify`` and ``report``."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def info(
     source: Source,
     model: Annotated[str, typer.Option(help="Model whose run is planned.")] = api.DENOISER,
 ) -> None:
-    """Say what SOURCE is, how noisy it is, and what a run would cost."""
+    """Print what SOURCE is, how noisy it is, and what a run would cost."""
     report = api.inspect(source, model=model, **given(context))
     out.print(str(report))
 
 
 def verify(
     output: Annotated[str, typer.Argument(help="OME-Zarr that a run has written, a path or URL.")],
-    recompute: Annotated[int, typer.Option(min=0, help="Blocks to compute anew and compare.")] = 0,
-    repair: Annotated[bool, typer.Option("--repair", help="Compute bad objects anew.")] = False,
+    recompute: Annotated[int, typer.Option(min=0, help="Number of blocks to compute again and compare.")] = 0,
+    repair: Annotated[bool, typer.Option("--repair", help="Compute bad objects again.")] = False,
     source: Annotated[str | None, typer.Option(help="Where the source is now, if it has moved.")] = None,
 ) -> None:
     """Read back every stored object of OUTPUT; exit code 1 if any is bad."""
@@ -40,6 +40,6 @@ def report(
     output: Annotated[str, typer.Argument(help="OME-Zarr that a run has written, or the folder of a batch.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the JSON instead of the page.")] = False,
 ) -> None:
-    """Print the report of the run that wrote OUTPUT: when, from what, how fast, and what went wrong."""
+    """Print the report of the run that wrote OUTPUT: when, from which source, how fast, and what went wrong."""
     found = api.run_report(output)
     out.print(json.dumps(found.content, indent=1) if as_json else str(found))

@@ -20,7 +20,7 @@ models_app = typer.Typer(no_args_is_help=False)
 
 @models_app.callback(invoke_without_command=True)
 def models(context: typer.Context) -> None:
-    """List the models that can be named: the bundled ones, and those that are downloaded on first use."""
+    """List the models with a name: the bundled ones, and those that are downloaded on first use."""
     if context.invoked_subcommand is not None:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -36,7 +36,7 @@ def models(context: typer.Context) -> None:
 
 @models_app.command()
 def fetch(names: Annotated[list[str], typer.Argument(help="Names of published models.")], quiet: Quiet = False) -> None:
-    """Download the weights of published models now, for a machine that will be without a network."""
+    """Download the weights of published models, to use them later without an internet connection."""
     for name in names:
         with downloads(name, quiet) as show:
             card = api.fetch(name, show)
@@ -48,7 +48,7 @@ def inspect(
     context: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE", help="A checkpoint, or the name of a model.")],
 ) -> None:
-    """Print what FILE is: network and hyper-parameters, inferred from its shapes."""
+    """Print the network and hyper-parameters of FILE, inferred from the shapes of its weights."""
     card = api.model_card(file, **given(context))
     out.print(card.description())
 
@@ -60,6 +60,6 @@ def convert(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="A .safetensors file to write.")],
     half: Annotated[bool, typer.Option("--half", help="Store float16: half the size.")] = False,
 ) -> None:
-    """Write the weights of FILE alone to OUT, with the hyper-parameters in its metadata."""
+    """Write only the weights of FILE to OUT, with the hyper-parameters in its metadata."""
     card = api.convert_model(file, target, half=half, **given(context))
     out.print(f"{target}: {human_bytes(api.weights_size(card))}")

@@ -1,7 +1,7 @@
-"""The options of the command line: one for each setting of a recipe, made from its `Setting`, and some shared ones.
+"""Options of the command line: one for each setting of a recipe, made from its `Setting`, and some shared ones.
 
-typer reads the options of a command off the parameters of its function. Those of the settings are not written there:
-`with_settings` gives a class of command that has them, and `given` tells a command which of them it was given.
+typer makes the options of a command from the parameters of its function. The options for settings are added by
+`with_settings`, which returns a class of commands, and `given` returns the settings that the user has given.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from napari_restore.engine.planning.settings.setting import Setting
 from napari_restore.errors import RecipeError
 
 Source = Annotated[str, typer.Argument(help="TIFF, OME-TIFF, pattern of files, Zarr, OME-Zarr, HDF5, Imaris, ...")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an OME-Zarr that is there.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing OME-Zarr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 _GIVEN = "settings that were given"
-"""Where a context keeps the settings that were given."""
+"""Key of the given settings in the `meta` of a context."""
 
 
 def with_settings(*names: str) -> type[TyperCommand]:
-    """Give a class of command that has options for settings, behind those of its function.
+    """Return a class of commands with options for settings, after the options of the function.
 
     Parameters
     ----------
     *names : str
-        Settings that the command has options for; all of them if none is named.
+        Settings with an option; by default all.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def with_settings(*names: str) -> type[TyperCommand]:
     """
 
     class Command(TyperCommand):
-        """A command with options for settings."""
+        """Command with options for settings."""
 
         def __init__(self, *arguments: Any, **keywords: Any) -> None:
             super().__init__(*arguments, **keywords)
@@ -59,7 +59,7 @@ def with_settings(*names: str) -> type[TyperCommand]:
         def invoke(self, ctx: Any) -> Any:
             read = {name: (setting, ctx.params.pop(name)) for name, setting in self._settings.items()}
             ctx.meta[_GIVEN] = {
-                # What is left out is left out of the call too: a resumed run keeps its own.
+                # Options that are not given are not passed on either, so a resumed run keeps its stored settings.
                 name: setting.read(value)
                 for name, (setting, value) in read.items()
                 if ctx.get_parameter_source(name).name != "DEFAULT"
@@ -70,13 +70,13 @@ def with_settings(*names: str) -> type[TyperCommand]:
 
 
 def given(context: typer.Context) -> dict[str, Any]:
-    """Give the settings that a command was given, as keyword arguments for `napari_restore.api`."""
+    """Return the settings that the user has given to a command, as keyword arguments for `napari_restore.api`."""
     found: dict[str, Any] = context.meta[_GIVEN]
     return found
 
 
 def _options(settings: dict[str, Setting]) -> list[Any]:
-    """Let typer make options as it makes them of a function: here of a dataclass, whose fields are the parameters."""
+    """Let typer make the options of settings, from a dataclass whose fields are its parameters."""
     fields = [(name, _annotation(setting), field(default=setting.default)) for name, setting in settings.items()]
     app = typer.Typer(add_completion=False)
     app.command()(make_dataclass("Options", fields))
@@ -84,13 +84,13 @@ def _options(settings: dict[str, Setting]) -> list[Any]:
 
 
 def _annotation(setting: Setting) -> Any:
-    """Annotate a setting as typer wants it."""
+    """Return the type annotation of a setting for typer."""
     written = setting.written
     help = f"{setting.help.removesuffix('.')} ({setting.unit})." if setting.unit else setting.help
     told: dict[str, Any] = {
-        "help": f"{help} Per channel: numbers with commas between them." if written.kind == "channels" else help,
+        "help": f"{help} Per channel: numbers separated by commas." if written.kind == "channels" else help,
         "metavar": setting.metavar or None,
-        # What is used instead; typer puts it behind the help.
+        # The value that is used by default; typer prints it after the help.
         "show_default": setting.otherwise if setting.default is None else True,
     }
     flags = "/".join(setting.flags)

@@ -14,22 +14,22 @@ from napari_restore.cli.options import Overwrite, Quiet, Source, given
 from napari_restore.cli.screen import downloads, errors, follow, follow_batch, out
 from napari_restore.errors import RecipeError
 
-Output = Annotated[str, typer.Argument(help="OME-Zarr to write, a path or URL; one that was begun is continued.")]
+Output = Annotated[str, typer.Argument(help="OME-Zarr to write, a path or URL. An incomplete one is resumed.")]
 Scheduler = Annotated[str | None, typer.Option(help="Run on the Dask cluster of this scheduler, tcp://host:8786.")]
 Resources = Annotated[
     str | None,
-    typer.Option(help="What a worker has to offer to take part: GPU=1 (for CUDA without saying so), or none."),
+    typer.Option(help="Resources that a worker must offer: GPU=1 (the default for CUDA), or none."),
 ]
 
 
 def _amounts(text: str | None) -> dict[str, float] | None:
-    """Read "GPU=1 disk=2"."""
+    """Read amounts of resources, such as "GPU=1 disk=2"."""
     if text is None or text == "none":
         return None if text is None else {}
     try:
         return {name: float(amount) for name, amount in (part.split("=") for part in text.replace(",", " ").split())}
     except ValueError:
-        raise RecipeError(f"--resources {text!r} is not names with amounts, like GPU=1, or none.") from None
+        raise RecipeError(f"--resources {text!r} is not a list of names and amounts; write GPU=1, or none.") from None
 
 
 def _run(
@@ -43,9 +43,9 @@ def _run(
     resources: str | None,
     settings: Any,
 ) -> None:
-    """Plan, say what will run, and run it."""
+    """Make a plan, print it, and run it."""
     if output.startswith("memory://"):
-        raise RecipeError(f"{output} ends with this process; give a path, or the URL of an object store.")
+        raise RecipeError(f"{output} is lost when this process ends; give a path, or the URL of an object store.")
     where: dict[str, Any] = {"scheduler": scheduler, "resources": _amounts(resources)}
     with downloads(str(model), quiet) as show:
         plan = api.plan(source, model=model, output=output, overwrite=overwrite, download=show, **where, **settings)
@@ -66,7 +66,7 @@ def denoise(
     resources: Resources = None,
     quiet: Quiet = False,
 ) -> None:
-    """Denoise SOURCE into the OME-Zarr OUTPUT. Interrupted, the same command goes on."""
+    """Denoise SOURCE into the OME-Zarr OUTPUT. The same command resumes an interrupted run."""
     _run(
         source, output, model, quiet=quiet, overwrite=overwrite, scheduler=scheduler,
         resources=resources, settings=given(context),
@@ -77,14 +77,14 @@ def upscale(
     context: typer.Context,
     source: Source,
     output: Output,
-    scale: Annotated[int, typer.Option(help="How many times as long Y and X become.")] = 2,
+    scale: Annotated[int, typer.Option(help="Factor by which Y and X get longer.")] = 2,
     model: Annotated[str | None, typer.Option(help="Name of a model, or path of a checkpoint.")] = None,
     overwrite: Overwrite = False,
     scheduler: Scheduler = None,
     resources: Resources = None,
     quiet: Quiet = False,
 ) -> None:
-    """Super-resolve SOURCE into the OME-Zarr OUTPUT. Interrupted, the same command goes on."""
+    """Super-resolve SOURCE into the OME-Zarr OUTPUT. The same command resumes an interrupted run."""
     _run(
         source, output, api.upscaler(scale, model), quiet=quiet, overwrite=overwrite, scheduler=scheduler,
         resources=resources, settings=given(context),
@@ -99,13 +99,13 @@ def batch(
     folder: Annotated[str, typer.Argument(help="Folder for the results: an OME-Zarr for each image.")],
     model: Annotated[str, typer.Option(help="Name of a model, or path of a checkpoint.")] = api.DENOISER,
     shared_range: Annotated[
-        bool, typer.Option("--shared-range", help="One value range for all images, estimated over all of them.")
+        bool, typer.Option("--shared-range", help="One value range for all images, estimated from all of them.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done with each image.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Print what would be done with each image.")] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Restore many images by one recipe. Interrupted, the same command goes on; exit code 1 if an image has failed."""
+    """Restore many images by one recipe. The same command resumes a batch; exit code 1 if an image failed."""
     with downloads(model, quiet) as show:
         plan = api.plan_batch(
             sources, folder, model=model, overwrite=overwrite, shared_range=shared_range, download=show,

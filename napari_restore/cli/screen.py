@@ -1,4 +1,4 @@
-"""What is printed: results to standard output, progress and errors to standard error."""
+"""Print results to standard output, and progress and errors to standard error."""
 
 from __future__ import annotations
 
@@ -28,22 +28,21 @@ from napari_restore import api
 
 for _name in ("stdout", "stderr"):
     if getattr(sys, _name) is None:  # closed by the caller
-        setattr(sys, _name, open(os.devnull, "w"))  # noqa: SIM115 (as long as the process)
+        setattr(sys, _name, open(os.devnull, "w"))  # noqa: SIM115 (open until the process ends)
     _reconfigure = getattr(getattr(sys, _name), "reconfigure", None)
-    if _reconfigure is not None:  # a name that the terminal cannot show is no reason to end
+    if _reconfigure is not None:  # characters that the terminal cannot show must not end the run
         _reconfigure(errors="backslashreplace")
 
 
 class _Errors(Console):
-    """Standard error, which may be closed or full: a run goes on when nobody can be told of it."""
+    """Standard error. If it is closed or full, the run continues and nothing is printed."""
 
     def print(self, *objects: Any, **options: Any) -> None:
         with contextlib.suppress(OSError):
             super().print(*objects, **options)
 
 
-# A path may hold brackets and colons: nothing that is printed is markup.
-# Tables that go into a file or a pipe are not folded to the width of a terminal that is not there.
+# Paths may hold brackets and colons, so nothing is read as markup. In a file or a pipe, tables are not wrapped.
 _plain: dict[str, Any] = {"highlight": False, "soft_wrap": True, "markup": False, "emoji": False}
 out = Console(width=None if sys.stdout.isatty() else 250, **_plain)
 errors = _Errors(stderr=True, **_plain)
@@ -67,7 +66,7 @@ def _show(bar: Progress, task: TaskID, event: Any) -> None:
 
 
 def follow(events: Iterable[Any], quiet: bool) -> None:
-    """Show a run as it goes on."""
+    """Show the progress of a run until it ends."""
     with _bar(quiet) as bar:
         task = bar.add_task("restoring", total=None, rate="")
         for event in events:
@@ -75,7 +74,7 @@ def follow(events: Iterable[Any], quiet: bool) -> None:
 
 
 def follow_batch(events: Iterable[api.BatchProgress], quiet: bool) -> list[api.BatchItem]:
-    """Show a batch as it goes on, image by image, and return what came of each."""
+    """Show the progress of a batch of images until it ends, and return the outcome of each image."""
     ended: list[api.BatchItem] = []
     with _bar(quiet) as bar:
         images = bar.add_task("images", total=None, rate="")
@@ -92,7 +91,7 @@ def follow_batch(events: Iterable[api.BatchProgress], quiet: bool) -> list[api.B
 
 @contextmanager
 def downloads(model: str, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
-    """Show the download of a model, if there is one: gives what is to be told bytes done and in all."""
+    """Show the download of a model, if there is one. Yield a function that takes the bytes done and the total bytes."""
     description = TextColumn("{task.description}", markup=False)
     columns = (description, BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=errors, disable=quiet or not errors.is_terminal, transient=True) as bar:

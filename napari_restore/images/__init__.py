@@ -1,1 +1,1 @@
-"""Files, axes, scale and units: images are opened here, and the output is written here."""
+"""Images: axes, pixel size and units; opening of sources and writing of results."""

@@ -1,4 +1,4 @@
-"""Axis letters: which ones there are, how they are checked, and the order everything inside the package uses.
+"""Check axis letters and bring them into canonical order.
 
 An image has one letter per array dimension: ``T`` time, ``C`` channel, ``Z`` depth, ``Y`` rows, ``X`` columns and ``S``
 samples of a colour pixel (RGB or RGBA). A *plane* is one Y×X image.
@@ -19,7 +19,17 @@ _BY_NAME = {letter.lower(): letter for letter in CANONICAL} | {
 
 
 def letter_of(name: object) -> str | None:
-    """Return the letter of an axis by the name that a file, an array or a layer gives it; None if it says nothing.
+    """Return the letter of an axis from its name in a file, an array or a layer.
+
+    Parameters
+    ----------
+    name : object
+        The name, in either case.
+
+    Returns
+    -------
+    str or None
+        A letter of "TCZYXS"; None for an unknown name.
 
     Examples
     --------
@@ -101,7 +111,7 @@ def canonical_axes(axes: str) -> str:
 
 
 def transposition(from_axes: str, to_axes: str) -> tuple[int, ...]:
-    """Return the argument for `numpy.transpose` that brings one order of axes into another.
+    """Return the argument of `numpy.transpose` that changes one order of axes into another.
 
     Parameters
     ----------
@@ -116,7 +126,7 @@ def transposition(from_axes: str, to_axes: str) -> tuple[int, ...]:
     Raises
     ------
     AxesError
-        If the two do not consist of the same letters.
+        If the letters are not the same.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Zarr groups that hold many images: plates of high-content screening, and the collections that bioformats2raw makes.
+"""Read and create Zarr groups of many images: plates of high-content screening, and collections of bioformats2raw.
 
-A plate is a group of rows, of columns (wells), of images (fields): ``plate.zarr/A/1/0`` (OME-Zarr 0.4 and 0.5). A new
-one gets the same rows, wells and acquisitions, and each image its place.
+A plate is a hierarchy of rows, columns (wells) and images (fields): ``plate.zarr/A/1/0`` (OME-Zarr 0.4 and 0.5). The
+plate of the results gets the same rows, wells, acquisitions and paths of images.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any, Literal
 import zarr
 
 from napari_restore.errors import OutputError, RestoreError, SourceError
-from napari_restore.images.ome_metadata import ome_part
+from napari_restore.images.guards.zarr_store import guarded_store
+from napari_restore.images.ome_metadata import COLLECTION, collection_members, ome_part
+from napari_restore.images.readers.zipped import inside, is_zipped
 from napari_restore.images.store import place_of
 from napari_restore.images.writing.ome_zarr import ATTRIBUTES
-
-_SERIES = "bioformats2raw.layout"
 
 
 @dataclass(frozen=True)
 class Collection:
-    """The images of a Zarr group, and what its metadata say of them.
+    """A Zarr group of many images and its metadata.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Collection:
     plate : dict or None
         The plate's metadata; None for a collection of bioformats2raw.
     wells : dict of str to list
-        For each well of a plate its images' metadata, by the well's path.
+        Metadata of the images of each well of a plate, by the path of the well.
     """
 
     location: str
@@ -46,12 +46,12 @@ class Collection:
 
     @property
     def kind(self) -> str:
-        """What to call it."""
+        """Word for messages: "plate" or "collection"."""
         return "collection" if self.plate is None else "plate"
 
 
 def read_collection(location: str) -> Collection | None:
-    """Read what images a Zarr group holds, if it is a plate or a collection of bioformats2raw.
+    """Read the list of images of a Zarr group, if it is a plate or a collection of bioformats2raw.
 
     Parameters
     ----------
@@ -61,23 +61,25 @@ def read_collection(location: str) -> Collection | None:
     Returns
     -------
     Collection or None
-        None for an array, an image, or a group of something else.
+        None for an array, an image, or any other group.
 
     Raises
     ------
     SourceError
-        If the metadata are damaged, or name no image.
+        If the metadata are damaged, or list no image.
     """
     try:
-        node = zarr.open(location, mode="r")
+        node = inside(location) if is_zipped(location) else zarr.open(guarded_store(location), mode="r")
         if not isinstance(node, zarr.Group):
             return None
         ome = ome_part(node)
-        found = _plate(node, location, ome) if "plate" in ome else _series(node, location) if _SERIES in ome else None
+        found = (
+            _plate(node, location, ome) if "plate" in ome else _series(node, location) if COLLECTION in ome else None
+        )
     except RestoreError:
         raise
     except FileNotFoundError as error:
-        raise SourceError(f"{location} is not there, or holds no Zarr: {error}") from error
+        raise SourceError(f"{location} does not exist, or holds no Zarr: {error}") from error
     except Exception as error:
         raise SourceError(f"the metadata of {location} cannot be read: {error!r}. Copy it again.") from error
     if found is not None and not found.members:
@@ -102,14 +104,13 @@ def _plate(group: zarr.Group, location: str, ome: Mapping[str, Any]) -> Collecti
 
 
 def _series(group: zarr.Group, location: str) -> Collection:
-    numbers = sorted((name for name in group.group_keys() if name.isdecimal()), key=int)
-    return Collection(location, tuple(numbers))
+    return Collection(location, tuple(collection_members(group)))
 
 
 def create_collection(path: str | Path, source: Collection, version: Literal["0.4", "0.5"] = "0.5") -> None:
-    """Write the metadata of a new plate or collection with the places of another one, and no image.
+    """Write the metadata of a new plate or collection with the structure of another one, without images.
 
-    One that was written before for the same source is left as it is, images and all. The group's own metadata come
+    A group that was written before for the same source is not changed. The metadata of the group itself are written
     last.
 
     Parameters
@@ -117,30 +118,30 @@ def create_collection(path: str | Path, source: Collection, version: Literal["0.
     path : str or Path
         Directory or URL of the new group.
     source : Collection
-        What it is made like.
+        Plate or collection whose structure is copied.
     version : {"0.5", "0.4"}
         OME-Zarr 0.5 on Zarr 3, or 0.4 on Zarr 2.
 
     Raises
     ------
     OutputError
-        If something else is there, or it cannot be written.
+        If something else exists at `path`, or it cannot be written.
     SourceError
-        If the source's metadata are not those of a valid plate.
+        If the metadata of the source are not those of a valid plate.
     """
-    contents, identity, place = _contents(source, version), _identity(source, version), str(path)
+    contents, identity, location = _contents(source, version), _identity(source, version), str(path)
     if check_collection(path, source, version):
         return
     try:
         zarr_format: Literal[2, 3] = 3 if version == "0.5" else 2
-        # What an interrupted making left there is gone on with, and nothing is deleted.
-        zarr.open_group(place, mode="a", zarr_format=zarr_format).update_attributes({ATTRIBUTES: identity})
+        # An interrupted creation is resumed, and nothing is deleted.
+        zarr.open_group(location, mode="a", zarr_format=zarr_format).update_attributes({ATTRIBUTES: identity})
         for row in sorted({well.partition("/")[0] for well in source.wells}):
-            zarr.open_group(place, path=row, mode="a", zarr_format=zarr_format)
+            zarr.open_group(location, path=row, mode="a", zarr_format=zarr_format)
         for inside, attributes in contents.items():
             if inside:
-                zarr.open_group(place, path=inside, mode="a", zarr_format=zarr_format).update_attributes(attributes)
-        zarr.open_group(place, mode="r+").update_attributes({ATTRIBUTES: identity, **contents[""]})
+                zarr.open_group(location, path=inside, mode="a", zarr_format=zarr_format).update_attributes(attributes)
+        zarr.open_group(location, mode="r+").update_attributes({ATTRIBUTES: identity, **contents[""]})
     except OSError as error:
         raise OutputError(f"{path} cannot be made: {error}; choose a place with write access.") from error
 
@@ -150,40 +151,49 @@ def _identity(source: Collection, version: str) -> dict[str, Any]:
 
 
 def check_collection(path: str | Path, source: Collection, version: Literal["0.4", "0.5"] = "0.5") -> bool:
-    """Check that a new collection may be made at a path, without touching it.
+    """Check that a new collection may be created at a path, without writing.
+
+    Parameters
+    ----------
+    path : str or Path
+        Directory or URL of the new group.
+    source : Collection
+        Plate or collection whose structure is copied.
+    version : {"0.5", "0.4"}
+        See `create_collection`.
 
     Returns
     -------
     bool
-        Whether this very collection is there; False where nothing is, or the beginning of it without an image.
+        Whether the collection exists and is complete; False if nothing exists, or its creation was interrupted.
 
     Raises
     ------
     OutputError
-        If something else is there.
+        If something else exists at `path`.
     """
-    place, identity = str(path), _identity(source, version)
+    location, identity = str(path), _identity(source, version)
     try:
-        attributes = zarr.open_group(place, mode="r").attrs.asdict()
+        attributes = zarr.open_group(location, mode="r").attrs.asdict()
     except FileNotFoundError:
         if place_of(path).holds() != "nothing":
-            raise OutputError(f"{place} exists and is no Zarr; choose another output, or delete it.") from None
+            raise OutputError(f"{location} exists and is no Zarr; choose another output, or delete it.") from None
         return False
     if attributes.get(ATTRIBUTES) != identity:
         raise OutputError(
-            f"{place} exists and was not made from these images in this OME-Zarr version; choose another output, or "
+            f"{location} exists and was not made from these images in this OME-Zarr version; choose another output, or "
             "delete it."
         )
-    return "ome" in attributes or "plate" in attributes or _SERIES in attributes
+    return "ome" in attributes or "plate" in attributes or COLLECTION in attributes
 
 
 def _contents(source: Collection, version: str) -> dict[str, dict[str, Any]]:
-    """Return the attributes of each group, by its path inside; checked through ome-zarr-models."""
+    """Return the attributes of each group by its path inside, validated by ome-zarr-models."""
     from pydantic import ValidationError
 
     try:
         if source.plate is None:
-            return {"": _wrapped({_SERIES: 3}, version), "OME": _wrapped({"series": list(source.members)}, version)}
+            return {"": _wrapped({COLLECTION: 3}, version), "OME": _wrapped({"series": list(source.members)}, version)}
         plate = {"": _wrapped({"plate": _checked_plate(source.plate, version)}, version)}
         wells = {
             path: _wrapped({"well": _checked_well(images, version)}, version) for path, images in source.wells.items()

@@ -1,4 +1,4 @@
-"""The images of a batch: found in folders, by patterns and in collections, each with a place for its result."""
+"""Find the images of a batch in folders, patterns and collections, and name their results."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from napari_restore.images.readers.microscopes import ndtiff
 from napari_restore.images.readers.table import ENDINGS
 from napari_restore.images.readers.tiff.file_set import others_of_set
 from napari_restore.images.readers.zarr_arrays import is_zarr
+from napari_restore.images.readers.zipped import is_zipped
 from napari_restore.images.store import is_url
 
 _ENDING = re.compile(rf"(\.ome)?({'|'.join(re.escape(ending) for ending in ENDINGS)}|\.zarr)$", re.IGNORECASE)
@@ -27,16 +28,16 @@ _ENDING = re.compile(rf"(\.ome)?({'|'.join(re.escape(ending) for ending in ENDIN
 
 @dataclass(frozen=True)
 class Found:
-    """An image, and where its result goes.
+    """An image of a batch and the path of its result.
 
     Attributes
     ----------
     source : str
-        Path or URL.
+        Path or URL of the image.
     output : str
-        Path of the result below the folder of all results, with ``/``.
+        Path of the result, relative to the folder of all results, with ``/``.
     collection : Collection or None
-        The plate or collection that the image is in.
+        Plate or collection that contains the image.
     """
 
     source: str
@@ -45,31 +46,31 @@ class Found:
 
 
 def find_images(sources: Sequence[str | Path], *, apart: str | Path | None = None) -> tuple[list[Found], list[str]]:
-    """Find the images that are meant by folders, patterns, files, plates and collections.
+    """Find the images in folders, patterns, files, plates and collections.
 
-    A folder stands for all images in it and in its folders; a pattern for each file and Zarr that matches; a plate or a
-    collection for each of its images. Results are called like their sources, below the deepest folder that holds all
-    that was asked for; where two would have one name, they keep their endings.
+    A folder stands for all images in it and its subfolders, a pattern for each file and Zarr that matches, and a plate
+    or a collection for each of its images. Results are named like their sources, relative to the deepest common folder
+    of all sources; where two results would have the same name, they keep the endings of their sources.
 
     Parameters
     ----------
     sources : sequence of str or Path
-        Folders, patterns (``*``, ``?``, ``[...]`` and ``**`` for any folders), files, Zarrs, URLs of Zarrs.
+        Folders, patterns (``*``, ``?``, ``[...]``, and ``**`` for any folders), files, Zarrs, URLs of Zarrs.
     apart : str or Path, optional
-        The folder of the results, in which no source is looked for.
+        Folder of the results, which is not searched for sources.
 
     Returns
     -------
     found : list of Found
-        In natural reading order of each source, none twice.
+        In the natural order of the names within each source, each image once.
     ignored : list of str
-        Files in folders, and what matched patterns, that are no images of a known format, or belong to an image that
-        is found through another of its files.
+        Files in folders, and matches of patterns, that are not images of a known format, or that belong to an image
+        found through another of its files.
 
     Raises
     ------
     SourceError
-        If a source is not there, or no image is found.
+        If a source does not exist, or no image is found.
     """
     paths: dict[str, str] = {}
     ignored: list[str] = []
@@ -83,7 +84,7 @@ def find_images(sources: Sequence[str | Path], *, apart: str | Path | None = Non
                 ignored.append(path)
     if not paths:
         raise SourceError(
-            f"no image in {', '.join(map(str, sources)) or 'nothing'}; what is looked for ends in .zarr, "
+            f"no image in {', '.join(map(str, sources)) or 'nothing'}; files of images end in .zarr, "
             f"{', '.join(ENDINGS)}."
         )
     names = _named(paths)
@@ -94,9 +95,9 @@ def find_images(sources: Sequence[str | Path], *, apart: str | Path | None = Non
 
 
 def _check_apart(sources: Sequence[str | Path], apart: Path, outputs: list[Path]) -> None:
-    """Refuse results that the same sources would stand for the next time.
+    """Refuse results that the same sources would include the next time.
 
-    No source is looked for in a folder of results that lies inside a source, so those are fine.
+    A folder of results inside a source is not searched, so it is allowed.
     """
     for source in map(str, sources):
         path = os.path.abspath(os.path.expanduser(source))
@@ -108,8 +109,8 @@ def _check_apart(sources: Sequence[str | Path], apart: Path, outputs: list[Path]
         ]
         if among:
             raise SourceError(
-                f"the result {among[0]} would lie among what {source} stands for, and be restored itself the next "
-                "time; choose a folder of its own for the results."
+                f"the result {among[0]} would be one of the images of {source}, and be restored itself the next time; "
+                "choose a separate folder for the results."
             )
 
 
@@ -118,9 +119,9 @@ def _is_inside(path: Path, folder: str) -> bool:
 
 
 def _root(pattern: str) -> str:
-    """Return the deepest folder that a pattern names without a wildcard; a path without one as it is.
+    """Return the deepest folder of a pattern that has no wildcard; a path without wildcards is returned unchanged.
 
-    Brackets in the name of a folder that is there are no wildcards.
+    Brackets in the name of an existing folder are no wildcards.
     """
     while glob.has_magic(pattern) and not os.path.exists(pattern):
         pattern = os.path.dirname(pattern)
@@ -128,14 +129,14 @@ def _root(pattern: str) -> str:
 
 
 def _escaped(pattern: str) -> str:
-    """Return a pattern in which the folder that it begins with stands for itself alone."""
+    """Return a pattern in which the characters of its root folder are escaped."""
     root = _root(pattern)
     return glob.escape(root) + pattern[len(root) :]
 
 
 def _images(path: str, name: str) -> Iterator[Found]:
     """Yield a file's one image, or each of a collection's."""
-    collection = read_collection(path) if is_url(path) or is_zarr(path) else None
+    collection = read_collection(path) if is_url(path) or is_zarr(path) or is_zipped(path) else None
     if collection is None:
         yield Found(path, name)
         return
@@ -144,15 +145,15 @@ def _images(path: str, name: str) -> Iterator[Found]:
 
 
 def _is_image(folder: str) -> bool:
-    """Tell whether a folder is an image by itself: a Zarr, or an NDTiff data set."""
+    """Check whether a folder is one image: a Zarr, or an NDTiff data set."""
     return is_zarr(folder) or ndtiff.recognises(folder)
 
 
 def _expanded(source: str, apart: str | None) -> Iterator[tuple[str, str, bool]]:
-    """Yield absolute paths, the folder that each is named from, and whether it is of a known format."""
+    """Yield each absolute path, the folder that its name is relative to, and whether its format is known."""
     if is_url(source):
-        place = source.rstrip("/")
-        yield place, place.rpartition("/")[0], True
+        url = source.rstrip("/")
+        yield url, url.rpartition("/")[0], True
         return
     path = os.path.abspath(os.path.expanduser(source))
     if os.path.isdir(path) and not _is_image(path):
@@ -176,7 +177,7 @@ def _walk(folder: str, apart: str | None) -> Iterator[tuple[str, bool]]:
 
 
 def _matches(pattern: str, apart: str | None) -> Iterator[tuple[str, str, bool]]:
-    """Yield what matches a pattern, and nothing that lies in a folder that is an image."""
+    """Yield the matches of a pattern, except those inside a folder that is an image."""
     root = _root(pattern)
     for path in sorted(glob.glob(_escaped(pattern), recursive=True), key=natural_order):
         parents = [str(parent) for parent in Path(path).parents if parent.is_relative_to(root)]
@@ -192,7 +193,7 @@ def _matches(pattern: str, apart: str | None) -> Iterator[tuple[str, str, bool]]
 
 
 def _named(paths: dict[str, str]) -> dict[str, str]:
-    """Give each path the name of its result: without its ending, and with it where two would have one name."""
+    """Name the result of each path: without its ending, or with it where two results would have the same name."""
     roots = {root for root in paths.values() if not is_url(root)}
     common = os.path.commonpath(roots) if roots else ""
     relative = {
@@ -200,7 +201,7 @@ def _named(paths: dict[str, str]) -> dict[str, str]:
         for path in paths
     }
     short = {path: _ENDING.sub("", name) + ".zarr" for path, name in relative.items()}
-    # Names count as equal where only their case differs: on some file systems they are.
+    # Names that differ only in case count as equal, because some file systems do not distinguish them.
     taken = Counter(name.casefold() for name in short.values())
     folders = {str(folder).casefold() for name in short.values() for folder in PurePosixPath(name).parents}
     names = {

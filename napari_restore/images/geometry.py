@@ -1,8 +1,7 @@
-"""Where pixels lie: pixel size and origin of an axis, and the half-pixel rule of up- and downscaling.
+"""Compute the positions of pixels: pixel size and origin of an axis, and the half-pixel shift of up- and downscaling.
 
-A pixel is as wide as the distance between two centres, and lies half to the left and half to the right of its own. An
-image covers what all its pixels cover, and covers the same after it was scaled. So the centre of the first new pixel is
-not that of the first old one:
+A pixel is as wide as the distance between two centres, and extends by half of it on each side of its centre. Scaling
+does not change the extent of an image. So the centre of the first new pixel is not that of the first old one:
 
     old   |     0     |     1     |         centres at 0 and 1
     new   |  0  |  1  |  2  |  3  |         centres at -1/4, 1/4, 3/4 and 5/4
@@ -23,12 +22,12 @@ Number = TypeVar("Number", float, NDArray[np.float64])
 
 
 def first_centre(width: Number) -> Number:
-    """Return where the centre of the first new pixel lies, counted in old pixels from the centre of the first old one.
+    """Return the centre of the first new pixel, in old pixels from the centre of the first old pixel.
 
     Parameters
     ----------
     width : float or numpy.ndarray
-        Width of a new pixel in old ones: 1/2 where twice as many are made of them, 2 where two become one.
+        Width of a new pixel in old pixels: 1/2 after upscaling by 2, 2 after downscaling by 2.
 
     Returns
     -------
@@ -45,12 +44,12 @@ def first_centre(width: Number) -> Number:
 
 @dataclass(frozen=True)
 class Sampling:
-    """Positions of the pixels along one axis: pixel q has its centre at origin + q × pixel_size.
+    """Positions of the pixels along one axis: the centre of pixel q is origin + q × pixel_size.
 
     Attributes
     ----------
     pixel_size : float
-        Distance from one centre to the next, in the unit of the axis; negative where positions fall.
+        Distance from one centre to the next, in the unit of the axis; negative for decreasing positions.
     origin : float
         Position of the centre of the first pixel, in the same unit.
 
@@ -71,20 +70,38 @@ class Sampling:
 
     @classmethod
     def between(cls, start: float, stop: float, count: int) -> Self:
-        """Return the sampling of `count` pixels whose outer edges are at `start` and `stop`."""
+        """Return the sampling of pixels between two outer edges.
+
+        Parameters
+        ----------
+        start, stop : float
+            Positions of the outer edges, in the unit of the axis.
+        count : int
+            Number of pixels.
+
+        Returns
+        -------
+        Sampling
+            Of these pixels.
+        """
         size = (stop - start) / count
         return cls(size, start + size / 2)
 
     @classmethod
     def of(cls, positions: NDArray[np.number], tolerance: float = 1e-3) -> Self | None:
-        """Return the sampling of evenly spaced positions; None for others.
+        """Return the sampling of evenly spaced positions.
 
         Parameters
         ----------
-        positions : numpy.ndarray, shape (count,)
-            Positions of the centres.
+        positions : numpy.ndarray
+            Positions of the centres, shape ``(count,)``, in the unit of the axis.
         tolerance : float
-            How far a step may differ from the mean step, as a part of that.
+            Largest deviation of a step from the mean step, as a share of the mean step.
+
+        Returns
+        -------
+        Sampling or None
+            None if the positions are not evenly spaced.
         """
         if positions.ndim != 1 or len(positions) < 2 or not np.issubdtype(positions.dtype, np.number):
             return None
@@ -95,23 +112,77 @@ class Sampling:
         return cls(mean, float(positions[0]))
 
     def upscaled(self, factor: float) -> Self:
-        """Return the sampling after each pixel was replaced by `factor` of them."""
+        """Return the sampling after upscaling.
+
+        Parameters
+        ----------
+        factor : float
+            New pixels per old pixel.
+
+        Returns
+        -------
+        Sampling
+            Of the new pixels.
+        """
         return type(self)(self.pixel_size / factor, self.origin + first_centre(1 / factor) * self.pixel_size)
 
     def downscaled(self, factor: float) -> Self:
-        """Return the sampling after `factor` pixels were replaced by one."""
+        """Return the sampling after downscaling.
+
+        Parameters
+        ----------
+        factor : float
+            Old pixels per new pixel.
+
+        Returns
+        -------
+        Sampling
+            Of the new pixels.
+        """
         return type(self)(self.pixel_size * factor, self.origin + first_centre(factor) * self.pixel_size)
 
     def starting_at(self, first: int) -> Self:
-        """Return the sampling of the part that begins with pixel `first`."""
+        """Return the sampling of a region that starts at a pixel.
+
+        Parameters
+        ----------
+        first : int
+            Index of the first pixel of the region.
+
+        Returns
+        -------
+        Sampling
+            Of the pixels of the region.
+        """
         return type(self)(self.pixel_size, self.origin + first * self.pixel_size)
 
     def positions(self, count: int) -> NDArray[np.float64]:
-        """Return the centres of `count` pixels."""
+        """Return the centres of pixels.
+
+        Parameters
+        ----------
+        count : int
+            Number of pixels.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape ``(count,)``, float64, in the unit of the axis.
+        """
         return self.origin + np.arange(count, dtype=np.float64) * self.pixel_size
 
     def edges(self, count: int) -> tuple[float, float]:
-        """Return the outer edges of the first and the last of `count` pixels; the second is less where positions fall.
+        """Return the outer edges of the first and the last pixel.
+
+        Parameters
+        ----------
+        count : int
+            Number of pixels.
+
+        Returns
+        -------
+        (float, float)
+            In the unit of the axis; the second is smaller for decreasing positions.
 
         Examples
         --------

@@ -1,23 +1,24 @@
-"""An image as the rest of the package sees it: a lazy array with axes, scale, units and channels."""
+"""Define the image: a lazy array with axes, pixel size, units and channels."""
 
 from __future__ import annotations
 
 __all__ = ["Channel", "Image", "LazyArray"]
 
+import os
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_restore.errors import AxesError, ChunkError, RestoreError
+from napari_restore.errors import AxesError, ChunkError, RestoreError, SourceLost
 from napari_restore.images.axes import canonical_axes, check_axes, transposition
 from napari_restore.images.geometry import Sampling
 from napari_restore.images.lazy_arrays import Region
 
 
 class LazyArray(Protocol):
-    """What `Image.data` has to offer: numpy, dask and zarr arrays all do."""
+    """Protocol of `Image.data`, which arrays of NumPy, Dask and Zarr satisfy."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -28,12 +29,12 @@ class LazyArray(Protocol):
         """Data type of the pixels."""
 
     def __getitem__(self, region: Region, /) -> Any:
-        """Return a region, one slice per axis; reading may wait for `numpy.asarray`."""
+        """Return a region, one slice per axis; pixels may be read only by `numpy.asarray`."""
 
 
 @dataclass(frozen=True)
 class Channel:
-    """How one channel is called and shown.
+    """Name and display settings of a channel.
 
     Attributes
     ----------
@@ -44,7 +45,7 @@ class Channel:
     window : tuple of float or None
         Lower and upper display limit, in the units of the pixel values.
     shown : bool
-        Whether a viewer shows it at first.
+        Whether a viewer shows the channel initially.
     """
 
     name: str | None = None
@@ -55,10 +56,10 @@ class Channel:
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """A lazy image of known axes.
+    """A lazy image with axes, pixel size, units and channels.
 
-    Nothing is read before `read` is called. An image pickles: one on disk as its location and how to open it, one in
-    memory with its pixels. `read` may be called from several threads at once.
+    No pixels are read before `read` is called. An image can be pickled: an image on disk as its location and how to
+    open it, an image in memory with its pixels. Several threads may call `read` at once.
 
     Attributes
     ----------
@@ -67,26 +68,26 @@ class Image:
     axes : str
         One letter of "TCZYXS" per dimension, in the user's order.
     name : str
-        Name for people: of the file, the series or the layer.
+        Name for users: of the file, the series or the layer.
     pixel_size : dict of str to float
-        Distance between pixel centres along an axis, in `units`, negative where positions fall; an axis that is missing
-        counts 1.0.
+        Distance between pixel centres along an axis, in `units`, negative for decreasing positions; 1.0 for a missing
+        axis.
     origin : dict of str to float
-        Position of the centre of the first pixel, in `units`; an axis that is missing counts 0.0.
+        Position of the centre of the first pixel, in `units`; 0.0 for a missing axis.
     units : dict of str to str
-        Unit of an axis as OME-Zarr spells it, such as "micrometer" or "second"; missing where it is unknown.
+        Unit of an axis as OME-Zarr spells it, such as "micrometer" or "second"; missing if unknown.
     channels : tuple of Channel
         One per index along C, or empty; an image without C may have one.
     chunks : tuple of int
-        Shape of a stored chunk in canonical order; the shape of the image where there are none.
+        Shape of a stored chunk in canonical order; the shape of the image if there are no chunks.
     location : str or None
         Absolute path or URL of an image on disk.
     series_count : int
-        How many images there are in the same file or group, this one counted in.
+        Number of images in the same file or group, this one included.
     series_names : tuple of str
-        Their names, in the order of their numbers; empty where they have none.
+        Their names, in order; empty if they have none.
     notes : tuple of str
-        What was found in the source and left out, replaced or assumed: one sentence each, for plan and report.
+        One sentence for plan and report on each thing in the source that was left out, replaced or assumed.
 
     Raises
     ------
@@ -140,7 +141,18 @@ class Image:
         return dict(zip(self.canonical, self.shape, strict=True))
 
     def sampling(self, axis: str) -> Sampling:
-        """Pixel size and origin of an axis; 1.0 and 0.0 where they are unknown."""
+        """Return pixel size and origin of an axis.
+
+        Parameters
+        ----------
+        axis : str
+            Letter of the axis.
+
+        Returns
+        -------
+        Sampling
+            Pixel size 1.0 and origin 0.0 if unknown.
+        """
         return Sampling(self.pixel_size.get(axis, 1.0), self.origin.get(axis, 0.0))
 
     @property
@@ -165,33 +177,47 @@ class Image:
         ------
         ChunkError
             If a stored chunk is damaged or cannot be read; the message names the file and the chunk or the region.
+        SourceLost
+            If the whole image is gone: its file was deleted or moved, or its disk is not there any more.
         ValueError
-            If `region` has not one slice of step 1 per axis.
+            If `region` does not have one slice of step 1 per axis.
         """
         region = self._resolved(region)
         back = transposition(self.canonical, self.axes)
         try:
             pixels = _to_memory(self.data[tuple(region[axis] for axis in back)])
-        except (RestoreError, MemoryError):
+        except MemoryError:
             raise
         except Exception as error:
+            if not isinstance(error, SourceLost) and self._is_gone():
+                raise SourceLost(
+                    f"{self.location} is not there any more; put it, or its disk, back in its place, and run the same "
+                    "again: what is stored stays."
+                ) from error
+            if isinstance(error, RestoreError):
+                raise
             where = ", ".join(f"{axis} {s.start}:{s.stop}" for axis, s in zip(self.canonical, region, strict=True))
             raise ChunkError(f"{self.location or self.name}: region {where} cannot be read: {error}") from error
         pixels = pixels.transpose(transposition(self.axes, self.canonical))
         return np.require(pixels, dtype=self.dtype, requirements=["C", "W", "O"])
 
+    def _is_gone(self) -> bool:
+        """Tell whether the file or folder of an image on a disk is not there; a pattern is of many files."""
+        place = (self.location or "").partition("::")[0]
+        return bool(place) and not set("*?") & set(place) and "://" not in place and not os.path.exists(place)
+
     def _resolved(self, region: Region) -> Region:
         """Fill in the open ends of `region`."""
         if len(region) != len(self.axes) or any(getattr(s, "step", 0) not in (None, 1) for s in region):
-            raise ValueError(f"region {region!r} is not one slice of step 1 for each of the axes {self.canonical}.")
+            raise ValueError(f"region {region!r} does not have one slice of step 1 for each axis of {self.canonical}.")
         return tuple(slice(*s.indices(length)[:2]) for s, length in zip(region, self.shape, strict=True))
 
 
 def _to_memory(lazy: Any) -> NDArray[Any]:
-    """Compute what a lazy array returned for a region.
+    """Compute the region that a lazy array returned.
 
-    dask gets its synchronous scheduler: the caller already reads many regions at once, and inside a worker of a
-    cluster the default scheduler would send the region back to that cluster.
+    Dask uses its synchronous scheduler here: the caller already reads many regions at once, and in a worker of a
+    cluster the default scheduler would submit the region to that cluster.
     """
     if hasattr(lazy, "__dask_graph__") and hasattr(lazy, "compute"):
         lazy = lazy.compute(scheduler="synchronous")

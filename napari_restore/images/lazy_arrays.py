@@ -1,4 +1,4 @@
-"""Arrays on disk that can be sliced, pickled by location, and read from many threads at once."""
+"""Define lazy arrays on disk, which are pickled by location and can be read by several threads at once."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_restore.errors import ChunkError, SourceError
+from napari_restore.errors import ChunkError, RestoreError, SourceError
 
 if TYPE_CHECKING:
     import zarr
 
 Region = tuple[slice, ...]
-"""A part of an array: one slice of step 1 for each axis, in the order of the array's axes."""
+"""A box of an array: one slice of step 1 for each axis, in the order of the axes of the array."""
 
 
 def read_chunks(array: zarr.Array[Any], region: Region, location: str) -> NDArray[Any]:
-    """Read a region of a zarr array, and find the chunk that is to blame where that fails.
+    """Read a region of a zarr array; name the damaged chunk in the error if that fails.
 
     Parameters
     ----------
     array : zarr.Array
-        The array, of which several threads may read at once.
+        The array; several threads may read it at once.
     region : Region
         One slice of step 1 per axis.
     location : str
-        What to call the file in messages.
+        Name of the file in messages.
 
     Returns
     -------
@@ -43,19 +43,34 @@ def read_chunks(array: zarr.Array[Any], region: Region, location: str) -> NDArra
     ------
     ChunkError
         If a chunk cannot be read or decoded.
+    SourceLost
+        If chunks are missing because the whole array is.
     """
+    store: Any = array.store
+    missing = getattr(store, "missing", 0)
     try:
-        return np.asarray(array[region])
-    except MemoryError:
-        raise
+        pixels = np.asarray(array[region])
+        if getattr(store, "missing", 0) != missing:
+            store.check_array(array, location)
+        return pixels
     except Exception as error:
+        if _is_final(error):
+            raise
         for index, part in chunks_in(region, array.chunks):
             try:
                 array[part]
             except Exception as cause:
-                raise ChunkError(f"{location}: chunk {index}{_object_key(array, index)} is damaged: {cause}") from cause
+                if _is_final(cause):
+                    raise
+                fault = "cannot be read" if isinstance(cause, ChunkError) else "is damaged"
+                raise ChunkError(f"{location}: chunk {index}{_object_key(array, index)} {fault}: {cause}") from cause
         where = ", ".join(f"{s.start}:{s.stop}" for s in region)
         raise ChunkError(f"{location}: region {where} cannot be read: {error}") from error
+
+
+def _is_final(error: Exception) -> bool:
+    """Tell whether an error says all that there is to say: it is about more than one chunk."""
+    return isinstance(error, MemoryError) or (isinstance(error, RestoreError) and not isinstance(error, ChunkError))
 
 
 def _object_key(array: zarr.Array[Any], index: tuple[int, ...]) -> str:
@@ -69,7 +84,7 @@ def _object_key(array: zarr.Array[Any], index: tuple[int, ...]) -> str:
 
 
 def chunks_in(region: Region, chunks: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], Region]]:
-    """Yield index and pixels of each chunk that a region touches, clipped to the region."""
+    """Yield index and region of each chunk that a region touches, clipped to the region."""
     spans = [range(s.start // c, -(-s.stop // c)) for s, c in zip(region, chunks, strict=True)]
     for index in itertools.product(*spans):
         yield (
@@ -82,14 +97,14 @@ def chunks_in(region: Region, chunks: tuple[int, ...]) -> Iterator[tuple[tuple[i
 
 
 class ChunkedArray:
-    """A zarr array whose damage is named.
+    """A zarr array whose errors name the damaged chunk, and whose chunks are decoded to their declared size at most.
 
     Parameters
     ----------
     array : zarr.Array
-        The array; it pickles by location unless its store is in memory.
+        The array; it is pickled by location unless its store is in memory.
     location : str
-        What to call it in messages.
+        Name of the array in messages.
     """
 
     def __init__(self, array: zarr.Array[Any], location: str) -> None:
@@ -97,16 +112,24 @@ class ChunkedArray:
         self.location = location
         self.shape: tuple[int, ...] = tuple(array.shape)
         self.dtype = np.dtype(array.dtype)
+        self._bounded: zarr.Array[Any] | None = None
 
     def __getitem__(self, region: Region) -> NDArray[Any]:
-        return read_chunks(self.array, region, self.location)
+        if self._bounded is None:
+            from napari_restore.images.guards.zarr_codecs import bounded
+
+            self._bounded = bounded(self.array)
+        return read_chunks(self._bounded, region, self.location)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_bounded": None}
 
 
 class RawArray:
-    """An uncompressed array that lies in one piece in a file.
+    """An uncompressed array that is contiguous in a file.
 
-    Reading opens the file, so threads and processes share nothing. It is not mapped into memory: a file that shrinks
-    or a network that fails would kill a process that maps it, and raises an error here.
+    Each read opens the file, so threads and processes share nothing. The file is not mapped into memory: if it shrinks
+    or the network fails, a process that maps it is killed, whereas a read raises an error.
 
     Parameters
     ----------
@@ -119,7 +142,7 @@ class RawArray:
     offset : int
         Position of the first pixel, in bytes.
     row_axis : int
-        The axis along which rows follow each other; the axes before it are gone through one by one.
+        Axis along which rows follow each other; reads iterate over the axes before it.
     """
 
     def __init__(self, path: str, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int, row_axis: int) -> None:
@@ -141,14 +164,14 @@ class RawArray:
         return out
 
     def _span_axis(self, region: Region) -> int:
-        """Return the axis whose range is read at once: whole rows, or parts of rows where most would be thrown away."""
+        """Return the axis whose range is read at once: whole rows, or parts of rows if most of a row is not needed."""
         inner = self.row_axis + 1
         if inner >= len(self.shape) or 4 * (region[inner].stop - region[inner].start) >= self.shape[inner]:
             return self.row_axis
         return inner
 
     def _read_span(self, file: Any, index: tuple[int, ...], region: Region, axis: int) -> NDArray[Any]:
-        """Read all that lies between the start and the stop of one axis, and slice it along the axes behind."""
+        """Read all bytes between the start and the stop along one axis, and slice them along the following axes."""
         behind = self.shape[axis + 1 :]
         span = np.empty((region[0].stop - region[0].start, *behind), dtype=self.dtype)
         first = np.ravel_multi_index((*index, region[0].start), self.shape[: axis + 1]) * int(np.prod(behind))
@@ -159,9 +182,9 @@ class RawArray:
 
 
 class StridedArray:
-    """An uncompressed array whose pixels lie at even distances in a file, along each axis at its own.
+    """An uncompressed array with a constant stride along each axis in a file.
 
-    Reading opens the file, so threads and processes share nothing. Axes may follow each other in any order in the file.
+    Each read opens the file, so threads and processes share nothing. The axes may have any order in the file.
 
     Parameters
     ----------
@@ -172,7 +195,7 @@ class StridedArray:
     shape : tuple of int
         Length of each axis.
     strides : tuple of int
-        Distance of neighbours along each axis, in bytes; negative where an axis runs backward.
+        Distance of neighbours along each axis, in bytes; negative for a reversed axis.
     offset : int
         Position of the pixel with all indices 0, in bytes.
     """
@@ -187,7 +210,7 @@ class StridedArray:
         out = np.empty(lengths, self.dtype)
         if not out.size:
             return out
-        # The axes in the order of the file. Those in front are gone through one by one, the others read at once.
+        # The axes in the order of the file: the loop runs over the outer ones, the others are read at once.
         order = sorted(range(len(lengths)), key=lambda axis: -abs(self.strides[axis]))
         outer = self._outer(order, lengths)
         ordered = out.transpose(order)
@@ -205,11 +228,11 @@ class StridedArray:
         return out
 
     def _span(self, lengths: list[int], steps: list[int]) -> int:
-        """Return how many bytes lie between the first and the last pixel of a region, both counted in."""
+        """Return the number of bytes from the first to the last pixel of a region, both included."""
         return sum((n - 1) * abs(step) for n, step in zip(lengths, steps, strict=True)) + self.dtype.itemsize
 
     def _outer(self, order: list[int], lengths: list[int]) -> int:
-        """Return how many axes to go through one by one, so that little is read that nobody asked for."""
+        """Return the number of axes to iterate over, so that few unneeded bytes are read."""
         for outer in range(len(order)):
             inner = order[outer:]
             wanted = int(np.prod([lengths[axis] for axis in inner])) * self.dtype.itemsize
@@ -220,7 +243,7 @@ class StridedArray:
 
 
 def _fill(file: Any, span: NDArray[Any], what: str) -> None:
-    """Read an array full, in as many goes as the system needs."""
+    """Fill an array from a file, in as many reads as the system needs."""
     view = memoryview(span.reshape(-1).view(np.uint8).data)
     done = 0
     while done < len(view):
@@ -234,7 +257,7 @@ def _fill(file: Any, span: NDArray[Any], what: str) -> None:
 
 
 class MappedArray:
-    """A `numpy.memmap`, or a view of one, that pickles by location.
+    """A `numpy.memmap`, or a view of one, that is pickled by location.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""The attributes of an OME-Zarr group: multiscales and omero, made and checked through ome-zarr-models."""
+"""Make and validate the attributes of an OME-Zarr group, multiscales and omero, with ome-zarr-models."""
 
 from __future__ import annotations
 
-__all__ = ["ome_attributes", "ome_part"]
+__all__ = ["COLLECTION", "collection_members", "ome_attributes", "ome_part"]
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,18 +15,37 @@ from napari_restore.images.image import Channel
 if TYPE_CHECKING:
     import zarr
 
+COLLECTION = "bioformats2raw.layout"
+"""Attribute of a group that holds several images, as bioformats2raw makes it."""
+
 _AXIS_TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
 
-# Display colours for channels that have none, since omero wants one for each: the first is kept for a single channel.
+# Display colours of channels without one, because omero requires a colour for each channel.
 _COLOURS = ("00FF00", "FF00FF", "00FFFF", "FFFF00", "FF0000", "0000FF")
 _RGB = ("FF0000", "00FF00", "0000FF", "FFFFFF")
 
 
 def ome_part(group: zarr.Group) -> Mapping[str, Any]:
-    """Return OME-Zarr's part of the attributes, which has its own key since 0.5."""
+    """Return the part of a group's attributes that OME-Zarr defines; since 0.5 it has its own key."""
     attributes = group.attrs.asdict()
     ome = attributes.get("ome", attributes)
     return ome if isinstance(ome, Mapping) else {}
+
+
+def collection_members(group: zarr.Group) -> list[str]:
+    """Return the paths of the images in a group of `COLLECTION`, in their order.
+
+    The group "OME" lists them; where it does not, they are the numbered groups, or else all groups that are images.
+    """
+    import zarr
+
+    listed = group.get("OME")
+    series = ome_part(listed).get("series") if isinstance(listed, zarr.Group) else None
+    if isinstance(series, Sequence) and not isinstance(series, str):
+        return [str(path) for path in series if path in group]
+    groups = dict(group.groups())
+    numbers = sorted((name for name in groups if name.isdecimal()), key=int)
+    return numbers or sorted(name for name, member in groups.items() if ome_part(member).get("multiscales"))
 
 
 def ome_attributes(
@@ -44,8 +63,8 @@ def ome_attributes(
 ) -> dict[str, Any]:
     """Return the attributes of the group of an image pyramid.
 
-    Level n is the 2×2 mean, n times, of level 0: 2^n pixels along Y and X become one, and `images.geometry` says where
-    it lies.
+    Level n is level 0 after n times a 2×2 mean: 2^n pixels along Y and X become one, at the position that
+    `images.geometry` gives.
 
     Parameters
     ----------
@@ -54,24 +73,24 @@ def ome_attributes(
     levels : int
         Number of levels, stored as arrays "0", "1", ...
     dtype : numpy.dtype
-        Data type of the pixels; display limits that are unknown come from it.
+        Data type of the pixels; it gives display limits that are unknown.
     pixel_size, origin : mapping of str to float
         Of level 0, by letter; 1.0 and 0.0 where missing.
     units : mapping of str to str
         By letter; unknown where missing.
     channels : sequence of Channel
-        One per stored channel; where it is empty or says nothing, no omero is written.
+        One per stored channel; without any information on channels, no omero is written.
     name : str
         Name of the image.
     version : {"0.5", "0.4"}
         Version of OME-Zarr.
     colour : bool
-        The channels are the red, green and blue (and alpha) samples of a colour image.
+        Whether the channels are the red, green and blue (and alpha) samples of a colour image.
 
     Returns
     -------
     dict
-        What goes into the attributes of the group.
+        Attributes of the group.
     """
     from ome_zarr_models.common.coordinate_transformations import VectorScale, VectorTranslation
 
@@ -118,7 +137,7 @@ def _placement(
 
 
 def _omero(channels: Sequence[Channel], dtype: np.dtype[Any], colour: bool) -> dict[str, Any]:
-    """Return the omero block, or nothing where nothing is known about the channels."""
+    """Return the omero block; empty if nothing is known about the channels."""
     if not any(channel != Channel() for channel in channels):
         return {}
     from ome_zarr_models.common.omero import Omero
@@ -138,7 +157,7 @@ def _omero(channels: Sequence[Channel], dtype: np.dtype[Any], colour: bool) -> d
 
 
 def _window(window: tuple[float, float] | None, dtype: np.dtype[Any]) -> dict[str, float]:
-    """Return display limits (start, end) inside the possible ones (min, max)."""
+    """Return display limits (start, end) and the range that contains them (min, max)."""
     if np.issubdtype(dtype, np.integer):
         low, high = float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
     else:

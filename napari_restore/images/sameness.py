@@ -1,7 +1,7 @@
-"""Whether what an image is read from lies in a place that is going to be replaced, whatever it is called there.
+"""Check whether the files of a source are in a folder that is about to be replaced, under any name.
 
 One folder has many names: a relative path, a link, a mount, ``file://``. So folders are compared by device and inode.
-An array has none at all: the paths that it is read from are found in it, and in the graph of a lazy one.
+An array has no path: the paths that it is read from are searched in the object, and in the graph of a lazy array.
 """
 
 from __future__ import annotations
@@ -17,23 +17,33 @@ from typing import Any
 import numpy as np
 
 _MOST = 300_000
-"""Objects that are looked at in an array; a graph of more tasks has had its sources among the first."""
+"""Largest number of objects of an array that are searched; a larger graph has its sources among the first."""
 _PLAIN = (int, float, complex, bool, bytes, bytearray, np.generic, np.dtype, type, types.ModuleType, type(None))
 
 
 def lies_in(path: str | Path, folder: str | Path) -> bool:
-    """Tell whether a path is a folder, or lies below it, by whatever name: links and mounts are seen through.
+    """Check whether a path is a folder or below it, under any name: links and mounts are resolved.
 
-    False if one of them is not there.
+    Parameters
+    ----------
+    path : str or Path
+        Path of a file or folder.
+    folder : str or Path
+        Path of the folder.
+
+    Returns
+    -------
+    bool
+        False if one of them does not exist.
     """
     try:
         wanted = _identity(os.stat(folder))
         lowest = os.stat(path)
-    except (OSError, ValueError):  # also a text that is no path
+    except (OSError, ValueError):  # ValueError: the text is not a path
         return False
     if _identity(lowest) == wanted:
         return True
-    # A link lies in one folder, and what it points to in another.
+    # A link and its target may be in different folders.
     above = {os.path.abspath(path), os.path.realpath(path)}
     return any(_is(parent, wanted) for name in above for parent in Path(name).parents)
 
@@ -50,16 +60,21 @@ def _is(path: Path, wanted: tuple[int, int]) -> bool:
 
 
 def paths_in(data: Any) -> Iterator[str]:
-    """Yield the texts in an array that may be paths of files which it is read from, each once.
+    """Yield the strings in an array that may be paths of files that it is read from, each once.
 
     Parameters
     ----------
-    data
-        Anything that `napari_restore.images.image.Image.data` may be: arrays of NumPy (also views of a memmap), zarr,
-        h5py, dask (their graph is gone through) and xarray, and this package's own.
+    data : array
+        Any `napari_restore.images.image.Image.data`: arrays of NumPy (also views of a memmap), zarr, h5py, dask (with
+        their graph) and xarray, and those of this package.
+
+    Yields
+    ------
+    str
+        A string that may be a path.
     """
-    waiting, seen, told = [data], set[int](), set[str]()
-    kept = []  # so that no number of an object is used twice
+    waiting, seen, yielded = [data], set[int](), set[str]()
+    kept = []  # objects stay alive, so that no id is reused
     while waiting and len(seen) < _MOST:
         item = waiting.pop()
         if isinstance(item, _PLAIN) or id(item) in seen:
@@ -68,15 +83,15 @@ def paths_in(data: Any) -> Iterator[str]:
         kept.append(item)
         if isinstance(item, str | os.PathLike):
             text = os.fspath(item)
-            if isinstance(text, str) and text not in told and 0 < len(text) < 4096:
-                told.add(text)
+            if isinstance(text, str) and text not in yielded and 0 < len(text) < 4096:
+                yielded.add(text)
                 yield text.removeprefix("file://")
             continue
         waiting += _parts(item)
 
 
 def _parts(item: Any) -> list[Any]:
-    """Give what an object holds, as far as pixels may be read from that."""
+    """Return the parts of an object that may lead to the files of its pixels."""
     if isinstance(item, np.ndarray):
         return [getattr(item, "filename", None), item.base, *(item.ravel() if item.dtype == object else ())]
     if isinstance(item, Mapping):
@@ -106,14 +121,14 @@ def _slots(kind: type) -> tuple[str, ...]:
 def _attribute(item: Any, name: str) -> Any:
     try:
         found = getattr(item, name, None)
-    except Exception:  # what is closed says so
+    except Exception:  # closed files raise
         return None
     return None if callable(found) and not isinstance(found, types.FunctionType) else found
 
 
 def _is_filled(cell: types.CellType) -> bool:
     try:
-        cell.cell_contents  # noqa: B018 (an empty one raises)
+        cell.cell_contents  # noqa: B018 (an empty cell raises)
     except ValueError:
         return False
     return True

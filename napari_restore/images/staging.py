@@ -1,8 +1,7 @@
-"""Storing an object whole or not at all: written to a directory of one's own, then renamed into its place.
+"""Store objects whole or not at all: write them to a stage, the run's own directory, then rename them to their place.
 
-Everything that changes an output goes through a rename from, or into, that directory. Whoever takes the directory away
-has thereby ended all writing: a process that was stopped for an hour and wakes up with half an object in its hands
-finds that the way is gone, however late it looks.
+Every change of an output is a rename from or into the stage. Removing the stage therefore stops all writing of a run:
+also a process that was suspended for an hour in the middle of an object cannot store it afterwards.
 """
 
 from __future__ import annotations
@@ -19,21 +18,21 @@ from typing import Any
 from uuid import uuid4
 
 from napari_restore.errors import OutputError, OutputTaken
-from napari_restore.files import way_is_straight
+from napari_restore.files import has_linked_parent
 from napari_restore.retrying import DISK, retried
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A directory on the file system of the output, for one run alone. It pickles.
+    """A directory of one run on the file system of the output. It can be pickled.
 
     Attributes
     ----------
     folder : Path
-        The directory. While it exists, the run may write.
+        The directory. The run may write while it exists.
     fsync : bool
-        Whether an object and its directory entries are on the disk before it counts as stored, so that a power cut
-        does not take it.
+        Whether an object and its directory entries are flushed to the disk before it counts as stored, so that it
+        survives a power failure.
     """
 
     folder: Path
@@ -45,18 +44,18 @@ class Stage:
         Parameters
         ----------
         target : Path
-            The object's file; its directories are made.
+            File of the object; its directories are created.
         content : bytes-like
-            All of it.
+            All bytes of the object.
 
         Raises
         ------
         OutputTaken
-            If the directory of this run is gone.
+            If the stage was removed.
         OutputError
-            If a folder on the way to it is a link.
+            If a folder of its path is a link.
         OSError
-            If the disk does not take it, after some tries where another one can help.
+            If it cannot be written, after retries of errors that may be temporary.
         """
         self._tried(lambda: self._put(target, content))
 
@@ -79,12 +78,19 @@ class Stage:
                 _fsync_folder(folder)
 
     def move_in(self, source: Path, target: Path) -> None:
-        """Give something that was made in the directory its name.
+        """Rename a file or a directory of the stage to its place.
+
+        Parameters
+        ----------
+        source : Path
+            Path in the stage.
+        target : Path
+            Path in the output.
 
         Raises
         ------
         OutputTaken
-            If the directory of this run is gone.
+            If the stage was removed.
         OSError
             If it cannot be renamed.
         """
@@ -96,12 +102,17 @@ class Stage:
             _fsync_folder(target.parent)
 
     def discard(self, target: Path) -> None:
-        """Delete a file or a directory, if it is there: it vanishes at once, and is then taken apart.
+        """Delete a file or a directory, if it exists: it is renamed into the stage, then deleted there.
+
+        Parameters
+        ----------
+        target : Path
+            Path in the output.
 
         Raises
         ------
         OutputTaken
-            If the directory of this run is gone.
+            If the stage was removed.
         OSError
             If it cannot be renamed.
         """
@@ -117,15 +128,15 @@ class Stage:
             grave.unlink(missing_ok=True)
 
     def check(self) -> None:
-        """Raise `OutputTaken` if the directory of this run is gone."""
+        """Raise `OutputTaken` if the stage was removed."""
         if not self.folder.is_dir():
             raise OutputTaken(
-                f"another run has taken over the output of this one while it stood still, or somebody has deleted its "
-                f"lock ({self.folder.parent} is not its own any more); nothing more is written."
+                f"another run has taken over the output of this run while it was suspended, or its lock was deleted "
+                f"({self.folder.parent} does not belong to it any more); nothing more is written."
             )
 
     def _tried(self, operation: Callable[[], Any]) -> None:
-        """Do something that a disk may fail, several times where that can help, and as long as it is allowed."""
+        """Carry out a disk operation, with retries of temporary errors while the stage exists."""
 
         def attempt() -> None:
             try:
@@ -138,23 +149,23 @@ class Stage:
 
 
 def check_way(target: Path) -> None:
-    """Refuse a place behind a link in the output: it may be anywhere."""
-    if not way_is_straight(target):
+    """Refuse a path through a link in the output, which may lead outside of the output."""
+    if has_linked_parent(target):
         raise OutputError(
-            f"{target.parent} lies behind a link ({os.path.realpath(target.parent)}), and a result is written to its "
-            "own folders alone; put what the link points to in its place, or choose another output."
+            f"{target.parent} lies behind a link (to {os.path.realpath(target.parent)}), but a result is written only "
+            "to its own folders; replace the link by the folder itself, or choose another output."
         )
 
 
 def _write_all(file: Any, content: Any) -> None:
-    """Write all bytes, in as many goes as the system needs."""
+    """Write all bytes, in as many writes as the system needs."""
     view = memoryview(content).cast("B")
     while view:
         view = view[file.write(view) :]
 
 
 def _make_folders(folder: Path) -> list[Path]:
-    """Make a directory with all above it; return those above the ones that are new."""
+    """Create a directory and its missing parents; return the parent of each new directory."""
     new = []
     while not folder.is_dir():
         new.append(folder)
@@ -164,9 +175,9 @@ def _make_folders(folder: Path) -> list[Path]:
     return [made.parent for made in new]
 
 
-def _fsync_all(place: Path) -> None:
-    """Bring a directory and all in it to the disk."""
-    for folder, _, names in os.walk(place):
+def _fsync_all(directory: Path) -> None:
+    """Flush a directory and everything in it to the disk."""
+    for folder, _, names in os.walk(directory):
         for name in names:
             with open(Path(folder, name), "r+b") as file:
                 os.fsync(file.fileno())
@@ -174,7 +185,7 @@ def _fsync_all(place: Path) -> None:
 
 
 def _fsync_folder(folder: Path) -> None:
-    """Bring a directory's entries to the disk, where the system has a way to."""
+    """Flush the entries of a directory to the disk, on systems that can do it."""
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""Names of units, as OME-Zarr spells them."""
+"""Convert names of units to the spelling of OME-Zarr."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def unit_name(spelling: object) -> str | None:
     Parameters
     ----------
     spelling : object
-        A symbol or a name in British or American spelling, as it stands in a file; anything but a string is unknown.
+        Symbol or name in British or American spelling, as in a file; anything but a string is unknown.
 
     Returns
     -------
     str or None
-        Such as "micrometer" or "second"; None where the unit is unknown, or is a pixel.
+        Such as "micrometer" or "second"; None for an unknown unit and for pixels.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Intensity: value ranges, data types and noise, of arrays that have never heard of a file."""
+"""Value ranges, data types and noise of arrays; this room knows nothing of files."""
 
 from __future__ import annotations
 

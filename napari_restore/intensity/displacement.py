@@ -1,9 +1,9 @@
-"""Where each part of a plane has gone in another plane: whole pixels, searched only where that clearly pays.
+"""Estimate the displacement of structure between two planes, in whole pixels, by block matching.
 
-Block matching on low-passed planes at half their resolution. A displacement is taken where it lowers the difference by
-more than chance does, so still structure and noise stay where they are. Each number depends on the pixels within
-`REACH` and on nothing else, and is computed in one order: a part of a plane gives the same bits as the whole, if it
-begins at a multiple of `STEP` in both directions and has `REACH` more pixels on each inner side.
+Low-passed planes are matched at half their resolution. A displacement is used where it lowers the difference by more
+than chance does, so the displacement of still structure and of noise is 0. Each number depends only on the pixels
+within `REACH`, and sums are computed in a fixed order. A part of a plane gives the same bits as the whole if it begins
+at a multiple of `STEP` in both directions and has `REACH` more pixels on each inner side.
 """
 
 from __future__ import annotations
@@ -15,47 +15,48 @@ import numpy.typing as npt
 
 from napari_restore.intensity.local_means import gaussian, separable, window
 
-__all__ = ["REACH", "STEP", "Displacement", "moved", "search", "steps_to_pixels"]
+__all__ = ["REACH", "STEP", "Displacement", "search", "steps_to_pixels", "warp"]
 
 Plane = npt.NDArray[np.float32]
 T = TypeVar("T", bound=np.generic)
-Whole = npt.NDArray[np.int8]
+Offsets = npt.NDArray[np.int8]
 
 STEP = 4
 """Pixels along y and x that share a displacement."""
 FARTHEST = 3
-"""Of the displacements that are tried, in pixels of half the resolution; between them a parabola finds the pixel."""
+"""Largest displacement that is tried, in pixels of half the resolution. A parabola through the costs refines it to
+pixels of the full resolution."""
 _LOW_PASS = gaussian(1.5)
 _WINDOW = window(9)
-"""Over which differences are averaged, in steps."""
+"""Window over which squared differences are averaged, in steps."""
 _GAIN = 0.05
-"""Least by which a displacement lowers the mean squared difference of the low-passed planes, in variances of the
-noise: about three times what chance does in a window."""
+"""Smallest reduction of the mean squared difference of the low-passed planes for which a displacement is used, in
+variances of the noise: about three times the reduction by chance in a window."""
 REACH = len(_LOW_PASS) // 2 + STEP * (len(_WINDOW) // 2 + 1) + 2 * FARTHEST + 1
 
 
 class Displacement(NamedTuple):
-    """Where the structure of each step of a plane is in the other plane, in pixels further along y and x."""
+    """Displacement of structure from a plane to another one, for each step of the plane, in pixels along y and x."""
 
-    y: Whole
-    x: Whole
+    y: Offsets
+    x: Offsets
 
     @property
     def any(self) -> bool:
-        """Whether anything has moved."""
+        """Whether a displacement is not 0."""
         return bool(self.y.any() or self.x.any())
 
 
 def search(plane: Plane, other: Plane, chance: float = 1.0) -> Displacement:
-    """Search for the structure of one plane in another one.
+    """Estimate how the structure of a plane is displaced in another plane.
 
     Parameters
     ----------
     plane, other : numpy.ndarray
-        Shape ``(h, w)``, or ``(samples, h, w)``, which move together; in units of the standard deviation of the noise,
-        which is the same everywhere.
+        Shape ``(h, w)``, or ``(samples, h, w)`` for samples with one common displacement; in units of the standard
+        deviation of the noise, which is the same everywhere.
     chance : float
-        Variance that is left of the noise in the low-passed planes, beside what is left of independent noise.
+        Variance of the noise in the low-passed planes, relative to that of independent noise.
 
     Returns
     -------
@@ -80,7 +81,7 @@ def search(plane: Plane, other: Plane, chance: float = 1.0) -> Displacement:
     for dy, dx in np.ndindex(side, side):
         difference = still - around[:, dy : dy + rows, dx : dx + columns]
         difference *= difference
-        costs[dy, dx] = separable(_by_steps(sum(difference[1:], difference[0]) / np.float32(samples)), _WINDOW)
+        costs[dy, dx] = separable(_step_means(sum(difference[1:], difference[0]) / np.float32(samples)), _WINDOW)
     best = costs[FARTHEST, FARTHEST] - np.float32(_GAIN * chance)
     at = np.full((2, *best.shape), FARTHEST)
     for dy, dx in np.ndindex(side, side):
@@ -88,21 +89,21 @@ def search(plane: Plane, other: Plane, chance: float = 1.0) -> Displacement:
             better = costs[dy, dx] < best
             best = np.where(better, costs[dy, dx], best)
             at[:, better] = np.array([[dy], [dx]])
-    return _to_the_pixel(costs, at)
+    return _refine(costs, at)
 
 
-def _by_steps(values: Plane) -> Plane:
-    """Means of 2 x 2 pixels of half the resolution; the last row and column are repeated where there is no second."""
+def _step_means(values: Plane) -> Plane:
+    """Average 2 x 2 pixels of half the resolution; a last single row or column is repeated."""
     rows, columns = values.shape
     even = np.pad(values, ((0, rows % 2), (0, columns % 2)), mode="edge")
     mean: Plane = (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) * np.float32(0.25)
     return mean
 
 
-def _to_the_pixel(costs: Plane, at: npt.NDArray[np.int_]) -> Displacement:
-    """Refine to pixels of the full resolution by a parabola through the costs beside the best one."""
-    place = tuple(np.indices(at.shape[1:]))
-    lowest = costs[(at[0], at[1], *place)]
+def _refine(costs: Plane, at: npt.NDArray[np.int_]) -> Displacement:
+    """Refine displacements to pixels of the full resolution, by a parabola through the lowest cost and those beside."""
+    steps = tuple(np.indices(at.shape[1:]))
+    lowest = costs[(at[0], at[1], *steps)]
     away = (at[0] != FARTHEST) | (at[1] != FARTHEST)
     found = []
     for axis in (0, 1):
@@ -111,7 +112,7 @@ def _to_the_pixel(costs: Plane, at: npt.NDArray[np.int_]) -> Displacement:
         for step in (-1, 1):
             next_to = at.copy()
             next_to[axis] = np.clip(at[axis] + step, 0, 2 * FARTHEST)
-            beside.append(costs[(next_to[0], next_to[1], *place)])
+            beside.append(costs[(next_to[0], next_to[1], *steps)])
         curve = beside[0] + beside[1] - 2 * lowest
         offset = np.divide(beside[0] - beside[1], curve, out=np.zeros_like(lowest), where=inner & (curve > 0))
         pixels = 2 * (at[axis] - FARTHEST) + np.rint(np.clip(offset, -1, 1))
@@ -120,12 +121,12 @@ def _to_the_pixel(costs: Plane, at: npt.NDArray[np.int_]) -> Displacement:
 
 
 def steps_to_pixels(steps: npt.NDArray[T], shape: tuple[int, ...]) -> npt.NDArray[T]:
-    """Give every pixel of a plane the value of its step."""
+    """Repeat the value of each step for all pixels of the step."""
     return np.repeat(np.repeat(steps, STEP, 0), STEP, 1)[: shape[0], : shape[1]]
 
 
-def moved(values: npt.NDArray[T], by: Displacement) -> npt.NDArray[T]:
-    """Bring the values of the other plane to where their structure is in the plane."""
+def warp(values: npt.NDArray[T], by: Displacement) -> npt.NDArray[T]:
+    """Warp the values of the other plane so that its structure is at the same pixels as in the plane."""
     if not by.any:
         return values
     rows, columns = values.shape[-2:]

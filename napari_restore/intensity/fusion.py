@@ -1,18 +1,19 @@
-"""Fusion of a plane with its neighbours in time or depth: what they agree on is averaged, pixel by pixel.
+"""Average a plane with its neighbours in time or depth, pixel by pixel, where they agree.
 
-A stack shows nearly the same structure several times with other noise. A neighbour counts at a pixel as much as it
-agrees there with the plane: both are brought to noise of standard deviation 1 (`CameraNoise.stabilise`), the
-structure that moved is searched for (`napari_restore.intensity.displacement`), and their difference is low-passed
-and squared. What noise alone makes of it is subtracted, and ``weight = exp(-excess / h**2)``. The mean itself is of the
-values as they are, which is free of bias where the structure is the same. In the line of ND-SAFIR (Boulanger et al.,
-IEEE TMI 29, 2010: stabilise, compare patches of several planes, average what agrees) and CANDLE (Coupe et al., Medical
-Image Analysis 16, 2012: compare filtered patches), with a trained network after it in place of more passes.
+A stack shows nearly the same structure several times, each time with different noise. The weight of a neighbour at a
+pixel depends on how well it agrees there with the plane. Both are stabilised to noise of standard deviation 1
+(`CameraNoise.stabilise`), the neighbour is warped by its estimated displacement
+(`napari_restore.intensity.displacement`), and the difference is low-passed and squared. The expected value for noise
+alone is subtracted, and ``weight = exp(-excess / h**2)``. The values that are averaged are not stabilised, so the mean
+has no bias where the structure is the same. The method follows ND-SAFIR (Boulanger et al., IEEE TMI 29, 2010:
+stabilise, compare patches of several planes, average what agrees) and CANDLE (Coupe et al., Medical Image Analysis 16,
+2012: compare filtered patches); a trained network takes the place of further passes.
 
-Differences are judged at three scales, and the worst judgement counts: one of about 9 pixels; a finer one for specks,
-which would drown in it; and a coarser one for faint shapes, which are below the noise at each pixel.
+Differences are measured at three scales, and the largest counts: a scale of about 9 pixels; a finer one for specks,
+which the middle scale would average away; and a coarser one for faint shapes, which are below the noise at each pixel.
 
-Every number depends on the pixels within `REACH` and on nothing else: a part of the planes gives the same bits as the
-whole, if it begins at a multiple of `STEP` in both directions and has `REACH` more pixels on each inner side.
+Every number depends only on the pixels within `REACH`. A part of the planes gives the same bits as the whole if it
+begins at a multiple of `STEP` in both directions and has `REACH` more pixels on each inner side.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_restore.intensity import displacement
-from napari_restore.intensity.displacement import STEP, moved, search, steps_to_pixels
+from napari_restore.intensity.displacement import STEP, search, steps_to_pixels, warp
 from napari_restore.intensity.local_means import gaussian, noise_gain, separable
 from napari_restore.intensity.scaling import missing
 from napari_restore.intensity.stabilise import CameraNoise
@@ -37,19 +38,19 @@ __all__ = ["REACH", "STEP", "Fused", "FusionNoise", "Missing", "Neighbour", "fus
 Plane = npt.NDArray[np.float32]
 Gains = tuple[float, float, float]
 Missing = Callable[[npt.NDArray[Any]], npt.NDArray[np.bool_] | None]
-"""Tells which pixels of ``(..., h, w)`` are no image; None if all are."""
+"""Function that returns a boolean mask of the pixels of ``(..., h, w)`` that are no image; None if all are."""
 
 _MARGIN = 1.1
-"""What noise alone makes of a difference is taken to be so many times more, as an estimate may be off."""
+"""Factor on the difference that is expected for noise alone: a noise estimate may be too low."""
 _FINE, _MIDDLE = gaussian(0.8), gaussian(1.5)
 _COARSE = gaussian(math.sqrt(4.0**2 - 1.5**2) / 2)
 """At half the resolution, after `_MIDDLE`: 4 pixels in all."""
 _WINDOWS = (np.full(3, 1 / 3), np.full(5, 1 / 5), np.full(7, 1 / 7))
-"""Over which squared differences are averaged: in pixels, and twice in pixels of half the resolution."""
+"""Windows over which squared differences are averaged: one in pixels, two in pixels of half the resolution."""
 _TOLERANCES = (0.7, 0.35, 0.25)
 """Difference at each scale, in standard deviations of the noise of a pixel, at which a weight is 1/e."""
 _MOVED = 0.7
-"""Added where structure was searched for: of many places one always agrees better than it should."""
+"""Excess added where a displacement is not 0: the best of many displacements always agrees better than by chance."""
 _LAST = 8.0
 """Excess, in squared tolerances, at which a weight becomes exactly 0."""
 _GATE = max(
@@ -57,19 +58,19 @@ _GATE = max(
     len(_MIDDLE) // 2 + 2 * (len(_COARSE) // 2 + len(_WINDOWS[2]) // 2 + 1),
 )
 _MISSING = 2
-"""Pixels beside a pixel that decide whether it is image."""
+"""Distance, in pixels, of the pixels that decide whether a pixel is image."""
 REACH = -(-(_GATE + displacement.REACH + _MISSING) // STEP) * STEP
-"""Pixels on each side that a fused pixel depends on."""
+"""Distance, in pixels, of the farthest pixels that a fused pixel depends on."""
 
 
 @dataclass(frozen=True)
 class FusionNoise:
-    """The noise of a channel, as fusion needs to know it.
+    """Noise model of a channel for fusion.
 
     Parameters
     ----------
     camera : CameraNoise
-        Variance at each level.
+        Noise variance as a function of the level.
     correlation : (float, float)
         Autocorrelation between neighbouring pixels along y and x.
     """
@@ -80,14 +81,14 @@ class FusionNoise:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """Another plane of the stack.
+    """A neighbouring plane of the stack and its brightness.
 
     Parameters
     ----------
     pixels : numpy.ndarray
         Of the plane's shape, data units.
     gain, offset : float
-        Its brightness beside the plane's: of the same structure it shows ``gain * value + offset``.
+        Brightness relative to the plane: a value of the plane is ``gain * value + offset`` in the neighbour.
     """
 
     pixels: npt.NDArray[Any]
@@ -102,11 +103,12 @@ class Fused:
     Attributes
     ----------
     values : numpy.ndarray
-        Of the plane's shape, floating-point, data units; missing pixels as they were.
+        Of the plane's shape, floating-point, data units; missing pixels are unchanged.
     planes : numpy.ndarray
-        Shape ``(h, w)``, float32: planes that agree at each pixel, 1 for the plane itself plus the neighbours' weights.
+        Shape ``(h, w)``, float32: number of planes averaged at each pixel, 1 for the plane itself plus the neighbours'
+        weights.
     noise : numpy.ndarray
-        Shape ``(h, w)``, float32: standard deviation of the noise that is left, as a share of the plane's own.
+        Shape ``(h, w)``, float32: standard deviation of the remaining noise, as a share of the plane's own.
     weights : tuple of float
         Mean weight of each neighbour, in [0, 1].
     """
@@ -125,22 +127,28 @@ def fuse(
     strength: float = 1.0,
     missing: Missing = missing,
 ) -> Fused:
-    """Average a plane with what its neighbours agree on.
+    """Average a plane with its neighbours where they agree with it.
 
     Parameters
     ----------
     plane : numpy.ndarray
-        Shape ``(h, w)``, or ``(samples, h, w)`` for colour samples, which agree together or not at all; integer or
-        floating-point, data units.
+        Shape ``(h, w)``, or ``(samples, h, w)`` for colour samples, which share one weight; integer or floating-point,
+        data units.
     neighbours : sequence of Neighbour
-        Of the same shape; none gives the plane itself.
+        Of the same shape; without neighbours the plane itself is returned.
     noise : FusionNoise
-        Of the channel.
+        Noise of the channel.
     strength : float
-        Factor on the tolerances: more than 0; with more, planes that differ more are averaged.
+        Factor on the tolerances, greater than 0; a larger one averages planes that differ more.
     missing : callable
-        Tells which pixels of a plane are no image, as `napari_restore.intensity.validity.Validity.missing` does, from
-        those up to 2 pixels away. They stay in the plane, do not count in a neighbour, and change nothing beside them.
+        Returns the mask of the pixels that are no image, as `napari_restore.intensity.validity.Validity.missing` does;
+        it may depend on pixels up to 2 pixels away. Such pixels are kept in the plane, are not used of a neighbour, and
+        do not change the pixels beside them.
+
+    Returns
+    -------
+    Fused
+        The averaged plane, and how much of each neighbour is in it.
 
     Examples
     --------
@@ -152,21 +160,22 @@ def fuse(
     True
     """
     own_missing = missing(plane)
-    own = _stable(plane, own_missing, noise.camera)
+    own = _stabilised(plane, own_missing, noise.camera)
     values = plane.astype(np.result_type(plane.dtype, np.float32))
     planes, variance = np.ones(plane.shape[-2:], np.float32), np.ones(plane.shape[-2:], np.float32)
     total, means = values.copy(), []
     for neighbour in neighbours:
-        theirs, brought = _brought(neighbour, missing)
-        other = _stable(brought, theirs, noise.camera)
-        either = theirs if own_missing is None else own_missing if theirs is None else own_missing | theirs
+        lacking, matched = missing(neighbour.pixels), _match_brightness(neighbour)
+        other = _stabilised(matched, lacking, noise.camera)
+        either = lacking if own_missing is None else own_missing if lacking is None else own_missing | lacking
         relative = _relative_variance(neighbour, noise.camera)
-        weight, where = _weight(own, other, either, noise, strength, relative)
-        brought, out = moved(brought, where), None if theirs is None else moved(theirs, where)
-        if out is not None:
-            weight[out.any(axis=0) if out.ndim > 2 else out] = 0
-            brought = np.where(out, 0, brought)
-        total += weight * brought
+        weight, shift = _weight(own, other, either, noise, strength, relative)
+        matched = warp(matched, shift)
+        if lacking is not None:
+            lacking = warp(lacking, shift)
+            weight[lacking.any(axis=0) if lacking.ndim > 2 else lacking] = 0
+            matched = np.where(lacking, 0, matched)
+        total += weight * matched
         planes += weight
         variance += weight * weight * np.float32(relative)
         means.append(float(weight.mean()))
@@ -176,22 +185,21 @@ def fuse(
     return Fused(total, planes, np.asarray(np.sqrt(variance) / planes, np.float32), tuple(means))
 
 
-def _stable(values: npt.NDArray[Any], out: npt.NDArray[np.bool_] | None, camera: CameraNoise) -> Plane:
-    """Values in units of the noise; what is missing is at the offset."""
-    return camera.stabilise(values if out is None else np.where(out, camera.offset, values)).astype(np.float32)
+def _stabilised(values: npt.NDArray[Any], lacking: npt.NDArray[np.bool_] | None, camera: CameraNoise) -> Plane:
+    """Convert values to units of the noise; missing pixels get the value of the offset."""
+    return camera.stabilise(values if lacking is None else np.where(lacking, camera.offset, values)).astype(np.float32)
 
 
-def _brought(neighbour: Neighbour, missing: Missing) -> tuple[npt.NDArray[np.bool_] | None, npt.NDArray[np.floating]]:
-    """What a neighbour lacks, and its values at the brightness of the plane."""
-    pixels = neighbour.pixels
-    values = pixels.astype(np.result_type(pixels.dtype, np.float32))
+def _match_brightness(neighbour: Neighbour) -> npt.NDArray[np.floating]:
+    """Convert the values of a neighbour to the brightness of the plane."""
+    values = neighbour.pixels.astype(np.result_type(neighbour.pixels.dtype, np.float32))
     if (neighbour.gain, neighbour.offset) != (1.0, 0.0):
         values = (values - values.dtype.type(neighbour.offset)) / values.dtype.type(neighbour.gain)
-    return missing(pixels), values
+    return values
 
 
 def _relative_variance(neighbour: Neighbour, camera: CameraNoise) -> float:
-    """Variance of a neighbour's noise at the brightness of the plane, beside that of the plane's own."""
+    """Compute the noise variance of a neighbour at the brightness of the plane, relative to that of the plane."""
     return 1 / neighbour.gain if camera.gain else 1 / neighbour.gain**2
 
 
@@ -203,43 +211,43 @@ def _weight(
     strength: float,
     relative: float,
 ) -> tuple[Plane, displacement.Displacement]:
-    """How much a neighbour counts at each pixel, and what has moved."""
-    if either is not None:  # pixels that one of the two lacks show no difference
+    """Compute the weight of a neighbour at each pixel, and its displacement."""
+    if either is not None:  # pixels that are missing in one of the two show no difference
         other = np.where(either, own, other)
     white, gains = _noise_gains((0.0, 0.0)), _noise_gains(noise.correlation)
-    where = search(own, other, gains[1] / white[1])
-    difference = own - moved(other, where)
+    shift = search(own, other, gains[1] / white[1])
+    difference = own - warp(other, shift)
     expected = _MARGIN * (1 + relative)
     excess = _excess(difference, gains, white, expected)
-    if where.any:
-        excess += np.float32(_MOVED) * steps_to_pixels((where.y != 0) | (where.x != 0), excess.shape)
+    if shift.any:
+        excess += np.float32(_MOVED) * steps_to_pixels((shift.y != 0) | (shift.x != 0), excess.shape)
     excess *= np.float32(2 / (1 + relative) / strength**2)
-    # (1 - x / 8) ** 8 is exp(-x) but for the far end, and the same bits on every processor.
+    # (1 - x / 8) ** 8 approximates exp(-x) and has the same bits on every processor.
     weight = np.maximum(1 - excess / np.float32(_LAST), 0)
     for _ in range(3):
         weight *= weight
-    return weight * np.float32(min(1.0, 1 / relative)), where
+    return weight * np.float32(min(1.0, 1 / relative)), shift
 
 
 def _excess(difference: Plane, gains: Gains, white: Gains, expected: float) -> Plane:
-    """The worst of three scales: squared differences less what noise makes of them, in squared tolerances.
+    """Compute the largest excess of three scales: squared difference minus its expected value, in squared tolerances.
 
-    Of noise that is correlated between pixels, more is left at each scale, and tolerances are wider by as much.
+    Correlated noise keeps more variance at each scale; the tolerances grow by the same factor.
     """
     low = separable(difference, _MIDDLE)
     half = low[..., ::2, ::2]
     planes = (separable(difference, _FINE), half, separable(half, _COARSE))
     fine, middle, coarse = (
-        _judged(plane, over, expected * gain, tolerance**2 * gain / alone)
+        _excess_at_scale(plane, over, expected * gain, tolerance**2 * gain / alone)
         for plane, over, gain, alone, tolerance in zip(planes, _WINDOWS, gains, white, _TOLERANCES, strict=True)
     )
-    return np.maximum(_doubled(np.maximum(middle, coarse), fine.shape), fine)
+    return np.maximum(_upsample(np.maximum(middle, coarse), fine.shape), fine)
 
 
-def _judged(low: Plane, over: npt.NDArray[np.float64], by_noise: float, tolerated: float) -> Plane:
+def _excess_at_scale(low: Plane, over: npt.NDArray[np.float64], expected: float, tolerated: float) -> Plane:
     found = separable(low * low, over)
     found = found.max(axis=0) if found.ndim > 2 else found
-    found -= np.float32(by_noise)
+    found -= np.float32(expected)
     np.maximum(found, 0, out=found)
     found *= np.float32(1 / tolerated)
     return found
@@ -247,7 +255,7 @@ def _judged(low: Plane, over: npt.NDArray[np.float64], by_noise: float, tolerate
 
 @lru_cache(maxsize=64)
 def _noise_gains(correlation: tuple[float, float]) -> Gains:
-    """Variance of the low-passed noise at each scale."""
+    """Compute the variance of the low-passed noise at each scale."""
     spread = np.zeros(2 * len(_COARSE) - 1)
     spread[::2] = _COARSE
     kernels = (_FINE, _MIDDLE, np.convolve(_MIDDLE, spread))
@@ -255,18 +263,18 @@ def _noise_gains(correlation: tuple[float, float]) -> Gains:
     return fine, middle, coarse
 
 
-def _doubled(half: Plane, shape: tuple[int, ...]) -> Plane:
-    """Interpolate from every second pixel to all."""
+def _upsample(half: Plane, shape: tuple[int, ...]) -> Plane:
+    """Interpolate linearly from half the resolution to the full one."""
     result = np.empty(shape, np.float32)
     rows = np.empty((half.shape[0], shape[1]), np.float32)
     rows[:, ::2] = half
-    rows[:, 1::2] = (half[:, : shape[1] // 2] + _next(half, 1)[:, : shape[1] // 2]) * np.float32(0.5)
+    rows[:, 1::2] = (half[:, : shape[1] // 2] + _following(half, 1)[:, : shape[1] // 2]) * np.float32(0.5)
     result[::2] = rows
-    result[1::2] = (rows[: shape[0] // 2] + _next(rows, 0)[: shape[0] // 2]) * np.float32(0.5)
+    result[1::2] = (rows[: shape[0] // 2] + _following(rows, 0)[: shape[0] // 2]) * np.float32(0.5)
     return result
 
 
-def _next(values: Plane, axis: int) -> Plane:
-    """Each value's next one; the last one's is itself."""
+def _following(values: Plane, axis: int) -> Plane:
+    """Shift values by one along an axis; the last value is repeated."""
     last = values.shape[axis] - 1
     return np.asarray(np.take(values, np.minimum(np.arange(last + 1) + 1, last), axis=axis), np.float32)

@@ -1,6 +1,6 @@
-"""Weighted means over the neighbourhood of each pixel, with the same bits wherever the pixel lies in its array.
+"""Convolve planes so that a pixel's bits depend only on its neighbourhood, not on its position in the array.
 
-`scipy.ndimage.uniform_filter` and others that carry a sum along a row do not have this property.
+`scipy.ndimage.uniform_filter` does not have this property: it updates a running sum along each row.
 """
 
 from __future__ import annotations
@@ -16,34 +16,39 @@ Plane = npt.NDArray[np.float32]
 
 
 def gaussian(sigma: float) -> Kernel:
-    """Give a Gaussian kernel of sum 1, cut at 3.4 standard deviations."""
+    """Return a Gaussian kernel of sum 1, truncated at 3.4 standard deviations."""
     radius = int(3.4 * sigma + 0.5)
     kernel = np.exp(-(np.arange(-radius, radius + 1) ** 2) / (2 * sigma**2))
     return np.asarray(kernel / kernel.sum(), np.float64)
 
 
 def window(length: int) -> Kernel:
-    """Give a raised cosine of sum 1 over an odd number of pixels."""
+    """Return a raised-cosine kernel of sum 1 over an odd number of pixels."""
     kernel = np.hanning(length + 2)[1:-1]
     return np.asarray(kernel / kernel.sum(), np.float64)
 
 
 def separable(values: Plane, kernel: Kernel) -> Plane:
-    """Convolve ``(..., h, w)`` with a symmetric kernel along h and w; a plane goes on mirrored at its borders."""
+    """Convolve ``(..., h, w)`` with a symmetric kernel along h and w; planes are mirrored at their edges."""
     along_y = ndimage.correlate1d(values, kernel, axis=-2, mode="reflect")
     return np.asarray(ndimage.correlate1d(along_y, kernel, axis=-1, mode="reflect"))
 
 
 def noise_gain(kernel: Kernel, correlation: tuple[float, float] = (0.0, 0.0)) -> float:
-    """Variance that noise of variance 1 has after `separable`.
+    """Compute the variance that noise of variance 1 has after `separable`.
 
     Parameters
     ----------
     kernel : numpy.ndarray
-        Of one axis.
+        Kernel of one axis, shape ``(n,)``.
     correlation : (float, float)
-        Autocorrelation of the noise at lag 1 along y and x; at lag d it is its power of d squared, as in
+        Autocorrelation rho of the noise at lag 1 along y and x; at lag d it is ``rho ** d**2``, as in
         `napari_restore.intensity.noise`.
+
+    Returns
+    -------
+    float
+        The variance.
 
     Examples
     --------

@@ -1,28 +1,27 @@
-"""Noise of a camera or a photon detector, estimated from the image itself.
+"""Estimate the noise of a camera or a photon detector from an image.
 
-The model is Poisson-Gaussian: ``variance = gain * (signal - offset) + read_variance``, a line in the signal. One image
-shows the line and not its parts, so it is given as ``variance = gain * level + intercept``, where `level` is the
-expected value in data units, detector offset included.
+The model is Poisson-Gaussian: ``variance = gain * (signal - offset) + read_variance``, a line in the signal. A single
+image does not show offset and read variance separately, so the line is ``variance = gain * level + intercept``, where
+`level` is the expected value in data units, detector offset included.
 
-How it is estimated, in the spirit of Foi et al., "Practical Poissonian-Gaussian noise modeling and fitting for
-single-image raw-data", IEEE TIP 17 (2008), with the filter of Immerkaer, "Fast noise variance estimation", CVIU 64
-(1996):
+The method follows Foi et al., "Practical Poissonian-Gaussian noise modeling and fitting for single-image raw-data",
+IEEE TIP 17 (2008), with the filter of Immerkaer, "Fast noise variance estimation", CVIU 64 (1996):
 
-1. A high-pass filter leaves noise and fine structure; its mean square over small blocks is a variance for the block's
+1. A high-pass filter leaves noise and fine structure; its mean square over a small block is a variance at the block's
    mean level. Blocks with clipped or non-finite pixels are left out.
-2. Of the blocks of about one level, those of low variance show noise alone: a lower quantile is taken, and divided by
-   that quantile of pure noise.
-3. A line is fitted to these variances robustly; most of all against excesses, which are structure.
-4. The autocorrelation of the noise is measured on the flattest larger blocks. Where there is some, the filter is
-   stretched to reach beyond it, and what it still takes away is corrected.
+2. Among the blocks of similar level, those of low variance show noise alone: a lower quantile of the variances is
+   divided by the same quantile of pure noise.
+3. A line is fitted robustly to these variances, above all against large ones, which come from structure.
+4. The autocorrelation of the noise is measured on the flattest larger blocks. If the noise is correlated, the filter is
+   stretched beyond the correlation length, and the rest of its effect is corrected.
 
 Limits: texture that fills the image at the scale of pixels cannot be told from noise and raises the estimate (gravel
 or grass by several times), and so does any structure where the noise is below about 1 % of the image's range. The gain
 is less certain than the sigmas within `NoiseEstimate.levels`; levels outside of them are extrapolated. Autocorrelation
-is seen up to about 0.8 and underestimated by up to 0.1 above 0.5; the wider filter admits more structure. Rounding to
-integers counts as noise. Values that were stretched by a curve (gamma), denoised or compressed with loss have no such
-line. Where fewer than about four photons
-are counted at a pixel, too many pixels have the lowest value, which counts as clipped: there may be no estimate.
+is measured up to about 0.8 and underestimated by up to 0.1 above 0.5; the wider filter admits more structure. Rounding
+to integers counts as noise. Values after a non-linear curve (gamma), denoising or lossy compression do not follow the
+line. Where fewer than about four photons are counted at a pixel, too many pixels have the lowest value, which counts as
+clipped: there may be no estimate.
 
 Measured against the 50-frame means of 24 confocal, two-photon and wide-field frames of the FMD set
 (``benchmarks/noise.py``): sigma within 19 % at the 25th, 50th, 75th and 95th percentile of the levels, autocorrelation
@@ -49,7 +48,7 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 _BLOCK = 8  # side of the blocks whose variance is taken, in pixels
-_CELL = 4  # from one block to the next; divides _BLOCK
+_CELL = 4  # pixels from one block to the next; divides _BLOCK
 _FLAT_BLOCK = 16  # side of the blocks on which the autocorrelation is measured
 _FLATTEST = 0.15  # part of these blocks that is used
 _QUANTILE = 0.1  # of the block variances at one level
@@ -63,12 +62,12 @@ _BELOW = 4.0  # cost of a variance far below the line, relative to one far above
 
 @dataclass(frozen=True)
 class NoiseEstimate:
-    """Poisson-Gaussian noise: ``variance = gain * level + intercept``, everything in data units.
+    """Poisson-Gaussian noise model of an image: ``variance = gain * level + intercept``, in data units.
 
     Parameters
     ----------
     gain : float
-        Data units per detected photon, 0 or more; 0 also where the image is too flat to tell.
+        Data units per detected photon, 0 or more; also 0 where the image is too flat to estimate it.
     intercept : float
         Variance extrapolated to level 0: ``read_variance - gain * offset``, negative for many cameras.
     levels : (float, float)
@@ -92,11 +91,33 @@ class NoiseEstimate:
     correlation: tuple[float, float]
 
     def variance(self, level: npt.ArrayLike) -> Floats:
-        """Return the variance of the noise at a level, in data units squared; constant below the lowest level seen."""
+        """Return the variance of the noise at a level.
+
+        Parameters
+        ----------
+        level : array_like
+            Expected values, in data units.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of the same shape, float64, in data units squared; constant below the lowest of `levels`.
+        """
         return _on_line(self.gain, self.intercept, self.levels[0], np.asarray(level, np.float64))
 
     def sigma(self, level: npt.ArrayLike) -> Floats:
-        """Return the standard deviation of the noise at a level, in data units."""
+        """Return the standard deviation of the noise at a level.
+
+        Parameters
+        ----------
+        level : array_like
+            Expected values, in data units.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of the same shape, float64, in data units.
+        """
         return np.sqrt(self.variance(level))
 
     @property
@@ -105,7 +126,18 @@ class NoiseEstimate:
         return float(self.sigma(self.median_level))
 
     def read_variance(self, offset: float) -> float:
-        """Return the variance in the dark, given the value of the detector's offset."""
+        """Return the variance of the noise without light.
+
+        Parameters
+        ----------
+        offset : float
+            Offset of the detector, in data units.
+
+        Returns
+        -------
+        float
+            In data units squared, 0 or more.
+        """
         return max(self.gain * offset + self.intercept, 0.0)
 
 
@@ -116,20 +148,19 @@ class _Line(NamedTuple):
 
 
 def estimate_noise(planes: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]) -> NoiseEstimate | None:
-    """Estimate the noise of one or several planes taken by one detector with one setting.
+    """Estimate the noise of one or several planes of one detector at fixed settings.
 
     Parameters
     ----------
     planes : numpy.ndarray or sequence of numpy.ndarray
-        Shape ``(..., h, w)``, integer or floating-point. A few planes or crops of 512 x 512 pixels are plenty; some ten
-        times the memory of the planes is used for float64 copies. Pixels that are NaN, infinite, or at the data's
-        minimum or maximum in numbers (clipped) are left out.
+        Shape ``(..., h, w)``, integer or floating-point. A few planes or crops of 512 x 512 pixels are enough; float64
+        copies need about ten times the memory of the planes. NaN, infinite and clipped pixels (many at the minimum or
+        maximum of the data) are left out.
 
     Returns
     -------
     NoiseEstimate or None
-        None where there is too little to go by: fewer than about 32 x 32 usable pixels. Zero noise for a constant
-        image.
+        None for fewer than about 32 x 32 usable pixels. Zero noise for a constant image.
 
     Raises
     ------
@@ -159,7 +190,7 @@ def estimate_noise(planes: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]) -> Noi
 
 
 def _float_planes(planes: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]) -> list[Floats]:
-    """Every plane as float64, with NaN for whatever is not finite."""
+    """Convert every plane to float64, with NaN for values that are not finite."""
     result = []
     for array in [planes] if isinstance(planes, np.ndarray) else planes:
         if array.ndim < 2:
@@ -179,7 +210,7 @@ def _on_line(gain: float, intercept: float, lowest: float, level: Floats) -> Flo
 
 
 def _fit(planes: list[Floats], clipped: list[Mask], step: int, correlation: tuple[float, float]) -> _Line | None:
-    """Fit the noise line with the filter of one `step`, corrected for the noise's `correlation`."""
+    """Fit the noise line with the filter of a `step`, corrected for the `correlation` of the noise."""
     found = [_block_variances(plane, bad, step) for plane, bad in zip(planes, clipped, strict=True)]
     levels, variances = _without_fill(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
     bins = min(_BINS, len(levels) // _BLOCKS_PER_BIN)
@@ -197,7 +228,7 @@ def _fit(planes: list[Floats], clipped: list[Mask], step: int, correlation: tupl
 
 
 def _block_variances(plane: Floats, clipped: Mask, step: int) -> tuple[Floats, Floats]:
-    """Mean level and mean squared high-pass residual of every usable block."""
+    """Compute the mean level and the mean squared high-pass residual of every usable block."""
     if min(plane.shape) < _BLOCK + 2 * step:
         return np.zeros(0), np.zeros(0)
     kernel = _kernel(step)
@@ -209,7 +240,7 @@ def _block_variances(plane: Floats, clipped: Mask, step: int) -> tuple[Floats, F
 
 
 def _without_fill(levels: Floats, variances: Floats) -> tuple[Floats, Floats]:
-    """Leave out blocks of one constant, as registration or stitching fills the ground with, if others are enough."""
+    """Leave out blocks of one constant, which registration and stitching leave, if enough other blocks remain."""
     constant = variances <= 1e-24 * levels**2
     filled = bool(constant.any()) and np.ptp(levels[constant]) <= 1e-12 * np.abs(levels).max()
     if not filled or np.count_nonzero(~constant) < _BLOCKS_PER_BIN:
@@ -218,14 +249,14 @@ def _without_fill(levels: Floats, variances: Floats) -> tuple[Floats, Floats]:
 
 
 def _kernel(step: int) -> Floats:
-    """Second difference over `step` pixels, of unit power: applied along both axes it is Immerkaer's mask."""
+    """Return the second difference over `step` pixels, of unit power; along both axes it is Immerkaer's mask."""
     kernel = np.zeros(2 * step + 1)
     kernel[[0, step, 2 * step]] = np.array([1, -2, 1]) / math.sqrt(6)
     return kernel
 
 
 def _block_means(values: Floats) -> Floats:
-    """Means over overlapping blocks, flattened."""
+    """Average over overlapping blocks; return the means flattened."""
     height, width = (n // _CELL for n in values.shape)
     cells = values[: height * _CELL, : width * _CELL].reshape(height, _CELL, width, _CELL).mean((1, 3))
     per_side = _BLOCK // _CELL
@@ -234,7 +265,7 @@ def _block_means(values: Floats) -> Floats:
 
 
 def _response(step: int, correlation: tuple[float, float]) -> tuple[float, float]:
-    """Mean square of the filtered noise of unit variance, and degrees of freedom of its mean over a block."""
+    """Compute the power of filtered noise of unit variance, and the degrees of freedom of its mean over a block."""
     power, spread = 1.0, 1.0
     kernel = _kernel(step)
     rows = np.array([np.pad(kernel, (i, _BLOCK - 1 - i)) for i in range(_BLOCK)])
@@ -246,7 +277,7 @@ def _response(step: int, correlation: tuple[float, float]) -> tuple[float, float
 
 
 def _robust_line(levels: Floats, variances: Floats) -> _Line:
-    """Fit a rising line to variances, some of which are too large as the blocks had structure."""
+    """Fit a rising line to variances, some of which are too large because the blocks have structure."""
     ends = (float(levels.min()), float(levels.max()))
     typical = float(np.median(variances))
     chance = math.sqrt(typical) / _BLOCK  # standard deviation of a block's mean
@@ -265,7 +296,7 @@ def _robust_line(levels: Floats, variances: Floats) -> _Line:
 
 
 def _best_candidate(levels: Floats, variances: Floats, floor: float) -> tuple[float, float]:
-    """Of the lines through two points, or level through one, the one that most points lie near and few lie below."""
+    """Choose the line, through two points or horizontal through one, that most points are near and few are below."""
     first, second = np.triu_indices(len(levels), 1)
     run = levels[second] - levels[first]
     slopes = np.divide(variances[second] - variances[first], run, out=np.zeros_like(run), where=run > 0)
@@ -282,19 +313,19 @@ def _best_candidate(levels: Floats, variances: Floats, floor: float) -> tuple[fl
 
 
 def _filter_step(rho: float) -> int:
-    """Step of the filter at which correlated noise is nearly independent."""
+    """Choose the step of the filter at which correlated noise is nearly independent."""
     return 2 if rho**4 < 0.08 else 3
 
 
 def _covariance(size: int, rho: float) -> Floats:
-    """Covariance along an axis of white noise blurred by a Gaussian: ``rho ** lag^2``."""
+    """Return the covariance along an axis of white noise blurred by a Gaussian: ``rho ** lag^2``."""
     lag = np.subtract.outer(np.arange(size), np.arange(size)).astype(np.float64)
     covariance: Floats = max(rho, 0.0) ** lag**2
     return covariance
 
 
 def _correlation(planes: list[Floats], clipped: list[Mask], line: _Line) -> tuple[float, float]:
-    """Autocorrelation of the noise along y and x at lag 1, from the blocks that are flattest for their level."""
+    """Measure the autocorrelation of the noise along y and x at lag 1, on the flattest blocks for their level."""
     blocks = np.concatenate([_flat_blocks(plane, bad) for plane, bad in zip(planes, clipped, strict=True)])
     if len(blocks) < 4:
         return 0.0, 0.0
@@ -302,7 +333,7 @@ def _correlation(planes: list[Floats], clipped: list[Mask], line: _Line) -> tupl
     basis = _plane_basis()
     residual = blocks - (blocks @ basis) @ basis.T
     power = (residual**2).mean(axis=1)
-    power[power <= 1e-24 * (blocks**2).mean(axis=1)] = np.inf  # rounding errors only: not flat, but without noise
+    power[power <= 1e-24 * (blocks**2).mean(axis=1)] = np.inf  # rounding errors only: such a block has no noise
     expected = _on_line(*line[:2], line.levels[0], levels)
     flatness = power / np.maximum(expected, 1e-3 * expected.max() or 1.0)
     keep = np.argsort(flatness, kind="stable")[: max(4, int(len(blocks) * _FLATTEST))]
@@ -316,7 +347,7 @@ def _correlation(planes: list[Floats], clipped: list[Mask], line: _Line) -> tupl
 
 
 def _flat_blocks(plane: Floats, clipped: Mask) -> Floats:
-    """Usable blocks of a plane side by side, shape ``(n, pixels)``."""
+    """Return the usable non-overlapping blocks of a plane, shape ``(n, pixels)``."""
     side = _FLAT_BLOCK
     height, width = (n // side for n in plane.shape)
 
@@ -332,7 +363,7 @@ def _flat_blocks(plane: Floats, clipped: Mask) -> Floats:
 
 
 def _undo_detrending(along_y: float, along_x: float) -> tuple[float, float]:
-    """Autocorrelation of the noise, of which `along_y` and `along_x` are left after a plane was fitted and removed."""
+    """Compute the autocorrelation of the noise that becomes `along_y` and `along_x` when a fitted plane is removed."""
     rho_y, rho_x = along_y, along_x
     for _ in range(8):
         expected_y, expected_x = _detrended(round(rho_y, 4), round(rho_x, 4))
@@ -343,7 +374,7 @@ def _undo_detrending(along_y: float, along_x: float) -> tuple[float, float]:
 
 @lru_cache(maxsize=64)
 def _detrended(rho_y: float, rho_x: float) -> tuple[float, float]:
-    """Autocorrelation at lag 1 that is left of correlated noise in a block after a plane was removed."""
+    """Compute the autocorrelation at lag 1 of correlated noise in a block after a fitted plane is removed."""
     side = _FLAT_BLOCK
     basis = _plane_basis()
     covariance = np.kron(_covariance(side, rho_y), _covariance(side, rho_x))
@@ -358,7 +389,7 @@ def _detrended(rho_y: float, rho_x: float) -> tuple[float, float]:
 
 @lru_cache(maxsize=1)
 def _plane_basis() -> Floats:
-    """Orthonormal basis of the planes ``a + b y + c x`` over a block, shape ``(pixels, 3)``."""
+    """Return an orthonormal basis of the planes ``a + b y + c x`` over a block, shape ``(pixels, 3)``."""
     y, x = (axis.ravel() for axis in np.indices((_FLAT_BLOCK, _FLAT_BLOCK)) - (_FLAT_BLOCK - 1) / 2)
     basis: Floats = np.linalg.qr(np.stack([np.ones_like(x), y, x], axis=1))[0]
     return basis

@@ -1,7 +1,7 @@
-"""Whether two planes of a stack belong together, how their brightness differs, and what noise their difference shows.
+"""Compare two planes of a stack: whether they belong together, their relative brightness, and their noise.
 
-The sample depends on the shape of a plane alone, so everyone who asks gets the same answer, whatever part of the planes
-he works on. It is summarised by means over small blocks, in which noise is small.
+Planes are compared by a sample, summarised as means over small blocks, in which noise is small. The sample depends only
+on the shape of a plane, so all blocks of a result compare the same pixels.
 """
 
 from __future__ import annotations
@@ -20,47 +20,47 @@ from napari_restore.intensity.noise import estimate_noise
 from napari_restore.intensity.scaling import missing
 from napari_restore.intensity.stabilise import CameraNoise
 
-__all__ = ["Pair", "PlaneSample", "calibrated", "compare", "sample_places", "summarise"]
+__all__ = ["Pair", "PlaneSample", "calibrated", "compare", "sample_regions", "summarise"]
 
 Floats = npt.NDArray[np.float64]
 
 _CROP = 128
 _CROPS = 3
-"""Crops each way. A plane of no more pixels than that is taken whole."""
+"""Number of crops along each axis. An axis of at most `_CROP` times this many pixels is sampled whole."""
 _BLOCK = 8
 _TOLERANCE = 0.3
-"""Difference between two blocks, in standard deviations of the noise of a pixel, that still counts as agreement."""
+"""Largest difference between two blocks that counts as agreement, in standard deviations of the noise of a pixel."""
 _GAINS = (1 / 3, 3.0)
-"""Brightness of one plane, as a multiple of the other's, that lamps and bleaching may make; beyond it is another."""
+"""Range of relative brightness that changes of the lamp and bleaching can explain."""
 _BACKGROUND = 0.5
-"""Most by which the background may rise or fall, in standard deviations of the noise."""
+"""Largest change of the background, in standard deviations of the noise."""
 _WORTH = 0.02
-"""A brightness is only divided out where this share of the blocks comes to agree by it."""
+"""Share of the blocks that must agree in addition before a relative brightness other than 1 is used."""
 _TOGETHER = 0.25
-"""Share of the structure that has to agree for two planes to belong together."""
+"""Share of the structure that must agree for two planes to belong together."""
 _LEAST_SHARE = 0.25
-"""Part of the estimated variance below which differences are not believed: planes may share their noise."""
+"""Smallest factor by which differences may lower the estimated variance: planes may share their noise."""
 _DETAIL = 5
-"""Side, in blocks, of what is large."""
+"""Side, in blocks, of the mean that is subtracted to keep only details."""
 _CHANCE = 3.5
-"""Correlation of what has nothing in common is below this, times the square root of the blocks, in all but one of
-thousands of pairs."""
+"""Divided by the square root of the number of blocks: the correlation that unrelated planes exceed in one of thousands
+of pairs."""
 _ALIKE = (0.1, 0.5)
-"""Least and most correlation that is asked for."""
+"""Lower and upper limit of the correlation that planes must reach."""
 _SURE = 0.55
-"""Share of the structure that has to agree for a brightness to be divided out: less may be chance."""
+"""Share of the structure that must agree before a relative brightness other than 1 is used: less may be chance."""
 
 
 @dataclass(frozen=True, eq=False)
 class PlaneSample:
-    """A plane, in short.
+    """Summary of a plane: the block means of its crops.
 
     Attributes
     ----------
     levels : tuple of numpy.ndarray
-        Shape ``(rows, columns)``, float64, of each crop: means of its blocks, data units; NaN where pixels are missing.
+        Block means of each crop, shape ``(rows, columns)``, float64, data units; NaN where pixels are missing.
     constant : bool
-        Whether all of its pixels have one value, as those of a dropped frame do, or none is there.
+        Whether all pixels have one value, as in a dropped frame, or all are missing.
     """
 
     levels: tuple[Floats, ...]
@@ -69,16 +69,16 @@ class PlaneSample:
 
 @dataclass(frozen=True)
 class Pair:
-    """What one plane of a stack is to another.
+    """Relation of another plane of a stack to a plane.
 
     Attributes
     ----------
     gain, offset : float
-        Of what the plane shows, the other shows ``gain * value + offset``; four digits.
+        A value of the plane is ``gain * value + offset`` in the other plane; four digits.
     agreement : float
         Share of the structure, in [0, 1], that is the same in both.
     reason : str
-        Why the other must not be averaged with the plane; empty if it may.
+        Why the other plane must not be averaged with the plane; empty if it may be.
     """
 
     gain: float = 1.0
@@ -87,12 +87,22 @@ class Pair:
     reason: str = ""
 
 
-def sample_places(height: int, width: int) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of the crops that a plane of this shape is summarised by.
+def sample_regions(height: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Yield the rows and columns of the crops that `summarise` expects of a plane.
+
+    Parameters
+    ----------
+    height, width : int
+        Shape of the plane, in pixels.
+
+    Yields
+    ------
+    (slice, slice)
+        Rows and columns of a crop.
 
     Examples
     --------
-    >>> list(sample_places(100, 5000))[1]
+    >>> list(sample_regions(100, 5000))[1]
     (slice(0, 100, None), slice(2436, 2564, None))
     """
 
@@ -108,7 +118,20 @@ def sample_places(height: int, width: int) -> Iterator[tuple[slice, slice]]:
 
 
 def summarise(crops: Sequence[npt.NDArray[Any]], missing: Missing = missing) -> PlaneSample:
-    """Summarise the crops of a plane; `missing` tells which pixels are no image, as in `fuse`."""
+    """Summarise the crops of a plane by block means.
+
+    Parameters
+    ----------
+    crops : sequence of numpy.ndarray
+        Pixels of the regions of `sample_regions`, shape ``(h, w)`` each, data units.
+    missing : callable
+        Returns the mask of the pixels that are no image, see `napari_restore.intensity.fusion.fuse`.
+
+    Returns
+    -------
+    PlaneSample
+        The block means.
+    """
     levels, ends = [], []
     for crop in crops:
         mask = missing(crop)
@@ -125,14 +148,19 @@ def summarise(crops: Sequence[npt.NDArray[Any]], missing: Missing = missing) -> 
 
 
 def compare(plane: PlaneSample, other: PlaneSample, noise: FusionNoise) -> Pair:
-    """Say what another plane is to a plane.
+    """Compare a plane with another one: brightness, agreement, and whether the two may be averaged.
 
     Parameters
     ----------
     plane, other : PlaneSample
-        Of two planes of one channel and shape.
+        Samples of two planes of one channel and shape.
     noise : FusionNoise
-        Of the channel.
+        Noise of the channel.
+
+    Returns
+    -------
+    Pair
+        Relation of `other` to `plane`.
 
     Examples
     --------
@@ -153,7 +181,7 @@ def compare(plane: PlaneSample, other: PlaneSample, noise: FusionNoise) -> Pair:
     x, y = x[there], y[there]
     if np.array_equal(x, y):
         return Pair(reason="a copy")
-    if not _alike(plane, other, there, noise):
+    if not _correlated(plane, other, there, noise):
         return Pair(agreement=0.0, reason="shows something else")
     fit = _Fit(x, y, noise)
     gain, offset = fit.best()
@@ -161,10 +189,10 @@ def compare(plane: PlaneSample, other: PlaneSample, noise: FusionNoise) -> Pair:
     return Pair(gain, offset, round(agreement, 4), "" if agreement >= _TOGETHER else "shows something else")
 
 
-def _alike(plane: PlaneSample, other: PlaneSample, there: npt.NDArray[np.bool_], noise: FusionNoise) -> bool:
-    """Tell whether the details of two planes are correlated: those of planes that belong together are, noise is not.
+def _correlated(plane: PlaneSample, other: PlaneSample, there: npt.NDArray[np.bool_], noise: FusionNoise) -> bool:
+    """Check whether the details of two planes are correlated: structure is, noise is not.
 
-    This holds whatever the noise is taken to be. Shading and all that is large is left out, as it may be the lamp's.
+    The check does not depend on the noise estimate. Large structure is subtracted, because it may be shading.
     """
     details = []
     for sample in (plane, other):
@@ -180,17 +208,22 @@ def _alike(plane: PlaneSample, other: PlaneSample, there: npt.NDArray[np.bool_],
 
 
 def calibrated(noise: FusionNoise, pairs: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any]]]) -> FusionNoise:
-    """Correct an estimate of the noise by differences of neighbouring planes, from which still structure is gone.
+    """Correct a noise estimate by the differences of neighbouring planes, in which still structure cancels.
 
-    Texture and smooth shapes raise what is estimated from single planes: noise by up to several times, and correlation
-    up to that of the shapes. What moves raises what differences show, so the lower of the two is taken.
+    Texture and smooth shapes raise the estimates from single planes: the noise by up to several times, and the
+    correlation up to that of the shapes. Motion raises the estimates from differences. So the lower of the two is used.
 
     Parameters
     ----------
     noise : FusionNoise
-        As estimated from single planes.
+        Noise as estimated from single planes.
     pairs : sequence of (numpy.ndarray, numpy.ndarray)
         Crops ``(h, w)`` of two neighbouring planes each, data units.
+
+    Returns
+    -------
+    FusionNoise
+        The corrected noise; `noise` itself where the differences allow no estimate.
 
     Examples
     --------
@@ -213,9 +246,10 @@ def calibrated(noise: FusionNoise, pairs: Sequence[tuple[npt.NDArray[Any], npt.N
 
 
 def _standard_difference(one: npt.NDArray[Any], other: npt.NDArray[Any], camera: CameraNoise) -> Floats:
-    """The difference of two planes, of standard deviation 1 if the noise is the camera's; NaN where one has no value.
+    """Compute the stabilised difference of two planes: standard deviation 1 if the noise is the camera's.
 
-    Stabilised counts of few photons have less than 1, which is allowed for.
+    A pixel that is NaN in one plane is NaN. Stabilised counts of few photons have a standard deviation below 1, which
+    is corrected.
     """
     level = ndimage.gaussian_filter((one.astype(np.float64) + other) / 2, 2.0) - camera.offset
     photons = camera.gain * np.maximum(level, 0)
@@ -225,25 +259,25 @@ def _standard_difference(one: npt.NDArray[Any], other: npt.NDArray[Any], camera:
 
 
 class _Fit:
-    """The line between the blocks of two planes that most of them lie near."""
+    """Robust fit of a line to the block means of two planes."""
 
     def __init__(self, x: Floats, y: Floats, noise: FusionNoise) -> None:
         self.x, self.y, self.dark = x, y, noise.camera.offset
         camera = noise.camera
         variance = camera.read_noise**2 + camera.gain * np.maximum((x + y) / 2 - camera.offset, 0)
         in_block = noise_gain(np.full(_BLOCK, 1 / _BLOCK), noise.correlation)
-        # Where nothing at all is seen, an estimate may say that there is no noise.
+        # In a plane without signal the estimated noise may be 0.
         variance = np.maximum(variance, 1e-3 * variance.max() or 1e-30)
         self.width = variance * (2 * in_block + _TOLERANCE**2)
         self.sigma = float(np.sqrt(np.median(variance)))
 
     def near(self, gain: float, offset: float) -> Floats:
-        """How near each block lies, from 0 to 1."""
+        """Compute how near each block is to a line, from 0 to 1."""
         scale = self.width * (1 + gain**2) / 2
         return np.asarray(np.exp(-((self.y - gain * self.x - offset) ** 2) / (2 * scale)))
 
     def best(self) -> tuple[float, float]:
-        """Gain and offset: 1 and 0 unless another line is clearly better."""
+        """Return gain and offset: 1 and 0 unless another line fits clearly better."""
         found, score = (1.0, 0.0), float(self.near(1.0, 0.0).mean())
         for pivot in (self.dark, 0.0, None):
             for start in self._starts():
@@ -255,7 +289,7 @@ class _Fit:
         return found
 
     def _starts(self) -> Iterator[tuple[float, float]]:
-        """Lines to begin with: none; the ratio of what is bright; quantile by quantile."""
+        """Yield initial lines: the identity, the ratio of bright blocks, and the line through two quantiles."""
         yield 1.0, 0.0
         bright = self.x >= np.quantile(self.x, 0.7)
         light = self.x[bright] - self.dark
@@ -268,10 +302,10 @@ class _Fit:
             yield slope, float(high[0] - slope * low[0])
 
     def _refined(self, gain: float, offset: float, pivot: float | None) -> tuple[float, float] | None:
-        """Weighted least squares, each block by how near it lies; None where no lamp makes such a line.
+        """Refine a line by least squares, weighted by `near`; None where no change of the lamp gives such a line.
 
-        All light comes and goes with the lamp, so one level stays: the darkest one seen, or 0 where bright fields show
-        none. Without a `pivot` the background may move by itself, a little.
+        All light changes with the lamp, so one level is constant, the `pivot`: the darkest level, or 0 where the plane
+        has no dark pixels. Without a `pivot` the background may change by a little.
         """
         for _ in range(15):
             weight = self.near(gain, offset) / self.width
@@ -293,7 +327,7 @@ class _Fit:
         return float(f"{gain:.4g}"), float(f"{offset:.4g}")
 
     def agreement(self, gain: float, offset: float) -> float:
-        """Share of the structure that lies near the line: of what is not at the median level in one plane or other."""
-        brought = (self.y - offset) / gain
-        structure = np.maximum(abs(self.x - np.median(self.x)), abs(brought - np.median(brought)))
+        """Compute the share of the structure near a line; structure is the distance of blocks from the median level."""
+        matched = (self.y - offset) / gain
+        structure = np.maximum(abs(self.x - np.median(self.x)), abs(matched - np.median(matched)))
         return float(np.average(self.near(gain, offset), weights=structure + 1e-12 + 1e-3 * self.sigma))

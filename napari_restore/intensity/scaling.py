@@ -1,7 +1,7 @@
-"""Value ranges: from the user's units to about [0, 1] and back, and into the user's data type.
+"""Normalise values to about [0, 1], restore them to data units, and cast them to the data type of the result.
 
-All of it is elementwise but `fill_from_nearest`, which looks at the whole array it is given: give it something that
-does not depend on chunking, a plane or a tile.
+All functions are elementwise except `fill_from_nearest`, which depends on the whole array: pass arrays that do not
+depend on chunking, such as planes or tiles.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ __all__ = ["FAR", "ValueRange", "estimate_range", "fill_from_nearest", "missing"
 Array = npt.NDArray[Any]
 
 FAR = 3000.0
-"""Values further than so many ranges from black are no image: Restormer's attention sums squares over a whole tile, and
-one such pixel among 64 x 64 is not seen elsewhere, where one of 10 000 ranges spoils the tile."""
+"""Largest distance of a value from black, in value ranges, that can be image. Restormer's attention sums squares over a
+whole tile: one pixel of this value among 64 x 64 does not change the others visibly, one of 10 000 ranges does."""
 
 
 @dataclass(frozen=True)
 class ValueRange:
-    """The values, in data units, that are brought to 0 and to 1.
+    """The values, in data units, that become 0 and 1 for the network.
 
     Parameters
     ----------
     low, high : float
-        Finite, `low` less than `high`.
+        In data units: finite, `low` less than `high`.
 
     Raises
     ------
     RecipeError
-        If they are not.
+        If a value is not finite, or `low` is not less than `high`.
 
     Examples
     --------
@@ -58,16 +58,27 @@ class ValueRange:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Values, in data units, beyond which a network is given others: ``-FAR`` and ``FAR``, normalised."""
+        """Lowest and highest value, in data units, that a network is given: ``-FAR`` and ``FAR`` when normalised."""
         reach = FAR * (self.high - self.low)
         return self.low - reach, self.low + reach
 
-    def reaching(self, low: float, high: float) -> ValueRange:
-        """Give the range that holds this one and two values in data units as well."""
+    def extended(self, low: float, high: float) -> ValueRange:
+        """Return this range, extended to include two values.
+
+        Parameters
+        ----------
+        low, high : float
+            Values, in data units.
+
+        Returns
+        -------
+        ValueRange
+            The smallest range that includes this one and both values.
+        """
         return ValueRange(min(self.low, low), max(self.high, high))
 
     def normalise(self, x: Array) -> npt.NDArray[np.float32]:
-        """Bring values from data units to about [0, 1].
+        """Normalise values from data units to about [0, 1].
 
         Parameters
         ----------
@@ -77,26 +88,37 @@ class ValueRange:
         Returns
         -------
         numpy.ndarray
-            ``(x - low) / (high - low)`` as float32, computed in float64: a large offset costs no digits.
+            ``(x - low) / (high - low)`` as float32, computed in float64, so that a large offset costs no precision.
         """
         shifted = np.subtract(x, self.low, dtype=np.float64)
         return np.divide(shifted, self.high - self.low, out=shifted).astype(np.float32)
 
     def restore(self, y: Array) -> npt.NDArray[np.float64]:
-        """Bring values from about [0, 1] back to data units: the inverse of `normalise`, as float64."""
+        """Restore values from about [0, 1] to data units: the inverse of `normalise`.
+
+        Parameters
+        ----------
+        y : numpy.ndarray
+            Floating-point values, any shape.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``y * (high - low) + low`` as float64.
+        """
         scaled = np.multiply(y, self.high - self.low, dtype=np.float64)
         return np.add(scaled, self.low, out=scaled)
 
 
 def estimate_range(samples: Array, percentiles: tuple[float, float] = (0.1, 99.9)) -> ValueRange:
-    """Estimate the range of the data from some of its values.
+    """Estimate the value range of the data from a sample of its values.
 
     Parameters
     ----------
     samples : numpy.ndarray
         Integer or floating-point values, any shape. NaN and infinities are left out.
     percentiles : (float, float)
-        Percentiles brought to 0 and 1, rising, in [0, 100]; not the ends, so hot and dead pixels have no say.
+        Percentiles that become 0 and 1, rising, in [0, 100]. The default leaves out hot and dead pixels.
 
     Returns
     -------
@@ -119,7 +141,7 @@ def estimate_range(samples: Array, percentiles: tuple[float, float] = (0.1, 99.9
     finite = samples[np.isfinite(samples)]
     if finite.size == 0:
         return ValueRange(0.0, 1.0)
-    # "nearest" takes values that are there: interpolating between extremes of float64 would overflow.
+    # "nearest" returns values of the data: interpolation between extremes of float64 would overflow.
     low, high = (float(value) for value in np.percentile(finite, percentiles, method="nearest"))
     if low == high:
         low, high = float(finite.min()), float(finite.max())
@@ -129,7 +151,7 @@ def estimate_range(samples: Array, percentiles: tuple[float, float] = (0.1, 99.9
 
 
 def to_dtype(y: Array, dtype: npt.DTypeLike) -> Array:
-    """Bring floating-point values into a data type without ever wrapping around.
+    """Cast floating-point values to a data type without wrapping around.
 
     Parameters
     ----------
@@ -166,9 +188,9 @@ def to_dtype(y: Array, dtype: npt.DTypeLike) -> Array:
 
 
 def missing(plane: Array, limits: tuple[float, float] = (-math.inf, math.inf)) -> npt.NDArray[np.bool_] | None:
-    """Tell which pixels are no part of the image: NaN, infinite, or beyond `limits`, as values for "no data" are.
+    """Find missing pixels: NaN, infinite, or beyond `limits`, as values for "no data" are.
 
-    Integers of up to 16 bits have no such values, so those of a camera are all taken.
+    Integers of up to 16 bits have no such values: all values of a camera are image.
 
     Parameters
     ----------
@@ -180,7 +202,7 @@ def missing(plane: Array, limits: tuple[float, float] = (-math.inf, math.inf)) -
     Returns
     -------
     numpy.ndarray or None
-        Boolean, of the same shape; None if there is no such pixel.
+        Boolean, of the same shape, True for missing pixels; None if no pixel is missing.
 
     Examples
     --------
@@ -197,16 +219,16 @@ def missing(plane: Array, limits: tuple[float, float] = (-math.inf, math.inf)) -
 
 
 def fill_from_nearest(plane: Array, mask: npt.NDArray[np.bool_] | None) -> Array:
-    """Fill pixels that are no part of the image from their nearest neighbours, so that a network does not spread them.
+    """Fill missing pixels from their nearest neighbours, so that a network does not spread them.
 
-    What is filled in depends on the whole array, so give it one that does not depend on chunking: a plane or a tile.
+    The filled values depend on the whole array: pass one that does not depend on chunking, such as a plane or a tile.
 
     Parameters
     ----------
     plane : numpy.ndarray
-        Shape ``(..., h, w)``; each plane is filled from itself, with 0 where nothing is left of it.
+        Shape ``(..., h, w)``; each plane is filled from its own pixels, and with 0 if all of them are missing.
     mask : numpy.ndarray or None
-        What is to be filled, as `missing` tells: boolean, of the same shape; None for nothing.
+        Pixels to fill, as `missing` returns them: boolean, of the same shape; None for no pixel.
 
     Returns
     -------
@@ -228,7 +250,7 @@ def fill_from_nearest(plane: Array, mask: npt.NDArray[np.bool_] | None) -> Array
 
 
 def put_back(result: Array, plane: Array, mask: npt.NDArray[np.bool_] | None) -> Array:
-    """Put the missing pixels of a plane back into its result, in place.
+    """Copy the missing pixels of a plane into its result, in place.
 
     Parameters
     ----------
@@ -237,12 +259,12 @@ def put_back(result: Array, plane: Array, mask: npt.NDArray[np.bool_] | None) ->
     plane : numpy.ndarray
         The source, shape ``(..., h, w)``.
     mask : numpy.ndarray or None
-        Which of its pixels are put back; None for none.
+        Pixels to copy: boolean, of the shape of `plane`; None for no pixel.
 
     Returns
     -------
     numpy.ndarray
-        `result`, with what `plane` has where it was filled, each over ``scale x scale`` pixels.
+        `result`, with the value of each of these pixels in ``scale x scale`` pixels.
 
     Examples
     --------
@@ -254,7 +276,7 @@ def put_back(result: Array, plane: Array, mask: npt.NDArray[np.bool_] | None) ->
     if mask is None:
         return result
     scale_y, scale_x = result.shape[-2] // plane.shape[-2], result.shape[-1] // plane.shape[-1]
-    # Splitting axes gives a view, output rows as (input row, row within it): no enlarged mask is made.
+    # Splitting axes gives a view, output rows as (input row, row within it), so the mask need not be upsampled.
     split = result.reshape(*result.shape[:-2], plane.shape[-2], scale_y, plane.shape[-1], scale_x)
     np.copyto(split, plane[..., :, None, :, None], where=mask[..., :, None, :, None], casting="unsafe")
     return result

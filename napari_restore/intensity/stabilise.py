@@ -1,4 +1,4 @@
-"""Making the noise of a camera the same everywhere, and bringing a denoised image back without bias.
+"""Stabilise the noise of a camera, and restore a denoised image to data units without bias.
 
 The generalised Anscombe transform and its exact unbiased inverse: Starck, Murtagh & Bijaoui, "Image Processing and Data
 Analysis" (1998), chapter 2, and Makitalo & Foi, "Optimal inversion of the generalized Anscombe transformation for
@@ -25,7 +25,7 @@ __all__ = ["CameraNoise", "NoiseScale"]
 Floats = npt.NDArray[np.float64]
 
 _FEW = 150.0
-"""Photons up to which the Poisson distribution is summed; above, a normal one of its variance gives the same mean."""
+"""Photons up to which the Poisson distribution is summed; above, a normal distribution gives the same mean."""
 _NODES = 1200
 """Levels of the table of the inverse."""
 _NORMAL = tuple(np.polynomial.hermite_e.hermegauss(40))
@@ -73,40 +73,83 @@ class CameraNoise:
             or self.gain + self.read_noise == 0
         ):
             raise RecipeError(
-                f"noise {numbers} is no camera's: gain (data units a photon) and read noise (data units) are 0 or more "
-                "and not both 0, and with the offset (data units) they are finite."
+                f"camera noise {numbers} is not valid: gain (data units per photon), offset and read noise (data "
+                "units) must be finite, and gain and read noise 0 or more and not both 0."
             )
 
     @classmethod
     def from_estimate(cls, noise: NoiseEstimate) -> CameraNoise | None:
-        """Take an estimate's lowest level as the dark one; None where it found no noise."""
+        """Make the noise model of an estimate; its lowest level becomes the offset.
+
+        Parameters
+        ----------
+        noise : NoiseEstimate
+            Noise of the image.
+
+        Returns
+        -------
+        CameraNoise or None
+            None for an estimate without noise.
+        """
         dark = float(noise.sigma(noise.levels[0]))
         gain = max(noise.gain, 0.0)
         return cls(gain, noise.levels[0], dark) if gain + dark > 0 else None
 
     @property
     def _dark(self) -> float:
-        """Standard deviation that the transform takes at the offset: `read_noise` and Anscombe's 3/8 of a photon."""
+        """Standard deviation at the offset that the transform uses: `read_noise` and Anscombe's 3/8 of a photon."""
         return math.sqrt(self.read_noise**2 + 3 / 8 * self.gain**2)
 
     def stabilise(self, values: npt.ArrayLike) -> Floats:
-        """Bring values in data units to units of the noise, with 0 at the offset.
+        """Stabilise values: the generalised Anscombe transform, 0 at the offset.
 
-        ``2 / gain * (sqrt(gain * x + 3/8 * gain**2 + read_noise**2) - sqrt(3/8 * gain**2 + read_noise**2))`` with
-        ``x = value - offset``, written so that a gain of 0 gives ``x / read_noise``. Below the offset, where light
-        plays no part, it goes on as a straight line.
+        The transform is ``2 / gain * (sqrt(gain * x + 3/8 * gain**2 + read_noise**2) - sqrt(3/8 * gain**2 +
+        read_noise**2))`` with ``x = value - offset``, in a form that gives ``x / read_noise`` for a gain of 0. Below
+        the offset, where there is no photon noise, it is a straight line.
+
+        Parameters
+        ----------
+        values : array_like
+            In data units, any shape.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of the same shape, float64, in standard deviations of the noise.
         """
         x = np.subtract(values, self.offset, dtype=np.float64)
         root = np.sqrt(self.gain * np.maximum(x, 0) + self._dark**2)
         return np.asarray(2 * x / (root + self._dark), np.float64)
 
     def unstabilise(self, stable: npt.ArrayLike) -> Floats:
-        """Undo `stabilise` value by value. Of a mean, that is not the mean: see `invert`."""
+        """Invert `stabilise` for single values. For means of stabilised values, see `invert`.
+
+        Parameters
+        ----------
+        stable : array_like
+            Stabilised values, any shape.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of the same shape, float64, in data units.
+        """
         d = np.asarray(stable, np.float64)
         return self.offset + d * self._dark + self.gain / 4 * np.maximum(d, 0) ** 2
 
     def expected(self, levels: npt.ArrayLike) -> Floats:
-        """Mean of the stabilised values of pixels whose mean is `levels`, in units of the noise."""
+        """Compute the mean of the stabilised values of pixels with a given mean.
+
+        Parameters
+        ----------
+        levels : array_like
+            Means of the pixels, in data units, any shape.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of the same shape, float64, in standard deviations of the noise.
+        """
         level = np.atleast_1d(np.asarray(levels, np.float64))
         photons = np.maximum(level - self.offset, 0) / self.gain if self.gain else np.full(level.shape, np.inf)
         result = np.empty(level.shape)
@@ -130,17 +173,28 @@ class CameraNoise:
         return float(poisson @ (self.stabilise(values) @ weight) / weight.sum())
 
     def invert(self, stable: npt.ArrayLike) -> Floats:
-        """Bring the mean of stabilised values to the mean of the values, in data units: the exact unbiased inverse."""
+        """Convert means of stabilised values to means of the values: the exact unbiased inverse.
+
+        Parameters
+        ----------
+        stable : array_like
+            Means of stabilised values, any shape: denoised pixels.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of the same shape, float64, in data units.
+        """
         means = np.asarray(stable, np.float64)
         return self.unstabilise(means) + np.interp(means, *_inverse(self))
 
 
 @lru_cache(maxsize=64)
 def _inverse(camera: CameraNoise) -> tuple[Floats, Floats]:
-    """Stabilised means, rising, and what has to be added to `CameraNoise.unstabilise` of each."""
+    """Tabulate stabilised means, rising, and the correction to add to `CameraNoise.unstabilise` of each."""
     gain, read_noise = camera.gain, camera.read_noise
     unit = max(gain, read_noise)
-    # Where a photon more makes little difference to the noise, all that is left is a quarter of a photon.
+    # Above this level the correction is constant: a quarter of a photon.
     highest = max(2e3 * gain, 300 * read_noise**2 / gain if gain else 0.0, 20 * unit)
     above = np.geomspace(1e-5 * unit, highest, _NODES)
     below = np.linspace(-12 * read_noise, 0, 60) if read_noise else np.zeros(1)
@@ -151,7 +205,7 @@ def _inverse(camera: CameraNoise) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True)
 class NoiseScale:
-    """Brings values to what a network was trained on by their noise, as `ValueRange` does by their range.
+    """Normalisation by the noise: values get the noise level of a network's training, as `ValueRange` gives the range.
 
     Parameters
     ----------
@@ -160,7 +214,7 @@ class NoiseScale:
     low : float
         Value, in data units, that becomes 0.
     sigma : float
-        Standard deviation of the noise in the result.
+        Standard deviation of the noise in the normalised values.
 
     Examples
     --------
@@ -182,18 +236,51 @@ class NoiseScale:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Values, in data units, beyond which a network is given others: ``-FAR`` and ``FAR``, normalised."""
+        """Lowest and highest value, in data units, that a network is given: ``-FAR`` and ``FAR`` when normalised."""
         ends = self.camera.unstabilise(np.array([-FAR, FAR]) / self.sigma + self._start)
         return float(ends[0]), float(ends[1])
 
-    def reaching(self, low: float, high: float) -> NoiseScale:
-        """Give this scale, which has no upper end: noise has one standard deviation at all values."""
+    def extended(self, low: float, high: float) -> NoiseScale:
+        """Return this scale, which includes all values: the noise has one standard deviation at any of them.
+
+        Parameters
+        ----------
+        low, high : float
+            Values, in data units; not used.
+
+        Returns
+        -------
+        NoiseScale
+            This scale.
+        """
         return self
 
     def normalise(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Bring noisy values from data units to noise of the standard deviation `sigma`, as float32."""
+        """Normalise noisy values from data units to noise of the standard deviation `sigma`.
+
+        Parameters
+        ----------
+        x : numpy.ndarray
+            Integer or floating-point values in data units, any shape.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of the same shape, float32.
+        """
         return ((self.camera.stabilise(x) - self._start) * self.sigma).astype(np.float32)
 
     def restore(self, y: npt.NDArray[Any]) -> Floats:
-        """Bring denoised values back to data units, without bias, as float64."""
+        """Restore denoised values to data units without bias.
+
+        Parameters
+        ----------
+        y : numpy.ndarray
+            Floating-point values, any shape.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of the same shape, float64.
+        """
         return self.camera.invert(np.asarray(y, np.float64) / self.sigma + self._start)

@@ -1,8 +1,8 @@
-"""Which values are image: fill values and outliers are found before anything is estimated from an image.
+"""Find the pixels that are no image, fill values and outliers, before anything is estimated from the image.
 
-Fill values (what stitching, registration, masks and saturation leave) are constant over areas, and an area of fill ends
-at an edge: noise makes neither. Outliers (hot and dead pixels, dust, fill without an area) are further from the bulk of
-the image than its own structure and noise reach.
+Fill values (of stitching, registration, masks and saturation) are constant over areas, and such an area ends at an
+edge; noise has neither. Outliers (hot and dead pixels, dust, fill without an area) are further from the bulk of the
+image than its structure and noise.
 """
 
 from __future__ import annotations
@@ -25,44 +25,45 @@ Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 
 REACH = 2
-"""Pixels beside a pixel that decide whether it is image."""
+"""Distance, in pixels, of the pixels that decide whether a pixel is image."""
 _SQUARE = np.ones((3, 3), bool)
-"""What is constant over so many pixels is an area: noise of a camera hardly ever makes one."""
+"""Smallest area: the noise of a camera is hardly ever constant over so many pixels."""
 _RING = 3
-"""Width in pixels of the ring around an area in which fill is not found, and what a camera has clipped is."""
+"""Width, in pixels, of the ring around an area. Clipped values of a camera also occur in the ring, fill does not."""
 _AT_MOST_AROUND = 0.05
-"""Share of that ring that may have the value. Measured: 0.3 to 0.6 around areas of a camera's black level, 0.08 to 0.2
-around saturated structure, 0.00 around the fill of registration."""
+"""Largest share of that ring that may have the value of the fill. Measured: 0.3 to 0.6 around areas of a camera's black
+level, 0.08 to 0.2 around saturated structure, 0.00 around the fill of registration."""
 _LEAST_SHARE = 1e-4
-"""Of all pixels that lie in areas of one value, for it to be a fill value."""
+"""Smallest share of all pixels in areas of one value for which it is a fill value."""
 _MOST_VALUES = 8
-"""Fill values that are looked for at most, those of the largest areas."""
+"""Largest number of fill values, those of the largest areas."""
 _MARGIN = 4
-"""Pixels around fill that have no say in what is estimated: optics and resampling spread what was there."""
+"""Width, in pixels, of the margin around fill that no estimate uses: optics and resampling spread the fill value."""
 _FAR_FROM_BULK = 3.0
-"""Times the distance between the median's side of the image and its 1st or 99th percentile from which the brightest or
-darkest thousandth is no part of the range. Of 40 micrographs none reaches 2.5."""
+"""Largest distance of the brightest or darkest thousandth that is part of the range, as a multiple of the distance of
+the 99th or 1st percentile. None of 40 micrographs reaches 2.5."""
 _ABSURD = 30.0
-"""Times the distance between the percentiles 1 and 99, beyond these, from which a value has no say at all."""
+"""Largest distance of a value beyond the percentiles 1 and 99 that estimates use, as a multiple of their distance."""
 _NOISE_REACH = 12.0
-"""The same, in standard deviations of the noise: a dim and sparse image is not taken for noise."""
+"""Smallest distance of these percentiles, in standard deviations of the noise: a dim and sparse image is not taken for
+noise."""
 _CAP = 0.5
-"""Part of the range beyond its ends up to which values are image."""
+"""Largest distance of image values beyond the ends of the range, as a part of the range."""
 _CAP_NOISE = 8.0
 """The same in standard deviations of the noise there: a peak of noise is no outlier."""
 
 
 @dataclass(frozen=True)
 class Validity:
-    """Which pixels of a channel are image.
+    """Rules that decide which pixels of a channel are image.
 
     Parameters
     ----------
     low, high : float
-        Lowest and highest value, in data units, of the image's bulk. Single pixels beyond are no image; areas beyond
-        are image at a range of their own: bright nuclei beside dim filaments.
+        Lowest and highest value of the bulk of the image, in data units. Single pixels beyond are no image. Areas
+        beyond are image with a value range of their own, such as bright nuclei beside dim filaments.
     fill : tuple of float
-        Values that fill areas without being image.
+        Fill values, in data units: areas of them are no image.
 
     Examples
     --------
@@ -77,12 +78,12 @@ class Validity:
     fill: tuple[float, ...] = ()
 
     def missing(self, plane: Array, limits: tuple[float, float] = (-math.inf, math.inf)) -> Mask | None:
-        """Tell which pixels are no image: NaN, infinite, beyond `limits`, fill, and single pixels beyond the bulk.
+        """Find the pixels that are no image: NaN, infinite, beyond `limits`, fill, and single pixels beyond the bulk.
 
         Parameters
         ----------
         plane : numpy.ndarray
-            Shape ``(..., h, w)``. Pixels up to `REACH` away decide, and what lies outside counts as like the edge.
+            Shape ``(..., h, w)``. A pixel depends on those up to `REACH` pixels away; areas continue beyond the edges.
         limits : (float, float)
             See `napari_restore.intensity.scaling.missing`.
 
@@ -104,9 +105,19 @@ class Validity:
         return mask
 
     def beyond(self, plane: Array, limits: tuple[float, float] = (-math.inf, math.inf)) -> Mask | None:
-        """Tell which pixels lie in areas beyond the bulk, of at least 3 x 3 pixels: image at a range of its own.
+        """Find areas beyond the bulk, of at least 3 x 3 pixels: image with a value range of its own.
 
-        Parameters and result are those of `missing`.
+        Parameters
+        ----------
+        plane : numpy.ndarray
+            See `missing`.
+        limits : (float, float)
+            See `napari_restore.intensity.scaling.missing`.
+
+        Returns
+        -------
+        numpy.ndarray or None
+            Boolean, of the same shape; None if there are no such areas.
         """
         outside = self._outside(plane, missing(plane, limits))
         if outside is None:
@@ -117,7 +128,7 @@ class Validity:
         return areas if areas.any() else None
 
     def _outside(self, plane: Array, mask: Mask | None) -> Mask | None:
-        """Tell which pixels are finite and beyond the bulk; None if none is."""
+        """Find the finite pixels beyond the bulk; None if there are none."""
         if (self.low, self.high) == (-math.inf, math.inf):
             return None
         outside: Mask = (plane < self.low) | (plane > self.high)
@@ -127,12 +138,12 @@ class Validity:
 
 
 def constant_areas(plane: Array, value: float) -> Mask:
-    """Tell which pixels of a plane lie in areas of one value: in squares of 3 x 3 pixels that all have it.
+    """Find areas of one value: squares of 3 x 3 pixels that all have it.
 
     Parameters
     ----------
     plane : numpy.ndarray
-        Shape ``(..., h, w)``. What lies outside counts as having the value.
+        Shape ``(..., h, w)``. Pixels outside count as having the value.
     value : float
         In data units.
 
@@ -155,7 +166,7 @@ def constant_areas(plane: Array, value: float) -> Mask:
 
 
 def _areas(mask: Mask) -> Mask:
-    """Keep of a mask the squares of 3 x 3 pixels; what lies outside counts as part of it."""
+    """Keep only the squares of 3 x 3 pixels of a mask; pixels outside count as part of it."""
     square = _SQUARE.reshape((1,) * (mask.ndim - 2) + (3, 3))
     padded = np.pad(mask, [(0, 0)] * (mask.ndim - 2) + [(REACH, REACH)] * 2, constant_values=True)
     opened: Mask = ndimage.binary_opening(padded, square)[..., REACH:-REACH, REACH:-REACH]
@@ -163,11 +174,11 @@ def _areas(mask: Mask) -> Mask:
 
 
 def fill_values(planes: Sequence[Array]) -> tuple[float, ...]:
-    """Find the values that fill areas of an image without being image.
+    """Find the fill values of an image.
 
-    A value fills if at least a ten-thousandth of the pixels lie in constant areas of it, and hardly any pixel around
-    these areas has it. What a camera clips at its black level, or saturated structure, is surrounded by single pixels
-    of the same value and stays image; a plane of one value is fill.
+    A value is fill if at least a ten-thousandth of the pixels lie in constant areas of it, and hardly any pixel around
+    these areas has it. Pixels clipped at a camera's black level, and saturated structure, are surrounded by single
+    pixels of the same value: they are image. A plane of one value is fill.
 
     Parameters
     ----------
@@ -177,7 +188,7 @@ def fill_values(planes: Sequence[Array]) -> tuple[float, ...]:
     Returns
     -------
     tuple of float
-        In data units, that of the largest areas first; without NaN and infinities, which are never image.
+        In data units, the value of the largest areas first; without NaN and infinities, which are never image.
 
     Examples
     --------
@@ -197,7 +208,7 @@ def fill_values(planes: Sequence[Array]) -> tuple[float, ...]:
 
 
 def _centres_of_squares(plane: Array) -> Array:
-    """Values of the pixels whose eight neighbours are all like them."""
+    """Return the values of the pixels whose eight neighbours all have the same value."""
     if min(plane.shape[-2:]) < 3:
         return plane[..., :0].ravel()
     centre, same = plane[..., 1:-1, 1:-1], np.ones(1, bool)
@@ -210,7 +221,7 @@ def _centres_of_squares(plane: Array) -> Array:
 
 
 def _ends_at_an_edge(planes: Sequence[Array], value: float) -> bool:
-    """Tell whether hardly any pixel beside the areas of a value has it too."""
+    """Check that hardly any pixel around the areas of a value has the same value."""
     around = alike = 0
     square = _SQUARE[None]
     for plane in planes:
@@ -224,14 +235,21 @@ def _ends_at_an_edge(planes: Sequence[Array], value: float) -> bool:
 
 
 def without_fill(planes: Sequence[Array], fill: Sequence[float]) -> tuple[list[npt.NDArray[np.float64]], float]:
-    """Give crops as float64 with NaN where they are fill, not finite, close to fill, or absurdly far from the rest.
+    """Convert crops to float64, with NaN for pixels that are fill, not finite, close to fill, or far from the rest.
 
-    If nothing else were left of all crops together, the pixels close to fill stay.
+    Pixels close to fill are kept if no others would remain in all crops together.
+
+    Parameters
+    ----------
+    planes : sequence of numpy.ndarray
+        Crops of one channel, shape ``(..., h, w)``, integer or floating-point, data units.
+    fill : sequence of float
+        Fill values, in data units, as `fill_values` returns them.
 
     Returns
     -------
     values : list of numpy.ndarray
-        The crops.
+        The crops, float64.
     share : float
         Share of all pixels that are fill or not finite.
     """
@@ -254,7 +272,7 @@ def without_fill(planes: Sequence[Array], fill: Sequence[float]) -> tuple[list[n
 
 
 def _absurd(planes: Sequence[npt.NDArray[np.float64]]) -> tuple[float, float]:
-    """Values beyond which even an estimate that is robust would suffer: single pixels of "no data", say."""
+    """Return the values beyond which single pixels, such as "no data", would change even a robust estimate."""
     finite = [plane[np.isfinite(plane)] for plane in planes]
     if not sum(values.size for values in finite):
         return -math.inf, math.inf
@@ -271,18 +289,23 @@ def _dilated(mask: Mask) -> Mask:
 
 
 def robust_range(planes: Sequence[npt.NDArray[np.float64]], noise: NoiseEstimate | None) -> ValueRange:
-    """Estimate the range of an image from crops without fill: the brightest or darkest hundredth never decides it.
+    """Estimate the value range of an image from crops without fill, robustly against outliers.
 
-    The range is that of `estimate_range`, the percentiles 0.1 and 99.9. Where one of these lies three times as far out
-    as the percentile 1 or 99 (or 36 standard deviations of the noise, if that is more), it is a percentile of the
-    outliers; they are left out then, and the percentiles are those of the rest.
+    The range is that of `estimate_range`, the percentiles 0.1 and 99.9. Where one of these is three times as far out as
+    the percentile 1 or 99 (or 36 standard deviations of the noise, if that is more), it is a percentile of outliers:
+    they are left out, and the percentiles of the rest are used.
 
     Parameters
     ----------
     planes : sequence of numpy.ndarray
-        The crops that `without_fill` returns.
+        Crops as `without_fill` returns them.
     noise : NoiseEstimate or None
-        Of these crops.
+        Noise of these crops.
+
+    Returns
+    -------
+    ValueRange
+        In data units; 0..1 if no pixel is image.
     """
     values = np.concatenate([plane[np.isfinite(plane)] for plane in planes]) if planes else np.zeros(0)
     if values.size == 0:
@@ -298,14 +321,16 @@ def robust_range(planes: Sequence[npt.NDArray[np.float64]], noise: NoiseEstimate
 
 
 def valid_range(found: ValueRange, noise: NoiseEstimate | None) -> tuple[float, float]:
-    """Lowest and highest value that are image: half a range, or eight standard deviations of noise, beyond the range.
+    """Return the lowest and highest value of the bulk of an image.
+
+    They lie half a range, or eight standard deviations of the noise if that is more, beyond the value range.
 
     Parameters
     ----------
     found : ValueRange
-        Of the image.
+        Value range of the image.
     noise : NoiseEstimate or None
-        Of the image.
+        Noise of the image.
 
     Returns
     -------

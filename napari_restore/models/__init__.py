@@ -1,1 +1,1 @@
-"""What a model is to a user: its card, its checkpoint, and where to find it."""
+"""Models: their cards, checkpoints and weights."""

@@ -1,4 +1,4 @@
-"""Which network a state dict belongs to, with its hyper-parameters, from the keys and shapes alone."""
+"""Infer the network of a state dict and its hyper-parameters from keys and shapes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from napari_restore.errors import ModelError
 from napari_restore.models.card import Architecture
 from napari_restore.networks.restormer import Restormer
-from napari_restore.networks.swinir import SwinIR
+from napari_restore.networks.swinir import UPSAMPLING_FEATURES, SwinIR
 
 __all__ = ["build", "infer_architecture"]
 
@@ -20,21 +20,46 @@ State = Mapping[str, Tensor]
 
 
 def build(architecture: Architecture, hyperparameters: Mapping[str, Any]) -> nn.Module:
-    """Make the network, with random weights, in evaluation mode."""
+    """Build a network with random weights, in evaluation mode.
+
+    Parameters
+    ----------
+    architecture : {"restormer", "swinir"}
+        The network.
+    hyperparameters : mapping of str to object
+        Keyword arguments of its class.
+
+    Returns
+    -------
+    torch.nn.Module
+        On the CPU, float32.
+    """
     network: nn.Module = {"restormer": Restormer, "swinir": SwinIR}[architecture](**hyperparameters)
     return network.eval()
 
 
 def infer_architecture(state: State) -> tuple[Architecture, dict[str, Any]]:
-    """Name the network and its keyword arguments.
+    """Infer the network of a state dict and the keyword arguments of its class.
 
-    Shapes do not tell SwinIR's ``img_range``: it is taken as 255 for window 7 (the JPEG models) and 1 otherwise, as in
-    all published files; nor its mean, which follows from the number of channels.
+    Two hyper-parameters of SwinIR do not follow from shapes. ``img_range`` is assumed to be 255 for window 7 (the JPEG
+    models) and 1 otherwise, as in all published files. The mean is the default for the number of channels.
+
+    Parameters
+    ----------
+    state : mapping of str to torch.Tensor
+        Parameters by name.
+
+    Returns
+    -------
+    architecture : {"restormer", "swinir"}
+        The network.
+    hyperparameters : dict of str to object
+        Keyword arguments of its class.
 
     Raises
     ------
     ModelError
-        If the keys are those of neither network, or contradict each other.
+        If the keys belong to neither network, or contradict each other.
     """
     try:
         if "patch_embed.proj.weight" in state and "latent.0.attn.temperature" in state:
@@ -42,7 +67,9 @@ def infer_architecture(state: State) -> tuple[Architecture, dict[str, Any]]:
         if "conv_first.weight" in state and "layers.0.residual_group.blocks.0.attn.qkv.weight" in state:
             return "swinir", _swinir(state)
     except (KeyError, IndexError, ValueError) as error:
-        raise ModelError(f"the checkpoint looks like a known network but is incomplete: {error}") from error
+        raise ModelError(
+            f"the checkpoint looks like a known network, but is incomplete or of a kind that cannot be run: {error}"
+        ) from error
     example = ", ".join(list(state)[:3]) or "none at all"
     raise ModelError(
         f"the checkpoint's parameters ({example}, ...) belong to neither Restormer nor SwinIR; "
@@ -51,16 +78,16 @@ def infer_architecture(state: State) -> tuple[Architecture, dict[str, Any]]:
 
 
 def _count(state: State, prefix: str) -> int:
-    """How many numbered children `prefix` has in the state dict."""
+    """Count the numbered children of `prefix` in the state dict."""
     pattern = re.compile(re.escape(prefix) + r"\.(\d+)\.")
     indices = {int(match[1]) for key in state if (match := pattern.match(key))}
     if indices != set(range(len(indices))) or not indices:
-        raise KeyError(f"{prefix}.0 to {prefix}.{max(indices, default=0)} are not all there")
+        raise KeyError(f"{prefix}.0 to {prefix}.{max(indices, default=0)} are not all present")
     return len(indices)
 
 
 def _expansion(state: State, dim: int) -> float:
-    """Give the roundest expansion that explains every level's hidden width, ``int(channels * expansion)``."""
+    """Return the expansion with the fewest digits that gives every level's width, ``int(channels * expansion)``."""
     stages = ("encoder_level1", "encoder_level2", "encoder_level3", "latent")
     channels = [dim * 2**level for level in range(4)]
     hidden = [state[f"{stage}.0.ffn.project_out.weight"].shape[1] for stage in stages]
@@ -90,7 +117,7 @@ def _restormer(state: State) -> dict[str, Any]:
 
 
 def _swinir_head(state: State) -> tuple[str, int]:
-    """Name the reconstruction head and its scale."""
+    """Return the reconstruction head and its scale."""
     if "conv_up1.weight" in state:
         return "nearest+conv", 4 if "conv_up2.weight" in state else 2
     if "conv_before_upsample.0.weight" in state:
@@ -123,4 +150,24 @@ def _swinir(state: State) -> dict[str, Any]:
         "head": head,
         "residual_conv": "3conv" if "conv_after_body.0.weight" in state else "1conv",
         "img_range": 255.0 if window == 7 else 1.0,
+        **_swinir_variant(state, first[0]),
     }
+
+
+def _swinir_variant(state: State, block: str) -> dict[str, Any]:
+    """Hyper-parameters that no published file has otherwise, where this one has."""
+    if "absolute_pos_embed" in state:
+        side = isqrt(state["absolute_pos_embed"].shape[1])
+        raise ValueError(
+            f"it has absolute positions (absolute_pos_embed) and can restore images of {side} x {side} pixels only, "
+            "those that it was trained on; train it with ape=False"
+        )
+    found: dict[str, Any] = {}
+    if f"{block}.attn.qkv.bias" not in state:
+        found["qkv_bias"] = False
+    if "patch_embed.norm.weight" not in state:
+        found["patch_norm"] = False
+    before = state.get("conv_before_upsample.0.weight")
+    if before is not None and before.shape[0] != UPSAMPLING_FEATURES:
+        found["features"] = before.shape[0]
+    return found

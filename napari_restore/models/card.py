@@ -1,4 +1,4 @@
-"""The card of a model: everything callers ask it instead of testing its name."""
+"""Define the card of a model, which describes it to users and to the engine."""
 
 from __future__ import annotations
 
@@ -18,69 +18,72 @@ PAPERS: dict[Architecture, str] = {
 
 
 class ModelCard(BaseModel):
-    """What a model is, what it needs and where it comes from.
+    """Description of a model: what it does, what it needs and where it comes from.
 
     Attributes
     ----------
-    name
-        What a user types.
-    title
-        One line for a person.
-    task
-        ``"denoise"``, ``"super-resolve"``, ``"deblur"``, ``"derain"``, ``"jpeg"`` (removal of its artefacts), or
-        ``"other"`` (a checkpoint that does not tell).
-    architecture, hyperparameters
-        The network class and its keyword arguments.
-    scale
+    name : str
+        Name of the model in Python and on the command line.
+    title : str
+        One line for users.
+    task : {"denoise", "super-resolve", "deblur", "derain", "jpeg", "other"}
+        What the model is for. ``"jpeg"`` removes JPEG artefacts; ``"other"`` is a checkpoint of unknown task.
+    architecture : {"restormer", "swinir"}
+        The network.
+    hyperparameters : dict of str to object
+        Keyword arguments of the class of the network.
+    scale : int
         Output pixels per input pixel along Y and X.
-    in_channels, out_channels
-        Image channels: 1 for gray, 3 for RGB. A one-channel model takes each channel and sample on its own.
-    noise
-        The noise it was trained for, in words.
-    sigma
-        Standard deviation of the Gaussian noise it was trained for, as a share of the value range; None where that is
-        no single number.
-    sigmas
-        Smallest and largest standard deviation of the noise in its training images, as shares of the value range; None
-        where that is not known. See `noise_levels`.
-    correlated
-        Whether noise that is correlated between neighbouring pixels was among it.
-    alignment
+    in_channels, out_channels : int
+        Image channels: 1 for gray, 3 for RGB. A one-channel model restores each channel and sample separately.
+    noise : str
+        Noise that the model was trained for, in words.
+    sigma : float or None
+        Standard deviation of the Gaussian noise that the model was trained for, as a share of the value range; None if
+        there is no single value.
+    sigmas : (float, float) or None
+        Smallest and largest standard deviation of the noise in the training images, as shares of the value range; None
+        if unknown. See `noise_levels`.
+    correlated : bool
+        Whether the training included noise that is correlated between neighbouring pixels.
+    alignment : int
         Tile sizes and origins are multiples of this many pixels.
-    tile, halo, blend
-        Default tile in input pixels; context without weight at each inner edge; width of the hand-over between tiles.
-    exact_tiles
-        Whether a tile's inner pixels equal those of the whole image (SwinIR) or only nearly so (Restormer, whose
-        attention sees the whole tile).
-    minimum_size
-        Smallest height and width the network takes; smaller planes are reflected up to it.
-    bytes_per_pixel
-        Working memory of one input pixel of a tile, float32, as measured.
-    bfloat16_loss
-        PSNR in dB that bfloat16 costs, as `benchmarks/precision.py` measures it; None where nobody has.
-    value_range
-        What black and white of the data become before the network sees them.
-    licence, paper, training
-        Of the weights; what they were trained on and how.
-    scores
-        What they reach, by set of images of docs/quality.md: how many images, mean PSNR in dB and mean SSIM.
-    licence_url
-        Where the licence can be read.
-    weights
+    tile, halo, blend : int
+        Default tile, halo and blend, in input pixels.
+    exact_tiles : bool
+        Whether the inner pixels of a tile equal those of the whole image (SwinIR), or only nearly (Restormer, whose
+        attention uses the whole tile).
+    minimum_size : int
+        Smallest height and width of the network's input, in pixels; smaller planes are padded by reflection.
+    bytes_per_pixel : int
+        Measured working memory of one input pixel of a tile, float32, in bytes.
+    bfloat16_loss : float or None
+        Loss of PSNR by bfloat16 in dB, as `benchmarks/precision.py` measures it; None if it was not measured.
+    value_range : (float, float)
+        Values that black and white of the data become for the network.
+    licence, licence_url : str
+        Licence of the weights, and where it can be read.
+    paper : str
+        Reference of the network.
+    training : dict of str to object
+        How and on what the weights were trained.
+    scores : dict of str to object
+        Scores by set of images of docs/quality.md: number of images, mean PSNR in dB and mean SSIM.
+    weights : str
         File of the weights: its name inside the package or on the release page, or a path.
-    url
-        Where the file is published; None for a bundled file and for one of the user's own.
-    sha256
-        Digest of that file; empty where it is not known before the file is here (see `pinned`).
-    pinned
-        Whether the digest was not known beforehand: it is that of the first file that was fetched, and later ones
-        have to equal it.
-    parameters
-        Number of weights, where the card tells.
-    assumed
-        Hyper-parameters that nothing told and that have their usual values.
-    bundled
-        Whether the weights lie inside the package.
+    url : str or None
+        Where the file is published; None for a bundled file and for a file of the user.
+    sha256 : str
+        SHA-256 of that file; empty if it is not known before the file is fetched (see `pinned`).
+    pinned : bool
+        Whether the digest was not published: it is the digest of the first file that was fetched, and later files must
+        have the same.
+    parameters : int or None
+        Number of weights; None if unknown.
+    assumed : tuple of str
+        Hyper-parameters that neither the checkpoint nor the user gave: they have default values.
+    bundled : bool
+        Whether the weights are part of the package.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -121,17 +124,17 @@ class ModelCard(BaseModel):
 
     @property
     def noise_levels(self) -> tuple[float, float] | None:
-        """Smallest and largest standard deviation it was trained for, as shares of the value range, if known."""
+        """Smallest and largest noise the model was trained for, as standard deviations in shares of the value range."""
         return self.sigmas if self.sigma is None else (self.sigma, self.sigma)
 
     def summary(self) -> str:
-        """One line: task, channels, scale, noise and licence."""
+        """Return task, channels, scale, noise and licence in one line."""
         colours = "gray" if self.in_channels == 1 else f"{self.in_channels} channels"
         scale = f" x{self.scale}" if self.scale > 1 else ""
         return f"{self.name}: {self.task}{scale}, {colours}; {self.noise}; {self.licence}"
 
     def description(self) -> str:
-        """Everything the card says, one line each."""
+        """Return all fields of the card, one line each."""
         usual = {name: f"{value} (assumed)" for name, value in self.hyperparameters.items() if name in self.assumed}
         rows = {
             "name": self.name, "title": self.title, "task": self.task, "network": self.architecture,
@@ -139,7 +142,7 @@ class ModelCard(BaseModel):
             "parameters": "unknown" if self.parameters is None else f"{self.parameters:,}",
             "channels": f"{self.in_channels} in, {self.out_channels} out", "scale": self.scale,
             "trained for": self.noise, "alignment": f"{self.alignment} px",
-            "tiles": f"{self.tile} px, halo {self.halo}, hand-over {self.blend}",
+            "tiles": f"{self.tile} px, halo {self.halo}, blend {self.blend}",
             "licence": f"{self.licence} {self.licence_url}".rstrip(), "paper": self.paper,
             "weights": self.url or self.weights, "SHA-256": self.sha256 or "pinned on first use",
         }  # fmt: skip
@@ -155,16 +158,29 @@ class ModelCard(BaseModel):
         return "\n".join(f"{name:<24}{value}" for name, value in rows.items())
 
     def licence_notice(self) -> str:
-        """What a person should know before the weights are fetched."""
+        """Return the licence notice that is logged before weights are fetched."""
         terms = f" ({self.licence_url})" if self.licence_url else ""
         return f"{self.name} is fetched from {self.url}; its weights are the authors', under: {self.licence}{terms}."
 
 
 def tiling_defaults(architecture: Architecture, hyperparameters: dict[str, Any]) -> dict[str, Any]:
-    """Alignment, tile, halo, hand-over and memory that fit a network of this architecture."""
+    """Return default alignment, tile, halo, blend and memory of a network.
+
+    Parameters
+    ----------
+    architecture : {"restormer", "swinir"}
+        The network.
+    hyperparameters : dict of str to object
+        Keyword arguments of its class.
+
+    Returns
+    -------
+    dict of str to object
+        Fields of `ModelCard`: alignment, tile, halo, blend, exact_tiles, minimum_size and bytes_per_pixel.
+    """
     if architecture == "restormer":
-        # Attention over a tile near the training size beats one over a whole frame (TLC, arXiv 2112.04491).
-        # Measured on the bundled network: 3.2 kB a pixel at 16 features.
+        # Attention over a tile of about the training size gives better results than over a whole image (TLC, arXiv
+        # 2112.04491). Measured on the bundled network: 3.2 kB per pixel at 16 features.
         width = hyperparameters["dim"] * 60 * 4
         return {
             "alignment": 8, "tile": 256, "halo": 16, "blend": 32, "exact_tiles": False, "minimum_size": 8,
@@ -173,7 +189,7 @@ def tiling_defaults(architecture: Architecture, hyperparameters: dict[str, Any])
     window = hyperparameters["window"]
     tile, halo = (256, 40) if window == 8 else (32 * window, 6 * window)
     scale = hyperparameters.get("scale", 1)
-    # Measured on the bundled network: 4.9 kB a pixel at 36 features; upsampling in 64 features comes on top.
+    # Measured on the bundled network: 4.9 kB per pixel at 36 features; upsampling in 64 features is added.
     upsampled = 64 * 8 * scale**2 if hyperparameters.get("head") in ("pixelshuffle", "nearest+conv") else 0
     width = hyperparameters["embed_dim"] * 36 * 4 + upsampled
     return {

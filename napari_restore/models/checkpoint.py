@@ -1,18 +1,23 @@
-"""Reading weights: ``.safetensors`` and ``.pth``, without ever running code that a file carries."""
+"""Read and write checkpoints, ``.safetensors`` and ``.pth``, without running code that a file may contain."""
 
 from __future__ import annotations
 
+import argparse
+import codecs
 import hashlib
 import json
 import math
+import pathlib
 import pickle
 import re
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -22,32 +27,37 @@ from napari_restore.errors import ModelError
 from napari_restore.files import fresh_file
 from napari_restore.models.architecture import build, infer_architecture
 from napari_restore.models.card import Architecture
+from napari_restore.models.entries import WRAPPERS, Entries, find_entries
 
 __all__ = [
-    "UNTOLD",
+    "NOT_INFERRED",
+    "check_not_inferred",
     "file_digest",
     "load_network",
     "read_metadata",
+    "read_network",
     "read_state_dict",
-    "untold",
     "write_checkpoint",
 ]
 
-_WRAPPERS = (
-    "params_ema", "params", "state_dict_ema", "state_dict", "model_state_dict", "model_ema", "ema", "model", "netG",
-    "net_g", "net", "network", "generator", "weights",
-)  # fmt: skip
-_PREFIXES = re.compile(r"^(module|netG|net_g|net|model|network|generator|_orig_mod)\.")
-_DEEPEST = 100
-"""Wrappers within wrappers that are looked into."""
 _METADATA_KEY = "napari_restore"
-UNTOLD = ("img_range", "mean")
-"""Hyper-parameters of SwinIR that the shapes of its parameters do not tell."""
-_DERIVED = (".attn_mask", ".relative_position_index")
+NOT_INFERRED = ("img_range", "mean")
+"""Hyper-parameters of SwinIR that cannot be inferred from the shapes of its parameters."""
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, as a hexadecimal string."""
+    """Compute the SHA-256 of a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -57,7 +67,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping, only keys())
     except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(f"{path} is no complete safetensors file: {error}; fetch or convert it again.") from error
+        raise ModelError(f"{path} is not a complete safetensors file: {error}; fetch or convert it again.") from error
 
 
 def _read_pickle(path: Path) -> Any:
@@ -65,26 +75,45 @@ def _read_pickle(path: Path) -> Any:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 _check_sizes(archive, path)
-                damaged = archive.testzip()  # torch does not look at the checksums
+                damaged = archive.testzip()  # torch does not verify the checksums
             if damaged is not None:
                 raise ModelError(f"{path} is damaged: the checksum of {damaged} is wrong; fetch it again.")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols: what cannot be read is an error below
-            return torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals(_harmless()):
+                return torch.load(path, map_location="cpu", weights_only=True)
     except ModelError:
         raise
     except pickle.UnpicklingError as error:
+        asked = re.search(r"GLOBAL (\S+)", str(error))
+        more = f" ({asked[1]})" if asked else ""
         raise ModelError(
-            f"{path} was not loaded: it is damaged, or it is a pickle that asks for more than tensors, which could run "
-            "any code on this machine; ask its authors for a file of plain weights or a .safetensors file."
+            f"{path} was not loaded: it is damaged, or it is a pickle that asks for more than tensors{more}, which "
+            "could run any code on this machine; ask its authors for a file of plain weights or a .safetensors file."
         ) from error
-    except Exception as error:  # whatever else a damaged file makes of the readers of two formats
+    except Exception as error:  # a damaged file raises many kinds of errors in the readers of the two formats
         raise ModelError(f"{path} is damaged or no torch checkpoint: {error!r}") from error
 
 
+def _harmless() -> list[Any]:
+    """What training programs store beside tensors, and what runs no code: numbers of numpy, paths, options."""
+    from numpy._core import multiarray
+
+    kinds = [type(np.dtype(code)) for code in "?bBhHiIlLqQefdFD"]
+    old: list[Any] = [(multiarray.scalar, "numpy.core.multiarray.scalar")]
+    old += [(multiarray._reconstruct, "numpy.core.multiarray._reconstruct")]
+    paths = [pathlib.PurePosixPath, pathlib.PosixPath, pathlib.PureWindowsPath, pathlib.WindowsPath]
+    made = [multiarray.scalar, multiarray._reconstruct, np.ndarray, np.dtype, *kinds, codecs.encode]
+    return [*made, *old, *paths, argparse.Namespace]
+
+
 def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
-    """Refuse an archive that would become larger than it is: torch compresses nothing."""
+    """Refuse an archive whose contents are larger than the file: torch does not compress."""
     members = archive.infolist()
+    if any(member.filename.endswith("/constants.pkl") for member in members):
+        raise ModelError(
+            f"{path} was not loaded: it is a program of TorchScript and not weights; save the network's state_dict()."
+        )
     packed = next((member for member in members if member.compress_type != zipfile.ZIP_STORED), None)
     if packed is not None or sum(member.file_size for member in members) > path.stat().st_size:
         raise ModelError(
@@ -93,26 +122,38 @@ def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
         )
 
 
-def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
-    """Find the mapping of names to tensors below the wrappers that training scripts put around it."""
-    for _ in range(_DEEPEST):  # a mapping may hold itself
-        if not isinstance(content, Mapping):
-            break
-        inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
-        if inner is None:
-            tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
-            if tensors:
-                return tensors
-            break
-        content = inner
-    raise ModelError(
-        f"{path} holds no state dict, neither flat nor under one of {', '.join(_WRAPPERS)}; save the network's "
-        "state_dict() and load that."
-    )
+def _entries(path: Path) -> Entries:
+    """Find the parameters of a network in a file, and check that each is a plain tensor of finite numbers."""
+    if not path.is_file():
+        raise ModelError(f"checkpoint {path} does not exist; give the path of a .safetensors or .pth file.")
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    try:
+        found = find_entries(content)
+    except ModelError as error:
+        raise ModelError(f"{path} was not loaded: {error}") from error
+    if found is None:
+        raise ModelError(
+            f"{path} holds no state dict, neither flat nor under a key such as {', '.join(WRAPPERS[:4])}; save the "
+            "network's state_dict() and load that."
+        )
+    for key, value in found.state.items():
+        _check_tensor(key, value, path)
+    floats = {key: value.float() if value.is_floating_point() else value for key, value in found.state.items()}
+    return replace(found, state=floats)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """Read the hyper-parameters that `write_checkpoint` has stored; empty for a file without them.
+    """Read the hyper-parameters that `write_checkpoint` has stored and that cannot be inferred from shapes.
+
+    Parameters
+    ----------
+    path : Path
+        The checkpoint.
+
+    Returns
+    -------
+    dict of str to object
+        Empty for a file without them.
 
     Raises
     ------
@@ -125,19 +166,31 @@ def read_metadata(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(_METADATA_KEY, "{}")
         content = json.loads(text)["hyperparameters"] if text != "{}" else {}
-        found = {key: content[key] for key in UNTOLD if key in content}
-        return untold(**found)
+        found = {key: content[key] for key in NOT_INFERRED if key in content}
+        return check_not_inferred(**found)
     except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
         raise ModelError(f"the metadata of {path} are damaged: {error}; convert the checkpoint again.") from error
 
 
-def untold(img_range: float | None = None, mean: Sequence[float] | None = None) -> dict[str, Any]:
-    """Check the hyper-parameters of SwinIR that shapes do not tell; those that are None are left out.
+def check_not_inferred(img_range: float | None = None, mean: Sequence[float] | None = None) -> dict[str, Any]:
+    """Check the hyper-parameters of SwinIR that cannot be inferred from shapes.
+
+    Parameters
+    ----------
+    img_range : float, optional
+        Factor on the input, greater than 0.
+    mean : sequence of float, optional
+        Mean of each channel.
+
+    Returns
+    -------
+    dict of str to object
+        Those that are not None.
 
     Raises
     ------
-    ValueError
-        If a number is none, not finite, or the range is not positive.
+    TypeError, ValueError
+        If a value is not a number, is not finite, or the range is not positive.
     """
     given: dict[str, Any] = {}
     if img_range is not None:
@@ -159,18 +212,20 @@ def write_checkpoint(
     *,
     half: bool,
 ) -> None:
-    """Write parameters as a ``.safetensors`` file that tells all hyper-parameters in its metadata.
+    """Write a ``.safetensors`` file with all hyper-parameters in its metadata.
 
     Parameters
     ----------
-    path
-        File to write; it appears whole or not at all.
-    state
+    path : Path
+        File to write; it is written whole or not at all.
+    state : mapping of str to torch.Tensor
         Parameters under their plain names.
-    architecture, hyperparameters
-        Of the network.
-    half
-        Store float16: half the size, and a relative error of 2^-11 in each weight.
+    architecture : {"restormer", "swinir"}
+        The network.
+    hyperparameters : mapping of str to object
+        Keyword arguments of its class.
+    half : bool
+        Whether to store float16: half the size, and a relative error of 2^-11 in each weight.
 
     Raises
     ------
@@ -184,49 +239,60 @@ def write_checkpoint(
     content = json.dumps({"architecture": architecture, "hyperparameters": dict(hyperparameters)})
     try:
         with fresh_file(path) as fresh:
-            # One key alone: safetensors writes several in any order, and equal weights should have equal digests.
+            # A single key: safetensors writes several in any order, and equal weights should have equal digests.
             save_file(kept, fresh, metadata={_METADATA_KEY: content})
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path} cannot be written: {error}; name a file in a folder that is there.") from error
+        raise ModelError(f"{path} cannot be written: {error}; name a file in an existing folder.") from error
 
 
-def _plain_key(key: str) -> str:
-    while _PREFIXES.match(key):
-        key = _PREFIXES.sub("", key)
-    return key
-
-
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read the parameters of a checkpoint under their plain names, in float32.
-
-    Wrappers (``params_ema``, ``params``, ``state_dict``, ...) and prefixes (``module.``, ``netG.``, ...) are removed,
-    and so are buffers that follow from the architecture (attention masks, position indices).
+def read_network(
+    path: Path, expected: tuple[Architecture, Mapping[str, Any]] | None = None
+) -> tuple[Entries, Architecture, dict[str, Any]]:
+    """Read the parameters of a checkpoint, find out which network they are, and see that it takes them all.
 
     Parameters
     ----------
-    path
+    path : Path
         A ``.safetensors`` file or a file of ``torch.save`` (any other suffix).
+    expected
+        Architecture and hyper-parameters where a card tells them; inferred from the shapes otherwise.
+
+    Returns
+    -------
+    entries, architecture, hyperparameters
+        The parameters in float32, under their plain names.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        On the CPU.
 
     Raises
     ------
     ModelError
-        If the file is missing or damaged, holds no state dict, or is a pickle that would run code.
+        If the file is missing or damaged, holds no state dict or several, or is a pickle that would run code; or if a
+        parameter is missing, of another shape, or too many.
     """
-    if not path.is_file():
-        raise ModelError(f"checkpoint {path} does not exist; give the path of a .safetensors or .pth file.")
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
-    state = {_plain_key(key): value for key, value in _unwrapped(content, path).items()}
-    for key, value in state.items():
-        _check_tensor(key, value, path)
-    return {
-        key: value.float() if value.is_floating_point() else value
-        for key, value in state.items()
-        if not key.endswith(_DERIVED)
-    }
+    found = _entries(path)
+    architecture, hyperparameters = expected if expected is not None else infer_architecture(found.state)
+    try:
+        with torch.device("meta"):  # of no size: names and shapes are compared
+            network = build(architecture, hyperparameters)
+        entries = found.of(network.state_dict())
+        network.load_state_dict(entries.state, assign=True)
+    except (ModelError, RuntimeError, ValueError, TypeError) as error:
+        reason = str(error).replace("\n", " ")[:400]
+        raise ModelError(f"{path} does not fit {architecture} {dict(hyperparameters)}: {reason}") from error
+    return entries, architecture, dict(hyperparameters)
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read the parameters of a checkpoint under their plain names, in float32. See `read_network`."""
+    return read_network(path)[0].state
 
 
 def _check_tensor(key: str, value: Tensor, path: Path) -> None:
-    """Refuse what no training leaves in a checkpoint: before it takes memory, or makes an image of nothing."""
+    """Refuse tensors that no training writes, before they take memory or produce a meaningless image."""
     plain = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
     if not plain or value.numel() * value.element_size() > value.untyped_storage().nbytes():
         raise ModelError(
@@ -248,27 +314,26 @@ def load_network(
 
     Parameters
     ----------
-    path
+    path : Path
         See `read_state_dict`.
-    expected
-        Architecture and hyper-parameters where a card tells them; inferred from the shapes otherwise.
+    expected : (str, mapping of str to object), optional
+        Architecture and hyper-parameters, as a card gives them; by default they are inferred from the shapes.
 
     Returns
     -------
-    network, architecture, hyperparameters
-        The network on the CPU, float32, in evaluation mode.
+    network : torch.nn.Module
+        On the CPU, float32, in evaluation mode.
+    architecture : {"restormer", "swinir"}
+        The network.
+    hyperparameters : dict of str to object
+        Keyword arguments of its class.
 
     Raises
     ------
     ModelError
-        Also if the parameters do not fit the architecture.
+        See `read_state_dict`; also if the parameters do not fit the architecture.
     """
-    state = read_state_dict(path)
-    architecture, hyperparameters = expected if expected is not None else infer_architecture(state)
-    try:
-        network = build(architecture, hyperparameters)
-        network.load_state_dict(state)
-    except (RuntimeError, ValueError, TypeError) as error:
-        reason = str(error).replace("\n", " ")[:400]
-        raise ModelError(f"{path} does not fit {architecture} {dict(hyperparameters)}: {reason}") from error
-    return network, architecture, dict(hyperparameters)
+    entries, architecture, hyperparameters = read_network(path, expected)
+    network = build(architecture, hyperparameters)
+    network.load_state_dict(entries.state)
+    return network, architecture, hyperparameters

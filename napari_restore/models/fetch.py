@@ -1,11 +1,11 @@
-"""Getting published weights: into the user's cache, checked, and continued where a connection broke off.
+"""Fetch published weights to the user's cache, verify them, and resume interrupted downloads.
 
 Environment
 -----------
 ``NAPARI_RESTORE_MODELS``
-    Folder that weights are kept in; by default the user's cache.
+    Folder of fetched weights; by default the user's cache.
 ``NAPARI_RESTORE_MIRROR``
-    Base URL, or folder, that has the files under their official names; by default the release pages.
+    Base URL or folder of the files under their official names; by default the release pages.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ from napari_restore.models.card import ModelCard
 __all__ = ["Progress", "fetch", "models_folder", "origin", "pin_path", "pinned_digest"]
 
 Progress = Callable[[int, int | None], None]
-"""Called with the bytes that are here and those in all, None where the server does not tell."""
+"""Callback with the number of bytes received and in all; the latter is None if the server does not report it."""
 
 TIMEOUT = (10.0, 30.0)
-"""Seconds to wait for a connection, and for the next bytes."""
+"""Timeouts of a connection, and of the next bytes, in seconds."""
 PAUSE = 1.0
-"""Seconds before a broken connection is tried again, times the number of attempts in vain."""
-_VAIN_ATTEMPTS = 3
+"""Seconds to wait after a broken connection, times the number of attempts since the last progress."""
+_ATTEMPTS_WITHOUT_PROGRESS = 3
 _ATTEMPTS = 30
-_CHUNK = 2**16  # what a broken connection loses at most
+_CHUNK = 2**16  # bytes that a broken connection loses at most
 
 _log = logging.getLogger(__name__)
 _fetching = threading.RLock()
 
 
 class _Broken(Exception):
-    """A connection failed or broke off; another attempt may get further."""
+    """A connection failed or broke off; another attempt may succeed."""
 
 
 class _TooLarge(Exception):
-    """A server sends something else, and does not end."""
+    """A server sends more bytes than the file can have."""
 
 
 def models_folder() -> Path:
-    """Folder that fetched weights are kept in."""
+    """Return the folder of fetched weights."""
     chosen = os.environ.get("NAPARI_RESTORE_MODELS")
     if chosen:
         return Path(chosen).expanduser()
@@ -62,7 +62,7 @@ def models_folder() -> Path:
 
 
 def origin(card: ModelCard) -> str:
-    """Where a published file is fetched from: a URL, or a path in the folder named as a mirror."""
+    """Return the URL that a published file is fetched from, or its path in the folder named as a mirror."""
     if card.url is None:
         raise ModelError(f"{card.name} is not published anywhere; give the path of its file.")
     mirror = os.environ.get("NAPARI_RESTORE_MIRROR")
@@ -72,17 +72,17 @@ def origin(card: ModelCard) -> str:
 
 
 def pin_path(weights: Path) -> Path:
-    """Where the digest of a file is noted whose digest was not known beforehand."""
+    """Return the file that holds the pinned digest of weights whose digest was not published."""
     return weights.with_name(f"{weights.name}.sha256")
 
 
 def pinned_digest(weights: Path) -> str | None:
-    """SHA-256 of the first file that was fetched under this name; None where there was none yet.
+    """Read the SHA-256 of the first file that was fetched under this name; None if there was none yet.
 
     Raises
     ------
     ModelError
-        If what was noted is damaged.
+        If the record is damaged.
     """
     try:
         content = pin_path(weights).read_text(encoding="ascii", errors="replace")
@@ -91,36 +91,36 @@ def pinned_digest(weights: Path) -> str | None:
     if found := re.match(r"[0-9a-f]{64}\b", content):
         return found[0]
     raise ModelError(
-        f"{pin_path(weights)} does not hold the SHA-256 that was noted of {weights.name}; remove both, and the file is "
-        "fetched again."
+        f"{pin_path(weights)} does not hold the SHA-256 that was recorded for {weights.name}; remove both files, and "
+        "the weights are fetched again."
     )
 
 
 def fetch(card: ModelCard, progress: Progress | None = None) -> ModelCard:
-    """Make sure that the weights of a published model are in the cache.
+    """Fetch the weights of a published model to the cache, unless they are there.
 
     Parameters
     ----------
-    card
-        Of a published model.
-    progress
-        Called while bytes arrive.
+    card : ModelCard
+        Card of a published model.
+    progress : callable, optional
+        Called with the bytes received and in all during the download, see `Progress`.
 
     Returns
     -------
     ModelCard
-        The card with the digest of the file, where it had none.
+        The card with the digest of the file.
 
     Raises
     ------
     ModelError
-        If the file cannot be had, is another one than the card says, or is no checkpoint of this network. A wrong
-        file is removed; what a broken connection has left is kept, and the next call goes on from there.
+        If the file cannot be fetched, has another digest than the card, or is not a checkpoint of this network. A wrong
+        file is removed; the part that a broken connection leaves is kept, and the next call resumes from there.
 
     Notes
     -----
-    The licence is logged, at level WARNING so that it is seen, before the first byte is asked for. A file whose
-    digest is not known has to fit the network; then its digest is noted beside it and checked ever after.
+    The licence is logged, at level WARNING so that users see it, before the download starts. A file whose digest was
+    not published must fit the network; its digest is then recorded beside it and verified from then on.
     """
     path = models_folder() / card.weights
     if path.is_file() and (card.sha256 or pinned_digest(path)):
@@ -141,14 +141,14 @@ def _pinned(card: ModelCard, digest: str | None) -> ModelCard:
 
 @contextmanager
 def _alone(card: ModelCard, path: Path) -> Iterator[None]:
-    """Let one thread of one process fetch at a time, on this and on any machine that shares the folder."""
+    """Allow one thread of one process at a time to fetch, on all machines that share the folder."""
     from filelock import FileLock
 
     with _fetching:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if is_link(path.parent / ".lock"):
-                raise OSError(f"{path.parent / '.lock'} is a link, and no lock; remove it")
+                raise OSError(f"{path.parent / '.lock'} is a link and not a lock; remove it")
             lock = FileLock(path.parent / ".lock")
             lock.acquire()
         except OSError as error:
@@ -160,10 +160,10 @@ def _alone(card: ModelCard, path: Path) -> Iterator[None]:
 
 
 def _retrieve(card: ModelCard, path: Path, progress: Progress | None) -> None:
-    """Download to the cache; the file gets its name when it is whole and its digest is right."""
+    """Download to the cache; the file gets its name when it is complete and its digest is verified."""
     import pooch
 
-    pooch.get_logger().setLevel("WARNING")  # it would tell of each step, and how to pin what is pinned here anyway
+    pooch.get_logger().setLevel("WARNING")  # at INFO it logs each step, and advice on pinning that does not apply
     source = origin(card)
     known = card.sha256 or pinned_digest(path)
 
@@ -181,9 +181,9 @@ def _retrieve(card: ModelCard, path: Path, progress: Progress | None) -> None:
         pooch.retrieve(source, known_hash=known, fname=path.name, path=path.parent, downloader=download)
     except (_Broken, _TooLarge) as error:
         raise ModelError(f"{card.name} was not fetched: {error}; {_way_out(card, path)}") from error
-    except ValueError as error:  # pooch's, about the hash; it has removed the file
+    except ValueError as error:  # of pooch, for a wrong hash; pooch has removed the file
         raise ModelError(
-            f"{source} is not the file that {card.name} stands for: its SHA-256 is not {known}; it was removed. "
+            f"{source} is not the file of {card.name}: its SHA-256 is not {known}; it was removed. "
             f"The mirror may be damaged or out of date; {_way_out(card, path)}"
         ) from error
     except OSError as error:
@@ -198,7 +198,7 @@ def _way_out(card: ModelCard, path: Path) -> str:
 
 
 def _pin(card: ModelCard, path: Path, *, remove: bool) -> str:
-    """Note the digest of a file that fits the network: a login page, say, does not."""
+    """Record the digest of a file that fits the network, which excludes a login page, for example."""
     from napari_restore.models.checkpoint import file_digest, load_network
 
     try:
@@ -207,44 +207,44 @@ def _pin(card: ModelCard, path: Path, *, remove: bool) -> str:
         if remove:
             path.unlink()
         removed = "it was removed" if remove else "remove it"
-        raise ModelError(f"{path.name} is not the file that {card.name} stands for; {removed}: {error}") from error
+        raise ModelError(f"{path.name} is not the file of {card.name}; {removed}: {error}") from error
     digest = file_digest(path)
     write_whole(pin_path(path), f"{digest}  {path.name}\n")
     return digest
 
 
 def _validator(partial: Path) -> Path:
-    """Where the server's mark of the version is kept that a partial file belongs to."""
+    """Return the file that holds the ETag of a partial file."""
     return partial.with_name(f"{partial.name}.etag")
 
 
 def _most_bytes(card: ModelCard) -> int:
-    """Bytes that a file of these parameters has at most: with averages, an optimizer's state, and in float64."""
+    """Return the largest plausible size of a file in bytes: with averages and optimiser state, all in float64."""
     return 16 * (card.parameters or 10**8) + 2**20
 
 
 def _download(url: str, partial: Path, progress: Progress | None, *, checked: bool, most: int) -> None:
-    """Download a file, and go on after broken connections for as long as each attempt gets further."""
-    vain = 0
+    """Download a file, and retry after broken connections while attempts make progress."""
+    failed = 0  # attempts since the last progress
     for _ in range(_ATTEMPTS):
         before = partial.stat().st_size if partial.exists() else 0
         try:
             _append(url, partial, progress, checked=checked, most=most)
         except _Broken:
-            vain = 0 if partial.exists() and partial.stat().st_size > before else vain + 1
-            if vain == _VAIN_ATTEMPTS:
+            failed = 0 if partial.exists() and partial.stat().st_size > before else failed + 1
+            if failed == _ATTEMPTS_WITHOUT_PROGRESS:
                 raise
-            time.sleep(PAUSE * vain)
+            time.sleep(PAUSE * failed)
         else:
             return
     raise _Broken(f"the connection to {urlsplit(url).hostname} broke off {_ATTEMPTS} times")
 
 
 def _append(url: str, partial: Path, progress: Progress | None, *, checked: bool, most: int) -> None:
-    """Ask for what is missing and append it.
+    """Request the missing bytes of a file and append them.
 
-    The server is asked to send the rest only of the version that the beginning is from. Where it has no mark of
-    versions, and no digest would tell a mixture, the file begins anew.
+    The server is asked for the rest of the same version only (If-Range). Without an ETag, and without a digest that
+    would reveal a mixture of versions, the download starts again.
     """
     import requests
 
@@ -261,7 +261,7 @@ def _append(url: str, partial: Path, progress: Progress | None, *, checked: bool
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
             if answer.status_code == requests.codes.requested_range_not_satisfiable:
                 partial.unlink()
-                raise _Broken(f"{host} does not continue the file")
+                raise _Broken(f"{host} does not send the rest of the file")
             answer.raise_for_status()
             if answer.status_code != requests.codes.partial_content:
                 have = 0

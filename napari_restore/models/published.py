@@ -1,4 +1,4 @@
-"""The files that the authors of SwinIR and Restormer publish: their table, as cards."""
+"""Make cards of the files that the authors of SwinIR and Restormer publish."""
 
 from __future__ import annotations
 

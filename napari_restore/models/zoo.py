@@ -1,4 +1,4 @@
-"""Finding a model by its name or by the path of a checkpoint. Loads no torch until weights are asked for."""
+"""Find models by name or by the path of a checkpoint; torch is imported only when weights are read."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ __all__ = [
     "all_cards",
     "bundled_cards",
     "card_of_file",
+    "check_weights",
     "convert",
     "find_card",
     "load_weights",
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 _TEXTS = {"title", "task", "noise", "sigma", "sigmas", "correlated", "licence", "licence_url"}
-"""What the card of a published file adds to what its shapes tell."""
+"""Fields that the card of a published file has and that cannot be inferred from its shapes."""
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 
 
@@ -48,12 +49,12 @@ def bundled_cards() -> tuple[ModelCard, ...]:
 
 
 def all_cards() -> tuple[ModelCard, ...]:
-    """Give the cards of all models that can be named: the bundled ones, then the published ones."""
+    """Return the cards of all models that have a name: the bundled ones, then the published ones."""
     return bundled_cards() + tuple(_listed(card) for card in published_cards())
 
 
 def _listed(card: ModelCard) -> ModelCard:
-    """Give a card as it is where what was noted of its file is damaged: that is told when the model is used."""
+    """Add the pinned digest to a card; a damaged record is ignored here, and reported when the model is used."""
     try:
         return _pinned(card)
     except ModelError:
@@ -61,20 +62,27 @@ def _listed(card: ModelCard) -> ModelCard:
 
 
 def _pinned(card: ModelCard) -> ModelCard:
-    """Add the digest that was noted when the file was first fetched."""
+    """Add the digest that was recorded when the file was first fetched."""
     digest = None if card.sha256 else pinned_digest(weights_path(card))
     return card.model_copy(update={"sha256": digest, "pinned": True}) if digest else card
 
 
 def find_card(model: str | Path, *, img_range: float | None = None, mean: tuple[float, ...] | None = None) -> ModelCard:
-    """Give the card of a model by name, or make one for the checkpoint at a path.
+    """Find the card of a model by name, or make one for the checkpoint at a path.
 
     Parameters
     ----------
-    model
+    model : str or Path
         Name of a bundled or published model, the official name of a published file without its suffix, or a path.
-    img_range, mean
-        See `card_of_file`; for a path alone.
+    img_range : float, optional
+        See `card_of_file`; only for a path.
+    mean : tuple of float, optional
+        See `card_of_file`; only for a path.
+
+    Returns
+    -------
+    ModelCard
+        The card.
 
     Raises
     ------
@@ -85,7 +93,9 @@ def find_card(model: str | Path, *, img_range: float | None = None, mean: tuple[
     names = {card.name: card for card in (*bundled_cards(), *published.values())}
     if isinstance(model, str) and (card := names.get(model) or published.get(model)):
         if img_range is not None or mean is not None:
-            raise ModelError(f"the card of {card.name} tells its img_range and mean; they are for checkpoints by path.")
+            raise ModelError(
+                f"the card of {card.name} already has img_range and mean; pass them only with the path of a checkpoint."
+            )
         return _pinned(card)
     path = Path(model).expanduser()
     if path.suffix.lower() in _SUFFIXES or path.is_file():
@@ -103,20 +113,28 @@ def find_card(model: str | Path, *, img_range: float | None = None, mean: tuple[
 
 
 def card_of_file(path: Path, *, img_range: float | None = None, mean: tuple[float, ...] | None = None) -> ModelCard:
-    """Make a card for a checkpoint of the user's own from its parameters' shapes.
+    """Make a card for a checkpoint of the user from the shapes of its parameters.
 
     Parameters
     ----------
-    path
+    path : Path
         The file.
-    img_range, mean
-        What SwinIR's shapes do not tell, see `napari_restore.networks.swinir.SwinIR`; by default what the file's
-        metadata say, or the published models' values.
+    img_range : float, optional
+        Hyper-parameter of SwinIR that cannot be inferred from shapes, see `napari_restore.networks.swinir.SwinIR`; by
+        default the value in the metadata of the file, or that of the published models.
+    mean : tuple of float, optional
+        The same, one value per channel.
+
+    Returns
+    -------
+    ModelCard
+        The card.
 
     Raises
     ------
     ModelError
-        If the file is missing or damaged, or its parameters belong to neither network, or the two numbers do not fit.
+        If the file is missing or damaged, its parameters belong to neither network, or `img_range` or `mean` does not
+        fit them.
     """
     if not path.is_file():
         raise ModelError(f"checkpoint {path} does not exist; give the path of a .safetensors or .pth file.")
@@ -129,13 +147,17 @@ def _card_of_file(
     path: Path, modified: int, size: int, img_range: float | None, mean: tuple[float, ...] | None
 ) -> ModelCard:
     """Read a checkpoint once; a file that has changed since is another one."""
-    from napari_restore.models.architecture import infer_architecture
-    from napari_restore.models.checkpoint import UNTOLD, file_digest, read_metadata, read_state_dict, untold
+    from napari_restore.models.checkpoint import (
+        NOT_INFERRED,
+        check_not_inferred,
+        file_digest,
+        read_metadata,
+        read_network,
+    )
 
-    state = read_state_dict(path)
-    architecture, hyperparameters = infer_architecture(state)
+    entries, architecture, hyperparameters = read_network(path)
     try:
-        given = untold(img_range, mean)
+        given = check_not_inferred(img_range, mean)
     except (TypeError, ValueError) as error:
         raise ModelError(f"{error}; give SwinIR's range as one number and its mean as one for each channel.") from None
     if given and architecture != "swinir":
@@ -147,7 +169,7 @@ def _card_of_file(
     scale, digest = hyperparameters.get("scale", 1), file_digest(path)
     card = ModelCard(
         name=path.stem,
-        title=f"{path.name}, a {architecture} checkpoint",
+        title=f"{path.name}, a {architecture} checkpoint" + (f" ({words})" if (words := entries.words()) else ""),
         task="super-resolve" if scale > 1 else "other",
         architecture=architecture,
         hyperparameters=hyperparameters,
@@ -159,15 +181,15 @@ def _card_of_file(
         paper=PAPERS[architecture],
         weights=str(path.resolve()),
         sha256=digest,
-        parameters=sum(value.numel() for value in state.values()),
-        assumed=tuple(name for name in UNTOLD if name not in told) if architecture == "swinir" else (),
+        parameters=sum(value.numel() for value in entries.state.values()),
+        assumed=tuple(name for name in NOT_INFERRED if name not in told) if architecture == "swinir" else (),
         **tiling_defaults(architecture, hyperparameters),
     )
     return card if given else _as_published(card)
 
 
 def _as_published(card: ModelCard) -> ModelCard:
-    """Complete the card of a file that is a published one: by its digest, or its name where that is not known."""
+    """Complete the card of a published file, recognised by its digest, or by its name if the digest is not known."""
     for published in published_cards():
         same = published.sha256 == card.sha256 if published.sha256 else Path(published.weights).stem == card.name
         if same and {**card.hyperparameters, **published.hyperparameters} == card.hyperparameters:
@@ -180,56 +202,70 @@ def convert(
     model: str | Path, target: Path, *, half: bool = False, img_range: float | None = None,
     mean: tuple[float, ...] | None = None,
 ) -> ModelCard:  # fmt: skip
-    """Write a model's weights alone, as a ``.safetensors`` file that tells its hyper-parameters.
+    """Write the weights of a model as a ``.safetensors`` file with its hyper-parameters.
 
     Parameters
     ----------
-    model
+    model : str or Path
         Name of a model, or path of a checkpoint.
-    target
-        File to write; its suffix is ``.safetensors``, and nothing is there yet.
-    half
-        Store float16: half the size, and a relative error of 2^-11 in each weight. Networks still compute in float32.
-    img_range, mean
-        See `card_of_file`; for a path alone.
+    target : Path
+        New file, with the suffix ``.safetensors``.
+    half : bool
+        Whether to store float16: half the size, and a relative error of 2^-11 in each weight. Networks still compute in
+        float32.
+    img_range : float, optional
+        See `card_of_file`; only for a path.
+    mean : tuple of float, optional
+        See `card_of_file`; only for a path.
 
     Returns
     -------
     ModelCard
-        Of the file written.
+        Card of the new file.
 
     Raises
     ------
     ModelError
-        If the model cannot be read, or the target is there already or has another suffix.
+        If the model cannot be read, or the target exists or has another suffix.
     """
-    from napari_restore.models.checkpoint import read_state_dict, write_checkpoint
+    from napari_restore.models.checkpoint import read_network, write_checkpoint
 
     if target.suffix != ".safetensors":
-        raise ModelError(f"{target} does not end in .safetensors, which is what a checkpoint is converted to.")
+        raise ModelError(f"{target} does not end in .safetensors, the format of converted checkpoints; rename it.")
     if target.exists():
-        raise ModelError(f"{target} is there already; name another file, or remove it.")
+        raise ModelError(f"{target} exists already; name another file, or remove it.")
     card = local_card(find_card(model, img_range=img_range, mean=mean))
-    state = read_state_dict(weights_path(card))
-    write_checkpoint(target, state, card.architecture, card.hyperparameters, half=half)
+    entries, _, _ = read_network(weights_path(card), (card.architecture, card.hyperparameters))
+    write_checkpoint(target, entries.state, card.architecture, card.hyperparameters, half=half)
     return card_of_file(target)
 
 
 def weights_path(card: ModelCard) -> Path:
-    """Where the weights of a card lie on this machine, or will lie once they are fetched."""
+    """Return the path of a model's weights on this machine, where they are or will be fetched to.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Card of the model.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
     if card.bundled:
         return _weights_folder() / card.weights
     return models_folder() / card.weights if card.url else Path(card.weights)
 
 
 def weights_size(card: ModelCard) -> int:
-    """Bytes of a model's weights; for one that is not here, four for each parameter."""
+    """Return the size of a model's weights in bytes; weights not yet fetched count four bytes per parameter."""
     path = weights_path(card)
     return path.stat().st_size if path.is_file() else 4 * (card.parameters or 0)
 
 
 def weights_state(card: ModelCard) -> str:
-    """Say in a few words whether the weights are here, and how their identity is known."""
+    """Describe whether the weights are on this machine, and how their identity is verified."""
     if card.url is None and not weights_path(card).is_file():
         return "missing"
     if card.bundled:
@@ -242,7 +278,19 @@ def weights_state(card: ModelCard) -> str:
 
 
 def local_card(card: ModelCard, progress: Progress | None = None) -> ModelCard:
-    """Fetch the weights of a published model unless they are here, and give its card with their digest.
+    """Fetch the weights of a published model unless they are on this machine; return its card with their digest.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Card of the model.
+    progress : callable, optional
+        See `napari_restore.models.fetch.Progress`.
+
+    Returns
+    -------
+    ModelCard
+        The card, with the digest of the file.
 
     Raises
     ------
@@ -252,6 +300,30 @@ def local_card(card: ModelCard, progress: Progress | None = None) -> ModelCard:
     if card.url is None or (card.sha256 and weights_path(card).is_file()):
         return card
     return fetch(card, progress)
+
+
+def check_weights(card: ModelCard) -> Path:
+    """Check that the weights of a card are here and are those that it was made for, and say where they are.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, or is another one.
+    """
+    from napari_restore.models.checkpoint import file_digest
+
+    path = weights_path(card)
+    if not path.is_file():
+        raise ModelError(
+            f"the weights of {card.name} are not at {path}; install the package again or restore the file."
+        )
+    digest = file_digest(path)
+    if digest != card.sha256:
+        raise ModelError(
+            f"{path} has SHA-256 {digest[:12]}..., not {card.sha256[:12]}... as the card of {card.name} says; "
+            "the file has changed: fetch it again, or start a new run with it."
+        )
+    return path
 
 
 def load_weights(card: ModelCard) -> nn.Module:
@@ -264,19 +336,9 @@ def load_weights(card: ModelCard) -> nn.Module:
     ModelError
         If the file is missing or damaged, or is not the one the card was made for.
     """
-    from napari_restore.models.checkpoint import file_digest, load_network
+    from napari_restore.models.checkpoint import load_network
 
     card = local_card(card)
-    path = weights_path(card)
-    if not path.is_file():
-        raise ModelError(
-            f"the weights of {card.name} are not at {path}; install the package again or restore the file."
-        )
-    digest = file_digest(path)
-    if digest != card.sha256:
-        raise ModelError(
-            f"{path} has SHA-256 {digest[:12]}..., not {card.sha256[:12]}... as the card of {card.name} says; "
-            "the file has changed: fetch it again, or start a new run with it."
-        )
+    path = check_weights(card)
     network, _, _ = load_network(path, (card.architecture, card.hyperparameters))
     return network

@@ -1,1 +1,1 @@
-"""The two published networks, in torch and einops alone."""
+"""The two published networks, written with torch and einops only."""

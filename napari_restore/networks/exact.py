@@ -1,4 +1,4 @@
-"""What stays in float32 when the rest of a network runs in bfloat16."""
+"""Keep single layers in float32 while the rest of a network computes in bfloat16."""
 
 from __future__ import annotations
 
@@ -9,10 +9,22 @@ __all__ = ["in_float32"]
 
 
 def in_float32(layer: nn.Module, x: Tensor) -> Tensor:
-    """Apply a layer in the precision of its weights, float32, whatever autocast says.
+    """Apply a layer in the precision of its weights, float32, also under autocast.
 
-    For a network's first and last convolution: bfloat16 has 8 significant bits, and an image of 16 bits that went
-    through it at either end would come back in steps that can be seen.
+    This is for the first and the last convolution of a network: bfloat16 has 8 significant bits, and would quantise the
+    input and the result of a 16-bit image visibly.
+
+    Parameters
+    ----------
+    layer : torch.nn.Module
+        The layer.
+    x : torch.Tensor
+        Input of the layer, of any floating-point type.
+
+    Returns
+    -------
+    torch.Tensor
+        Result of the layer, float32.
     """
     with torch.autocast(x.device.type, enabled=False):
         return layer(x.to(next(layer.parameters()).dtype))  # type: ignore[no-any-return]

@@ -1,8 +1,8 @@
-"""Restormer, written from the paper.
+"""Define the network Restormer, written from the paper.
 
 Zamir, Arora, Khan, Hayat, Khan, Yang: "Restormer: Efficient Transformer for High-Resolution Image Restoration",
 CVPR 2022, arXiv 2111.09881. Parameter names and shapes are those of the published state dicts, so the official
-checkpoints load; section numbers below refer to the paper.
+checkpoints load. Section numbers below refer to the paper.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NormKind = Literal["BiasFree", "WithBias"]
 
 
 class _Weights(nn.Module):
-    """Scale, and shift when `shift` is set, of a layer norm over channels (the published key is ``body.weight``)."""
+    """Scale, and shift if `shift` is set, of a layer norm over channels (the published key is ``body.weight``)."""
 
     def __init__(self, channels: int, *, shift: bool) -> None:
         super().__init__()
@@ -36,8 +36,8 @@ class _Weights(nn.Module):
 class ChannelNorm(nn.Module):
     """Layer normalisation over the channels of each pixel, ``(b, c, h, w) -> (b, c, h, w)``.
 
-    ``WithBias`` is the usual one. ``BiasFree`` divides by the standard deviation *without* subtracting the mean and
-    has no shift, so black stays black; a change of exposure is divided out of each block's branch, not of the network.
+    ``WithBias`` is the usual one. ``BiasFree`` divides by the standard deviation *without* subtracting the mean and has
+    no shift, so black stays black. A change of exposure cancels in the branch of each block, but not in the network.
     """
 
     def __init__(self, channels: int, kind: NormKind) -> None:
@@ -49,15 +49,15 @@ class ChannelNorm(nn.Module):
         if self.body.bias is not None:
             y = F.layer_norm(pixels, pixels.shape[-1:], self.body.weight, self.body.bias, _EPSILON)
             return rearrange(y, "b h w c -> b c h w").to(x.dtype)
-        # Float32 statistics: under bf16 autocast the variance of a nearly flat pixel would lose all its digits.
-        # In two steps, since torch.var along the last axis takes six times as long.
+        # Float32 statistics: under bfloat16 autocast the variance of a nearly constant pixel would have no valid digit.
+        # In two steps, because torch.var along the last axis takes six times as long.
         centred = pixels.float() - pixels.float().mean(dim=-1, keepdim=True)
         inverse_std = torch.rsqrt(centred.square().mean(dim=-1, keepdim=True) + _EPSILON)
         return rearrange(pixels * inverse_std.to(x.dtype) * self.body.weight.to(x.dtype), "b h w c -> b c h w")
 
 
 def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """A 1x1 convolution as what it is with channels last: one product of matrices."""
+    """Apply a 1x1 convolution as one matrix product over the last axis, the channels."""
     weight = rearrange(conv.weight, "out c 1 1 -> out c")
     return rearrange(F.linear(rearrange(x, "b c h w -> b h w c"), weight, conv.bias), "b h w c -> b c h w")
 
@@ -81,13 +81,13 @@ class TransposedAttention(nn.Module):
         height = x.shape[-2]
         qkv = self.qkv_dwconv(_pointwise(self.qkv, x))
         q, k, v = rearrange(qkv, "b (qkv head c) h w -> qkv b head (h w) c", qkv=3, head=self.heads)
-        # Dividing the small map by the lengths saves two passes over the image that would normalise q and k.
+        # Dividing the small map by the lengths saves the two passes over the image that normalising q and k takes.
         q, k = q.float(), k.float()
-        # A sum of squares, since torch's norm over the first of two axes loses digits and takes longer.
+        # A sum of squares, because torch's norm over the first of two axes is less precise and slower.
         lengths = [each.square().sum(dim=-2).sqrt().clamp_min(1e-12) for each in (q, k)]
         similarity = q.transpose(-2, -1) @ k / (lengths[0][..., :, None] * lengths[1][..., None, :])
         attention = (similarity * self.temperature).softmax(dim=-1)
-        # The projection of the mixed values is one matrix, and so one more pass is saved.
+        # Attention and projection are multiplied into one matrix, which saves another pass.
         weight = rearrange(self.project_out.weight, "out (head c) 1 1 -> head out c", head=self.heads)
         mixing = rearrange(weight.to(attention.dtype) @ attention, "b head out c -> b (head c) out")
         values = rearrange(v, "b head n c -> b n (head c)")
@@ -121,6 +121,18 @@ class TransformerBlock(nn.Module):
         self.ffn = GatedFeedForward(channels, expansion, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply the block.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            Features, shape ``(b, channels, h, w)``.
+
+        Returns
+        -------
+        torch.Tensor
+            Features, of the same shape.
+        """
         x = x + self.attn(self.norm1(x))
         return x + self.ffn(self.norm2(x))  # type: ignore[no-any-return]
 
@@ -163,31 +175,29 @@ class Restormer(nn.Module):
 
     Parameters
     ----------
-    in_channels, out_channels
+    in_channels, out_channels : int
         Image channels; 6 and 3 for the dual-pixel variant (left and right view in, one image out).
-    dim
-        Features at full resolution; each of the three lower levels has twice as many.
-    blocks
+    dim : int
+        Features at full resolution; each lower level has twice as many as the one above.
+    blocks : sequence of int
         Transformer blocks of the four levels; encoder and decoder of a level have the same number.
-    refinement_blocks
+    refinement_blocks : int
         Blocks after the decoder, at full resolution with ``2 * dim`` features.
-    heads
+    heads : sequence of int
         Attention heads of the four levels.
-    expansion
-        Hidden features of the feed-forward network, as a multiple of its input's.
-    bias
-        Whether the convolutions inside the blocks have a bias; no published model has.
-    layer_norm
+    expansion : float
+        Hidden features of the feed-forward network, as a multiple of its input features.
+    bias : bool
+        Whether the convolutions inside the blocks have a bias; those of the published models have none.
+    layer_norm : {"BiasFree", "WithBias"}
         ``"BiasFree"`` for the Gaussian and real denoisers, ``"WithBias"`` for the others.
-    dual_pixel
+    dual_pixel : bool
         Defocus deblurring from two views: the embedded input is added by a 1x1 convolution before the last
         convolution, and there is no global residual.
 
     Notes
     -----
-    Input ``(b, in_channels, h, w)`` with h and w multiples of 8, since three levels each halve the image; output
-    ``(b, out_channels, h, w)``. Attention looks at all pixels of its input, so the result for a tile is never exactly
-    that for a whole image.
+    Attention uses all pixels of its input, so the result of a tile never equals that of the whole image exactly.
     """
 
     def __init__(
@@ -231,7 +241,7 @@ class Restormer(nn.Module):
         self.reduce_chan_level2 = nn.Conv2d(dim * 4, dim * 2, 1, bias=bias)
         self.decoder_level2 = stage(dim * 2, blocks[1], 1)
         self.up2_1 = Double(dim * 2)
-        # The top level keeps all concatenated features: no 1x1 reduction there.
+        # The top level keeps all concatenated features, so there is no 1x1 reduction.
         self.decoder_level1 = stage(dim * 2, blocks[0], 0)
         self.refinement = stage(dim * 2, refinement_blocks, 0)
         if dual_pixel:
@@ -265,4 +275,17 @@ class Restormer(nn.Module):
         return result if self.dual_pixel else result + image
 
     def forward(self, image: Tensor) -> Tensor:
+        """Restore images.
+
+        Parameters
+        ----------
+        image : torch.Tensor
+            Shape ``(b, in_channels, h, w)``, values in about [0, 1]; h and w are multiples of 8, because each of the
+            three lower levels halves the image.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape ``(b, out_channels, h, w)``.
+        """
         return self.last(self.inner(self.first(image)), image)

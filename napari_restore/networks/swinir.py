@@ -1,4 +1,4 @@
-"""SwinIR, written from the paper.
+"""Define the network SwinIR, written from the paper.
 
 Liang, Cao, Sun, Zhang, Van Gool, Timofte: "SwinIR: Image Restoration Using Swin Transformer", ICCV workshops 2021,
 arXiv 2108.10257; windows and relative position bias after Liu et al., "Swin Transformer", arXiv 2103.14030.
@@ -19,46 +19,47 @@ from torch import Tensor, nn
 from napari_restore.networks.exact import in_float32
 from napari_restore.networks.windows import Group, Layouts, relative_position_index, window_layouts
 
-__all__ = ["DIV2K_MEAN", "Head", "ResidualConv", "SwinIR"]
+__all__ = ["DIV2K_MEAN", "UPSAMPLING_FEATURES", "Head", "ResidualConv", "SwinIR"]
 
 Head = Literal["pixelshuffle", "pixelshuffledirect", "nearest+conv", "none"]
 ResidualConv = Literal["1conv", "3conv"]
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
-"""Mean colour of the training photographs, subtracted by every three-channel model; not part of a state dict."""
+"""Mean colour of the training photographs, which every three-channel model subtracts; it is not in the state dict."""
 
-_UPSAMPLING_FEATURES = 64
-_PIECE = 64
-"""Windows that go through a layer together on a CPU, so that what lies between its steps stays in the cache."""
+UPSAMPLING_FEATURES = 64
+"""Of the upsampling heads of all published models."""
+_WINDOWS_AT_ONCE = 64
+"""Windows that go through a layer together on a CPU, so that intermediate values stay in the cache."""
 
 
 class WindowAttention(nn.Module):
     """Multi-head self-attention inside each window, with a learned bias by relative position (equation 3).
 
-    Input ``(windows, pixels, c)``, the pixels of a window row by row; the same shape comes out.
+    Input and output have the shape ``(windows, pixels, c)``, with the pixels of a window in row-major order.
     """
 
     relative_position_index: Tensor
 
-    def __init__(self, channels: int, heads: int, window: int) -> None:
+    def __init__(self, channels: int, heads: int, window: int, qkv_bias: bool = True) -> None:
         super().__init__()
         self.heads = heads
         self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
-        # Derived from the window alone: kept out of the state dict, and of a checkpoint when it is loaded.
+        # It follows from the window, so it is neither saved in a state dict nor loaded from one.
         self.register_buffer("relative_position_index", relative_position_index(window), persistent=False)
-        self.qkv = nn.Linear(channels, channels * 3)
+        self.qkv = nn.Linear(channels, channels * 3, bias=qkv_bias)
         self.proj = nn.Linear(channels, channels)
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
 
     def position_bias(self) -> Tensor:
-        """The bias of each head, ``(heads, window^2, window^2)``."""
+        """Return the bias of each head, shape ``(heads, window^2, window^2)``."""
         bias = self.relative_position_bias_table[self.relative_position_index]
         return rearrange(bias, "query key head -> head query key")
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        """Attend, with the bias of each head and pair of pixels, ``(heads, pixels, pixels)``, mask included."""
+        """Apply attention with a bias (mask included) for each head and pair of pixels, ``(heads, pixels, pixels)``."""
         q, k, v = rearrange(self.qkv(x), "w n (qkv head c) -> qkv w head n c", qkv=3, head=self.heads)
-        # Four axes and a bias that is only broadcast: with others torch leaves its fused kernel.
+        # torch uses its fused kernel only for four axes and a bias that is broadcast.
         x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None].to(q.dtype))
         return self.proj(rearrange(x, "w head n c -> w n (head c)"))  # type: ignore[no-any-return]
 
@@ -81,11 +82,13 @@ class SwinLayer(nn.Module):
     Windows are those of the plain grid, or of one that is `shifted` cyclically by half a window.
     """
 
-    def __init__(self, channels: int, heads: int, window: int, mlp_ratio: float, *, shifted: bool) -> None:
+    def __init__(
+        self, channels: int, heads: int, window: int, mlp_ratio: float, *, shifted: bool, qkv_bias: bool = True
+    ) -> None:
         super().__init__()
         self.shifted = shifted
         self.norm1 = nn.LayerNorm(channels)
-        self.attn = WindowAttention(channels, heads, window)
+        self.attn = WindowAttention(channels, heads, window, qkv_bias)
         self.norm2 = nn.LayerNorm(channels)
         self.mlp = FeedForward(channels, int(channels * mlp_ratio))
 
@@ -94,7 +97,7 @@ class SwinLayer(nn.Module):
         return torch.add(x, self.mlp(self.norm2(x)), out=out)
 
     def forward(self, x: Tensor, groups: tuple[Group, ...]) -> Tensor:
-        """Take and give ``(windows, images, pixels, c)``, windows in the order of the groups."""
+        """Apply the layer to ``(windows, images, pixels, c)``, with the windows in the order of the groups."""
         bias = self.attn.position_bias()
         sizes = [windows * x.shape[1] for windows, _ in groups]
         tokens = rearrange(x, "w b n c -> (w b) n c")
@@ -107,25 +110,29 @@ class SwinLayer(nn.Module):
         else:
             result = torch.empty_like(tokens)
             for part, masked, out in zip(torch.split(tokens, sizes), masks, torch.split(result, sizes), strict=True):
-                for piece, place in zip(torch.split(part, _PIECE), torch.split(out, _PIECE), strict=True):
-                    self._on_windows(piece, masked, place)
+                pieces = (torch.split(each, _WINDOWS_AT_ONCE) for each in (part, out))
+                for windows_in, windows_out in zip(*pieces, strict=True):
+                    self._on_windows(windows_in, masked, windows_out)
         return rearrange(result, "(w b) n c -> w b n c", b=x.shape[1])
 
 
 class SwinLayers(nn.Module):
-    """The layers of one block, on ``(b, h, w, c)``; every second one has its windows shifted by half a window."""
+    """The layers of one block, on ``(b, h, w, c)``; in every second layer the windows are shifted by half a window."""
 
-    def __init__(self, channels: int, depth: int, heads: int, window: int, mlp_ratio: float) -> None:
+    def __init__(
+        self, channels: int, depth: int, heads: int, window: int, mlp_ratio: float, qkv_bias: bool = True
+    ) -> None:
         super().__init__()
         self.window_pixels = window**2
         self.blocks = nn.ModuleList(
-            SwinLayer(channels, heads, window, mlp_ratio, shifted=index % 2 == 1) for index in range(depth)
+            SwinLayer(channels, heads, window, mlp_ratio, shifted=index % 2 == 1, qkv_bias=qkv_bias)
+            for index in range(depth)
         )
 
     def forward(self, x: Tensor, layouts: Layouts) -> Tensor:
-        """Go from the image's order of pixels to that of the windows, from one to the next, and back."""
+        """Permute pixels from image order to window order, apply the layers, and permute back."""
         height, width = x.shape[1:3]
-        # `index_select` copies whole rows, where indexing with brackets goes number by number.
+        # `index_select` copies whole rows; indexing with brackets copies single numbers.
         x = rearrange(x, "b h w c -> (h w) b c").index_select(0, layouts.plain.pixels)
         for index, layer in enumerate(self.blocks):
             if index:
@@ -138,7 +145,7 @@ class SwinLayers(nn.Module):
 
 
 def _convolution(channels: int, kind: ResidualConv) -> nn.Module:
-    """The convolution that ends a residual block and the body: one 3x3, or a bottleneck of three (SwinIR-L)."""
+    """Make the convolution that ends a residual block and the body: one 3x3, or a bottleneck of three (SwinIR-L)."""
     if kind == "1conv":
         return nn.Conv2d(channels, channels, 3, padding=1)
     return nn.Sequential(
@@ -154,10 +161,11 @@ class ResidualSwinBlock(nn.Module):
     """Residual Swin transformer block, RSTB (figure 2a, equation 5), on ``(b, h, w, c)``."""
 
     def __init__(
-        self, channels: int, depth: int, heads: int, window: int, mlp_ratio: float, residual_conv: ResidualConv
-    ) -> None:
+        self, channels: int, depth: int, heads: int, window: int, mlp_ratio: float, residual_conv: ResidualConv,
+        qkv_bias: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.residual_group = SwinLayers(channels, depth, heads, window, mlp_ratio)
+        self.residual_group = SwinLayers(channels, depth, heads, window, mlp_ratio, qkv_bias)
         self.conv = _convolution(channels, residual_conv)
 
     def forward(self, x: Tensor, layouts: Layouts) -> Tensor:
@@ -177,7 +185,7 @@ class _PatchNorm(nn.Module):
 
 
 def _pixel_shuffle_steps(scale: int, features: int) -> nn.Sequential:
-    """Convolution and pixel-shuffle, once for 3 and once per factor of 2 for powers of 2."""
+    """Make steps of convolution and pixel-shuffle: one for scale 3, one per factor of 2 for powers of 2."""
     factors = [3] if scale == 3 else [2] * int(math.log2(scale))
     if math.prod(factors) != scale:
         raise ValueError(f"scale {scale} has no pixel-shuffle head; use 2, 3, 4 or 8")
@@ -192,33 +200,36 @@ class SwinIR(nn.Module):
 
     Parameters
     ----------
-    in_channels, out_channels
-        Image channels.
-    embed_dim
+    in_channels, out_channels : int
+        Image channels; by default `out_channels` equals `in_channels`.
+    embed_dim : int
         Features of the body.
-    depths, heads
+    depths, heads : sequence of int
         Layers and attention heads of each residual block.
-    window
+    window : int
         Side of an attention window, in input pixels: 8, and 7 for the JPEG models.
-    mlp_ratio
+    mlp_ratio : float
         Hidden features of the feed-forward layers, as a multiple of `embed_dim`.
-    scale
-        Upscaling factor; 1 for denoising.
-    head
+    scale : int
+        Output pixels per input pixel along each axis; 1 for denoising.
+    head : {"pixelshuffle", "pixelshuffledirect", "nearest+conv", "none"}
         ``"pixelshuffle"`` (classical super-resolution), ``"pixelshuffledirect"`` (lightweight), ``"nearest+conv"``
         (real-world; scale 2 or 4), ``"none"`` (denoising and JPEG, with a global residual).
-    residual_conv
+    residual_conv : {"1conv", "3conv"}
         Convolution at the end of each block and of the body: ``"1conv"``, or ``"3conv"`` in SwinIR-L.
-    img_range
+    img_range : float
         Factor applied to the input after the mean is subtracted, and undone at the end: 255 for the JPEG models.
-    mean
+    mean : sequence of float, optional
         Subtracted from the input channels; by default `DIV2K_MEAN` for three channels and 0 otherwise.
+    qkv_bias, patch_norm
+        Whether queries, keys and values have a bias, and whether the shallow features are normalised.
+    features
+        Of the upsampling heads ``"pixelshuffle"`` and ``"nearest+conv"``.
 
-    Notes
-    -----
-    Input ``(b, in_channels, h, w)``, any h and w: the image is reflected at its lower and right border up to a
-    multiple of the window (replicated where it is too small to reflect). Output
-    ``(b, out_channels, h * scale, w * scale)``.
+    Raises
+    ------
+    ValueError
+        If `head` is unknown, or does not exist for `scale`.
     """
 
     mean: Tensor
@@ -238,6 +249,9 @@ class SwinIR(nn.Module):
         residual_conv: ResidualConv = "1conv",
         img_range: float = 1.0,
         mean: Sequence[float] | None = None,
+        qkv_bias: bool = True,
+        patch_norm: bool = True,
+        features: int = UPSAMPLING_FEATURES,
     ) -> None:
         super().__init__()
         out_channels = in_channels if out_channels is None else out_channels
@@ -248,18 +262,16 @@ class SwinIR(nn.Module):
         self._layouts: dict[tuple[int, int, torch.device], Layouts] = {}
 
         self.conv_first = nn.Conv2d(in_channels, embed_dim, 3, padding=1)
-        self.patch_embed = _PatchNorm(embed_dim)
+        self.patch_embed = _PatchNorm(embed_dim) if patch_norm else nn.Identity()
         self.layers = nn.ModuleList(
-            ResidualSwinBlock(embed_dim, depth, block_heads, window, mlp_ratio, residual_conv)
+            ResidualSwinBlock(embed_dim, depth, block_heads, window, mlp_ratio, residual_conv, qkv_bias)
             for depth, block_heads in zip(depths, heads, strict=True)
         )
         self.norm = nn.LayerNorm(embed_dim)
         self.conv_after_body = _convolution(embed_dim, residual_conv)
-        self._build_head(embed_dim, out_channels)
+        self._build_head(embed_dim, out_channels, features)
 
-    def _build_head(self, embed_dim: int, out_channels: int) -> None:
-        features = _UPSAMPLING_FEATURES
-
+    def _build_head(self, embed_dim: int, out_channels: int, features: int) -> None:
         def conv(channels_in: int, channels_out: int) -> nn.Conv2d:
             return nn.Conv2d(channels_in, channels_out, 3, padding=1)
 
@@ -286,13 +298,13 @@ class SwinIR(nn.Module):
             raise ValueError(f"unknown head {self.head!r}; use pixelshuffle, pixelshuffledirect, nearest+conv or none")
 
     def _layouts_for(self, height: int, width: int, device: torch.device) -> Layouts:
-        """The layouts for this size, computed once a size."""
+        """Return the layouts of an image size; they are computed once for each size."""
         key = (int(height), int(width), device)  # sizes are tensors while torch traces
         if key in self._layouts:
             return self._layouts[key]
         if torch.compiler.is_compiling():  # a traced tensor must not outlive its trace
             return window_layouts(height, width, self.window, device)
-        with torch.inference_mode(False):  # training may come later, and autograd keeps no tensor of inference mode
+        with torch.inference_mode(False):  # autograd cannot save tensors of inference mode, and training may follow
             self._layouts[key] = window_layouts(height, width, self.window, device)
         return self._layouts[key]
 
@@ -339,10 +351,23 @@ class SwinIR(nn.Module):
         return x[..., : height * self.scale, : width * self.scale]
 
     def forward(self, image: Tensor) -> Tensor:
+        """Restore images.
+
+        Parameters
+        ----------
+        image : torch.Tensor
+            Shape ``(b, in_channels, h, w)``, values in about [0, 1], any h and w. The image is padded by reflection at
+            its lower and right edge to a multiple of the window (by replication if it is too small to reflect).
+
+        Returns
+        -------
+        torch.Tensor
+            Shape ``(b, out_channels, h * scale, w * scale)``.
+        """
         return self.last(self.inner(self.first(image)), image)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        # Published files carry masks and position indices as buffers of whatever size they were trained at.
+        # Published files contain masks and position indices as buffers, for the image size of their training.
         for key in [key for key in state_dict if key.endswith((".attn_mask", ".relative_position_index"))]:
             del state_dict[key]
         super()._load_from_state_dict(state_dict, prefix, *args)

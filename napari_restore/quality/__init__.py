@@ -1,4 +1,4 @@
-"""Quality: how far an image is from a reference, from its tiles' borders being invisible, and from white residuals."""
+"""Measure the quality of restored images: similarity to a reference, resolution, seams and residuals."""
 
 from __future__ import annotations
 

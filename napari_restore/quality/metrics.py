@@ -1,4 +1,4 @@
-"""Measures of restored images, thin over scikit-image where it has them."""
+"""Compute quality metrics of restored images, with scikit-image where it has them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _SSIM_WINDOW = 7  # scikit-image's default
 
 
 def psnr(reference: Array, image: Array, data_range: float) -> float:
-    """Peak signal-to-noise ratio in dB.
+    """Compute the peak signal-to-noise ratio in dB.
 
     Parameters
     ----------
     reference, image : numpy.ndarray
         Of one shape, any number of axes.
     data_range : float
-        The peak: the value range of the data, such as 1 or 255.
+        Range of the data, such as 1 or 255.
 
     Returns
     -------
@@ -51,16 +51,16 @@ def psnr(reference: Array, image: Array, data_range: float) -> float:
 
 
 def ssim(reference: Array, image: Array, data_range: float, *, channel_axis: int | None = None) -> float:
-    """Mean structural similarity (Wang et al. 2004), with scikit-image's 7 x 7 uniform window.
+    """Compute the mean structural similarity (Wang et al. 2004), with scikit-image's 7 x 7 uniform window.
 
     Parameters
     ----------
     reference, image : numpy.ndarray
-        Of one shape. Every axis but `channel_axis` is spatial and has 7 pixels or more.
+        Of one shape. Every axis except `channel_axis` is spatial and has 7 pixels or more.
     data_range : float
-        The value range of the data, such as 1 or 255.
+        Range of the data, such as 1 or 255.
     channel_axis : int, optional
-        Axis over which single similarities are averaged.
+        Axis of the channels, whose similarities are averaged.
 
     Returns
     -------
@@ -87,22 +87,22 @@ def ssim(reference: Array, image: Array, data_range: float, *, channel_axis: int
 
 
 def seam_ratio(image: Array, borders_y: Sequence[int], borders_x: Sequence[int]) -> float:
-    """Visibility of tile borders: mean absolute gradient across them over that elsewhere.
+    """Compute the visibility of seams: the mean absolute gradient across tile borders, relative to that elsewhere.
 
-    Each axis is compared with itself, so an image with stronger gradients along one axis does not look seamed.
+    Each axis is compared with itself, so stronger gradients along one axis of an image do not count as seams.
 
     Parameters
     ----------
     image : numpy.ndarray
         One plane, shape ``(h, w)``. Non-finite pixels are left out.
     borders_y, borders_x : sequence of int
-        Border positions along each axis: `p` is the border between the pixels ``p - 1`` and ``p``, so 1 to size - 1.
+        Positions of borders along each axis, 1 to size - 1: `p` is the border between the pixels ``p - 1`` and ``p``.
 
     Returns
     -------
     float
-        About 1 where borders cannot be told from the rest; infinity if there are gradients at borders only; NaN if
-        there is nothing to compare.
+        About 1 for invisible borders; infinity if there are gradients at borders only; NaN if there is nothing to
+        compare.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def fit_gain_offset(image: Array, reference: Array) -> tuple[float, float]:
     Returns
     -------
     gain, offset : float
-        Gain 1 for a constant image, where only the offset can be told.
+        For a constant image, which determines only the offset, the gain is 1.
 
     Raises
     ------
@@ -165,30 +165,30 @@ def fit_gain_offset(image: Array, reference: Array) -> tuple[float, float]:
 
 
 def photometric_fit(image: Array, reference: Array, block: int = 32) -> tuple[float, float]:
-    """Fit ``image = slope * reference + offset`` to the means over blocks: whether brightness is kept.
+    """Fit ``image = slope * reference + offset`` to block means, to check that brightness is preserved.
 
-    Means over blocks have hardly any noise, so unlike single pixels of a smoother image they lie on the identity line
-    where a restoration only moves light within a block's reach.
+    Block means have hardly any noise. Unlike single pixels of a smoothed image, they stay on the identity line if a
+    restoration only moves light within the size of a block.
 
     Parameters
     ----------
     image, reference : numpy.ndarray
         Planes of one shape ``(h, w)``. The reference is the truth, or the noisy image itself.
     block : int
-        Side of the blocks in pixels, laid from the origin; what is left at the far ends is not used. The block is
-        shortened where the plane is less than two of them long.
+        Side of the blocks in pixels. Blocks start at the origin; remaining pixels at the far ends are not used. Blocks
+        are shorter along an axis of less than two of them.
 
     Returns
     -------
     slope : float
-        1 where contrast is kept; below 1 where it is lost. 1 for a constant reference.
+        1 if contrast is preserved, below 1 if it is lost; 1 for a constant reference.
     offset : float
-        In data units; 0 where brightness is kept.
+        In data units; 0 if brightness is preserved.
 
     Raises
     ------
     SourceError
-        If the shapes differ, are not those of planes, or `block` is less than 1.
+        If the shapes differ, the images are not planes, or `block` is less than 1.
 
     Examples
     --------
@@ -213,12 +213,12 @@ def _block_means(plane: Array, height: int, width: int) -> npt.NDArray[np.float6
 
 
 def residual_autocorrelation(residual: Array, lag: int = 1) -> tuple[float, float]:
-    """Autocorrelation of a residual along y and along x: about 0 for what should be white noise.
+    """Compute the autocorrelation of a residual along y and along x: about 0 for white noise.
 
     Parameters
     ----------
     residual : numpy.ndarray
-        One plane, shape ``(h, w)``; its mean is removed, non-finite pixels are left out.
+        One plane, shape ``(h, w)``. Its mean is subtracted, and non-finite pixels are left out.
     lag : int
         Distance in pixels, 1 or more and less than either side.
 
@@ -258,7 +258,7 @@ def _lagged(products: npt.NDArray[np.float64]) -> float:
 
 
 def _border_mask(size: int, borders: Sequence[int]) -> npt.NDArray[np.bool_]:
-    """Which of the ``size - 1`` gradients along an axis lie across a border."""
+    """Mark those of the ``size - 1`` gradients along an axis that are across a border."""
     mask = np.zeros(size - 1, bool)
     for border in borders:
         if not 1 <= border < size:

@@ -1,4 +1,4 @@
-"""How fine the detail is that two images have in common, by Fourier ring correlation."""
+"""Measure the resolution of an image relative to a reference, by Fourier ring correlation."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["fourier_ring_correlation", "frc_resolution"]
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
-_SMALLEST = 16  # pixels: fewer give fewer than eight rings
-_SMOOTHED = 3  # rings; a single ring that dips by chance is no limit
+_SMALLEST = 16  # pixels: smaller planes have fewer than eight rings
+_SMOOTHED = 3  # rings that are averaged: a single ring may be below the threshold by chance
 
 
 def fourier_ring_correlation(first: Array, second: Array) -> tuple[Floats, Floats]:
-    """Correlation of two images' Fourier coefficients over rings of equal spatial frequency.
+    """Correlate the Fourier coefficients of two images over rings of equal spatial frequency.
 
-    Saxton & Baumeister, Journal of Microscopy 127 (1982), equation 1. Means are removed and a Hann window is applied,
-    so that opposite borders, which differ, add no detail.
+    Saxton & Baumeister, Journal of Microscopy 127 (1982), equation 1. Means are subtracted and a Hann window is
+    applied, so that the step between opposite borders adds no detail.
 
     Parameters
     ----------
@@ -33,14 +33,14 @@ def fourier_ring_correlation(first: Array, second: Array) -> tuple[Floats, Float
     Returns
     -------
     frequency : numpy.ndarray
-        Of each ring, in cycles a pixel, rising up to 0.5.
+        Frequency of each ring, in cycles per pixel, rising up to 0.5.
     correlation : numpy.ndarray
-        In [-1, 1]; 0 for a ring without power in one of them.
+        In [-1, 1]; 0 for a ring without power in one of the images.
 
     Raises
     ------
     SourceError
-        If the shapes differ, or are not those of planes of 16 pixels or more.
+        If the shapes differ, or the images are not planes of 16 x 16 pixels or more.
 
     Examples
     --------
@@ -68,25 +68,25 @@ def fourier_ring_correlation(first: Array, second: Array) -> tuple[Floats, Float
 
 
 def frc_resolution(image: Array, reference: Array, threshold: float = 1 / 7) -> float:
-    """Finest detail, in pixels, that an image has in common with a reference.
+    """Compute the period of the finest detail that an image has in common with a reference.
 
     Parameters
     ----------
     image, reference : numpy.ndarray
         Planes of one shape, as for `fourier_ring_correlation`.
     threshold : float
-        Correlation below which there is nothing in common; 1/7 by convention.
+        Correlation below which the images have nothing in common; 1/7 by convention.
 
     Returns
     -------
     float
-        Period of the first frequency at which the correlation, averaged over three rings, is below the threshold: 2
-        where it never is, which is the finest that pixels can show; infinity where it is so from the start.
+        Period, in pixels, of the lowest frequency at which the correlation, averaged over three rings, is below the
+        threshold. 2, the Nyquist limit, if it never is; infinity if it is below in the first ring.
 
     Raises
     ------
     SourceError
-        As `fourier_ring_correlation`.
+        See `fourier_ring_correlation`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Bundled images: a real three-channel fluorescence image, as a camera records it and as it is."""
+"""Bundled images: a real three-channel fluorescence image, clean and with simulated camera noise."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ __all__ = ["sample_path"]
 
 
 def sample_path(name: Literal["cells_noisy", "cells_clean"]) -> Path:
-    """Path of a bundled OME-TIFF, CYX uint16: nuclei, actin and mitochondria of BPAE cells.
+    """Return the path of a bundled OME-TIFF, CYX uint16: nuclei, actin and mitochondria of BPAE cells.
+
+    Parameters
+    ----------
+    name : {"cells_noisy", "cells_clean"}
+        Image with simulated camera noise, or without.
+
+    Returns
+    -------
+    Path
+        The file.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Tiling: the global grid of overlapping tiles over a plane, and the blending of their results.
+"""Lay the global grid of overlapping tiles over a plane, and blend the results of the tiles.
 
-Integers and numpy alone. Everything here is a function of the plane's size and the recipe, never of the rectangle that
-happens to be asked for, so two blocks of the output that share a tile compute the same numbers.
+The grid depends only on the shape of the plane and the recipe, not on the rectangle that is computed. So two blocks of
+the result that share a tile compute the same numbers.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Cutting tiles out of a plane and blending their results into an output rectangle.
+"""Cut tiles out of a plane and blend their results into a rectangle of the result.
 
-Past the end of the plane tiles are filled by reflection (without repeating the last pixel, as ``numpy.pad`` with mode
-"reflect"). Nothing is padded at the origin, where the first tile starts. Given the same grid, a pixel's value does not
-depend on the rectangle it is computed for.
+Tiles that reach past the end of the plane are padded by reflection (without repeating the last pixel, as ``numpy.pad``
+with mode "reflect"). The first tile starts at the origin, so nothing is padded there. On one grid, the value of a pixel
+does not depend on the rectangle that it is computed for.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def source_window(grid: TileGrid, y_range: tuple[int, int], x_range: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Smallest window of the plane that holds every pixel the tiles of a rectangle are made of.
+    """Return the smallest window of the plane that contains all pixels of the tiles of a rectangle.
 
     Parameters
     ----------
     grid : TileGrid
         The grid of the plane.
     y_range, x_range : (int, int)
-        Rows and columns ``(low, high)`` of the rectangle in *input* pixels, not empty. For an output rectangle at scale
-        s see `Canvas.input_ranges`.
+        Rows and columns ``(low, high)`` of the rectangle in *input* pixels, not empty. For a rectangle of the result at
+        scale s see `Canvas.input_ranges`.
 
     Returns
     -------
@@ -59,13 +59,13 @@ def cut_tile(
     Parameters
     ----------
     window : numpy.ndarray
-        Pixels ``[y0:y1, x0:x1]`` of the plane, shape ``(..., y1 - y0, x1 - x0)``; at least what `source_window` says.
+        Pixels ``[y0:y1, x0:x1]`` of the plane, shape ``(..., y1 - y0, x1 - x0)``: at least those of `source_window`.
     origin : (int, int)
         ``(y0, x0)`` in input pixels.
     grid : TileGrid
         The grid of the plane.
     ky, kx : int
-        The tile.
+        Indices of the tile along y and x.
 
     Returns
     -------
@@ -84,19 +84,19 @@ def cut_tile(
 
 
 class Canvas:
-    """A rectangle of the output plane in which weighted tile results are summed, a row of tiles at a time.
+    """A rectangle of the result plane in which weighted results of tiles are summed, one row of tiles at a time.
 
-    It holds the rows that tiles can still add to, and hands out each row once nothing more can come (`finished`).
+    The canvas holds only the rows that further tiles can add to, and returns rows that are complete (`finished`).
 
-    Tiles are added in row-major order (that of `TileGrid.touching`): the order of a float32 sum is part of its result,
-    and the result must not depend on the rectangle.
+    Tiles are added in row-major order (that of `TileGrid.touching`): a float32 sum depends on its order, and the result
+    must not depend on the rectangle.
 
     Parameters
     ----------
     grid : TileGrid
         The grid of the input plane.
     y_range, x_range : (int, int)
-        Rows and columns ``(low, high)`` of the rectangle in *output* pixels, inside the output plane and not empty.
+        Rows and columns ``(low, high)`` of the rectangle in *output* pixels, inside the result plane and not empty.
     channels : int
         Length of the leading axis of the results.
     scale : int
@@ -105,7 +105,7 @@ class Canvas:
     Raises
     ------
     ValueError
-        If the rectangle is empty or not inside the output plane.
+        If the rectangle is empty or not inside the result plane.
 
     Examples
     --------
@@ -136,17 +136,17 @@ class Canvas:
         spans = [_clip(self.grid.y, ky, y_range, scale)[0] for ky in self._rows]
         height = max(span.stop - span.start for span in spans)
         self._sum = np.zeros((channels, height, x_range[1] - x_range[0]), np.float32)
-        self._top = self._done = 0  # rows of the rectangle: the first in memory, and the first not handed out
+        self._top = self._done = 0  # rows of the rectangle: the first in memory, and the first not yet returned
         self._latest = (-1, -1)
 
     @property
     def input_ranges(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """The rectangle in input pixels (rows, columns), partly covered pixels included: what `source_window` takes."""
+        """Rows and columns of the rectangle in input pixels, partly covered pixels included, as for `source_window`."""
         (y0, y1), (x0, x1), s = self.y_range, self.x_range, self.scale
         return (y0 // s, -(-y1 // s)), (x0 // s, -(-x1 // s))
 
     def tiles(self) -> list[tuple[int, int]]:
-        """Tiles ``(ky, kx)`` that the rectangle needs, in the order to add them."""
+        """Return the tiles ``(ky, kx)`` of the rectangle, in the order in which they must be added."""
         return self.grid.touching(*self.input_ranges)
 
     def add(self, ky: int, kx: int, result: npt.NDArray[Any]) -> None:
@@ -155,19 +155,19 @@ class Canvas:
         Parameters
         ----------
         ky, kx : int
-            The tile, after the one added before it in row-major order.
+            Indices of the tile along y and x; tiles are added in row-major order.
         result : numpy.ndarray
             Floating-point, shape ``(channels, height * scale, width * scale)`` with the height and width of
-            `TileGrid.tile_shape`. Pixels without weight may be anything, NaN included.
+            `TileGrid.tile_shape`. Pixels without weight may have any value, NaN included.
 
         Raises
         ------
         ValueError
-            If the shape is another one or the tile comes out of order.
+            If the shape is wrong or the tile is out of order.
         """
         expected = (len(self._sum), *(n * self.scale for n in self.grid.tile_shape))
         if result.shape != expected:
-            raise ValueError(f"the result of a tile has shape {result.shape}; the canvas takes {expected}")
+            raise ValueError(f"the result of a tile has shape {result.shape}; the canvas expects {expected}")
         if (ky, kx) <= self._latest:
             raise ValueError(f"tile {(ky, kx)} comes after tile {self._latest}; add tiles once, in row-major order")
         self._latest = (ky, kx)
@@ -183,12 +183,12 @@ class Canvas:
         self._sum[:, rows, columns] += np.multiply(result[:, tile_rows, tile_columns], weights, dtype=np.float32)
 
     def finished(self) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-        """Yield the rows that the tile just added has finished: those above the next row of tiles.
+        """Yield the rows that are complete since the last tile was added: those above the next row of tiles.
 
         Yields
         ------
         first : int
-            Number of the first of them within the rectangle.
+            Index of the first of these rows within the rectangle.
         rows : numpy.ndarray
             Shape ``(channels, n, columns)``: a view that is valid until the next tile is added.
         """
@@ -202,7 +202,7 @@ class Canvas:
             yield first, self._sum[:, first - self._top : self._done - self._top]
 
     def _move_to(self, top: int) -> None:
-        """Give up the rows above `top`."""
+        """Discard the rows above `top`."""
         gone = top - self._top
         if not gone:
             return
@@ -220,18 +220,18 @@ def _mirror(index: npt.NDArray[np.intp], length: int) -> npt.NDArray[np.intp]:
 
 
 def _source_range(axis: AxisTiling, low: int, high: int) -> tuple[int, int]:
-    """Plane pixels that the tiles touching ``[low, high)`` are made of."""
+    """Return the range of plane pixels of the tiles that touch ``[low, high)``."""
     tiles = axis.touching(low, high)
     if not tiles:
         raise ValueError(f"no tile touches {low}..{high} of an axis of {axis.length} pixels")
     start, stop = axis.origin(tiles[0]), axis.origin(tiles[-1]) + axis.size
-    if stop > axis.length:  # the reflection may reach further back than the tile itself
+    if stop > axis.length:  # the reflection may need pixels before the start of the tile
         start = max(min(start, 2 * axis.length - stop - 1), 0)
     return start, min(stop, axis.length)
 
 
 def _tile_rows(axis: AxisTiling, k: int, window_start: int, window_size: int) -> slice | npt.NDArray[np.intp]:
-    """Where the pixels of tile `k` lie in a window of the axis: a slice, or indices where the plane is reflected."""
+    """Return the pixels of tile `k` in a window of the axis: a slice, or indices where the plane is reflected."""
     start, stop = axis.origin(k), axis.origin(k) + axis.size
     if stop <= axis.length:
         first, last = start - window_start, stop - window_start
@@ -241,14 +241,14 @@ def _tile_rows(axis: AxisTiling, k: int, window_start: int, window_size: int) ->
         first, last = int(rows.min()), int(rows.max()) + 1
     if first < 0 or last > window_size:
         raise ValueError(
-            f"tile {k} needs pixels {first + window_start}..{last + window_start}, the window holds "
-            f"{window_start}..{window_start + window_size}; take the window from source_window"
+            f"tile {k} needs pixels {first + window_start}..{last + window_start}, but the window holds "
+            f"{window_start}..{window_start + window_size}; use the window of source_window"
         )
     return rows
 
 
 def _clip(axis: AxisTiling, k: int, wanted: tuple[int, int], scale: int) -> tuple[slice, slice]:
-    """Find the part of tile `k` with weight in the `wanted` output pixels: as rows of the canvas and of the tile."""
+    """Return the part of tile `k` with weight in the `wanted` output pixels, as rows of the canvas and of the tile."""
     support_low, support_high = axis.support(k)
     low, high = max(support_low * scale, wanted[0]), min(support_high * scale, wanted[1])
     offset = axis.origin(k) * scale

@@ -1,9 +1,9 @@
-"""The global tile grid of a plane, one axis at a time.
+"""Compute the global tile grid of a plane, one axis at a time.
 
-Along one axis the tiles start at multiples of a stride, counted from the image origin, and the last one is moved back
-so that it ends at the end of the (padded) axis. All origins are multiples of the network's alignment. Where two tiles
-overlap, the result is handed over from one to the next within `blend` pixels in the middle of the overlap, which keeps
-`halo` pixels at each inner edge of a tile unused::
+Along one axis the tiles start at multiples of a stride, counted from the image origin. The last tile is moved back so
+that it ends at the end of the (padded) axis. All origins are multiples of the network's alignment. Overlapping tiles
+are blended over `blend` pixels in the middle of the overlap, so `halo` pixels at each inner edge of a tile are not
+used::
 
     tile k-1   |----------------------------|
     tile k                  |----------------------------|
@@ -11,8 +11,8 @@ overlap, the result is handed over from one to the next within `blend` pixels in
     weight k   ______________     ________________
                             _____/
 
-Every method is O(1) in the length of the axis (`TileGrid.touching` in the number of tiles it returns), so the grid of
-a plane of 10^6 x 10^6 pixels costs nothing.
+Every method is O(1) in the length of the axis (`TileGrid.touching` is linear in the number of tiles that it returns),
+so a plane may have 10^6 x 10^6 pixels.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ _RAMP_STEPS = 2.0**24
 
 @dataclass(frozen=True)
 class AxisTiling:
-    """One axis of the global tile grid. All positions are in input pixels from the image origin.
+    """Tile grid along one axis. All positions are in input pixels from the image origin.
 
     Parameters
     ----------
     length : int
         Pixels of the plane along this axis, at least 1.
     tile : int
-        Wanted pixels of a tile, a multiple of `alignment`. A plane shorter than this gets one shorter tile (`size`).
+        Length of a tile in pixels, a multiple of `alignment`. A shorter plane gets one shorter tile (`size`).
     halo : int
         Pixels at each inner edge of a tile that are context only and have no weight in the result.
     blend : int
-        Pixels over which one tile hands over to the next; 0 is a hard step.
+        Pixels over which neighbouring tiles are blended; 0 is a hard step.
     alignment : int
-        The network's alignment: tile sizes and tile origins are multiples of it.
+        Alignment of the network: tile sizes and tile origins are multiples of it.
 
     Raises
     ------
@@ -98,17 +98,17 @@ class AxisTiling:
 
     @property
     def padded(self) -> int:
-        """`length` rounded up to a multiple of `alignment`; the pixels past `length` are reflected ones."""
+        """`length` rounded up to a multiple of `alignment`; the pixels past `length` are padded by reflection."""
         return -(-self.length // self.alignment) * self.alignment
 
     @property
     def size(self) -> int:
-        """Pixels of every tile of this axis: `tile`, or `padded` where that is less."""
+        """Length of every tile of this axis in pixels: `tile`, or `padded` if that is less."""
         return min(self.tile, self.padded)
 
     @property
     def stride(self) -> int:
-        """Pixels from one origin to the next (less before the last tile)."""
+        """Pixels from one tile origin to the next (fewer before the last tile)."""
         return self.tile - 2 * self.halo - self.blend
 
     @property
@@ -117,7 +117,17 @@ class AxisTiling:
         return -(-(self.padded - self.size) // self.stride) + 1
 
     def origin(self, k: int) -> int:
-        """First pixel of tile `k`: a multiple of `alignment`, with the whole tile inside ``[0, padded)``.
+        """Return the first pixel of a tile: a multiple of `alignment`, with the whole tile inside ``[0, padded)``.
+
+        Parameters
+        ----------
+        k : int
+            Index of the tile.
+
+        Returns
+        -------
+        int
+            In input pixels.
 
         Raises
         ------
@@ -128,9 +138,20 @@ class AxisTiling:
         return min(k * self.stride, self.padded - self.size)
 
     def seam(self, k: int) -> int:
-        """First pixel of the hand-over from tile ``k - 1`` to tile `k`; it takes `blend` pixels.
+        """Return the first of the `blend` pixels over which tiles ``k - 1`` and `k` are blended.
 
-        It is centred in the overlap of the two tiles, so it stays `halo` pixels or more away from either tile's edge.
+        They are centred in the overlap of the two tiles, so they are `halo` pixels or more away from either tile's
+        edge.
+
+        Parameters
+        ----------
+        k : int
+            Index of the second tile.
+
+        Returns
+        -------
+        int
+            In input pixels.
 
         Raises
         ------
@@ -142,7 +163,17 @@ class AxisTiling:
         return self.origin(k) + (overlap - self.blend) // 2
 
     def support(self, k: int) -> tuple[int, int]:
-        """Pixels ``[low, high)`` of the padded axis in which tile `k` has weight.
+        """Return the pixels ``[low, high)`` of the padded axis in which a tile has weight.
+
+        Parameters
+        ----------
+        k : int
+            Index of the tile.
+
+        Returns
+        -------
+        (int, int)
+            In input pixels.
 
         Raises
         ------
@@ -155,29 +186,40 @@ class AxisTiling:
         return low, high
 
     def touching(self, low: int, high: int) -> range:
-        """Tiles whose support meets the pixels ``[low, high)``; none if that range is empty or off the axis."""
+        """Return the tiles that have weight in the pixels ``[low, high)``.
+
+        Parameters
+        ----------
+        low, high : int
+            In input pixels.
+
+        Returns
+        -------
+        range
+            Indices of the tiles; empty if the pixels are none, or outside the padded axis.
+        """
         if low >= high or high <= 0 or low >= self.padded:
             return range(0)
         return range(self._seams_up_to(low - self.blend), self._seams_up_to(high - 1) + 1)
 
     def weights(self, k: int, scale: int = 1) -> npt.NDArray[np.float32]:
-        """Weights of tile `k` in the output along this axis.
+        """Return the blending weights of a tile along this axis.
 
-        The weight is ``R(k) - R(k + 1)``, where ``R(k)`` rises from 0 to 1 over the hand-over to tile `k`; the sum over
-        all tiles telescopes to exactly one. The ramp is the smoothstep 3t^2 - 2t^3, sampled at the centres of the
-        output pixels (not a cosine, whose last bit depends on the math library).
+        The weight is ``R(k) - R(k + 1)``, where ``R(k)`` rises from 0 to 1 over the `blend` pixels from `seam(k)`; the
+        sum over all tiles telescopes to exactly one. The ramp is the smoothstep 3t^2 - 2t^3, sampled at the centres of
+        the output pixels (not a cosine, whose last bit depends on the math library).
 
         Parameters
         ----------
         k : int
-            Tile, in ``range(count)``.
+            Index of the tile, in ``range(count)``.
         scale : int
-            Upscaling factor of the network: output pixels per input pixel.
+            Output pixels per input pixel.
 
         Returns
         -------
         numpy.ndarray
-            float32, shape ``(size * scale,)``, values in [0, 1], read-only (tiles share it).
+            float32, shape ``(size * scale,)``, values in [0, 1], read-only because tiles share the array.
 
         Raises
         ------
@@ -190,7 +232,7 @@ class AxisTiling:
         return _trapezoid(self.size, rise, fall, self.blend, scale)
 
     def _seams_up_to(self, position: int) -> int:
-        """How many seams begin at or before `position`."""
+        """Count the seams that begin at or before `position`."""
         regular = self.count - 2  # all seams but the last lie at k * stride + halo
         if regular < 0:
             return 0
@@ -205,9 +247,9 @@ class AxisTiling:
 
 @lru_cache(maxsize=256)
 def _trapezoid(size: int, rise: int | None, fall: int | None, blend: int, scale: int) -> npt.NDArray[np.float32]:
-    """Weights of a tile whose ramps begin at `rise` and `fall` within it (None: no neighbour on that side).
+    """Compute the weights of a tile whose ramps begin at `rise` and `fall` within it (None: no neighbour there).
 
-    Keyed by the shape of the trapezoid and not by the tile, as all inner tiles of an axis have the same.
+    The cache is keyed by the shape of the trapezoid and not by the tile, because all inner tiles share one shape.
     """
     values = np.ones(size * scale) if rise is None else _ramp(size, rise, blend, scale)
     if fall is not None:
@@ -218,7 +260,7 @@ def _trapezoid(size: int, rise: int | None, fall: int | None, blend: int, scale:
 
 
 def _ramp(size: int, start: int, blend: int, scale: int) -> npt.NDArray[np.float64]:
-    """Rise from 0 to 1 over the pixels ``[start, start + blend)`` of a tile, at `scale` samples a pixel."""
+    """Compute a ramp from 0 to 1 over the pixels ``[start, start + blend)`` of a tile, at `scale` samples per pixel."""
     values = np.zeros(size * scale)
     values[(start + blend) * scale :] = 1.0
     t = (np.arange(blend * scale) + 0.5) / max(blend * scale, 1)
@@ -228,9 +270,14 @@ def _ramp(size: int, start: int, blend: int, scale: int) -> npt.NDArray[np.float
 
 @dataclass(frozen=True)
 class TileGrid:
-    """The tile grid of a plane: one `AxisTiling` for its rows and one for its columns.
+    """Tile grid of a plane: one `AxisTiling` along y and one along x.
 
-    A tile is named by its pair of indices ``(ky, kx)``, a rectangle by two half-open ranges ``(low, high)``.
+    A tile is given by its indices ``(ky, kx)``, a rectangle by two half-open ranges ``(low, high)``.
+
+    Attributes
+    ----------
+    y, x : AxisTiling
+        Grid along each axis.
     """
 
     y: AxisTiling
@@ -257,11 +304,33 @@ class TileGrid:
         return self.y.count * self.x.count
 
     def origin(self, ky: int, kx: int) -> tuple[int, int]:
-        """First row and column of tile ``(ky, kx)`` in input pixels."""
+        """Return the first row and column of a tile.
+
+        Parameters
+        ----------
+        ky, kx : int
+            Indices of the tile.
+
+        Returns
+        -------
+        (int, int)
+            In input pixels.
+        """
         return self.y.origin(ky), self.x.origin(kx)
 
     def touching(self, y_range: tuple[int, int], x_range: tuple[int, int]) -> list[tuple[int, int]]:
-        """Tiles ``(ky, kx)`` with weight in a rectangle given in input pixels, row by row."""
+        """Return the tiles that have weight in a rectangle.
+
+        Parameters
+        ----------
+        y_range, x_range : (int, int)
+            Rows and columns ``(low, high)`` of the rectangle in input pixels.
+
+        Returns
+        -------
+        list of (int, int)
+            Indices ``(ky, kx)`` of the tiles, in row-major order.
+        """
         columns = self.x.touching(*x_range)
         return [(ky, kx) for ky in self.y.touching(*y_range) for kx in columns]
 
@@ -274,20 +343,21 @@ def plane_grid(
     Parameters
     ----------
     height, width : int
-        Pixels of the plane.
+        Shape of the plane in pixels.
     tile : int or (int, int)
-        Pixels of a tile, or its height and width; multiples of `alignment`.
+        Side of a tile in pixels, or its height and width; multiples of `alignment`.
     halo, blend, alignment : int
         See `AxisTiling`; the same for both axes.
 
     Returns
     -------
     TileGrid
+        The grid.
 
     Raises
     ------
     RecipeError
-        If a setting is out of its allowed values; the message names one that works.
+        If a value is not allowed; the message names one that is.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The card that is stored beside trained weights: who they are and how they came about."""
+"""Write the card of trained weights: what they are and how they were trained."""
 
 from __future__ import annotations
 
@@ -30,26 +30,31 @@ def write_card(
     final_loss: float,
     minutes: float,
 ) -> Path:
-    """Write the card of freshly trained weights beside them, as JSON.
+    """Write the card of newly trained weights beside them, as JSON.
 
     Parameters
     ----------
-    name
-        A key of `RECIPES`.
-    weights
+    name : str
+        Key of `RECIPES`.
+    weights : Path
         The ``.safetensors`` file.
-    command
-        What was typed to train them.
-    images
-        How many clean images the run drew from.
-    sources
-        What the folder of further images held, and under which licences; empty where there was none.
-    licence
-        Of the weights.
-    final_loss
+    command : str
+        Command line of the training.
+    images : int
+        Number of clean images that the run drew crops from.
+    sources : str
+        Contents and licences of the folder of further images; empty if there was none.
+    licence : str
+        Licence of the weights.
+    final_loss : float
         Mean loss of the last steps.
-    minutes
-        How long it took.
+    minutes : float
+        Duration of the training.
+
+    Returns
+    -------
+    Path
+        The card.
     """
     recipe = RECIPES[name]
     hyperparameters: dict[str, Any] = dict(recipe.hyperparameters)

@@ -1,8 +1,8 @@
-"""The pool of clean images that training crops are cut from.
+"""Collect the clean images that training crops are cut from.
 
-Three sources: synthetic structure (`structures`), the photographs and micrographs that scikit-image installs, and,
-where a folder is given, the user's own images. Real images carry noise of their own, so they are binned 2x2 first.
-Pictures are ``(channels, h, w)`` float32 in [0, 1], gray or RGB.
+There are three sources: synthetic structure (`structures`), the photographs and micrographs that scikit-image installs,
+and, if a folder is given, the user's own images. Real images contain noise, so they are binned 2x2 first. Pictures are
+``(channels, h, w)`` float32 in [0, 1], gray or RGB.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ SCIKIT_IMAGES = (
     "rocket",
 )
 PHOTOGRAPHS = ("astronaut", "camera", "cat", "coffee", "rocket")
-"""Of these, pictures of what surrounds us: they are used unbinned as well."""
+"""Those of them that are photographs; they are used unbinned as well."""
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 
 
 def _binned(image: NDArray[np.floating]) -> NDArray[np.float32]:
-    """2x2 mean of a picture, ``(c, h, w) -> (c, h // 2, w // 2)``: halves the noise of a real image."""
+    """Return the 2x2 mean of a picture, ``(c, h, w) -> (c, h // 2, w // 2)``, which halves the noise of an image."""
     height, width = image.shape[1] // 2 * 2, image.shape[2] // 2 * 2
     pixels = image[:, :height, :width].reshape(-1, height // 2, 2, width // 2, 2)
     binned: Picture = pixels.mean((2, 4), dtype=np.float32)
@@ -54,16 +54,17 @@ def _binned(image: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def _unit_range(image: NDArray[np.floating]) -> Picture:
-    """Bring the 0.1 and 99.9 percentiles to 0 and 1 and clip, as a run brings a volume to the network."""
+    """Map the 0.1 and 99.9 percentiles to 0 and 1 and clip, as a run normalises an image."""
     low, high = np.percentile(image, (0.1, 99.9))
     scaled: Picture = np.clip((image - low) / max(float(high - low), 1e-6), 0, 1).astype(np.float32)
     return scaled
 
 
 def _synthetic(kind: str, size: int, rng: np.random.Generator) -> Picture:
-    """One structure ``(size, size)``, blurred by a Gaussian point spread function (EM and textures hardly).
+    """Draw one structure ``(size, size)``, blurred by a Gaussian point spread function (EM and textures only slightly).
 
-    Two in five of the fluorescent ones have a haze: the same structure out of focus. Three in ten are of two kinds.
+    Two in five of the fluorescent ones have a haze: the same structure out of focus. Three in ten are mixtures of two
+    kinds.
     """
     picture = render(kind, size, rng)
     if kind not in FLUORESCENT:
@@ -78,7 +79,7 @@ def _synthetic(kind: str, size: int, rng: np.random.Generator) -> Picture:
 
 
 def _coloured(structures: list[Picture], rng: np.random.Generator) -> Picture:
-    """Three structures as an RGB picture: fluorescence in a colour each, or stains that absorb (Beer and Lambert)."""
+    """Mix three structures into an RGB picture: each fluorescent in one colour, or absorbing stains (Beer-Lambert)."""
     colours = rng.dirichlet((0.6, 0.6, 0.6), 3) * rng.uniform(0.5, 1.5, (3, 1))
     mixed = np.einsum("sc,shw->chw", colours, np.stack(structures))
     return _unit_range(mixed if rng.random() < 0.5 else np.exp(-2 * mixed))
@@ -87,7 +88,24 @@ def _coloured(structures: list[Picture], rng: np.random.Generator) -> Picture:
 def synthetic_images(
     count: int, rng: np.random.Generator, *, size: int = 256, channels: int = 1
 ) -> Iterator[tuple[str, Picture]]:
-    """Synthetic structures in turn; an RGB picture has three kinds in it."""
+    """Draw synthetic structures, one kind after the other; an RGB picture contains three kinds.
+
+    Parameters
+    ----------
+    count : int
+        Number of pictures.
+    rng : numpy.random.Generator
+        Source of all randomness.
+    size : int
+        Height and width in pixels.
+    channels : int
+        1 for gray, 3 for RGB.
+
+    Yields
+    ------
+    tuple of str and numpy.ndarray
+        Kind, and picture ``(channels, size, size)`` float32 in [0, 1].
+    """
     kinds = list(KINDS)
     for index in range(count):
         kind = kinds[index % len(kinds)]
@@ -99,7 +117,18 @@ def synthetic_images(
 
 
 def scikit_image_images(channels: int = 1) -> Iterator[tuple[str, Picture]]:
-    """The images in scikit-image's wheel, binned 2x2 where they are large enough; for RGB, those in colour."""
+    """Load the images that scikit-image installs, binned 2x2 if they are large enough.
+
+    Parameters
+    ----------
+    channels : int
+        1 for all images in gray, 3 for the images in colour.
+
+    Yields
+    ------
+    tuple of str and numpy.ndarray
+        Name, and picture ``(channels, h, w)`` float32 in [0, 1].
+    """
     for name in SCIKIT_IMAGES:
         image = np.asarray(getattr(data, name)())
         if channels == 3 and image.ndim == 2:
@@ -114,7 +143,7 @@ def scikit_image_images(channels: int = 1) -> Iterator[tuple[str, Picture]]:
 
 
 def _pictures(path: Path, channels: int) -> Iterator[NDArray[np.float32]]:
-    """A file's RGB image; or for gray up to four planes: samples of a colour image, or planes spread over a stack."""
+    """Read the RGB image of a file; or, for gray, up to four planes: colour samples, or planes of a stack."""
     image = np.squeeze(tifffile.imread(path) if path.suffix.lower().startswith(".tif") else io.imread(path))
     if image.ndim < 2:
         return
@@ -133,7 +162,21 @@ def _pictures(path: Path, channels: int) -> Iterator[NDArray[np.float32]]:
 
 
 def folder_images(folder: Path, *, channels: int = 1, held_out: tuple[str, ...] = ()) -> Iterator[tuple[str, Picture]]:
-    """All images below a folder, binned 2x2; files whose name starts as one of `held_out` are passed over.
+    """Load all images below a folder, binned 2x2.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder with TIFF, PNG and JPEG files.
+    channels : int
+        1 for all images in gray, 3 for the images in colour.
+    held_out : tuple of str
+        Files whose name starts with one of these are skipped.
+
+    Yields
+    ------
+    tuple of str and numpy.ndarray
+        File name, and picture ``(channels, h, w)`` float32 in [0, 1].
 
     Raises
     ------
@@ -141,7 +184,7 @@ def folder_images(folder: Path, *, channels: int = 1, held_out: tuple[str, ...] 
         If there is no such folder.
     """
     if not folder.is_dir():
-        raise SourceError(f"{folder} is no folder; name one that holds clean images.")
+        raise SourceError(f"{folder} is not a folder; give one that contains clean images.")
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() not in SUFFIXES or path.name.startswith(held_out):
             continue
@@ -160,11 +203,33 @@ def clean_pool(
     held_out: tuple[str, ...] = (),
     smallest: int = 96,
 ) -> tuple[list[Picture], NDArray[np.float64]]:
-    """All clean images and the probability of each to be drawn.
+    """Collect all clean images and the probability of each to be drawn.
 
-    Synthetic structure gets half of the draws, scikit-image's images three tenths, the folder the last fifth (its share
-    goes to the synthetic ones when there is no folder); within a source, each image by the root of its area.
-    Images that are narrower than `smallest` pixels are left out.
+    Synthetic structure gets half of the draws, scikit-image's images three tenths, and the folder one fifth; without a
+    folder, its share goes to the synthetic structure. Within a source, the probability of an image is proportional to
+    the square root of its number of values.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of all randomness.
+    channels : int
+        1 for gray, 3 for RGB.
+    synthetic : int
+        Number of synthetic pictures.
+    folder : Path or None
+        Folder with further images.
+    held_out : tuple of str
+        Files in the folder whose name starts with one of these are skipped.
+    smallest : int
+        Images narrower than this, in pixels, are left out.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        Pictures ``(channels, h, w)`` float32 in [0, 1].
+    numpy.ndarray
+        Probability of each picture.
 
     Raises
     ------
@@ -174,8 +239,8 @@ def clean_pool(
     own = list(folder_images(folder, channels=channels, held_out=held_out)) if folder else []
     if folder and not own:
         raise SourceError(
-            f"{folder} holds no image to train {channels}-channel networks on: {', '.join(SUFFIXES)} of 192 pixels or "
-            "more a side; add some, or leave the folder out."
+            f"{folder} contains no image to train {channels}-channel networks on: {', '.join(SUFFIXES)} of 192 pixels "
+            "or more a side; add some, or leave the folder out."
         )
     sources = [
         (0.5 if own else 0.7, list(synthetic_images(synthetic, rng, channels=channels))),

@@ -1,7 +1,7 @@
-"""From a clean crop to what a camera would have recorded: the training tasks.
+"""Make training pairs: degrade a clean crop to what a camera would have recorded.
 
-Everything works on batches ``(b, c, h, w)`` float32 in about [0, 1], on the device of the generator, which all
-randomness comes from: with the crops there as well, pairs for a GPU are made on it.
+All functions take batches ``(b, c, h, w)`` float32 in about [0, 1], on the device of the generator, the source of all
+randomness. If the crops are on a GPU, pairs are made there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,20 @@ __all__ = ["blurred", "camera_noise", "denoising_pair", "gaussian_pair", "super_
 
 
 def blurred(batch: Tensor, sigma: Tensor) -> Tensor:
-    """Convolve each image with its own Gaussian, ``sigma (b, 1, 1, 1)`` in pixels, reflecting at the borders."""
+    """Convolve each image with its own Gaussian, reflecting at the borders.
+
+    Parameters
+    ----------
+    batch : torch.Tensor
+        Images ``(b, c, h, w)``.
+    sigma : torch.Tensor
+        Standard deviation of each Gaussian, ``(b, 1, 1, 1)``, in pixels.
+
+    Returns
+    -------
+    torch.Tensor
+        Blurred images ``(b, c, h, w)``.
+    """
     radius = min(max(math.ceil(3 * float(sigma.max())), 1), min(batch.shape[-2:]) - 1)
     offset = torch.arange(-radius, radius + 1, dtype=torch.float32, device=batch.device)
     kernel = torch.exp(-0.5 * (offset / sigma.clamp(min=0.05).reshape(-1, 1)) ** 2)
@@ -34,11 +47,11 @@ def _padded(batch: Tensor, radius: int) -> tuple[int, int]:
 
 
 def _photons(signal: Tensor, gain: Tensor, multiplied: Tensor, generator: Generator) -> Tensor:
-    """Detect a signal ``(b, c, h, w)`` with a variance of ``gain * signal``; where `multiplied`, as an EMCCD does.
+    """Detect a signal ``(b, c, h, w)`` with a variance of ``gain * signal``, multiplied as in an EMCCD or not.
 
-    Electron multiplication makes an exponentially distributed number of each electron, so a gamma-distributed one of
-    `n` (Robbins & Hadwen, IEEE Transactions on Electron Devices 50, 2003), drawn here as Wilson and Hilferty's cube of
-    a normal deviate. That doubles the variance; half the gain makes up for it.
+    An EMCCD turns each electron into an exponentially distributed number of electrons, and `n` electrons into a
+    gamma-distributed one (Robbins & Hadwen, IEEE Transactions on Electron Devices 50, 2003), drawn here as Wilson and
+    Hilferty's cube of a normal deviate. This doubles the variance, which half the gain compensates.
     """
     unit = torch.where(multiplied, gain / 2, gain)
     counts = torch.poisson(signal / unit, generator=generator)
@@ -48,23 +61,28 @@ def _photons(signal: Tensor, gain: Tensor, multiplied: Tensor, generator: Genera
 
 
 def camera_noise(clean: Tensor, generator: Generator, total: Tensor) -> Tensor:
-    """Add camera noise to `clean` and return the noisy batch.
+    """Add camera noise to clean images.
+
+    Photon noise, whose variance is proportional to the signal, has a random share of the variance, with the excess
+    noise of an EMCCD in one image of six; signal-independent read noise has the rest. A third of the images have no
+    read noise, and the dark background may be below a thousandth of the range, as that of a photomultiplier is: it then
+    tells little about the noise of the structure. The noise of two images in five is correlated between neighbouring
+    pixels, as detectors, resampling and compression leave it. Some images have noise of rows or columns, some are
+    quantised to few levels, some are clipped at their black level.
 
     Parameters
     ----------
-    clean
-        ``(b, c, h, w)`` in about [0, 1].
-    generator
-        Of all randomness.
-    total
-        ``(b, 1, 1, 1)``: root-mean-square noise of each image in units of the range.
+    clean : torch.Tensor
+        Images ``(b, c, h, w)`` in about [0, 1].
+    generator : torch.Generator
+        Source of all randomness.
+    total : torch.Tensor
+        Root-mean-square noise of each image, ``(b, 1, 1, 1)``, as a share of the range.
 
-    Photon noise, whose variance is proportional to the signal, makes up a random share of it, with the excess of an
-    EMCCD in one image of six; signal-independent read noise is the rest. A third have no read noise at all and the
-    dark ground may be darker than a thousandth of the range, as a photomultiplier's is: little there tells of the noise
-    where the structure is. The noise of two images in five is correlated between neighbours, as detectors, resampling
-    and compression leave it; some images carry noise of rows or columns, some are quantised to few levels, some are
-    clipped at their black level.
+    Returns
+    -------
+    torch.Tensor
+        Noisy images ``(b, c, h, w)``.
     """
     count = clean.shape[0]
     share = uniform(generator, count, -0.3, 1.6).clamp(0, 1)
@@ -90,10 +108,22 @@ def camera_noise(clean: Tensor, generator: Generator, total: Tensor) -> Tensor:
 
 
 def denoising_pair(clean: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Input and target of a blind denoiser: random contrast and offset, noise from 0.8 % to 28 % of the contrast.
+    """Make input and target of a blind denoiser: random contrast and offset, noise of 0.8 % to 28 % of the contrast.
 
     Two images in five are blurred further, by up to 2.5 pixels: many microscopes sample more finely than their optics
     resolve.
+
+    Parameters
+    ----------
+    clean : torch.Tensor
+        Images ``(b, c, h, w)`` in [0, 1].
+    generator : torch.Generator
+        Source of all randomness.
+
+    Returns
+    -------
+    tuple of torch.Tensor
+        Input and target, ``(b, c, h, w)`` each.
     """
     count = clean.shape[0]
     clean = blurred(clean, uniform(generator, count, 0.4, 2.5) * chance(generator, count, 0.4))
@@ -103,21 +133,50 @@ def denoising_pair(clean: Tensor, generator: Generator) -> tuple[Tensor, Tensor]
 
 
 def gaussian_pair(clean: Tensor, generator: Generator, sigma: float) -> tuple[Tensor, Tensor]:
-    """Input and target of a denoiser of one level: independent Gaussian noise of standard deviation `sigma`."""
+    """Make input and target of a denoiser for one noise level: independent Gaussian noise.
+
+    Parameters
+    ----------
+    clean : torch.Tensor
+        Images ``(b, c, h, w)`` in [0, 1].
+    generator : torch.Generator
+        Source of all randomness.
+    sigma : float
+        Standard deviation of the noise, as a share of the range.
+
+    Returns
+    -------
+    tuple of torch.Tensor
+        Input and target, ``(b, c, h, w)`` each.
+    """
     target = clean * log_uniform(generator, clean.shape[0], 0.25, 1.3)
     return target + sigma * normal(generator, tuple(clean.shape)), target
 
 
 def super_resolution_pair(clean: Tensor, generator: Generator, scale: int) -> tuple[Tensor, Tensor]:
-    """Input and target of a super-resolution network: optics, binning by `scale`, a little camera noise.
+    """Make input and target of a super-resolution network: optics, binning by `scale`, a little camera noise.
 
-    Half of the images have 0.1 to 3 % of the contrast, what a denoiser leaves: a small network trained to take away
-    more enlarges clean images worse than an interpolation, and denoising first is better on noisy ones
-    (docs/quality.md).
+    Half of the images have noise of 0.1 to 3 % of the contrast, which is what a denoiser leaves. A small network that
+    is trained to remove more noise is worse than interpolation on clean images, and denoising first is better on noisy
+    ones (docs/quality.md).
 
-    The target is band-limited by a Gaussian point spread function, so the network is never asked for detail that
+    The target is band-limited by a Gaussian point spread function, so the network does not learn to add detail that
     optics of about that resolution would not have passed. Pixels of the input are means of ``scale x scale`` target
-    pixels, so its grid lies half a pixel off, as it does for a camera with larger pixels.
+    pixels, so the input grid is shifted by half a pixel, as that of a camera with larger pixels is.
+
+    Parameters
+    ----------
+    clean : torch.Tensor
+        Images ``(b, c, h, w)`` in [0, 1]; height and width are multiples of `scale`.
+    generator : torch.Generator
+        Source of all randomness.
+    scale : int
+        Factor between input and target.
+
+    Returns
+    -------
+    tuple of torch.Tensor
+        Input ``(b, c, h // scale, w // scale)`` and target ``(b, c, h, w)``.
     """
     count = clean.shape[0]
     contrast = log_uniform(generator, count, 0.3, 1.2)

@@ -1,4 +1,4 @@
-"""What each bundled network is and how it was trained; `train` runs one of these by name."""
+"""Training recipes of the bundled networks; `train` runs one of them by name."""
 
 from __future__ import annotations
 
@@ -17,42 +17,53 @@ from napari_restore.training.degrade import denoising_pair, gaussian_pair, super
 __all__ = ["HELD_OUT", "NOISY", "RECIPES", "TrainingRecipe"]
 
 HELD_OUT = ("BPAE_",)
-"""File names that no training run may see: the bundled demonstration image is made of them."""
+"""File names that training never reads: the bundled demonstration image is made of them."""
 
 NOISY = ("0_1_N", "0_2_N", *(f"AS_09047_050428030001_O0{well}" for well in (3, 4, 8)))
-"""File names of images whose noise is plain to see even when binned: a network shown noise as the truth keeps it."""
+"""File names of images that are noisy even after binning: a network that is trained on noisy targets keeps noise."""
 
 
 @dataclass(frozen=True)
 class TrainingRecipe:
-    """One network and the schedule that trains it.
+    """A network and the schedule of its training.
 
     Attributes
     ----------
-    title, noise
-        What its card says of it: one line for a person, and the noise it is trained for.
-    sigmas, sigma
-        Smallest and largest standard deviation of that noise as shares of the value range, or the only one.
-    network
+    title, noise : str
+        Texts of its card: one line for a person, and the noise it is trained for.
+    network : type of torch.nn.Module
         Class of the network.
-    hyperparameters
-        Its keyword arguments.
-    degrade
-        Makes ``(input, target)`` from a clean batch ``(b, c, patch, patch)``.
-    starts_from
-        A bundled model whose weights the run begins with, where they fit (see `napari_restore.training.start`); None:
-        random ones.
-    steps, batch, patch
-        Length of the run, images a step, side of a clean crop in pixels.
-    larger_from
-        From this share of the steps on, crops are twice as wide and four times fewer: progressive learning (Zamir et
-        al. 2022, section 4), which brings the statistics that attention over a whole crop sees near those of a tile.
-    learning_rate
+    hyperparameters : mapping of str to object
+        Keyword arguments of the network.
+    degrade : callable
+        Makes ``(input, target)`` from a clean batch ``(b, c, patch, patch)`` and a generator.
+    steps, batch, patch : int
+        Number of steps, crops per step, side of a clean crop in pixels.
+    learning_rate : float
         Peak of the schedule: linear warm-up over `warmup` steps, constant, then linear to zero over the last `cooldown`
-        share of the steps (so a run can be lengthened until its cool-down begins).
-    loss
-        ``"log-mse"``: mean over images of the logarithm of the mean squared error, which weighs all noise levels
-        alike; ``"log-l1"``: the same of the mean absolute error; ``"l1"``: that error itself.
+        share of the steps. So a run can be lengthened until its cool-down starts.
+    loss : {"log-mse", "log-l1", "l1"}
+        "log-mse": mean over images of the logarithm of the mean squared error, which gives all noise levels the same
+        weight; "log-l1": the same of the mean absolute error; "l1": the mean absolute error.
+    warmup : int
+        Steps of the warm-up.
+    cooldown : float
+        Share of the steps in the cool-down, from 0 to 1.
+    larger_from : float
+        Share of the steps after which crops have twice the width and a quarter of the number: progressive learning
+        (Zamir et al. 2022, section 4), which makes the statistics that attention sees in a whole crop similar to those
+        in a tile.
+    ema_decay : float
+        Decay of the exponential moving average of the weights.
+    seed, pool_seed : int
+        Seeds of the run and of the synthetic images.
+    starts_from : str or None
+        Bundled model whose weights the run starts with, where shapes agree (see `napari_restore.training.start`). If
+        None, random weights.
+    sigmas : tuple of float, or None
+        Smallest and largest standard deviation of the noise, as shares of the value range.
+    sigma : float or None
+        Standard deviation of the noise as a share of the value range, if there is only one.
     """
 
     title: str
@@ -76,7 +87,7 @@ class TrainingRecipe:
     sigma: float | None = None
 
     def crops(self, step: int) -> tuple[int, int]:
-        """How many clean crops a step takes, and their side in pixels."""
+        """Return the number of clean crops of a step, and their side in pixels."""
         if step < self.larger_from * self.steps:
             return self.batch, self.patch
         return max(self.batch // 4, 1), 2 * self.patch
@@ -87,12 +98,12 @@ class TrainingRecipe:
         return "restormer" if self.network is Restormer else "swinir"
 
     def schedule(self) -> dict[str, Any]:
-        """What decides how a run goes, as plain numbers and words: for its card, and to know it again."""
+        """Return what determines the course of a run, as numbers and strings: for its card, and to recognise it."""
         return {name: getattr(self, name) for name in _SCHEDULE}
 
     @property
     def largest_patch(self) -> int:
-        """Side of the widest crop of the run in pixels."""
+        """Side of the largest crops of the run in pixels."""
         return self.crops(self.steps - 1)[1]
 
 
@@ -105,12 +116,12 @@ BLIND: dict[str, Any] = {
     "noise": "blind: photon, read and neighbour-correlated noise, 0.8-28 % of contrast",
     "sigmas": (0.008, 0.28),
 }
-"""Of `denoising_pair`."""
+"""Noise of `denoising_pair`."""
 BINNED: dict[str, Any] = {
     "noise": "pixel binning, a little optical blur, camera noise up to 3 % of contrast",
     "sigmas": (0.0, 0.03),
 }
-"""Of `super_resolution_pair`."""
+"""Noise of `super_resolution_pair`."""
 
 LIGHT_RESTORMER = {
     "dim": 16,
@@ -155,7 +166,7 @@ RECIPES: dict[str, TrainingRecipe] = {
         steps=2300,
         larger_from=1.0,
     ),
-    # Not bundled: the tests of the noise model need a network that knows one level of noise.
+    # Not bundled: the tests of the noise model need a network that is trained for one noise level.
     "restormer-sigma25-tiny": TrainingRecipe(
         title="Gray denoiser of one noise level, for tests",
         noise="Gaussian, sigma 25/255",

@@ -1,8 +1,8 @@
 """Make the bundled demonstration image: ``python -m napari_restore.training.sample IMAGES OUT``.
 
-A real three-channel fluorescence image (BPAE cells, BioImageAnalysisNotebooks, CC BY 4.0), binned 2x2, is what we call
-the clean truth; the noisy image is what a camera would have recorded of it in a short exposure: photon (Poisson) noise,
-read noise, gain and offset. No training run sees these files (`napari_restore.training.recipes.HELD_OUT`).
+The clean truth is a real three-channel fluorescence image (BPAE cells, BioImageAnalysisNotebooks, CC BY 4.0), binned
+2x2. The noisy image is a simulated recording of it in a short exposure: photon (Poisson) noise, read noise, gain and
+offset. No training run reads these files (`napari_restore.training.recipes.HELD_OUT`).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ CHANNELS = {
     "actin": ("BPAE_actin.tif", 40.0),
     "mitochondria": ("BPAE_mito.tif", 30.0),
 }
-"""File of each channel, and photons a pixel at its 99.9 percentile."""
+"""File of each channel, and photons per pixel at its 99.9 percentile."""
 COLOURS = (0x0000FFFF, 0xFF0000FF, 0x00FF00FF)  # RGBA, as OME stores them
 
-BACKGROUND = 2.0  # photons a pixel
-GAIN = 4.0  # camera units a photon
+BACKGROUND = 2.0  # photons per pixel
+GAIN = 4.0  # camera units per photon
 OFFSET = 100.0  # camera units
 READ_NOISE = 1.6  # photons, root mean square
 
@@ -34,7 +34,22 @@ READ_NOISE = 1.6  # photons, root mean square
 def simulated_camera(
     structure: NDArray[np.floating], photons: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-    """Expose a structure ``(h, w)``: return what the camera records, and its expectation, in camera units."""
+    """Simulate a camera: return a recording of a structure, and its expectation.
+
+    Parameters
+    ----------
+    structure : numpy.ndarray
+        Intensities ``(h, w)``, in any unit.
+    photons : float
+        Photons per pixel at the 99.9 percentile of the structure.
+    rng : numpy.random.Generator
+        Source of all randomness.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Recording and expectation, ``(h, w)`` uint16, in camera units.
+    """
     low, high = np.percentile(structure, (0.1, 99.9))
     expected = np.clip((structure - low) / (high - low), 0, None) * photons + BACKGROUND
     electrons = rng.poisson(expected) + rng.normal(0, READ_NOISE, expected.shape)
@@ -43,7 +58,15 @@ def simulated_camera(
 
 
 def make_sample(images: Path, out: Path) -> None:
-    """Write ``cells_noisy.ome.tif`` and ``cells_clean.ome.tif``, CYX uint16."""
+    """Write ``cells_noisy.ome.tif`` and ``cells_clean.ome.tif``, CYX uint16.
+
+    Parameters
+    ----------
+    images : Path
+        Folder with the BPAE files.
+    out : Path
+        Folder of the result.
+    """
     rng = np.random.default_rng(0)
     pairs = []
     for file, photons in CHANNELS.values():

@@ -1,4 +1,4 @@
-"""Beginning a run with the weights of another network that has layers in common with it."""
+"""Initialise a network with the weights of another network that shares layers with it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,16 @@ __all__ = ["adapted", "begin_with"]
 
 
 def begin_with(network: nn.Module, name: str) -> None:
-    """Load what fits of a bundled model's weights; layers of other sizes keep their random start.
+    """Load the weights of a bundled model into the layers that agree; other layers keep their random weights.
 
-    A layer that differs only in the number of image channels (from gray to RGB) is adapted: see `adapted`.
+    A layer that differs only in the number of image channels (gray and RGB) is adapted, see `adapted`.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Network, changed in place.
+    name : str
+        Name of the bundled model.
     """
     known = read_state_dict(weights_path(find_card(name)))
     own = network.state_dict()
@@ -23,10 +30,22 @@ def begin_with(network: nn.Module, name: str) -> None:
 
 
 def adapted(weight: Tensor, shape: tuple[int, ...]) -> Tensor | None:
-    """Bring the weight of a convolution from one image channel to several; None where that is not the difference.
+    """Expand the weight of a convolution from one image channel to several.
 
-    Input channels ``(out, 1, kh, kw)`` share the weight, so gray pixels give what they gave; output channels
+    Input channels ``(out, 1, kh, kw)`` share the weight, so that gray pixels give the same result; output channels
     ``(1, in, kh, kw)`` repeat it.
+
+    Parameters
+    ----------
+    weight : torch.Tensor
+        Weight of the convolution.
+    shape : tuple of int
+        Shape of the new weight.
+
+    Returns
+    -------
+    torch.Tensor or None
+        The new weight; None if the shapes differ in another way.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Synthetic clean micrographs: what a microscope looks at, before optics and camera.
+"""Synthetic clean micrographs: structure before optics and camera.
 
 Each function draws one kind of structure as a float32 array ``(size, size)`` in [0, 1]; `render` draws a kind by name.
 All randomness comes from the generator that is passed in, so a seed gives the same pictures everywhere.
@@ -24,7 +24,7 @@ def _normalised(image: NDArray[np.floating]) -> Picture:
 
 
 def _cloud(size: int, rng: np.random.Generator, exponent: float) -> Picture:
-    """Fractal noise with an amplitude spectrum of ``1 / frequency**exponent``."""
+    """Draw fractal noise with an amplitude spectrum of ``1 / frequency**exponent``."""
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None, :])
     frequency[0, 0] = 1.0
     spectrum = np.fft.rfft2(rng.standard_normal((size, size))) / frequency**exponent
@@ -44,7 +44,7 @@ def _stamp(image: Picture, points: NDArray[np.floating], weights: NDArray[np.flo
 
 
 def filaments(size: int, rng: np.random.Generator) -> Picture:
-    """Microtubule- or actin-like curves: random walks of the direction, of varied thickness and brightness."""
+    """Draw curves like microtubules or actin: random walks of the direction, of varied thickness and brightness."""
     image = np.zeros((size, size), np.float32)
     bundles = np.zeros_like(image)
     for _ in range(int(rng.integers(8, 60))):
@@ -60,7 +60,7 @@ def filaments(size: int, rng: np.random.Generator) -> Picture:
 
 
 def nuclei(size: int, rng: np.random.Generator) -> Picture:
-    """Ellipses with wobbly outline, textured inside, with darker nucleoli."""
+    """Draw ellipses with an irregular outline, textured inside, with darker nucleoli."""
     y, x = np.mgrid[:size, :size].astype(np.float32)
     image = np.zeros((size, size), np.float32)
     texture = _cloud(size, rng, rng.uniform(0.8, 1.6))
@@ -81,7 +81,7 @@ def nuclei(size: int, rng: np.random.Generator) -> Picture:
 
 
 def _voronoi(size: int, rng: np.random.Generator, cells: int) -> tuple[Picture, NDArray[np.intp]]:
-    """Distance to the nearest wall between cells in pixels, and the cell of each pixel."""
+    """Return the distance to the nearest wall between cells in pixels, and the cell of each pixel."""
     seeds = rng.uniform(-0.1, 1.1, (cells, 2)) * size
     warp = [size * rng.uniform(0.0, 0.08) * (_cloud(size, rng, 1.8) - 0.5) for _ in range(2)]
     grid = np.mgrid[:size, :size].astype(np.float32)
@@ -92,7 +92,7 @@ def _voronoi(size: int, rng: np.random.Generator, cells: int) -> tuple[Picture, 
 
 
 def membranes(size: int, rng: np.random.Generator) -> Picture:
-    """Cell outlines of a tissue: thin bright walls of uneven brightness, some cells filled."""
+    """Draw the cell outlines of a tissue: thin bright walls of uneven brightness, some cells filled."""
     wall, cell = _voronoi(size, rng, int(rng.integers(8, 120)))
     thickness = rng.uniform(0.5, 1.5)
     bright = 0.4 + _cloud(size, rng, 1.5)
@@ -101,7 +101,7 @@ def membranes(size: int, rng: np.random.Generator) -> Picture:
 
 
 def spots(size: int, rng: np.random.Generator) -> Picture:
-    """Diffraction-limited puncta of widely varied brightness on a cell-like haze."""
+    """Draw diffraction-limited puncta of widely varied brightness on a haze."""
     image = np.zeros((size, size), np.float32)
     count = int(size * size * 10 ** rng.uniform(-3.7, -1.9))
     _stamp(image, rng.uniform(0, size, (count, 2)), rng.lognormal(0, 0.8, count))
@@ -110,7 +110,7 @@ def spots(size: int, rng: np.random.Generator) -> Picture:
 
 
 def vesicles(size: int, rng: np.random.Generator) -> Picture:
-    """Small rings and discs: vesicles, mitochondria in section, beads."""
+    """Draw small rings and discs: vesicles, mitochondria in section, beads."""
     y, x = np.mgrid[:size, :size].astype(np.float32)
     image = np.zeros((size, size), np.float32)
     for _ in range(int(rng.integers(15, 120))):
@@ -125,11 +125,11 @@ def vesicles(size: int, rng: np.random.Generator) -> Picture:
 
 
 def electron_micrograph(size: int, rng: np.random.Generator) -> Picture:
-    """EM-like section: dark membranes and dark granules on textured grey cytoplasm."""
+    """Draw a section as in EM: dark membranes and dark granules on textured gray cytoplasm."""
     wall, cell = _voronoi(size, rng, int(rng.integers(10, 90)))
-    grey = 0.55 + 0.25 * rng.random(cell.max() + 1)[cell]
-    grey = grey + rng.uniform(0.05, 0.4) * (_cloud(size, rng, rng.uniform(0.8, 1.4)) - 0.5)
-    image = grey * (1 - rng.uniform(0.5, 0.9) * np.exp(-((wall / rng.uniform(0.8, 2.0)) ** 2)))
+    gray = 0.55 + 0.25 * rng.random(cell.max() + 1)[cell]
+    gray = gray + rng.uniform(0.05, 0.4) * (_cloud(size, rng, rng.uniform(0.8, 1.4)) - 0.5)
+    image = gray * (1 - rng.uniform(0.5, 0.9) * np.exp(-((wall / rng.uniform(0.8, 2.0)) ** 2)))
     organelles, _ = _voronoi(size, rng, int(rng.integers(40, 300)))
     patch = _cloud(size, rng, 1.8) > rng.uniform(0.5, 0.75)
     image = image - 0.35 * np.exp(-((organelles / rng.uniform(0.6, 1.2)) ** 2)) * ndimage.gaussian_filter(
@@ -142,7 +142,7 @@ def electron_micrograph(size: int, rng: np.random.Generator) -> Picture:
 
 
 def textures(size: int, rng: np.random.Generator) -> Picture:
-    """Fractal clouds crossed with gratings and hard-edged patches."""
+    """Draw fractal clouds, with gratings and hard-edged patches."""
     image = _cloud(size, rng, rng.uniform(1.1, 1.9))
     if rng.random() < 0.5:
         y, x = np.mgrid[:size, :size].astype(np.float32)
@@ -156,7 +156,7 @@ def textures(size: int, rng: np.random.Generator) -> Picture:
 
 
 def dead_leaves(size: int, rng: np.random.Generator) -> Picture:
-    """Opaque ellipses and boxes of all sizes that hide one another, shaded, plain, mottled or striped.
+    """Draw opaque ellipses and boxes of all sizes that occlude one another, shaded, plain, mottled or striped.
 
     With radii of density ``1 / r**3`` its statistics are those of photographs at every scale (Lee, Mumford & Huang,
     IJCV 41, 2001), and networks trained on it restore photographs (Achddou, Gousseau & Ladjal, SSVM 2021).
@@ -185,7 +185,7 @@ def dead_leaves(size: int, rng: np.random.Generator) -> Picture:
 
 
 FLUORESCENT = ("filaments", "nuclei", "membranes", "spots", "vesicles")
-"""Kinds that give light themselves, on dark ground."""
+"""Kinds that emit light, on a dark background."""
 
 KINDS: dict[str, Callable[[int, np.random.Generator], Picture]] = {
     "filaments": filaments,
@@ -200,5 +200,20 @@ KINDS: dict[str, Callable[[int, np.random.Generator], Picture]] = {
 
 
 def render(kind: str, size: int, rng: np.random.Generator) -> Picture:
-    """Draw one picture of the named kind, ``(size, size)`` float32 in [0, 1]."""
+    """Draw one picture of a kind.
+
+    Parameters
+    ----------
+    kind : str
+        Key of `KINDS`.
+    size : int
+        Height and width in pixels.
+    rng : numpy.random.Generator
+        Source of all randomness.
+
+    Returns
+    -------
+    numpy.ndarray
+        Picture ``(size, size)`` float32 in [0, 1].
+    """
     return KINDS[kind](size, rng)

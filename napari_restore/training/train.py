@@ -1,8 +1,8 @@
 """Train one of the bundled networks: ``napari-restore-train NAME --out FOLDER``.
 
-The run is a function of the recipe, its seed and the images: every random number comes from one generator and torch's
-seed. It can be interrupted and continued (``--state``), and writes a ``.safetensors`` file of the averaged
-weights with the hyper-parameters in its metadata.
+A run is determined by the recipe, its seed and the images: every random number comes from one generator and torch's
+seed. It can be interrupted and resumed (``--state``). It writes a ``.safetensors`` file of the averaged weights with
+the hyper-parameters in its metadata.
 """
 
 from __future__ import annotations
@@ -30,7 +30,20 @@ __all__ = ["TrainingRun", "main", "restoration_loss", "train"]
 
 
 def restoration_loss(kind: str, output: Tensor, target: Tensor) -> Tensor:
-    """Scalar loss of a batch ``(b, c, h, w)``; the kinds are described in `TrainingRecipe`."""
+    """Return the loss of a batch; the kinds of loss are described in `TrainingRecipe`.
+
+    Parameters
+    ----------
+    kind : {"log-mse", "log-l1", "l1"}
+        Kind of loss.
+    output, target : torch.Tensor
+        Result of the network and what it should be, ``(b, c, h, w)``.
+
+    Returns
+    -------
+    torch.Tensor
+        Scalar.
+    """
     error = output.float() - target
     if kind == "l1":
         return error.abs().mean()
@@ -40,15 +53,15 @@ def restoration_loss(kind: str, output: Tensor, target: Tensor) -> Tensor:
 
 
 def learning_rate_factor(recipe: TrainingRecipe, step: int) -> float:
-    """Share of the peak learning rate at `step`: warm-up, plateau, linear cool-down."""
+    """Return the share of the peak learning rate at `step`: warm-up, plateau, linear cool-down."""
     warmup = min(1.0, (step + 1) / recipe.warmup)
     return min(warmup, (recipe.steps - step) / (recipe.cooldown * recipe.steps), 1.0)
 
 
 def draw_batch(images: list[Tensor], probability: Tensor, count: int, patch: int, generator: Generator) -> Tensor:
-    """Random crops ``(count, c, patch, patch)`` of images ``(c, h, w)``, flipped and turned by multiples of 90 degrees.
+    """Cut random crops ``(count, c, patch, patch)`` from images ``(c, h, w)``, flipped and rotated by 90 degrees.
 
-    `probability` ``(len(images),)`` lies on the generator's device, and so should the images.
+    `probability` ``(len(images),)`` is on the device of the generator, and so should the images be.
     """
     chosen = torch.multinomial(probability, count, replacement=True, generator=generator).tolist()
     draws = torch.rand(count, 5, generator=generator, device=generator.device).tolist()
@@ -65,7 +78,27 @@ def draw_batch(images: list[Tensor], probability: Tensor, count: int, patch: int
 
 @dataclass
 class TrainingRun:
-    """A run in progress: everything that `save` and `restore` carry across an interruption."""
+    """A run in progress: everything that `save` writes and `restore` reads.
+
+    Attributes
+    ----------
+    recipe : TrainingRecipe
+        Recipe of the run.
+    network : torch.nn.Module
+        Network in training.
+    average : dict of str to torch.Tensor
+        Exponential moving average of its weights.
+    optimizer : torch.optim.Optimizer
+        Optimiser.
+    generator : torch.Generator
+        Source of all random numbers.
+    step : int
+        Number of steps that are done.
+    seconds : float
+        Duration so far.
+    losses : list of float
+        Losses of the last steps.
+    """
 
     recipe: TrainingRecipe
     network: nn.Module
@@ -75,11 +108,10 @@ class TrainingRun:
     step: int = 0
     seconds: float = 0.0
     losses: list[float] = field(default_factory=list)
-    """Of the last steps."""
 
     @classmethod
     def start(cls, recipe: TrainingRecipe, device: str = "cpu") -> TrainingRun:
-        """A fresh run on a device: weights and every later draw follow from ``recipe.seed``."""
+        """Start a new run on a device: weights and all later draws follow from ``recipe.seed``."""
         torch.manual_seed(recipe.seed)
         network = recipe.network(**recipe.hyperparameters)
         if recipe.starts_from is not None:
@@ -90,7 +122,7 @@ class TrainingRun:
         return cls(recipe, network, average, optimizer, Generator(device).manual_seed(recipe.seed))
 
     def advance(self, clean: Tensor, *, bf16: bool = False) -> float:
-        """One optimiser step on a clean batch; the loss before it."""
+        """Take one optimiser step on a clean batch, and return the loss before it."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate * learning_rate_factor(self.recipe, self.step)
         source, target = self.recipe.degrade(clean, self.generator)
@@ -99,11 +131,11 @@ class TrainingRun:
         loss = restoration_loss(self.recipe.loss, output, target)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        if torch.isfinite(norm):  # a batch without a gradient is passed over, once in some thousand steps
+        if torch.isfinite(norm):  # a batch without a finite gradient is skipped: about one in some thousand
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
-        # A short memory at first, so that the random start is soon forgotten.
+        # A short average at first, so that the random initial weights soon have no part in it.
         decay = min(self.recipe.ema_decay, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for key, value in self.network.state_dict().items():
@@ -126,12 +158,12 @@ class TrainingRun:
             torch.save(state, fresh)
 
     def restore(self, path: Path) -> None:
-        """Continue where `save` left off.
+        """Resume the run that `save` has written.
 
         Raises
         ------
         RecipeError
-            If the run there is that of another recipe; only its number of steps may differ.
+            If that run has another recipe; only the number of steps may differ.
         """
         state: dict[str, Any] = torch.load(path, map_location=self.generator.device, weights_only=True)
         own, other = _identity(self.recipe), state.get("recipe", {})
@@ -139,8 +171,8 @@ class TrainingRun:
         if differing:
             name = differing[0]
             raise RecipeError(
-                f"{path} holds a run with {name} {other.get(name)!r}, and this one has {own[name]!r}; name another "
-                "file to begin anew, or go on with the version that began it."
+                f"{path} holds a run with {name} {other.get(name)!r}, and this one has {own[name]!r}; give another "
+                "file to start a new run, or resume with the version that started it."
             )
         self.network.load_state_dict(state["network"])
         self.average = state["average"]
@@ -149,17 +181,17 @@ class TrainingRun:
         self.step, self.seconds, self.losses = state["step"], state["seconds"], state["losses"]
 
     def export(self, path: Path, *, half: bool = True) -> None:
-        """Write the averaged weights, in half precision unless told otherwise, with the hyper-parameters."""
+        """Write the averaged weights, in half precision by default, with the hyper-parameters."""
         tensors = {key: value.cpu() for key, value in self.average.items()}
         write_checkpoint(path, tensors, self.recipe.architecture, self.recipe.hyperparameters, half=half)
 
 
 _RECENT = 200
-"""How many losses are kept, and are in the mean that a card tells."""
+"""Number of losses that are kept; the card has their mean."""
 
 
 def _identity(recipe: TrainingRecipe) -> dict[str, str]:
-    """What a run has to have in common with the one that it goes on from."""
+    """Return what a run must have in common with the run that it resumes."""
     schedule = {name: value for name, value in recipe.schedule().items() if name != "steps"}
     parts = {"network": recipe.architecture, **recipe.hyperparameters, **schedule}
     return {name: str(value) for name, value in parts.items()}
@@ -183,43 +215,45 @@ def train(
 
     Parameters
     ----------
-    name
-        A key of `RECIPES`.
-    out
+    name : str
+        Key of `RECIPES`.
+    out : Path
         Folder of the result.
-    images
-        Folder of further clean images (TIFF, PNG, JPEG); synthetic and scikit-image's are always used.
-    sources, licence
-        For the card: what that folder held, and under which licences; licence of the weights.
-    state
-        File in which the run is kept every `log_every` steps and from which it continues if it exists.
-    bf16
-        Run the network in bfloat16 (faster where the processor has it); norms, attention and loss stay float32.
-    compiled
-        Let ``torch.compile`` fuse the network first, which takes minutes and then saves about a third of each step.
-    device
-        Where the run is, clean images and the making of pairs included: ``"cpu"``, ``"cuda"``. The numbers drawn depend
-        on it.
-    minutes
-        How long the run may take now; it stops after them, and goes on from `state`, which it needs, at the next call.
+    images : Path or None
+        Folder of further clean images (TIFF, PNG, JPEG). Synthetic images and those of scikit-image are always used.
+    sources, licence : str
+        For the card: contents and licences of that folder; licence of the weights.
+    state : Path or None
+        File in which the run is saved every `log_every` steps, and from which it is resumed if the file exists.
+    bf16 : bool
+        Run the network in bfloat16 (faster if the processor supports it); norms, attention and loss stay float32.
+    compiled : bool
+        Compile the network with ``torch.compile`` first, which takes minutes and then saves about a third of each step.
+    device : str
+        Device of the run, its clean images and its pairs: ``"cpu"``, ``"cuda"``. The random numbers depend on it.
+    minutes : float
+        Time limit of this call. The run then stops, and the next call resumes it from `state`, which is needed for
+        that.
+    log_every : int
+        Number of steps between two lines of progress.
 
     Returns
     -------
-    pathlib.Path or None
-        The weights; None if the time was over before the run.
+    Path or None
+        The weights; None if the time limit was reached before the end of the run.
 
     Raises
     ------
     KeyError
-        If `name` is no recipe.
+        If `name` is not a recipe.
     RecipeError
-        If `minutes` are given without a `state`, or `state` is of another recipe.
+        If `minutes` is given without `state`, or `state` has another recipe.
     SourceError
-        If the folder of images is not there, or has none.
+        If the folder of images does not exist or contains no usable image.
     """
     recipe = RECIPES[name]
     if state is None and minutes != math.inf:
-        raise RecipeError(f"a run of {minutes:g} minutes would be lost at its end; name a file to keep it in as state.")
+        raise RecipeError(f"a run of {minutes:g} minutes would be lost at its end; give a file to save it in as state.")
     torch.set_flush_denormal(True)
     pool_rng, channels = np.random.default_rng(recipe.pool_seed), recipe.hyperparameters["in_channels"]
     pictures, chances = clean_pool(
@@ -273,18 +307,18 @@ def train_command(
     name: Annotated[str, typer.Argument(help=f"One of: {', '.join(RECIPES)}.")],
     out: Annotated[Path, typer.Option(help="Folder of the result.")] = Path(),
     images: Annotated[Path | None, typer.Option(help="Folder of further clean images.")] = None,
-    sources: Annotated[str, typer.Option(help="What that folder holds, with licences: for the card.")] = "",
-    licence: Annotated[str, typer.Option(help="Licence of the weights: for the card.")] = "",
-    state: Annotated[Path | None, typer.Option(help="File to keep the run in, and to continue from.")] = None,
+    sources: Annotated[str, typer.Option(help="Contents and licences of that folder, for the card.")] = "",
+    licence: Annotated[str, typer.Option(help="Licence of the weights, for the card.")] = "",
+    state: Annotated[Path | None, typer.Option(help="File to save the run in, and to resume it from.")] = None,
     bf16: Annotated[bool, typer.Option(help="Run the network in bfloat16.")] = False,
-    compiled: Annotated[bool, typer.Option(help="Fuse the network with torch.compile first.")] = False,
-    device: Annotated[str, typer.Option(help="Where to train: cpu, cuda.")] = "cpu",
-    minutes: Annotated[float, typer.Option(help="Stop after so long; --state goes on from there.")] = math.inf,
-    threads: Annotated[int, typer.Option(help="Torch threads; 0 leaves torch's choice.")] = 0,
+    compiled: Annotated[bool, typer.Option(help="Compile the network with torch.compile first.")] = False,
+    device: Annotated[str, typer.Option(help="Device: cpu, cuda.")] = "cpu",
+    minutes: Annotated[float, typer.Option(help="Time limit; a run with --state can be resumed.")] = math.inf,
+    threads: Annotated[int, typer.Option(help="Number of torch threads; 0 for torch's default.")] = 0,
 ) -> None:
     """Train one of the bundled networks from its recipe."""
     if name not in RECIPES:
-        raise typer.BadParameter(f"{name!r} is no recipe; use one of {', '.join(RECIPES)}")
+        raise typer.BadParameter(f"{name!r} is not a recipe; use one of {', '.join(RECIPES)}")
     if threads:
         torch.set_num_threads(threads)
     try:
@@ -302,9 +336,9 @@ def train_command(
         )
     except RestoreError as error:
         raise typer.BadParameter(str(error)) from error
-    print(path or f"to be continued from {state}")
+    print(path or f"interrupted; the same command resumes it from {state}")
 
 
 def main() -> None:
-    """Entry point of ``napari-restore-train``."""
+    """Run the command ``napari-restore-train``."""
     app()

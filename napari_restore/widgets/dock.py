@@ -1,4 +1,4 @@
-"""The dock widgets: a form of choices over one run bar, wired to the controller and to the layers that come out."""
+"""The dock widgets: connect form, run bar and comparison with the controller and the viewer."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ __all__ = ["DenoiseDock", "RestoreDock", "SuperResolutionDock"]
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from qtpy.QtCore import QEvent, QObject, Qt
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QObject
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt.utils import QSignalDebouncer
 
 from napari_restore.widgets.jobs.compare.comparison import Comparison
@@ -18,8 +18,11 @@ from napari_restore.widgets.jobs.layers import Region
 from napari_restore.widgets.jobs.model_controller import ModelController
 from napari_restore.widgets.jobs.preflight import Preflight
 from napari_restore.widgets.jobs.results import Result
-from napari_restore.widgets.panels.box import set_tab_order
+from napari_restore.widgets.panels.close_question import CloseQuestion
 from napari_restore.widgets.panels.compare_box import CompareBox
+from napari_restore.widgets.panels.controls.box import set_tab_order
+from napari_restore.widgets.panels.controls.column import Column
+from napari_restore.widgets.panels.controls.wheel import WheelNeedsFocus
 from napari_restore.widgets.panels.form import Form
 from napari_restore.widgets.panels.recipe_menu import RecipeMenu
 from napari_restore.widgets.panels.run_bar import RunBar
@@ -37,18 +40,20 @@ if TYPE_CHECKING:
     from napari_restore.engine.store.progress import Progress
 
 PREFLIGHT_AFTER = 400
-"""Milliseconds without a change of the choices after which the preflight begins."""
+"""Milliseconds after the last change of a setting until the preflight starts."""
+_NARROWEST = 280
+"""Least width of a dock widget in pixels; at 320 nothing is cut off."""
 _LAID_OUT_AFTER = 50
-"""Milliseconds after which a column that has become longer has its new length."""
+"""Milliseconds until Qt has laid out a column that has become longer."""
 
 
 class RestoreDock(QWidget):
-    """One dock widget for one task: the view of a `Controller`.
+    """A dock widget for one task: the view of a `Controller`.
 
     Parameters
     ----------
-    napari_viewer
-        Where the layers are; napari knows this parameter by its name.
+    napari_viewer : napari.viewer.Viewer
+        Viewer of the layers. napari passes it by the name of this parameter.
     """
 
     task: ClassVar[Task]
@@ -62,12 +67,15 @@ class RestoreDock(QWidget):
         self._turns = Turns(self)
         self.works = Works(self._turns)
         self.results, self.live = ShownResults(napari_viewer, self._turns), LiveView(napari_viewer, self)
-        self.tools = CompareTools(napari_viewer, self.works, self.bar.tell, self)
+        self.tools = CompareTools(napari_viewer, self.works, self._turns, self.bar.tell)
         self.controller = Controller(self, self.works)
         self.models = ModelController(self.model, self.works, self.bar.tell, self._changed)
         self.recipes = RecipeMenu(self.form, self.bar.menu, self.bar.tell, self)
         self.activity = RunActivity(self._turns, self.controller.cancel)
         self._window: QWidget | None = None
+        self._closed = False
+        self._running = ""
+        self._question: CloseQuestion | None = None
         self._settling = QSignalDebouncer(parent=self)
         self._settling.setTimeout(PREFLIGHT_AFTER)
         self._lay_out()
@@ -75,24 +83,14 @@ class RestoreDock(QWidget):
         self._changed()
 
     def _lay_out(self) -> None:
-        choices = QWidget()
-        column = QVBoxLayout(choices)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        for box in (self.form, self.compare):
-            column.addWidget(box)
-        column.addStretch(1)
-        self._scroll = QScrollArea()
-        self._scroll.setWidgetResizable(True)
-        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._scroll.setWidget(choices)
+        self._column = Column(self.form, self.compare)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(6, 6, 6, 6)
-        outer.addWidget(self._scroll, 1)
+        outer.addWidget(self._column, 1)
         outer.addWidget(self.bar)
         set_tab_order(self)
-        self.setMinimumWidth(330)
+        WheelNeedsFocus(self)
+        self.setMinimumWidth(_NARROWEST)
 
     def _connect(self) -> None:
         self.form.changed.connect(self._changed)
@@ -106,101 +104,116 @@ class RestoreDock(QWidget):
         self.model.fetch_wanted.connect(self.models.fetch)
         self.model.fetch_cancelled.connect(self.models.cancel_fetch)
         box, tools = self.compare, self.tools
-        box.before_held.connect(tools.swap)
+        box.comparison_chosen.connect(tools.choose)
+        box.before_held.connect(tools.show_before)
         box.wipe_wanted.connect(tools.wipe_to)
         box.grid_wanted.connect(tools.show_grid)
         box.difference_wanted.connect(tools.add_difference)
         box.figures_wanted.connect(tools.measure)
-        tools.compared.connect(box.setEnabled)
-        tools.wipe_dragged.connect(box.show_wipe)
+        tools.listed.connect(box.set_comparisons)
+        tools.wiped.connect(box.show_wipe)
+        tools.grid_shown.connect(box.show_grid)
         tools.references_listed.connect(box.set_references)
         tools.measured.connect(box.show_figures)
         tools.list_references()
-        # Figures are asked for at the bottom of a column that may be longer than the screen.
+        # Figures are shown at the bottom of a column that may be longer than the screen.
         laid_out = QSignalDebouncer(parent=self)
         laid_out.setTimeout(_LAID_OUT_AFTER)
         box.figures_shown.connect(laid_out.throttle)
-        laid_out.triggered.connect(lambda: self._scroll.ensureWidgetVisible(box.figures))
+        laid_out.triggered.connect(lambda: self._column.ensureWidgetVisible(box.figures))
 
     def choices(self) -> Choices:
-        """What is chosen now: see `Form.choices`."""
+        """Return the current choices: see `Form.choices`."""
         return self.form.choices()
 
     @property
     def preflight(self) -> Preflight | None:
-        """What was found out about what is chosen now: see `Controller.preflight`."""
+        """Preflight of the current choices, or None: see `Controller.preflight`."""
         return self.controller.preflight
 
     def _changed(self) -> None:
         self.controller.choices_changed()
+        self.tools.choose_source(self.input.layer())
         self._settling.throttle()
 
     def _follow_view(self, live: bool) -> None:
-        """Preview whenever camera and sliders have come to rest, and the choices were changed; or no more."""
+        """Start or stop live previews: one after each change of camera, sliders or choices."""
         self.controller.live = live
         self.live.follow(live)
         if live:
             self.controller.start_preview()
 
-    # ------------------------------------------------------------------------ what the controller asks
+    # ------------------------------------------------------------------- what the controller calls
 
     def job(self) -> Job:
-        """The job that is described now: see `Form.job`."""
+        """Return the job of the current choices: see `Form.job`."""
         return self.form.job()
 
     def region_on_screen(self) -> Region:
-        """The part of the chosen layer that is on screen: see `InputBox.region`."""
+        """Return the region of the chosen layer that is on screen: see `InputBox.region`."""
         return self.input.region("view")
 
     def show_state(self, state: State) -> None:
-        """Show what goes on, and what can be clicked now."""
+        """Show what is in progress, and enable the buttons that can be clicked."""
         self.bar.set_state(state)
 
     def show_message(self, text: str, *, warning: bool = False, details: str = "") -> None:
-        """Show one line, and more on demand."""
+        """Show one line, and details on demand; as a napari notification if the dock widget is closed."""
         self.bar.tell(text, warning=warning, details=details)
+        if self._closed:
+            from napari.utils.notifications import show_info, show_warning
+
+            (show_warning if warning else show_info)(f"{self._running}: {text}")
 
     def show_preflight(self, found: Preflight | None) -> None:
-        """Show what was found out before a run, or that nothing is known of what is chosen now."""
+        """Show a preflight; None: there is none for the current choices."""
         if found is None:
             self.output.show_preflight(None)
         else:
             self.form.show_preflight(found)
-        self.bar.set_resumes(found is not None and 0 < found.blocks_there < found.plan.blocks)
+        self.bar.set_resumes(found is not None and 0 < found.stored_blocks < found.plan.blocks)
 
     def show_obstacle(self, text: str) -> None:
-        """Say why what is chosen cannot be run, unless nothing is open yet."""
+        """Show why the current choices cannot be run, unless no layer is open."""
         if self.input.layer() is not None:
             self.output.show_error(text)
 
     def show_progress(self, event: Progress, plan: Plan) -> None:
-        """Show how far the run is, here and in napari's activity dock."""
+        """Show the progress of a run, here and in napari's activity dock."""
         if self.bar.state == "running":
             self.bar.show_progress(event, plan)
         self.activity.show(event)
 
     def show_result(self, result: Result, drawn: Callable[[], None] | None = None) -> None:
-        """Put layers on the list, and compare them with their source from then on."""
-        self.results.show(result.layers, lambda: self.tools.compare(Comparison.of(result, self.results.layers)), drawn)
+        """Add the layers of a result to the layer list, and compare them with their source."""
+
+        def shown() -> None:
+            if not self._closed:
+                self.tools.compare(Comparison.of(result, self.results.layers))
+
+        self.results.show(result.layers, shown, drawn)
 
     def result_changed(self) -> None:
         """Draw pixels of the result that have changed."""
         self.results.changed()
 
     def result_complete(self) -> None:
-        """Draw all of the result."""
+        """Draw all pixels of the result."""
         self.results.complete()
 
     def show_run(self, name: str | None) -> None:
-        """Show a run in napari's activity dock, or take it away."""
+        """Show the run of a layer of this name in napari's activity dock; None: the run has ended."""
         if name is None:
             self.activity.end()
+            if self._closed:
+                self._turns.call(self.end)  # after the message that ends the run
             return
+        self._running = name
         self._follow_window()
         self.bar.tell("Planning…" if self.model.fetch.isHidden() else "Fetching the weights, then planning…")
         self.activity.begin(name)
 
-    # ------------------------------------------------------------------------------------- opened, closed
+    # ------------------------------------------------------------------------------------- opening and closing
 
     def _follow_window(self) -> None:
         window = self.window()
@@ -209,38 +222,73 @@ class RestoreDock(QWidget):
             window.installEventFilter(self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """End all work when the window closes."""
+        """Stop all work when the window closes."""
         if event is not None and event.type() == QEvent.Type.Close and watched is self._window:
             self.end()
         return False
 
     def showEvent(self, event: Any) -> None:
         super().showEvent(event)
+        self._closed = False
         self.form.follow()
+        self.tools.follow()
         self._follow_window()
 
     def closeEvent(self, event: Any) -> None:
         self.end()
         super().closeEvent(event)
 
-    def end(self) -> None:
-        """Stop all work and follow the viewer no more; events still on their way are dropped."""
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Detect a click on napari's ×, which takes the dock widget out of its window and sends no close event."""
+        super().changeEvent(event)
+        removed = event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None
+        if removed and self._window is not None:
+            self._close()
+
+    def _close(self) -> None:
+        """Stop previews and comparisons. If a run is in progress, ask whether to stop it."""
+        if "run" not in self.works:
+            self.end()
+            return
+        self._closed = True
+        self._leave()
+        if self.controller.state == "running" and self._window is not None:
+            self._question = CloseQuestion(self._running, self.controller.keeps_result, self._window)
+            self._question.stop_wanted.connect(self.controller.cancel)
+            self._question.finished.connect(self._answered)
+            self._question.open()
+
+    def _answered(self) -> None:
+        if self._question is not None:
+            self._question.deleteLater()
+            self._question = None
+
+    def _leave(self) -> None:
+        """Disconnect from the viewer, and stop all work except a run."""
         self._settling.cancel()
+        self.bar.live.setChecked(False)
         self.form.leave()
+        self.controller.drop_preview()
+        self.works.end(keep="run")
+        self.results.remove_previews()
+        self.tools.end()
+
+    def end(self) -> None:
+        """Stop all work and disconnect from the viewer. Events that have not arrived are dropped."""
+        self._leave()
         if self._window is not None:
-            # A reference would keep the closed window, and its canvas, alive.
+            # A reference would keep the closed window and its canvas in memory.
             self._window.removeEventFilter(self)
             self._window = None
-        self.live.follow(False)
+        if self._question is not None:
+            self._question.reject()
         self._turns.end()
-        self.tools.end()
         self.works.end()
-        self.controller.end()
         self.activity.end()
 
 
 class DenoiseDock(RestoreDock):
-    """Denoise a layer."""
+    """The dock widget that denoises a layer."""
 
     task = "denoise"
 
@@ -249,7 +297,7 @@ class DenoiseDock(RestoreDock):
 
 
 class SuperResolutionDock(RestoreDock):
-    """Make a layer's Y and X several times as long."""
+    """The dock widget that super-resolves a layer along Y and X."""
 
     task = "super-resolve"
 

@@ -1,4 +1,4 @@
-"""What a person has set for this plugin in napari's preferences."""
+"""Read the plugin's settings from napari's preferences."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from typing import Any
 _PLUGIN = "napari-restore"
 _CACHE = "NAPARI_RESTORE_MODELS"
 _taken: dict[str, str] = {}
-"""What of the preferences was put into the environment here."""
+"""Environment variables that this module has set from the preferences."""
 
 
 @dataclass(frozen=True)
 class Preferences:
-    """The settings of the manifest's `contributions.configurations`, and their defaults where napari has none.
+    """The settings of the manifest's `contributions.configurations`, with defaults for a napari that has none of them.
 
     Attributes
     ----------
-    cache_folder
-        Where downloaded weights are kept; empty for the user's cache.
-    output_folder
-        Where results are written unless another folder is chosen; empty for the current one.
-    device
+    cache_folder : str
+        Folder of downloaded weights; empty: the user's cache.
+    output_folder : str
+        Default folder of results; empty: the current folder.
+    device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
-    memory_budget
-        In GB; 0 for automatic.
+    memory_budget : float
+        In GB; 0: automatic.
     """
 
     cache_folder: str = ""
@@ -39,7 +39,7 @@ class Preferences:
 
 
 def _settings() -> list[Any]:
-    """The categories of the plugin's settings; none in a napari without them, or that does not know the plugin."""
+    """Return the categories of the plugin's settings; none if napari has none or does not know the plugin."""
     try:
         from napari.settings import get_plugin_settings
     except ImportError:
@@ -51,7 +51,7 @@ def _settings() -> list[Any]:
 
 
 def preferences() -> Preferences:
-    """What is set now."""
+    """Return the current preferences."""
     values = {
         field.name: getattr(category, field.name)
         for category in _settings()
@@ -62,7 +62,7 @@ def preferences() -> Preferences:
 
 
 def follow_preferences(changed: Callable[[], None]) -> Callable[[], None]:
-    """Call `changed` whenever a preference is changed; what is returned ends that."""
+    """Call `changed` whenever a preference changes. Return a function that ends this."""
     emitters = [category.events for category in _settings()]
 
     def call(event: object = None) -> None:
@@ -79,9 +79,9 @@ def follow_preferences(changed: Callable[[], None]) -> Callable[[], None]:
 
 
 def use_cache_folder() -> None:
-    """Keep downloaded weights in the folder of the preferences, unless the environment names one."""
+    """Use the cache folder of the preferences for weights, unless the user's environment names one."""
     if os.environ.get(_CACHE) != _taken.get(_CACHE):
-        return  # somebody else has set it
+        return  # set by the user
     folder = preferences().cache_folder.strip()
     if folder:
         os.environ[_CACHE] = _taken[_CACHE] = folder

@@ -54,7 +54,7 @@ def test_one_that_fails_does_not_stop_the_others_and_the_same_call_goes_on(
     assert [(item.name, item.state) for item in plan.items] == [
         ("a/x.zarr", "new"), ("b/broken.zarr", "impossible"), ("b/x.zarr", "new"),
     ]  # fmt: skip
-    for words in ("3: 2 new, 0 begun, 0 done and skipped, 1 impossible", "33.0 kB", "of each image by itself"):
+    for words in ("3: 2 new, 0 begun, 0 done and skipped, 1 impossible", "33.0 kB", "one range for each image"):
         assert words in str(plan), words
     assert not out.exists()
     ended = api.restore_batch(folder, out, model=model, **SETTINGS)
@@ -89,7 +89,7 @@ def test_a_file_that_was_exported_again_is_not_taken_for_done(
     tifffile.imwrite(folder / "a/x.tif", stack[2])
     again, same = api.plan_batch(folder, out, model=model, **SETTINGS).items
     assert (again.state, same.state) == ("impossible", "done")
-    assert "result of another source" in again.message and "x.tif by name: other pixels" in again.message
+    assert "result of another source" in again.message and "x.tif: other pixels" in again.message
 
 
 def test_stopped_it_goes_on(folder: Path, tmp_path: Path, checkpoints: dict[str, Path]) -> None:

@@ -58,7 +58,7 @@ def test_a_fault_of_ours_says_so_and_where_to_report_it(monkeypatch: pytest.Monk
     monkeypatch.setattr(boundary, "_OURS", Path(__file__).parent)
     call = bounded("doing")(failing(error))
     with pytest.raises(
-        UnexpectedError, match=r"by a fault in napari-restore .*test_boundary.py, line \d+\); please report"
+        UnexpectedError, match=r"because of a fault in napari-restore .*test_boundary.py, line \d+\); please report"
     ):
         call("it")
 

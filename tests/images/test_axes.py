@@ -57,10 +57,10 @@ def test_names_of_axes_are_the_same_in_every_source(tmp_path):
     names = {"time": "T", "ch": "C", "channels": "C", "depth": "Z", "Y": "Y", "x": "X"}
     assert [letter_of(name) for name in names] == list(names.values())
     assert [letter_of(name) for name in ("dim_0", "", None)] == [None] * 3
-    pixels = np.zeros((1, 2, 3, 4, 5), "u1")
+    pixels = np.ones((1, 2, 3, 4, 5), "u1")
     for channel in ("ch", "channels"):
         given = ("time", channel, "depth", "y", "x")
-        array = zarr.create_array(tmp_path / channel, shape=pixels.shape, dtype="u1", dimension_names=given)
+        array = zarr.create_array(tmp_path / channel, data=pixels, dimension_names=given)
         with h5py.File(tmp_path / f"{channel}.h5", "w") as file:
             dataset = file.create_dataset("data", data=pixels)
             for dimension, name in zip(dataset.dims, given, strict=True):

@@ -45,7 +45,7 @@ def test_paths_that_lead_nowhere(tmp_path):
     (tmp_path / "empty.tif").touch()
     for name, told in (
         ("missing.tif", "does not exist"),
-        ("folder", "no Zarr"),
+        ("folder", "not a Zarr"),
         ("a.png", "unknown format '.png'"),
         ("empty.tif", "is empty"),
     ):

@@ -48,7 +48,7 @@ def test_who_has_lost_the_directory_changes_nothing(stage: Stage, tmp_path: Path
         lambda: stage.discard(tmp_path / "there"),
         lambda: stage.move_in(stage.folder / "new", tmp_path / "there"),
     ):
-        with pytest.raises(OutputTaken, match=r"another run has taken over.*or somebody has deleted its lock"):
+        with pytest.raises(OutputTaken, match=r"another run has taken over.*or its lock was deleted"):
             attempt()
     assert (tmp_path / "there").read_bytes() == b"another run's"
 

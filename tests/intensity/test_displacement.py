@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_restore.intensity.displacement import STEP, Displacement, moved, search, steps_to_pixels
+from napari_restore.intensity.displacement import STEP, Displacement, search, steps_to_pixels, warp
 
 
 def field(size: int, seed: int = 0) -> np.ndarray:
@@ -43,8 +43,8 @@ def test_still_structure_does_not_move() -> None:
 def test_moved_takes_from_where_the_structure_is() -> None:
     values = np.arange(8 * 8).reshape(8, 8)
     by = Displacement(np.full((2, 2), 1, np.int8), np.full((2, 2), -2, np.int8))
-    assert moved(values, by)[3, 4] == values[4, 2]
-    assert moved(values, by)[7, 0] == values[7, 0]  # the border goes on
+    assert warp(values, by)[3, 4] == values[4, 2]
+    assert warp(values, by)[7, 0] == values[7, 0]  # the edge is repeated
 
 
 def test_steps_cover_the_plane() -> None:

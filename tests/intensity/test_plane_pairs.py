@@ -8,12 +8,12 @@ from noisy_planes import CAMERA, NOISE, exposed, structure
 from numpy.typing import NDArray
 
 from napari_restore.intensity.fusion import FusionNoise
-from napari_restore.intensity.plane_pairs import Pair, compare, sample_places, summarise
+from napari_restore.intensity.plane_pairs import Pair, compare, sample_regions, summarise
 from napari_restore.intensity.stabilise import CameraNoise
 
 
 def pair(plane: NDArray[np.generic], other: NDArray[np.generic], noise: FusionNoise = NOISE) -> Pair:
-    first, second = (summarise([p[place] for place in sample_places(*p.shape)]) for p in (plane, other))
+    first, second = (summarise([p[region] for region in sample_regions(*p.shape)]) for p in (plane, other))
     return compare(first, second, noise)
 
 
@@ -65,11 +65,11 @@ def test_constant_empty_and_copied_planes_are_left_out() -> None:
     assert pair(half, rest).reason == "no pixels in common"
 
 
-def test_places_depend_on_the_shape_alone_and_lie_within() -> None:
+def test_the_sample_depends_on_the_shape_alone_and_lies_within() -> None:
     for height, width in [(1, 1), (100, 384), (385, 4000), (100_000, 90_000)]:
-        places = list(sample_places(height, width))
-        assert len(places) in (1, 3, 9)
-        assert all(0 <= s.start < s.stop <= n for place in places for s, n in zip(place, (height, width), strict=True))
+        regions = list(sample_regions(height, width))
+        assert len(regions) in (1, 3, 9)
+        assert all(0 <= s.start < s.stop <= n for r in regions for s, n in zip(r, (height, width), strict=True))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 9), (8, 300)])

@@ -104,5 +104,5 @@ def test_a_scale_gives_the_noise_the_size_asked_for() -> None:
 
 @pytest.mark.parametrize("numbers", [(-1.0, 0.0, 1.0), (1.0, 0.0, -1.0), (0.0, 5.0, 0.0), (1.0, np.nan, 1.0)])
 def test_no_camera(numbers: tuple[float, float, float]) -> None:
-    with pytest.raises(RecipeError, match="is no camera's: gain"):
+    with pytest.raises(RecipeError, match="is not valid: gain"):
         CameraNoise(*numbers)

@@ -207,7 +207,7 @@ def test_a_partial_file_longer_than_the_real_one(
 
 def test_a_wrong_file_is_refused_and_removed(server: Server, folder: Path, content: bytes, known: ModelCard) -> None:
     server.content = content[:-1] + b"!"
-    with pytest.raises(ModelError, match=r"is not the file that tiny stands for.*removed.*put tiny_denoiser\.pth"):
+    with pytest.raises(ModelError, match=r"is not the file of tiny.*removed.*put tiny_denoiser\.pth"):
         fetch(known)
     assert files(folder) == []
 
@@ -244,7 +244,7 @@ def test_a_note_that_is_damaged_is_told(
     server.content = content
     fetch(unknown)
     pin_path(folder / FILE).write_bytes(pin.encode("latin1"))
-    with pytest.raises(ModelError, match=r"does not hold the SHA-256 that was noted .* remove both"):
+    with pytest.raises(ModelError, match=r"does not hold the SHA-256 that was recorded .* remove both"):
         fetch(unknown)
     for path in (folder / FILE, pin_path(folder / FILE)):
         path.unlink()

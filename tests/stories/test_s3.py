@@ -106,7 +106,7 @@ def test_resume_and_overwrite(source: str, server: str, checkpoints: dict[str, P
     events = list(api.iter_restore(source, output=url, model=checkpoints["denoiser"], **SETTINGS))
     assert events[0].done >= 2
     assert objects(url) == only_pixels(whole)
-    with pytest.raises(OutputError, match=r"recipe\.tile: 64 there, 96 now"):
+    with pytest.raises(OutputError, match=r"recipe\.tile: 64 stored, 96 now"):
         api.denoise(source, url, model=checkpoints["denoiser"], **SETTINGS | {"tile": 96})
     files, root = filesystem(url)
     files.pipe_file(f"{root}/0/c/extra", b"of something else")
@@ -184,9 +184,9 @@ def test_what_is_no_zarr_is_never_replaced(
 def test_what_cannot_be_reached(source: str, server: str, checkpoints: dict[str, Path]) -> None:
     with pytest.raises(OutputError, match=r"s3://nobody/out\.zarr cannot be "):
         api.denoise(source, "s3://nobody/out.zarr", model=checkpoints["denoiser"], **SETTINGS)
-    with pytest.raises(SourceError, match=r"s3://bucket/nothing\.zarr is not there"):
+    with pytest.raises(SourceError, match=r"s3://bucket/nothing\.zarr does not exist"):
         api.open_image(f"{server}/nothing.zarr")
-    with pytest.raises(SourceError, match="ends like TIFF, which is read from a disk"):
+    with pytest.raises(SourceError, match="has the ending of TIFF, which can only be read from a disk"):
         api.open_image(f"{server}/stack.tif")
     with pytest.raises(SourceError, match=r"cannot be opened: .*or use a path on a disk"):
         api.open_image("nowhere://bucket/image.zarr")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import typing
+from collections.abc import Callable
 from pathlib import Path
 
+import docstring_parser.numpydoc
 import pytest
 import typer
 from extra_setting import NAME, SENTENCE, extra_setting
@@ -13,7 +15,7 @@ from typer.testing import CliRunner
 
 from napari_restore import api, cli
 from napari_restore.api import settings as settings_module
-from napari_restore.api.write_settings import settings_tables, settings_type
+from napari_restore.api.write_settings import plain_type, settings_entry, settings_tables, settings_type
 from napari_restore.engine.planning.recipe import make_recipe, settings
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +44,27 @@ def test_what_is_written_is_up_to_date() -> None:
     advice = "run `python -m napari_restore.api.write_settings`"
     assert settings_type().strip() in inspect.getsource(settings_module), advice
     assert settings_tables() in (ROOT / "docs/settings.md").read_text(encoding="utf-8"), advice
+    for function in with_settings():
+        assert settings_entry() in inspect.getsource(inspect.unwrap(function)), advice
+
+
+def with_settings() -> list[Callable[..., object]]:
+    """Public functions that take the settings by keyword."""
+    functions = [getattr(api, name) for name in api.__all__ if inspect.isroutine(getattr(api, name))]
+    return [function for function in functions if "settings" in inspect.signature(function).parameters]
+
+
+def test_help_describes_every_setting_of_every_function() -> None:
+    assert len(with_settings()) > 5
+    for function in with_settings():
+        described = {
+            entry.arg_name: entry for entry in docstring_parser.numpydoc.parse(inspect.getdoc(function)).params
+        }
+        for name, setting in settings().items():
+            if name != "model":
+                assert described[name].type_name == plain_type(setting.takes), (function, name)
+                assert " ".join(str(described[name].description).split()) == setting.description, (function, name)
+        assert {"model"} <= described.keys()
 
 
 def test_settings_are_those_of_a_recipe() -> None:

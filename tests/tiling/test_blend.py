@@ -158,13 +158,13 @@ def test_order_shape_and_bounds_are_checked() -> None:
     canvas.add(0, 1, np.ones((1, 32, 32)))
     with pytest.raises(ValueError, match="row-major order"):
         canvas.add(0, 1, np.ones((1, 32, 32)))
-    with pytest.raises(ValueError, match=r"the canvas takes \(1, 32, 32\)"):
+    with pytest.raises(ValueError, match=r"the canvas expects \(1, 32, 32\)"):
         canvas.add(0, 2, np.ones((32, 32)))
     with pytest.raises(ValueError, match=r"y range 0\.\.101 is not inside"):
         Canvas(grid, (0, 101), (0, 10))
     with pytest.raises(ValueError, match="no tile touches"):
         source_window(grid, (5, 5), (0, 10))
-    with pytest.raises(ValueError, match="take the window from source_window"):
+    with pytest.raises(ValueError, match="use the window of source_window"):
         cut_tile(np.zeros((30, 32)), (0, 0), grid, 0, 0)
-    with pytest.raises(ValueError, match="take the window from source_window"):
+    with pytest.raises(ValueError, match="use the window of source_window"):
         cut_tile(np.zeros((32, 32)), (1, 0), grid, 0, 0)

@@ -104,10 +104,10 @@ def test_what_would_lose_a_run_or_mix_two_is_refused(tmp_path: Path, monkeypatch
     torch.save({key: value for key, value in torch.load(state).items() if key != "recipe"}, tmp_path / "earlier")
     with pytest.raises(RecipeError, match="holds a run with network None"):
         train("swinir-x2-light", tmp_path, state=tmp_path / "earlier")  # of a version that did not note it
-    with pytest.raises(SourceError, match="is no folder"):
+    with pytest.raises(SourceError, match="is not a folder"):
         train("swinir-x4-light", tmp_path, images=tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SourceError, match="holds no image"):
+    with pytest.raises(SourceError, match="contains no image"):
         train("swinir-x4-light", tmp_path, images=tmp_path / "empty")
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,20 @@ if TYPE_CHECKING:
 
 # napari raises where a plugin changes a layer from another thread than the main one.
 os.environ["NAPARI_ENSURE_PLUGIN_MAIN_THREAD"] = "1"
-# Preferences that tests set are not those of the person who runs them. napari reads this as it is imported.
-os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp(prefix="napari-restore-")) / "settings.yaml")
+# Preferences that tests set are not those of the user. napari reads this when its settings are imported.
+_PREFERENCES = tempfile.TemporaryDirectory(prefix="napari-restore-", ignore_cleanup_errors=True)
+os.environ["NAPARI_CONFIG"] = str(Path(_PREFERENCES.name) / "settings.yaml")
 
 # The environment `napari` of tox has napari; the one of the library and the command line does without.
 if importlib.util.find_spec("napari") is None:
     collect_ignore_glob = ["test_*.py", "*/test_*.py"]
+
+
+@pytest.fixture
+def qtbot(qtbot: Any) -> Any:
+    """Wait for up to a minute where a test names no time: a wait is no measurement, and a busy machine is slow."""
+    qtbot.waitUntil = partial(qtbot.waitUntil, timeout=60_000)
+    return qtbot
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""Tiles through the network: regions, blocks, devices that are lost on the way, and what a run would cost."""
+"""Restore tiles, regions and blocks with a network, and estimate the time of a run."""

@@ -1,4 +1,4 @@
-"""The unit of work: one block restored and stored, and the few bytes that are said of it afterwards."""
+"""Restore one block, store it, and return a receipt of a few bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_restore.engine.compute.lost_devices import is_device_lost, mark_lost
 from napari_restore.engine.compute.predictor import predictor_of
 from napari_restore.engine.compute.region import restore_region
 from napari_restore.engine.planning.plan import Block, Plan
-from napari_restore.engine.planning.reading import Filled, PatientImage, fill_in, patient
+from napari_restore.engine.planning.reading import Filled, RetryingImage, fill_in, with_retries
 from napari_restore.errors import DeviceLost, OutOfMemory
 from napari_restore.retrying import Retries, retried
 
@@ -25,35 +25,35 @@ __all__ = ["BlockStore", "Receipt", "restore_block"]
 MEMORY = Retries(
     pauses=(0.5, 2.0), may_pass=lambda error: isinstance(error, MemoryError) and not isinstance(error, OutOfMemory)
 )
-"""For memory that other blocks give back; a tile that does not fit a device alone never will."""
+"""For memory that other blocks will free. A single tile that does not fit the device's memory is not retried."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a finished block leaves behind besides its pixels.
+    """Facts about a finished block.
 
     Attributes
     ----------
-    index
-        Of the block, in canonical order.
-    tiles
-        How many went through the network.
-    seconds
-        From reading the source to the stored object.
-    worker
-        Host and process that did it.
-    filled
-        What of the source could not be read and was filled instead, one text for each place.
-    retries
-        Tries that failed before.
-    device
-        That the network ran on.
-    batch
-        Tiles that went through the network together: fewer than the recipe says where memory ran out.
-    failures
-        What each try that failed said.
+    index : tuple of int
+        Index of the block, in canonical order.
+    tiles : int
+        Number of tiles that went through the network.
+    seconds : float
+        Time from reading the source to the stored object.
+    worker : str
+        Host and process that computed the block.
+    filled : tuple of str
+        Parts of the source that could not be read and were filled, one text for each.
+    retries : int
+        Number of attempts that failed before.
+    device : str
+        Device that the network ran on.
+    batch : int
+        Number of tiles that went through the network together; less than in the recipe if memory ran out.
+    failures : tuple of str
+        Error message of each attempt that failed.
     """
 
     index: Block
@@ -68,36 +68,41 @@ class Receipt:
 
 
 class BlockStore(Protocol):
-    """Takes finished blocks."""
+    """A store that takes finished blocks."""
 
     def write(self, index: Block, block: NDArray[Any], filled: Sequence[str] = ()) -> None:
-        """Store a block, in canonical order, and what of its source was filled."""
+        """Store a block, in canonical order, and the list of filled parts of its source."""
 
 
 def restore_block(
     plan: Plan, store: BlockStore, index: Block, after_batch: Callable[[int], None] = lambda tiles: None
 ) -> Receipt:
-    """Restore one block and store it, in whatever thread or process this is called.
+    """Restore one block and store it, in the calling thread.
 
     Parameters
     ----------
-    plan
-        The run, its value range chosen.
-    store
-        Where the block goes.
-    index
-        Of the block, in canonical order.
-    after_batch
-        Called with the number of tiles of each batch that is done; may raise `Cancelled`.
+    plan : Plan
+        The run, with its value range chosen.
+    store : BlockStore
+        Store that the block is written to.
+    index : tuple of int
+        Index of the block, in canonical order.
+    after_batch : callable
+        Called with the number of tiles of each finished batch; may raise `Cancelled`.
+
+    Returns
+    -------
+    Receipt
+        Facts about the block.
 
     Raises
     ------
     DeviceLost
-        If the device stops working and the recipe names no other.
+        If the device stops working and the plan has no other device.
     OutOfMemory
-        If there is not enough memory, after some waiting.
+        If there is not enough memory, after all retries.
     RestoreError
-        If the source cannot be read there, or the block cannot be stored.
+        If the source of the block cannot be read, or the block cannot be stored.
     """
     recipe = plan.recipe
     assert recipe.value_range is not None
@@ -113,28 +118,28 @@ def restore_block(
 
 
 class _Work:
-    """One block on its way, however many tries that takes."""
+    """The computation of one block, over all its attempts."""
 
     def __init__(self, plan: Plan, index: Block, after_batch: Callable[[int], None]) -> None:
         self.plan, self.region, self.after_batch = plan, plan.region(index), after_batch
-        self.image = self._patient_image()
+        self.image = self._retrying_image()
         self.tiles, self.device, self.batch = 0, plan.device, 0
         self.failures: list[str] = []
 
-    def _patient_image(self) -> PatientImage:
+    def _retrying_image(self) -> RetryingImage:
         low = tuple(pair[0] for pair in self.plan.recipe.value_range or ())
-        return patient(self.plan.image, self.plan.recipe.on_error, low)
+        return with_retries(self.plan.image, self.plan.recipe.on_error, low)
 
     def restored(self) -> NDArray[Any]:
-        """Compute the block, on another device or once more where that helps."""
+        """Compute the block, with retries and on another device where that helps."""
         try:
             return retried(self._on_a_working_device, MEMORY, lambda error: self._again(f"out of memory: {error}"))
         except OutOfMemory:
             raise
         except MemoryError as error:
             raise OutOfMemory(
-                f"there is not enough memory for a block ({error}); use fewer workers, or free memory and run the same "
-                "again: blocks that are stored stay."
+                f"there is not enough memory for a block ({error}); use fewer workers, or free memory and run the "
+                "same again: stored blocks are kept."
             ) from error
 
     def _on_a_working_device(self) -> NDArray[Any]:
@@ -148,15 +153,15 @@ class _Work:
                 mark_lost(self.device)
                 if working_device(self.plan) is None:
                     raise DeviceLost(
-                        f"{self.device} stopped working in the middle of the run: {error}. Blocks that are stored "
-                        "stay: run the same again, with device='auto' or 'cpu' if it does not come back."
+                        f"{self.device} stopped working during the run: {error}. Stored blocks are kept: run the "
+                        "same again, with device='auto' or 'cpu' if the device does not work again."
                     ) from error
                 self._again(f"{self.device} stopped working: {error}")
 
     def _again(self, failure: str) -> None:
-        _log.warning("block tried again: %s", failure)
+        _log.warning("block retried: %s", failure)
         self.failures += [*self.image.failures, failure]
-        self.image, self.tiles = self._patient_image(), 0
+        self.image, self.tiles = self._retrying_image(), 0
 
     def _count(self, done: int) -> None:
         self.tiles += done
@@ -165,7 +170,7 @@ class _Work:
     def _computed(self) -> NDArray[Any]:
         recipe = self.plan.recipe
         predict = predictor_of(self.plan, self.device)
-        plan = self.plan.reading(self.image)
+        plan = self.plan.with_image(self.image)
         block = restore_region(plan, self.region, predict, self._count)
         self.batch = min(recipe.batch or 1, getattr(predict, "largest_batch", None) or recipe.batch or 1)
         for part in self.image.filled:
@@ -173,12 +178,12 @@ class _Work:
         return block
 
     def of_its_planes(self, part: Filled) -> bool:
-        """Tell whether a part of the source is of the block's own planes, and not of their neighbours alone."""
+        """Return whether a part of the source is in the planes of the block, and not only in their neighbours."""
         each = zip(self.plan.axes, self.region, part.region, strict=True)
         return all(a in "YXS" or (p.start < own.stop and own.start < p.stop) for a, own, p in each)
 
     def _fill_result(self, block: NDArray[Any], part: Filled) -> None:
-        """Make the pixels of the result that lie over a filled part of the source say so: they get the fill value."""
+        """Set the pixels of the result that lie over a filled part of the source to the fill value."""
         scale = self.plan.card.scale
         inside, where = [], []
         for axis, own, source in zip(self.plan.axes, self.region, part.region, strict=True):

@@ -1,4 +1,4 @@
-"""What a source is and what a run over it would cost."""
+"""Estimate the noise of a source and the time of a run."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from napari_restore.engine.compute.predictor import predictor_of
 from napari_restore.engine.planning.noise_fit import NoiseFit, matched_noise_fit, noise_fit
 from napari_restore.engine.planning.plan import Plan
-from napari_restore.engine.planning.recipe import for_each
 from napari_restore.engine.planning.sampling import estimate_image_noise
+from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.intensity.noise import NoiseEstimate
 from napari_restore.models.zoo import all_cards
 from napari_restore.wording import human_duration
@@ -21,16 +21,16 @@ __all__ = ["Report", "make_report", "tile_seconds"]
 
 @dataclass(frozen=True)
 class Report:
-    """A plan with what was estimated or measured beside it; `print` it.
+    """A plan with estimates of noise and time; `print` shows it.
 
     Attributes
     ----------
-    plan
-        What would run.
-    noise
-        Estimate of each channel, None where the image shows too little to tell.
-    seconds
-        Expected time of the whole run; None where the network was not loaded to learn its speed.
+    plan : Plan
+        Plan of the run.
+    noise : tuple of (NoiseEstimate or None)
+        Estimate of each channel; None if the noise cannot be estimated from a sample.
+    seconds : float or None
+        Expected time of the whole run in seconds; None if the speed of the network was not measured.
     """
 
     plan: Plan
@@ -39,11 +39,11 @@ class Report:
 
     @property
     def fit(self) -> NoiseFit:
-        """Whether the noise is what the model was trained for."""
+        """Comparison of the noise with the noise that the model was trained for."""
         plan, ranges = self.plan, self.plan.recipe.value_range or ((0.0, 1.0),)
         if plan.recipe.intensity != "poisson-gaussian":
             return noise_fit(plan.card, self.noise, ranges, all_cards())
-        each = zip(plan.scales, for_each(ranges, len(plan.scales)), strict=True)
+        each = zip(plan.scales, broadcast(ranges, len(plan.scales)), strict=True)
         brightest = [float(scale.normalise(np.array(high))) for scale, (_, high) in each]
         return matched_noise_fit(plan.card, self.noise, brightest, all_cards())
 
@@ -53,20 +53,28 @@ class Report:
         rows = [str(self.plan), f"{'stored as':<11}chunks of {chunks}"]
         rows += [f"{'noise':<11}{f'{n}: ' if n else ''}{_noise(e)}" for n, e in zip(names, self.noise, strict=True)]
         rows += [f"{'warning':<11}{warning}" for warning in self.fit.warnings]
-        time = "unknown, the network is not loaded" if self.seconds is None else f"about {human_duration(self.seconds)}"
+        time = "unknown, network not loaded" if self.seconds is None else f"about {human_duration(self.seconds)}"
         return "\n".join([*rows, f"{'time':<11}{time} on {self.plan.recipe.device}"])
 
 
 def _noise(estimate: NoiseEstimate | None) -> str:
     if estimate is None:
-        return "cannot be told from this image"
+        return "cannot be estimated from this image"
     correlation = max(estimate.correlation)
     kind = f"correlated between neighbours ({correlation:.2f})" if correlation > 0.1 else "independent"
-    return f"sigma {estimate.sigma_median:.3g} at the median, gain {estimate.gain:.3g} a photon, {kind}"
+    return f"sigma {estimate.sigma_median:.3g} at the median, gain {estimate.gain:.3g} per photon, {kind}"
 
 
 def tile_seconds(plan: Plan) -> float:
-    """Seconds that one tile takes in the network, measured with all lanes full after a first round to warm up."""
+    """Measure the time of one tile in the network, in seconds.
+
+    It is measured with all concurrent batches in the network, after one round that warms up.
+
+    Parameters
+    ----------
+    plan : Plan
+        The run.
+    """
     predict = predictor_of(plan)
     batch, lanes = plan.recipe.batch or 1, plan.recipe.lanes or 1
     tiles = np.zeros((batch, plan.card.in_channels, *plan.grid.tile_shape), np.float32)
@@ -78,6 +86,26 @@ def tile_seconds(plan: Plan) -> float:
 
 
 def make_report(plan: Plan, *, timed: bool = True) -> Report:
-    """Estimate the noise of a plan's source and, where it is to be timed, how long its run takes."""
+    """Estimate the noise of a plan's source, and the time of its run.
+
+    Parameters
+    ----------
+    plan : Plan
+        The run.
+    timed : bool
+        Whether to load the network and measure its speed.
+
+    Returns
+    -------
+    Report
+        The plan with the estimates.
+
+    Raises
+    ------
+    ChunkError
+        If the source cannot be read, unless the recipe's `on_error` is ``"fill"``.
+    ModelError
+        If the weights cannot be loaded.
+    """
     noise = estimate_image_noise(plan.image, skip_damaged=plan.recipe.on_error == "fill")
     return Report(plan, noise, tile_seconds(plan) * plan.tiles if timed else None)

@@ -1,4 +1,4 @@
-"""A result that is computed when it is looked at: a dask array over the same block function."""
+"""Make a lazy result: a dask array over the function that restores blocks."""
 
 from __future__ import annotations
 
@@ -20,27 +20,37 @@ __all__ = ["lazy_result"]
 
 
 def _estimated(plan: Plan) -> Plan:
-    """Give the plan with its intensity and neighbours chosen."""
+    """Return the plan with normalisation and neighbours chosen."""
     values = choose_intensity(plan.image, plan.card, plan.recipe)
     near = choose_neighbours(plan.image, plan.card, plan.recipe, values)
     return plan.with_settings(**values.settings, neighbours=near.neighbours)
 
 
 def _block(plan: Plan, block_id: Block) -> NDArray[Any]:
-    """Compute one chunk of the lazy result, on whatever worker dask has chosen."""
+    """Compute one chunk of the lazy result."""
     from napari_restore.engine.compute.predictor import predictor_of
 
     return restore_region(plan, plan.region(block_id), predictor_of(plan))
 
 
 def lazy_result(plan: Plan) -> da.Array:
-    """Make the dask array of a plan's result, in canonical order, without reading the source.
+    """Make a dask array of a plan's result without reading the source.
 
-    The graph has one task a block, which slices the source itself, and one that estimates value range and noise if the
-    recipe leaves them open.
+    The graph has one task per block, which reads its own region of the source. One more task estimates value range and
+    noise if the recipe leaves them open.
+
+    Parameters
+    ----------
+    plan : Plan
+        The run.
+
+    Returns
+    -------
+    dask.array.Array
+        The result in canonical order, in chunks of the plan's blocks.
     """
-    token = uuid4().hex  # hashing the source to name the same result alike would read all of it
-    # Not as an argument: dask would look for arrays in the plan, and compute the whole source.
+    token = uuid4().hex  # a name that is equal for equal results needs a hash of the source, which reads all of it
+    # The plan is not an argument: dask would search it for arrays, and compute the whole source.
     estimate = delayed(partial(_estimated, plan), pure=False, traverse=False)
     chunks = tuple(
         tuple(min(size, length - start) for start in range(0, length, size))

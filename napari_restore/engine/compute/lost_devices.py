@@ -1,4 +1,4 @@
-"""Devices that stop working in the middle of a run, and what a run may use instead."""
+"""Detect devices that stop working during a run, and choose another one."""
 
 from __future__ import annotations
 
@@ -11,25 +11,23 @@ __all__ = ["is_device_lost", "mark_lost", "working_device"]
 
 _lost: set[Device] = set()
 
-_COMPLAINTS = ("CUDA error", "CUDA driver error", "cuDNN error", "CUBLAS_STATUS", "NVML", "MPS backend")
-"""How the messages of torch begin, or what they hold, when it is the device that fails and not the program."""
+_MESSAGES = ("CUDA error", "CUDA driver error", "cuDNN error", "CUBLAS_STATUS", "NVML", "MPS backend")
+"""Parts of torch's error messages by which a failing device differs from a fault of the program."""
 
 
 def is_device_lost(error: RuntimeError, device: Device) -> bool:
-    """Tell whether an error says that a GPU stopped working; running out of memory does not."""
+    """Return whether an error means that a GPU stopped working; running out of memory does not."""
     if device.is_cpu or isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error):
         return False
     accelerator = getattr(torch, "AcceleratorError", None)  # since torch 2.8
-    return (accelerator is not None and isinstance(error, accelerator)) or any(
-        complaint in str(error) for complaint in _COMPLAINTS
-    )
+    return (accelerator is not None and isinstance(error, accelerator)) or any(text in str(error) for text in _MESSAGES)
 
 
 def mark_lost(device: Device) -> None:
-    """Let no later block of this process use a device."""
+    """Exclude a device from all later blocks of this process."""
     _lost.add(device)
 
 
 def working_device(plan: Plan) -> Device | None:
-    """Return the first device of a plan, or of those it may go on with, that is not lost; None where all are."""
+    """Return the first device of a plan that is not lost, its spare devices included; None if all are lost."""
     return next((device for device in (plan.device, *plan.spares) if device not in _lost), None)

@@ -1,7 +1,8 @@
-"""Neighbouring planes of a block: read by the block itself, and averaged into its planes where they agree.
+"""Average neighbouring planes into the planes of a region where they agree.
 
-What a plane becomes depends on its own pixels, on those of its neighbours within `REACH`, and on the samples by which
-each pair of planes is compared. None of it depends on the block, so blocks agree on the pixels that they share.
+An averaged plane depends on its own pixels, on the pixels of its neighbours within `REACH`, and on the samples by which
+pairs of planes are compared. None of these depends on the block, so blocks compute equal values for pixels that they
+share.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from numpy.typing import NDArray
 from napari_restore.engine.planning.memory import FUSED_ROWS, neighbour_axes
 from napari_restore.engine.planning.neighbour_choice import fusion_noises
 from napari_restore.engine.planning.plan import Plan
-from napari_restore.engine.planning.reading import Filled, PatientImage
+from napari_restore.engine.planning.reading import Filled, RetryingImage
 from napari_restore.intensity.fusion import REACH, STEP, Missing, Neighbour, fuse
-from napari_restore.intensity.plane_pairs import PlaneSample, compare, sample_places, summarise
+from napari_restore.intensity.plane_pairs import PlaneSample, compare, sample_regions, summarise
 
 __all__ = ["FusedPlanes", "fusion_window"]
 
@@ -27,7 +28,7 @@ Window = tuple[tuple[int, int], tuple[int, int]]
 
 
 def fusion_window(window: Window, plane: tuple[int, int]) -> Window:
-    """Rows and columns of the source that the fused pixels of a window are made of."""
+    """Return the rows and columns of the source that the fused pixels of a window depend on."""
     (y0, y1), (x0, x1) = (
         (max(0, (low - REACH) // STEP * STEP), min(length, -(-(high + REACH) // STEP) * STEP))
         for (low, high), length in zip(window, plane, strict=True)
@@ -36,14 +37,14 @@ def fusion_window(window: Window, plane: tuple[int, int]) -> Window:
 
 
 class FusedPlanes:
-    """Planes of a region, each with its neighbours averaged in.
+    """The planes of a region, with their neighbours averaged in.
 
     Parameters
     ----------
-    plan
+    plan : Plan
         The run, whose image is read.
-    where
-        The region of the source: a slice for each axis, of Y and X what the tiles need.
+    where : dict of str to slice
+        Region of the source, one slice per axis. Its Y and X include the halo of the tiles.
     """
 
     def __init__(self, plan: Plan, where: dict[str, slice]) -> None:
@@ -57,7 +58,7 @@ class FusedPlanes:
         self._samples: dict[tuple[tuple[str, int], ...], PlaneSample] = {}
 
     def _read_along(self, axis: str) -> _Slab:
-        """Read the region with its neighbours along an axis, and know what of them could not be read."""
+        """Read the region with its neighbours along an axis."""
         near = self.where[axis]
         low, high = max(0, near.start - self.neighbours.planes), near.stop + self.neighbours.planes
         region = self.where | {
@@ -66,7 +67,7 @@ class FusedPlanes:
         return _Slab(self.plan.image, tuple(region[a] for a in self.axes))
 
     def own(self) -> NDArray[Any]:
-        """The pixels of the region itself, as they were read."""
+        """Return the source pixels of the region, without neighbours."""
         slab = next(iter(self.pixels.values()))
         inside = tuple(
             slice(self.where[axis].start - read.start, self.where[axis].stop - read.start)
@@ -75,24 +76,24 @@ class FusedPlanes:
         own: NDArray[Any] = slab.pixels[inside]
         return own
 
-    def plane(self, place: dict[str, int], missing: Missing) -> NDArray[Any]:
+    def plane(self, index: dict[str, int], missing: Missing) -> NDArray[Any]:
         """Fuse one plane.
 
         Parameters
         ----------
-        place
-            Index of the plane along T, C, Z and, where they are restored one by one, S: in the whole image.
-        missing
-            Tells which pixels of a plane are no image.
+        index : dict of str to int
+            Index of the plane in the whole image, along T, C, Z and, if samples are restored one by one, S.
+        missing : callable
+            Returns the mask of a plane's missing pixels, or None.
 
         Returns
         -------
         numpy.ndarray
-            ``(samples, height, width)`` of the region's rows and columns.
+            ``(samples, height, width)``, the rows and columns of the region.
         """
-        near = list(self._near(place, missing))
-        middle = next(iter(self.pixels.values())).plane(place)
-        noise = self.noises[place.get("C", 0) if len(self.noises) > 1 else 0]
+        near = list(self._near(index, missing))
+        middle = next(iter(self.pixels.values())).plane(index)
+        noise = self.noises[index.get("C", 0) if len(self.noises) > 1 else 0]
         (y0, y1), x = (self.where["Y"].start, self.where["Y"].stop), self.where["X"]
         result = np.empty((len(middle), y1 - y0, x.stop - x.start), np.result_type(middle.dtype, np.float32))
         for first in range(y0, y1, FUSED_ROWS):
@@ -106,59 +107,59 @@ class FusedPlanes:
             ]
         return result
 
-    def _near(self, place: dict[str, int], missing: Missing) -> Iterator[tuple[NDArray[Any], float, float]]:
-        """The planes that may be averaged with a plane, and their brightness beside it."""
-        noise = self.noises[place.get("C", 0) if len(self.noises) > 1 else 0]
+    def _near(self, index: dict[str, int], missing: Missing) -> Iterator[tuple[NDArray[Any], float, float]]:
+        """Yield the neighbours that agree with a plane, each with its gain and offset relative to that plane."""
+        noise = self.noises[index.get("C", 0) if len(self.noises) > 1 else 0]
         for axis, slab in self.pixels.items():
-            here = place[axis]
+            here = index[axis]
             for k in range(here - self.neighbours.planes, here + self.neighbours.planes + 1):
                 if k == here or not 0 <= k < self.sizes[axis]:
                     continue
-                there = place | {axis: k}
-                pair = compare(self._sample(place, missing), self._sample(there, missing), noise)
+                there = index | {axis: k}
+                pair = compare(self._sample(index, missing), self._sample(there, missing), noise)
                 if not pair.reason:
                     yield slab.plane(there), pair.gain, pair.offset
 
-    def _sample(self, place: dict[str, int], missing: Missing) -> PlaneSample:
-        """Read what a whole plane is summarised by, wherever the region lies in it."""
-        key = tuple(sorted(place.items()))
+    def _sample(self, index: dict[str, int], missing: Missing) -> PlaneSample:
+        """Read and summarise the sample of a plane. It is the same for every region of that plane."""
+        key = tuple(sorted(index.items()))
         if key not in self._samples:
             crops = []
-            for rows, columns in sample_places(*self.plan.grid.shape):
-                at = {axis: slice(index, index + 1) for axis, index in place.items()} | {"Y": rows, "X": columns}
+            for rows, columns in sample_regions(*self.plan.grid.shape):
+                at = {axis: slice(k, k + 1) for axis, k in index.items()} | {"Y": rows, "X": columns}
                 region = tuple(at.get(axis, self.where[axis]) for axis in self.axes)
                 slab = _Slab(self.plan.image, region)
-                crops += list(slab.plane(place))
+                crops += list(slab.plane(index))
             self._samples[key] = summarise(crops, missing)
         return self._samples[key]
 
 
 class _Slab:
-    """A region of the source in memory, and what of it could not be read and was filled."""
+    """A region of the source in memory, with a list of its filled parts."""
 
     def __init__(self, image: Any, region: tuple[slice, ...]) -> None:
         self.axes, self.region = image.canonical, region
-        before = len(image.filled) if isinstance(image, PatientImage) else 0
+        before = len(image.filled) if isinstance(image, RetryingImage) else 0
         self.pixels = image.read(region)
-        self.filled: list[Filled] = image.filled[before:] if isinstance(image, PatientImage) else []
+        self.filled: list[Filled] = image.filled[before:] if isinstance(image, RetryingImage) else []
 
-    def plane(self, place: dict[str, int]) -> NDArray[Any]:
-        """One plane of it, ``(samples, height, width)``, by its place in the whole image; NaN where it was filled."""
-        index: list[Any] = [slice(None)] * len(self.axes)
-        for axis, k in place.items():
+    def plane(self, index: dict[str, int]) -> NDArray[Any]:
+        """Return a plane, ``(samples, height, width)``, by its index in the whole image; NaN where it was filled."""
+        selection: list[Any] = [slice(None)] * len(self.axes)
+        for axis, k in index.items():
             at = self.axes.index(axis)
-            index[at] = k - self.region[at].start
-        plane = self.pixels[tuple(index)]
+            selection[at] = k - self.region[at].start
+        plane = self.pixels[tuple(selection)]
         for part in self.filled:
             parts = dict(zip(self.axes, part.region, strict=True))
-            if not all(parts[axis].start <= k < parts[axis].stop for axis, k in place.items()):
+            if not all(parts[axis].start <= k < parts[axis].stop for axis, k in index.items()):
                 continue
             if plane.base is not None:
                 plane = plane.astype(np.result_type(plane.dtype, np.float32))
             rest = [
                 slice(p.start - r.start, p.stop - r.start)
                 for axis, p, r in zip(self.axes, part.region, self.region, strict=True)
-                if axis not in place
+                if axis not in index
             ]
             plane[tuple(rest)] = math.nan
         return np.moveaxis(plane, -1, 0) if plane.ndim > 2 else plane[None]

@@ -1,4 +1,4 @@
-"""How the authors' own test scripts enlarge a whole image to a size that the network takes."""
+"""Pad whole images as the test scripts of the networks' authors do."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ T = TypeVar("T", bound=np.generic)
 
 
 def authors_padded(image: NDArray[T], card: ModelCard) -> NDArray[T]:
-    """Enlarge an image at its lower and right border as the network's authors do.
+    """Pad an image at its lower and right border as the network's authors do.
 
     Parameters
     ----------
-    image
+    image : numpy.ndarray
         ``(channels, height, width)``.
-    card
-        SwinIR appends the mirrored image, edge row included, up to the *next* multiple of the window: a height that
-        is a multiple already grows by a whole window. Restormer reflects about the edge row up to a multiple of 8.
-        SwinIR appends no more than there is, so less for an image of less than half a window.
+    card : ModelCard
+        Model. SwinIR appends the mirrored image, edge row included, up to the *next* multiple of the window: a height
+        that is already a multiple grows by a whole window. The padding is at most as large as the image, so it is
+        smaller for an image of less than half a window. Restormer reflects about the edge row up to a multiple of 8.
 
     Returns
     -------
     numpy.ndarray
-        The image with the padding.
+        The padded image.
     """
     height, width = image.shape[-2:]
     step = card.alignment
@@ -43,6 +43,6 @@ def authors_padded(image: NDArray[T], card: ModelCard) -> NDArray[T]:
 
 
 def fitted(image: NDArray[T], height: int, width: int) -> NDArray[T]:
-    """Cut an image at its lower and right border, or enlarge it there with zeros, to a height and width."""
+    """Crop an image at its lower and right border, or pad it there with zeros, to a height and width."""
     rows, columns = max(0, height - image.shape[-2]), max(0, width - image.shape[-1])
     return np.pad(image[..., :height, :width], ((0, 0), (0, rows), (0, columns)))

@@ -1,4 +1,4 @@
-"""A network on a device: tiles in, restored tiles out, one batch at a time."""
+"""Restore batches of tiles with a network on a device."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def use_cores(count: int) -> None:
-    """Tell torch how many cores there are; models are loaded anew after that, with lanes for as many."""
+    """Set the number of cores that torch uses, and release all loaded models, which have a thread for each core."""
     if count != cores():
         torch.set_num_threads(count)
         release_predictors()
@@ -50,20 +50,22 @@ def use_cores(count: int) -> None:
 class Predictor:
     """A network in evaluation mode on one device, shared by all blocks in progress.
 
-    Batches are computed on *lanes*, threads of the device's own, so that callers read, blend and write meanwhile. A GPU
-    has one lane, which starts its work and does not wait for it: the copies of a batch to and from the device overlap
-    the computing of others. On a CPU there are as many lanes as batches that may be computed at a time, and they share
-    out the cores: one thread in each of n lanes restores more tiles a second than n threads in one lane (1.1 to 1.6
-    times as many on two cores), and what callers do takes turns with one lane instead of making all threads wait.
+    Batches are computed on *lanes*, which are threads of the predictor, while the callers read, blend and write. A GPU
+    has one lane, which does not wait for the GPU: copies of a batch to and from the device overlap the computation of
+    other batches. A CPU has one lane for each concurrent batch, and the lanes share the cores: n lanes with one thread
+    each restore more tiles per second than one lane with n threads (1.1 to 1.6 times as many on two cores), and the
+    work of a caller delays one lane instead of all threads.
 
-    Every batch is padded to the same size, since kernels may round differently for another one.
+    Every batch is padded to the same size, as kernels may round differently for another batch size.
 
     Parameters
     ----------
-    network
-        What runs it, or a network for torch as it is; takes ``(b, c, h, w)``.
-    device, precision
-        See `Recipe`; the precision counts for a network that is given as such.
+    network : Backend or torch.nn.Module
+        Back end that runs the network, or a network that torch runs as it is; it takes ``(b, c, h, w)``.
+    device : Device
+        Device that the network runs on.
+    precision : str
+        ``"float32"`` or ``"bfloat16"``, of a network that is given as such.
     """
 
     def __init__(self, network: Backend | nn.Module, device: Device, precision: str = "float32") -> None:
@@ -83,14 +85,15 @@ class Predictor:
 
         Parameters
         ----------
-        tiles
+        tiles : numpy.ndarray
             ``(n, channels, height, width)`` float32 in about [0, 1], n at most `batch`.
-        batch
-            Size that the batch is padded to. When memory runs out it is halved, for this and later calls.
-        lanes
-            How many batches are in the network at a time; on a CPU the cores are divided among them.
-        threads
-            Of the CPU in each lane: another number moves the last bits. None: a lane's part of the cores.
+        batch : int
+            Size that the batch is padded to. If memory runs out, it is halved for this and later calls.
+        lanes : int
+            Number of concurrent batches; on a CPU they share the cores.
+        threads : int or None
+            Number of CPU threads per batch. Another number changes the last bits of the result. None for an equal
+            share of the cores.
 
         Returns
         -------
@@ -106,7 +109,7 @@ class Predictor:
 
     @property
     def largest_batch(self) -> int | None:
-        """Tiles that fitted the memory together, where that was fewer than asked for."""
+        """Largest batch that fitted the memory; None if memory has not run out."""
         return min(self._largest.values(), default=None)
 
     def stream(
@@ -118,18 +121,18 @@ class Predictor:
         *,
         many: bool = True,
     ) -> Generator[Tiles, None, None]:
-        """Restore batches one after the other, with the next ones in the network while a result is worked on.
+        """Restore batches in order, with the next ones in the network while the caller uses a result.
 
         Parameters
         ----------
-        batches
-            Each as for a call. They are asked for as needed: one more than there are lanes is in progress.
-        batch, lanes, threads
-            As for a call.
-        many
-            Whether to wait until streams that began earlier have no more batches. Then the blocks of a run go through
-            the network one after the other, and while one is computed those before it are written and those after it
-            read; if they took turns, all would be read and written at once, and the network would wait.
+        batches : iterable of numpy.ndarray
+            Tiles of each batch, as for `__call__`. They are taken as needed: `lanes` + 1 batches are in progress.
+        batch, lanes, threads : int
+            As for `__call__`.
+        many : bool
+            Whether to wait until earlier streams have no more batches. Then the blocks of a run go through the network
+            one after the other: while one block is computed, others are written and read. If blocks took turns, all
+            would be read and written at the same time, and the network would wait.
 
         Yields
         ------
@@ -191,30 +194,30 @@ class Predictor:
             _log.warning("%s is out of memory: batches of %d tiles from here on", self.device, size)
 
     def _forward(self, tiles: Tiles, size: int) -> _Part:
-        """One batch through the network, padded to `size` with repeats of its last tile."""
-        # Bias-free networks on dark background meet denormal numbers, which are slow; the flag belongs to the thread.
+        """Run the network on one batch, padded to `size` with copies of its last tile."""
+        # Bias-free networks compute denormal numbers on dark background, which are slow. The flag is set per thread.
         torch.set_flush_denormal(True)
         padded = tiles[np.minimum(np.arange(size), len(tiles) - 1)] if len(tiles) < size else tiles
         given = torch.from_numpy(np.ascontiguousarray(padded))
         with torch.inference_mode():
             on_device = given.to(str(self.device)) if self._copies is None else self._copies.to_device(given)
             result = self._network(on_device)[: len(tiles)]
-            # A compiled network may give the same memory again for its next result, so that leaves by a copy.
+            # A compiled network may reuse the memory of a result for its next one, so the result is copied.
             return (result.float().cpu(), None) if self._copies is None else self._copies.to_host(result)
 
 
 _Part = tuple[torch.Tensor, "torch.cuda.Event | None"]
-"""Restored tiles in the host's memory, and what to wait for until they are there."""
+"""Restored tiles in the host's memory, and the event that marks the end of the copy to it."""
 
 
 class _Result:
-    """What a lane has made of a batch; on a GPU it may still be under way."""
+    """The result of a batch; on a GPU, its copy to the host may not have ended."""
 
     def __init__(self, parts: list[_Part]) -> None:
         self._parts = parts
 
     def tiles(self) -> Tiles:
-        """Wait for the copies from the device."""
+        """Wait for the copies from the device, and return the tiles."""
         for _, arrived in self._parts:
             if arrived is not None:
                 arrived.synchronize()
@@ -223,10 +226,10 @@ class _Result:
 
 
 class _Copies:
-    """Copies to and from a GPU on streams of their own, beside the one that computes.
+    """Copies to and from a GPU, on CUDA streams other than the stream that computes.
 
-    Both ends of a copy are pinned memory, without which it is not asynchronous; torch keeps that memory for the next
-    copies and does not give it away before a copy is done.
+    The host's memory is pinned, as only such copies are asynchronous. Torch keeps pinned memory for later copies, and
+    does not reuse it before a copy has ended.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -235,7 +238,7 @@ class _Copies:
         self.outgoing = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def to_device(self, tiles: torch.Tensor) -> torch.Tensor:
-        """Start the copy of a batch; what is computed next on the current stream waits for it."""
+        """Start the copy of a batch to the GPU; later work of the current stream waits for it."""
         computing = torch.cuda.current_stream(self.device)
         with torch.cuda.stream(self.incoming):
             copied = tiles.pin_memory().to(self.device, non_blocking=True)
@@ -244,7 +247,7 @@ class _Copies:
         return copied
 
     def to_host(self, result: torch.Tensor) -> _Part:
-        """Start the copy of a result, as float32, behind what computes it."""
+        """Start the copy of a result to the host, as float32, after its computation."""
         result = result.to(torch.float32, copy=True)
         self.outgoing.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(self.outgoing):
@@ -257,7 +260,7 @@ class _Copies:
 
 
 MOST_LOADED = 4
-"""Models that stay loaded, each for a device; the one that was not used for longest makes room."""
+"""Number of models that stay loaded, each on one device; the least recently used one is released."""
 _loading = threading.Lock()
 
 
@@ -268,16 +271,22 @@ def _load(card_json: str, device: Device, precision: str, backend: BackendName) 
 
 
 def predictor_of(plan: Plan, device: Device | None = None) -> Predictor:
-    """Load the network of a plan, in its precision and back end.
+    """Load the network of a plan, with the plan's precision and back end.
 
-    Whatever computes pixels of a plan asks here, so a preview, a lazy result, a check and the run make the same ones.
+    All code that computes pixels of a plan calls this function, so a preview, a lazy result, a verification and the run
+    compute the same pixels.
 
     Parameters
     ----------
-    plan
+    plan : Plan
         The run.
-    device
-        Another device than the first of the plan's that works.
+    device : Device, optional
+        Device to use instead of the first device of the plan that is not lost.
+
+    Returns
+    -------
+    Predictor
+        The network on the device, shared by all callers in this process.
 
     Raises
     ------
@@ -292,7 +301,7 @@ def predictor_of(plan: Plan, device: Device | None = None) -> Predictor:
 def predictor_for(
     card: ModelCard, device: Device, precision: str | None = None, backend: BackendName = "eager"
 ) -> Predictor:
-    """Load a model once a process and device, and share it afterwards; a precision that is open is float32.
+    """Load a model once per process, device and precision, and share it; a precision of None is float32.
 
     Raises
     ------
@@ -304,9 +313,9 @@ def predictor_for(
 
 
 def release_predictors() -> None:
-    """Forget all models that are loaded, and give the memory of GPUs back to other programs.
+    """Release all loaded models, and the memory of GPUs to other programs.
 
-    Work in progress keeps its own model until it ends; the next call of `predictor_for` loads anew.
+    Work in progress keeps its model until it ends. The next call of `predictor_for` loads the model again.
     """
     with _loading:
         _load.cache_clear()

@@ -1,6 +1,6 @@
-"""One block: read its source with the halo, restore every tile that touches it, blend, and bring it back.
+"""Restore one region: read its source with the halo, restore its tiles, blend them, and return to data units.
 
-A block needs no other block. Two blocks that share a tile compute the same numbers for it.
+A region depends on no other region. Two regions that share a tile compute the same values for it.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from napari_restore.tiling.blend import Canvas, cut_tile, source_window
 __all__ = ["Cancelled", "Predict", "restore_region"]
 
 Predict = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
-"""Restores ``(n, channels, height, width)`` tiles; the second argument is the size of a full batch."""
+"""A function that restores ``(n, channels, height, width)`` tiles; its second argument is the size of a full batch."""
 Item = TypeVar("Item")
 Outer = tuple[int, ...]
 TileIndex = tuple[Outer, int, int]
-"""Of a plane image, and of the tile along its Y and X."""
+"""Index of a plane image, and of a tile along Y and X."""
 
 _ROWS = 16
-"""Rows of the result that are brought back to the user's units at a time."""
+"""Number of rows that are restored to data units at a time."""
 
 
 class Cancelled(Exception):
-    """The run was asked to stop; raised between two batches of tiles."""
+    """A request to stop the run, raised between two batches of tiles."""
 
 
 def restore_region(
@@ -54,24 +54,26 @@ def restore_region(
 
     Parameters
     ----------
-    plan
+    plan : Plan
         The run.
-    region
+    region : tuple of slice
         One slice per axis in canonical order, in pixels of the result.
-    predict
-        The network. While a result of a `Predictor` is blended in, the next batches are in the network.
-    after_batch
-        Called with the number of tiles of each batch that is done; may raise `Cancelled`.
+    predict : callable
+        The network. With a `Predictor`, a result is blended while the next batches are in the network.
+    after_batch : callable
+        Called with the number of tiles of each finished batch; may raise `Cancelled`.
 
     Returns
     -------
     numpy.ndarray
-        The region in canonical order, of the plan's data type.
+        The region in canonical order, with the plan's data type.
 
     Raises
     ------
     ChunkError
-        If the source cannot be read there.
+        If the source of the region cannot be read.
+    ModelError
+        If the network returns NaN or infinite values.
     """
     work = _RegionWork(plan, region)
     with closing(_restored(work, predict, after_batch)) as results:
@@ -83,20 +85,20 @@ def restore_region(
 def _restored(
     work: _RegionWork, predict: Predict, after_batch: Callable[[int], None]
 ) -> Generator[tuple[TileIndex, NDArray[np.float32]], None, None]:
-    """Yield every tile of a region, restored, in order."""
+    """Yield the restored tiles of a region in order."""
     recipe, indices = work.plan.recipe, deque[list[TileIndex]]()
     batch, tiles = recipe.batch or 1, work.tiles()
 
     def batches() -> Iterator[NDArray[np.float32]]:
-        after_batch(0)  # the wait for the network may have been long, and the run stopped meanwhile
+        after_batch(0)  # the run may have been stopped while this block waited for the network
         while group := list(islice(tiles, batch)):
             indices.append([index for index, _ in group])
             yield group[0][1][None] if len(group) == 1 else np.stack([tile for _, tile in group])
 
-    # Any function will do, such as one that stands for a network; only a Predictor has more than one batch in progress.
+    # `predict` may be any function; only a Predictor has more than one batch in progress.
     stream = getattr(predict, "stream", None)
     lanes = recipe.lanes or 1
-    few = work.batches <= 2 * lanes  # a preview does not wait for a block
+    few = work.batches <= 2 * lanes  # a preview does not wait until a block is finished
     results = (
         stream(batches(), batch, lanes, recipe.threads, many=not few)
         if stream
@@ -104,12 +106,12 @@ def _restored(
     )
     with closing(results):
         for result in results:
-            with np.errstate(invalid="ignore", over="ignore"):  # told below, and not as a warning
+            with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity are an error below
                 total = np.add.reduce(result, axis=None)
             if not np.isfinite(total):
                 raise ModelError(
-                    f"{work.plan.card.name} makes NaN or infinite values of finite pixels; its weights are damaged, or "
-                    f"too large for {recipe.precision or 'float32'}. Fetch them again, or use another model."
+                    f"{work.plan.card.name} returns NaN or infinite values for finite pixels; its weights are damaged, "
+                    f"or too large for {recipe.precision or 'float32'}. Fetch them again, or use another model."
                 )
             done = indices.popleft()
             yield from zip(done, result, strict=True)
@@ -117,19 +119,20 @@ def _restored(
 
 
 @dataclass
-class _Apart:
-    """A tile with areas beyond the bulk of the image: they go through the network once more, at their own range.
+class _OutlyingAreas:
+    """The areas of a tile that lie outside the valid range.
 
-    The two results are merged as two exposures of one scene are.
+    The tile goes through the network a second time, normalised for these areas. The two results are merged like two
+    exposures of one scene.
 
     Attributes
     ----------
-    areas
-        ``(channels, height, width)`` of the tile.
-    scale
-        That of the areas.
-    first
-        The result of everything else, once it is there.
+    areas : numpy.ndarray
+        Mask of the areas, ``(channels, height, width)`` of the tile.
+    scale : Scale
+        Normalisation of the areas.
+    first : numpy.ndarray or None
+        Result for the other pixels, once it is computed.
     """
 
     areas: NDArray[np.bool_]
@@ -137,7 +140,7 @@ class _Apart:
     first: NDArray[np.float32] | None = None
 
     def merged(self, second: NDArray[np.float32], scale: Scale) -> NDArray[np.float32]:
-        """Put the areas of the second result into the first, in its scale."""
+        """Replace the areas of the first result by those of the second, normalised as the first."""
         assert self.first is not None
         areas = self.areas if len(self.areas) == len(second) else self.areas.any(axis=0, keepdims=True)
         factor = second.shape[-1] // areas.shape[-1]
@@ -146,11 +149,12 @@ class _Apart:
 
 
 class _RegionWork:
-    """A region on its way from source pixels to result pixels, plane by plane.
+    """The restoration of a region, plane by plane.
 
-    A *plane image* is what goes through the network at once: ``(channels, height, width)``, one for each index of the
-    `outer` axes. A one-channel model takes every channel and colour sample on its own; otherwise the samples are its
-    channels. A gray image goes through a colour model as three equal samples, and their mean comes back.
+    A *plane image* is ``(channels, height, width)``, the channels being those of the network; there is one for each
+    index of the `outer` axes. A one-channel model restores every channel and sample separately; otherwise the samples
+    are the channels of the network. A gray image goes through a colour model as equal samples, and the mean of the
+    restored samples is the result.
     """
 
     def __init__(self, plan: Plan, region: Region) -> None:
@@ -175,12 +179,12 @@ class _RegionWork:
         self.values = np.empty((*self.pixels.shape[:-3], self.out_channels, rows, columns), plan.dtype)
         self.canvases: dict[Outer, Canvas] = {}
         self.missing: dict[Outer, NDArray[np.bool_] | None] = {}
-        self.apart: dict[TileIndex, _Apart] = {}
+        self.outlying: dict[TileIndex, _OutlyingAreas] = {}
         self.scale = scale
 
     @property
     def batches(self) -> int:
-        """How many batches go through the network."""
+        """Number of batches that go through the network."""
         return -(-math.prod(self.pixels.shape[:-3]) * len(self.needed) // (self.plan.recipe.batch or 1))
 
     def _canvas(self) -> Canvas:
@@ -188,27 +192,27 @@ class _RegionWork:
 
     @property
     def out_channels(self) -> int:
-        """Channels of a finished plane image."""
+        """Number of channels of a restored plane image."""
         return 1 if self.plan.repeats > 1 else self.plan.card.out_channels
 
     def _channels_first(self, block: NDArray[Any]) -> NDArray[Any]:
-        """Bring ``(outer..., y, x[, s])`` to ``(outer..., channels, y, x)``."""
+        """Transpose ``(outer..., y, x[, s])`` to ``(outer..., channels, y, x)``."""
         if "S" not in self.axes:
             return block[..., None, :, :]
         block = np.moveaxis(block, -1, -3)
         return block if self.samples_are_channels else block[..., None, :, :]
 
     def _intensity(self, outer: Outer) -> Scale:
-        """How the values of the channel that a plane image belongs to are brought to the network's."""
+        """Return the normalisation of the channel that a plane image belongs to."""
         return self._of_channel(self.plan.scales, outer)
 
     def _of_channel(self, given: Sequence[Item], outer: Outer) -> Item:
-        """Choose what is given for each channel, or for all, for the channel that a plane image belongs to."""
+        """Select the item of a plane image's channel from one item for all channels, or one per channel."""
         channel = self.first_channel + outer[self.axes.index("C")] if "C" in self.axes else 0
         return given[channel if len(given) > 1 else 0]
 
     def tiles(self) -> Iterator[tuple[TileIndex, NDArray[np.float32]]]:
-        """Yield every tile that the region needs, brought to what the network was trained on, plane by plane."""
+        """Yield all tiles that touch the region, normalised, plane by plane."""
         for outer in np.ndindex(self.pixels.shape[:-3]):
             scale, valid = self._intensity(outer), self._of_channel(self.plan.validity, outer)
             self.missing[outer] = valid.missing(self.pixels[outer], scale.limits)
@@ -222,41 +226,41 @@ class _RegionWork:
                     yield (outer, ky, kx), np.repeat(filled, self.plan.repeats, axis=0)
 
     def _plane(self, outer: Outer) -> NDArray[Any]:
-        """A plane image, with its neighbours averaged in where the recipe says so."""
+        """Return a plane image, with its neighbours averaged in if the recipe says so."""
         if self.fused is None:
             own: NDArray[Any] = self.pixels[outer]
             return own
         letters = [axis for axis in self.axes if axis not in ("YX" if not self.samples_are_channels else "YXS")]
-        place = {axis: self.first[axis] + index for axis, index in zip(letters, outer, strict=True)}
+        index = {axis: self.first[axis] + k for axis, k in zip(letters, outer, strict=True)}
         valid, limits = self._of_channel(self.plan.validity, outer), self._intensity(outer).limits
-        return self.fused.plane(place, partial(valid.missing, limits=limits))
+        return self.fused.plane(index, partial(valid.missing, limits=limits))
 
     def _filled(
         self, tile: NDArray[Any], index: TileIndex, scale: Scale, valid: Validity
     ) -> Iterator[NDArray[np.float32]]:
-        """Yield a tile with what is no image filled, and once more for areas beyond the bulk of the image.
+        """Yield a tile with its missing pixels replaced, and a second time for areas outside the valid range.
 
-        Tile by tile, and not block by block, so that the filling does not depend on the blocks.
+        Pixels are replaced tile by tile, so that their values do not depend on the blocks.
         """
         missing, areas = valid.missing(tile, scale.limits), valid.beyond(tile, scale.limits)
         if areas is None:
             yield scale.normalise(fill_from_nearest(tile, missing))
             return
         low, high = np.percentile(tile[areas], (1, 99), method="nearest")
-        self.apart[index] = _Apart(areas, scale.reaching(float(low), float(high)))
+        self.outlying[index] = _OutlyingAreas(areas, scale.extended(float(low), float(high)))
         yield scale.normalise(fill_from_nearest(tile, areas if missing is None else areas | missing))
-        yield self.apart[index].scale.normalise(fill_from_nearest(tile, missing))
+        yield self.outlying[index].scale.normalise(fill_from_nearest(tile, missing))
 
     def add(self, outer: Outer, ky: int, kx: int, result: NDArray[np.float32]) -> None:
-        """Blend in the result of a tile; the last one of a row of tiles finishes the rows above the next."""
+        """Blend the result of a tile, and finish the rows of the result that no later tile touches."""
         if self.plan.repeats > 1:
             result = result.mean(axis=0, keepdims=True)
-        apart = self.apart.get((outer, ky, kx))
-        if apart is not None and apart.first is None:
-            apart.first = result
+        outlying = self.outlying.get((outer, ky, kx))
+        if outlying is not None and outlying.first is None:
+            outlying.first = result
             return
-        if apart is not None:
-            result = self.apart.pop((outer, ky, kx)).merged(result, self._intensity(outer))
+        if outlying is not None:
+            result = self.outlying.pop((outer, ky, kx)).merged(result, self._intensity(outer))
         if outer not in self.canvases:
             self.canvases[outer] = self._canvas()
         if self.plan.recipe.padding == "authors":
@@ -270,9 +274,9 @@ class _RegionWork:
             del self.canvases[outer], self.missing[outer]
 
     def _finish(self, outer: Outer, top: int, finished: NDArray[np.float32]) -> None:
-        """Bring rows back to the user's units and data type, with missing pixels as they were.
+        """Restore rows to data units and data type, with missing pixels unchanged.
 
-        A few at a time: what is in float64 stays in the processor's cache.
+        A few rows at a time, so that their float64 values stay in the processor's cache.
         """
         scale, plane = self._intensity(outer), self.values[outer]
         for first in range(0, finished.shape[-2], _ROWS):
@@ -281,7 +285,7 @@ class _RegionWork:
             plane[:, top + first : top + first + values.shape[-2]] = to_dtype(values, self.plan.dtype)
 
     def _put_back(self, values: NDArray[Any], outer: Outer, first_row: int) -> None:
-        """Put the missing pixels of the source back into rows of the result, in place."""
+        """Copy the missing pixels of the source into rows of the result, in place."""
         s, missing = self.scale, self.missing[outer]
         if missing is None:
             return
@@ -296,7 +300,7 @@ class _RegionWork:
         source, mask = self.pixels[outer][window], missing[window]
         if not mask.any():
             return
-        # With upscaling, a region may begin or end within the copies of one input pixel.
+        # In super-resolution, a region may begin or end within the result pixels of one input pixel.
         whole = np.zeros((len(values), source.shape[-2] * s, source.shape[-1] * s))
         top, left = first_row - y0 * s, self.x[0] - x0 * s
         inner = whole[:, top : top + values.shape[-2], left : left + values.shape[-1]]
@@ -305,7 +309,7 @@ class _RegionWork:
         values[...] = inner
 
     def result(self) -> NDArray[Any]:
-        """The finished region in canonical order."""
+        """Return the restored region in canonical order."""
         if "S" not in self.axes:
             return self.values[..., 0, :, :]
         values = self.values if self.samples_are_channels else self.values[..., 0, :, :]

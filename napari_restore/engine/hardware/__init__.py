@@ -1,1 +1,1 @@
-"""What this machine is: its devices, memory and compilers."""
+"""Describe this machine: its devices, memory and compilers."""

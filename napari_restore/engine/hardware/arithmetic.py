@@ -1,4 +1,7 @@
-"""What the last bits of a network's results depend on besides the recipe: kept with a result, and compared later."""
+"""Describe how a device computes, as the last bits of a result depend on that.
+
+The description is stored with a result, and compared when the run is resumed.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +19,23 @@ _ENVIRONMENT = (
     "MKL_ENABLE_INSTRUCTIONS", "NVIDIA_TF32_OVERRIDE", "ONEDNN_DEFAULT_FPMATH_MODE", "ONEDNN_MAX_CPU_ISA",
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
 )  # fmt: skip
-"""Variables by which the libraries under torch choose their kernels."""
+"""Environment variables by which the libraries under torch choose their kernels."""
 
 
 def arithmetic(device: str, backend: BackendName | None = None) -> dict[str, str]:
-    """Say how a device of this machine computes: the chip, torch, and its settings that choose kernels.
+    """Describe how a device of this machine computes: its chip, torch, and the settings that choose kernels.
 
     Parameters
     ----------
-    device
-        Such as ``"cpu"`` or ``"cuda:0"``; of several, with commas, the first counts.
-    backend
-        What runs the network; None is torch as it is.
+    device : str
+        Name of a device, such as ``"cpu"`` or ``"cuda:0"``. Of several names, separated by commas, the first is used.
+    backend : str or None
+        Back end of the network; None is torch as it is.
 
     Returns
     -------
     dict of str to str
-        Two of the same content give the same bits for the same recipe.
+        Two devices with equal descriptions compute the same bits for the same recipe.
     """
     first = device.split(",")[0]
     found = {"torch": torch.__version__, "device": first.partition(":")[0]}
@@ -54,11 +57,24 @@ def arithmetic(device: str, backend: BackendName | None = None) -> dict[str, str
     return found | {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
 
 
-def other_arithmetic(there: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """Say in what two differ; "" if in nothing, or if nothing is known of the earlier one."""
-    names = sorted(there.keys() | now.keys()) if there else ()
+def other_arithmetic(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Describe how two results of `arithmetic` differ.
+
+    Parameters
+    ----------
+    before : Mapping of str to str
+        Description that is stored with a result; empty if there is none.
+    now : Mapping of str to str
+        Description of the device that resumes the run.
+
+    Returns
+    -------
+    str
+        The differences in words; empty if there are none, or if `before` is empty.
+    """
+    names = sorted(before.keys() | now.keys()) if before else ()
     return "; ".join(
-        f"{name}: {there.get(name, 'none')} then, {now.get(name, 'none')} now"
+        f"{name}: {before.get(name, 'none')} then, {now.get(name, 'none')} now"
         for name in names
-        if there.get(name) != now.get(name)
+        if before.get(name) != now.get(name)
     )

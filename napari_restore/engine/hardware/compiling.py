@@ -1,4 +1,4 @@
-"""Whether this machine can compile a network, and whether a run is long enough for that to pay."""
+"""Decide whether a run compiles its network: whether this machine can, and whether it saves time."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ from napari_restore.models.card import ModelCard
 __all__ = ["PAYS_FROM", "can_compile", "gains", "pays"]
 
 PAYS_FROM = {"cpu": 20e6, "cuda": 20e9}
-"""Pixels in all tiles of a run from which compiling pays for itself, with some to spare.
+"""Number of pixels in all tiles of a run from which compiling saves time, with a safety margin; by kind of device.
 
-Both the time to compile and the time saved a pixel grow with the depth of a network, so their ratio hardly depends on
-it. CPU: the blocks of Restormer are compiled, which took 23 to 48 s on one core and is even after 1.4 to 5 megapixels
-(256 x 256 pixels of the bundled denoiser in 0.62 instead of 0.96 s, in bfloat16 0.30 instead of 0.64 s); SwinIR's gain
-nothing there. CUDA: assumed, for a device some hundred times as fast.
+The time to compile and the time saved per pixel both grow with the depth of a network, so their ratio hardly depends
+on it. CPU: compiling the blocks of Restormer took 23 to 48 s on one core, which was saved again after 1.4 to 5
+megapixels (the bundled denoiser restored 256 x 256 pixels in 0.62 instead of 0.96 s, in bfloat16 in 0.30 instead of
+0.64 s). Compiled blocks of SwinIR are no faster on a CPU. CUDA: assumed, not measured, for a device that is about a
+hundred times as fast.
 """
 
 
 def can_compile(device: Device) -> bool:
-    """Tell whether what torch compiles with is on this machine: a C++ compiler, or Triton for a GPU."""
+    """Return whether this machine has the compiler that torch needs: a C++ compiler, or Triton for a GPU."""
     if device.is_cuda:
         return importlib.util.find_spec("triton") is not None
     return device.is_cpu and any(shutil.which(name) for name in ("g++", "clang++"))
 
 
 def gains(card: ModelCard, device: Device) -> bool:
-    """Tell whether a network runs faster compiled: any on CUDA, and Restormer, whose blocks are compiled, on a CPU."""
+    """Return whether a compiled network runs faster: any network on CUDA, only Restormer on a CPU."""
     return device.is_cuda or (device.is_cpu and card.architecture == "restormer")
 
 
 def pays(card: ModelCard, device: Device, pixels: float) -> bool:
-    """Tell whether a run over tiles of so many pixels in all ends sooner if its network is compiled first."""
+    """Return whether compiling shortens a run whose tiles have `pixels` pixels in total."""
     enough = pixels >= PAYS_FROM.get(device.kind, float("inf"))
     return enough and gains(card, device) and can_compile(device)

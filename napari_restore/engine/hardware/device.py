@@ -1,4 +1,4 @@
-"""The devices of a recipe: read once, and asked what they are instead of being compared as text."""
+"""Parse the devices of a recipe, so that no other code compares device names."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _NAME = re.compile(r"(auto|cpu|cuda|mps)(?::(0|[1-9][0-9]*))?")
 
 @dataclass(frozen=True)
 class Device:
-    """A device that a network runs on; `str` of it is its name, such as ``"cuda:1"``.
+    """A device that a network runs on; `str` returns its name, such as ``"cuda:1"``.
 
     Attributes
     ----------
     kind : str
-        ``"cpu"``, ``"cuda"`` or ``"mps"``; ``"auto"`` for the best one of the machine, which is not chosen yet.
+        ``"cpu"``, ``"cuda"`` or ``"mps"``; ``"auto"`` for the best device of the machine, to be chosen later.
     index : int or None
-        Number among those of its kind, from 0. None where there is only one of that kind, and for all GPUs.
+        Number of the device among those of its kind, from 0. None for all GPUs, and for a kind with one device.
     """
 
     kind: str
@@ -29,7 +29,7 @@ class Device:
 
     @property
     def is_auto(self) -> bool:
-        """Whether it is still to be chosen."""
+        """Whether the device is not chosen yet."""
         return self.kind == "auto"
 
     @property
@@ -39,7 +39,7 @@ class Device:
 
     @property
     def is_cuda(self) -> bool:
-        """Whether it is a GPU of CUDA (or ROCm, which torch calls the same)."""
+        """Whether the device is a GPU of CUDA, or of ROCm, which torch calls CUDA as well."""
         return self.kind == "cuda"
 
     def __str__(self) -> str:
@@ -50,23 +50,23 @@ CPU = Device("cpu")
 
 
 def parse_devices(names: str) -> tuple[Device, ...]:
-    """Read the device of a recipe, or several with commas between them.
+    """Parse the names of one or several devices, separated by commas.
 
     Parameters
     ----------
     names : str
-        See `napari_restore.engine.planning.recipe.Recipe`.
+        Setting `device` of `napari_restore.engine.planning.recipe.Recipe`.
 
     Returns
     -------
     tuple of Device
-        As they are named. Whether they are on this machine is for
-        `napari_restore.engine.hardware.devices.choose_devices` to say.
+        The devices that are named. `napari_restore.engine.hardware.devices.choose_devices` checks whether this
+        machine has them.
 
     Raises
     ------
     RecipeError
-        If one is of no known kind.
+        If the kind of a device is unknown.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The devices of this machine, their cores and memory: which there are, and which are chosen."""
+"""List the devices of this machine, and choose among them."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ __all__ = [
 
 
 def choose_devices(names: str) -> tuple[Device, ...]:
-    """Choose the devices of a recipe among those of this machine.
+    """Choose devices of this machine by name.
 
     Parameters
     ----------
     names : str
-        ``"auto"`` for the best device here, ``"cuda"`` and ``"cuda:all"`` for all GPUs; several devices have commas
-        between them.
+        Names of devices, separated by commas: ``"auto"`` for the best device of this machine, ``"cuda"`` and
+        ``"cuda:all"`` for all GPUs.
 
     Returns
     -------
     tuple of Device
-        At least one, each of them on this machine. A single process uses the first.
+        At least one device, all of this machine. A single process uses the first.
 
     Raises
     ------
     RecipeError
-        If a device is unknown or not on this machine.
+        If a device is unknown, or this machine does not have it.
     """
     return tuple(itertools.chain.from_iterable(map(_chosen, parse_devices(names))))
 
@@ -51,21 +51,21 @@ def _chosen(wanted: Device) -> tuple[Device, ...]:
 
 
 def spare_devices(device: Device) -> tuple[Device, ...]:
-    """Devices of this machine that a run may go on with when the one that was chosen for it stops working."""
+    """Return the devices of this machine that a run may use when `device` stops working."""
     if device.is_cpu:
         return ()
     return (*(other for other in devices() if other.is_cuda and other != device), CPU)
 
 
 def devices() -> tuple[Device, ...]:
-    """Devices of this machine that a network can run on: the CPU, then GPUs in their order."""
+    """Return the devices of this machine that a network can run on: the CPU, then GPUs by index."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     gpus = (Device("cuda", index) for index in range(count))
     return (CPU, *gpus, *((Device("mps"),) if torch.backends.mps.is_available() else ()))
 
 
 def free_memory(device: Device) -> int:
-    """Bytes that a run may count on: free memory of the GPU, or what this process may take of the host's."""
+    """Return the free memory of a device in bytes: of a GPU, or of the host within the limits of this process."""
     if device.is_cuda:
         return int(torch.cuda.mem_get_info(torch.device(str(device)))[0])
     return available_memory()
@@ -75,16 +75,19 @@ _threads_of_torch = threading.Lock()
 
 
 def cores() -> int:
-    """Cores for a network on the CPU: as torch was told (``OMP_NUM_THREADS``, `torch.set_num_threads`), or all."""
-    # A thread that has just started tells; this one may have numbers of its own, as those of lanes have.
+    """Return the number of cores for a network on the CPU.
+
+    It is what torch was set to (``OMP_NUM_THREADS``, `torch.set_num_threads`), or else all cores.
+    """
+    # Ask a new thread: the current one may have a number of its own, as the threads of concurrent batches have.
     with _threads_of_torch, ThreadPoolExecutor(1) as fresh:
         return fresh.submit(torch.get_num_threads).result()
 
 
 def set_own_threads(count: int) -> None:
-    """Set torch's threads for this thread. Torch sets them for all that start later as well, which is taken back."""
+    """Set how many threads torch uses for work of the current thread, and leave all other threads as they are."""
     torch.get_num_threads()  # a thread's first question, or its first work, sets the number that all have
     with _threads_of_torch, ThreadPoolExecutor(1) as fresh:
         before = fresh.submit(torch.get_num_threads).result()
-        torch.set_num_threads(count)
+        torch.set_num_threads(count)  # torch also uses this number for all threads that start later; restore theirs
         fresh.submit(torch.set_num_threads, before).result()

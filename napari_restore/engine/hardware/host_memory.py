@@ -1,7 +1,7 @@
-"""How much memory this machine has left for this process: less than is free where a job or a container has a limit.
+"""Measure the memory that is available to this process, within the limits of a job or a container.
 
-Dask's `distributed.system.MEMORY_LIMIT` reads the limit of a container, but not that of a SLURM job, which is further
-down in the tree of control groups.
+Dask's `distributed.system.MEMORY_LIMIT` reads the limit of a container, but not that of a SLURM job, which is deeper in
+the tree of control groups.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ _FILES = {
     "v1": (("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_inactive_file"),
     "v2": (("memory.max", "memory.high"), "memory.current", "inactive_file"),
 }
-"""Of each version of control groups: files of limits, the file of what is taken, and what of that can be given back."""
+"""For each version of control groups: files of limits, file of the memory in use, and name of its reclaimable part."""
 
 
 def available_memory() -> int:
-    """Bytes of memory that this process may still take: what is free, and within every limit that it is under."""
+    """Return how many bytes this process may still allocate: free memory, within all limits of its control groups."""
     import psutil
 
-    return min([int(psutil.virtual_memory().available), *_rooms()])
+    return min([int(psutil.virtual_memory().available), *_free_in_groups()])
 
 
-def _rooms() -> Iterator[int]:
-    """Give what each control group around this process leaves to it; none on systems that have no such groups."""
+def _free_in_groups() -> Iterator[int]:
+    """Yield the bytes that each control group of this process has left; nothing on systems without control groups."""
     with suppress(OSError):
         for line in _OWN.read_text().splitlines():
             _, controllers, path = line.split(":", 2)
@@ -37,17 +37,17 @@ def _rooms() -> Iterator[int]:
             version = "v1" if controllers else "v2"
             mount = _MOUNT / "memory" if controllers else _MOUNT
             own = Path(path.lstrip("/"))
-            # A container may see its own group as the root, whatever its path is outside.
+            # A container may see its own group as the root, whatever the path of the group is on the host.
             for group in (own, *own.parents):
-                yield from _room(mount / group, version)
+                yield from _free_in_group(mount / group, version)
 
 
-def _room(group: Path, version: str) -> Iterator[int]:
-    """Give what one group may still take; nothing if it has no limit, or is not to be seen."""
+def _free_in_group(group: Path, version: str) -> Iterator[int]:
+    """Yield the bytes that one control group has left for each limit; nothing if it has no limit or is not visible."""
     limits, taken, reclaimable = _FILES[version]
     with suppress(OSError, ValueError, KeyError):
         counts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
         used = int((group / taken).read_text()) - int(counts[reclaimable])
         for name in limits:
-            with suppress(OSError, ValueError):  # "max" is no limit
+            with suppress(OSError, ValueError):  # "max" means no limit
                 yield max(0, int((group / name).read_text()) - used)

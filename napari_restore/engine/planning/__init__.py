@@ -1,1 +1,1 @@
-"""From a recipe to a plan: open settings chosen, everything checked, nothing computed yet."""
+"""Make a plan from a recipe: choose the settings that are open, and check all of them before anything is computed."""

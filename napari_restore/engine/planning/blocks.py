@@ -1,8 +1,8 @@
-"""The shapes of a chunk and of a block: chosen by what they cost, or checked where they are given.
+"""Choose the shapes of chunks and blocks by their cost, or check the shapes that are given.
 
-A block computes every tile that touches it, so tiles on its border are computed by its neighbour too: large planes are
-cheap. It reads every chunk of the source that its tiles touch, whole: blocks that follow the source's chunks are cheap.
-Where the two disagree (a volume stored in cubes), the costs decide.
+A block computes all tiles that touch it, so its neighbour computes the tiles on the border again: blocks with large
+planes are cheap. A block reads all chunks of the source that its tiles touch, and reads them whole: blocks that align
+with the source's chunks are cheap. Where the two contradict (a volume stored in cubes), the sum of the costs decides.
 """
 
 from __future__ import annotations
@@ -24,36 +24,39 @@ from napari_restore.models.card import ModelCard
 from napari_restore.tiling.blend import source_window
 from napari_restore.tiling.grid import AxisTiling, TileGrid
 
-__all__ = ["Layout", "cheapest_layout", "decoded_unit", "read_unit", "tile_share", "times_read"]
+__all__ = ["Layout", "cheapest_layout", "decoded_chunk", "readable_chunk", "tile_share", "times_read"]
 
 _CHUNK_SIDE = 512
 _UNSHARDED_CHUNK_SIDE = 1024
 _KEPT_SIDES = range(128, 1025)
-"""Sides of a source's chunk that are good for a viewer too."""
+"""Sides of a source's chunk that are also good for a viewer, so that the result keeps them."""
 _KEPT_BYTES = 4 * 2**20
 _LARGEST_BLOCK = 128 * 2**20
 _USUAL_BLOCK = 32 * 2**20
 _FEWEST_BLOCKS = 16
 _NEARLY = 1.03
-"""Costs that differ by less count as equal."""
+"""Factor; costs that differ by less count as equal."""
 _READ_COST = 2.0
-"""Nanoseconds of a core to read and decode a byte; measured on zstd."""
+"""Time to read and decode one byte on one core, in nanoseconds; measured with zstd."""
 _NETWORK_COST = {"cpu": 3.0, "cuda": 0.03, "mps": 0.3}
-"""Nanoseconds that a network takes for a pixel of a tile, for each byte of its working memory; measured on a CPU."""
+"""Time of a network per pixel of a tile and per byte of its working memory, in nanoseconds; measured on a CPU."""
+
+_MANY_BLOCKS = 2**10
+"""Blocks along one axis that are looked at one by one; borders of chunks and tiles fall the same way in the others."""
 
 Sizes = dict[str, int]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Shapes in canonical order, and what spoke for them.
+    """Shapes of a chunk and of a block of the result.
 
     Attributes
     ----------
-    chunks, block
-        Shapes of a chunk and of a block of the result.
-    why
-        One clause.
+    chunks, block : tuple of int
+        Shapes in canonical order.
+    why : str
+        Reason for the choice, in one clause.
     """
 
     chunks: tuple[int, ...]
@@ -62,20 +65,21 @@ class Layout:
 
 
 def tile_share(grid: TileGrid, block: Sizes, shape: Sizes, scale: int) -> float:
-    """Pixels of all tiles that the blocks of a plane compute, divided by the pixels of the plane."""
+    """Return the pixels of all tiles that the blocks of a plane compute, divided by the pixels of the plane."""
     tiles = _tiles_along(grid.y, shape["Y"], block["Y"], scale) * _tiles_along(grid.x, shape["X"], block["X"], scale)
     return tiles * math.prod(grid.tile_shape) / math.prod(grid.shape)
 
 
 @lru_cache(maxsize=256)
 def _tiles_along(tiling: AxisTiling, length: int, block: int, scale: int) -> int:
-    """Tiles that all blocks along an axis compute."""
-    return sum(len(tiling.touching(low, high)) for low, high in _spans(length, block, scale))
+    """Return the number of tiles that all blocks along an axis compute; extrapolated if there are very many blocks."""
+    spans, share = _some_spans(length, block, scale)
+    return round(sum(len(tiling.touching(low, high)) for low, high in spans) * share)
 
 
 def times_read(image: Image, grid: TileGrid, block: Sizes, shape: Sizes, scale: int) -> float:
-    """Bytes that the blocks read, halo and whole chunks included, divided by the bytes of the image."""
-    chunks = read_unit(image)
+    """Return the bytes that all blocks read, halo and whole chunks included, divided by the bytes of the image."""
+    chunks = readable_chunk(image)
     times = 1.0
     for axis, length in image.sizes.items():
         if axis in "YX":
@@ -87,36 +91,39 @@ def times_read(image: Image, grid: TileGrid, block: Sizes, shape: Sizes, scale: 
     return times
 
 
-def read_unit(image: Image) -> Sizes:
-    """What is read at once, at least, along each axis: a chunk, or one pixel where any part can be read."""
+def readable_chunk(image: Image) -> Sizes:
+    """Return the smallest region that can be read, by axis: a chunk, or one pixel if any region can be read."""
     if isinstance(image.data, np.ndarray | RawArray | MappedArray):
         return dict.fromkeys(image.canonical, 1)
     return {a: min(c, n) for a, c, n in zip(image.canonical, image.chunks, image.shape, strict=True)}
 
 
-def decoded_unit(image: Image) -> Sizes:
-    """What is decoded at once, at least, along each axis, as far as the source tells; one pixel where it does not."""
-    told = image.chunks != image.shape or hasattr(image.data, "chunks")
+def decoded_chunk(image: Image) -> Sizes:
+    """Return the smallest region that can be decoded, by axis; one pixel if the source does not say."""
+    known = image.chunks != image.shape or hasattr(image.data, "chunks")
     ours = type(image.data).__module__.startswith("napari_restore.")
-    return read_unit(image) if told or ours else dict.fromkeys(image.canonical, 1)
+    return readable_chunk(image) if known or ours else dict.fromkeys(image.canonical, 1)
 
 
 @lru_cache(maxsize=256)
 def _times_read_along(axis: str, grid: TileGrid, length: int, block: int, scale: int, chunk: int) -> int:
     plane = grid.shape["YX".index(axis)]
-    whole = (0, 1)  # of the other axis: any range will do
+    whole = (0, 1)  # of the other axis, where any range gives the same
     read = 0
-    for span in _spans(length, block, scale):
+    spans, share = _some_spans(length, block, scale)
+    for span in spans:
         window = source_window(grid, *((span, whole) if axis == "Y" else (whole, span)))
         low, high = window[:2] if axis == "Y" else window[2:]
         read += min(-(-high // chunk) * chunk, plane) - low // chunk * chunk
-    return read
+    return round(read * share)
 
 
-def _spans(length: int, block: int, scale: int) -> Iterator[tuple[int, int]]:
-    """Input pixels of each block along an axis."""
-    for start in range(0, length, block):
-        yield start // scale, -(-min(start + block, length) // scale)
+def _some_spans(length: int, block: int, scale: int) -> tuple[Iterator[tuple[int, int]], float]:
+    """Return the ranges of input pixels of the first blocks along an axis, and all blocks divided by these."""
+    count = -(-length // block)
+    starts = range(0, min(count, _MANY_BLOCKS) * block, block)
+    spans = ((start // scale, -(-min(start + block, length) // scale)) for start in starts)
+    return spans, max(count / _MANY_BLOCKS, 1.0)
 
 
 def cheapest_layout(
@@ -129,21 +136,36 @@ def cheapest_layout(
     device: Device,
     room: int,
 ) -> Layout:
-    """Choose the shapes of a chunk and of a block, or check those given.
+    """Choose the shapes of a chunk and of a block, or check the given ones.
 
     Parameters
     ----------
-    image, card, grid, recipe, device
-        Of the run.
-    shape, dtype
-        Of the result, in canonical order.
-    room
+    image : Image
+        The source.
+    card : ModelCard
+        The model.
+    grid : TileGrid
+        Tiles of a plane.
+    shape : tuple of int
+        Shape of the result, in canonical order.
+    dtype : numpy.dtype
+        Data type of the result.
+    recipe : Recipe
+        Settings of the run.
+    device : Device
+        Device of the network.
+    room : int
         Bytes that a block of the result may take.
+
+    Returns
+    -------
+    Layout
+        The shapes.
 
     Raises
     ------
     RecipeError
-        If shapes that are given do not fit.
+        If given shapes do not fit the image or each other.
     """
     axes, sizes = image.canonical, dict(zip(image.canonical, shape, strict=True))
     kept = _kept_chunk(image, sizes, dtype, recipe)
@@ -152,7 +174,7 @@ def cheapest_layout(
         chunk = dict(zip(axes, _checked(recipe.chunks, axes, "chunks"), strict=True))
     if recipe.ome_version == "0.4" or recipe.shards is not None:
         return _checked_layout(axes, chunk, recipe)
-    source = read_unit(image)
+    source = readable_chunk(image)
     found = []
     for block in _candidates(sizes, chunk, source):
         bytes_ = math.prod(block.values()) * dtype.itemsize
@@ -173,17 +195,19 @@ def cheapest_layout(
 
 
 def _checked_layout(axes: str, chunk: Sizes, recipe: Recipe) -> Layout:
-    """Take the shapes that are given, or chunks that are stored one by one.
+    """Return the given shapes, or blocks of one chunk for OME-Zarr 0.4.
 
     Raises
     ------
     RecipeError
-        If they do not fit.
+        If the shapes do not fit the image or each other.
     """
     if recipe.ome_version == "0.4":
         if recipe.shards is not None:
             raise RecipeError("shards need OME-Zarr 0.5; leave them out or use ome_version='0.5'.")
-        return Layout(tuple(chunk.values()), tuple(chunk.values()), "one chunk each, as OME-Zarr 0.4 has no shards")
+        return Layout(
+            tuple(chunk.values()), tuple(chunk.values()), "one chunk per block, as OME-Zarr 0.4 has no shards"
+        )
     assert recipe.shards is not None
     block = dict(zip(axes, _checked(recipe.shards, axes, "shards"), strict=True))
     if any(block[a] % chunk[a] for a in axes):
@@ -209,8 +233,8 @@ def _default_chunk(sizes: Sizes, recipe: Recipe) -> Sizes:
 
 
 def _kept_chunk(image: Image, sizes: Sizes, dtype: np.dtype[Any], recipe: Recipe) -> Sizes | None:
-    """Give the shape of the source's chunks, where they are good for the result too."""
-    chunk = read_unit(image) | ({"S": sizes["S"]} if "S" in sizes else {})
+    """Return the shape of the source's chunks if it is also suitable for the result, else None."""
+    chunk = readable_chunk(image) | ({"S": sizes["S"]} if "S" in sizes else {})
     chunk = {axis: min(length, sizes[axis]) for axis, length in chunk.items()}
     if recipe.ome_version == "0.4" or not all(chunk[axis] in _KEPT_SIDES for axis in "YX"):
         return None
@@ -220,7 +244,7 @@ def _kept_chunk(image: Image, sizes: Sizes, dtype: np.dtype[Any], recipe: Recipe
 
 
 def _candidates(sizes: Sizes, chunk: Sizes, source: Sizes) -> Iterator[Sizes]:
-    """Yield shapes of a block: squares and whole planes, one or more planes deep, at most one block deep along Z."""
+    """Yield shapes of a block: squares and whole planes, with one or more planes along Z."""
     widest = max(-(-sizes[axis] // chunk[axis]) for axis in "YX")
     for factor in [*(2**k for k in range(24) if 2**k < widest), widest]:
         plane = {a: min(factor, -(-sizes[a] // chunk[a])) * chunk[a] for a in "YX"}
@@ -229,7 +253,7 @@ def _candidates(sizes: Sizes, chunk: Sizes, source: Sizes) -> Iterator[Sizes]:
             continue
         step = chunk["Z"]
         planes = -(-sizes["Z"] // step)
-        together = max(1, min(planes, -(-source["Z"] // step)))  # what the source stores together
+        together = max(1, min(planes, -(-source["Z"] // step)))  # planes that the source stores together
         for depth in sorted({1, together, *(together * 2**k for k in range(12) if together * 2**k <= planes)}):
             block = {**chunk, **plane, "Z": depth * step}
             count = math.prod(-(-sizes[axis] // block[axis]) for axis in sizes)

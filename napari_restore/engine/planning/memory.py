@@ -1,6 +1,6 @@
-"""How much memory a run takes: counted before it starts, and kept within a budget.
+"""Estimate the memory of a run before it starts, and check that it fits the budget.
 
-What is counted is the host's memory beyond the program itself (Python, torch and the weights).
+Only the host's memory beyond the program itself (Python, torch and the weights) is counted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from napari_restore.engine.hardware.device import Device
-from napari_restore.engine.planning.blocks import decoded_unit
+from napari_restore.engine.planning.blocks import decoded_chunk
 from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.errors import RecipeError
 from napari_restore.images.image import Image
@@ -35,23 +35,23 @@ __all__ = [
 ]
 
 _READ_TIMES = 3
-"""While zarr reads a region it holds its chunks as stored, as decoded, and in their place: as measured, no more."""
+"""Copies of a region while zarr reads it: encoded chunks, decoded chunks, and the result. Measured: at most three."""
 _DECODED_TIMES = 3
-"""A chunk as it is stored, in the hands of its decoder (predictors make a copy), and decoded."""
+"""Copies of a chunk while it is decoded: encoded, one inside the decoder (TIFF predictors), and decoded."""
 _CHUNKS_AT_ONCE = 10
-"""Chunks that zarr decodes at a time."""
+"""Number of chunks that zarr decodes at the same time."""
 FUSED_ROWS = 512
-"""Rows of a plane whose neighbours are averaged in at a time."""
+"""Number of rows of a plane that are averaged with their neighbours at a time."""
 _FUSING = 100
-"""Bytes that this takes for each pixel of these rows, as measured, and no more."""
+"""Bytes per pixel of these rows that averaging takes; measured maximum."""
 LIBRARIES = 150 * 10**6
-"""Modules that a run imports, threads, and what torch, zarr and the allocator keep for the next time."""
+"""Bytes for modules that a run imports, threads, and caches of torch, zarr and the allocator."""
 _WRITE_TIMES = 3
-"""A block that is written, its encoded chunks, and the stored object that they are put together to."""
+"""Copies of a block while it is written: its pixels, its encoded chunks, and the stored object."""
 
 
 class Sized(Protocol):
-    """What of a plan decides how much memory its run takes; see `napari_restore.engine.planning.plan.Plan`."""
+    """The attributes of `napari_restore.engine.planning.plan.Plan` that its memory depends on."""
 
     @property
     def image(self) -> Image: ...
@@ -74,22 +74,22 @@ class Sized(Protocol):
 
 
 def tile_bytes(card: ModelCard, grid: TileGrid) -> int:
-    """Working memory of the network for one tile, on whatever device."""
+    """Return the working memory of the network for one tile, in bytes."""
     return math.prod(grid.tile_shape) * card.bytes_per_pixel
 
 
 def network_bytes(plan: Sized) -> int:
-    """Host memory for the tiles in the network: its working memory on a CPU, and tiles on their way to it and back."""
+    """Return the host memory of the concurrent batches in bytes: tiles, and on a CPU the network's working memory."""
     recipe, card = plan.recipe, plan.card
     lanes, batch = recipe.lanes or 1, recipe.batch or 1
     passing = math.prod(plan.grid.tile_shape) * 4 * (card.in_channels + card.out_channels * card.scale**2)
     working = tile_bytes(card, plan.grid) if plan.device.is_cpu else passing  # pinned copies
-    # Those in the network, one that waits, one that is made, and one whose result is blended in.
+    # Besides the batches in the network: one waits, one is being cut, and the result of one is being blended.
     return batch * (lanes * working + (lanes + 3) * passing)
 
 
 def block_bytes(plan: Sized) -> tuple[int, int]:
-    """Most that a block takes while it is computed, and while it is read or written."""
+    """Return the maximum bytes of a block while it is computed, and while it is read or written."""
     card, sizes = plan.card, dict(zip(plan.axes, plan.block, strict=True))
     block = {axis: min(size, length) for (axis, size), length in zip(sizes.items(), plan.shape, strict=True)}
     result = math.prod(block.values()) * plan.dtype.itemsize
@@ -98,16 +98,19 @@ def block_bytes(plan: Sized) -> tuple[int, int]:
     if near := neighbour_axes(plan.image, plan.recipe):
         source, fusing = _with_neighbours(plan, shape, near)
     reading = max(_READ_TIMES * source, source + decoding_bytes(plan.image, shape))
-    # Canvas: the rows of a row of tiles, and what the next row begins with.
+    # Canvas: one row of tiles, and the rows that it shares with the next one.
     rows = min(block["Y"], plan.grid.tile_shape[0] * card.scale)
     canvas = rows * block["X"] * card.out_channels * 4
     return source + fusing + result + 2 * canvas, max(reading, _WRITE_TIMES * result)
 
 
 def decoding_bytes(image: Image, pixels: Mapping[str, int]) -> int:
-    """Most that the chunks take that are read whole for a region of so many pixels along each axis."""
-    unit = decoded_unit(image)
-    if max(unit.values()) == 1:  # any part of it can be read
+    """Return the maximum bytes for decoding the chunks that a region touches.
+
+    `pixels` is the length of the region along each axis.
+    """
+    unit = decoded_chunk(image)
+    if max(unit.values()) == 1:  # any region can be read
         return 0
     touched = math.prod(
         min(-((1 - pixels.get(axis, 1)) // length) + 1, -(-image.sizes[axis] // length))
@@ -117,13 +120,13 @@ def decoding_bytes(image: Image, pixels: Mapping[str, int]) -> int:
 
 
 def neighbour_axes(image: Image, recipe: Recipe) -> str:
-    """Axes along which neighbouring planes are averaged into each plane; "" for none."""
+    """Return the axes along which neighbouring planes are averaged into each plane; "" for none."""
     axes = recipe.neighbours.axis if recipe.neighbours else "none"
     return "".join(axis for axis in axes if image.sizes.get(axis, 1) > 1) if axes in ("T", "Z", "TZ") else ""
 
 
 def _with_neighbours(plan: Sized, shape: dict[str, int], near: str) -> tuple[int, int]:
-    """Bytes of the source that a block is made of with its neighbours, and of fusing them, some rows at a time."""
+    """Return the bytes of a block's source with neighbouring planes, and the bytes for averaging them."""
     assert plan.recipe.neighbours is not None
     image, sides = plan.image, 2 * plan.recipe.neighbours.planes
     wider = shape | {axis: min(shape[axis] + 2 * (REACH + STEP), image.sizes[axis]) for axis in "YX"}
@@ -135,7 +138,7 @@ def _with_neighbours(plan: Sized, shape: dict[str, int], near: str) -> tuple[int
 
 
 def _source_shape(image: Image, grid: TileGrid, block: dict[str, int], scale: int) -> dict[str, int]:
-    """Most pixels of the source along each axis that a block is made of."""
+    """Return the largest shape of the source region that a block depends on, by axis."""
     overhang = dict(zip("YX", (2 * (size - 1) for size in grid.tile_shape), strict=True))
     return {
         axis: min(-(-block[axis] // scale) + 1 + overhang[axis], length)
@@ -148,10 +151,10 @@ def _source_shape(image: Image, grid: TileGrid, block: dict[str, int], scale: in
 
 
 def run_bytes(plan: Sized) -> int:
-    """Most bytes that a run holds at a time.
+    """Return the maximum host memory of a run, in bytes.
 
-    One block is computed at a time, and the others are read or written meanwhile. A coarser level's unit that is made
-    of stored blocks is one that is written.
+    One block is computed at a time, while the others are read or written. A write unit of a coarser level counts as a
+    block that is written.
     """
     computed, moved = block_bytes(plan)
     others = (plan.recipe.workers or 1) - 1
@@ -159,19 +162,19 @@ def run_bytes(plan: Sized) -> int:
 
 
 def check_sample(image: Image, budget: int | None, free: int) -> None:
-    """Refuse a source of which not even a small crop can be read: before that is tried.
+    """Refuse a source whose chunks do not fit the memory, before any of them is read.
 
     Raises
     ------
     RecipeError
-        With what a chunk takes, and what to do.
+        If decoding chunks takes more memory than there is. The message says how much, and what to do.
     """
     decoding = decoding_bytes(image, dict.fromkeys(image.sizes, 1))
     limit = budget or free + LIBRARIES
-    if LIBRARIES + decoding <= limit or limit < LIBRARIES:  # what is too little for any run, `check_budget` says
+    if LIBRARIES + decoding <= limit or limit < LIBRARIES:  # `check_budget` refuses what is too little for any run
         return
     what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
-    chunk = math.prod(decoded_unit(image).values()) * image.dtype.itemsize
+    chunk = math.prod(decoded_chunk(image).values()) * image.dtype.itemsize
     raise RecipeError(
         f"{image.name} is stored in chunks of {human_bytes(chunk)}, which are read whole: that takes "
         f"{human_bytes(LIBRARIES + decoding)}, more than the {what}; allow more memory (--memory), or store the image "
@@ -180,23 +183,23 @@ def check_sample(image: Image, budget: int | None, free: int) -> None:
 
 
 def check_budget(plan: Sized, free: int) -> None:
-    """Refuse a run that does not fit.
+    """Refuse a run that does not fit the memory.
 
     Raises
     ------
     RecipeError
-        With what a block and a tile take, and what to change.
+        If the run takes more memory than there is. The message says how much, and what to change.
     """
     needed, budget = run_bytes(plan), plan.recipe.memory_budget
-    if needed <= (budget or free + LIBRARIES):  # most of which the libraries have by now
+    if needed <= (budget or free + LIBRARIES):  # most of the libraries are loaded already
         return
     what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
     blocks = max(block_bytes(plan))
-    chunk = math.prod(decoded_unit(plan.image).values()) * plan.image.dtype.itemsize
+    chunk = math.prod(decoded_chunk(plan.image).values()) * plan.image.dtype.itemsize
     chunks = f", its source in chunks of {human_bytes(chunk)} that are read whole" if 15 * chunk > blocks else ""
     raise RecipeError(
         f"the run takes {human_bytes(needed)}, more than the {what}: {plan.recipe.workers} blocks in progress of "
-        f"{human_bytes(blocks)} each{chunks}, and {human_bytes(network_bytes(plan))} for {plan.recipe.lanes} batches "
-        f"of {plan.recipe.batch} tiles in the network, {human_bytes(tile_bytes(plan.card, plan.grid))} each; use "
+        f"{human_bytes(blocks)} each{chunks}, and {human_bytes(network_bytes(plan))} for {plan.recipe.lanes} "
+        f"concurrent batches of {plan.recipe.batch} tiles of {human_bytes(tile_bytes(plan.card, plan.grid))}; use "
         "smaller shards, a smaller tile, a smaller batch, fewer workers or lanes, or more memory (--memory)."
     )

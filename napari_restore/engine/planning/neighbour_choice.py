@@ -1,4 +1,4 @@
-"""Which neighbours count is chosen from a sample: crops of a few planes, with those beside them."""
+"""Choose the neighbours that are averaged into each plane, from crops of a few planes and their neighbours."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_restore.engine.planning.normalisation import Intensity, validity_of
-from napari_restore.engine.planning.reading import patient
-from napari_restore.engine.planning.recipe import Recipe, for_each
+from napari_restore.engine.planning.reading import with_retries
+from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.engine.planning.sampling import estimate_image_noise, spread_regions
+from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.engine.planning.settings.neighbours import NONE, Neighbours
 from napari_restore.errors import ChunkError, RecipeError, SourceError
 from napari_restore.images.image import Image
@@ -26,99 +27,109 @@ from napari_restore.models.card import ModelCard
 __all__ = ["Chosen", "choose_neighbours", "fusion_noises"]
 
 _CROPS = 4
-"""Places that are looked at in each channel."""
+"""Number of planes of each channel from which a crop is read."""
 _CROP = 192
+"""Height and width of a crop in pixels, at most."""
 _WORTH = 0.25
-"""Neighbours that have to agree, on average, for an axis to be taken by itself."""
+"""Average number of agreeing neighbours from which an axis is chosen automatically."""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Neighbours with every field chosen, and the clause that a plan shows of them."""
+    """Neighbours with all fields chosen, and the reason that a plan shows."""
 
     neighbours: Neighbours | None
     why: str
 
 
 def fusion_noises(neighbours: Neighbours) -> tuple[FusionNoise, ...]:
-    """The noise of each channel, of a choice that is made."""
+    """Return the noise of each channel, from neighbours with all fields chosen."""
     return tuple(FusionNoise(CameraNoise(*noise[:3]), (noise[3], noise[4])) for noise in neighbours.noise or ())
 
 
 def choose_neighbours(image: Image, card: ModelCard, recipe: Recipe, values: Intensity) -> Chosen:
-    """Choose axis, noise and what is left of it.
+    """Choose the axes of the neighbours, their noise, and the noise that is left after averaging.
 
-    By default neighbours count for a denoiser along each axis where the sample shows that they agree.
+    By default, a denoiser averages neighbours along each axis where the planes of the sample agree.
 
     Parameters
     ----------
-    image, card, recipe
-        Of the run.
-    values
-        What is chosen of the values, and the noise that was estimated for that.
+    image : Image
+        The source.
+    card : ModelCard
+        The model.
+    recipe : Recipe
+        Settings; fields that are set are kept.
+    values : Intensity
+        The chosen normalisation, with the noise that was estimated for it.
+
+    Returns
+    -------
+    Chosen
+        The neighbours and the reason.
 
     Raises
     ------
     RecipeError
-        If neighbours along an axis are asked for that the image does not have.
+        If the recipe names an axis that the image does not have.
     SourceError
-        If they are asked for, and the noise cannot be told from the image.
+        If the recipe names an axis, and the noise cannot be estimated from the image.
     """
     asked = recipe.neighbours or Neighbours()
-    there = "".join(axis for axis in "TZ" if image.sizes.get(axis, 1) > 1)
-    by_itself = asked.axis == "auto"
+    available = "".join(axis for axis in "TZ" if image.sizes.get(axis, 1) > 1)
+    automatic = asked.axis == "auto"
     if asked.axis == "none":
         return Chosen(NONE, "")
-    if not by_itself and asked.noise and asked.left:
+    if not automatic and asked.noise and asked.left:
         return Chosen(asked, f"noise falls to {np.mean(asked.left):.2f}")
-    if by_itself and not there:
+    if automatic and not available:
         return Chosen(NONE, "")
-    if by_itself and (other := _other_use(card, recipe)):
-        return Chosen(NONE, f"{other}; name an axis to use them")
-    if not by_itself and (lacking := [axis for axis in asked.axis if axis not in image.sizes]):
+    if automatic and (reason := _reason_for_none(card, recipe)):
+        return Chosen(NONE, f"{reason}; name an axis to use them")
+    if not automatic and (lacking := [axis for axis in asked.axis if axis not in image.sizes]):
         raise RecipeError(
             f"neighbours={asked.axis!r}: the image has no axis {lacking[0]} (its axes are {image.axes}); use "
-            f"{there!r}, or 'none'."
-            if there
+            f"{available!r}, or 'none'."
+            if available
             else f"neighbours={asked.axis!r}: the image has no axis {lacking[0]} "
             f"(its axes are {image.axes}); use 'none'."
         )
-    axes = "".join(axis for axis in (there if by_itself else asked.axis) if axis in there)
-    source, skip = patient(image, "raise", ()), recipe.on_error == "fill"
+    axes = "".join(axis for axis in (available if automatic else asked.axis) if axis in available)
+    source, skip = with_retries(image, "raise", ()), recipe.on_error == "fill"
     sample = [_read(source, asked.planes, axes, channel, skip) for channel in range(image.sizes.get("C", 1))]
     estimates = values.noise or estimate_image_noise(source, skip_damaged=skip)
     noise = asked.noise or _noise(estimates, recipe, sample)
     if noise is None:
-        if by_itself:
-            return Chosen(NONE, "as the noise cannot be told from this image")
+        if automatic:
+            return Chosen(NONE, "as the noise cannot be estimated from this image")
         raise SourceError(
-            f"the noise of {image.name} cannot be estimated, and without it nobody can tell whether planes agree; give "
-            "it as noise=(gain, offset, read noise) in data units, or use neighbours='none'."
+            f"the noise of {image.name} cannot be estimated, and is needed to compare planes; give it as "
+            "noise=(gain, offset, read noise) in data units, or use neighbours='none'."
         )
     known = asked.model_copy(update={"noise": noise})
-    valid = for_each(validity_of(recipe.model_copy(update=values.settings)), len(sample))
-    if by_itself:
-        found = {axis: _look(known, axis, sample, valid).agreeing for axis in axes}
+    valid = broadcast(validity_of(recipe.model_copy(update=values.settings)), len(sample))
+    if automatic:
+        found = {axis: _agreement(known, axis, sample, valid).agreeing for axis in axes}
         axes = "".join(axis for axis in axes if found[axis] >= _WORTH)
         if not axes:
             return Chosen(NONE, f"as no more than {max(found.values()):.1f} of them agree")
-    look = _look(known, axes, sample, valid)
-    chosen = known.model_copy(update={"axis": axes or asked.axis, "left": asked.left or look.left})
-    return Chosen(chosen, look.words(image, chosen))
+    agreement = _agreement(known, axes, sample, valid)
+    chosen = known.model_copy(update={"axis": axes or asked.axis, "left": asked.left or agreement.left})
+    return Chosen(chosen, agreement.words(image, chosen))
 
 
-def _other_use(card: ModelCard, recipe: Recipe) -> str:
-    """Why a run is not one where neighbours count by themselves; "" if it is."""
+def _reason_for_none(card: ModelCard, recipe: Recipe) -> str:
+    """Return the reason why no neighbours are chosen automatically; "" if there is none."""
     if card.task != "denoise":
-        return f"as the model is for {card.task}" if card.task != "other" else "as nobody says what the model is for"
-    return "as the authors' padding is for their tables" if recipe.padding == "authors" else ""
+        return f"as the model is for {card.task}" if card.task != "other" else "as the task of the model is unknown"
+    return "as padding='authors' is for comparison with the authors' figures" if recipe.padding == "authors" else ""
 
 
 def _noise(
     estimates: Sequence[NoiseEstimate | None], recipe: Recipe, sample: list[list[_Crop]]
 ) -> tuple[_Noise, ...] | None:
-    """Gain, offset, read noise and correlation of each channel; None if one shows none."""
-    given = for_each(recipe.noise, len(estimates)) if recipe.noise else (None,) * len(estimates)
+    """Return gain, offset, read noise and correlation of each channel; None if the noise of a channel is unknown."""
+    given = broadcast(recipe.noise, len(estimates)) if recipe.noise else (None,) * len(estimates)
     found = []
     for estimate, known, crops in zip(estimates, given, sample, strict=True):
         camera = CameraNoise(*known) if known else CameraNoise.from_estimate(estimate) if estimate else None
@@ -138,14 +149,14 @@ _Noise = tuple[float, float, float, float, float]
 
 @dataclass(frozen=True, eq=False)
 class _Crop:
-    """Pixels of a plane, and of those beside it by axis and step."""
+    """A crop of a plane, and the same crop of its neighbours, by axis and step."""
 
     pixels: NDArray[Any]
     beside: dict[tuple[str, int], NDArray[Any]]
 
 
 def _read(image: Image, planes: int, axes: str, channel: int, skip: bool) -> list[_Crop]:
-    """Read crops of planes that are spread over the image, with those beside them; without those that are damaged."""
+    """Read crops of planes spread over the image, and of their neighbours; with `skip`, leave out damaged crops."""
     sizes = image.sizes
     rows, columns = min(sizes["Y"], _CROP), min(sizes["X"], _CROP)
     count = min(_CROPS, sizes.get("T", 1) * sizes.get("Z", 1))
@@ -176,8 +187,8 @@ def _plane(image: Image, region: tuple[slice, ...]) -> NDArray[Any]:
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What the sample shows: neighbours that agree on average, and the noise that is left, in each channel."""
+class _Agreement:
+    """Average number of agreeing neighbours in a sample, and the noise that is left in each channel."""
 
     agreeing: float
     left: tuple[float, ...]
@@ -190,14 +201,16 @@ class _Look:
         )
 
 
-def _look(neighbours: Neighbours, axes: str, sample: list[list[_Crop]], validity: Sequence[Validity]) -> _Look:
-    """Fuse the sample, and see what comes of it."""
+def _agreement(
+    neighbours: Neighbours, axes: str, sample: list[list[_Crop]], validity: Sequence[Validity]
+) -> _Agreement:
+    """Average the crops of a sample, and measure how many neighbours agree."""
     agreeing, left = [], []
     for noise, crops, valid in zip(fusion_noises(neighbours), sample, validity, strict=True):
         fused = [_fused(crop, axes, noise, neighbours.strength, valid.missing) for crop in crops]
         agreeing += [float(f.planes.mean()) - 1 for f in fused]
         left.append(round(float(np.mean([f.noise.mean() for f in fused])) if fused else 1.0, 2))
-    return _Look(float(np.mean(agreeing)) if agreeing else 0.0, tuple(left))
+    return _Agreement(float(np.mean(agreeing)) if agreeing else 0.0, tuple(left))
 
 
 def _fused(crop: _Crop, axes: str, noise: FusionNoise, strength: float, missing: Missing) -> Fused:

@@ -1,37 +1,37 @@
-"""Whether the noise of an image is the noise that a model was trained for."""
+"""Compare the noise of an image with the noise that a model was trained for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from napari_restore.engine.planning.recipe import for_each
+from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.intensity.noise import NoiseEstimate
 from napari_restore.models.card import ModelCard
 
 __all__ = ["NoiseFit", "matched_noise_fit", "noise_fit"]
 
 TOLERANCE = 1.5
-"""Factor by which noise may differ from what a model expects. Published models come for 15, 25 and 50/255: at 1.3 to
-1.4 times its own level the next one is nearer, and an estimate is good to about a fifth."""
+"""Factor by which noise may differ from what a model expects. Published models are trained for 15, 25 and 50/255: at
+1.3 to 1.4 times the level of one, the next one is nearer, and estimates are off by up to about a fifth."""
 _TOO_LITTLE_TO_TELL = 0.01
-"""Noise below this share of the range cannot be told from fine structure (`napari_restore.intensity.noise`)."""
+"""Share of the range below which noise cannot be distinguished from structure (`napari_restore.intensity.noise`)."""
 _CORRELATED = 0.2
-"""Autocorrelation between neighbours from which a network that never saw any leaves the noise in."""
+"""Autocorrelation between neighbouring pixels from which a network for independent noise leaves noise in."""
 _TOO_BRIGHT = 2.5
-"""Times the brightest value of the training images from which a network may not do well."""
+"""Brightness, relative to the brightest training images, from which a network may lose structure."""
 
 
 @dataclass(frozen=True)
 class NoiseFit:
-    """What was estimated beside what the model expects; `print` it.
+    """A comparison of estimated noise with the noise that a model expects; `print` shows it.
 
     Attributes
     ----------
-    text
-        Both, in one line.
-    warnings
-        One line for each thing that does not fit, with what can be done; empty where all fits.
+    text : str
+        Estimated and expected noise, in one line.
+    warnings : tuple of str
+        One line for each difference that matters, with advice; empty if there is none.
     """
 
     text: str
@@ -51,15 +51,20 @@ def noise_fit(
 
     Parameters
     ----------
-    card
+    card : ModelCard
         The model.
-    noise
-        Estimate of each channel, in data units; None where there is none.
-    value_range
-        Values in data units that become 0 and 1 for the network: one pair, or one for each channel. Noise counts as a
-        share of it, as the network sees it.
-    others
-        Models of which one may fit better; it is named.
+    noise : sequence of (NoiseEstimate or None)
+        Estimate of each channel, in data units; None if it could not be estimated.
+    value_range : sequence of tuple of float
+        Values in data units that become 0 and 1 for the network: one pair, or one pair per channel. Noise is compared
+        as a share of this range.
+    others : sequence of ModelCard
+        Other models. If one of them fits better, a warning names it.
+
+    Returns
+    -------
+    NoiseFit
+        The comparison.
 
     Examples
     --------
@@ -69,17 +74,17 @@ def noise_fit(
     >>> fit.text
     'Noise here: σ 10, 3.9 % of the range; the model expects 9.8 %.'
     >>> fit.warnings[0].partition(";")[0]
-    'The model expects more noise and will take fine structure for it'
+    'The model expects more noise and will remove fine structure too'
     """
-    ranges = for_each(tuple(value_range), len(noise))
+    ranges = broadcast(tuple(value_range), len(noise))
     shares = {
         channel: estimate.sigma_median / (high - low)
         for channel, (estimate, (low, high)) in enumerate(zip(noise, ranges, strict=False))
         if estimate is not None
     }
     if not shares:
-        return NoiseFit(f"Noise: cannot be told from this image{_expected(card)}.")
-    # One channel stands for all: the one that lies farthest from what the model expects.
+        return NoiseFit(f"Noise: cannot be estimated from this image{_expected(card)}.")
+    # Report the channel that is farthest from what the model expects.
     channel = max(shares, key=lambda c: (_misfit(card, shares[c]), shares[c]))
     estimate, share = noise[channel], shares[channel]
     assert estimate is not None
@@ -94,44 +99,53 @@ def matched_noise_fit(
     brightest: Sequence[float],
     others: Sequence[ModelCard] = (),
 ) -> NoiseFit:
-    """Say what remains to be said where the noise is stabilised and brought to the model's level.
+    """Describe the noise of an image that is stabilised and normalised to the level that the model expects.
 
     Parameters
     ----------
-    card, noise, others
-        See `noise_fit`.
-    brightest
-        What the upper end of each channel's value range becomes for the network, whose training images end at 1.
+    card : ModelCard
+        The model.
+    noise : sequence of (NoiseEstimate or None)
+        Estimate of each channel, in data units; None if it could not be estimated.
+    brightest : sequence of float
+        Upper end of each channel's value range, normalised; the brightest value of training images is 1.
+    others : sequence of ModelCard
+        Other models. If one of them fits better, a warning names it.
+
+    Returns
+    -------
+    NoiseFit
+        The description, with a warning for correlated noise and for images that are too bright.
 
     Examples
     --------
     >>> from napari_restore import api
     >>> estimate = NoiseEstimate(2.0, 100.0, levels=(0.0, 255.0), median_level=90.0, correlation=(0.0, 0.0))
     >>> matched_noise_fit(api.model_card("restormer-gray-denoise-25"), [estimate], [1.2]).text
-    'Noise here: σ 16.7, gain 2 a photon; stabilised, and brought to the 9.8 % that the model expects.'
+    'Noise here: σ 16.7, gain 2 per photon; stabilised, and normalised to the 9.8 % that the model expects.'
     """
     found = [estimate for estimate in noise if estimate is not None]
     if not found:
-        return NoiseFit("Noise: as given; stabilised, and brought to what the model expects.")
+        return NoiseFit("Noise: as given; stabilised, and normalised to what the model expects.")
     worst = max(found, key=lambda estimate: estimate.sigma_median)
     level = f"the {_percent(card.sigma)} that" if card.sigma else "what"
     text = (
-        f"Noise here: σ {worst.sigma_median:.3g}, gain {worst.gain:.3g} a photon; stabilised, and brought to {level} "
-        "the model expects."
+        f"Noise here: σ {worst.sigma_median:.3g}, gain {worst.gain:.3g} per photon; stabilised, and normalised to "
+        f"{level} the model expects."
     )
     warnings = list(_correlation_warning(card, max(found, key=lambda estimate: max(estimate.correlation))))
     if card.sigma and max(brightest, default=0.0) > _TOO_BRIGHT:
         fitting = [o for o in _of_the_kind(card, others) if o.sigma and o.sigma < card.sigma]
         better = f"; {max(fitting, key=lambda o: o.sigma or 0).name} fits better" if fitting else ""
         warnings.append(
-            f"Beside its noise, the image is {max(brightest):.1f} times as bright as the model's training images, and "
-            f"may lose faint structure{better}."
+            f"Relative to its noise, the image is {max(brightest):.1f} times as bright as the model's training images, "
+            f"and may lose faint structure{better}."
         )
     return NoiseFit(text, tuple(warnings))
 
 
 def _of_the_kind(card: ModelCard, others: Sequence[ModelCard]) -> list[ModelCard]:
-    """Models for the same task and channels, of the same architecture."""
+    """Return the models of the same task, architecture and channels."""
     kind = (card.task, card.architecture, card.in_channels)
     return [other for other in others if (other.task, other.architecture, other.in_channels) == kind]
 
@@ -140,8 +154,8 @@ def _correlation_warning(card: ModelCard, noise: NoiseEstimate) -> Iterator[str]
     correlation = max(noise.correlation)
     if card.task == "denoise" and not card.correlated and card.noise_levels and correlation > _CORRELATED:
         yield (
-            f"The noise is correlated between neighbours ({correlation:.2f}), and the model knows independent noise "
-            "only: it may leave it in. The bundled model was trained for both."
+            f"The noise is correlated between neighbouring pixels ({correlation:.2f}), and the model was trained for "
+            "independent noise only: it may leave the noise in. The bundled model was trained for both."
         )
 
 
@@ -159,7 +173,7 @@ def _expected(card: ModelCard) -> str:
 
 
 def _misfit(card: ModelCard, share: float) -> float:
-    """Factor by which noise is outside of what the model expects; at most 1 where it is within."""
+    """Return the factor between noise and the noise levels that the model expects; at most 1 within them."""
     if card.noise_levels is None:
         return 1.0
     low, high = card.noise_levels
@@ -170,11 +184,11 @@ def _misfit(card: ModelCard, share: float) -> float:
 def _warnings(card: ModelCard, noise: NoiseEstimate, share: float, others: Sequence[ModelCard]) -> Iterator[str]:
     if card.task == "super-resolve" and card.noise_levels is not None:
         if share > _TOO_LITTLE_TO_TELL:
-            yield "Enlarging keeps this noise or sharpens it; denoise first, and enlarge the result."
+            yield "Super-resolution keeps this noise or sharpens it; denoise first, and super-resolve the result."
     elif card.noise_levels is not None and _misfit(card, share) > TOLERANCE:
         low, high = card.noise_levels
         if share < low:
-            yield f"The model expects more noise and will take fine structure for it; {_better(card, share, others)}."
+            yield f"The model expects more noise and will remove fine structure too; {_better(card, share, others)}."
         elif high == 0 or card.task != "denoise":
             yield "The model may sharpen this noise; denoise first."
         else:
@@ -189,7 +203,7 @@ def _warnings(card: ModelCard, noise: NoiseEstimate, share: float, others: Seque
 
 
 def _better(card: ModelCard, share: float, others: Sequence[ModelCard]) -> str:
-    """Name the largest model of the same kind that is for this noise, or that whose noise is nearest."""
+    """Name the largest model of the same kind that expects this noise, or else the one with the nearest noise level."""
     like = [
         other
         for other in _of_the_kind(card, others)
@@ -201,4 +215,4 @@ def _better(card: ModelCard, share: float, others: Sequence[ModelCard]) -> str:
         return max(misfit, TOLERANCE), -(other.parameters or 0), misfit
 
     best = min(like, key=rank, default=None)
-    return "use a model for the noise that is here" if best is None else f"{best.name} fits better"
+    return "choose a model trained for this noise level" if best is None else f"{best.name} fits better"

@@ -1,4 +1,4 @@
-"""How a run brings values to what its network was trained on: chosen when it is planned, stored in its recipe."""
+"""Choose the normalisation of a run."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from napari_restore.engine.planning.reading import patient
-from napari_restore.engine.planning.recipe import Recipe, for_each
+from napari_restore.engine.planning.reading import with_retries
+from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.engine.planning.sampling import Sampled, sample_channels
+from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.errors import RecipeError, SourceError
 from napari_restore.images.image import Image
 from napari_restore.intensity.noise import NoiseEstimate
@@ -21,21 +22,21 @@ from napari_restore.models.card import ModelCard
 __all__ = ["Intensity", "Scale", "choose_intensity", "scales_of", "validity_of"]
 
 Scale = ValueRange | NoiseScale
-"""Brings values in data units to the network's and back."""
+"""A normalisation: converts data units to values for the network, and back."""
 
 
 @dataclass(frozen=True)
 class Intensity:
-    """The fields of a recipe that are about values, chosen, and what the image showed for that.
+    """The chosen normalisation of a run, and the estimates that it is based on.
 
     Attributes
     ----------
-    settings
-        Fields by name.
-    why
-        How much of the sample is no image; empty where all is.
-    noise
-        Estimate of each channel, None where the sample shows too little to tell; empty where no sample was needed.
+    settings : dict of str to Any
+        Chosen values of the recipe's fields, by name.
+    why : str
+        Share of missing pixels in the sample, in words; empty if there are none.
+    noise : tuple of (NoiseEstimate or None)
+        Estimate of each channel; None if the sample does not allow one. Empty if no sample was read.
     """
 
     settings: dict[str, Any]
@@ -44,27 +45,35 @@ class Intensity:
 
 
 def choose_intensity(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool = True) -> Intensity:
-    """Choose the fields of a recipe that are about values: `intensity`, `value_range`, `noise`, and what is no image.
+    """Choose `intensity`, `value_range`, `noise`, `valid_range` and `fill_values` of a recipe.
 
-    By default that is the noise for a denoiser that knows one level of noise (a published one for σ 15, 25 or 50), as
-    photon noise is not of one level, and the range of the values for all others: the bundled blind denoisers were
-    trained on photon noise as it is, and stabilising it does not help them (docs/intensity.md).
+    By default, values are normalised by the noise for a denoiser of one noise level (a published one for σ 15, 25 or
+    50), as the level of photon noise depends on the signal. They are normalised by the value range for all other
+    models: the bundled blind denoisers were trained on photon noise, and stabilising it does not improve their results
+    (docs/intensity.md).
 
     Parameters
     ----------
-    image, card
-        Source and model.
-    recipe
-        Settings; what is given there stays.
-    estimate
-        Read an even sample of the image; without it, what has to be estimated stays open.
+    image : Image
+        The source.
+    card : ModelCard
+        The model.
+    recipe : Recipe
+        Settings; fields that are set are kept.
+    estimate : bool
+        Whether to read a sample of the image. Otherwise, fields that need an estimate stay open.
+
+    Returns
+    -------
+    Intensity
+        The chosen fields, and the estimates.
 
     Raises
     ------
     RecipeError
-        If the settings contradict each other, or do not fit the image's channels.
+        If settings contradict each other, or do not fit the image's channels.
     SourceError
-        If the noise is asked for and cannot be told from the image.
+        If `intensity` is ``"poisson-gaussian"`` and the noise cannot be estimated from the image.
     """
     _check(image, recipe)
     kind, asked = recipe.intensity, recipe.intensity is not None
@@ -73,15 +82,15 @@ def choose_intensity(image: Image, card: ModelCard, recipe: Recipe, *, estimate:
         noisy = fixed or recipe.noise is not None
         kind = "poisson-gaussian" if noisy else "percentile" if recipe.value_range is None else "range"
     ranges, noise, valid, fill = recipe.value_range, recipe.noise, recipe.valid_range, recipe.fill_values
-    # Pixels beside a pixel decide whether it is image: without a halo, not all of them are there.
+    # Whether a pixel is missing depends on the pixels around it, which a tile without a halo does not have.
     if recipe.halo is not None and recipe.halo < REACH:
         valid, fill = valid or (), fill or ()
     sampled: tuple[Sampled, ...] = ()
     needed = ranges is None or valid is None or fill is None or (kind == "poisson-gaussian" and noise is None)
     if estimate:
         if needed:
-            # A disk that fails for a moment is asked again here too; a damaged chunk is not part of the sample.
-            source, skip = patient(image, "raise", ()), recipe.on_error == "fill"
+            # The sample is read with retries as well; with on_error="fill", damaged chunks are left out of it.
+            source, skip = with_retries(image, "raise", ()), recipe.on_error == "fill"
             sampled = sample_channels(source, fill, skip_damaged=skip)
             fill = tuple(channel.fill for channel in sampled) if fill is None else fill
             if ranges is None:
@@ -106,7 +115,7 @@ def choose_intensity(image: Image, card: ModelCard, recipe: Recipe, *, estimate:
 
 
 def _why(sampled: Sequence[Sampled]) -> str:
-    """Say how much of the sample is fill, where the most is."""
+    """Return the largest share of missing pixels among the channels of the sample, in words."""
     most = max((channel.filled for channel in sampled), default=0.0)
     return f"{100 * most:.2g} % of the sample" if most else ""
 
@@ -121,26 +130,26 @@ def _check(image: Image, recipe: Recipe) -> None:
     ):
         if given and len(given) not in (1, channels):
             raise RecipeError(
-                f"{name} has {len(given)} {what}, but the image has {channels} channels; give one for all or one for "
-                "each."
+                f"{name} has {len(given)} {what}, but the image has {channels} channels; give one for all channels "
+                "or one per channel."
             )
     if recipe.intensity == "range" and recipe.value_range is None:
         raise RecipeError("intensity='range' needs the range: give value_range=(low, high), or use 'percentile'.")
     if recipe.noise is not None and recipe.intensity in ("range", "percentile"):
         raise RecipeError(
-            f"intensity={recipe.intensity!r} makes no use of noise=; leave one out, or use 'poisson-gaussian'."
+            f"intensity={recipe.intensity!r} does not use noise=; leave one of them out, or use 'poisson-gaussian'."
         )
 
 
 def _valid_ranges(
     ranges: tuple[tuple[float, float], ...], sampled: Sequence[Sampled]
 ) -> tuple[tuple[float, float], ...]:
-    each = zip(for_each(ranges, len(sampled)), sampled, strict=True)
+    each = zip(broadcast(ranges, len(sampled)), sampled, strict=True)
     return tuple(valid_range(ValueRange(*pair), channel.noise) for pair, channel in each)
 
 
 def _cameras(sampled: Sequence[Sampled]) -> tuple[tuple[float, float, float], ...] | None:
-    """Gain, offset and read noise of each channel as estimated; None if that failed for one."""
+    """Return the estimated gain, offset and read noise of each channel; None if a channel has no estimate."""
     found = []
     for channel in sampled:
         camera = CameraNoise.from_estimate(channel.noise) if channel.noise is not None else None
@@ -151,20 +160,20 @@ def _cameras(sampled: Sequence[Sampled]) -> tuple[tuple[float, float, float], ..
 
 
 def validity_of(recipe: Recipe) -> tuple[Validity, ...]:
-    """Say which pixels are image, for each channel, or for all, by a recipe whose values are chosen."""
+    """Return the rule for missing pixels, one for all channels or one per channel, of a recipe with chosen values."""
     valid, fill = recipe.valid_range or ((-math.inf, math.inf),), recipe.fill_values or ((),)
     count = max(len(valid), len(fill))
     return tuple(
-        Validity(*pair, values) for pair, values in zip(for_each(valid, count), for_each(fill, count), strict=True)
+        Validity(*pair, values) for pair, values in zip(broadcast(valid, count), broadcast(fill, count), strict=True)
     )
 
 
 def scales_of(recipe: Recipe, card: ModelCard) -> tuple[Scale, ...]:
-    """Give the scale of each channel, or one for all, of a recipe whose intensity is chosen.
+    """Return the normalisation, one for all channels or one per channel, of a recipe with chosen values.
 
-    With the noise, the lower end of the value range becomes 0, and the noise gets the standard deviation that the model
-    was trained for; if that is no single one, the upper end becomes 1. Where neighbouring planes are averaged, that is
-    the noise which is left of it, typically.
+    If values are normalised by the noise, the lower end of the value range becomes 0, and the noise gets the standard
+    deviation that the model was trained for. If the model was trained for several noise levels, the upper end of the
+    value range becomes 1 instead. If neighbouring planes are averaged, the noise that is typically left is used.
     """
     ranges = recipe.value_range or ()
     if recipe.intensity != "poisson-gaussian" or recipe.noise is None:
@@ -172,7 +181,7 @@ def scales_of(recipe: Recipe, card: ModelCard) -> tuple[Scale, ...]:
     count = max(len(ranges), len(recipe.noise))
     left = recipe.neighbours.left if recipe.neighbours and recipe.neighbours.left else (1.0,)
     count = max(count, len(left))
-    each = zip(for_each(recipe.noise, count), for_each(ranges, count), for_each(left, count), strict=True)
+    each = zip(broadcast(recipe.noise, count), broadcast(ranges, count), broadcast(left, count), strict=True)
     return tuple(
         _noise_scale(CameraNoise(*camera), *pair, card.sigma and card.sigma / share) for camera, pair, share in each
     )

@@ -1,4 +1,4 @@
-"""The plan of a run: what would be computed, how it is divided into blocks, and its text."""
+"""Define the plan of a run: what is computed, how it is divided into blocks, and the text that describes it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from napari_restore.engine.hardware.device import Device, parse_devices
 from napari_restore.engine.planning.blocks import tile_share, times_read
 from napari_restore.engine.planning.memory import neighbour_axes, run_bytes
 from napari_restore.engine.planning.normalisation import Scale, scales_of, validity_of
-from napari_restore.engine.planning.recipe import Recipe, digest
+from napari_restore.engine.planning.recipe import Recipe
+from napari_restore.engine.planning.result_shape import gray_through_colour
+from napari_restore.engine.planning.settings.fingerprint import digest
 from napari_restore.engine.planning.source_identity import crop_digests
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region
@@ -24,43 +26,45 @@ from napari_restore.models.card import ModelCard
 from napari_restore.tiling.grid import TileGrid
 from napari_restore.wording import counted, human_bytes, human_shape
 
-__all__ = ["Block", "Plan", "gray_through_colour", "result_shape", "source_kind"]
+__all__ = ["Block", "Plan", "source_kind"]
 
 Block = tuple[int, ...]
-"""Index of a block along each axis, in canonical order. In the result a block is one `WriteUnit` of level 0."""
+"""Index of a block along each axis, in canonical order. A block is stored as one `WriteUnit` of level 0."""
 
 _BACKENDS = {None: "", "eager": "", "compiled": "compiled first, ", "openvino": "OpenVINO, "}
 """How a plan names what runs the network."""
 _LISTED = 12
-"""So many images of a file are named in a plan."""
+"""Number of images of a file that a plan names at most."""
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What would run: `print` it to see it all.
+    """The plan of a run; `print` shows it.
 
     Attributes
     ----------
-    image
+    image : Image
         The source.
-    card
+    card : ModelCard
         The model.
-    recipe
-        With every field chosen; only those of the intensity may still be open, in a plan for a lazy result.
-    grid
+    recipe : Recipe
+        Settings with all fields chosen. In the plan of a lazy result, normalisation and neighbours may be open.
+    grid : TileGrid
         Tiles of a plane.
-    shape, dtype
-        Of the result, in canonical order.
-    block
-        Shape of a block, which is computed and stored as a whole, in canonical order.
-    levels
-        Resolution levels of a stored result.
-    spares
-        Devices that the run goes on with if the one of the recipe stops working: none if the user has named it.
-    why
-        What spoke for a choice, one clause each, by row of the text.
-    given
-        What of the recipe was given and not chosen, see `Recipe.given`.
+    shape : tuple of int
+        Shape of the result, in canonical order.
+    dtype : numpy.dtype
+        Data type of the result.
+    block : tuple of int
+        Shape of a block, in canonical order. A block is computed and stored as a whole.
+    levels : int
+        Number of resolution levels of a stored result.
+    spares : tuple of Device
+        Devices that the run uses if the device of the recipe stops working; empty if the user named the device.
+    why : dict of str to str
+        Reason for a choice, in one clause, by row of the text.
+    given : dict of str to Any
+        Settings that were given and not chosen; see `Recipe.given`.
     """
 
     image: Image
@@ -77,33 +81,34 @@ class Plan:
 
     @property
     def axes(self) -> str:
-        """Letters of the result in canonical order."""
+        """Axes of the result, in canonical order."""
         return self.image.canonical
 
     @property
     def devices(self) -> tuple[Device, ...]:
-        """Devices of the run: with more than one, a stored result is made by a process for each."""
+        """Devices of the run. A run on several devices has one process for each."""
         return parse_devices(self.recipe.device)
 
     @property
     def device(self) -> Device:
-        """The only device, or what a single process uses of several: the first."""
+        """First device of the run, which a single process uses."""
         return self.devices[0]
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """Blocks along each axis."""
+        """Number of blocks along each axis."""
         return tuple(-(-length // size) for length, size in zip(self.shape, self.block, strict=True))
 
     @property
     def blocks(self) -> int:
-        """Blocks in all."""
+        """Number of blocks."""
         return math.prod(self.counts)
 
     def indices(self) -> Iterator[Block]:
-        """Indices of all blocks: plane after plane, and within a plane in Z-order, squares of 2, 4, 8, ... blocks.
+        """Yield the indices of all blocks: plane by plane, and within a plane in Z-order.
 
-        What lies under a pixel of a coarser level is thus done at about the same time.
+        In Z-order, squares of 2, 4, 8, ... blocks are computed one after the other, so all blocks under a write unit of
+        a coarser level are finished at about the same time.
         """
         y, x = self.axes.index("Y"), self.axes.index("X")
         for outer in np.ndindex(*(1 if i in (y, x) else n for i, n in enumerate(self.counts))):
@@ -111,29 +116,62 @@ class Plan:
                 yield tuple(row if i == y else column if i == x else k for i, k in enumerate(outer))
 
     def region(self, index: Block) -> Region:
-        """Pixels of the result that a block holds, in canonical order."""
+        """Return the region of the result that a block computes.
+
+        Parameters
+        ----------
+        index : tuple of int
+            Index of the block, in canonical order.
+
+        Returns
+        -------
+        tuple of slice
+            One slice per axis in canonical order, in pixels of the result.
+        """
         return tuple(
             slice(i * size, min((i + 1) * size, length))
             for i, size, length in zip(index, self.block, self.shape, strict=True)
         )
 
     def unit_of(self, index: Block) -> WriteUnit:
-        """The write unit that a block is stored as."""
+        """Return the write unit that a block is stored as.
+
+        Parameters
+        ----------
+        index : tuple of int
+            Index of the block, in canonical order.
+
+        Returns
+        -------
+        WriteUnit
+            Write unit of level 0.
+        """
         return WriteUnit(0, tuple(index[axis] for axis in stored_order(self.axes)))
 
     def block_of(self, unit: WriteUnit) -> Block:
-        """The index of the block that is stored as a write unit of level 0."""
+        """Return the block that is stored as a write unit: the inverse of `unit_of`.
+
+        Parameters
+        ----------
+        unit : WriteUnit
+            Write unit of level 0.
+
+        Returns
+        -------
+        tuple of int
+            Index of the block, in canonical order.
+        """
         order = stored_order(self.axes)
         return tuple(unit.index[order.index(axis)] for axis in range(len(order)))
 
     @property
     def repeats(self) -> int:
-        """How many times a gray plane is repeated to be the channels of a colour model; 1 otherwise."""
+        """Number of times that a gray plane is repeated as input of a colour model; 1 otherwise."""
         return self.card.in_channels if gray_through_colour(self.image, self.card) else 1
 
     @cached_property
     def tiles_in_plane(self) -> int:
-        """Tiles that all blocks of one plane compute; tiles that two blocks share count twice."""
+        """Number of tiles that all blocks of one plane compute; tiles that two blocks share count twice."""
         return round(self.tile_share * math.prod(self.grid.shape) / math.prod(self.grid.tile_shape))
 
     @property
@@ -143,7 +181,7 @@ class Plan:
 
     @property
     def tile_share(self) -> float:
-        """Pixels of all tiles, divided by the pixels of the image: what halo, hand-over and blocks' borders cost."""
+        """Pixels of all tiles divided by the pixels of the image: the cost of halo, blending and borders of blocks."""
         return tile_share(self.grid, *self._sizes(), self.card.scale)
 
     @property
@@ -153,47 +191,69 @@ class Plan:
 
     @cached_property
     def scales(self) -> tuple[Scale, ...]:
-        """How values are brought to what the network was trained on: for each channel, or for all."""
+        """Normalisation: one for all channels, or one per channel."""
         return scales_of(self.recipe, self.card)
 
     @cached_property
     def validity(self) -> tuple[Validity, ...]:
-        """Which pixels are image: for each channel, or for all."""
+        """Rule for missing pixels: one for all channels, or one per channel."""
         return validity_of(self.recipe)
 
-    def reading(self, image: Image) -> Plan:
-        """Give this plan with another way to read its source, and what was worked out for all channels only once."""
+    def with_image(self, image: Image) -> Plan:
+        """Return this plan with another source of the same pixels; computed properties are kept.
+
+        Parameters
+        ----------
+        image : Image
+            The source, read in another way.
+
+        Returns
+        -------
+        Plan
+            The new plan.
+        """
         made = replace(self, image=image)
         vars(made).update(scales=self.scales, validity=self.validity)
         return made
 
     def _sizes(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Shape of a block and of the result, by axis."""
+        """Return the shapes of a block and of the result, by axis."""
         return dict(zip(self.axes, self.block, strict=True)), dict(zip(self.axes, self.shape, strict=True))
 
     @property
     def tiles(self) -> int:
-        """Tiles of the whole run."""
+        """Number of tiles of the run."""
         planes = math.prod(n for axis, n in zip(self.axes, self.shape, strict=True) if axis in "TCZ")
         per_sample = self.image.sizes.get("S", 1) if self.card.in_channels == 1 else 1
         return planes * per_sample * self.tiles_in_plane
 
     @property
     def output_bytes(self) -> int:
-        """Uncompressed bytes of the result's full-resolution level."""
+        """Uncompressed bytes of level 0 of the result."""
         return math.prod(self.shape) * self.dtype.itemsize
 
     @property
     def memory_bytes(self) -> int:
-        """Most bytes of the host's memory that the run holds at a time, beyond Python, torch and the weights."""
+        """Maximum host memory of the run in bytes, beyond Python, torch and the weights."""
         return run_bytes(self)
 
     def with_settings(self, **settings: Any) -> Plan:
-        """Give this plan with other settings that say how to run (`EXECUTION_FIELDS`), or that it left open."""
+        """Return this plan with other settings.
+
+        Parameters
+        ----------
+        **settings : Any
+            Fields of the recipe that say how to run (`EXECUTION_FIELDS`), or that are open in this plan.
+
+        Returns
+        -------
+        Plan
+            The new plan.
+        """
         return replace(self, recipe=self.recipe.model_copy(update=settings))
 
     def identity(self) -> dict[str, Any]:
-        """Everything that the stored result is a function of, as JSON types."""
+        """Return everything that the stored result depends on, as JSON types."""
         return {
             "model_sha256": self.card.sha256,
             "recipe": {k: v for k, v in self.recipe.pixel_settings().items() if k not in ("model", "axes")},
@@ -203,28 +263,28 @@ class Plan:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of `identity`: two runs of the same fingerprint store the same pixels in the same objects."""
+        """Digest of `identity`: runs with the same fingerprint store the same pixels in the same objects."""
         return digest(self.identity())
 
     @cached_property
     def source_crops(self) -> dict[str, str]:
-        """What the source is known by, see `crop_digests`; a little of it is read when this is first asked for.
+        """Digests of crops of the source; see `crop_digests`. The crops are read at the first access.
 
-        It is not part of the fingerprint: what cannot be read of a source may be mended while a run goes on.
+        They are not part of the fingerprint, as damaged parts of a source may be repaired before a run is resumed.
         """
         return crop_digests(self.image)
 
     def __str__(self) -> str:
-        return _described(self)
+        return _text(self)
 
 
 def source_kind(image: Image) -> dict[str, Any]:
-    """Say what every image is like that can stand for a source, as JSON types."""
+    """Return axes, shape and data type of a source, as JSON types."""
     return {"axes": image.axes, "shape": list(image.shape), "dtype": image.dtype.name}
 
 
 def _z_order(rows: int, columns: int) -> Iterator[tuple[int, int]]:
-    """Places of a rectangle in Z-order."""
+    """Yield the rows and columns of a rectangle in Z-order."""
 
     def within(row: int, column: int, side: int) -> Iterator[tuple[int, int]]:
         if row >= rows or column >= columns:
@@ -239,39 +299,25 @@ def _z_order(rows: int, columns: int) -> Iterator[tuple[int, int]]:
     return within(0, 0, 1 << (max(rows, columns) - 1).bit_length())
 
 
-def gray_through_colour(image: Image, card: ModelCard) -> bool:
-    """Tell whether gray planes go through a network for colour, repeated to be its channels."""
-    return image.sizes.get("S", 1) == 1 and card.in_channels == card.out_channels > 1
-
-
-def result_shape(image: Image, card: ModelCard) -> tuple[int, ...]:
-    """Shape of the restored image, in canonical order."""
-    factor = {"Y": card.scale, "X": card.scale}
-    lengths = {axis: length * factor.get(axis, 1) for axis, length in image.sizes.items()}
-    if card.in_channels > 1 and not gray_through_colour(image, card):
-        lengths["S"] = card.out_channels
-    return tuple(lengths[axis] for axis in image.canonical)
-
-
 def _times(lengths: tuple[int, ...]) -> str:
     return " x ".join(map(str, lengths))
 
 
 def _channels(plan: Plan) -> str:
-    """How the image's channels become the network's."""
+    """Describe how the image's channels become the channels of the network."""
     if plan.repeats > 1:
-        return f"gray, {plan.repeats} times over; the mean of what comes back"
+        return f"gray, repeated {plan.repeats} times; the mean of the restored samples is the result"
     samples = plan.image.sizes.get("S", 1)
     if plan.card.in_channels == 1:
-        return "each on its own" + (f", and each of {samples} colour samples" if samples > 1 else "")
+        return "restored one by one" + (f", and so are {samples} colour samples" if samples > 1 else "")
     return f"{samples} colour samples together"
 
 
 def _values(plan: Plan) -> str:
-    """How values are brought to the network's."""
+    """Describe the normalisation."""
     recipe = plan.recipe
     if recipe.value_range is None:
-        return "estimated when first computed"
+        return "estimated at the first computation"
     shown = ", ".join(f"{low:g}..{high:g}" for low, high in recipe.value_range)
     if recipe.noise is None or recipe.intensity != "poisson-gaussian":
         return f"{shown} become 0..1 ({recipe.intensity})"
@@ -283,7 +329,7 @@ def _values(plan: Plan) -> str:
 
 
 def _series(plan: Plan) -> str:
-    """Which image of a file it is, and what others there are."""
+    """Describe which image of a file is restored, and which others the file has."""
     names, count = plan.image.series_names, plan.image.series_count
     listed = [f"{number} {name!r}" for number, name in enumerate(names[:_LISTED]) if name]
     more = [f"{count - _LISTED} more"] if len(listed) == _LISTED < count else []
@@ -291,20 +337,20 @@ def _series(plan: Plan) -> str:
 
 
 def _neighbours(plan: Plan) -> dict[str, str]:
-    """Which planes are averaged into each; no line for images of single planes."""
+    """Describe which planes are averaged into each plane; no row for images of single planes."""
     if not any(plan.image.sizes.get(axis, 1) > 1 for axis in "TZ"):
         return {}
     chosen = plan.recipe.neighbours
     if chosen is None:
-        return {"neighbours": "chosen when first computed"}
+        return {"neighbours": "chosen at the first computation"}
     if chosen.axis == "none":
         return {"neighbours": "none"}
     strength = f", strength {chosen.strength:g}" if chosen.strength != 1 else ""
     return {"neighbours": f"{' and '.join(chosen.axis)}, {counted(chosen.planes, 'plane')} on each side{strength}"}
 
 
-def _described(plan: Plan) -> str:
-    """One line for each thing the run will use, with units."""
+def _text(plan: Plan) -> str:
+    """Describe a plan in one line for each topic, with units."""
     recipe, image, card = plan.recipe, plan.image, plan.card
     pixel = ", ".join(f"{a} {image.pixel_size[a]:g} {image.units.get(a, '')}".rstrip() for a in image.pixel_size)
     tile_y, tile_x = plan.grid.tile_shape
@@ -315,10 +361,10 @@ def _described(plan: Plan) -> str:
         "pixel size": pixel or "unknown",
         "model": card.summary(),
         "values": _values(plan),
-        "no image": _no_image(plan),
+        "missing": _missing(plan),
         "channels": _channels(plan),
         **_neighbours(plan),
-        "tiles": f"{tile_y} x {tile_x}, halo {recipe.halo}, hand-over {recipe.blend}; {plan.tiles} in all, "
+        "tiles": f"{tile_y} x {tile_x}, halo {recipe.halo}, blend {recipe.blend}; {plan.tiles} in total, "
         f"{plan.tile_share:.2f} times the pixels of the image"
         + (", padded as the authors do" if recipe.padding == "authors" else ""),
         "result": f"{human_shape(plan.axes, plan.shape)}, {plan.dtype}, {human_bytes(plan.output_bytes)} uncompressed, "
@@ -333,16 +379,18 @@ def _described(plan: Plan) -> str:
     return "\n".join([*lines, *(f"{'note':<11}{note}" for note in image.notes)])
 
 
-def _no_image(plan: Plan) -> str:
-    """Say which values are no image, and what becomes of them; empty where all values are."""
+def _missing(plan: Plan) -> str:
+    """Describe which pixels are missing, and their values in the result; empty if there are none."""
     recipe = plan.recipe
     if recipe.valid_range is None or recipe.fill_values is None:
-        return "found when first computed"
+        return "estimated at the first computation"
     fill = ", ".join(f"{number:g}" for number in dict.fromkeys(v for values in recipe.fill_values for v in values))
     pairs = ", ".join(f"{low:g}..{high:g}" for low, high in recipe.valid_range)
     parts = (
-        f"fill {fill}, which comes back as it is" if fill else "",
-        f"single pixels beyond {pairs} come back as they are, areas beyond have a range of their own" if pairs else "",
+        f"fill {fill}, unchanged in the result" if fill else "",
+        f"single pixels outside {pairs}, unchanged; areas outside are restored with a range of their own"
+        if pairs
+        else "",
     )
     return "; ".join(part for part in parts if part)
 

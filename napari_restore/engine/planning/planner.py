@@ -1,4 +1,4 @@
-"""From a recipe to a plan: every open setting chosen from model, image, device and memory, and everything checked."""
+"""Make the plan of a run: choose its open settings by model, image, device and memory, and check all settings."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from napari_restore.engine.planning.memory import (
 )
 from napari_restore.engine.planning.neighbour_choice import Chosen, choose_neighbours
 from napari_restore.engine.planning.normalisation import choose_intensity
-from napari_restore.engine.planning.plan import Plan, gray_through_colour, result_shape
+from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.recipe import Recipe
+from napari_restore.engine.planning.result_shape import gray_through_colour, result_shape
 from napari_restore.errors import ModelError, RecipeError, SourceError
 from napari_restore.images.image import Image
 from napari_restore.images.writing.pyramid import levels_for
@@ -33,25 +34,32 @@ __all__ = ["choose_lanes", "choose_tiling", "choose_workers", "fitting_batch", "
 _MOST_WORKERS = 3
 _LARGEST_BATCH = 16
 _TILES_ACROSS = 4
-"""A larger tile than the model's own is for planes of at least this many of them each way."""
+"""Number of larger tiles that a plane must have along Y and X for a tile larger than the model's."""
 
 
 def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool = True) -> Plan:
-    """Choose every open setting of a recipe and check that the run is possible.
+    """Choose the open settings of a recipe, and check that the run is possible.
 
     Parameters
     ----------
-    image, card
-        Source and model.
-    recipe
-        Settings; open ones (None) are chosen here.
-    estimate
-        Read an even sample of the image for its value range and noise; without it they may stay open.
+    image : Image
+        The source.
+    card : ModelCard
+        The model.
+    recipe : Recipe
+        Settings; fields that are None are chosen.
+    estimate : bool
+        Whether to read a sample of the image to estimate its value range and noise. Otherwise they may stay open.
+
+    Returns
+    -------
+    Plan
+        The plan.
 
     Raises
     ------
     RecipeError, ModelError, SourceError
-        If a setting does not fit the model or the image.
+        If a setting does not fit the model, the image or the memory.
     """
     from napari_restore.engine.hardware.backends import choose_backend
     from napari_restore.engine.hardware.devices import choose_devices, free_memory, spare_devices
@@ -59,11 +67,11 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
 
     _check_channels(image, card)
     devices = choose_devices(recipe.device)
-    device = devices[0]  # each process is planned as if it were the only one
+    device = devices[0]  # with several devices, each process is planned as if it were the only one
     free = free_memory(CPU)
     budget = recipe.memory_budget or free // 2
     check_sample(image, recipe.memory_budget, free)
-    # Of a budget of the user's own, which is kept, a part is for what is not the network.
+    # A budget that the user gave is never exceeded, so a part of it is reserved for everything but the network.
     for_network = max(budget - LIBRARIES, 0) * 3 // 4 if recipe.memory_budget else budget
     room = for_network if device.is_cpu else free_memory(device) // 2
     tile, halo, blend = (
@@ -74,7 +82,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     near = choose_neighbours(image, card, recipe, intensity) if estimate else Chosen(recipe.neighbours, "")
     dtype = image.dtype if recipe.dtype == "same" else np.dtype(recipe.dtype)
     shape = result_shape(image, card)
-    # A few blocks of three times their size (see `block_bytes`), beside what the network takes.
+    # Memory for about three blocks, which take three times their size each (see `block_bytes`), besides the network.
     network = tile_bytes(card, grid) if device.is_cpu else 0
     one_chunk = decoding_bytes(image, dict.fromkeys(image.sizes, 1))
     room_for_blocks = max(budget - network - LIBRARIES - one_chunk, 0) // 9
@@ -92,7 +100,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
         image, card, recipe.model_copy(update=chosen), grid, shape, dtype, layout.block,
         levels_for(shape, image.canonical) if recipe.pyramid else 1,
         spare_devices(device) if recipe.device == "auto" else (),
-        {"tiles": tile_reason(card, grid), "blocks": layout.why, "no image": intensity.why,
+        {"tiles": tile_reason(card, grid), "blocks": layout.why, "missing": intensity.why,
          "neighbours": near.why},
     )  # fmt: skip
     plan = plan if recipe.batch else plan.with_settings(batch=fitting_batch(plan, room))
@@ -107,11 +115,11 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
 
 
 def _whole_plane(image: Image, card: ModelCard, recipe: Recipe) -> tuple[tuple[int, int], int, int]:
-    """Give the one tile that is a whole plane: the authors' padding is made for nothing else."""
+    """Return the whole plane as the tile, without halo and blending, for the authors' padding."""
     height, width = (-(-image.sizes[axis] // card.alignment) * card.alignment for axis in "YX")
     if recipe.tile not in (None, (height, width)) or recipe.halo or recipe.blend:
         raise RecipeError(
-            f"padding='authors' restores whole planes ({height} x {width} here), and tile={recipe.tile}, "
+            f"padding='authors' restores whole planes ({height} x {width} here), but tile={recipe.tile}, "
             f"halo={recipe.halo}, blend={recipe.blend} divide them; leave these out, or use padding='reflect'."
         )
     return (height, width), 0, 0
@@ -126,33 +134,34 @@ def _check_channels(image: Image, card: ModelCard) -> None:
         )
     if card.in_channels == 1 and card.out_channels != 1:
         raise ModelError(
-            f"{card.name} makes {card.out_channels} channels of one; such a model cannot be run on arrays."
+            f"{card.name} has 1 input channel and {card.out_channels} output channels, which is not supported; use "
+            "another model."
         )
     if min(image.shape) == 0:
         raise SourceError(f"{image.name} has no pixels: its shape is {image.shape}.")
 
 
 def _check_samples(image: Image, card: ModelCard, lengths: dict[str, int], block: tuple[int, ...]) -> None:
-    """Refuse blocks that part the colour samples that a network takes together."""
+    """Refuse blocks that divide the colour samples, if the network takes them together."""
     in_block = dict(zip(image.canonical, block, strict=True))
     if card.in_channels > 1 and in_block.get("S", 0) < lengths.get("S", 0):
         raise RecipeError(f"{card.name} needs all {lengths['S']} colour samples in one chunk; do not divide axis S.")
 
 
 def choose_tiling(image: Image, card: ModelCard, recipe: Recipe, room: int) -> tuple[int | tuple[int, int], int, int]:
-    """Choose tile, halo and hand-over where they are open, for a network that may take `room` bytes."""
+    """Choose tile, halo and blend where they are open, for a network that may take `room` bytes."""
     tile = recipe.tile if recipe.tile is not None else _fitting_tile(image, card, recipe, room)
     halo = recipe.halo if recipe.halo is not None else _fitting_halo(card, tile)
-    # A halo of the user's own choice still has to leave a stride on the network's grid: the hand-over gives way.
+    # With a halo that the user gave, the blend changes so that the stride is still a multiple of the alignment.
     return tile, halo, recipe.blend if recipe.blend is not None else _fitting_blend(card, halo)
 
 
 def _fitting_tile(image: Image, card: ModelCard, recipe: Recipe, room: int) -> int:
-    """Give the card's tile, twice as much where that saves halo and changes nothing else, or less if it must fit."""
+    """Return the model's tile; a larger one if only the time changes, or a smaller one if memory is short."""
     from napari_restore.engine.hardware.devices import cores
 
     tile = card.tile
-    # Where the inner pixels of a tile do not depend on its size, half as many borders cost less: (T / (T - 2h))^2.
+    # If the inner pixels of a tile do not depend on its size, a larger tile costs less: (T / (T - 2h))^2.
     large = min(image.sizes["Y"], image.sizes["X"]) >= _TILES_ACROSS * 2 * tile
     lanes = recipe.lanes or cores()
     if card.exact_tiles and large and lanes * (2 * tile) ** 2 * card.bytes_per_pixel <= room:
@@ -164,7 +173,7 @@ def _fitting_tile(image: Image, card: ModelCard, recipe: Recipe, room: int) -> i
 
 
 def _fitting_halo(card: ModelCard, tile: int | tuple[int, int]) -> int:
-    """Give the card's halo, or a quarter of a tile that is too small for it."""
+    """Return the model's halo, or a quarter of the tile if the tile is too small for it."""
     side = min(tile) if isinstance(tile, tuple) else tile
     if side >= 2 * card.halo + card.blend + card.alignment:
         return card.halo
@@ -172,20 +181,20 @@ def _fitting_halo(card: ModelCard, tile: int | tuple[int, int]) -> int:
 
 
 def _fitting_blend(card: ModelCard, halo: int) -> int:
-    """Width of the hand-over nearest to the card's that, with this halo, keeps tile origins on the network's grid."""
+    """Return the blend nearest to the model's that keeps tile origins at multiples of the alignment."""
     if halo < 0:
-        return card.blend  # the grid reports the halo
+        return card.blend  # `plane_grid` refuses the halo
     return card.blend - (2 * halo + card.blend) % card.alignment
 
 
 def tile_reason(card: ModelCard, grid: TileGrid) -> str:
-    """Say where the tile comes from, and what its halo costs."""
+    """Describe how the tile was chosen, and the cost of its overlap."""
     side = max(grid.tile_shape)
     origin = (
         "the model's own" if side == card.tile
-        else "more than the model's own, to save halo" if side == 2 * card.tile and card.exact_tiles
+        else "twice the model's own, to save halo" if side == 2 * card.tile and card.exact_tiles
         else "the plane" if grid.count == 1
-        else "as given, or as memory allows"
+        else "given, or limited by memory"
     )  # fmt: skip
     cost = math.prod(axis.size / axis.stride if axis.count > 1 else 1.0 for axis in (grid.y, grid.x))
     return f"{origin}; overlap costs {cost:.2f}"
@@ -194,42 +203,44 @@ def tile_reason(card: ModelCard, grid: TileGrid) -> str:
 def choose_lanes(
     card: ModelCard, grid: TileGrid, recipe: Recipe, device: Device, room: int
 ) -> tuple[int, int | None, str]:
-    """Choose how many batches are in the network at a time: on a CPU one for each core, if memory allows.
+    """Choose the number of concurrent batches: on a CPU, one per core if memory allows.
 
     Returns
     -------
-    lanes, threads, why
-        Threads in each lane, which on a CPU move the last bits: those of a run that is continued stay.
+    lanes : int
+        Number of concurrent batches.
+    threads : int or None
+        CPU threads per batch; None on a GPU. They change the last bits of a result, so a resumed run keeps them.
+    why : str
+        Reason for the choice, in one clause.
     """
     from napari_restore.engine.hardware.devices import cores
 
     if not device.is_cpu:
-        return recipe.lanes or 1, None, "copies overlap computing"
-    there = cores()
+        return recipe.lanes or 1, None, "copies overlap computation"
+    available = cores()
     fit = max(1, room // (tile_bytes(card, grid) * (recipe.batch or 1)))
-    most = max(1, there // (recipe.threads or 1))
+    most = max(1, available // (recipe.threads or 1))
     lanes = recipe.lanes or min(most, fit)
-    threads = recipe.threads or max(1, there // lanes)
-    limit = ", as memory allows" if recipe.lanes is None and fit < most else ""
-    words = (counted(lanes, "lane"), counted(threads, "thread"), counted(there, "core"))
-    return lanes, threads, f"{words[0]} of {words[1]} on {words[2]}{limit}"
+    threads = recipe.threads or max(1, available // lanes)
+    limit = ", limited by memory" if recipe.lanes is None and fit < most else ""
+    batches = "1 batch" if lanes == 1 else f"{lanes} concurrent batches"
+    why = f"{batches} with {counted(threads, 'thread')} each on {counted(available, 'core')}{limit}"
+    return lanes, threads, why
 
 
 def fitting_batch(plan: Plan, room: int) -> int:
-    """Choose how many tiles go through a GPU together, so that the last batch of a block is nearly full.
-
-    On a CPU one is as fast as many.
-    """
+    """Choose the batch: 1 on a CPU, where larger batches are not faster; on a GPU, one that divides a block evenly."""
     if plan.device.is_cpu:
         return 1
     most = min(_LARGEST_BATCH, max(1, room // tile_bytes(plan.card, plan.grid)))
     tiles = max(1, round(plan.tiles / plan.blocks))
-    # A few more places than tiles are computed for nothing; small batches use the device badly.
+    # The last batch is padded, which costs time; small batches do not use the whole device.
     return min(range(-(-most // 2), most + 1), key=lambda batch: (-(-tiles // batch) * batch, -batch))
 
 
 def choose_workers(plan: Plan, budget: int) -> int:
-    """Choose how many blocks are in progress: one computing, one reading, one writing, or fewer if memory is short."""
+    """Choose the number of blocks in progress: one computed, one read, one written; fewer if memory is short."""
     most = min(_MOST_WORKERS, plan.blocks)
     while most > 1 and run_bytes(plan.with_settings(workers=most)) > budget:
         most -= 1

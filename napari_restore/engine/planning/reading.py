@@ -1,4 +1,4 @@
-"""Reading a source that fails: again where that may help; what stays unreadable is named, or filled and listed."""
+"""Read a source with retries; fill and list what stays unreadable, or raise an error that names it."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_restore.errors import ChunkError
+from napari_restore.errors import ChunkError, SourceLost
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.intensity.scaling import to_dtype
 from napari_restore.retrying import DISK, retried
 
-__all__ = ["Filled", "PatientImage", "patient"]
+__all__ = ["Filled", "RetryingImage", "with_retries"]
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Filled:
-    """A part of the source that could not be read.
+    """A part of the source that could not be read and was filled.
 
     Attributes
     ----------
-    region
+    region : tuple of slice
         Its pixels, one slice per axis of the source in canonical order.
-    reason
-        What reading it said.
+    reason : str
+        Message of the error.
     """
 
     region: Region
@@ -42,19 +42,19 @@ class Filled:
 
 
 @dataclass(frozen=True, eq=False)
-class PatientImage(Image):
-    """An image that is read for one block, and says afterwards what that took.
+class RetryingImage(Image):
+    """An image that retries failed reads, and records what failed and what was filled. Each block has its own.
 
     Attributes
     ----------
-    on_error
-        See `Recipe`.
-    fill
-        Values in the place of what cannot be read: one for each index along C, or one for all.
-    filled
-        What could not be read; `read` adds to it.
-    failures
-        What reading said each time before it was tried again; `read` adds to it.
+    on_error : {"raise", "fill"}
+        Setting of the recipe.
+    fill : tuple of float
+        Fill values, one for all channels or one per channel.
+    filled : list of Filled
+        Parts that could not be read; `read` appends to it.
+    failures : list of str
+        Messages of the errors before each retry; `read` appends to it.
     """
 
     on_error: Literal["raise", "fill"] = "raise"
@@ -63,10 +63,10 @@ class PatientImage(Image):
     failures: list[str] = field(default_factory=list)
 
     def read(self, region: Region) -> NDArray[Any]:
-        """Read a region as `Image.read` does, several times if need be, and fill what stays damaged.
+        """Read a region as `Image.read` does, with retries, and fill what stays unreadable.
 
-        What is filled does not depend on the region that is asked for: a stored chunk that is damaged is filled in all
-        regions that touch it, with the same value.
+        The filled pixels do not depend on the region: a damaged chunk is filled with the same value in all regions that
+        touch it.
         """
         try:
             return self._read(region)
@@ -87,35 +87,38 @@ class PatientImage(Image):
 
     def _read(self, region: Region) -> NDArray[Any]:
         policy = replace(DISK, may_pass=self._may_pass)
-        return retried(lambda: super(PatientImage, self).read(region), policy, self._note)
+        return retried(lambda: super(RetryingImage, self).read(region), policy, self._note)
 
     def _may_pass(self, error: Exception) -> bool:
-        # Damage is the same every time, but one more try costs little, and may have been on its way only.
+        # A disk may be back within seconds; if it is not, nothing is filled.
+        if isinstance(error, SourceLost):
+            return True
+        # A damaged chunk fails every time, but the first failure is retried: the data may be damaged in transfer only.
         return isinstance(error, ChunkError) and (not self.failures or DISK.may_pass(error))
 
     def _note(self, error: Exception) -> None:
         self.failures.append(str(error))
 
 
-def patient(image: Image, on_error: Literal["raise", "fill"], fill: tuple[float, ...]) -> PatientImage:
-    """Make an image patient, for reading one block."""
+def with_retries(image: Image, on_error: Literal["raise", "fill"], fill: tuple[float, ...]) -> RetryingImage:
+    """Make an image that is read with retries, for one block."""
     known = {item.name: getattr(image, item.name) for item in fields(Image)}
-    return PatientImage(**known, on_error=on_error, fill=fill)
+    return RetryingImage(**known, on_error=on_error, fill=fill)
 
 
 def fill_in(pixels: NDArray[Any], axes: str, region: Region, fill: tuple[float, ...]) -> None:
-    """Put the fill value of each channel in place of pixels, clipped to their data type.
+    """Set pixels to the fill value of their channel, clipped to their data type, in place.
 
     Parameters
     ----------
-    pixels
-        The pixels of `region`.
-    axes
-        Their letters, in canonical order.
-    region
-        Where they are; along C that chooses the value.
-    fill
-        One value for each index along C, or one for all.
+    pixels : numpy.ndarray
+        Pixels of `region`.
+    axes : str
+        Axes of `pixels`, in canonical order.
+    region : tuple of slice
+        Region of the pixels. Its channels select the fill values.
+    fill : tuple of float
+        Fill values, one for all channels or one per channel.
     """
     values = to_dtype(np.asarray(fill, np.float64), pixels.dtype)
     if len(values) == 1 or "C" not in axes:
@@ -127,7 +130,7 @@ def fill_in(pixels: NDArray[Any], axes: str, region: Region, fill: tuple[float, 
 
 
 def _parts(region: Region, chunks: tuple[int, ...]) -> Iterator[Region]:
-    """Cut a region at the borders of stored chunks."""
+    """Divide a region at the borders of stored chunks."""
     pieces = (
         [slice(max(s.start, i * c), min(s.stop, (i + 1) * c)) for i in range(s.start // c, -(-s.stop // c))]
         for s, c in zip(region, chunks, strict=True)

@@ -1,11 +1,9 @@
-"""The recipe: every setting that a result depends on, and how to run it."""
+"""Define the recipe: all settings that a result depends on, and the settings that say how to run."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import replace
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -15,16 +13,14 @@ from napari_restore.engine.planning.settings.neighbours import NONE, Neighbours
 from napari_restore.engine.planning.settings.setting import NEVER, Setting
 from napari_restore.errors import RecipeError
 
-__all__ = ["EXECUTION_FIELDS", "SOURCE_FIELDS", "Recipe", "digest", "for_each", "make_recipe", "settings"]
-
-Item = TypeVar("Item")
+__all__ = ["EXECUTION_FIELDS", "SOURCE_FIELDS", "Recipe", "make_recipe", "settings"]
 
 
 class Recipe(BaseModel):
-    """The settings of a run. A field that is None is chosen when the run is planned, and stored with the output.
+    """The settings of a run. A field that is None is chosen when the run is planned, and stored with the result.
 
-    The `Setting` of a field says once what the field is, its unit and where it can be set; `settings` gives them by
-    name, and ``docs/settings.md`` lists them. To add a setting, add a field at the end, and run
+    The `Setting` in the annotation of a field is the only place that defines its meaning, unit and controls; `settings`
+    returns them by name, and ``docs/settings.md`` lists them. To add a setting, add a field at the end, and run
     ``python -m napari_restore.api.write_settings``.
     """
 
@@ -42,7 +38,7 @@ class Recipe(BaseModel):
     img_range: Annotated[
         float | None,
         Setting(
-            "Factor on the input of a SwinIR checkpoint that is given by path: 255 for the JPEG models, 1 for others.",
+            "Factor on the input of a SwinIR checkpoint given by path: 255 for the JPEG models, 1 for others.",
             "network", otherwise="from the checkpoint's metadata, or as published", page="models.md",
         ),
     ] = None
@@ -57,7 +53,7 @@ class Recipe(BaseModel):
     axes: Annotated[
         str | None,
         Setting(
-            "One letter of TCZYXS per axis of the source, in its own order: time, channel, depth, height, width, "
+            "One letter of TCZYXS per axis of the source, in its order: time, channel, depth, height, width, "
             "colour sample.", "source", otherwise="from the source's metadata", control="Input › Axes",
             page="usage.md#sources",
         ),
@@ -81,7 +77,7 @@ class Recipe(BaseModel):
     halo: Annotated[
         int | None,
         Setting(
-            "Context at each inner edge of a tile; it has no weight in the result.", "network",
+            "Pixels at each inner edge of a tile that the network sees and the result does not take.", "network",
             unit="input pixels", otherwise="the model's own", control="Performance › Halo",
         ),
     ] = None
@@ -95,16 +91,16 @@ class Recipe(BaseModel):
     padding: Annotated[
         Literal["reflect", "authors"],
         Setting(
-            "How a plane is enlarged to a size that the network takes: reflect, or authors, which is the rule of the "
-            "networks' own test scripts for whole planes without tiles.", "network",
+            "Padding of a plane to a size that the network takes: reflect, or authors, which pads whole planes, "
+            "without tiles, as the test scripts of the networks' authors do.", "network",
         ),
     ] = "reflect"
     intensity: Annotated[
         Literal["percentile", "range", "poisson-gaussian"] | None,
         Setting(
-            "How values are normalised: percentile (by a range that is estimated), range (by the value range that is "
-            "given), poisson-gaussian (by the noise), or auto.", "values",
-            otherwise="by the noise for a denoiser of one noise level, else by the range",
+            "Normalisation of the values: percentile (by an estimated value range), range (by the given value range), "
+            "poisson-gaussian (by the noise), or auto.", "values",
+            otherwise="by the noise for a denoiser of one noise level, else by the value range",
             accepts='Literal["auto", "percentile", "range", "poisson-gaussian"] | None',
             control="Values and output › Intensity", page="intensity.md",
         ),
@@ -130,8 +126,8 @@ class Recipe(BaseModel):
     valid_range: Annotated[
         tuple[tuple[float, float], ...] | None,
         Setting(
-            "Lowest and highest value of the bulk of the image: single pixels beyond are no image and come back as "
-            "they are, areas beyond are restored at a range of their own; -inf inf for no limits.", "values",
+            "Lowest and highest value of the bulk of the image: single pixels outside are missing and stay unchanged, "
+            "areas outside are restored with a range of their own; -inf inf for no limits.", "values",
             unit="data units", otherwise="half a range, or eight times the noise, beyond the value range",
             accepts='Sequence[float] | Sequence[Sequence[float]] | Literal["all"] | None', metavar="LOW HIGH",
             page="intensity.md", earlier=(), nothing=("-inf", "inf"),
@@ -140,8 +136,8 @@ class Recipe(BaseModel):
     fill_values: Annotated[
         tuple[tuple[float, ...], ...] | None,
         Setting(
-            "Values that fill areas without being image: they have no say in what is estimated and come back as they "
-            "are; with commas between them, and semicolons between channels, or none.", "values",
+            "Values of areas without data: they are left out of all estimates and stay unchanged; separated by commas, "
+            "channels by semicolons; or none.", "values",
             unit="data units", otherwise="found in a sample, per channel",
             accepts='float | Sequence[float] | Sequence[Sequence[float]] | Literal["none"] | None',
             metavar="VALUE,VALUE,...", page="intensity.md", earlier=(), nothing=("none",),
@@ -154,12 +150,12 @@ class Recipe(BaseModel):
             "rounded and clipped, never wrapped.", "result", accepts="DTypeLike", control="Values and output › Type",
         ),
     ] = "same"
-    # Never float16, which overflows in these networks.
+    # float16 is not offered, as it overflows in these networks.
     precision: Annotated[
         Literal["float32", "bfloat16"] | None,
         Setting(
             "Precision of the network: float32 or bfloat16.", "network",
-            otherwise="bfloat16 where the device is fast at it and the model loses at most 0.02 dB, else float32",
+            otherwise="bfloat16 if it is fast on the device and the model loses at most 0.02 dB, else float32",
             control="Performance › Precision",
         ),
     ] = None
@@ -167,13 +163,13 @@ class Recipe(BaseModel):
         tuple[int, ...] | None,
         Setting(
             "Shape of a chunk of a stored result, in the order of TCZYXS.", "result", unit="pixels of the result",
-            otherwise="the source's chunks where they suit, else 512 x 512", metavar="N,N,...", page="performance.md",
+            otherwise="the source's chunks if suitable, else 512 x 512", metavar="N,N,...", page="performance.md",
         ),
     ] = None
     shards: Annotated[
         tuple[int, ...] | None,
         Setting(
-            "Shape of a shard, the object that a stored result is written in, in the order of TCZYXS.", "result",
+            "Shape of a shard, which is one stored object of the result, in the order of TCZYXS.", "result",
             unit="pixels of the result", otherwise="the cheapest shape of about 32 MiB", metavar="N,N,...",
             page="performance.md",
         ),
@@ -189,7 +185,7 @@ class Recipe(BaseModel):
     device: Annotated[
         str,
         Setting(
-            "Where the network runs: auto, cpu, mps or cuda:1; cuda for all GPUs, or cuda:0,cuda:2 for some, with one "
+            "Device of the network: auto, cpu, mps or cuda:1; cuda for all GPUs, or cuda:0,cuda:2 for some, with one "
             "process for each.", "run", control="Performance › Device", page="cluster.md",
         ),
     ] = "auto"
@@ -203,22 +199,22 @@ class Recipe(BaseModel):
     workers: Annotated[
         int | None, Field(ge=1),
         Setting(
-            "Number of blocks in progress at a time, so that reading, computing and writing overlap.", "run",
+            "Number of blocks in progress, so that reading, computing and writing overlap.", "run",
             otherwise="3, or fewer if memory is short",
         ),
     ] = None
     on_error: Annotated[
         Literal["raise", "fill"],
         Setting(
-            "What happens where the source cannot be read: raise ends the run and names the place; fill writes the "
-            "lower end of the value range there, continues and lists the places.", "run", page="survival.md",
+            "Action if a part of the source cannot be read: raise ends the run and names the part; fill writes the "
+            "lower end of the value range instead, continues, and lists the parts.", "run", page="survival.md",
         ),
     ] = "raise"
     fsync: Annotated[
         bool,
         Setting(
-            "Flush each stored object to the disk before it counts as done, so that a power cut loses none.", "run",
-            flag="--fsync", page="survival.md",
+            "Flush each stored object to the disk before it counts as done, so that a power cut does not lose it.",
+            "run", flag="--fsync", page="survival.md",
         ),
     ] = False
     # Another back end moves the last bits.
@@ -234,35 +230,42 @@ class Recipe(BaseModel):
     lanes: Annotated[
         int | None, Field(ge=1),
         Setting(
-            "Number of batches in the network at a time; on a CPU they share its cores.", "run",
+            "Number of concurrent batches in the network; on a CPU they share its cores.", "run",
             otherwise="one per core of a CPU if memory allows, else 1",
         ),
     ] = None
     memory_budget: Annotated[
         int | None, Field(ge=1),
         Setting(
-            "Most memory that the run may take beyond Python, torch and the weights; a run that cannot fit is refused.",
-            "run", unit="bytes, or a text such as 8GB", otherwise="half of what is free", accepts="int | str | None",
+            "Maximum memory of the run beyond Python, torch and the weights; a run that cannot fit is refused.",
+            "run", unit="bytes, or a text such as 8GB", otherwise="half of the free memory", accepts="int | str | None",
             flag="--memory", control="Performance › Memory",
         ),
     ] = None
     threads: Annotated[
         int | None, Field(ge=1),
         Setting(
-            "Number of threads of the CPU in each lane.", "run", otherwise="a lane's part of the cores", last_bits=True,
-            page="survival.md",
+            "Number of CPU threads of each concurrent batch.", "run", otherwise="an equal share of the cores",
+            last_bits=True, page="survival.md",
         ),
     ] = None
     neighbours: Annotated[
         Neighbours | None,
         Setting(
-            "Planes beside each one, in time or depth, that are averaged into it where they agree, before the network: "
-            "none, T, Z or TZ; with the planes on each side and a strength behind it if need be, like T,3 or T,2,0.8; "
-            "or auto.", "values", otherwise="for a denoiser, along each axis where a sample shows planes that agree",
+            "Neighbouring planes, in time or depth, that are averaged into each plane where they agree, before the "
+            "network: none, T, Z or TZ, optionally followed by the planes on each side and a strength, like T,3 or "
+            "T,2,0.8; or auto.", "values", otherwise="for a denoiser, each axis along which planes of a sample agree",
             accepts="str | Mapping[str, object] | None", metavar="AXES or AXES,PLANES,STRENGTH", page="neighbours.md",
             earlier=NONE,
         ),
     ] = None
+    allow_outside: Annotated[
+        bool,
+        Setting(
+            "Let the source be read from files outside its folder, where it names such files or links lead there.",
+            "run", flag="--allow-outside", page="usage.md#what-a-source-may-read", earlier=False,
+        ),
+    ] = False
     # fmt: on
 
     _earlier_names = model_validator(mode="before")(backend_read)
@@ -278,34 +281,44 @@ class Recipe(BaseModel):
     _cameras = field_validator("noise")(forms.checked_cameras)
 
     def merged(self, stored: Recipe) -> Recipe:
-        """Fill the fields that were not given here from the recipe of an earlier run with the same model.
+        """Fill fields that were not given from the recipe of an earlier run with the same model.
 
-        A field that was given as None was not given. Of those that say how to run, only what moves the last bits is
-        taken over: another machine has other devices, cores and memory.
+        A field that is None counts as not given. Of the fields that say how to run, only those that change the last
+        bits of a result are filled: another machine has other devices, cores and memory.
+
+        Parameters
+        ----------
+        stored : Recipe
+            Recipe of the earlier run. With another model, nothing is filled.
+
+        Returns
+        -------
+        Recipe
+            The filled recipe.
         """
         if stored.model != self.model:
             return self
         given = {name for name in self.model_fields_set if getattr(self, name) is not None}
         if self.neighbours and stored.neighbours and self.neighbours.agrees_with(stored.neighbours):
             given.discard("neighbours")
-        taken = Recipe.model_fields.keys() - (EXECUTION_FIELDS - _KEPT) - given
+        taken = Recipe.model_fields.keys() - (EXECUTION_FIELDS - _KEPT_ON_RESUME) - given
         return Recipe(**{**stored.model_dump(include=taken), **self.model_dump(include=given)})
 
     def given(self) -> dict[str, Any]:
-        """Everything given here that the stored result depends on, as JSON types: what was left open is not in it."""
+        """Return the given fields that the stored result depends on, as JSON types, without fields left open."""
         left = {*EXECUTION_FIELDS, "model"}
         settings = self.model_dump(mode="json", exclude=left, exclude_defaults=True)
         return {name: value for name, value in settings.items() if name in self.model_fields_set}
 
     def pixel_settings(self) -> dict[str, Any]:
-        """Everything the stored result depends on, as JSON types."""
+        """Return all fields that the stored result depends on, as JSON types."""
         return {name: value for name, value in self._since_earlier().items() if name not in EXECUTION_FIELDS}
 
     def as_json(self) -> dict[str, Any]:
-        """Give all settings as JSON types, as they are stored; `from_json` reads them.
+        """Return all fields as JSON types, as they are stored.
 
-        A setting that came later is left out where the run does as it did before: recipes and fingerprints of earlier
-        results stay what they were.
+        A field that was added later is left out if it has its `Setting.earlier` value. So recipes and fingerprints of
+        earlier results do not change.
         """
         return backend_written(self._since_earlier())
 
@@ -315,39 +328,50 @@ class Recipe(BaseModel):
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Recipe:
-        """Read the recipe of a run, perhaps of a version that did not have all settings: it does as it did then."""
+        """Make a recipe from its stored form; settings that its version did not have get their `Setting.earlier` value.
+
+        Parameters
+        ----------
+        content : dict of str to Any
+            Result of `as_json`, in this or an earlier version.
+
+        Returns
+        -------
+        Recipe
+            The recipe.
+        """
         return cls.model_validate({**_EARLIER, "backend": "eager"} | backend_read(content))
 
 
 def settings() -> dict[str, Setting]:
-    """Give what is said of each field of a recipe, by name and in their order.
+    """Return the setting of each field of a recipe, by name, in the order of the fields.
 
     Raises
     ------
     TypeError
-        If nothing is said of a field.
+        If the annotation of a field has no `Setting`.
     """
     found = {}
     for name, field in Recipe.model_fields.items():
-        said = next((item for item in field.metadata if isinstance(item, Setting)), None)
-        if said is None:
+        setting = next((item for item in field.metadata if isinstance(item, Setting)), None)
+        if setting is None:
             raise TypeError(f"field {name!r} of the recipe has no Setting; add one to its annotation.")
         default = None if field.is_required() else field.default
-        found[name] = replace(said, name=name, annotation=field.annotation, default=default)
+        found[name] = replace(setting, name=name, annotation=field.annotation, default=default)
     return found
 
 
 SOURCE_FIELDS = frozenset(name for name, setting in settings().items() if setting.group == "source")
-"""Fields that say what of a source is restored: they are about one source, and not for another one."""
+"""Fields that select what of a source is restored. They apply to one source only."""
 EXECUTION_FIELDS = frozenset(name for name, setting in settings().items() if setting.group == "run")
-"""Fields that say how to run and not what comes out: two recipes that differ in these alone give one result."""
-_KEPT = frozenset(name for name, setting in settings().items() if setting.last_bits)
-"""Those of them that a resumed run keeps: they move the last bits."""
+"""Fields that say how to run. Recipes that differ only in these have the same result."""
+_KEPT_ON_RESUME = frozenset(name for name, setting in settings().items() if setting.last_bits)
+"""Those of them that a resumed run keeps, as they change the last bits of a result."""
 
 _EARLIER: dict[str, Any] = {
     name: setting.earlier for name, setting in settings().items() if setting.earlier is not NEVER
 }
-"""Of settings that came later: the value by which a run does as it did before."""
+"""For each setting that was added later, the value that reproduces the results of versions without it."""
 
 
 def make_recipe(**settings: Any) -> Recipe:
@@ -367,19 +391,3 @@ def make_recipe(**settings: Any) -> Recipe:
             raise RecipeError(f"there is no setting {name!r}; use one of {', '.join(Recipe.model_fields)}.") from None
         what = f"{name}={first['input']!r}: " if name else ""
         raise RecipeError(f"{what}{first['msg'].removeprefix('Value error, ')}.") from None
-
-
-def for_each(given: tuple[Item, ...], count: int) -> tuple[Item, ...]:
-    """Give what is given for each channel, or once for all `count` of them, for each.
-
-    Examples
-    --------
-    >>> for_each(((0, 255),), 2), for_each(((0, 255), (0, 9)), 2)
-    (((0, 255), (0, 255)), ((0, 255), (0, 9)))
-    """
-    return given * count if len(given) == 1 else given
-
-
-def digest(content: dict[str, Any]) -> str:
-    """SHA-256 of JSON-like content, independent of the order of keys."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Looking at a little of an image, evenly spread, to learn its value range and noise."""
+"""Estimate value range, noise and fill values of an image from an evenly spread sample."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_restore.engine.planning.blocks import decoded_unit
-from napari_restore.engine.planning.recipe import for_each
+from napari_restore.engine.planning.blocks import decoded_chunk
+from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.errors import ChunkError
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region
@@ -29,34 +29,39 @@ __all__ = [
 ]
 
 CROPS = 64
-"""Crops that are read of each channel."""
+"""Number of crops that are read from each channel."""
 CROP = 256
-"""Their height and width in pixels."""
+"""Height and width of a crop in pixels."""
 NOISE_CROPS = 16
-"""Of these, the noise is estimated on so many."""
+"""Number of crops from which the noise is estimated."""
 _MUCH_LARGER = 8
-"""Times the pixels of a crop, from which chunks are kept for the next crop."""
+"""Size of chunks, relative to a crop, from which they are kept in memory for the next crop."""
 _KEPT = 2**29
-"""Bytes that are kept at most."""
+"""Maximum bytes of chunks that are kept."""
 
 
 def spread_regions(
     image: Image, axes: str, count: int, rows: int, columns: int, *, channel: int = 0
 ) -> Iterator[Region]:
-    """Regions of an image that depend on its shape alone, evenly spread over the plane and the planes of `axes`.
+    """Yield regions that are evenly spread over the plane and along other axes, and depend on the image's shape alone.
 
     Parameters
     ----------
-    image
-        Of which each region is a crop of one plane, with all its samples.
-    axes
-        Letters of TCZ over which the planes are spread, where the image has them.
-    count
-        How many regions.
-    rows, columns
-        Their height and width in pixels.
-    channel
-        Index along C, where that is not among `axes`.
+    image : Image
+        The image.
+    axes : str
+        Axes among TCZ along which the regions are spread; axes that the image does not have are ignored.
+    count : int
+        Number of regions.
+    rows, columns : int
+        Height and width of a region in pixels.
+    channel : int
+        Index along C, if C is not among `axes`.
+
+    Yields
+    ------
+    tuple of slice
+        A crop of one plane, with all samples; one slice per axis in canonical order.
     """
     sizes = image.sizes
     outer = {axis: sizes[axis] for axis in axes if axis in sizes}
@@ -72,56 +77,56 @@ def spread_regions(
 
 
 class ChunkReader:
-    """Reads small regions of an image, those that lie in the same large chunks by decoding these once.
+    """A reader of small regions that decodes a large chunk once for consecutive regions within it.
 
     Parameters
     ----------
-    image
-        Read it in the order of `chunks_of`.
+    image : Image
+        The image. Its regions should be read in the order of `chunks_of`.
     """
 
     def __init__(self, image: Image) -> None:
-        self._image, self._unit = image, decoded_unit(image)
+        self._image, self._chunk = image, decoded_chunk(image)
         self._where: tuple[slice, ...] | None = None
         self._pixels: NDArray[Any] | None = None
 
     def chunks_of(self, region: tuple[slice, ...]) -> tuple[tuple[int, int], ...]:
-        """Say which chunks a region touches: the first and the last along each axis."""
-        units = (self._unit[axis] for axis in self._image.canonical)
-        return tuple((s.start // unit, (s.stop - 1) // unit) for s, unit in zip(region, units, strict=True))
+        """Return the first and the last chunk that a region touches, along each axis."""
+        lengths = (self._chunk[axis] for axis in self._image.canonical)
+        return tuple((s.start // length, (s.stop - 1) // length) for s, length in zip(region, lengths, strict=True))
 
     def read(self, region: tuple[slice, ...]) -> NDArray[Any]:
         """Read a region as `Image.read` does."""
         whole = tuple(
-            slice(first * self._unit[axis], min((last + 1) * self._unit[axis], self._image.sizes[axis]))
+            slice(first * self._chunk[axis], min((last + 1) * self._chunk[axis], self._image.sizes[axis]))
             for axis, (first, last) in zip(self._image.canonical, self.chunks_of(region), strict=True)
         )
         size, larger = (math.prod(s.stop - s.start for s in part) for part in (region, whole))
         if larger < _MUCH_LARGER * size or larger * self._image.dtype.itemsize > _KEPT:
             return self._image.read(region)
         if self._pixels is None or self._where != whole:
-            self._pixels = None  # it makes room before the next one is read
+            self._pixels = None  # free its memory before the next chunk is read
             try:
                 self._where, self._pixels = whole, self._image.read(whole)
-            except ChunkError:  # a part of it may be sound
+            except ChunkError:  # the region itself may be readable
                 return self._image.read(region)
         inside = tuple(slice(r.start - w.start, r.stop - w.start) for r, w in zip(region, whole, strict=True))
         return self._pixels[inside].copy()
 
 
 def sample_planes(image: Image, channel: int, *, crops: int = CROPS, skip_damaged: bool = False) -> list[NDArray[Any]]:
-    """Read crops of a channel, evenly spread over time, depth and the plane.
+    """Read crops of a channel that are evenly spread over time, depth and the plane.
 
     Parameters
     ----------
-    image
+    image : Image
         The source.
-    channel
-        Index along C; 0 where there is no C.
-    crops
-        How many at most. A channel of no more pixels than that is read whole.
-    skip_damaged
-        Leave out crops that cannot be read.
+    channel : int
+        Index along C; 0 if the image has no C.
+    crops : int
+        Maximum number of crops. A channel with no more pixels than these is read whole.
+    skip_damaged : bool
+        Whether to leave out crops that cannot be read.
 
     Returns
     -------
@@ -131,44 +136,59 @@ def sample_planes(image: Image, channel: int, *, crops: int = CROPS, skip_damage
     Raises
     ------
     ChunkError
-        If a crop cannot be read; with `skip_damaged`, if none can.
+        If a crop cannot be read; with `skip_damaged`, if no crop can be read.
     """
+    sides = [CROP, CROP // 2, CROP // 4, CROP // 8] if skip_damaged else [CROP]
+    for side in sides:  # smaller ones lie between what is damaged
+        samples, failure = _crops(image, channel, crops, side, skip_damaged)
+        if samples:
+            return samples
+    assert failure is not None
+    raise failure
+
+
+def _crops(
+    image: Image, channel: int, crops: int, side: int, skip_damaged: bool
+) -> tuple[list[NDArray[Any]], ChunkError | None]:
+    """Read crops of a height and width, and give what went wrong with the last one that cannot be read."""
     sizes = image.sizes
     planes = sizes.get("T", 1) * sizes.get("Z", 1)
-    rows, columns = min(sizes["Y"], CROP), min(sizes["X"], CROP)
+    rows, columns = min(sizes["Y"], side), min(sizes["X"], side)
     per_plane = -(-sizes["Y"] // rows) * -(-sizes["X"] // columns)
     count = min(crops, planes * per_plane)
-    if count == planes * per_plane:
+    if count == planes * per_plane and side == CROP:
         rows, columns, count = sizes["Y"], sizes["X"], planes
     samples: dict[int, NDArray[Any]] = {}
+    failure = None
     reader = ChunkReader(image)
     regions = enumerate(spread_regions(image, "TZ", count, rows, columns, channel=channel))
-    for tried, (k, region) in enumerate(sorted(regions, key=lambda numbered: reader.chunks_of(numbered[1]))):
+    for k, region in sorted(regions, key=lambda numbered: reader.chunks_of(numbered[1])):
         try:
             pixels = reader.read(region)
-        except ChunkError:
-            if not skip_damaged or (tried == count - 1 and not samples):
+        except ChunkError as error:
+            if not skip_damaged:
                 raise
+            failure = error
             continue
         pixels = np.moveaxis(pixels, -1, 0) if "S" in sizes else pixels
         samples[k] = pixels.reshape(-1, rows, columns) if "S" in sizes else pixels.reshape(rows, columns)
-    return [samples[k] for k in sorted(samples)]
+    return [samples[k] for k in sorted(samples)], failure
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """What an even sample tells of a channel.
+    """Estimates of a channel from a sample.
 
     Attributes
     ----------
-    fill
-        Values that fill areas without being image.
-    range
-        Of the values that are image.
-    noise
-        None where the sample shows too little to tell.
-    filled
-        Share of the sample that is fill, or not finite.
+    fill : tuple of float
+        Values of areas without data.
+    range : ValueRange
+        Range of the values of all other pixels.
+    noise : NoiseEstimate or None
+        Noise; None if it cannot be estimated from the sample.
+    filled : float
+        Share of missing pixels in the sample, 0 to 1.
     """
 
     fill: tuple[float, ...]
@@ -180,19 +200,29 @@ class Sampled:
 def sample_channels(
     image: Image, fill: tuple[tuple[float, ...], ...] | None = None, *, skip_damaged: bool = False
 ) -> tuple[Sampled, ...]:
-    """Learn fill, range and noise of each channel from an even sample; colour samples share theirs.
+    """Estimate fill values, value range and noise of each channel; colour samples have them in common.
 
     Parameters
     ----------
-    image
+    image : Image
         The source.
-    fill
-        Fill values that are known: for each channel, or for all.
-    skip_damaged
-        See `sample_planes`.
+    fill : tuple of tuple of float, optional
+        Known fill values, one tuple for all channels or one per channel. None to estimate them.
+    skip_damaged : bool
+        Whether to leave out crops that cannot be read.
+
+    Returns
+    -------
+    tuple of Sampled
+        Estimates of each channel.
+
+    Raises
+    ------
+    ChunkError
+        If a crop cannot be read; with `skip_damaged`, if no crop can be read.
     """
     channels = range(image.sizes.get("C", 1))
-    known = for_each(fill or ((),), len(channels)) if fill is not None else None
+    known = broadcast(fill or ((),), len(channels)) if fill is not None else None
     return tuple(
         _sampled(sample_planes(image, channel, skip_damaged=skip_damaged), None if known is None else known[channel])
         for channel in channels
@@ -207,7 +237,7 @@ def _sampled(crops: list[NDArray[Any]], fill: tuple[float, ...] | None) -> Sampl
 
 
 def _some(planes: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
-    """Give a part of some planes, evenly spread, in crops: the noise of a megapixel is that of all."""
+    """Return evenly spread crops of planes: about a megapixel, which is enough to estimate the noise."""
     crops = [
         plane[..., top : top + CROP, left : left + CROP]
         for plane in planes
@@ -218,5 +248,5 @@ def _some(planes: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
 
 
 def estimate_image_noise(image: Image, *, skip_damaged: bool = False) -> tuple[NoiseEstimate | None, ...]:
-    """Estimate the noise of each channel from an even sample; None where it shows too little to tell."""
+    """Estimate the noise of each channel from a sample; None if that is not possible."""
     return tuple(channel.noise for channel in sample_channels(image, skip_damaged=skip_damaged))

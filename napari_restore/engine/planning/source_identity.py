@@ -1,4 +1,4 @@
-"""What a source is known by, wherever it lies and whatever it is called: digests of a few small crops of its pixels."""
+"""Identify a source by digests of a few small crops, independent of its path and name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from napari_restore.engine.planning.reading import patient
+from napari_restore.engine.planning.reading import with_retries
 from napari_restore.engine.planning.sampling import ChunkReader, spread_regions
 from napari_restore.errors import RestoreError
 from napari_restore.images.image import Image
@@ -16,29 +16,32 @@ from napari_restore.images.lazy_arrays import Region
 __all__ = ["crop_digests", "differing_crops"]
 
 CROPS = 8
-"""Crops that are read at most: each may cost a whole chunk of a source far away."""
+"""Maximum number of crops: reading one may transfer a whole chunk from a remote source."""
 SIDE = 128
-"""Their height and width in pixels, at most."""
+"""Maximum height and width of a crop in pixels."""
 _FAILURES = 2
-"""Crops that cannot be read, after which no more are asked for: the source is damaged, or out of reach."""
+"""Number of crops that cannot be read, after which no more are read: the source is damaged or not reachable."""
 
 
 def crop_digests(image: Image) -> dict[str, str]:
-    """Read crops that are spread over planes, channels and the plane, and give the digest of each.
+    """Read crops that are spread over the image, and return the digest of each.
 
     Parameters
     ----------
-    image
-        The source. Crops of it that cannot be read are left out.
+    image : Image
+        The source. Crops that cannot be read are left out.
 
     Returns
     -------
     dict of str to str
-        Half of the SHA-256 of the pixels, in canonical order and little-endian, by the region: ``"3:4,0:128,64:192"``.
+        First half of the SHA-256 of the pixels, in canonical order and little-endian, by region, such as
+        ``"3:4,0:128,64:192"``.
     """
-    source, found, failed = ChunkReader(patient(image, "raise", ())), dict[str, str](), 0
+    source, found, failed = ChunkReader(with_retries(image, "raise", ())), dict[str, str](), 0
     rows, columns = (min(image.sizes[axis], SIDE) for axis in "YX")
-    regions = {_name(region): region for region in spread_regions(image, "TCZ", CROPS, rows, columns)}  # each once
+    regions = {
+        _name(region): region for region in spread_regions(image, "TCZ", CROPS, rows, columns)
+    }  # without duplicates
     for name, region in regions.items():
         try:
             pixels = source.read(region)
@@ -53,7 +56,18 @@ def crop_digests(image: Image) -> dict[str, str]:
 
 
 def differing_crops(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
-    """Name the regions that two sources of one shape do not have in common, of those that could be read of both."""
+    """Return the regions whose digests differ between two sources of the same shape.
+
+    Parameters
+    ----------
+    one, other : Mapping of str to str
+        Results of `crop_digests`.
+
+    Returns
+    -------
+    list of str
+        Regions that could be read from both sources and differ.
+    """
     return [region for region in one if region in other and one[region] != other[region]]
 
 

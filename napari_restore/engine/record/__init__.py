@@ -1,1 +1,1 @@
-"""What is written about a run, and checked later."""
+"""Reports of runs, and verification and repair of results."""

@@ -1,4 +1,4 @@
-"""What is kept of a batch beside its results: ``batch.report.json`` in their folder, and a page to read."""
+"""Report of a batch of images: ``batch.report.json`` in the folder of the results, and a page to read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from napari_restore.engine.record.page import filled_places, table
+from napari_restore.engine.record.page import filled_regions, table
 from napari_restore.engine.record.run_report import (
     FORMAT,
     RunReport,
@@ -22,29 +22,40 @@ from napari_restore.errors import OutputError
 __all__ = ["BatchReport", "batch_page", "batch_place", "read_batch_report"]
 
 FLUSH = 5.0
-"""Seconds between two times that the report is written."""
+"""Seconds between two writes of the report."""
 
 
 def batch_place(folder: Path | str) -> str:
-    """Where the report of a batch stands, without ``.json`` or ``.md``."""
+    """Return the path or URL of the report of a batch of images, without ``.json`` or ``.md``."""
     return f"{str(folder).rstrip('/')}/batch.report"
 
 
 def read_batch_report(folder: Path | str) -> RunReport | None:
-    """Read the report of a batch; None where there is none."""
+    """Read the report of a batch of images.
+
+    Parameters
+    ----------
+    folder : Path or str
+        Folder of the results, a path or URL.
+
+    Returns
+    -------
+    RunReport or None
+        None if there is no report.
+    """
     place = batch_place(folder)
     content = read_content(place)
     return None if content is None else RunReport(f"{place}.json", content, batch_page(content))
 
 
 class BatchReport:
-    """The report of a batch, written as it goes on; what earlier ones with the same folder did stays in it.
+    """Report of a batch of images, written while it runs. Images of earlier batches in the same folder stay in it.
 
     Parameters
     ----------
-    folder
-        Where the results go.
-    settings
+    folder : Path or str
+        Folder of the results, a path or URL.
+    settings : dict
         Model and settings, as JSON types.
     """
 
@@ -63,12 +74,32 @@ class BatchReport:
         self._written = 0.0
 
     def share_range(self, ranges: list[list[float]]) -> None:
-        """Keep the value range of all images, for those that come later."""
+        """Record the value range that all images share, also for images that are added later.
+
+        Parameters
+        ----------
+        ranges : list of list of float
+            Lower and upper end for each channel, in data units.
+        """
         self.content["shared_range"] = ranges
         self._write()
 
     def image(self, name: str, source: str, output: Path | str, state: str, message: str | None = None) -> None:
-        """Keep what came of an image: "done", "skipped" (it was done before) or "failed", and why."""
+        """Record the outcome of an image.
+
+        Parameters
+        ----------
+        name : str
+            Name of the result in the folder.
+        source : str
+            Path or URL of the image.
+        output : Path or str
+            Its result.
+        state : {"done", "skipped", "failed"}
+            "skipped": it was restored by an earlier batch.
+        message : str, optional
+            Why it failed.
+        """
         kept = self.content["images"].get(name, {})
         facts = _facts(output) if state != "failed" else {}
         self.content["images"][name] = {
@@ -79,7 +110,7 @@ class BatchReport:
             self._write()
 
     def end(self) -> None:
-        """Write it for good."""
+        """Record the end of the batch, and write the report."""
         self.content["ended"] = now()
         self._write()
 
@@ -89,7 +120,7 @@ class BatchReport:
 
 
 def _facts(output: Path | str) -> dict[str, Any]:
-    """Give the figures of an image that its own report has."""
+    """Return figures from the report of an image."""
     try:
         content = read_report(output).content
     except OutputError:
@@ -102,7 +133,7 @@ def _facts(output: Path | str) -> dict[str, Any]:
         "seconds": seconds,
         "tiles_per_second": tiles / seconds if seconds else None,
         "retries": sum(session["retries"] for session in sessions),
-        "filled": len(filled_places(content)),
+        "filled": len(filled_regions(content)),
         "seams": (content["seams"] or {}).get("ratio"),
         "between": (content["seams"] or {}).get("between"),
         "value_range": content["recipe"]["value_range"],
@@ -111,14 +142,14 @@ def _facts(output: Path | str) -> dict[str, Any]:
 
 
 def batch_page(content: dict[str, Any]) -> str:
-    """Write the page of a batch's report, in Markdown: failures first, then a line for each image."""
+    """Return the page of the report of a batch, in Markdown: first failures, then a row for each image."""
     images: dict[str, dict[str, Any]] = content["images"]
     counts = Counter(image["state"] for image in images.values())
     state = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "no image"
     shared = content["shared_range"]
     facts = [
         ("state", f"{state}; began {content['began']}, " + _ended(content)),
-        ("value range", "of each image by itself" if shared is None else f"one for all: {json.dumps(shared)}"),
+        ("value range", "one for each image" if shared is None else f"one for all: {json.dumps(shared)}"),
         *((name, value) for name, value in content["settings"].items() if value is not None),
     ]
     parts = [f"# {content['folder']}", table(("what", "is"), facts)]

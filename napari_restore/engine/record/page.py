@@ -1,16 +1,16 @@
-"""The report of a run as a page to read, in Markdown."""
+"""Write the report of a run as a page of Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from napari_restore.wording import human_bytes, human_shape
+from napari_restore.wording import counted, human_bytes, human_shape
 
-__all__ = ["filled_places", "report_page", "table"]
+__all__ = ["filled_regions", "report_page", "table"]
 
 _SHOWN = 20
-"""Lines of a list that the page shows; the JSON has all."""
+"""Number of filled regions on the page; the JSON holds all."""
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -24,12 +24,17 @@ def _cell(value: Any) -> str:
 
 
 def report_page(report: dict[str, Any]) -> str:
-    """Write the page of a report: what `napari_restore.engine.record.run_report` keeps as JSON.
+    """Return the page of a report.
+
+    Parameters
+    ----------
+    report : dict
+        The report, as `napari_restore.engine.record.run_report` stores it.
 
     Returns
     -------
     str
-        Markdown that reads well as plain text too.
+        Markdown that can be read as plain text too.
     """
     source, result, model = report["source"], report["result"], report["model"]
     facts = [
@@ -49,33 +54,36 @@ def report_page(report: dict[str, Any]) -> str:
         table(("what", "is"), facts),
         "## Sessions",
         _sessions(report["sessions"]),
-        "## Filled places",
-        _filled(filled_places(report)),
+        "## Filled regions",
+        _filled(filled_regions(report)),
         "## Recipe",
         table(("setting", "value"), ((name, value) for name, value in report["recipe"].items() if value is not None)),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def filled_places(report: dict[str, Any]) -> list[str]:
-    """List what of the source was filled: as the result says, or, of a run that is not over, as its blocks said."""
+def filled_regions(report: dict[str, Any]) -> list[str]:
+    """Return the filled regions, in words: from the marks of the result or, before a run has ended, from its blocks."""
     if report["filled"] is None:
-        return [place for session in report["sessions"] for place in session["filled"]]
-    return [f"block {index}: {place}" for index, places in report["filled"].items() for place in places]
+        return [region for session in report["sessions"] for region in session["filled"]]
+    return [f"block {index}: {region}" for index, regions in report["filled"].items() for region in regions]
 
 
 def _state(report: dict[str, Any]) -> str:
     last = report["sessions"][-1]
     done, total = last["blocks_before"] + last["blocks"], report["result"]["blocks"]
-    filled = len(filled_places(report))
+    filled = len(filled_regions(report))
     state = f"{_end(last)}, {done} of {total} blocks"
-    return state + (f"; **{filled} places of the source could not be read and were filled**" if filled else "")
+    if not filled:
+        return state
+    verb = "was" if filled == 1 else "were"
+    return f"{state}; **{counted(filled, 'region')} of the source could not be read and {verb} filled**"
 
 
 def _end(session: dict[str, Any]) -> str:
-    """How a session ended: one that says nothing was killed, or is running."""
+    """Return how a session ended. A session without an end is running, or was killed."""
     if session["how"] is None:
-        return f"no end is recorded (running, or killed or out of disk after {session['seen']})"
+        return f"no end is recorded (running, or killed or out of disk space after {session['seen']})"
     return f"{session['how']}: {session['message']}" if session["message"] else str(session["how"])
 
 
@@ -84,7 +92,7 @@ def _throughput(sessions: list[dict[str, Any]]) -> str:
     if not seconds:
         return "nothing was computed"
     tiles, pixels = (sum(session[key] for session in sessions) for key in ("tiles", "pixels"))
-    return f"{tiles / seconds:.2f} tiles/s, {pixels / seconds / 1e6:.3g} megapixels of the result a second"
+    return f"{tiles / seconds:.2f} tiles/s, {pixels / seconds / 1e6:.3g} megapixels of the result per second"
 
 
 def _seams(seams: dict[str, Any] | None) -> str:
@@ -93,10 +101,10 @@ def _seams(seams: dict[str, Any] | None) -> str:
     if "error" in seams:
         return f"could not be measured: {seams['error']}"
     if seams["ratio"] is None:
-        return "no tile border in the planes looked at"
+        return "no seam in the measured planes"
     return (
-        f"gradient at tile borders {seams['ratio']:.3f} of that elsewhere, and {seams['between']:.3f} half-way between "
-        f"borders, where none can be; in {seams['windows']} windows"
+        f"gradient at seams {seams['ratio']:.3f} of that elsewhere, and, to compare, half-way between seams "
+        f"{seams['between']:.3f}; in {seams['windows']} windows"
     )
 
 
@@ -105,7 +113,7 @@ def _verification(found: dict[str, Any] | None) -> str:
         return "not verified since the last block was stored"
     bad = ", ".join(f"{len(found[kind])} {kind}" for kind in ("missing", "damaged", "differing") if found[kind])
     state = "sound" if found["ok"] else bad or "metadata or fingerprint were changed"
-    return f"{state}, {found['units']} objects read back and {found['recomputed']} computed anew on {found['when']}"
+    return f"{state}, {found['units']} objects read back and {found['recomputed']} computed again on {found['when']}"
 
 
 def _sessions(sessions: list[dict[str, Any]]) -> str:
@@ -129,8 +137,10 @@ def _session_row(session: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def _filled(places: list[str]) -> str:
-    if not places:
-        return "None: every pixel of the source that was needed could be read."
-    lines = [f"- {place}" for place in places[:_SHOWN]]
-    return "\n".join(lines + ([f"- ... and {len(places) - _SHOWN} more, in the JSON"] if len(places) > _SHOWN else []))
+def _filled(regions: list[str]) -> str:
+    if not regions:
+        return "None: all pixels of the source that were needed could be read."
+    lines = [f"- {region}" for region in regions[:_SHOWN]]
+    if len(regions) > _SHOWN:
+        lines.append(f"- ... and {len(regions) - _SHOWN} more, in the JSON")
+    return "\n".join(lines)

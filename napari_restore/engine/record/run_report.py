@@ -1,7 +1,7 @@
-"""What is kept of a run beside its result: a JSON file, and a page to read.
+"""Report of a run, kept beside its result: a JSON file, and a page to read.
 
-The report of ``cells.zarr`` is ``cells.zarr.report.json`` and ``cells.zarr.report.md``. It stands beside the result and
-not in it: a Zarr holds what Zarr knows, and two runs that store the same bytes differ in nothing but their reports.
+The report of ``cells.zarr`` is ``cells.zarr.report.json`` and ``cells.zarr.report.md``. It is not stored in the result,
+so that two runs with the same pixels store the same bytes.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from napari_restore import __version__
 from napari_restore.engine.compute.block import Receipt
 from napari_restore.engine.hardware.device import Device
 from napari_restore.engine.planning.plan import Plan
-from napari_restore.engine.planning.recipe import digest
+from napari_restore.engine.planning.settings.fingerprint import digest
 from napari_restore.engine.record.page import report_page
 from napari_restore.engine.record.seams import measure_seams
+from napari_restore.engine.record.source_watch import SourceWatch
 from napari_restore.engine.run.local import Stages, run_here
 from napari_restore.engine.store.filled import read_marks
 from napari_restore.engine.store.progress import Progress
-from napari_restore.errors import OutputError
+from napari_restore.errors import OutputError, SourceLost
 from napari_restore.images.staging import Stage
 from napari_restore.images.store import Place, place_of
 
@@ -54,25 +55,25 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 FORMAT = 1
-"""Version of the JSON."""
+"""Version of the JSON format."""
 FLUSH = 5.0
-"""Seconds after which what is known is written: so much of a session is lost when it is killed."""
+"""Seconds between two writes. A killed session loses the records of this time."""
 _AT_ONCE = 1000
-"""Filled places up to which each is written at once."""
+"""Number of filled regions up to which the report is written immediately for each, and of failures that are kept."""
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """The report of a run, as it was kept; `str` of it is the page.
+    """Report of a run, as it was stored. ``str(report)`` is the page.
 
     Attributes
     ----------
-    place
+    place : str
         Path or URL of the JSON file.
-    content
-        What is in it.
-    page
-        It, to be read: Markdown.
+    content : dict
+        Content of the JSON file.
+    page : str
+        The report as Markdown.
     """
 
     place: str
@@ -84,10 +85,10 @@ class RunReport:
 
 
 def report_place(output: Path | str) -> str:
-    """Where the report of a result stands, without ``.json`` or ``.md``.
+    """Return the path or URL of the report of a result, without ``.json`` or ``.md``.
 
-    Beside the result; for an image inside another Zarr, such as a field of a plate, in a folder of reports beside the
-    outermost one.
+    The report is beside the result. For an image inside another Zarr, such as a field of a plate, it is in a folder of
+    reports beside the outermost Zarr.
 
     Examples
     --------
@@ -101,20 +102,20 @@ def report_place(output: Path | str) -> str:
 
 
 def now() -> str:
-    """Give the time as text: UTC, to the second."""
+    """Return the present time as text, in UTC and whole seconds."""
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _kept_at(place: str) -> tuple[Place, str]:
-    """Give the folder or prefix of a report, and its name there, without ``.json`` or ``.md``."""
+    """Return the folder or prefix of a report, and its name in it without ``.json`` or ``.md``."""
     folder, _, name = place.rpartition("/")
     return place_of(folder or "/"), name
 
 
 def _write_text(place: str, ending: str, text: str, stage: Stage | None) -> None:
-    """Write one of the two texts of a report whole; through a stage, no folder on the way to it may be a link."""
-    content = text.encode(errors="backslashreplace")  # a name may be none that Unicode has
-    if stage is not None:  # what a killed run leaves there is swept with its lock
+    """Write one of the two files of a report atomically. Through a stage, no folder above it may be a link."""
+    content = text.encode(errors="backslashreplace")  # file names may hold bytes that are not Unicode
+    if stage is not None:  # what a killed run leaves in its stage is deleted with its lock
         stage.put(Path(f"{place}{ending}"), content)
         return
     folder, name = _kept_at(place)
@@ -122,7 +123,7 @@ def _write_text(place: str, ending: str, text: str, stage: Stage | None) -> None
 
 
 def read_content(place: str) -> dict[str, Any] | None:
-    """Read the JSON of a report; None where there is none, or none that can be read."""
+    """Read the JSON of a report, or return None if there is none or it cannot be read."""
     try:
         folder, name = _kept_at(place)
         content = json.loads(folder.get(f"{name}.json") or b"null")
@@ -132,19 +133,24 @@ def read_content(place: str) -> dict[str, Any] | None:
 
 
 def read_report(output: Path | str) -> RunReport:
-    """Read the report that was kept of a run.
+    """Read the report of a run.
+
+    Parameters
+    ----------
+    output : Path or str
+        The result, a path or URL.
 
     Raises
     ------
     OutputError
-        If there is none.
+        If it has no report.
     """
     place = report_place(output)
     content = read_content(place)
     if content is None or "sessions" not in content:
         raise OutputError(
             f"there is no report of {output} at {place}.json; give the path of a result of this package, or of the "
-            "folder of a batch. A plate is in its batch's report, and each field has one."
+            "folder of a batch. A plate is in the report of its batch, and each of its fields has a report."
         )
     return RunReport(f"{place}.json", content, report_page(content))
 
@@ -155,11 +161,11 @@ def write_report(
     page: Callable[[dict[str, Any]], str] = report_page,
     stage: Stage | None = None,
 ) -> None:
-    """Write JSON and page, through a stage if one is given. A report that cannot be written ends no run."""
+    """Write the JSON and the page of a report, through a stage if there is one. An error is logged and not raised."""
     try:
         _write_text(place, ".json", json.dumps(content, indent=1, allow_nan=False), stage)
         _write_text(place, ".md", page(content), stage)
-    except Exception as error:  # whatever the file system or the object store says
+    except Exception as error:  # file systems and object stores raise errors of many types
         _log.warning("the report %s.json cannot be written: %s", place, error)
 
 
@@ -168,13 +174,13 @@ def _versions() -> dict[str, str]:
     for name in ("torch", "zarr", "numpy"):
         try:
             found[name] = version(name)
-        except PackageNotFoundError:  # a build of another name
+        except PackageNotFoundError:  # a build that is distributed under another name
             found[name] = "unknown"
     return found
 
 
 def _described(image: Image) -> dict[str, Any]:
-    """Say what a source is, with the digest of all that its metadata tell."""
+    """Return a description of a source, with the digest of all its metadata."""
     metadata = {
         "axes": image.canonical,
         "shape": list(image.shape),
@@ -194,25 +200,25 @@ def _device_name(device: Device) -> str:
         return f"{device} ({os.cpu_count()} cores, {platform.machine()})"
     import torch
 
-    # On a cluster the device is one of its workers', and this machine may have none.
+    # On a cluster, the device is one of a worker, and this machine may have none.
     return f"{device} ({torch.cuda.get_device_name(str(device))})" if torch.cuda.is_available() else str(device)
 
 
 class Session:
-    """One go at a run, written to its report as it goes on: what a killed one had done stays, without an end.
+    """Record of one session of a run, written to the report while it runs. A killed session stays without an end.
 
-    Use it with ``with``: it ends as the block inside it does.
+    It is a context manager: the session ends with the ``with`` statement, and records its error.
 
     Parameters
     ----------
-    plan
+    plan : Plan
         The run.
-    output
-        The result, made already.
-    keep
-        What the report says of earlier sessions stays even where none of their blocks is there any more.
-    stage
-        What it is written through, where the output is on a disk.
+    output : Path or str
+        The result, which has been created.
+    keep : bool
+        Keep earlier sessions in the report even if none of their blocks is stored any more.
+    stage : Stage, optional
+        The stage of an output on a disk, through which the report is written.
     """
 
     def __init__(self, plan: Plan, output: Path | str, *, keep: bool = False, stage: Stage | None = None) -> None:
@@ -223,7 +229,7 @@ class Session:
         self._written = 0.0
 
     def note(self, event: Progress) -> None:
-        """Take in an event of the run; the session begins with the first that has work behind it."""
+        """Record an event of the run. The session starts with the first event, unless the run has nothing to do."""
         if not self._session:
             if event.stage == "restoring" and event.done == event.total and read_content(self.place) is not None:
                 return
@@ -233,7 +239,7 @@ class Session:
             self._flush()
 
     def block(self, receipt: Receipt) -> None:
-        """Take in the receipt of a block."""
+        """Record the receipt of a block."""
         session = self._session
         session["blocks"] += 1
         session["tiles"] += receipt.tiles
@@ -248,7 +254,7 @@ class Session:
 
     def _begin(self, event: Progress) -> None:
         recipe = self.plan.recipe
-        # Where coarser levels alone were missing, the first event counts their units, and all blocks are there.
+        # If only coarser levels are missing, the first event counts their write units, and all blocks are stored.
         before = event.done if event.stage == "restoring" else self.plan.blocks
         self._session = {
             "began": now(), "seen": now(), "ended": None, "how": None, "message": None,
@@ -260,7 +266,7 @@ class Session:
         earlier = read_content(self.place) or {}
         sessions = earlier.get("sessions", []) if earlier.get("fingerprint") == self.plan.fingerprint else []
         if before == 0 and not self.keep and any(session["blocks"] for session in sessions):
-            sessions = []  # of a result that was replaced or deleted
+            sessions = []  # they belong to a result that was replaced or deleted
         self._content = {
             **self._run(),
             "sessions": [*sessions, self._session],
@@ -271,7 +277,7 @@ class Session:
         self._flush()
 
     def _run(self) -> dict[str, Any]:
-        """Give what all sessions of a run have in common."""
+        """Return the part of the report that all sessions of a run share."""
         plan = self.plan
         return {
             "format": FORMAT,
@@ -307,50 +313,65 @@ class Session:
         self._flush()
 
     def _filled(self) -> dict[str, list[str]] | None:
-        """Read what the result says of filled places: it knows of those too whose receipt was lost when a run ended."""
+        """Read the filled regions from the marks of the result; receipts may have been lost when a run was killed."""
         try:
             marks = read_marks(self.output)
-        except Exception:  # the result is not there any more, or cannot be read
+        except Exception:  # the result was deleted, or cannot be read
             return None
         return {unit.name: list(reasons) for unit, reasons in marks.items()}
 
     def _seams(self) -> dict[str, Any]:
         try:
             return asdict(measure_seams(self.plan, self.output))
-        except Exception as error:  # the run is done: what cannot be read is for `verify` to find
+        except Exception as error:  # the run is complete; `verify` finds objects that cannot be read
             return {"error": str(error)}
 
 
 def reported(
     plan: Plan, sink: OmeZarrSink, stages: Stages = run_here, *, keep: bool = False
 ) -> Generator[Progress, None, None]:
-    """Carry out a plan into an OME-Zarr, and keep the report of it.
+    """Run a plan into an OME-Zarr, and write its report.
 
     Parameters
     ----------
-    plan
+    plan : Plan
         The run.
-    sink
+    sink : OmeZarrSink
         The result.
-    stages
-        How: here, or on a cluster.
-    keep
+    stages : Stages
+        The function that runs the plan, on this machine or on a cluster.
+    keep : bool
         See `Session`.
 
     Yields
     ------
     Progress
-        What `stages` yields.
+        The events of `stages`.
 
     Raises
     ------
     RestoreError
         See `run_blocks` and `build_pyramid`.
+    SourceChanged
+        If the source was replaced or changed during the run.
     """
+    watch = SourceWatch(plan, sink)
+
+    def record(receipt: Receipt) -> None:
+        watch.block(receipt)
+        session.block(receipt)
+
     with (
         Session(plan, sink.path, keep=keep, stage=sink.stage) as session,
-        closing(stages(plan, sink, session.block)) as events,
+        closing(stages(plan, sink, record)) as events,
     ):
-        for event in events:
-            session.note(event)
-            yield event
+        try:
+            for event in events:
+                session.note(event)
+                yield event
+        except (SourceLost, MemoryError):
+            raise
+        except Exception as error:
+            watch.check(error)
+            raise
+        watch.check()

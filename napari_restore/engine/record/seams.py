@@ -1,4 +1,4 @@
-"""Whether tile borders can be seen in a stored result, measured on a little of it."""
+"""Measure whether seams can be seen in a stored result, in a sample of its planes."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from napari_restore.tiling.grid import AxisTiling
 __all__ = ["Seams", "measure_seams"]
 
 PLANES = 6
-"""Planes that are looked at, evenly spread over all axes but Y and X."""
+"""Number of measured planes, evenly spread over all axes but Y and X."""
 WINDOW = 1024
-"""Height and width in pixels of what is read of each."""
+"""Height and width in pixels of the window that is read from each plane."""
 
 
 @dataclass(frozen=True)
 class Seams:
-    """Mean absolute gradient in the middle of where one tile hands over to the next, over that elsewhere.
+    """Ratio of the mean absolute gradient at seams (the middle of the blended pixels) to that elsewhere.
 
-    What is in the image makes it more or less than 1 as well, and more so the smaller the image is. So it is to be
-    compared with the same ratio for lines half-way between two borders: a seam shows where the first is clearly larger.
+    The content of the image also changes this ratio, most of all in small images. Compare it with the same ratio for
+    lines half-way between two seams: seams are visible if the first is clearly larger.
 
     Attributes
     ----------
-    ratio
-        Mean over the windows that were looked at; None where there is no tile border in them, or nothing but zeros.
-    between
-        The same for lines half-way between two borders.
-    windows
-        How many.
+    ratio : float or None
+        Mean over the windows; None if they hold no seam, or only zeros.
+    between : float or None
+        The same ratio for lines half-way between two seams.
+    windows : int
+        Number of windows.
     """
 
     ratio: float | None
@@ -48,15 +48,15 @@ def measure_seams(plan: Plan, output: Path | str) -> Seams:
 
     Parameters
     ----------
-    plan
-        The run that made it.
-    output
-        The result, level 0 complete.
+    plan : Plan
+        The run that made the result.
+    output : Path or str
+        The result, a path or URL, with a complete level 0.
 
     Raises
     ------
     Exception
-        Whatever reading the result raises.
+        Any error of reading the result.
     """
     array = ome_zarr.open_level(output, 0)
     outer, (height, width) = array.shape[:-2], array.shape[-2:]
@@ -79,9 +79,14 @@ def measure_seams(plan: Plan, output: Path | str) -> Seams:
 
 
 def _window(tiling: AxisTiling, scale: int, length: int, number: int) -> tuple[slice, list[int], list[int]]:
-    """Choose a window of an axis around a tile border, and give the borders inside, and lines half-way between them.
+    """Choose a window of an axis around a seam.
 
-    Both are in pixels of the window.
+    Returns
+    -------
+    window : slice
+        The window, in pixels of the result.
+    seams, between : list of int
+        The seams in the window, and the lines half-way between them, in pixels of the window.
     """
     size = min(WINDOW, length)
     if tiling.count < 2:

@@ -1,4 +1,4 @@
-"""Checking a stored result: every object there, readable, and what the recipe makes."""
+"""Verify a stored result (every object is stored, can be read, and is what the recipe gives), and repair it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_restore.engine.hardware.backends import check_backend
 from napari_restore.engine.hardware.devices import choose_devices
 from napari_restore.engine.planning.plan import Block, Plan, source_kind
 from napari_restore.engine.planning.planner import make_plan
-from napari_restore.engine.planning.recipe import digest
+from napari_restore.engine.planning.settings.fingerprint import digest
 from napari_restore.engine.record.run_report import now, read_content, report_place, reported, write_report
 from napari_restore.engine.run.local import build_pyramid, run_blocks
 from napari_restore.engine.store.filled import read_marks
@@ -38,7 +38,7 @@ from napari_restore.images.writing.digests import (
     sha256_of,
 )
 from napari_restore.images.writing.layout import WriteUnit
-from napari_restore.images.writing.metadata_copy import COPIES, copied_metadata, mend_metadata, metadata_changes
+from napari_restore.images.writing.metadata_copy import COPIES, copied_metadata, metadata_changes, repair_from_copies
 from napari_restore.models.zoo import find_card
 
 __all__ = [
@@ -49,35 +49,39 @@ __all__ = [
     "verify_output",
 ]
 
-APART = {"float32": 1e-5, "bfloat16": 1e-2}
-"""How far two computations of a block may lie apart, as a part of the value range.
+TOLERANCES = {"float32": 1e-5, "bfloat16": 1e-2}
+"""Largest difference of two computations of a block, as a fraction of the value range, by precision.
 
-Measured with bundled models in bfloat16: batches of one and of two tiles lie up to 4e-3 apart, and results up to 5e-3
-from those in float32, of which another device may lie on the other side.
+Measured with bundled models in bfloat16: batches of one and of two tiles differ by up to 4e-3, and a result by up to
+5e-3 from float32. Two devices may differ from float32 in opposite directions.
 """
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What a check found; `str` of it is one line for each bad object and one for the whole.
+    """Outcome of a verification. ``str(verification)`` has one line for each bad object, and a summary.
 
     Attributes
     ----------
-    path
-        The result.
-    units
-        Stored objects there should be, over all levels.
-    missing, damaged, differing
-        Those that are not there; cannot be decoded, or fail their checksum; hold other pixels than the recipe makes.
-    recomputed
-        How many were computed anew for that.
-    fingerprint_intact
-        Whether the stored fingerprint is that of the stored identity of the run.
-    filled
-        Blocks whose source could not be read in full when they were made, and what was filled (`on_error="fill"`).
-    metadata
-        Files of metadata that do not say any more what was written. If those of a level are among them, its pixels
-        cannot be told, and no stored object is looked at before they are mended.
+    path : Path or str
+        The result, a path or URL.
+    units : int
+        Number of write units of the complete result, over all levels.
+    missing : tuple of WriteUnit
+        Write units that are not stored.
+    damaged : tuple of WriteUnit
+        Write units that cannot be decoded, or do not have their digest.
+    differing : tuple of WriteUnit
+        Write units with other pixels than the recipe gives.
+    recomputed : int
+        Number of write units that were computed again to compare them.
+    fingerprint_intact : bool
+        Whether the stored fingerprint fits the stored identity of the run.
+    filled : mapping of WriteUnit to tuple of str
+        Filled blocks (see `on_error`), and their filled regions in words.
+    metadata : tuple of str
+        Files of metadata that were changed since they were written. If the metadata of a level were changed, no object
+        is checked until they are repaired, because they tell how to decode pixels.
     """
 
     path: Path | str
@@ -92,12 +96,12 @@ class Verification:
 
     @property
     def bad(self) -> tuple[WriteUnit, ...]:
-        """All write units that a repair would compute anew."""
+        """Write units that a repair would compute again."""
         return tuple(dict.fromkeys((*self.missing, *self.damaged, *self.differing, *self.filled)))
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether the result is sound."""
         return not self.bad and not self.metadata and self.fingerprint_intact
 
     def __str__(self) -> str:
@@ -109,13 +113,13 @@ class Verification:
         rows += [f"filled: {unit}: {reason}" for unit, reasons in self.filled.items() for reason in reasons]
         rows += [f"metadata changed: {name}" for name in self.metadata]
         if not self.fingerprint_intact:
-            rows.append("the fingerprint does not fit the run it describes: the attributes were changed")
-        checked = f"{self.units} stored objects read back, {self.recomputed} computed anew"
+            rows.append("the fingerprint does not fit the stored settings: the attributes were changed")
+        checked = f"{self.units} stored objects read back, {self.recomputed} computed again"
         return "\n".join([*rows, f"{self.path}: {checked}, {len(self.bad)} bad"])
 
 
 def _attributes(path: Path | str) -> dict[str, Any]:
-    """Read what a run has said of its result; from the copy, where that has been changed since."""
+    """Read the attributes of a result; if they were changed, read their copy."""
     copied = copied_metadata(path) if metadata_changes(path) else None
     if copied is not None:
         group = copied.get("zarr.json", {}).get("attributes") or copied.get(".zattrs", {})
@@ -123,7 +127,7 @@ def _attributes(path: Path | str) -> dict[str, Any]:
     else:
         attributes = ome_zarr.read_attributes(path)
     if attributes is None or not {"fingerprint", "identity", "recipe", "source"} <= attributes.keys():
-        raise OutputError(f"{path} is no result of this package; give the path of an OME-Zarr that it wrote.")
+        raise OutputError(f"{path} is not a result of this package; give the path of an OME-Zarr that it wrote.")
     check_attributes(attributes, path)
     return attributes
 
@@ -136,7 +140,7 @@ def _levels(path: Path | str) -> Iterator[int]:
 
 
 def _is_sound(array: Any, unit: WriteUnit, digests: Digests | None, needed: bool) -> bool:
-    """Tell whether one stored object is as it was written: by its digest, or, where there is none, by decoding it."""
+    """Return whether an object is as it was written, by its digest; without a digest, whether it can be decoded."""
     if digests is not None:
         name = ome_zarr.object_name(array, unit)
         fits = digests.fits(name, sha256_of(array.store.root / name) or "")
@@ -146,24 +150,26 @@ def _is_sound(array: Any, unit: WriteUnit, digests: Digests | None, needed: bool
         array[ome_zarr.unit_region(array, unit)]
     except MemoryError:
         raise
-    except Exception:  # whatever a codec or the store says of a damaged object
+    except Exception:  # codecs and stores raise errors of many types for a damaged object
         return False
     return True
 
 
 def _reopened(path: Path | str, attributes: dict[str, Any], source: Any) -> Plan:
-    """Plan the run that made a result once more.
+    """Plan the run that made a result again.
 
     Raises
     ------
     OutputError
-        If the source is not there, or is another one, or the weights are others.
+        If the source is missing, or source, weights or settings differ from those of the run.
     """
     recipe = recipe_in(attributes, path)
-    place = attributes["source"] if source is None else source
-    file = attributes["source"].partition("::")[0]  # behind it is the path of a dataset in the file
-    if source is None and not (Path(file).exists() or is_url(place) or file_series.recognises(place)):
-        raise OutputError(f"the source of {path} was {place!r}, which is not there now; give it as source= (--source).")
+    opened = attributes["source"] if source is None else source
+    file = attributes["source"].partition("::")[0]  # "::" separates a file from the path of a dataset in it
+    if source is None and not (Path(file).exists() or is_url(opened) or file_series.recognises(opened)):
+        raise OutputError(
+            f"the source of {path} was {opened!r}, which does not exist now; give it as source= (--source)."
+        )
     try:
         choose_devices(recipe.device)
     except RecipeError:  # the run was on another machine
@@ -172,16 +178,18 @@ def _reopened(path: Path | str, attributes: dict[str, Any], source: Any) -> Plan
         check_backend(recipe.backend or "eager", choose_devices(recipe.device)[0])
     except RecipeError:  # it was done by what is not here; `_slack` is for that too
         recipe = recipe.model_copy(update={"backend": "eager"})
-    image = open_image(place, axes=recipe.axes, level=recipe.level, series=recipe.series)
+    image = open_image(
+        opened, axes=recipe.axes, level=recipe.level, series=recipe.series, allow_outside=recipe.allow_outside
+    )
     name = image.location or image.name
     was, now = attributes["identity"].get("source") or {}, source_kind(image)
-    unlike = [f"{key}: {was.get(key)} then, {now[key]} now" for key in now if was.get(key) != now[key]]
-    _check_source(name, path, "; ".join(unlike))
+    differences = [f"{key}: {was.get(key)} then, {now[key]} now" for key in now if was.get(key) != now[key]]
+    _check_source(name, path, "; ".join(differences))
     plan = make_plan(image, find_card(recipe.model, img_range=recipe.img_range, mean=recipe.mean), recipe)
     if changed := what_differs(plan, attributes):
         raise OutputError(
-            f"{path} cannot be computed anew as it was made ({'; '.join(changed)}); put back what has changed, or make "
-            "the result anew with overwrite (--overwrite)."
+            f"{path} cannot be computed again as it was ({'; '.join(changed)}); undo these changes, or replace the "
+            "result with overwrite (--overwrite)."
         )
     _check_source(name, path, other_pixels(plan, attributes))
     return plan
@@ -190,45 +198,47 @@ def _reopened(path: Path | str, attributes: dict[str, Any], source: Any) -> Plan
 def _check_source(name: str, path: Path | str, changed: str) -> None:
     if changed:
         raise OutputError(
-            f"{name} is not the source of {path} ({changed}); give the source as source= (--source). Of a result that "
-            "was made of a part of an image, such as a region in napari, that is an array of the part."
+            f"{name} is not the source of {path} ({changed}); give the source as source= (--source). For the result of "
+            "a region of an image, as made in napari, give an array of this region."
         )
 
 
 def _differing(path: Path | str, plan: Plan, units: list[WriteUnit]) -> Iterator[WriteUnit]:
-    """Compute write units of level 0 anew and yield those that hold something else."""
-    array, predict, slack = ome_zarr.open_level(path, 0), predictor_of(plan), _slack(plan)
+    """Compute write units of level 0 again, and yield those with other pixels."""
+    array, predict, tolerance = ome_zarr.open_level(path, 0), predictor_of(plan), _tolerance(plan)
     for unit in units:
         expected = restore_region(plan, plan.region(plan.block_of(unit)), predict)
         stored = np.asarray(array[ome_zarr.unit_region(array, unit)])
         expected = ome_zarr.to_stored(expected, plan.axes)
-        if not np.allclose(stored.astype(np.float64), expected.astype(np.float64), rtol=0, atol=slack, equal_nan=True):
+        if not np.allclose(
+            stored.astype(np.float64), expected.astype(np.float64), rtol=0, atol=tolerance, equal_nan=True
+        ):
             yield unit
 
 
-def _slack(plan: Plan) -> float:
-    """How far two computations of one block may lie apart, in data units: another batch or device rounds otherwise."""
+def _tolerance(plan: Plan) -> float:
+    """Return the largest difference of two computations of a block, in data units. Batch and device change rounding."""
     span = float(np.ptp(plan.recipe.value_range or ((0.0, 1.0),), axis=1).max())
-    apart = APART[plan.recipe.precision or "float32"] * span
-    return max(1.0, apart) if plan.dtype.kind in "ui" else apart
+    tolerance = TOLERANCES[plan.recipe.precision or "float32"] * span
+    return max(1.0, tolerance) if plan.dtype.kind in "ui" else tolerance
 
 
 def verify_output(path: Path | str, *, recompute: int = 0, source: Any = None) -> Verification:
-    """Read back every stored object of a result, and compute some of them anew.
+    """Read back every stored object of a result, and compute some of them again.
 
     Parameters
     ----------
-    path
-        An OME-Zarr that this package wrote.
-    recompute
-        How many blocks of level 0, evenly spread, are computed anew and compared; needs the source.
-    source
-        Where the source is, if it is not where it was.
+    path : Path or str
+        An OME-Zarr that this package wrote, a path or URL.
+    recompute : int
+        Number of blocks of level 0, evenly spread, that are computed again and compared. This needs the source.
+    source : Any, optional
+        The source, if it is no longer where it was.
 
     Raises
     ------
     OutputError
-        If `path` is no such result, or the source is needed and not there.
+        If `path` is not such a result, or the source is needed and missing.
     """
     attributes = _attributes(path)
     changed = metadata_changes(path)
@@ -239,7 +249,7 @@ def verify_output(path: Path | str, *, recompute: int = 0, source: Any = None) -
     needed = bool(attributes.get("digests"))
     if digests is not None and (not digests.sound or (needed and not digests.known)):
         changed += (SUMS,)
-        needed = bool(digests.known)  # hidden files are easily left behind when a folder is copied
+        needed = bool(digests.known)  # a copy of a folder may lack its hidden files
     missing: list[WriteUnit] = []
     damaged: list[WriteUnit] = []
     sound: list[WriteUnit] = []
@@ -263,28 +273,33 @@ def verify_output(path: Path | str, *, recompute: int = 0, source: Any = None) -
 
 
 def repair_metadata(path: Path | str) -> None:
-    """Write the metadata of a result back as they were.
+    """Restore the metadata of a result from their copies.
+
+    Parameters
+    ----------
+    path : Path or str
+        The result, a path or URL.
 
     Raises
     ------
     OutputInUse
-        If a run is writing it.
+        If a run is writing to it.
     """
     location = place_of(path).location
     lock = lock_output(location)
     try:
         stage = lock.guard if isinstance(lock.guard, Stage) else None
-        mend_metadata(location, stage)
+        repair_from_copies(location, stage)
         if stage is not None and isinstance(location, Path):
             if not read_digests(location).known:
-                _record_anew(location, stage)
+                _rebuild_digests(location, stage)
             gather_digests(location, stage)
     finally:
         lock.release()
 
 
-def _record_anew(path: Path, stage: Stage) -> None:
-    """Make the list of digests of what can be decoded, where there is none any more."""
+def _rebuild_digests(path: Path, stage: Stage) -> None:
+    """Write the list of digests again, of all objects that can be decoded."""
     for level in _levels(path):
         array = ome_zarr.open_level(path, level)
         for index in map(tuple, np.argwhere(ome_zarr.stored_units(path, level)).tolist()):
@@ -295,50 +310,57 @@ def _record_anew(path: Path, stage: Stage) -> None:
 
 
 def repair_output(verification: Verification, *, source: Any = None) -> Iterator[Progress]:
-    """Compute exactly the bad objects anew, those of coarser levels from the level before.
+    """Compute the bad objects again, and no others; those of coarser levels from the level before.
 
-    A block of level 0 is replaced, not deleted first, so nothing is lost if the source cannot be read. What coarser
-    levels have made of a block that held other pixels is computed anew as well. If some of the result was filled, then
-    what still cannot be read is filled again.
+    A block of level 0 is replaced without deleting it first, so nothing is lost if the source cannot be read. The
+    coarser objects above a differing block are computed again too. If the result has filled blocks, regions of the
+    source that still cannot be read are filled again.
+
+    Parameters
+    ----------
+    verification : Verification
+        The outcome of `verify_output`.
+    source : Any, optional
+        The source, if it is no longer where it was.
 
     Yields
     ------
     Progress
-        As a run does.
+        As for a run.
 
     Raises
     ------
     OutputError
-        If the source is not there, or the run is not the one that made the result.
+        If the source is missing, or source, weights or settings differ from those of the run that made the result.
     """
     path = verification.path
     plan = _reopened(path, _attributes(path), source)
     if verification.filled:
         plan = replace(plan, recipe=plan.recipe.model_copy(update={"on_error": "fill"}))
-    with OmeZarrSink(plan, path) as sink:  # checks that this is the same run, before anything is changed
+    with OmeZarrSink(plan, path) as sink:  # raises before any change if this is not the same run
         for unit in verification.differing:
             sink.discard_above(unit)
         for unit in verification.bad:
             if unit.level:
                 sink.writer.delete(unit)
-        chosen = _Chosen(sink, [plan.block_of(unit) for unit in verification.bad if unit.level == 0])
+        chosen = _ChosenBlocks(sink, [plan.block_of(unit) for unit in verification.bad if unit.level == 0])
 
-        def mend(plan: Plan, sink: OmeZarrSink, record: Callable[[Receipt], Any]) -> Generator[Progress, None, None]:
+        def stages(plan: Plan, sink: OmeZarrSink, record: Callable[[Receipt], Any]) -> Generator[Progress, None, None]:
             yield from run_blocks(plan, chosen, record)
             yield from build_pyramid(sink)
 
-        yield from reported(plan, sink, mend, keep=True)
+        yield from reported(plan, sink, stages, keep=True)
 
 
-class _Chosen:
-    """A sink that takes the blocks it is given for the missing ones.
+class _ChosenBlocks:
+    """Sink that reports chosen blocks as missing, so that a run computes them again.
 
     Parameters
     ----------
-    sink
-        Where they go.
-    blocks
-        Their indices.
+    sink : OmeZarrSink
+        The sink that stores them.
+    blocks : list of tuple of int
+        Indices of the blocks.
     """
 
     def __init__(self, sink: OmeZarrSink, blocks: list[Block]) -> None:
@@ -346,12 +368,18 @@ class _Chosen:
         self.write, self.settle = sink.write, sink.settle
 
     def missing(self) -> tuple[int, Iterable[Block]]:
-        """The blocks that were given."""
+        """Return the chosen blocks."""
         return len(self.blocks), self.blocks
 
 
 def record_verification(found: Verification) -> None:
-    """Write into the report of a result, where there is one, what a check of it has found."""
+    """Write the outcome of a verification into the report of a result, if it has one.
+
+    Parameters
+    ----------
+    found : Verification
+        The outcome of `verify_output`.
+    """
     place = report_place(found.path)
     content = read_content(place)
     if content is None:

@@ -1,4 +1,4 @@
-"""Running a plan on this machine: blocks through a bounded window of workers, then the coarser levels."""
+"""Run a plan on this machine: restore blocks in a pool of threads, then compute the coarser levels."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from napari_restore.images.writing.layout import WriteUnit
 __all__ = ["Stages", "bounded_map", "build_pyramid", "coarser_levels", "run_blocks", "run_here"]
 
 Stages = Callable[[Plan, OmeZarrSink, Callable[[Receipt], Any]], Generator[Progress, None, None]]
-"""What carries out a plan into an OME-Zarr, and hands on the receipt of each block."""
+"""A function that runs a plan into an OME-Zarr, and calls its third argument with the receipt of each block."""
 
 TICK = 0.25
-"""Seconds between two progress events while no block is done."""
+"""Seconds between two progress events while no block is finished."""
 
 
 Item = TypeVar("Item")
@@ -37,18 +37,33 @@ Done = TypeVar("Done")
 def bounded_map(
     function: Callable[[Item], Done], items: Iterable[Item], *, workers: int, stop: threading.Event
 ) -> Generator[Done | None, None, None]:
-    """Call a function on items from worker threads, a few of them waiting at a time.
+    """Call a function for each item in a pool of threads, with at most one item waiting for a thread.
 
-    Yields what the function returns for each item, and None every `TICK` seconds in between, so the caller can report
-    and be closed.
-    When closed, or when a call fails, `stop` is set, no more items start, and those in progress are waited for.
+    When the generator is closed or a call fails, it sets `stop`, starts no more items and waits for those in progress.
+
+    Parameters
+    ----------
+    function : callable
+        Called with an item.
+    items : iterable
+        Read one by one, when a thread needs an item.
+    workers : int
+        Number of threads.
+    stop : threading.Event
+        Set at the end, so that `function` can return early.
+
+    Yields
+    ------
+    Any or None
+        What `function` returns, in the order of completion, and None every `TICK` seconds in between, so that the
+        caller can report progress or close the generator.
     """
     source = iter(items)
     waiting: set[Future[Done]] = set()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="block")
     try:
         while True:
-            # One more than there are workers, so that none of them ever waits for this thread.
+            # One item more than there are workers, so that no worker waits for this thread.
             while len(waiting) <= workers and (item := next(source, None)) is not None:
                 waiting.add(pool.submit(function, item))
             if not waiting:
@@ -64,7 +79,7 @@ def bounded_map(
 
 
 class _Counter:
-    """Counts tiles from all workers, and stops them between two batches."""
+    """Counter of tiles over all workers, which stops them between two batches."""
 
     def __init__(self, stop: threading.Event) -> None:
         self.stop, self.value = stop, 0
@@ -80,18 +95,18 @@ class _Counter:
 def run_blocks(
     plan: Plan, sink: Sink, record: Callable[[Receipt], Any] = lambda receipt: None
 ) -> Generator[Progress, None, None]:
-    """Restore the blocks that a sink is missing.
+    """Restore the blocks that are missing in a sink.
 
-    Closing the generator stops the run after the batches in progress; what is stored stays.
+    Closing the generator stops the run after the batches in progress. Stored blocks stay.
 
     Parameters
     ----------
-    plan
-        The run, its value range chosen.
-    sink
-        Where the blocks go.
-    record
-        Called with the receipt of each block, on the thread that asks for events.
+    plan : Plan
+        The run, with its value range chosen.
+    sink : Sink
+        Stores the blocks.
+    record : callable
+        Called with the receipt of each block, on the thread that iterates over the events.
 
     Yields
     ------
@@ -101,7 +116,7 @@ def run_blocks(
     Raises
     ------
     RestoreError
-        The error of the first block that fails; blocks that are stored stay.
+        The error of the first block that fails. Stored blocks stay.
     """
     recipe = plan.recipe
     assert recipe.workers is not None and recipe.value_range is not None
@@ -117,7 +132,7 @@ def run_blocks(
     yield progress()
     if not count:
         return
-    # Here, since a model that cannot be loaded is no block's error.
+    # Load the model before any block, so that an error of loading is not reported as an error of a block.
     predictor_of(plan)
 
     def restore(index: Block) -> Receipt:
@@ -136,21 +151,22 @@ def run_blocks(
 def coarser_levels(
     plan: Plan, path: Path | str, make: Callable[[list[WriteUnit]], Generator[Any, None, None]]
 ) -> Generator[Progress, None, None]:
-    """Make the missing write units of the coarser levels, one level after the other.
+    """Compute the missing write units of the coarser levels, one level after the other.
 
     Parameters
     ----------
-    plan
-        The run, the blocks of which are stored.
-    path
-        The output.
-    make
-        Makes write units of a level; yields None while it waits, else what came of one.
+    plan : Plan
+        The run, with all blocks stored.
+    path : Path or str
+        The output, a path or URL.
+    make : callable
+        Takes the missing write units of a level and computes them. It yields a value for each, and None while it waits.
 
     Yields
     ------
     Progress
-        Of a level after each write unit, and as often as `make` yields; seconds count from the first level on.
+        One event for each value of `make`. Done and total count the write units of the level; the seconds count from
+        the start of the first level.
     """
     began = time.monotonic()
     for level in range(1, plan.levels):
@@ -180,6 +196,6 @@ def build_pyramid(sink: OmeZarrSink) -> Generator[Progress, None, None]:
 def run_here(
     plan: Plan, sink: OmeZarrSink, record: Callable[[Receipt], Any] = lambda receipt: None
 ) -> Generator[Progress, None, None]:
-    """Carry out a plan on this machine: its blocks, and then its coarser levels."""
+    """Run a plan on this machine: first its blocks, then its coarser levels."""
     yield from run_blocks(plan, sink, record)
     yield from build_pyramid(sink)

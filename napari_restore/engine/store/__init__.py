@@ -1,1 +1,1 @@
-"""The output as its own journal: where blocks go, what is there, what is missing, and who may write."""
+"""Outputs: store blocks, lock an output, and resume a run from the blocks that are stored."""

@@ -1,4 +1,4 @@
-"""Which write units of the coarser levels can be made: those with all stored that lies under them."""
+"""Find the write units of coarser levels that can be computed, because all write units below them are stored."""
 
 from __future__ import annotations
 
@@ -18,23 +18,25 @@ __all__ = ["CoarseUnits", "covered"]
 def covered(
     unit: WriteUnit, counts: Sequence[int], pixels: NDArray[Any], levels: int
 ) -> Iterator[tuple[WriteUnit, NDArray[Any]]]:
-    """Yield the write units of coarser levels that one of level 0 covers, made from it alone.
+    """Compute the write units of coarser levels that lie inside one write unit of level 0.
 
     Parameters
     ----------
-    unit
-        Of level 0.
-    counts
+    unit : WriteUnit
+        Write unit of level 0.
+    counts : sequence of int
         Write units of level 0 along each axis, in stored order.
-    pixels
-        Of `unit`, in stored order.
-    levels
-        Levels of the image, level 0 included.
+    pixels : numpy.ndarray
+        Pixels of `unit`, in stored order.
+    levels : int
+        Levels of the pyramid, level 0 included.
 
     Yields
     ------
-    unit, pixels
-        Level by level, until a write unit reaches beyond that of level 0.
+    unit : WriteUnit
+        Write unit of level 1, 2, ... The first write unit that needs other pixels than `pixels` ends the iteration.
+    pixels : numpy.ndarray
+        Its pixels, in stored order.
     """
     corner, ends = unit.index[-2:], counts[-2:]
     for level in range(1, levels):
@@ -45,12 +47,12 @@ def covered(
 
 
 class CoarseUnits:
-    """Keeps count of what is stored, and names each coarser write unit once, when the last one under it is stored.
+    """Record of the stored write units, which reports when a coarser write unit can be computed.
 
     Parameters
     ----------
-    stored
-        For each level, which of its write units are stored, in stored order.
+    stored : sequence of numpy.ndarray of bool
+        For each level, whether each of its write units is stored, with axes in stored order.
     """
 
     def __init__(self, stored: Sequence[NDArray[np.bool_]]) -> None:
@@ -59,18 +61,23 @@ class CoarseUnits:
         self._lock = threading.Lock()
 
     def put(self, unit: WriteUnit) -> None:
-        """Take down that a write unit is stored."""
+        """Record that a write unit is stored."""
         with self._lock:
             self._stored[unit.level][unit.index] = True
 
     def above(self, unit: WriteUnit) -> tuple[WriteUnit, bool] | None:
-        """Take down that a write unit is stored, and give the one above it if all under that is stored.
+        """Record that a write unit is stored, and return the one of the next level if that can be computed now.
+
+        Parameters
+        ----------
+        unit : WriteUnit
+            The write unit that is stored.
 
         Returns
         -------
-        unit, to_make
-            The write unit of the next level, and whether it is the caller who should make it; None if more is missing
-            under it, if somebody else makes it, or if there is no such level.
+        tuple of (WriteUnit, bool) or None
+            The write unit of the next level, and whether the caller has to compute it (False: it is stored already).
+            None if another write unit below it is missing, if another caller computes it, or if there is no next level.
         """
         with self._lock:
             self._stored[unit.level][unit.index] = True

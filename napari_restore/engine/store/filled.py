@@ -1,7 +1,7 @@
-"""What a result says of blocks whose source could not be read: a file for each, beside the objects of level 0.
+"""Mark the blocks of a result that were filled: one file for each block, beside the objects of level 0.
 
-It is written before the block, so there is no moment in which a filled block counts as a sound one, and removed after
-the block has been computed again from a source that is whole. Zarr takes no notice of it.
+The mark is written before the block, so a filled block is never taken for a sound one. It is removed after the block
+was computed again from a readable source. Zarr ignores these files.
 """
 
 from __future__ import annotations
@@ -15,31 +15,38 @@ from napari_restore.images.store import Place, place_of
 from napari_restore.images.writing import ome_zarr
 from napari_restore.images.writing.layout import WriteUnit
 
-__all__ = ["read_marks", "remove_mark", "write_mark"]
+__all__ = ["IN_DOUBT", "in_doubt", "read_marks", "remove_mark", "write_mark"]
 
 FOLDER = "0/.filled"
+IN_DOUBT = "in doubt"
+"""First words of the reason of a block that may have been read from another source."""
 
 
 def write_mark(place: Place, unit: WriteUnit, reasons: Sequence[str], stage: Stage | None) -> None:
-    """Say of a write unit what of its source could not be read.
+    """Mark a write unit as filled.
 
     Parameters
     ----------
-    place
-        Of the result.
-    unit
-        Of level 0.
-    reasons
-        One text for each place.
-    stage
+    place : Place
+        Where the result is stored.
+    unit : WriteUnit
+        Write unit of level 0.
+    reasons : sequence of str
+        For each filled region, where it is and why it could not be read.
+    stage : Stage or None
         See `napari_restore.images.store.Place.put`.
     """
     content = {"unit": list(unit.index), "filled": list(reasons)}
     place.put(_name(unit), json.dumps(content, indent=1).encode(), stage)
 
 
+def in_doubt(reasons: Sequence[str]) -> bool:
+    """Return whether a marked block has to be computed again by the next run."""
+    return any(reason.startswith(IN_DOUBT) for reason in reasons)
+
+
 def remove_mark(place: Place, unit: WriteUnit, stage: Stage | None) -> None:
-    """Take back what was said of a write unit."""
+    """Remove the mark of a write unit."""
     place.remove(_name(unit), stage)
 
 
@@ -48,17 +55,17 @@ def _name(unit: WriteUnit) -> str:
 
 
 def read_marks(path: str | Path) -> dict[WriteUnit, tuple[str, ...]]:
-    """Tell which write units of a result were made of a source that could not be read in full, and why.
+    """Return the filled write units of a result, and why they were filled.
 
     Parameters
     ----------
-    path
-        The result.
+    path : str or Path
+        The result, a path or URL.
 
     Returns
     -------
-    dict
-        Reasons by the write unit of level 0.
+    dict of WriteUnit to tuple of str
+        The reasons of each filled write unit of level 0, sorted by write unit.
     """
     place, axes = place_of(path), ome_zarr.open_level(path, 0).ndim
     found = {}
@@ -69,7 +76,11 @@ def read_marks(path: str | Path) -> dict[WriteUnit, tuple[str, ...]]:
             continue
         try:
             reasons = tuple(map(str, json.loads(content)["filled"]))
-        except (ValueError, KeyError, TypeError):  # damaged: that something was filled is known all the same
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+        ):  # the file is damaged, but its name still says that the block was filled
             reasons = ("the list of what was filled here cannot be read",)
         found[WriteUnit(0, index)] = reasons
     return dict(sorted(found.items()))

@@ -1,8 +1,8 @@
-"""The lock of an output in an object store: weaker than on a disk, and as strong as such a store allows.
+"""Lock an output in an object store. The lock is weaker than on a disk, because object stores have no rename.
 
-The lock of ``s3://bucket/OUT.zarr`` is the object ``s3://bucket/OUT.zarr.lock``; writing it anew is the heartbeat.
-There is no rename, so a run asks before each block whether the lock is still its own. A run that stands still between
-that question and the end of its upload, for longer than the lease, can still store that one block.
+The lock of ``s3://bucket/OUT.zarr`` is the object ``s3://bucket/OUT.zarr.lock``. The heartbeat writes it again. Before
+each block, a run checks that it still holds the lock. A run that is suspended after this check for longer than the
+lease can still store this one block.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import uuid4
 
-from napari_restore.engine.store.lock import Owner, gone, read_owner, this_process
+from napari_restore.engine.store.lock import Owner, read_owner, this_process, why_abandoned
 from napari_restore.errors import OutputError, OutputInUse, OutputTaken
 from napari_restore.images.store import filesystem
 from napari_restore.wording import human_duration
@@ -23,56 +23,62 @@ from napari_restore.wording import human_duration
 __all__ = ["Claim", "ObjectLock"]
 
 SETTLE = 1.0
-"""Seconds to wait, after a lock was written where that may have overwritten another one, before it is looked at."""
+"""Seconds between writing a lock that may have overwritten another one, and reading it back."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """Tells, in whatever process, whether a run still holds the lock of an output. It pickles.
+    """Check, in any process, that a run still holds the lock of an output. It can be pickled.
 
     Attributes
     ----------
-    url
-        Of the lock's object.
-    token
-        Of the run.
+    url : str
+        URL of the lock's object.
+    token : str
+        Token of the run.
     """
 
     url: str
     token: str
 
     def check(self) -> None:
-        """Raise `OutputTaken` if the lock is another run's by now, or gone."""
+        """Check that the run still holds the lock.
+
+        Raises
+        ------
+        OutputTaken
+            If another run has taken the lock over, or the lock was removed.
+        """
         files, path = filesystem(self.url)
         owner = _owner(files, path)
         if owner is None or owner.token != self.token:
             raise OutputTaken(
-                f"another run has taken over the output of this one ({owner or self.url + ' is gone'}); nothing more "
-                "is written. What is there belongs to the other run."
+                f"another run has taken over this output ({owner or self.url + ' is gone'}). This run stops and writes "
+                "nothing more; what is stored belongs to the other run."
             )
 
 
 class ObjectLock:
-    """Holds the lock of an output in an object store from the moment it is made until `release`.
+    """Lock of an output in an object store, held from its creation until `release`.
 
     Parameters
     ----------
-    url
-        Of the output.
+    url : str
+        URL of the output.
 
     Attributes
     ----------
     guard : Claim
-        What is asked before each write.
+        Its `check` is called before each write.
 
     Raises
     ------
     OutputInUse
-        If another run holds it and is alive.
+        If another run that is alive holds the lock.
     OutputError
-        If no lock can be made there.
+        If the lock cannot be written.
     """
 
     def __init__(self, url: str) -> None:
@@ -83,7 +89,7 @@ class ObjectLock:
             self._acquire(url)
         except OutputError:
             raise
-        except Exception as error:  # every object store has errors of its own
+        except Exception as error:  # each object store raises errors of its own types
             raise OutputError(f"{url} cannot be locked: {error}; choose an output with write access.") from error
         self._released = threading.Event()
         threading.Thread(target=self._beat, name="output-lock", daemon=True).start()
@@ -94,11 +100,11 @@ class ObjectLock:
         owner = _owner(self._files, self._path)
         if owner is None and self._files.exists(self._path):
             raise OutputError(
-                f"{self.guard.url} stands in the place of the lock and is not of this package; move it away, or choose "
+                f"{self.guard.url} has the name of the lock and was not made by this package; move it away, or choose "
                 "another output."
             )
-        silent = self._silence()
-        reason = gone(owner, silent)
+        silent = self._seconds_silent()
+        reason = why_abandoned(owner, silent)
         if reason is None:
             raise OutputInUse(
                 f"{url} is being written by another run ({owner or 'owner unknown'}; last sign of life "
@@ -106,7 +112,7 @@ class ObjectLock:
             )
         self._write()
         time.sleep(SETTLE)
-        self.guard.check()  # of several that take over at once, the last one to write has it
+        self.guard.check()  # if several runs take over at once, the last one to write holds it
         _log.warning("%s: took over the lock of a run that %s (%s)", url, reason, owner or "owner unknown")
 
     def _content(self) -> bytes:
@@ -116,27 +122,27 @@ class ObjectLock:
         self._files.pipe_file(self._path, self._content())
 
     def _created(self) -> bool:
-        """Make the object if there is none; False if another run was faster."""
+        """Create the object if there is none, and return whether this run was the first to do so."""
         try:
             self._files.pipe_file(self._path, self._content(), mode="create")
         except FileExistsError:
             return False
-        except (TypeError, ValueError, NotImplementedError):  # a store, or a release, without conditional writes
+        except (TypeError, ValueError, NotImplementedError):  # the store, or its release, has no conditional writes
             self._write()
             time.sleep(SETTLE)
             owner = _owner(self._files, self._path)
             return owner is not None and owner.token == self.owner.token
         return True
 
-    def _silence(self) -> float:
-        """Seconds since the last heartbeat, both times taken from the clock of the store."""
+    def _seconds_silent(self) -> float:
+        """Return the seconds since the last heartbeat, by the clock of the store."""
         probe = f"{self._path}.{uuid4().hex}"
         self._files.pipe_file(probe, b"")
         try:
             since = self._files.modified(probe) - self._files.modified(self._path)
             return float(since.total_seconds())
         except FileNotFoundError:
-            return 0.0  # given back just now
+            return 0.0  # it was released a moment ago
         finally:
             self._files.rm_file(probe)
 
@@ -152,15 +158,15 @@ class ObjectLock:
                 _log.warning("%s: the heartbeat failed: %s", self.guard.url, error)
 
     def release(self) -> None:
-        """Let others write. May be called twice, and by a run that has lost its lock."""
+        """Release the lock. It may be called twice, and by a run that has lost its lock."""
         if self._released.is_set():
             return
         self._released.set()
         try:
             self.guard.check()
             self._files.rm_file(self._path)
-        except Exception as error:  # another run's by now, or out of reach: it will be taken over
-            _log.warning("%s was not given back: %s", self.guard.url, error)
+        except Exception as error:  # another run holds it, or it cannot be reached: another run will take it over
+            _log.warning("the lock %s was not released: %s", self.guard.url, error)
 
 
 def _owner(files: Any, path: str) -> Owner | None:

@@ -1,4 +1,4 @@
-"""Where a run stands."""
+"""The progress of a run."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ __all__ = ["Progress"]
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands.
+    """Progress of a run.
 
     Attributes
     ----------
-    stage
-        ``"restoring"``, then ``"pyramid"`` while coarser levels are made.
-    done, total
-        Blocks of this stage, those of an earlier run included.
-    tiles_done, tiles_total
-        Tiles of this run.
-    seconds
-        Since this run began.
+    stage : {"restoring", "pyramid"}
+        ``"pyramid"`` while coarser levels are computed after the blocks.
+    done, total : int
+        Write units of this stage, those of earlier sessions included.
+    tiles_done, tiles_total : int
+        Tiles of this session.
+    seconds : float
+        Seconds since this session (or, for ``"pyramid"``, this stage) started.
     """
 
     stage: Literal["restoring", "pyramid"]
@@ -33,11 +33,11 @@ class Progress:
 
     @property
     def tiles_per_second(self) -> float:
-        """Mean rate of this run."""
+        """Mean tiles per second of this session."""
         return self.tiles_done / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def eta_seconds(self) -> float | None:
-        """Expected time until the last tile is restored; None before the first one is."""
+        """Estimated seconds until the last tile is restored; None before the first tile is."""
         rate = self.tiles_per_second
         return (self.tiles_total - self.tiles_done) / rate if rate else None

@@ -1,4 +1,4 @@
-"""What a run asks of the place that its blocks go to."""
+"""The interface of sinks, which take the blocks of a run."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["Sink"]
 
 
 class Sink(BlockStore, Protocol):
-    """Where finished blocks go."""
+    """Interface of the objects that store finished blocks."""
 
     def missing(self) -> tuple[int, Iterable[Block]]:
-        """How many blocks are not stored yet, and their indices."""
+        """Return the number of blocks that are not stored, and their indices."""
 
     def settle(self, index: Block) -> None:
-        """Do what a stored block makes possible, on the thread that has stored it."""
+        """Compute what depends on a stored block alone, on the thread that stored it."""

@@ -1,4 +1,4 @@
-"""Where blocks go: into an array in memory, or into an OME-Zarr that is its own journal."""
+"""Sinks for blocks: an array in memory, or an OME-Zarr, whose stored objects tell which blocks are done."""
 
 from __future__ import annotations
 
@@ -6,26 +6,24 @@ import errno
 import logging
 import weakref
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_restore import __version__
 from napari_restore.engine.hardware.arithmetic import arithmetic, other_arithmetic
 from napari_restore.engine.planning.plan import Block, Plan
-from napari_restore.engine.planning.recipe import for_each
 from napari_restore.engine.planning.source_identity import crop_digests, differing_crops
 from napari_restore.engine.store.coarse import CoarseUnits, covered
+from napari_restore.engine.store.create import create_output
 from napari_restore.engine.store.ending import finish, is_complete
-from napari_restore.engine.store.filled import read_marks, remove_mark, write_mark
+from napari_restore.engine.store.filled import in_doubt, read_marks, remove_mark, write_mark
 from napari_restore.engine.store.lock import OutputLock
 from napari_restore.engine.store.replaced import delete_kept, kept_results, put_back, set_aside
 from napari_restore.engine.store.resume import check_output, continues, remaining_bytes
 from napari_restore.errors import DiskFull, OutputError
-from napari_restore.images.image import Channel
 from napari_restore.images.staging import Stage
 from napari_restore.images.store import Place, Prefix, place_of
 from napari_restore.images.writing import ome_zarr
@@ -44,12 +42,19 @@ _log = logging.getLogger(__name__)
 
 
 class ArraySink:
-    """Collects blocks in an array in canonical order: a new one, or one that is given.
+    """Sink that collects blocks in an array in memory.
+
+    Parameters
+    ----------
+    plan : Plan
+        The run.
+    array : numpy.ndarray, optional
+        The array to write to, with axes in canonical order; by default a new one.
 
     Raises
     ------
     OutputError
-        If the array given has not the shape and data type of the result.
+        If `array` does not have the shape and data type of the result.
     """
 
     def __init__(self, plan: Plan, array: NDArray[Any] | None = None) -> None:
@@ -57,57 +62,73 @@ class ArraySink:
         self.array: NDArray[Any] = np.empty(plan.shape, plan.dtype) if array is None else array
         if (self.array.shape, self.array.dtype) != (plan.shape, plan.dtype):
             raise OutputError(
-                f"the array given is {self.array.shape} of {self.array.dtype}, the result {plan.shape} of "
+                f"the given array is {self.array.shape} of {self.array.dtype}, the result {plan.shape} of "
                 f"{plan.dtype}; make it with numpy.zeros(plan.shape, plan.dtype)."
             )
 
     def missing(self) -> tuple[int, Iterable[Block]]:
-        """All blocks: nothing is there before a run."""
+        """Return all blocks, because an array holds none before a run."""
         return self.plan.blocks, self.plan.indices()
 
     def write(self, index: Block, block: NDArray[Any], filled: Sequence[str] = ()) -> None:
-        """Copy a block to its place; what was filled is in the log alone."""
+        """Copy a block to its region of the array.
+
+        Parameters
+        ----------
+        index : tuple of int
+            Index of the block.
+        block : numpy.ndarray
+            Pixels of the block, with axes in canonical order.
+        filled : sequence of str
+            Ignored: for an array, filled regions are only logged.
+        """
         self.array[self.plan.region(index)] = block
 
     def settle(self, index: Block) -> None:
-        """Do nothing: an array has no coarser levels."""
+        """Do nothing, because an array has no coarser levels.
+
+        Parameters
+        ----------
+        index : tuple of int
+            Index of the block.
+        """
 
 
 class OmeZarrSink:
-    """Writes each block as one stored object of an OME-Zarr, and knows by looking which are there.
+    """Sink that writes each block as one stored object of an OME-Zarr, and lists the objects to find missing blocks.
 
-    It holds the lock of the output until it is closed, which `with` does, or no longer there. A copy that was pickled
-    writes as long as the lock is held where it was made.
+    It holds the lock of the output until it is closed (by `with` or `close`) or garbage-collected. A pickled copy can
+    write while the original holds the lock.
 
     Parameters
     ----------
-    plan
+    plan : Plan
         The run.
-    path
-        The output: a directory, or a URL of an object store. It is created with its metadata, or, if a run of the same
-        fingerprint and source began it, continued.
-    overwrite
-        Replace what is there, unless it is the beginning of this very run: see `continues`. It is kept beside the
-        output until the new one is complete.
+    path : Path or str
+        The output: a directory, or a URL of an object store. It is created with its metadata. If a run with the same
+        fingerprint and source started it, it is resumed.
+    overwrite : bool
+        Replace an existing Zarr, unless it is an incomplete result of the same run (see `continues`). The old result is
+        kept beside the output until the new one is complete.
 
     Raises
     ------
     OutputInUse
-        If another run is writing it.
+        If another run is writing to it.
     OutputError
         See `check_output`.
     """
 
     def __init__(self, plan: Plan, path: Path | str, *, overwrite: bool = False) -> None:
         check_output(plan, path, overwrite=overwrite)
-        place = place_of(path)  # what a link points to is replaced, not the link
+        place = place_of(path)  # resolves links: the target of a link is replaced, not the link
         self.plan, self.path = plan, place.location
         lock = lock_output(self.path, fsync=plan.recipe.fsync)
         self.guard = lock.guard
         self._release = weakref.finalize(self, lock.release)
         self._lock_owner = lock.owner if isinstance(lock, OutputLock) else None
         try:
-            check_output(plan, path, overwrite=overwrite)  # another run may have ended between the check and the lock
+            check_output(plan, path, overwrite=overwrite)  # another run may have ended since the first check
             self._begin(place, overwrite)
         except BaseException:
             self.close()
@@ -117,7 +138,7 @@ class OmeZarrSink:
         self.marked = read_marks(self.path)
 
     def _begin(self, place: Place, overwrite: bool) -> None:
-        """Make the output, or make what is there ready to be continued."""
+        """Create the output, or prepare an existing one to be resumed."""
         if self._lock_owner is not None and place.holds() == "nothing" and not overwrite and self._put_back(place):
             check_output(self.plan, place.location)
         if place.holds() == "zarr" and not (overwrite and not continues(self.plan, place.location)):
@@ -127,10 +148,10 @@ class OmeZarrSink:
         elif place.holds() == "zarr":
             self._replace(place)
         else:
-            place.create(self._create, self.stage)
+            place.create(partial(create_output, self.plan), self.stage)
 
     def _put_back(self, place: Place) -> bool:
-        """Give the output the result back that an interrupted run had moved aside and begun nothing in the place of."""
+        """Put back the old result that an interrupted run moved aside, if that run created no new output."""
         assert self.stage is not None and isinstance(place.location, Path)
         if not put_back(place.location, self.stage):
             return False
@@ -138,13 +159,13 @@ class OmeZarrSink:
         return True
 
     def _replace(self, place: Place) -> None:
-        """Begin anew where there is a result: on a disk that stays, beside the output, until the new one is complete.
+        """Replace a result: on a disk, keep the old one beside the output until the new one is complete.
 
-        In an object store nothing can be moved, and it is deleted.
+        In an object store nothing can be moved, so the old result is deleted.
         """
         if self.stage is None or self._lock_owner is None:
             place.delete()
-            place.create(self._create)
+            place.create(partial(create_output, self.plan))
             return
         assert isinstance(place.location, Path)
         known = self.plan.source_crops  # read before anything is moved
@@ -152,49 +173,49 @@ class OmeZarrSink:
             if is_complete(place.location):
                 delete_kept(place.location, self.stage)
                 set_aside(place.location, self.stage, self._lock_owner)
-            else:  # what an interrupted run began in the place of a result that is kept
+            else:  # an interrupted run started it, and the result that it replaces is kept
                 place.delete(self.stage)
         else:
             set_aside(place.location, self.stage, self._lock_owner)
-        place.create(self._create, self.stage)
+        place.create(partial(create_output, self.plan), self.stage)
         now = crop_digests(self.plan.image)
         if known.keys() - now.keys() or differing_crops(known, now):
             place.delete(self.stage)
             put_back(place.location, self.stage)
             raise OutputError(
-                f"the input of this run cannot be read any more without what was at {self.path}, which is put back: it "
-                "is read from there; choose an output elsewhere."
+                f"the source of this run is read from {self.path}, so it cannot be replaced, and was put back; choose "
+                "an output elsewhere."
             )
 
     def finish(self) -> None:
-        """Gather the digests, and delete what this output has replaced; to be called when a run has ended well."""
+        """Gather the digests, and delete the replaced result. It is called when a run has finished without an error."""
         if self.stage is not None and isinstance(self.path, Path):
             finish(self.path, self.stage)
 
     def _note_crops(self) -> None:
-        """Add what could not be read of the source when the run began: a mended source leaves no trace in a result."""
+        """Store the digests of those crops of the source that could not be read when the run started."""
         attributes = ome_zarr.read_attributes(self.path) or {}
-        there = attributes.get("source_crops")
-        if there and self.plan.source_crops.keys() - there.keys():
-            crops = self.plan.source_crops | there
+        stored = attributes.get("source_crops")
+        if stored and self.plan.source_crops.keys() - stored.keys():
+            crops = self.plan.source_crops | stored
             put_attributes(self.path, {ome_zarr.ATTRIBUTES: attributes | {"source_crops": crops}}, self.stage)
 
     def _compare_arithmetic(self) -> None:
-        """Say where this machine may round the last bits another way than the one that began."""
-        there = (ome_zarr.read_attributes(self.path) or {}).get("arithmetic")
+        """Warn if this machine may round the last bits differently from the machine that started the run."""
+        stored = (ome_zarr.read_attributes(self.path) or {}).get("arithmetic")
         recipe = self.plan.recipe
         now = arithmetic(recipe.device, recipe.backend)
-        other = other_arithmetic(there if isinstance(there, dict) else {}, now)
+        other = other_arithmetic(stored if isinstance(stored, dict) else {}, now)
         if other:
-            _log.warning("%s goes on with other arithmetic (%s): last bits may differ", self.path, other)
+            _log.warning("%s is resumed with other arithmetic (%s): last bits may differ", self.path, other)
 
     @property
     def stage(self) -> Stage | None:
-        """What an output on a disk is written through; an object store has none."""
+        """Stage through which an output on a disk is written; None for an object store."""
         return self.guard if isinstance(self.guard, Stage) else None
 
     def close(self) -> None:
-        """Give back the lock. May be called twice."""
+        """Release the lock. It may be called twice."""
         self._release()
 
     def __enter__(self) -> Self:
@@ -210,55 +231,39 @@ class OmeZarrSink:
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_release"} | {"_coarse": None}
 
-    def _create(self, path: Path | str) -> None:
-        plan, image, recipe = self.plan, self.plan.image, self.plan.recipe
-        assert recipe.chunks is not None
-        placed = {
-            axis: image.sampling(axis).upscaled(plan.card.scale if axis in "YX" else 1)
-            for axis in plan.axes
-            if axis != "S"
-        }
-        ome_zarr.create(
-            path,
-            shape=plan.shape,
-            dtype=plan.dtype,
-            axes=plan.axes,
-            chunks=recipe.chunks,
-            shards=recipe.shards,
-            levels=plan.levels,
-            pixel_size={axis: one.pixel_size for axis, one in placed.items()},
-            origin={axis: one.origin for axis, one in placed.items()},
-            units={axis: unit for axis, unit in image.units.items() if axis in placed},
-            channels=_channels(plan),
-            name=f"{image.name} · {plan.card.name}",
-            version=recipe.ome_version,
-            attributes={
-                "version": __version__,
-                "fingerprint": plan.fingerprint,
-                "identity": plan.identity(),
-                "recipe": recipe.as_json(),
-                "given": plan.given,
-                "arithmetic": arithmetic(recipe.device, recipe.backend),
-                "digests": not isinstance(path, str),
-                "model": plan.card.model_dump(mode="json", include={"name", "title", "paper", "licence", "sha256"}),
-                "source": image.location or image.name,
-                "source_crops": plan.source_crops,
-            },
-        )
-
     def missing(self) -> tuple[int, Iterable[Block]]:
-        """Blocks whose stored object is not there, by one listing of the output."""
+        """Return the number of blocks that are not stored or in doubt, and their indices."""
         levels = [ome_zarr.stored_units(self.path, level) for level in range(self.plan.levels)]
         stored = levels[0]
-        # What was made of blocks with marks is deleted when those are made anew: coarser levels then wait for the end.
+        # When a filled block is computed again, the coarser objects above it are deleted. With filled blocks, coarser
+        # levels are therefore computed at the end.
         self._coarse = None if self.marked else CoarseUnits(levels)
+        for unit, reasons in self.marked.items():
+            if in_doubt(reasons):
+                stored[unit.index] = False
         count = int(stored.size - np.count_nonzero(stored))
         return count, (index for index in self.plan.indices() if not stored[self.plan.unit_of(index).index])
 
     def write(self, index: Block, block: NDArray[Any], filled: Sequence[str] = ()) -> None:
-        """Write one stored object, whole and once, and behind it those of coarser levels that it covers.
+        """Write a block as one object, whole or not at all, and then the coarser objects that need this block only.
 
-        It gets a mark if some of its source was filled.
+        Parameters
+        ----------
+        index : tuple of int
+            Index of the block.
+        block : numpy.ndarray
+            Pixels of the block, with axes in canonical order.
+        filled : sequence of str
+            Filled regions of its source, in words. If there are any, the block is marked as filled.
+
+        Raises
+        ------
+        OutputTaken
+            If another run has taken over the output.
+        DiskFull
+            If there is no room.
+        OutputError
+            If the object cannot be written.
         """
         unit, pixels = self.plan.unit_of(index), ome_zarr.to_stored(block, self.plan.axes)
         self.guard.check()
@@ -286,13 +291,19 @@ class OmeZarrSink:
                 self._coarse.put(coarser)
 
     def discard_above(self, unit: WriteUnit) -> None:
-        """Delete what the coarser levels made of a write unit, because it is going to be another one."""
+        """Delete the coarser write units that were computed from one that is about to change.
+
+        Parameters
+        ----------
+        unit : WriteUnit
+            The write unit that is about to change.
+        """
         while unit.level + 1 < self.plan.levels:
             unit = unit.above
             self.writer.delete(unit)
 
     def _explained(self, error: OutputError, cause: BaseException | None) -> OutputError:
-        """Say of a full disk how much is missing."""
+        """Return the error to raise: if the disk is full, one that says how much room is needed."""
         if not isinstance(cause, OSError) or cause.errno not in (errno.ENOSPC, errno.EDQUOT):
             return error
         needed, missing, total = remaining_bytes(self.plan, self.path)
@@ -300,13 +311,24 @@ class OmeZarrSink:
         kept = kept_results(self.path) if isinstance(self.path, Path) else []
         note = f" The result that this one replaces takes room too, in {kept[0]}." if kept else ""
         return DiskFull(
-            f"{self.path} cannot be finished: {cause.strerror or cause}. {missing} of {total} stored objects are "
-            f"missing, about {human_bytes(needed)} more; {human_bytes(free)} are free there. Make room and run the "
-            f"same again: what is stored stays.{note}"
+            f"{self.path} cannot be finished: {cause.strerror or cause}. {missing} of {total} objects are not stored "
+            f"yet, about {human_bytes(needed)}; {human_bytes(free)} are free on that disk. Make room, and start the "
+            f"same run again: it is resumed, and what is stored stays.{note}"
         )
 
     def downsample(self, unit: WriteUnit) -> None:
-        """Make a write unit of a coarser level from the level before, in whatever process this is called."""
+        """Compute a write unit of a coarser level from the level before it. Any process may call this.
+
+        Parameters
+        ----------
+        unit : WriteUnit
+            The write unit to compute, of level 1 or a coarser one.
+
+        Raises
+        ------
+        OutputError
+            See `write`.
+        """
         self.guard.check()
         try:
             downsample_unit(self.writer, unit)
@@ -314,9 +336,14 @@ class OmeZarrSink:
             raise self._explained(error, error.__cause__) from error.__cause__
 
     def settle(self, index: Block) -> None:
-        """Make the write units of coarser levels that wait for nothing but this block, which is stored.
+        """Compute the coarser write units for which only this block, now stored, was missing.
 
-        One that cannot be made is left to `napari_restore.engine.run.local.build_pyramid`, which says why.
+        One that fails is left to `napari_restore.engine.run.local.build_pyramid`, which raises the error.
+
+        Parameters
+        ----------
+        index : tuple of int
+            Index of the stored block.
         """
         if self._coarse is None:
             return
@@ -331,37 +358,25 @@ class OmeZarrSink:
 
 
 def lock_output(path: Path | str, *, fsync: bool = False) -> OutputLock | ObjectLock:
-    """Lock an output, on a disk or in an object store."""
+    """Lock an output, on a disk or in an object store.
+
+    Parameters
+    ----------
+    path : Path or str
+        The output, a path or URL.
+    fsync : bool
+        See `Stage`; an object store has no use for it.
+
+    Raises
+    ------
+    OutputInUse
+        If another run that is alive holds the lock.
+    OutputError
+        If the lock cannot be created.
+    """
     place = place_of(path)
     if isinstance(place, Prefix):
         from napari_restore.engine.store.object_lock import ObjectLock
 
         return ObjectLock(place.url)
     return OutputLock(place.path, fsync=fsync)
-
-
-def _channels(plan: Plan) -> tuple[Channel, ...]:
-    """Channels of the result: those of the image, displayed by the run's value range where nothing else is known."""
-    if "S" in plan.axes:
-        return _colour_samples(plan)
-    count = plan.image.sizes.get("C", 1)
-    windows = for_each(plan.recipe.value_range or (), count)
-    channels = plan.image.channels or (Channel(),) * count
-    same_units = plan.dtype == plan.image.dtype
-    return tuple(
-        replace(channel, window=channel.window if channel.window and same_units else window)
-        for channel, window in zip(channels, windows, strict=True)
-    )
-
-
-def _colour_samples(plan: Plan) -> tuple[Channel, ...]:
-    """Channels that the samples of an RGB or RGBA image are stored as, displayed by one window, or hues would shift."""
-    count = plan.shape[plan.axes.index("S")]
-    if count not in (3, 4):
-        return ()
-    # Of uint8 the whole range is shown, as every viewer shows a picture.
-    window = plan.recipe.value_range[0] if plan.recipe.value_range and plan.dtype != np.uint8 else None
-    # Added to the colours, a shown alpha would turn an opaque picture white.
-    return tuple(
-        Channel(name, window=window, shown=name != "alpha") for name in ("red", "green", "blue", "alpha")[:count]
-    )

@@ -1,1 +1,1 @@
-"""One module for each format that images are read from; `table` is the order in which they are asked."""
+"""Readers of image formats, one module each; `table` lists them in the order in which they are tried."""

@@ -1,4 +1,4 @@
-"""Arrays in memory, mapped from a file, or computed by dask."""
+"""Open arrays in memory, mapped from a file, or computed by Dask."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ ENDINGS: tuple[str, ...] = ()
 
 
 def recognises(source: Any) -> bool:
-    """Tell whether an object can be sliced like an array of numpy."""
+    """Check whether an object can be sliced like a NumPy array."""
     return all(hasattr(source, name) for name in ("shape", "dtype", "__getitem__"))
 
 
 def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
-    """Take an array for an image.
+    """Open an array as an image.
 
     Parameters
     ----------
     source : array
         A numpy array or memmap, a dask array, or anything else with a shape and a dtype that can be sliced.
     axes : str, optional
-        One letter of "TCZYXS" per dimension; it may be left out for a plane.
+        One letter of "TCZYXS" per dimension; optional for a plane.
     level, series : int
         0, because an array is one image.
 
     Returns
     -------
     Image
-        The image, without a pixel size, which an array does not have.
+        The image, without a pixel size.
 
     Raises
     ------
     AxesError
         If the axes are unknown or do not fit.
     SourceError
-        If a dask array does not know its lengths, or `level` or `series` is not 0.
+        If the lengths of a dask array are unknown, or `level` or `series` is not 0.
     """
     check_level(level, 1, "the array")
     series_number(series, [""], "the array")
@@ -67,13 +67,13 @@ def _axes(shape: tuple[int, ...], axes: str | None) -> str:
     if len(shape) < 2:
         raise AxesError(f"an array of shape {tuple(shape)} has no plane; give one with at least the axes Y and X.")
     raise AxesError(
-        f"an array of shape {tuple(shape)} does not tell what its axes mean; "
+        f"an array of shape {tuple(shape)} does not define its axes; "
         "pass axes= with one letter of TCZYXS per dimension, such as 'ZYX'."
     )
 
 
 def array_chunks(array: Any, letters: str) -> tuple[int, ...]:
-    """Return the largest chunk of a dask array, in canonical order; nothing for others."""
+    """Return the shape of the largest chunk of a dask array in canonical order; an empty tuple for other arrays."""
     chunks = getattr(array, "chunks", None)
     if not chunks or not all(isinstance(lengths, tuple) and lengths for lengths in chunks):
         return ()

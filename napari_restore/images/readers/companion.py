@@ -1,4 +1,4 @@
-"""Companion files (``cells.companion.ome``): the description of an OME-TIFF whose planes are in files beside it."""
+"""Open companion files (``cells.companion.ome``), which describe an OME-TIFF whose planes are in other files."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ ENDINGS = (".companion.ome",)
 
 
 def recognises(source: Any) -> bool:
-    """Tell whether a source is a file of OME-XML by its name and its first bytes."""
+    """Check whether a source is a companion file, by its name and its first bytes."""
     return isinstance(source, str) and source.lower().endswith(ENDINGS) and begins_with(source, b"<", b"\xef\xbb\xbf<")
 
 
 def open(source: str, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
-    """Open the image that a companion file describes, through the first of its TIFF files that is there.
+    """Open the image that a companion file describes, through the first of its TIFF files that exists.
 
     Parameters
     ----------
@@ -42,13 +42,13 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     AxesError
         If `axes` does not fit.
     SourceError
-        If none of the TIFF files is there, or they are damaged.
+        If none of the TIFF files exists, or they are damaged.
     """
     names = files_of(description(source), source)
     there = [name for name in names if os.path.isfile(name)]
     if not there:
         raise SourceError(
-            f"{source} names {len(names)} files with the planes, and none of them is beside it; copy them there, for "
+            f"{source} names {len(names)} files with the planes, but none of them is beside it; copy them there, for "
             f"example {os.path.basename(names[0])}."
             if names
             else f"{source} names no files with planes; export the image again."

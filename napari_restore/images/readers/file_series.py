@@ -1,7 +1,7 @@
-"""One image over many TIFF files, named by a pattern such as ``img_t*_c*.tif``.
+"""Open many TIFF files as one image, by a pattern such as ``img_t*_c*.tif``.
 
-The letter in front of a wildcard names its axis, or `axes` does, and the number that the wildcard stands for is the
-index, so nothing has to be guessed from file names.
+The letter in front of a wildcard, or `axes`, names its axis, and the number that the wildcard matches gives the order.
+Nothing is guessed from file names.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import AxesError, ChunkError, SourceError
 from napari_restore.images.axes import canonical_axes, check_axes, transposition
+from napari_restore.images.guards.files import allowing_outside, outside_allowed
 from napari_restore.images.image import Channel, Image, LazyArray
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.images.readers import tiff
@@ -34,7 +35,7 @@ ENDINGS: tuple[str, ...] = ()
 
 
 def recognises(source: Any) -> bool:
-    """Tell whether a source is a path with wildcards and not itself a file."""
+    """Check whether a source is a path with wildcards, and not an existing file."""
     return isinstance(source, str) and ("*" in source or "?" in source) and not os.path.exists(source)
 
 
@@ -45,18 +46,18 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     ----------
     source : str
         Path with wildcards ``*`` and ``?``. ``t``, ``tp`` or ``time``, ``c``, ``ch`` or ``channel``, and ``z`` in front
-        of a wildcard name the axis of the files, and the number that it stands for is the index. Where `axes` is given,
-        it names them, and they may stand for words, which are taken in natural order; along C words are the names of
-        the channels.
+        of a wildcard name the axis of the files, and files are ordered by the number that the wildcard matches. If
+        `axes` is given, it names the axes, and wildcards may match words, which are in natural order; along C, words
+        are the names of the channels.
     axes : str, optional
         Letters of the whole image: those of the wildcards first, then those of a file.
     level, series
-        Which image of each file.
+        Level and image of each file.
 
     Returns
     -------
     Image
-        The image; scale, units and channels are those of the first file.
+        The image; pixel size, units and channels are those of the first file.
 
     Raises
     ------
@@ -67,7 +68,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     """
     pattern = _meant(os.path.abspath(source))
     letters, found = _matches(pattern, axes)
-    columns = [_numbered(pattern, letter, place, found, axes) for place, letter in enumerate(letters)]
+    columns = [_numbered(pattern, letter, wildcard, found, axes) for wildcard, letter in enumerate(letters)]
     files = []
     for key in itertools.product(*columns):
         if key not in found:
@@ -111,7 +112,7 @@ def _joined(
 
 
 def _matches(pattern: str, axes: str | None) -> tuple[str, dict[tuple[str, ...], str]]:
-    """Return the letters of the wildcards and the files, each by what its wildcards stand for."""
+    """Return the letters of the wildcards, and the files by the texts that their wildcards match."""
     wildcards = list(_WILDCARD.finditer(pattern))
     letters = [_LETTERS.get((match[1] or "").lower()) for match in wildcards]
     files = sorted(glob.glob(_for_glob(pattern)), key=natural_order)
@@ -121,7 +122,7 @@ def _matches(pattern: str, axes: str | None) -> tuple[str, dict[tuple[str, ...],
         letters = list(axes[: len(wildcards)].upper())
     if None in letters:
         raise AxesError(
-            f"{pattern}: a wildcard does not tell its axis; write the letter in front of it, as in 'img_t*_c*.tif', "
+            f"{pattern}: a wildcard does not name its axis; write the letter in front of it, as in 'img_t*_c*.tif', "
             "or pass axes= for the whole image, with the letters of the wildcards first, such as 'TCYX'."
         )
     parts = re.compile(_regex(pattern, wildcards))
@@ -136,13 +137,13 @@ def _matches(pattern: str, axes: str | None) -> tuple[str, dict[tuple[str, ...],
 
 
 def _meant(pattern: str) -> str:
-    """Return a pattern with the brackets of names as they are, for one who has escaped them too."""
+    """Return a pattern with plain brackets if brackets were escaped and it has no matches otherwise."""
     unescaped = pattern.replace("[[]", "[").replace("[]]", "]")
     return unescaped if unescaped != pattern and not glob.glob(_for_glob(pattern)) else pattern
 
 
 def _for_glob(pattern: str) -> str:
-    """Return a pattern for glob in which brackets, which names of folders have, are no wildcards."""
+    """Return a pattern for glob with escaped brackets, which names of folders may contain."""
     return pattern.replace("[", "[[]")
 
 
@@ -155,14 +156,16 @@ def _regex(pattern: str, wildcards: list[re.Match[str]]) -> str:
     return "".join(parts) + re.escape(pattern[end:])
 
 
-def _numbered(pattern: str, letter: str, place: int, found: dict[tuple[str, ...], str], axes: str | None) -> list[str]:
-    """Return what a wildcard stands for, each once and in order: that of numbers, or of words where `axes` names it."""
-    values = sorted({key[place] for key in found}, key=natural_order)
+def _numbered(
+    pattern: str, letter: str, wildcard: int, found: dict[tuple[str, ...], str], axes: str | None
+) -> list[str]:
+    """Return the sorted different texts that a wildcard matches: numbers, or words if `axes` names its axis."""
+    values = sorted({key[wildcard] for key in found}, key=natural_order)
     if all(value.isdecimal() for value in values):
         values = sorted(values, key=int)
         _check_steps(pattern, letter, [int(value) for value in values])
     elif axes is None:
-        odd = next(file for key, file in found.items() if not key[place].isdecimal())
+        odd = next(file for key, file in found.items() if not key[wildcard].isdecimal())
         raise SourceError(
             f"{odd} matches {pattern}, but has no number along {letter} there; narrow the pattern, or pass axes= to "
             "take the files in the order of their names."
@@ -171,12 +174,12 @@ def _numbered(pattern: str, letter: str, place: int, found: dict[tuple[str, ...]
 
 
 def natural_order(path: str) -> list[tuple[int, str]]:
-    """Sort key under which img_2 comes before img_10."""
+    """Return a sort key that puts img_2 before img_10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path)]
 
 
 def _check_steps(pattern: str, letter: str, numbers: list[int]) -> None:
-    """Raise SourceError where a time or a depth is left out; channels may be numbered by wavelength."""
+    """Raise SourceError if a time or a depth is missing; channels may be numbered by wavelength."""
     steps = set(np.diff(numbers).tolist())
     if letter != "C" and len(steps) > 1:
         gap = next(a for a, b in itertools.pairwise(numbers) if b - a > min(steps))
@@ -186,19 +189,20 @@ def _check_steps(pattern: str, letter: str, numbers: list[int]) -> None:
 
 
 class FileSeriesArray:
-    """Files of one shape each, stacked along new first axes; files are opened when they are read.
+    """Files of one common shape, stacked along new leading axes; each file is opened when it is read.
 
     Parameters
     ----------
     files : list of str
         Paths, in C order of `grid`.
     grid : tuple of int
-        Length of the axes that run over files.
+        Lengths of the axes of the files.
     first : LazyArray
         The first file, opened.
     level : int
+        Level of each file.
     series : int or str
-        Which image of each file.
+        Image of each file.
     """
 
     def __init__(
@@ -208,6 +212,7 @@ class FileSeriesArray:
         self.grid = grid
         self.level = level
         self.series = series
+        self.outside = outside_allowed()
         self.shape = (*grid, *first.shape)
         self.dtype = np.dtype(first.dtype)
         self._reset()
@@ -221,14 +226,15 @@ class FileSeriesArray:
         return out
 
     def _file(self, number: int) -> LazyArray:
-        """Return an opened file; the last few stay open."""
+        """Return an opened file; the most recently used files stay open."""
         with self._lock:
             if number in self._opened:
                 self._opened.move_to_end(number)
                 return self._opened[number]
         path = self.files[number]
         try:
-            data = tiff.open_array(path, level=self.level, series=self.series)
+            with allowing_outside(self.outside):
+                data = tiff.open_array(path, level=self.level, series=self.series)
         except SourceError as error:
             raise ChunkError(f"{path}: file {number} of the series cannot be opened: {error}") from error
         if (*self.grid, *data.shape) != self.shape or data.dtype != self.dtype:

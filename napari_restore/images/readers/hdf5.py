@@ -1,4 +1,4 @@
-"""HDF5 datasets, read region by region through h5py."""
+"""Open HDF5 datasets, read by region through h5py."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import AxesError, ChunkError, RestoreError, SourceError
 from napari_restore.images.axes import canonical_axes, check_axes, letter_of, transposition
+from napari_restore.images.guards.files import Surroundings, surroundings_of
+from napari_restore.images.guards.hdf5_files import check_chunks, check_dataset, follow_links
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region, chunks_in
 from napari_restore.images.readers.reader import check_level, pixel_sizes, series_number
@@ -26,12 +28,12 @@ _MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 def recognises(source: Any) -> bool:
-    """Tell whether a source is the path of an HDF5 file, or of what is in one."""
+    """Check whether a source is the path of an HDF5 file, or of an object in one."""
     return isinstance(source, str) and (found := _split(source)) is not None and is_hdf5(found[0])
 
 
 def is_hdf5(path: str) -> bool:
-    """Tell from its first bytes whether a file is HDF5; the signature may stand behind a block of the user's own."""
+    """Check whether a file is HDF5, by its signature, which may follow a user block."""
     if not os.path.isfile(path):
         return False
     size = os.path.getsize(path)
@@ -46,14 +48,14 @@ def is_hdf5(path: str) -> bool:
 
 
 def _split(path: str) -> tuple[str, str] | None:
-    """Split a path into that of a file and that of a dataset in it.
+    """Split a path into the path of a file and the path of a dataset in it.
 
-    ``"cells.h5::/exp/data"`` and ``"cells.h5/exp/data"`` mean the same.
+    ``"cells.h5::/exp/data"`` and ``"cells.h5/exp/data"`` are equivalent.
 
     Returns
     -------
     tuple of str, or None
-        File and dataset, which may be empty; None where the path is of something else.
+        File and dataset, which may be empty; None if no part of the path is a file.
     """
     if os.path.isfile(path):
         return path, ""
@@ -69,7 +71,7 @@ def _split(path: str) -> tuple[str, str] | None:
 
 
 def h5py_module(path: str) -> Any:
-    """Import h5py, and the codecs of hdf5plugin where they are installed.
+    """Import h5py, and the codecs of hdf5plugin if they are installed.
 
     Raises
     ------
@@ -90,16 +92,16 @@ def h5py_module(path: str) -> Any:
 def open(source: str, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
     """Open a dataset of an HDF5 file without reading pixels.
 
-    Axes are taken from dimension labels, or from the attribute ``axistags`` of vigra and ilastik; pixel size from the
-    attribute ``element_size_um``.
+    The axes are read from dimension labels, or from the attribute ``axistags`` of vigra and ilastik, and the pixel size
+    from the attribute ``element_size_um``.
 
     Parameters
     ----------
     source : str
-        Absolute path of the file, with "::" and the path of the dataset behind, or "/" and that path; it may be left
-        out where there is one dataset alone.
+        Absolute path of the file, followed by "::" or "/" and the path of the dataset, which is optional if there is
+        only one.
     axes : str, optional
-        One letter of "TCZYXS" per dimension; they win over those of the file.
+        One letter of "TCZYXS" per dimension; they override those of the file.
     level, series : int
         0, because a dataset is one image.
 
@@ -113,15 +115,15 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     AxesError
         If the axes are unknown, or `axes` does not fit.
     SourceError
-        If h5py is not installed, the file is damaged, or there is no such dataset.
+        If h5py is not installed, the file is damaged, or the dataset does not exist.
     """
     path, inside = _split(source) or (source, "")
     check_level(level, 1, path, "give the path of a dataset behind '::'")
     series_number(series, [""], path, "give the path of a dataset behind '::'")
-    h5py = h5py_module(path)
+    h5py, surroundings = h5py_module(path), surroundings_of(path)
     try:
-        with h5py.File(path, "r") as file:
-            dataset, named = _dataset(h5py, file, path, inside)
+        named = f"/{inside}" if inside else _only_dataset(h5py, path, surroundings)
+        with _opened(h5py, path, named, surroundings) as dataset:
             letters = _letters(dataset, axes, f"{path}::{named}")
             data = Hdf5Array(path, named, tuple(dataset.shape), np.dtype(dataset.dtype), dataset.chunks)
             size, notes = _pixel_size(dataset, letters)
@@ -141,42 +143,70 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     )
 
 
-def _dataset(h5py: Any, file: Any, path: str, inside: str) -> tuple[Any, str]:
-    """Return the dataset asked for, or the only one there is, and its path: h5py gives a link's target another one."""
-    if inside:
-        found = file.get(inside)
-        if isinstance(found, h5py.Dataset):
-            return found, f"/{inside}"
-        raise SourceError(f"{path} has no dataset {inside!r}; it has {_listed(_datasets(h5py, file))}.")
-    names = list(_datasets(h5py, file))
+@contextlib.contextmanager
+def _opened(h5py: Any, path: str, inside: str, surroundings: Surroundings) -> Iterator[Any]:
+    """Open a data set, wherever links lead to, if all that it is read from may be read.
+
+    Raises
+    ------
+    SourceError
+        If not, or if it is not there.
+    """
+    file_path, there = follow_links(h5py, path, inside, surroundings)
+    if not os.path.isfile(file_path) and file_path != path:
+        raise SourceError(f"{path}: {inside} is a link to {file_path}, which is not there; put it there.")
+    with h5py.File(file_path, "r") as file:
+        dataset = file.get(there)
+        if isinstance(dataset, h5py.Dataset):
+            check_dataset(h5py, dataset, file_path, surroundings)
+            yield dataset
+            return
+    listed = _listed(_datasets(h5py, path, surroundings)[0])
+    raise SourceError(f"{path} has no dataset {inside.strip('/')!r}; it has {listed}.")
+
+
+def _only_dataset(h5py: Any, path: str, surroundings: Surroundings) -> str:
+    """Return the path of the only data set there is."""
+    names, refused = _datasets(h5py, path, surroundings)
+    if not names and refused:
+        raise refused[0]
     if len(names) != 1:
         raise SourceError(
             f"{path} has {'several datasets' if names else 'no dataset that is an image'}"
             f"{f': name one as {path}::{names[0]}; it has {_listed(names)}' if names else ''}."
         )
-    return file[names[0]], names[0]
+    return names[0]
 
 
-def _datasets(h5py: Any, file: Any) -> Iterator[str]:
-    """Yield the paths of all datasets that have a plane of numbers."""
+def _datasets(h5py: Any, path: str, surroundings: Surroundings) -> tuple[list[str], list[SourceError]]:
+    """Return the paths of all datasets that have a plane of numbers, and why links were not followed."""
     names: list[str] = []
+    links: list[str] = []
+    refused: list[SourceError] = []
 
     def see(name: str, node: Any) -> None:
         if isinstance(node, h5py.Dataset) and len(node.shape or ()) >= 2 and node.dtype.kind in "uif":
             names.append(f"/{name}")
 
-    def follow(name: str, link: Any) -> None:
-        """See what lies behind a link to another file, unless that is not there."""
+    def note(name: str, link: Any) -> None:
         if isinstance(link, h5py.ExternalLink):
-            with contextlib.suppress(KeyError, OSError):
-                node = file[name]
-                see(name, node)
-                if isinstance(node, h5py.Group):
-                    node.visititems(lambda inner, found: see(f"{name}/{inner}", found))
+            links.append(name)
 
-    file.visititems(see)
-    file.visititems_links(follow)
-    yield from names
+    with h5py.File(path, "r") as file:
+        file.visititems(see)
+        file.visititems_links(note)
+    for name in links:
+        try:
+            file_path, there = follow_links(h5py, path, name, surroundings)
+        except SourceError as error:
+            refused.append(error)
+            continue
+        with contextlib.suppress(OSError), h5py.File(file_path, "r") as file:  # one that is not there is no image
+            node = file.get(there)
+            see(name, node)
+            if isinstance(node, h5py.Group):
+                node.visititems(lambda inner, found, outer=name: see(f"{outer}/{inner}", found))
+    return names, refused
 
 
 def _listed(names: Any) -> str:
@@ -184,7 +214,7 @@ def _listed(names: Any) -> str:
     return (", ".join(listed[:20]) or "none") + (", ..." if len(listed) > 20 else "")
 
 
-def _letters(dataset: Any, axes: str | None, place: str) -> str:
+def _letters(dataset: Any, axes: str | None, location: str) -> str:
     shape = tuple(dataset.shape)
     if axes is not None:
         return check_axes(axes, shape)
@@ -197,14 +227,14 @@ def _letters(dataset: Any, axes: str | None, place: str) -> str:
         return "YX"
     if None in letters or len(letters) != len(shape):
         raise AxesError(
-            f"{place} does not tell what its axes mean (shape {shape}); pass axes= with one letter of TCZYXS per "
+            f"{location} does not define its axes (shape {shape}); pass axes= with one letter of TCZYXS per "
             "dimension, such as 'ZYX'."
         )
     return check_axes("".join(letter or "" for letter in letters), shape)
 
 
 def _pixel_size(dataset: Any, letters: str) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Return the pixel size in micrometres, which Fiji, ilastik and PlantSeg store as Z, Y, X, and what to note."""
+    """Return the pixel size in micrometres, which Fiji, ilastik and PlantSeg store as Z, Y, X, and notes."""
     sizes = np.ravel(dataset.attrs.get("element_size_um", ()))
     if len(sizes) != 3:
         return {}, ()
@@ -212,7 +242,7 @@ def _pixel_size(dataset: Any, letters: str) -> tuple[dict[str, float], tuple[str
 
 
 class Hdf5Array:
-    """A dataset of an HDF5 file; it is opened for each region, so that threads and processes share nothing.
+    """A dataset of an HDF5 file; each read opens the file, so threads and processes share nothing.
 
     Parameters
     ----------
@@ -221,7 +251,7 @@ class Hdf5Array:
     inside : str
         Path of the dataset in it.
     shape : tuple of int
-        Of the image; a dataset may be larger, and what is behind the end is left out.
+        Shape of the image; the dataset may be larger, and the rest is left out.
     dtype : numpy.dtype
         Data type of the pixels.
     chunks : tuple of int or None
@@ -232,19 +262,23 @@ class Hdf5Array:
         self, path: str, inside: str, shape: tuple[int, ...], dtype: np.dtype[Any], chunks: tuple[int, ...] | None
     ) -> None:
         self.path, self.inside, self.shape, self.dtype, self.chunks = path, inside, shape, dtype, chunks
+        self.surroundings = surroundings_of(path)
 
     def __getitem__(self, region: Region) -> NDArray[Any]:
         h5py = h5py_module(self.path)
         try:
-            with h5py.File(self.path, "r") as file:
-                return self._read(file[self.inside], region)
+            with _opened(h5py, self.path, self.inside, self.surroundings) as dataset:
+                check_chunks(dataset, region)
+                return self._read(dataset, region)
+        except ChunkError as error:
+            raise ChunkError(f"{self.path}::{self.inside}: {error}") from error
         except (RestoreError, MemoryError):
             raise
         except Exception as error:
             raise ChunkError(f"{self.path}::{self.inside} cannot be read: {error}") from error
 
     def _read(self, dataset: Any, region: Region) -> NDArray[Any]:
-        """Read a region, and find the chunk that is to blame where that fails."""
+        """Read a region; name the damaged chunk in the error if that fails."""
         try:
             return np.asarray(dataset[region])
         except MemoryError:
@@ -255,7 +289,5 @@ class Hdf5Array:
                     dataset[part]
                 except Exception as cause:
                     way_out = "; pip install hdf5plugin has more codecs" if "filter" in str(cause) else ""
-                    raise ChunkError(
-                        f"{self.path}::{self.inside}: chunk {index} cannot be read: {cause}{way_out}"
-                    ) from cause
-            raise ChunkError(f"{self.path}::{self.inside} cannot be read: {error}") from error
+                    raise ChunkError(f"chunk {index} cannot be read: {cause}{way_out}") from cause
+            raise ChunkError(f"cannot be read: {error}") from error

@@ -1,8 +1,8 @@
-"""Imaris files (.ims), version 5.5: HDF5 in a layout of its own.
+"""Open Imaris files (.ims), version 5.5: HDF5 with the layout of Imaris.
 
 The pixels of a resolution level, time point and channel are the dataset ``DataSet/ResolutionLevel r/TimePoint t/Channel
-c/Data``, Z×Y×X, which is padded to whole chunks; the attributes ``ImageSizeX``, ... of its group tell how much of it is
-the image. Attributes are arrays of single characters. ``ExtMin0`` and ``ExtMax0`` are the outer edges along X.
+c/Data``, Z×Y×X, padded to whole chunks; the attributes ``ImageSizeX``, ... of its group give the size of the image.
+Attributes are arrays of single characters. ``ExtMin0`` and ``ExtMax0`` are the outer edges along X.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import AxesError, RestoreError, SourceError
 from napari_restore.images.geometry import Sampling
+from napari_restore.images.guards.files import surroundings_of
+from napari_restore.images.guards.hdf5_files import follow_links
 from napari_restore.images.image import Channel, Image
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.images.readers.hdf5 import Hdf5Array, h5py_module, is_hdf5
@@ -29,7 +31,7 @@ ENDINGS = (".ims",)
 
 
 def recognises(source: Any) -> bool:
-    """Tell whether a source is an HDF5 file that is laid out as Imaris does, by its name or by what is in it."""
+    """Check whether a source is an HDF5 file with the layout of Imaris, by its name or its groups."""
     if not isinstance(source, str) or not is_hdf5(source):
         return False
     if source.lower().endswith(ENDINGS):
@@ -37,21 +39,21 @@ def recognises(source: Any) -> bool:
     try:
         with h5py_module(source).File(source, "r") as file:
             return "DataSet" in file and "DataSetInfo" in file
-    except (OSError, SourceError):
+    except Exception:  # h5py raises errors of many types for damaged files, which the HDF5 reader reports
         return False
 
 
 def open(source: str, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
     """Open an Imaris file without reading pixels.
 
-    Time and channels are axes where there is more than one; an image of one slice is a plane.
+    T, C and Z are axes only if they are longer than 1.
 
     Parameters
     ----------
     source : str
         Absolute path.
     axes : str, optional
-        If given, it must be what the file says: its layout leaves no choice.
+        If given, it must equal the axes of the file, which its layout defines.
     level : int
         Resolution level, 0 being the largest.
     series : int
@@ -60,19 +62,21 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     Returns
     -------
     Image
-        With pixel size, origin, unit, and names, colours and display limits of the channels.
+        The image, with pixel size, origin, unit, and names, colours and display limits of the channels.
 
     Raises
     ------
     AxesError
-        If `axes` is not what the file says.
+        If `axes` is not equal to the axes of the file.
     SourceError
-        If h5py is not installed, the file is damaged, or there is no such level or series.
+        If h5py is not installed, the file is damaged, or the level or series does not exist.
     """
     path = source
     series_number(series, [""], path)
     h5py = h5py_module(path)
     try:
+        follow_links(h5py, path, f"DataSet/ResolutionLevel {level}/TimePoint 0/Channel 0/Data", surroundings_of(path))
+        follow_links(h5py, path, "DataSetInfo/Image", surroundings_of(path))
         with h5py.File(path, "r") as file:
             image = _image(file, path, level)
     except (RestoreError, MemoryError):
@@ -80,7 +84,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     except Exception as error:  # h5py raises OSError, KeyError, RuntimeError and more for damaged files
         raise SourceError(f"{path} cannot be read as an Imaris file: {error!r}. Copy or export it again.") from error
     if axes is not None and axes.upper() != image.axes:
-        raise AxesError(f"{path} says that its axes are {image.axes}, not {axes!r}; leave axes out.")
+        raise AxesError(f"{path} has the axes {image.axes}, not {axes!r}; leave axes out.")
     return image
 
 
@@ -118,7 +122,7 @@ def _image(file: Any, path: str, level: int) -> Image:
 
 
 def _size(group: Any, axis: str) -> int:
-    """Return how many pixels of a dataset are the image."""
+    """Return the length of the image along an axis; the dataset may be padded."""
     stored = group["Data"].shape["ZYX".index(axis)]
     text = _text(group, f"ImageSize{axis}")
     return min(int(text), stored) if text else int(stored)
@@ -170,9 +174,9 @@ class ImarisArray:
     level : int
         Resolution level.
     lengths : dict of str to int
-        Of all five axes.
+        Lengths of all five axes.
     axes : str
-        Those of them that the array has, in the order of "TCZYX".
+        Axes of the array, in the order of "TCZYX".
     dtype : numpy.dtype
         Data type of the pixels.
     chunks : tuple of int or None

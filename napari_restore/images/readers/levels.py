@@ -1,4 +1,4 @@
-"""A list of arrays, which are the levels of a pyramid, the largest first."""
+"""Open a pyramid given as a list of arrays, the levels, the largest first."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from typing import Any
 from napari_restore.errors import SourceError
 from napari_restore.images.image import Image
 from napari_restore.images.readers import arrays, xarray, zarr_arrays
+from napari_restore.images.readers.array_kinds import masked, tensors
 from napari_restore.images.readers.reader import Reader, check_level
 
 ENDINGS: tuple[str, ...] = ()
 
-_OF_ARRAYS: tuple[Reader, ...] = (zarr_arrays, xarray, arrays)
+_OF_ARRAYS: tuple[Reader, ...] = (zarr_arrays, xarray, masked, tensors, arrays)
 
 
 def recognises(source: Any) -> bool:
-    """Tell whether an object is a list or another sequence."""
+    """Check whether an object is a list or another sequence."""
     return isinstance(source, Sequence) and not isinstance(source, str | bytes)
 
 
@@ -29,11 +30,11 @@ def open(source: Sequence[Any], *, axes: str | None = None, level: int = 0, seri
     Parameters
     ----------
     source : sequence of array
-        The levels, of any kind of array that can be opened.
+        The levels, arrays of any supported kind.
     axes : str, optional
         As for an array.
     level : int
-        Which one, 0 being the largest.
+        Number of the level, 0 being the largest.
     series : int
         0, because an array is one image.
 
@@ -47,7 +48,7 @@ def open(source: Sequence[Any], *, axes: str | None = None, level: int = 0, seri
     AxesError
         If the axes are unknown or do not fit.
     SourceError
-        If something in the list is no array, the arrays are no pyramid, or there is no such level or series.
+        If an item of the list is not an array, the arrays are not a pyramid, or the level or series does not exist.
     """
     if not source or any(not hasattr(array, "shape") for array in source):
         raise SourceError("the list does not hold arrays; pass the levels of a pyramid, or numpy.asarray of numbers.")
@@ -59,7 +60,7 @@ def open(source: Sequence[Any], *, axes: str | None = None, level: int = 0, seri
 
 
 def _check_pyramid(shapes: list[tuple[int, ...]]) -> None:
-    """Raise SourceError unless each shape is smaller than the one before, and in no axis larger."""
+    """Raise SourceError unless each shape is smaller than the one before and not larger along any axis."""
     for before, after in itertools.pairwise(shapes):
         smaller = len(before) == len(after) and any(a < b for a, b in zip(after, before, strict=True))
         if not smaller or any(a > b for a, b in zip(after, before, strict=True)):

@@ -1,4 +1,4 @@
-"""The table of formats. A source is opened by the first reader that recognises it."""
+"""List the readers by format. A source is opened by the first reader that recognises it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from napari_restore.images.readers import (
     tiff,
     xarray,
     zarr_arrays,
+    zipped,
 )
+from napari_restore.images.readers.array_kinds import masked, tensors
 from napari_restore.images.readers.microscopes import czi, lif, nd2, ndtiff
 from napari_restore.images.readers.reader import Reader
 
@@ -25,18 +27,21 @@ READERS: dict[str, Reader] = {
     "Imaris": imaris,
     "HDF5": hdf5,
     "Zarr and OME-Zarr": zarr_arrays,
+    "Zarr and OME-Zarr in one file": zipped,
     "CZI": czi,
     "ND2": nd2,
     "LIF": lif,
     "a pattern of TIFF files such as 'img_t*.tif'": file_series,
     "a list of the levels of a pyramid": levels,
     "an xarray.DataArray": xarray,
+    "a masked array": masked,
+    "a tensor of torch": tensors,
     "an array of numpy or dask": arrays,
 }
-"""What can be opened, by the name of the format: the order is that in which readers are asked."""
+"""Readers by the name of their format, in the order in which they are tried."""
 
 ENDINGS = tuple(ending for reader in READERS.values() for ending in reader.ENDINGS)
-"""Of all files that can be opened; what some of them need besides is said where it is missing."""
+"""Endings of all files that can be opened; some formats need optional packages."""
 
 
 def what_can_be_opened() -> str:

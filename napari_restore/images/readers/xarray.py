@@ -1,4 +1,4 @@
-"""`xarray.DataArray`: axes from its dimensions, pixel size and origin from its coordinates."""
+"""Open an `xarray.DataArray`: axes from its dimensions, pixel size and origin from its coordinates."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from napari_restore.images.units import unit_name
 ENDINGS: tuple[str, ...] = ()
 
 _UNEVEN = 0.1
-"""How far a step of a coordinate may differ from the mean step, as a part of it, to be taken for jitter of a stage."""
+"""Largest deviation of a step of a coordinate that counts as jitter of a stage, as a share of the mean step."""
 
 
 def recognises(source: Any) -> bool:
-    """Tell whether an object is an `xarray.DataArray`."""
-    xarray = sys.modules.get("xarray")  # an object of theirs means it is loaded
-    return xarray is not None and isinstance(source, xarray.DataArray)
+    """Check whether an object is an `xarray.DataArray`."""
+    # If it is one, xarray is imported. While another thread imports xarray, the module may lack this name.
+    return isinstance(source, getattr(sys.modules.get("xarray"), "DataArray", ()))
 
 
 def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
-    """Take an `xarray.DataArray` for an image.
+    """Open an `xarray.DataArray` as an image.
 
     Parameters
     ----------
     source : xarray.DataArray
         The array.
     axes : str, optional
-        One letter of "TCZYXS" per dimension; it wins over the names of the dimensions.
+        One letter of "TCZYXS" per dimension; it overrides the names of the dimensions.
     level, series : int
         0, because an array is one image.
 
     Returns
     -------
     Image
-        With pixel size and origin from evenly spaced coordinates, and channel names from coordinates that are strings.
+        The image, with pixel size and origin from evenly spaced coordinates, and channel names from string coordinates.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
     found = [letter_of(name) for name in source.dims]
     if axes is None and None in found:
         raise AxesError(
-            f"the dimensions {source.dims} of the DataArray do not tell what all axes mean; "
+            f"the dimensions {source.dims} of the DataArray do not define all axes; "
             "pass axes= with one letter of TCZYXS per dimension, or rename them."
         )
     letters = check_axes(axes or "".join(letter or "" for letter in found), source.shape)
@@ -103,7 +103,7 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
 
 
 def _numbers(coordinate: Any) -> tuple[np.ndarray[Any, Any], str | None]:
-    """Return a coordinate as numbers, and their unit: dates as seconds since the first, spans of time as seconds."""
+    """Convert a coordinate to numbers and their unit: dates to seconds since the first, durations to seconds."""
     values = np.asarray(coordinate.values)
     if values.dtype.kind in "mM":
         spans = values - values[:1] if values.dtype.kind == "M" else values
@@ -115,7 +115,7 @@ def _numbers(coordinate: Any) -> tuple[np.ndarray[Any, Any], str | None]:
 
 
 def _channels(array: Any, letters: str) -> tuple[Channel, ...]:
-    """Return the channel names where the coordinates of C are strings."""
+    """Return the channel names if the coordinates of C are strings."""
     name = array.dims[letters.index("C")] if "C" in letters else None
     if name is None or name not in array.coords:
         return ()

@@ -1,24 +1,31 @@
-"""Zarr arrays (versions 2 and 3) and OME-Zarr groups (0.1 to 0.5, and collections made by bioformats2raw)."""
+"""Zarr arrays (versions 2 and 3) and OME-Zarr groups (0.1 to 0.6, and collections made by bioformats2raw)."""
 
 from __future__ import annotations
 
-__all__ = ["ENDINGS", "is_zarr", "open", "recognises"]
+__all__ = ["ENDINGS", "is_zarr", "open", "open_node", "recognises"]
 
+import contextlib
 import math
 import os
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from napari_restore.errors import AxesError, OutputError, RestoreError, SourceError
 from napari_restore.images.axes import canonical_axes, check_axes, letter_of, transposition
-from napari_restore.images.image import Channel, Image
+from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import ChunkedArray
-from napari_restore.images.ome_metadata import ome_part
+from napari_restore.images.ome_metadata import COLLECTION, collection_members, ome_part
+from napari_restore.images.readers.ome_zarr.channels import read_channels
+from napari_restore.images.readers.ome_zarr.chunks import found_chunks
+from napari_restore.images.readers.ome_zarr.multiscales import Multiscale, multiscales
+from napari_restore.images.readers.ome_zarr.transformations import Placement, apply
 from napari_restore.images.readers.reader import check_level, pixel_sizes, series_number
 from napari_restore.images.store import filesystem, is_url
-from napari_restore.images.units import unit_name
 
 if TYPE_CHECKING:
     import zarr
@@ -29,16 +36,17 @@ _METADATA_FILES = ("zarr.json", ".zarray", ".zgroup")
 
 
 def is_zarr(path: str) -> bool:
-    """Tell whether a directory is a Zarr array or group."""
+    """Check whether a directory is a Zarr array or group."""
     return any(os.path.isfile(os.path.join(path, name)) for name in _METADATA_FILES)
 
 
 def recognises(source: Any) -> bool:
-    """Tell whether a source is a directory or URL of a Zarr, or an array or group of the package zarr."""
+    """Check whether a source is a directory or URL of a Zarr, or an array or group of the package zarr."""
     if isinstance(source, str):
         return is_url(source) or is_zarr(source) or _is_n5(source)
-    zarr = sys.modules.get("zarr")  # an object of theirs means it is loaded
-    return zarr is not None and isinstance(source, zarr.Array | zarr.Group)
+    # If the source is an object of zarr, zarr is imported. While another thread imports zarr, it may lack these names.
+    zarr = sys.modules.get("zarr")
+    return isinstance(source, (getattr(zarr, "Array", ()), getattr(zarr, "Group", ())))
 
 
 def _is_n5(path: str) -> bool:
@@ -53,7 +61,7 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
     source : str or zarr.Array
         Absolute path or URL of an array or a group; or an array.
     axes : str, optional
-        One letter of "TCZYXS" per dimension; they win over those of the metadata: OME-Zarr's, ``dimension_names``, or
+        One letter of "TCZYXS" per dimension; they override those of the metadata: OME-Zarr's, ``dimension_names``, or
         xarray's ``_ARRAY_DIMENSIONS``.
     level : int
         Level of the pyramid, 0 being the largest.
@@ -63,16 +71,18 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
     Returns
     -------
     Image
-        The image; that of an array alone is without a pixel size, which an array does not have.
+        The image; a plain array has no pixel size.
 
     Raises
     ------
     AxesError
-        If the metadata do not tell the axes, or `axes` does not fit.
+        If the metadata do not define the axes, or `axes` does not fit.
     SourceError
-        If there is no such level or series, or the metadata are damaged.
+        If the level or series does not exist, or the metadata are damaged.
     """
     import zarr
+
+    from napari_restore.images.guards.zarr_store import guarded_store
 
     if isinstance(source, zarr.Group):
         raise SourceError("a zarr.Group is not an array; pass its path, or one of the arrays in it.")
@@ -86,49 +96,106 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
             "Export HDF5/N5/Zarr/OME-NGFF), or copy it to Zarr where zarr < 3 is installed."
         )
     try:
-        node = zarr.open(source, mode="r")
-        if isinstance(node, zarr.Group):
-            return _open_group(node, source, axes, level, series)
-        return _open_array(node, source, axes, level, series)
+        node = zarr.open(guarded_store(source), mode="r")
     except (RestoreError, MemoryError):
         raise
     except FileNotFoundError as error:
-        raise SourceError(f"{source} is not there, or holds no Zarr: {error}") from error
+        raise SourceError(f"{source} does not exist, or holds no Zarr: {error}") from error
     except Exception as error:
         raise SourceError(f"the Zarr metadata of {source} cannot be read: {error!r}. Copy the image again.") from error
+    return open_node(node, source, axes, level, series)
 
 
 def _check_filesystem(url: str) -> None:
-    """Say which package opens a URL, if it is not installed."""
+    """Raise SourceError with the package to install if the protocol of a URL is not supported."""
     try:
         filesystem(url)
     except OutputError as error:
         raise SourceError(str(error)) from error
 
 
+def open_node(
+    node: zarr.Group | zarr.Array[Any], location: str, axes: str | None, level: int, series: int | str
+) -> Image:
+    """Open what zarr has opened: an array, or a group of OME-Zarr. See `open`."""
+    import zarr
+
+    try:
+        if isinstance(node, zarr.Group):
+            return _open_group(node, location, axes, level, series)
+        return _open_array(node, location, axes, level, series)
+    except (RestoreError, MemoryError):
+        raise
+    except Exception as error:
+        raise SourceError(
+            f"the Zarr metadata of {location} cannot be read: {error!r}. Copy the image again."
+        ) from error
+
+
 def _open_array(array: zarr.Array[Any], location: str | None, axes: str | None, level: int, series: int | str) -> Image:
     """Take an array for an image; where it lies is found out for one on the local disk."""
-    check_level(level, 1, location or "the Zarr array")
-    series_number(series, [""], location or "the Zarr array")
+    place = location or "the Zarr array"
+    check_level(level, 1, place)
+    series_number(series, [""], place)
     array, location = _located(array, location)
+    described = _as_level(array, place)
+    if described is not None:
+        group, multiscale, number = described
+        return _image_of(group, multiscale, number, array, location or place, axes, location)
     names = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
-    letters = _letters(names if isinstance(names, Sequence) else None, axes, array.shape, location or "the Zarr array")
+    letters = _letters(names if isinstance(names, Sequence) else None, axes, array.shape, place)
     return _image(array, letters, location, name=os.path.basename((location or array.name or "image").rstrip("/")))
 
 
+def _as_level(array: zarr.Array[Any], place: str) -> tuple[zarr.Group, Multiscale, int] | None:
+    """Return the OME-Zarr image that an array is a level of, with its group and the level's number; None for none."""
+    import zarr
+
+    store, (parent, _, name) = array.store, array.path.rpartition("/")
+    if not array.path:  # the store begins at the array itself: its group lies outside
+        outside = _outside(store)
+        if outside is None:
+            return None
+        store, name = outside
+    with contextlib.suppress(Exception):  # no group, one that is damaged, or one that may not be read
+        group = zarr.open_group(store, path=parent, mode="r")
+        for multiscale in multiscales(ome_part(group), place):
+            if name in multiscale.paths:
+                return group, multiscale, multiscale.paths.index(name)
+    return None
+
+
+def _outside(store: Any) -> tuple[Any, str] | None:
+    """Return a store of the folder or prefix that a store lies in, and its name there."""
+    from zarr.storage import FsspecStore, LocalStore
+
+    from napari_restore.images.guards.zarr_store import guarded_store
+
+    inner = getattr(store, "_store", store)  # of a guarded one
+    if isinstance(inner, LocalStore):
+        root = os.path.abspath(inner.root)
+        return guarded_store(os.path.dirname(root)), os.path.basename(root)
+    if isinstance(inner, FsspecStore):
+        parent, _, name = inner.path.rstrip("/").rpartition("/")
+        return (FsspecStore(inner.fs, path=parent, read_only=True), name) if parent else None
+    return None
+
+
 def _located(array: zarr.Array[Any], location: str | None) -> tuple[zarr.Array[Any], str | None]:
-    """Return the array and its place; a local one is opened by absolute path, so that it pickles for any folder."""
+    """Return the array and its location; a local array is opened by absolute path, so that it can be pickled."""
     import zarr
     from zarr.storage import LocalStore
+
+    from napari_restore.images.guards.zarr_store import guarded_store
 
     if location is None and isinstance(array.store, LocalStore):
         root = os.path.abspath(array.store.root)
         location = os.path.join(root, *array.path.split("/")) if array.path else root
-        array = zarr.open_array(root, path=array.path, mode="r")
+        array = zarr.open_array(guarded_store(root), path=array.path, mode="r")
     return array, location
 
 
-def _letters(names: Sequence[Any] | None, axes: str | None, shape: tuple[int, ...], place: str) -> str:
+def _letters(names: Sequence[Any] | None, axes: str | None, shape: tuple[int, ...], location: str) -> str:
     if axes is not None:
         return check_axes(axes, shape)
     letters = [letter_of(name) for name in names or ()]
@@ -136,33 +203,10 @@ def _letters(names: Sequence[Any] | None, axes: str | None, shape: tuple[int, ..
         return "YX"
     if not letters or None in letters:
         raise AxesError(
-            f"{place} does not tell what its axes mean (shape {shape}, names {names}); "
+            f"{location} does not define its axes (shape {shape}, names {names}); "
             "pass axes= with one letter of TCZYXS per dimension, such as 'ZYX'."
         )
     return check_axes("".join(letter or "" for letter in letters), shape)
-
-
-@dataclass(frozen=True)
-class _Placement:
-    """Scale and translation of an array, one number per axis in the order of the array."""
-
-    scale: tuple[float, ...]
-    translation: tuple[float, ...]
-
-    def then(self, transforms: Any) -> _Placement:
-        """Return the placement after a list of OME-Zarr coordinate transformations, which apply to its result."""
-        placed = self
-        for transform in transforms or ():
-            if transform.get("type") == "scale":
-                factor = [float(value) for value in transform["scale"]]
-                placed = _Placement(
-                    tuple(a * f for a, f in zip(placed.scale, factor, strict=True)),
-                    tuple(t * f for t, f in zip(placed.translation, factor, strict=True)),
-                )
-            elif transform.get("type") == "translation":
-                shift = [float(value) for value in transform["translation"]]
-                placed = _Placement(placed.scale, tuple(t + s for t, s in zip(placed.translation, shift, strict=True)))
-        return placed
 
 
 def _image(
@@ -171,14 +215,18 @@ def _image(
     location: str | None,
     *,
     name: str,
-    placement: _Placement | None = None,
+    placement: Placement | None = None,
     units: Mapping[str, str] | None = None,
-    channels: tuple[Channel, ...] = (),
+    omero: Any = None,
+    notes: tuple[str, ...] = (),
 ) -> Image:
+    array, renamed = found_chunks(array, location or name)
     count = array.shape[letters.index("C")] if "C" in letters else 0 if "S" in letters else 1
+    channels, left_out = read_channels(omero, count)
     scale = {} if placement is None else dict(zip(letters, placement.scale, strict=True))
     shift = {} if placement is None else dict(zip(letters, placement.translation, strict=True))
-    known, notes = pixel_sizes(scale)
+    turned = () if placement is None else placement.notes
+    known, odd = pixel_sizes({axis: size for axis, size in scale.items() if not (turned and math.isnan(size))})
     return Image(
         data=ChunkedArray(array, location or name),
         axes=letters,
@@ -186,37 +234,50 @@ def _image(
         pixel_size=known,
         origin={axis: start for axis, start in shift.items() if axis in known and math.isfinite(start)},
         units={axis: unit for axis, unit in (units or {}).items() if axis in known},
-        channels=channels if len(channels) == count else (),
+        channels=channels,
         chunks=tuple(array.chunks[i] for i in transposition(letters, canonical_axes(letters))),
         location=location,
-        notes=notes,
+        notes=(*notes, *renamed, *turned, *odd, *left_out),
     )
 
 
 def _open_group(group: zarr.Group, location: str, axes: str | None, level: int, series: int | str) -> Image:
-    found = _multiscales(group)
+    found = multiscales(ome_part(group), location)
     if not found:
         return _open_collection(group, location, axes, level, series)
-    multiscale = found[series_number(series, [str(one.get("name") or "") for one in found], location)]
-    datasets = multiscale["datasets"]
-    check_level(level, len(datasets), location)
-    array = _dataset(group, location, datasets[level]["path"])
-    described = [axis if isinstance(axis, Mapping) else {"name": axis} for axis in multiscale.get("axes") or ()]
-    if not described and array.ndim == 5:
-        described = [{"name": name} for name in "tczyx"]  # OME-Zarr before 0.3 knows these five axes only
-    names = [letter_of(axis["name"]) or letter_of(axis.get("type")) for axis in described]
-    letters = _letters(names, axes, array.shape, location)
-    unit_names = {a: unit_name(axis.get("unit")) for a, axis in zip(letters, described, strict=False)}
-    start = _Placement((1.0,) * array.ndim, (0.0,) * array.ndim)
-    placed = start.then(datasets[level].get("coordinateTransformations"))
+    number = series_number(series, [one.name for one in found], location)
+    chosen = found[number]
+    check_level(level, len(chosen.paths), location)
+    array = _dataset(group, location, chosen.paths[level])
+    image = _image_of(group, chosen, level, array, location, axes, location)
+    if len(found) == 1:
+        return image
+    return replace(image, series_count=len(found), series_names=tuple(one.name for one in found))
+
+
+def _image_of(
+    group: zarr.Group,
+    multiscale: Multiscale,
+    level: int,
+    array: zarr.Array[Any],
+    place: str,
+    axes: str | None,
+    location: str | None,
+) -> Image:
+    """Return one level of an image, with what its group says of it."""
+    letters = _letters(multiscale.letters(array.ndim), axes, array.shape, place)
+    placement = apply(
+        multiscale.transformations[level], letters, lambda path: np.asarray(_dataset(group, place, path)[...])
+    )
     return _image(
         array,
         letters,
         location,
-        name=str(multiscale.get("name") or os.path.basename(location.rstrip("/"))),
-        placement=placed.then(multiscale.get("coordinateTransformations")),
-        units={axis: unit for axis, unit in unit_names.items() if unit},
-        channels=_channels(ome_part(group).get("omero")),
+        name=multiscale.name or os.path.basename(place.rstrip("/")),
+        placement=placement,
+        units=multiscale.units(letters),
+        omero=ome_part(group).get("omero"),
+        notes=multiscale.notes,
     )
 
 
@@ -226,45 +287,33 @@ def _dataset(group: zarr.Group, location: str, path: str) -> zarr.Array[Any]:
     try:
         array = group[path]
     except KeyError as error:
-        raise SourceError(f"{location} names the array {path!r}, which is not there; copy the image again.") from error
+        raise SourceError(
+            f"{location} names the array {path!r}, which does not exist; copy the image again."
+        ) from error
     if not isinstance(array, zarr.Array):
         raise SourceError(f"{path!r} of {location} is a group and not an array; copy the image again.")
     return array
 
 
-def _multiscales(group: zarr.Group) -> list[dict[str, Any]]:
-    found = ome_part(group).get("multiscales")
-    return list(found) if isinstance(found, Sequence) else []
-
-
 def _open_collection(group: zarr.Group, location: str, axes: str | None, level: int, series: int | str) -> Image:
-    """Open one image of a group that bioformats2raw made, where the images are the groups "0", "1", ..."""
-    import zarr
-
+    """Open one image of a group that bioformats2raw made, where each image is a group."""
     ome = ome_part(group)
     if "plate" in ome or "well" in ome:
         raise SourceError(
             f"{location} is a plate or a well, which holds many images; restore all of a plate with 'napari-restore "
             f"batch {location} FOLDER' (api.restore_batch), or give the path of one image, such as {location}/A/1/0."
         )
-    if "bioformats2raw.layout" in ome:
-        member = group.get(str(series))
-        if not isinstance(member, zarr.Group) or not _multiscales(member):
-            raise SourceError(f"series {series} is not in {location}; its images are {sorted(group.group_keys())}.")
-        return _open_group(member, f"{location.rstrip('/')}/{series}", axes, level, 0)
-    inside = sorted(name for name, _ in group.members())
-    raise SourceError(f"{location} is a Zarr group without an OME-Zarr image; open one of what is in it: {inside}.")
+    if COLLECTION in ome:
+        return _member(group, location, axes, level, series)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zarr warns of each folder that is no part of a Zarr
+        inside = sorted(name for name, _ in group.members())
+    what = "a scene, which places several images" if "scene" in ome else "a Zarr group without an OME-Zarr image"
+    raise SourceError(f"{location} is {what}; open one of what is in it: {inside}.")
 
 
-def _channels(omero: Any) -> tuple[Channel, ...]:
-    """Return names, colours and display limits from the omero block."""
-    if not isinstance(omero, Mapping):
-        return ()
-    found = []
-    for channel in omero.get("channels") or ():
-        window = channel.get("window") or {}
-        limits = (float(window["start"]), float(window["end"])) if {"start", "end"} <= window.keys() else None
-        color = channel.get("color")
-        colour = str(color).lstrip("#").upper() if color else None
-        found.append(Channel(channel.get("label"), colour, limits, bool(channel.get("active", True))))
-    return tuple(found)
+def _member(group: zarr.Group, location: str, axes: str | None, level: int, series: int | str) -> Image:
+    paths = collection_members(group)
+    number = series_number(series, paths, location)
+    image = open_node(group[paths[number]], f"{location.rstrip('/')}/{paths[number]}", axes, level, 0)
+    return replace(image, series_count=len(paths), series_names=tuple(paths)) if len(paths) > 1 else image

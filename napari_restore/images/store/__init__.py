@@ -1,8 +1,8 @@
-"""Where an image is stored: a folder on a disk, or a prefix in an object store; what differs between the two.
+"""Store images in a folder on a disk or under a prefix in an object store, through one interface.
 
-Pixels and metadata are read through zarr, which takes both. What zarr does not do, or not by public names, is here: to
-list, read, write and delete single objects, to make an image all at once or not at all, and to tell a Zarr from the
-only copy of a thesis. Whether a location is a URL is asked here alone.
+Pixels and metadata are read through zarr, which supports both. This package adds what zarr has no public functions for:
+list, read, write and delete single objects, create an image whole or not at all, and tell a Zarr from foreign files.
+Only this package decides whether a location is a URL.
 """
 
 from __future__ import annotations
@@ -17,6 +17,17 @@ __all__ = ["Folder", "Place", "Prefix", "as_location", "filesystem", "is_url", "
 
 
 def place_of(location: str | Path) -> Folder | Prefix:
-    """Give the place at a path or URL."""
+    """Return the place at a path or URL.
+
+    Parameters
+    ----------
+    location : str or Path
+        Path or URL.
+
+    Returns
+    -------
+    Folder or Prefix
+        The place, which may not exist yet.
+    """
     location = as_location(location)
     return Folder(location) if isinstance(location, Path) else Prefix(location)

@@ -1,4 +1,4 @@
-"""A folder on a disk."""
+"""Store an image in a folder on a disk."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from napari_restore.images.staging import Stage, check_way
 from napari_restore.images.store.place import MARKS, Holds, as_location, something_foreign
 
 _GROUP_MARKS = ("zarr.json", ".zgroup")
-"""Marks of a Zarr that may hold others."""
+"""Metadata files of a Zarr that may contain others."""
 _PARTIAL = re.compile(r"\.[0-9a-f]{32}\.(partial|new(\.[^.]*)?)$")
-"""What zarr, and `napari_restore.files.write_whole`, call a file that is not renamed yet."""
+"""Names that zarr and `napari_restore.files.write_whole` give to files that are not yet renamed to their place."""
 
 
 class Folder:
@@ -31,14 +31,14 @@ class Folder:
     Parameters
     ----------
     path : Path
-        The folder, which need not exist. A link is followed: what it points to is the place.
+        The folder, which need not exist. A link is followed: the place is its target.
     """
 
     def __init__(self, path: Path) -> None:
         try:
             self.path = path.expanduser().resolve()
-        except (OSError, RuntimeError, ValueError) as error:  # a user who is not there; links that go round in a circle
-            raise OutputError(f"{path} is no place on this disk: {error}; give another path.") from error
+        except (OSError, RuntimeError, ValueError) as error:  # an unknown user; a circle of links
+            raise OutputError(f"{path} is not a valid path: {error}; give another path.") from error
 
     @property
     def location(self) -> Path:
@@ -52,7 +52,7 @@ class Folder:
         return "other" if any(self.path.iterdir()) else "nothing"
 
     def create(self, make: Callable[[Path | str], None], stage: Stage | None = None) -> None:
-        """Make the metadata beside the place and rename them: what a killed run leaves is in nobody's way."""
+        """Write the metadata beside the place and rename them, so that a killed run leaves nothing at the place."""
         fresh = self.path.with_name(f".{self.path.name}.{uuid4().hex}.new") if stage is None else stage.folder / "new"
         try:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -100,7 +100,7 @@ class Folder:
         return not (self.path / name).is_dir()
 
     def outermost_zarr(self) -> str:
-        """Tell a Zarr by its files."""
+        """Recognise a Zarr by its files."""
         folders = (parent for parent in reversed(self.path.parents) if _is_group(parent))
         return next(folders, self.path).as_posix()
 
@@ -153,7 +153,7 @@ def _is_group(folder: Path) -> bool:
 
 
 def _walk(directory: str, prefix: str, empty: bool) -> Iterator[str]:
-    """Yield the keys of all files below a directory, which need not be there."""
+    """Yield the keys of all files below a directory, which need not exist."""
     folders = []
     try:
         entries = os.scandir(directory)
@@ -165,10 +165,10 @@ def _walk(directory: str, prefix: str, empty: bool) -> Iterator[str]:
                 folders.append(entry.name)
             elif entry.is_dir():
                 raise OutputError(
-                    f"{entry.path} is a link to a folder ({os.path.realpath(entry.path)}), which may go round in a "
-                    "circle; put the folder itself there."
+                    f"{entry.path} is a link to a folder ({os.path.realpath(entry.path)}), which may be part of a "
+                    "circle of links; replace the link by the folder itself."
                 )
-            elif not _PARTIAL.search(entry.name) and (empty or _size(entry)):  # a partial one may be gone any moment
+            elif not _PARTIAL.search(entry.name) and (empty or _size(entry)):  # a partial file may vanish
                 yield prefix + entry.name
     yield from itertools.chain.from_iterable(
         _walk(f"{directory}/{name}", f"{prefix}{name}/", empty) for name in folders
@@ -176,7 +176,7 @@ def _walk(directory: str, prefix: str, empty: bool) -> Iterator[str]:
 
 
 def _size(entry: os.DirEntry[str]) -> int:
-    """Bytes of a file, or of what a link to a file points to; 0 if that is not there, or goes round in a circle."""
+    """Return the size of a file or of the target of a link, in bytes; 0 if it is missing, or links form a circle."""
     try:
         return entry.stat().st_size
     except OSError:

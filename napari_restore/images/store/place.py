@@ -1,4 +1,4 @@
-"""What a place offers that images are stored in, how it is named, and what belongs to a Zarr there."""
+"""Define the interface of a place that stores an image, its location, and the objects that belong to a Zarr."""
 
 from __future__ import annotations
 
@@ -14,26 +14,31 @@ from napari_restore.images.staging import Stage
 Holds = Literal["nothing", "zarr", "other"]
 
 MARKS = ("zarr.json", ".zgroup", ".zarray")
-"""Objects that tell that a place is a Zarr."""
+"""Objects that mark a place as a Zarr."""
 METADATA = (*MARKS, ".zattrs", ".zmetadata")
 _LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")  # what file managers leave
 _CHUNK = re.compile(r"(c\.)?[0-9]+(\.[0-9]+)*")  # a chunk of an array, by its name in one folder
 
 
 class Place(Protocol):
-    """Where one image is stored."""
+    """A folder or a prefix that stores one image."""
 
     @property
     def location(self) -> Path | str:
         """Absolute path or URL, as zarr opens it."""
 
     def holds(self) -> Holds:
-        """Tell what is there; a folder that is empty, and what an interrupted `create` left, count as nothing."""
+        """Check what exists at the place; an empty folder and the rest of an interrupted `create` count as nothing."""
 
     def create(self, make: Callable[[Path | str], None], stage: Stage | None = None) -> None:
-        """Have an image's metadata made at a location, all of them or, if that is interrupted, none.
+        """Create an image: all of its metadata or, if that is interrupted, none.
 
-        A stage is what an output on a disk is written through.
+        Parameters
+        ----------
+        make : callable
+            Writes the metadata at the path or URL that it is called with.
+        stage : Stage, optional
+            Stage through which an output on a disk is written.
 
         Raises
         ------
@@ -42,51 +47,51 @@ class Place(Protocol):
         """
 
     def has(self, name: str) -> bool:
-        """Tell whether there is anything below a name."""
+        """Check whether anything exists below a name."""
 
     def keys(self, name: str, *, empty: bool = False) -> Iterator[str]:
-        """Yield the keys of all objects below a name, relative to it; of empty ones only if they are asked for."""
+        """Yield the keys of all objects below a name, relative to it; those of empty objects only with `empty`."""
 
     def get(self, key: str) -> bytes | None:
-        """Read an object; None if there is none."""
+        """Read an object; None if it does not exist."""
 
     def put(self, key: str, content: Any, stage: Stage | None = None) -> None:
-        """Store bytes as an object, whole or not at all; a stage is what an output on a disk is written through."""
+        """Store bytes as an object, whole or not at all; an output on a disk is written through a stage."""
 
     def remove(self, key: str, stage: Stage | None = None) -> None:
-        """Delete an object, if it is there."""
+        """Delete an object, if it exists."""
 
     def lacks_folder(self, name: str) -> bool:
-        """Tell whether a folder is gone that objects are to be put in, which would be made anew with the first."""
+        """Check whether the folder of objects is missing; storing an object would create it again."""
 
     def outermost_zarr(self) -> str:
-        """Location of the outermost Zarr that this place lies in; its own where it lies in none."""
+        """Return the location of the outermost Zarr that contains this place; its own if there is none."""
 
     def sweep(self) -> int:
-        """Delete what interrupted writes left behind, and say how much; to be called while nobody writes."""
+        """Delete the rests of interrupted writes and return their number; call it only while no run writes."""
 
     def foreign(self) -> str | None:
-        """Name something in a Zarr that is none of its parts, such as a user's notes; None where there is nothing."""
+        """Return a name in a Zarr that is not part of it, such as a user's notes; None if there is none."""
 
     def delete(self, stage: Stage | None = None) -> None:
-        """Delete a Zarr, its marks last: what is left of it when that is interrupted is still known as a Zarr."""
+        """Delete a Zarr, its marks last, so that the rest of an interrupted deletion is still recognised as a Zarr."""
 
     def free(self) -> tuple[int, str] | None:
-        """Free bytes and the folder they are free in; None where there is no limit to ask for."""
+        """Return the free bytes and the folder where they are free; None for a place without a limit."""
 
     def overlaps(self, location: str) -> bool:
-        """Tell whether another place is this one, or one of them lies inside the other."""
+        """Check whether another location is this place, or one of them is inside the other."""
 
 
 def is_url(location: str | Path) -> bool:
-    """Tell whether a location is a URL and not a path."""
+    """Check whether a location is a URL and not a path."""
     return "://" in str(location)
 
 
 def as_location(location: str | Path) -> str | Path:
-    """Give a URL as text and a path as a Path, which would take one of the two slashes of a URL.
+    """Convert a location to a string for a URL, and to a `Path` for a path.
 
-    A ``file://`` URL is the path that it stands for.
+    A `Path` would remove one of the two slashes of a URL. A ``file://`` URL is converted to its path.
     """
     if not is_url(location):
         return Path(location)
@@ -95,7 +100,7 @@ def as_location(location: str | Path) -> str | Path:
 
 
 def something_foreign(names: dict[str, bool], is_node: Callable[[str], bool]) -> str | None:
-    """Name what lies in a Zarr and is neither its metadata nor its chunks nor a Zarr itself; True marks folders."""
+    """Return a name in a Zarr that is neither metadata nor a chunk nor a Zarr itself; `names` is True for folders."""
     for name, is_folder in sorted(names.items()):
         own = (
             name == "c" or name == "OME" or name.isdecimal() or is_node(name)

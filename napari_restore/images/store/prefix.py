@@ -1,4 +1,4 @@
-"""A prefix in an object store."""
+"""Store an image under a prefix in an object store."""
 
 from __future__ import annotations
 
@@ -15,21 +15,26 @@ from napari_restore.images.staging import Stage
 from napari_restore.images.store.place import MARKS, METADATA, Holds, something_foreign
 
 _UNFINISHED = ".napari_restore.new"
-"""Object that stands in a prefix while the metadata of an image are written there."""
+"""Object that exists under a prefix while the metadata of an image are written there."""
 
 
 def filesystem(url: str) -> tuple[Any, str]:
-    """Open the object store of a URL, without its cache of listings: other processes write there too.
+    """Open the object store of a URL without a cache of listings, because other processes write there too.
+
+    Parameters
+    ----------
+    url : str
+        Such as ``"s3://bucket/folder/image.zarr"``.
 
     Returns
     -------
     tuple
-        fsspec's file system, and the path of the URL in it.
+        File system of fsspec, and the path of the URL in it.
 
     Raises
     ------
     OutputError
-        If the package for this kind of URL is not installed, or the kind is unknown.
+        If the package for this protocol is not installed, or the protocol is unknown.
     """
     import fsspec  # type: ignore[import-untyped]
 
@@ -42,21 +47,21 @@ def filesystem(url: str) -> tuple[Any, str]:
 
 
 def _plain_url(url: str) -> str:
-    """Write a URL as two of one place are written alike."""
+    """Normalise a URL, so that equal places have equal URLs."""
     scheme, _, path = url.partition("://")
     return f"{scheme.lower().replace('s3a', 's3')}://{re.sub('/+', '/', path).rstrip('/')}"
 
 
 class Prefix:
-    """A place in an object store, by fsspec: all keys that begin with a URL. See `Place`.
+    """A place in an object store, accessed through fsspec: all keys that begin with a URL. See `Place`.
 
-    Nothing can be renamed there, and there is no need to: an object that is there is whole.
+    Objects cannot be renamed there, and need not be: every stored object is whole.
 
     Parameters
     ----------
     url : str
-        Such as ``"s3://bucket/folder/image.zarr"``. Endpoint and credentials come from the environment or from fsspec's
-        configuration files, so that every process of a cluster can have its own.
+        Such as ``"s3://bucket/folder/image.zarr"``. Endpoint and credentials come from the environment or from the
+        configuration files of fsspec, so each process of a cluster can have its own.
     """
 
     def __init__(self, url: str) -> None:
@@ -68,25 +73,25 @@ class Prefix:
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[Any, str]]:
-        """Give file system and root; what goes wrong with them is an error that names the place."""
+        """Yield file system and root; other errors are raised as `OutputError` with the URL."""
         try:
             yield filesystem(self.url)
         except (RestoreError, MemoryError):
             raise
-        except Exception as error:  # each kind of store has errors of its own
+        except Exception as error:  # each file system of fsspec has its own errors
             raise OutputError(
                 f"{self.url} cannot be reached: {error!r}; check the address, the credentials and the right to "
                 "list, read and write there."
             ) from error
 
     def _names(self) -> dict[str, bool]:
-        """Give the names below the prefix, and whether they are prefixes themselves."""
+        """Return the names below the prefix, and whether each is a prefix itself."""
         with self._opened() as (files, root):
             try:
                 found = files.ls(root, detail=True)
             except FileNotFoundError:
                 return {}
-            # An empty object "image.zarr/" is what some tools take for a folder.
+            # Some tools create an empty object "image.zarr/" as a folder.
             return {
                 info["name"].rstrip("/").rsplit("/", 1)[-1]: info["type"] == "directory"
                 for info in found
@@ -106,7 +111,7 @@ class Prefix:
         return "zarr" if names.keys() & set(MARKS) else "other"
 
     def create(self, make: Callable[[Path | str], None], stage: Stage | None = None) -> None:
-        """Make the metadata with a mark beside them that goes last: where it is found, they are made anew."""
+        """Write the metadata beside a marker object that is deleted last; if it exists, they are written again."""
         with self._opened() as (files, root):
             if _UNFINISHED in (names := self._names()):
                 for name in names:
@@ -121,7 +126,7 @@ class Prefix:
             return bool(files.exists(f"{root}/{name}"))
 
     def keys(self, name: str, *, empty: bool = False) -> Iterator[str]:
-        """List once, a thousand objects a request. About 1 GB of memory for a million of them."""
+        """List once, with a thousand objects per request; a million objects need about 1 GB of memory."""
         with self._opened() as (files, root):
             below = f"{root}/{name}/"
             found = files.find(below, detail=True)
@@ -143,16 +148,16 @@ class Prefix:
             files.rm_file(f"{root}/{key}")
 
     def lacks_folder(self, name: str) -> bool:
-        return False  # there are none
+        return False  # an object store has no folders
 
     def outermost_zarr(self) -> str:
-        """Tell a Zarr by its name: looking would be a request for each folder."""
+        """Recognise a Zarr by its name: a check would need a request for each folder."""
         parts = self.url.split("/")
         folders = ("/".join(parts[:count]) for count in range(4, len(parts)))
         return next((folder for folder in folders if folder.endswith(".zarr")), self.url)
 
     def sweep(self) -> int:
-        """Nothing: what was not written whole is not there."""
+        """Delete nothing: an interrupted write stores no object."""
         return 0
 
     def foreign(self) -> str | None:

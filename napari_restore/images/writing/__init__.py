@@ -1,1 +1,1 @@
-"""What makes an OME-Zarr, object by object."""
+"""Write an OME-Zarr, object by object."""

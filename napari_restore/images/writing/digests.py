@@ -1,8 +1,8 @@
-"""A digest of every stored object, written before the object is: a flipped bit that changes no pixel is found too.
+"""Record a digest of every stored object before it is written, so that any changed bit is found.
 
-While a run goes on, each process adds lines to a file of its own in ``0/.digests/``. When it has ended, they are put
-together in ``0/.sha256sums``, which ``sha256sum --check 0/.sha256sums`` reads as well. Zarr takes no notice of either.
-An object store has checksums of its own, and nothing is kept there.
+During a run, each process appends lines to a file of its own in ``0/.digests/``. After the run they are merged into
+``0/.sha256sums``, which ``sha256sum --check 0/.sha256sums`` can read. Zarr ignores both. An object store has its own
+checksums, so no digests are recorded there.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from napari_restore.files import is_link
 from napari_restore.images.staging import Stage
 
 SUMS = "0/.sha256sums"
-"""Where they lie when a run has ended."""
+"""File of the digests after a run."""
 _FOLDER = "0/.digests"
 _LINE = re.compile(r"([0-9a-f]{64})  ([0-9]+(?:/c)?(?:/[0-9]+)+)")
 _HEAD = "# SHA-256 of the lines below: "
 
-_own: dict[tuple[Path, int], Path] = {}  # of each run, the file of this process
+_own: dict[tuple[Path, int], Path] = {}  # the file of this process, for each run
 
 
 def record_digest(stage: Stage, root: Path, name: str, content: Any) -> None:
-    """Take down what is about to be stored.
+    """Record the digest of an object that is about to be stored.
 
     Parameters
     ----------
-    stage
-        Of the run.
-    root
+    stage : Stage
+        Stage of the run.
+    root : Path
         Folder of the image.
-    name
-        Of the object in it, such as ``"0/c/0/1"``.
-    content
-        Its bytes.
+    name : str
+        Name of the object in the image, such as ``"0/c/0/1"``.
+    content : bytes-like
+        Bytes of the object.
     """
     line = f"{hashlib.sha256(content).hexdigest()}  {name}\n".encode()
     key = (stage.folder, os.getpid())
@@ -51,21 +51,21 @@ def record_digest(stage: Stage, root: Path, name: str, content: Any) -> None:
         _own[key] = _begin(stage, root)
     try:
         _append(_own[key], line, stage.fsync)
-    except FileNotFoundError:  # gathered meanwhile
+    except FileNotFoundError:  # another process has merged the files
         stage.check()
         _own[key] = _begin(stage, root)
         _append(_own[key], line, stage.fsync)
 
 
 def _begin(stage: Stage, root: Path) -> Path:
-    """Make the file of this process; a run that has lost its lock makes none."""
+    """Create the file of this process; a run that has lost its lock cannot."""
     path = root / _FOLDER / f"{uuid4().hex}.log"
     stage.put(path, b"")
     return path
 
 
 def _append(path: Path, line: bytes, fsync: bool) -> None:
-    """Add a line in one piece, as threads do it at the same time."""
+    """Append a line in one write, because several threads append at once."""
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
     try:
         os.write(handle, line)
@@ -77,26 +77,50 @@ def _append(path: Path, line: bytes, fsync: bool) -> None:
 
 @dataclass(frozen=True)
 class Digests:
-    """What is known of the stored objects of an image.
+    """Recorded digests of the stored objects of an image.
 
     Attributes
     ----------
     known : dict of str to set of str
-        SHA-256 by the name of the object: more than one where it was stored again with other pixels.
+        SHA-256 digests by the name of the object: more than one if it was stored again with other pixels.
     sound : bool
-        Whether the list itself is as it was written.
+        Whether the list itself is unchanged.
     """
 
     known: dict[str, set[str]]
     sound: bool = True
 
     def fits(self, name: str, found: str) -> bool | None:
-        """Tell whether an object is what was stored; None where nothing is known of it."""
+        """Check whether an object is unchanged.
+
+        Parameters
+        ----------
+        name : str
+            Name of the object in the image.
+        found : str
+            Its SHA-256.
+
+        Returns
+        -------
+        bool or None
+            None if no digest of the object was recorded.
+        """
         return found in self.known[name] if name in self.known else None
 
 
 def read_digests(root: Path) -> Digests:
-    """Read all that is known: of runs that have ended, and of one that goes on or was killed."""
+    """Read all recorded digests, those of a running or killed run included.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the image.
+
+    Returns
+    -------
+    Digests
+        Empty if none were recorded.
+    """
     known: dict[str, set[str]] = {}
     text, sound = _read(root / SUMS), True
     if text is not None:
@@ -127,7 +151,18 @@ def _take(known: dict[str, set[str]], lines: Iterable[str]) -> None:
 
 
 def sha256_of(path: Path) -> str | None:
-    """SHA-256 of a file; None if it is not there, or cannot be read."""
+    """Compute the SHA-256 of a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    str or None
+        64 hexadecimal digits; None if the file does not exist or cannot be read.
+    """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -136,9 +171,16 @@ def sha256_of(path: Path) -> str | None:
 
 
 def gather_digests(root: Path, stage: Stage) -> None:
-    """Put all that is known into one list, and delete the files of the processes; to be called when a run has ended.
+    """Merge all recorded digests into one list after a run, and delete the files of the processes.
 
-    Of an object that was stored more than once with other bytes, the digest that fits it is kept.
+    If an object was stored several times with different bytes, the digest of its present bytes is kept.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the image.
+    stage : Stage
+        Stage of the run.
     """
     found = read_digests(root)
     if not found.known or (not _logs(root) and found.sound):

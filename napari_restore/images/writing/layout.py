@@ -1,4 +1,4 @@
-"""How an image is laid out in storage: the order of its axes, the shapes of its levels, and what is allowed."""
+"""Define the stored layout of an image: write units, order of axes, shapes of levels, and their checks."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from napari_restore.images.axes import canonical_axes
 
 @dataclass(frozen=True, order=True)
 class WriteUnit:
-    """One stored object of an image: a shard, or a chunk where there are no shards. It is written whole, and once.
+    """One stored object of an image: a shard, or a chunk if there are no shards. It is written whole, and once.
 
-    The engine computes *blocks*: a block is the pixels of one write unit of level 0. Its index is in canonical order,
-    that of the write unit in stored order (`stored_order`). Write units of coarser levels are made of those below them.
+    The engine computes *blocks*: a block has the pixels of one write unit of level 0. Its index is in canonical order,
+    that of the write unit in stored order (`stored_order`). Write units of coarser levels are computed from those of
+    the level before.
 
     Attributes
     ----------
     level : int
         Resolution level; 0 is the image itself.
     index : tuple of int
-        Along each axis of the stored array, in stored order. Y and X are the last two axes.
+        Index along each axis of the stored array, in stored order. Y and X are the last two axes.
     """
 
     level: int
@@ -33,7 +34,7 @@ class WriteUnit:
 
     @property
     def above(self) -> WriteUnit:
-        """The write unit of the next coarser level that this one is a quarter of, or what there is of a quarter."""
+        """The write unit of the next coarser level that this one is a quarter of (less at the end of the array)."""
         return WriteUnit(self.level + 1, (*self.index[:-2], self.index[-2] // 2, self.index[-1] // 2))
 
     @property
@@ -46,7 +47,7 @@ class WriteUnit:
 
 
 def stored_axes(axes: str) -> str:
-    """Return the letters in the order in which they are stored.
+    """Return axis letters in stored order.
 
     Parameters
     ----------
@@ -56,12 +57,12 @@ def stored_axes(axes: str) -> str:
     Returns
     -------
     str
-        The letters of the stored array, S renamed to C and put in its place.
+        Letters of the stored array, with S renamed to C and in the position of C.
 
     Raises
     ------
     OutputError
-        If there are both C and S: OME-Zarr has room for one channel axis only.
+        If there are both C and S: OME-Zarr has only one channel axis.
 
     Examples
     --------
@@ -71,13 +72,13 @@ def stored_axes(axes: str) -> str:
     if "C" in axes and "S" in axes:
         raise OutputError(
             f"axes {axes!r} has channels (C) and colour samples (S), but OME-Zarr stores one channel axis; "
-            "restore the channels one at a time, or take the samples apart into channels first."
+            "restore the channels one at a time, or convert the samples to channels first."
         )
     return canonical_axes(axes.upper().replace("S", "C"))
 
 
 def to_stored(block: NDArray[Any], axes: str) -> NDArray[Any]:
-    """Bring a block from canonical into stored order, as a view.
+    """Transpose a block from canonical to stored order, as a view.
 
     Parameters
     ----------
@@ -95,7 +96,18 @@ def to_stored(block: NDArray[Any], axes: str) -> NDArray[Any]:
 
 
 def stored_order(axes: str) -> tuple[int, ...]:
-    """Return for each stored axis its position in `axes`."""
+    """Return the position in `axes` of each stored axis.
+
+    Parameters
+    ----------
+    axes : str
+        Letters in canonical order, that of "TCZYXS".
+
+    Returns
+    -------
+    tuple of int
+        Positions, in the order of ``stored_axes(axes)``.
+    """
     letters = axes.upper().replace("S", "C")
     return tuple(letters.index(letter) for letter in stored_axes(axes))
 
@@ -117,7 +129,7 @@ def check_layout(
     version: str,
     channels: int,
 ) -> None:
-    """Raise OutputError where an array cannot be laid out as asked; all in stored order."""
+    """Raise OutputError if an image cannot have this layout; all arguments are in stored order."""
     if version not in ("0.4", "0.5"):
         raise OutputError(f"OME-Zarr {version!r} is not written here; use '0.5' or '0.4'.")
     if version == "0.4" and shards is not None:

@@ -1,12 +1,12 @@
-"""Two copies of an image's metadata, by which a change is found, and mended.
+"""Keep two copies of the metadata of an image, to find and repair changes.
 
-Pixels have checksums. The metadata have none, and a bit that flips in them changes the shape, the scale or the recipe.
-So all of them are kept twice more, with digests, in objects beside those of level 0, of which Zarr takes no notice.
+Pixels have checksums, but metadata have none, and a flipped bit in them changes the shape, the pixel size or the
+recipe. So all metadata are stored in two copies with digests, as objects beside those of level 0 that Zarr ignores.
 """
 
 from __future__ import annotations
 
-__all__ = ["COPIES", "copied_metadata", "mend_metadata", "metadata_changes", "put_attributes", "write_copy"]
+__all__ = ["COPIES", "copied_metadata", "metadata_changes", "put_attributes", "repair_from_copies", "write_copy"]
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from napari_restore.images.staging import Stage
 from napari_restore.images.store import Place, place_of
 
 COPIES = ("0/.metadata.json", "0/.metadata.copy.json")
-"""Where the copies lie; results of earlier versions have the first alone."""
+"""Names of the copies; results of earlier versions have only the first."""
 _GROUP = ("zarr.json", ".zgroup", ".zattrs")
 _ARRAY = ("zarr.json", ".zarray", ".zattrs")
 
@@ -27,16 +27,16 @@ Files = dict[str, dict[str, Any]]
 
 
 def write_copy(path: str | Path, levels: int, stage: Stage | None = None) -> None:
-    """Keep the metadata of an image twice more, as they are now.
+    """Write the copies of the present metadata of an image.
 
     Parameters
     ----------
     path : str or Path
         Directory or URL of the image.
     levels : int
-        How many it has.
+        Number of its levels.
     stage : Stage, optional
-        What an image in a local directory is written through.
+        Stage through which an image on a disk is written.
     """
     place = place_of(path)
     names = [*_GROUP, *(f"{level}/{name}" for level in range(levels) for name in _ARRAY)]
@@ -52,7 +52,7 @@ def _set_copies(place: Place, files: Files, raw: dict[str, str], stage: Stage | 
 
 
 def _copies(place: Place) -> dict[str, dict[str, Any] | None]:
-    """Read the copies there are, by their names; None for one that is not as it was written."""
+    """Read the existing copies by their names; None for a damaged copy."""
     found = {copy: place.get(copy) for copy in COPIES}
     return {copy: _sound(content) for copy, content in found.items() if content is not None}
 
@@ -66,25 +66,36 @@ def _sound(raw: bytes) -> dict[str, Any] | None:
 
 
 def copied_metadata(path: str | Path) -> Files | None:
-    """Read the copies: JSON by the name of the file; None if there is none, or if they are damaged themselves."""
+    """Read a copy of the metadata of an image.
+
+    Parameters
+    ----------
+    path : str or Path
+        Directory or URL of the image.
+
+    Returns
+    -------
+    dict of str to dict, or None
+        JSON by the name of the file; None if there is no copy, or all copies are damaged.
+    """
     copy = next(filter(None, _copies(place_of(path)).values()), None)
     return None if copy is None else copy["files"]
 
 
 def metadata_changes(path: str | Path) -> tuple[str, ...]:
-    """Name the metadata of an image that are not what was written.
+    """Find the metadata of an image that have changed since they were written.
 
-    What others have added, such as attributes of their own, is no change.
+    Additions by other software, such as attributes, are not changes.
 
     Parameters
     ----------
     path : str or Path
-        Directory or URL of the image. One without a copy has nothing to be compared with.
+        Directory or URL of the image. Without a copy, no change can be found.
 
     Returns
     -------
     tuple of str
-        Names of files; those of the copies themselves, where they are damaged.
+        Names of the changed files, damaged copies included.
     """
     place = place_of(path)
     copies = _copies(place)
@@ -96,24 +107,24 @@ def metadata_changes(path: str | Path) -> tuple[str, ...]:
     for name, content in right["files"].items():
         raw = place.get(name)
         found = _parsed(raw)
-        # A bit that says nothing, such as that of a capital in an escape; what others have written anew is theirs.
-        mute = found == content and name in right.get("raw", {}) and _sha256(raw or b"") != right["raw"][name]
-        if mute or not _holds(name, found, content):
+        # A change of bytes but not of content, such as a capital in an escape; files rewritten by others are exempt.
+        only_bytes = found == content and name in right.get("raw", {}) and _sha256(raw or b"") != right["raw"][name]
+        if only_bytes or not _holds(name, found, content):
             changed.append(name)
     return tuple(changed)
 
 
 def put_attributes(path: str | Path, attributes: dict[str, Any], stage: Stage | None = None) -> None:
-    """Change attributes of an image, and the copies first: interrupted in between, the same change can be made again.
+    """Change attributes of an image; the copies are changed first, so that an interrupted change can be repeated.
 
     Parameters
     ----------
     path : str or Path
-        Directory or URL of the image. One whose metadata or copies cannot be read is left as it is.
+        Directory or URL of the image. An image whose metadata or copies cannot be read is not changed.
     attributes : dict
-        What is put in place of those of the same names.
+        New values, which replace those of the same names.
     stage : Stage, optional
-        What an image in a local directory is written through.
+        Stage through which an image on a disk is written.
     """
     place = place_of(path)
     name = ".zattrs" if place.get("zarr.json") is None else "zarr.json"
@@ -127,20 +138,20 @@ def put_attributes(path: str | Path, attributes: dict[str, Any], stage: Stage | 
     _set(place, name, content, stage)
 
 
-def mend_metadata(path: str | Path, stage: Stage | None = None) -> None:
-    """Write back what was changed; what others have added stays, where it can be read.
+def repair_from_copies(path: str | Path, stage: Stage | None = None) -> None:
+    """Repair changed metadata from a copy; additions by other software are kept if they can be read.
 
     Parameters
     ----------
     path : str or Path
         Directory or URL of the image.
     stage : Stage, optional
-        What an image in a local directory is written through.
+        Stage through which an image on a disk is written.
 
     Raises
     ------
     OutputError
-        If all copies are damaged, and the metadata cannot be shown to be right.
+        If all copies are damaged, and the metadata cannot be verified.
     """
     place = place_of(path)
     changes = metadata_changes(path)
@@ -167,7 +178,7 @@ def _levels(place: Place) -> int:
 
 
 def _check_against_damaged(place: Place) -> None:
-    """Take the metadata for right only if a damaged copy bears them out: by its digest, or by its content."""
+    """Raise OutputError unless a damaged copy confirms the metadata, by its digest or by its content."""
     names = [*_GROUP, *(f"{level}/{name}" for level in range(_levels(place)) for name in _ARRAY)]
     there = {name: content for name in names if (content := _parsed(place.get(name))) is not None}
     for raw in filter(None, (place.get(copy) for copy in COPIES)):
@@ -175,13 +186,13 @@ def _check_against_damaged(place: Place) -> None:
         if content.get("files") == there or _digest(there).encode() in re.findall(rb"[0-9a-f]{64}", raw):
             return
     raise OutputError(
-        f"the metadata of {place.location} and all copies of them are damaged, and none shows another to be right; put "
-        f"them or {COPIES[0]} back from a backup, or make the result anew with overwrite (--overwrite)."
+        f"the metadata of {place.location} and all copies of them are damaged, and none confirms another; copy them or "
+        f"{COPIES[0]} back from a backup, or compute the result again with overwrite (--overwrite)."
     )
 
 
 def _holds(name: str, found: dict[str, Any] | None, wanted: dict[str, Any]) -> bool:
-    """Tell whether some metadata say what they said, with no more than attributes added."""
+    """Check whether metadata are unchanged except for added attributes."""
     if found is None:
         return False
     if name.endswith(".zattrs"):

@@ -1,10 +1,10 @@
-"""The output: an OME-Zarr whose stored objects are written one by one, each whole and once.
+"""Create an OME-Zarr and list its write units, which are written one by one, each whole and once.
 
-Such an object is a *write unit* (`napari_restore.images.writing.layout.WriteUnit`). An object that exists is complete,
-so the list of missing objects is the work to do.
+A write unit (`napari_restore.images.writing.layout.WriteUnit`) that exists is complete, so the missing write units are
+the work to do.
 
-The array is stored in the order of time, channel, space that OME-Zarr asks for: canonical order, with the colour
-samples S in the place of C. `stored_axes` and `to_stored` tell and make that order.
+The array is stored in the order time, channel, space that OME-Zarr requires: canonical order, with the colour samples S
+in the position of C. See `stored_axes` and `to_stored`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from napari_restore.images.writing.layout import (
 from napari_restore.images.writing.metadata_copy import write_copy
 
 ATTRIBUTES = "napari_restore"
-"""Key of the group's attributes that holds what this package has to say about the image."""
+"""Key of the attributes that this package adds to the group of an image."""
 
 
 def create(
@@ -70,27 +70,27 @@ def create(
     version: Literal["0.4", "0.5"] = "0.5",
     attributes: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the metadata of an image and all its levels, and not a single pixel.
+    """Write the metadata of an image and all its levels, without pixels.
 
-    The group's attributes come last: a group that `read_attributes` knows has all its arrays.
+    The attributes of the group are written last, so a group with attributes for `read_attributes` has all its arrays.
 
     Parameters
     ----------
     path : str or Path
         Directory or URL of the new image; it must be empty or not exist.
     shape, chunks, shards : sequence of int
-        Shape of level 0, of a chunk and of a shard (None: chunks are stored one by one), in the order of `axes`.
-        All levels have the same chunks and shards.
+        Shape of level 0, of a chunk and of a shard (None: each chunk is one object), in the order of `axes`. All levels
+        have the same chunks and shards.
     dtype : dtype
         Data type of the pixels.
     axes : str
         Letters in canonical order, that of "TCZYXS". S is stored as the channel axis.
     levels : int
-        How many levels, each a 2×2 mean over Y and X of the one before.
+        Number of levels, each the 2×2 mean over Y and X of the level before.
     pixel_size, origin : mapping of str to float, optional
-        Distance of pixel centres and position of the first one, by letter, for level 0; 1.0 and 0.0 where missing.
+        Distance of pixel centres and position of the first one, by letter, for level 0; 1.0 and 0.0 if missing.
     units : mapping of str to str, optional
-        Unit by letter, such as "micrometer"; unknown where missing.
+        Unit by letter, such as "micrometer"; unknown if missing.
     channels : sequence of Channel
         One for each index of the stored channel axis, or empty.
     name : str
@@ -98,12 +98,12 @@ def create(
     version : {"0.5", "0.4"}
         OME-Zarr 0.5 on Zarr 3, or 0.4 on Zarr 2, which has no shards.
     attributes : mapping, optional
-        Anything that JSON can hold; `read_attributes` returns it.
+        Values that JSON can hold; `read_attributes` returns them.
 
     Raises
     ------
     OutputError
-        If there is something at `path`, if C and S come together, or if a size or the version is not allowed.
+        If something exists at `path`, if there are both C and S, or if a size or the version is not allowed.
     AxesError
         If `axes` does not fit `shape`.
     """
@@ -117,7 +117,7 @@ def create(
     shards = None if shards is None else tuple(shards[i] for i in order)
     check_layout(letters, shape, chunks, shards, levels, version, len(channels))
     if place_of(path).holds() != "nothing":
-        raise OutputError(f"{path} is there already; choose another path, or delete it first.")
+        raise OutputError(f"{path} exists already; choose another path, or delete it first.")
     shapes = [level_shape(letters, shape, level) for level in range(levels)]
     kind = np.dtype(dtype).newbyteorder("=")
     metadata = ome_attributes(
@@ -142,7 +142,7 @@ def _create_level(
     chunks: tuple[int, ...],
     shards: tuple[int, ...] | None,
 ) -> None:
-    """Write the metadata of one array, with checksums in every chunk so that damage is noticed on reading."""
+    """Write the metadata of one array, with a checksum in every chunk so that reading detects damage."""
     if group.metadata.zarr_format == 3:
         from zarr.codecs import ZstdCodec
 
@@ -171,12 +171,22 @@ def _create_level(
 
 
 def read_attributes(path: str | Path) -> dict[str, Any] | None:
-    """Return the `attributes` that `create` was given, or None where there is no such image.
+    """Read the `attributes` that `create` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        Directory or URL of the image.
+
+    Returns
+    -------
+    dict or None
+        None if there is no image of this package.
 
     Raises
     ------
     OutputError
-        If the metadata is there and cannot be read.
+        If the metadata exist and cannot be read.
     """
     place = place_of(path)
     if isinstance(place, Folder) and not place.path.is_dir():
@@ -197,8 +207,8 @@ def read_attributes(path: str | Path) -> dict[str, Any] | None:
 def open_level(path: str | Path, level: int, mode: Literal["r", "r+"] = "r") -> zarr.Array[Any]:
     """Open the array of one level.
 
-    Blocks of zeros are written like any other (`write_empty_chunks`), because an object that is missing means work
-    that is not done; Zarr does not store that choice, so it is made here, on opening.
+    Chunks of zeros are stored like any other (`write_empty_chunks`), because a missing object means missing work. Zarr
+    does not store this option, so it is set on opening.
 
     Parameters
     ----------
@@ -207,12 +217,17 @@ def open_level(path: str | Path, level: int, mode: Literal["r", "r+"] = "r") -> 
     level : int
         0 is the image itself.
     mode : {"r", "r+"}
-        To read, or to write too.
+        Whether to read only, or to read and write.
+
+    Returns
+    -------
+    zarr.Array
+        The array of the level.
 
     Raises
     ------
     OutputError
-        If the level is not there.
+        If the level does not exist.
     """
     try:
         array = zarr.open_array(place_of(path).location, path=str(level), mode=mode)
@@ -220,7 +235,7 @@ def open_level(path: str | Path, level: int, mode: Literal["r", "r+"] = "r") -> 
         raise OutputError(f"{path} has no level {level}; was the image made by this package?") from error
     except (MemoryError, RestoreError):
         raise
-    except Exception as error:  # whatever zarr makes of damaged metadata
+    except Exception as error:  # damaged metadata raise many kinds of errors in zarr
         raise OutputError(
             f"the metadata of level {level} of {path} cannot be read: {error!r}; `napari-restore verify --repair` "
             "writes them back."
@@ -229,22 +244,22 @@ def open_level(path: str | Path, level: int, mode: Literal["r", "r+"] = "r") -> 
 
 
 def unit_shape(array: zarr.Array[Any]) -> tuple[int, ...]:
-    """Return the shape of one stored object, in pixels and stored order."""
+    """Return the shape of a write unit, in pixels and stored order."""
     return tuple(array.shards or array.chunks)
 
 
 def unit_counts(array: zarr.Array[Any]) -> tuple[int, ...]:
-    """Return how many write units there are along each axis, in stored order."""
+    """Return the number of write units along each axis, in stored order."""
     return tuple(-(-length // size) for length, size in zip(array.shape, unit_shape(array), strict=True))
 
 
 def unit_region(array: zarr.Array[Any], unit: WriteUnit) -> Region:
-    """Return the pixels of a write unit of an opened level, clipped at the end of the array, in stored order.
+    """Return the region of a write unit in the array of its level, clipped at the end of the array, in stored order.
 
     Raises
     ------
     OutputError
-        If there is no such write unit.
+        If the write unit does not exist in the array.
     """
     counts = unit_counts(array)
     if len(unit.index) != len(counts) or any(not 0 <= i < n for i, n in zip(unit.index, counts, strict=True)):
@@ -256,14 +271,14 @@ def unit_region(array: zarr.Array[Any], unit: WriteUnit) -> Region:
 
 
 def object_name(array: zarr.Array[Any], unit: WriteUnit) -> str:
-    """Return the name of a stored object in the image, such as ``"0/c/0/1"``; the array is that of its level."""
+    """Return the name of a write unit's object in the image, such as ``"0/c/0/1"``, from the array of its level."""
     return f"{unit.level}/{array.metadata.encode_chunk_key(unit.index)}"
 
 
 def stored_units(path: str | Path, level: int) -> NDArray[np.bool_]:
-    """Tell which write units of a level are stored, by one listing and without opening an object.
+    """Find the stored write units of a level with one listing, without opening an object.
 
-    An empty file counts as missing: a machine that lost power can leave one behind.
+    An empty file counts as missing, because a power failure can leave one.
 
     Parameters
     ----------
@@ -275,7 +290,7 @@ def stored_units(path: str | Path, level: int) -> NDArray[np.bool_]:
     Returns
     -------
     numpy.ndarray of bool
-        One entry per write unit, shaped as `unit_counts`.
+        One value per write unit, in the shape of `unit_counts`.
     """
     array = open_level(path, level)
     counts = unit_counts(array)
@@ -291,9 +306,9 @@ def stored_units(path: str | Path, level: int) -> NDArray[np.bool_]:
 
 
 def missing_units(path: str | Path, level: int) -> Iterator[WriteUnit]:
-    """Return the write units of a level that are not stored, in C order.
+    """Return the missing write units of a level, in C order.
 
-    The directories are listed when this is called, not while the result is read.
+    The level is listed when the function is called, not when the iterator is used.
 
     Parameters
     ----------
@@ -305,7 +320,7 @@ def missing_units(path: str | Path, level: int) -> Iterator[WriteUnit]:
     Returns
     -------
     iterator of WriteUnit
-        They come one by one: there may be millions.
+        One by one, because there may be millions.
     """
     missing = np.argwhere(~stored_units(path, level))
     return (WriteUnit(level, tuple(row.tolist())) for row in missing)

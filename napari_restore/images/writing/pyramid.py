@@ -1,4 +1,4 @@
-"""The levels of an image pyramid: each is the 2×2 mean over Y and X of the one before, by write units."""
+"""Compute the coarser levels of a pyramid by write units: each level is the 2×2 mean over Y and X of the one before."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from napari_restore.retrying import DISK, retried
 
 
 def levels_for(shape: Sequence[int], axes: str, largest: int = 256) -> int:
-    """Return how many levels it takes until a plane is small.
+    """Return the number of levels until a plane is small.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def levels_for(shape: Sequence[int], axes: str, largest: int = 256) -> int:
     axes : str
         Letters that include Y and X.
     largest : int
-        The last level has at most this many pixels along Y and along X.
+        Largest number of pixels of the last level along Y and along X.
 
     Returns
     -------
@@ -51,25 +51,25 @@ def levels_for(shape: Sequence[int], axes: str, largest: int = 256) -> int:
 
 
 def downsample_unit(writer: UnitWriter, unit: WriteUnit) -> None:
-    """Compute a write unit from those of the level before and write it.
+    """Compute a write unit of a coarser level from the level before, and write it.
 
-    The level before must be complete where it lies. It is read chunk by chunk, so that no more than the write unit and
-    four chunks are in memory.
+    All write units of the level before that it is computed from must be stored. They are read chunk by chunk, so no
+    more than the write unit and four chunks are in memory.
 
     Parameters
     ----------
     writer : UnitWriter
-        Of the image.
+        Writer of the image.
     unit : WriteUnit
-        Of level 1 or a coarser one.
+        Write unit of level 1 or a coarser level.
 
     Raises
     ------
     OutputError
-        If there is no such level or write unit, or a chunk of the level before is damaged.
+        If the level or the write unit does not exist, or a chunk of the level before is damaged.
     """
     if unit.level < 1:
-        raise OutputError(f"level {unit.level} is not made from another one; the levels of a pyramid start at 1.")
+        raise OutputError(f"level {unit.level} is not computed from another level; coarser levels start at 1.")
     source, target = writer.level(unit.level - 1), writer.level(unit.level)
     region = unit_region(target, unit)
     pixels = np.empty([s.stop - s.start for s in region], dtype=target.dtype)
@@ -82,8 +82,8 @@ def downsample_unit(writer: UnitWriter, unit: WriteUnit) -> None:
 def downsample(pixels: NDArray[Any]) -> NDArray[Any]:
     """Average 2×2 pixels over the last two axes.
 
-    Integers are averaged exactly and rounded to the nearest, halves to even, so that means do not drift from level to
-    level. At an odd end the mean is taken over the pixels that are there. A NaN makes its mean NaN.
+    Means of integers are exact and rounded to the nearest, halves to even, so that they do not drift from level to
+    level. At an odd end the mean is taken over the existing pixels. The mean of a NaN is NaN.
 
     Parameters
     ----------
@@ -96,16 +96,16 @@ def downsample(pixels: NDArray[Any]) -> NDArray[Any]:
         Means, of the same data type.
     """
     height, width = pixels.shape[-2:]
-    # Repeating the last row or column does not change a mean that has only those pixels to be taken over.
+    # Repeating the last row or column gives the mean over the existing pixels.
     pixels = np.pad(pixels, [(0, 0)] * (pixels.ndim - 2) + [(0, height % 2), (0, width % 2)], mode="edge")
     corners = [pixels[..., y::2, x::2] for y, x in itertools.product((0, 1), repeat=2)]
     return _mean_of_integers(corners) if np.issubdtype(pixels.dtype, np.integer) else _mean_of_floats(corners)
 
 
 def _mean_of_integers(corners: list[NDArray[Any]]) -> NDArray[Any]:
-    """Return the mean of four integer arrays, exact even at the ends of the type's range.
+    """Compute the mean of four integer arrays, exact even at the ends of the range of the type.
 
-    A value is 4 q + r: the sum of the q cannot overflow, and that of the r is at most 12.
+    A value is 4 q + r: the sum of the q cannot overflow, and the sum of the r is at most 12.
     """
     whole, rest = corners[0] >> 2, corners[0] & 3
     for corner in corners[1:]:
@@ -117,14 +117,14 @@ def _mean_of_integers(corners: list[NDArray[Any]]) -> NDArray[Any]:
 
 
 def _mean_of_floats(corners: list[NDArray[Any]]) -> NDArray[Any]:
-    """Return the mean of four float arrays; a quarter is taken first, so that large values do not overflow."""
+    """Compute the mean of four float arrays; values are divided by four first, so that large ones do not overflow."""
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
         mean = sum((corner.astype(np.float64) * 0.25 for corner in corners[1:]), corners[0].astype(np.float64) * 0.25)
         return np.asarray(mean).astype(corners[0].dtype)
 
 
 def _chunks_of(array: zarr.Array[Any], region: Region) -> Iterator[Region]:
-    """Cut a region that starts on a chunk's border into chunks."""
+    """Split a region that starts at the border of a chunk into chunks."""
     pieces = (
         [slice(start, min(start + chunk, r.stop)) for start in range(r.start, r.stop, chunk)]
         for r, chunk in zip(region, array.chunks, strict=True)
@@ -133,7 +133,7 @@ def _chunks_of(array: zarr.Array[Any], region: Region) -> Iterator[Region]:
 
 
 def _doubled(part: Region, shape: tuple[int, ...]) -> Region:
-    """Return the pixels of the level before that a region's means are taken over; Y and X are the last two axes."""
+    """Return the region of the level before that the means of a region are taken over; Y and X are the last axes."""
     plane = (slice(2 * s.start, min(2 * s.stop, length)) for s, length in zip(part[-2:], shape[-2:], strict=True))
     return (*part[:-2], *plane)
 

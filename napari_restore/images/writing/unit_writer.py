@@ -1,4 +1,4 @@
-"""Writing the stored objects of an image one by one, each whole and once."""
+"""Write the write units of an image one by one, each whole and once."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from napari_restore.images.writing.ome_zarr import object_name, open_level, unit
 
 
 class UnitWriter:
-    """Writes and deletes write units of an image. It pickles, and opens each level once in a process.
+    """Writer of the write units of an image. It can be pickled, and opens each level once in a process.
 
-    Several threads may write at once, and several processes with a writer each.
+    Several threads may write at once, and several processes with one writer each.
 
     Parameters
     ----------
     path : str or Path
         Directory or URL of an image made by `napari_restore.images.writing.ome_zarr.create`.
     stage : Stage, optional
-        What an output in a local directory is written through.
+        Stage through which an output on a disk is written.
     """
 
     def __init__(self, path: str | Path, stage: Stage | None = None) -> None:
@@ -41,33 +41,43 @@ class UnitWriter:
         return self.__dict__ | {"_levels": {}}
 
     def level(self, level: int) -> zarr.Array[Any]:
-        """Give the array of a level, opened for writing.
+        """Return the array of a level, opened for writing.
+
+        Parameters
+        ----------
+        level : int
+            0 is the image itself.
+
+        Returns
+        -------
+        zarr.Array
+            The array of the level.
 
         Raises
         ------
         OutputError
-            If there is none.
+            If the level does not exist.
         """
         if level not in self._levels:
             self._levels[level] = open_level(self.place.location, level, "r+")
         return self._levels[level]
 
     def write(self, unit: WriteUnit, pixels: NDArray[Any]) -> None:
-        """Write one stored object, whole.
+        """Write a write unit.
 
         Parameters
         ----------
         unit : WriteUnit
-            Which.
+            The write unit.
         pixels : numpy.ndarray
-            All its pixels (clipped at the end of the array), in stored order and of the array's data type.
+            All its pixels (clipped at the end of the array), in stored order and of the data type of the array.
 
         Raises
         ------
         OutputTaken
-            If the stage is gone.
+            If the stage was removed.
         OutputError
-            If the pixels have another shape or data type than the write unit, or the disk does not take it.
+            If the pixels have another shape or data type than the write unit, or it cannot be stored.
         """
         array = self.level(unit.level)
         expected = tuple(s.stop - s.start for s in unit_region(array, unit))
@@ -80,30 +90,36 @@ class UnitWriter:
             name, content = self._name(unit), _encoded(array, unit, pixels)
             if self.stage is not None and isinstance(self.place, Folder):
                 record_digest(self.stage, self.place.path, name, content)
-            # Not by array[region]: zarr reads a shard before it writes it, which fails on a damaged one.
+            # Not by array[region]: zarr reads a shard before it writes it, which fails for a damaged shard.
             self.place.put(name, content, self.stage)
         except (MemoryError, RestoreError):
             raise
-        except Exception as error:  # an object store has errors of its own
+        except Exception as error:  # each file system of fsspec has its own errors
             raise OutputError(
                 f"{unit} of {self.place.location} cannot be written: {error}; "
-                "make room or restore the access, and run again: units that are done stay."
+                "free space or restore the access, and run again: stored write units are kept."
             ) from error
 
     def delete(self, unit: WriteUnit) -> None:
-        """Delete one stored object, if it is there."""
+        """Delete a write unit, if it is stored.
+
+        Parameters
+        ----------
+        unit : WriteUnit
+            The write unit.
+        """
         self.place.remove(self._name(unit), self.stage)
 
     def _name(self, unit: WriteUnit) -> str:
-        if self.place.lacks_folder(str(unit.level)):  # it would be made again, without its metadata
+        if self.place.lacks_folder(str(unit.level)):  # storing would create it again, without its metadata
             raise FileNotFoundError(
-                f"level {unit.level} of {self.place.location} is not there any more; was it deleted or moved?"
+                f"level {unit.level} of {self.place.location} does not exist any more; was it deleted or moved?"
             )
         return object_name(self.level(unit.level), unit)
 
 
 def _encoded(array: zarr.Array[Any], unit: WriteUnit, pixels: NDArray[Any]) -> Any:
-    """Return the bytes of one stored object, as zarr itself would store them."""
+    """Encode a write unit to the bytes that zarr would store."""
     objects: dict[str, Buffer] = {}
     own = array.async_array
     alone = zarr.Array(zarr.AsyncArray(own.metadata, StorePath(MemoryStore(objects), ""), own.config))

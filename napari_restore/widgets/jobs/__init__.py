@@ -1,1 +1,1 @@
-"""Everything that a dock widget does and that needs no window; nothing here imports Qt."""
+"""Jobs of the dock widgets, without Qt: everything that needs no window."""

@@ -1,4 +1,4 @@
-"""A job as something to keep: the call in Python, the command, and a recipe file."""
+"""Write a job as Python code, as a command, or as a recipe file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from napari_restore.widgets.jobs.layers import full_resolution, whole
 
 
 def as_python(job: Job) -> str:
-    """The call that a job makes, as Python code that runs in napari's console or, for a file, anywhere."""
+    """Return a job as Python code that runs in napari's console, or anywhere if the layer is a file."""
     choices = job.choices
     lines = ["from napari_restore import api", ""]
     file, given = _file_of(job), choices.settings()
@@ -47,14 +47,14 @@ def as_python(job: Job) -> str:
 
 
 def _for_all_channels(name: str, value: Any) -> Any:
-    """Take a value for all channels out of its list of one."""
+    """Unwrap a value that is for all channels from its list of one."""
     said = settings().get(name)
     per_channel = said is not None and said.flags and said.written.kind == "channels"
     return value[0] if per_channel and len(value) == 1 else value
 
 
 def _image_code(job: Job) -> str:
-    """The region as the dock widget takes it: lazily, with its place, scale, units and channels."""
+    """Return code that makes the image of the job: lazy, with origin, scale, units and channels."""
     region = "" if job.region == whole(job.layer) else f", ({_slices(job)},)"
     return f"image = layer_image(layer, {job.axes!r}{region})"
 
@@ -64,12 +64,12 @@ def _slices(job: Job) -> str:
 
 
 def as_command(job: Job) -> str:
-    """The command line that does what a job does.
+    """Return the command that does the same as a job.
 
     Raises
     ------
     RestoreError
-        If there is none: for a layer that is no file, a region, or a result in memory.
+        If there is none: the layer is no file, the region is not the whole layer, or the result stays in memory.
     """
     file, choices = _file_of(job), job.choices
     if file is None:
@@ -93,7 +93,7 @@ def as_command(job: Job) -> str:
 
 
 def _file_of(job: Job) -> tuple[str, dict[str, Any]] | None:
-    """Give the file that is all of the job's input, pixel for pixel, and what of it; None if there is none."""
+    """Return the file that has exactly the job's pixels, and the settings that select them; None if there is none."""
     path = job.layer.source.path
     if path is None or job.region != whole(job.layer):
         return None
@@ -110,14 +110,32 @@ def _file_of(job: Job) -> tuple[str, dict[str, Any]] | None:
 
 
 def save_recipe(choices: Choices, path: str | Path) -> None:
-    """Write choices as JSON."""
+    """Write choices as JSON.
+
+    Parameters
+    ----------
+    choices : Choices
+        The choices.
+    path : str or Path
+        File to write.
+    """
     content = choices.recipe.model_dump(mode="json", exclude_unset=True, exclude_none=True)
     content |= {"output": choices.output, "overwrite": choices.overwrite}
     write_whole(Path(path), json.dumps(content, indent=1) + "\n")
 
 
 def load_recipe(path: str | Path) -> Choices:
-    """Read choices that `save_recipe` wrote, or the recipe of an OME-Zarr that this package made.
+    """Read the choices that `save_recipe` wrote, or the recipe of an OME-Zarr that this package made.
+
+    Parameters
+    ----------
+    path : str or Path
+        A recipe file, or the folder of an OME-Zarr.
+
+    Returns
+    -------
+    Choices
+        Without settings that have their default.
 
     Raises
     ------
@@ -143,6 +161,6 @@ def load_recipe(path: str | Path) -> Choices:
     except RecipeError as error:
         raise RecipeError(f"{path} cannot be used as a recipe: {error}") from None
     if Path(path).is_dir():
-        recipe = Recipe.from_json(content)  # of an earlier version too: it does as it did then
-    # What is as usual is left out: a recipe that is stored with a result has every setting.
+        recipe = Recipe.from_json(content)  # missing settings get the defaults of the version that stored it
+    # Settings with their default are left out: a recipe that is stored with a result has every setting.
     return Choices(make_recipe(**recipe.model_dump(exclude_defaults=True)), output, overwrite)

@@ -1,7 +1,7 @@
-"""What the buttons of a dock widget do: preflight, preview, run, cancel. Knows no toolkit.
+"""Control the preflight, preview and run of a dock widget, without Qt.
 
-The `Controller` asks a `View` for what is chosen, has `Works` do what takes long, and tells the view what came of it.
-All of it happens on the main thread; what is given to `Works.start` runs on another one.
+The `Controller` takes a job from a `View`, starts long work on `Works`, and shows the outcome in the view. All of this
+happens on the main thread; the generators that `Works.start` gets run on other threads.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from napari_restore.widgets.jobs.layers import Region
 from napari_restore.widgets.jobs.preflight import Preflight, make_preflight
 from napari_restore.widgets.jobs.preview import Preview, make_preview
 from napari_restore.widgets.jobs.results import Result
-from napari_restore.widgets.jobs.run import Landed, Started, restore, wait_until_drawn
+from napari_restore.widgets.jobs.run import BlocksStored, Started, restore, wait_until_drawn
 from napari_restore.wording import human_shape
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 State = Literal["idle", "previewing", "running", "cancelling"]
 
 _TELL_EVERY = 0.1
-"""Seconds between two steps of the progress bars: for each, napari draws the window, as long as a small tile takes."""
+"""Seconds between two updates of the progress bars. Each draws the window, which takes as long as a small tile."""
 
 
 class Works(Protocol):
-    """Generators on threads of their own, one of a name at a time; see `napari_restore.widgets.threads.works`."""
+    """Generators on their own threads, one at a time for each name: see `napari_restore.widgets.threads.works`."""
 
     def start(
         self,
@@ -45,72 +45,72 @@ class Works(Protocol):
         ended: Callable[[BaseException | None], None],
         /,
     ) -> None:
-        """Start work; `event` gets each item and `ended` the error or None, both on the main thread."""
+        """Start work. `event` gets each item, and `ended` the error or None, both on the main thread."""
 
     def stop(self, name: str, /) -> bool:
-        """Ask work to end, if there is any; it stays current, and its `ended` is called."""
+        """Ask work to stop, and return whether there is any. It stays current until its `ended` is called."""
 
     def drop(self, name: str, /) -> bool:
-        """Ask work to end, if there is any, and forget it: nothing of it arrives any more."""
+        """Ask work to stop, and forget it: its items are not delivered. Return whether there was any."""
 
     def __contains__(self, name: object, /) -> bool: ...
 
 
 class View(Protocol):
-    """What a dock widget shows, and is asked for."""
+    """The interface of a dock widget that the controller uses."""
 
     def job(self) -> Job:
-        """What is chosen; raises `RestoreError` where that makes no job."""
+        """Return the job of the current choices; raise `RestoreError` if they make none."""
 
     def region_on_screen(self) -> Region:
-        """Which part of the chosen layer is on screen; raises `RestoreError` where there is none."""
+        """Return the region of the chosen layer that is on screen; raise `RestoreError` if there is none."""
 
     def show_state(self, state: State) -> None: ...
 
     def show_message(self, text: str, *, warning: bool = False, details: str = "") -> None: ...
 
     def show_preflight(self, found: Preflight | None) -> None:
-        """Show what was found out before a run; None: nothing is known of what is chosen now."""
+        """Show a preflight; None: there is none for the current choices."""
 
     def show_obstacle(self, text: str) -> None:
-        """Say why what is chosen cannot be run."""
+        """Show why the current choices cannot be run."""
 
     def show_run(self, name: str | None) -> None:
-        """Say that the run of a layer of this name has begun; None: it has ended."""
+        """Show that the run of a layer of this name has started; None: it has ended."""
 
     def show_progress(self, event: Progress, plan: Plan) -> None: ...
 
     def show_result(self, result: Result, drawn: Callable[[], None] | None = None) -> None:
-        """Put the layers of a result on the list; call `drawn` once they are drawn or never will be."""
+        """Add the layers of a result to the layer list; call `drawn` when they are drawn or never will be."""
 
     def result_changed(self) -> None:
-        """Draw pixels of the result that have changed, a few times a second at most."""
+        """Draw pixels of the result that have changed, at most a few times a second."""
 
     def result_complete(self) -> None:
-        """Draw all of the result now: it changes no more."""
+        """Draw all pixels of the result now: they will not change any more."""
 
 
 _controllers: WeakSet[Controller] = WeakSet()
 
 
 class Controller:
-    """What one dock widget does.
+    """The controller of one dock widget.
 
     Parameters
     ----------
-    view
+    view : View
         The dock widget.
-    works
-        Does what takes long.
+    works : Works
+        Runs long work on threads.
 
     Attributes
     ----------
-    preflight
-        What was found out about what is chosen now; None until it is known.
-    state
-        What goes on.
-    live
-        Whether a preview follows each change of the choices.
+    preflight : Preflight or None
+        The preflight of the current choices; None until it has ended.
+    state : str
+        ``"idle"``, ``"previewing"``, ``"running"`` or ``"cancelling"``.
+    live : bool
+        Whether each change of the choices starts a preview.
     """
 
     def __init__(self, view: View, works: Works) -> None:
@@ -126,13 +126,13 @@ class Controller:
     # -------------------------------------------------------------------------------------- preflight
 
     def choices_changed(self) -> None:
-        """Forget what was found out about other choices; `start_preflight` is called once all is still."""
+        """Drop the preflight of earlier choices. The view calls `start_preflight` when the choices have settled."""
         self._works.drop("preflight")
         self.preflight = None
         self._view.show_preflight(None)
 
     def start_preflight(self) -> None:
-        """Plan what is chosen and find out what it takes."""
+        """Start the preflight of the current choices."""
         self._works.drop("preflight")
         if "run" in self._works:
             return
@@ -161,10 +161,10 @@ class Controller:
     # ---------------------------------------------------------------------------------------- preview
 
     def start_preview(self) -> None:
-        """Restore what is on screen, and show it as a layer of its own; the preview before is given up."""
+        """Restore the region on screen, and show it as a layer. An earlier preview in progress is dropped."""
         if self.state in ("running", "cancelling"):
             return
-        self._drop_preview()
+        self.drop_preview()
         try:
             job = self._view.job().in_memory()
             on_screen = self._view.region_on_screen()
@@ -182,7 +182,8 @@ class Controller:
 
         self._works.start("preview", lambda stop: make_preview(job, on_screen, plan, stop), show, self._preview_ended)
 
-    def _drop_preview(self) -> None:
+    def drop_preview(self) -> None:
+        """Stop the preview in progress, if there is one."""
         if self._works.drop("preview") and self.state == "previewing":
             self._become("idle")
 
@@ -195,9 +196,9 @@ class Controller:
     # -------------------------------------------------------------------------------------------- run
 
     def start_run(self) -> None:
-        """Restore the region; its layer appears at once and fills in."""
+        """Restore the chosen region. Its layer is shown at once and fills in."""
         self._works.drop("preflight")
-        self._drop_preview()
+        self.drop_preview()
         try:
             job = self._view.job()
         except RestoreError as error:
@@ -206,11 +207,11 @@ class Controller:
         self._job, self._plan = job, None
         drawn = threading.Event()
 
-        def advance(event: Started | Progress | Landed) -> None:
+        def advance(event: Started | Progress | BlocksStored) -> None:
             if isinstance(event, Started):
                 self._plan = event.plan
                 self._view.show_result(Result.of_run(job, event), drawn.set)
-            elif isinstance(event, Landed):
+            elif isinstance(event, BlocksStored):
                 self._view.result_changed()
             else:
                 self._advance(event)
@@ -228,9 +229,14 @@ class Controller:
             self._view.show_progress(event, self._plan)
 
     def cancel(self) -> None:
-        """Stop the run after the batch in progress; blocks that are stored stay."""
+        """Stop the run after the batch in progress. Stored blocks are kept."""
         if self._works.stop("run"):
             self._become("cancelling")
+
+    @property
+    def keeps_result(self) -> bool:
+        """Whether the last run writes to an output, so that it can be resumed."""
+        return self._job is not None and self._job.choices.output is not None
 
     def _run_ended(self, error: BaseException | None) -> None:
         cancelled = self.state == "cancelling"
@@ -239,17 +245,13 @@ class Controller:
         if error is not None:
             self._tell_error(error)
         elif cancelled:
-            kept = self._job is not None and self._job.choices.output is not None
-            self._view.show_message("Cancelled; what is stored stays, and Resume goes on." if kept else "Cancelled.")
+            kept = "Cancelled; stored blocks are kept, and Resume continues the run."
+            self._view.show_message(kept if self.keeps_result else "Cancelled.")
             self.start_preflight()
         else:
             self._view.show_message("Done.")
         self._view.result_complete()
         self._release_models()
-
-    def end(self) -> None:
-        """Count no more among those that may need a model."""
-        _controllers.discard(self)
 
     # ----------------------------------------------------------------------------------------- common
 
@@ -265,7 +267,7 @@ class Controller:
         self._view.show_message(f"{type(error).__name__}: {error}", warning=True, details=details)
 
     def _release_models(self) -> None:
-        """Give back the memory of models, on a GPU above all, unless another dock widget is at work with one."""
+        """Free the memory of models, above all that of a GPU, unless another dock widget is using one."""
         others = (other for other in _controllers if other is not self)
         if any(name in other._works for other in others for name in ("run", "preview")):
             return

@@ -1,4 +1,4 @@
-"""What a person has chosen, and the job that it makes of a layer."""
+"""Describe a job: the user's choices, and the layer and region that they are for."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ Task = Literal["denoise", "super-resolve"]
 
 @dataclass(frozen=True)
 class Choices:
-    """What a person has chosen.
+    """Settings and output of a run, as the user has chosen them.
 
     Attributes
     ----------
     recipe : Recipe
-        Every setting, those without a control too: what is not given is chosen by the plan.
+        All settings, also those without a control. The plan chooses what is not set.
     output : str or None
         Path or URL of an OME-Zarr; None for a result in memory.
     overwrite : bool
-        Replace an OME-Zarr that is there.
+        Whether an existing OME-Zarr is replaced.
     """
 
     recipe: Recipe
@@ -41,12 +41,21 @@ class Choices:
 
     @classmethod
     def of(cls, model: str, *, output: str | None = None, overwrite: bool = False, **settings: Any) -> Choices:
-        """Make choices of settings by name.
+        """Make choices from a model and settings.
+
+        Parameters
+        ----------
+        model : str
+            Name of a model, or path of a checkpoint.
+        output, overwrite
+            See the attributes.
+        **settings
+            Fields of the recipe.
 
         Raises
         ------
         RecipeError
-            If a setting is unknown or out of its allowed values.
+            If a setting is unknown or has a value that is not allowed.
         """
         return cls(make_recipe(model=model, **settings), output, overwrite)
 
@@ -56,24 +65,24 @@ class Choices:
         return self.recipe.model
 
     def settings(self) -> dict[str, Any]:
-        """Give the settings that are given, in the order of the recipe, as keyword arguments for `api.plan`."""
+        """Return the settings that are set, in the order of the recipe, as keyword arguments for `api.plan`."""
         given = self.recipe.model_dump(exclude={"model"}, exclude_unset=True, exclude_none=True)
         return {name: value for name, value in given.items() if name not in SOURCE_FIELDS}
 
     def replaced(self, **settings: Any) -> Choices:
-        """Give the same choices with other settings.
+        """Return a copy with other values for some settings.
 
         Raises
         ------
         RecipeError
-            If a setting is unknown or out of its allowed values.
+            If a setting is unknown or has a value that is not allowed.
         """
         given = self.recipe.model_dump(exclude_unset=True)
         return replace(self, recipe=make_recipe(**{**given, **settings}))
 
 
 def in_words(settings: Mapping[str, Any]) -> str:
-    """Write settings in a line.
+    """Format settings in one line.
 
     Examples
     --------
@@ -96,20 +105,20 @@ def _in_words(name: str, value: Any) -> str:
 
 @dataclass(frozen=True)
 class Job:
-    """Choices for a region of a layer.
+    """A layer, a region of it, and the choices of a run.
 
     Attributes
     ----------
-    layer
-        What is restored. Layers belong to the main thread; a worker uses `image`.
-    axes
-        One letter of TCZYXS per axis of its data.
-    region
-        Which part of it.
-    choices
-        How.
-    image
-        The region as the api takes it.
+    layer : napari.layers.Image
+        The source. Layers belong to the main thread; worker threads use `image`.
+    axes : str
+        One letter of TCZYXS for each axis of the layer's data.
+    region : tuple of slice
+        One slice for each axis.
+    choices : Choices
+        Settings and output.
+    image : Image
+        The region as an image, not read yet.
     """
 
     layer: ImageLayer
@@ -120,7 +129,12 @@ class Job:
 
     @classmethod
     def of(cls, layer: ImageLayer, axes: str, region: Region, choices: Choices) -> Job:
-        """Make a job; for the main thread.
+        """Make a job. Call this on the main thread.
+
+        Parameters
+        ----------
+        layer, axes, region, choices
+            See the attributes.
 
         Raises
         ------
@@ -130,11 +144,22 @@ class Job:
         return cls(layer, axes, region, choices, layer_image(layer, axes, region))
 
     def in_memory(self) -> Job:
-        """The same job with its result in memory."""
+        """Return the same job with its result in memory."""
         return replace(self, choices=replace(self.choices, output=None, overwrite=False))
 
     def plan(self, *, fetch: bool = True) -> Plan:
-        """Plan the run; reads a sample of the layer and loads torch."""
+        """Plan the run. This reads a sample of the layer and imports torch.
+
+        Parameters
+        ----------
+        fetch : bool
+            Whether missing weights are downloaded.
+
+        Raises
+        ------
+        RestoreError
+            See `api.plan`.
+        """
         chosen = self.choices
         return api.plan(
             self.image,

@@ -1,4 +1,4 @@
-"""What a layer is to the rest of the package: its axes, and a region of it as an image."""
+"""Read axes, channels and geometry of napari layers, and make images of their regions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ __all__ = [
     "channel_names",
     "describe_layer",
     "full_resolution",
+    "is_comparison",
+    "is_helper",
+    "is_made_here",
     "layer_image",
     "suggested_axes",
     "translation_of",
@@ -26,15 +29,15 @@ if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
 
 Region = tuple[slice, ...]
-"""One slice per axis of the layer's full-resolution data, in the layer's own order."""
+"""One slice for each axis of the layer's full-resolution data, in the order of the layer."""
 
 _BY_DIMENSIONS = {2: "YX", 3: "ZYX", 4: "TZYX", 5: "TCZYX"}
 
 
 def suggested_axes(layer: ImageLayer) -> str:
-    """Letters to start from: the layer's axis labels where they name all axes, the usual order otherwise.
+    """Suggest axes: the layer's axis labels if they name all axes, otherwise the usual order for their number.
 
-    The last letter of an RGB layer is S. What is suggested is shown and can be changed; it is never used unseen.
+    The last axis of an RGB layer is S. The dock widget shows the suggestion, and the user can change it.
     """
     found = [letter_of(label) for label in layer.axis_labels]
     named = "" if None in found or "S" in found else "".join(letter for letter in found if letter)
@@ -44,29 +47,49 @@ def suggested_axes(layer: ImageLayer) -> str:
     return letters + ("S" if layer.rgb and letters else "")
 
 
+def is_made_here(layer: Any) -> bool:
+    """Return whether a layer of any type shows a result, a preview or a comparison of this package."""
+    return "napari_restore" in layer.metadata
+
+
+def is_comparison(layer: Any) -> bool:
+    """Return whether a layer belongs to a comparison: a wipe, its line, or a difference."""
+    return bool(layer.metadata.get("napari_restore", {}).get("comparison"))
+
+
+def is_helper(layer: Any) -> bool:
+    """Return whether a layer is temporary: a preview or part of a comparison."""
+    return is_comparison(layer) or bool(layer.metadata.get("napari_restore", {}).get("preview"))
+
+
 def full_resolution(layer: ImageLayer) -> Any:
-    """The array of a layer, or the largest level of a multiscale one."""
+    """Return the array of a layer; of a multiscale layer, that of level 0."""
     data = layer.data[0] if layer.multiscale else layer.data
-    # An xarray is unwrapped: scale and axes of the layer are what is on screen, and count.
+    # An xarray is unwrapped: scale and axes are those of the layer, as on screen.
     return data.data if hasattr(data, "dims") and hasattr(data, "coords") else data
 
 
 def whole(layer: ImageLayer) -> Region:
-    """The region that is all of a layer."""
+    """Return the region that covers a whole layer."""
     return tuple(slice(0, int(length)) for length in full_resolution(layer).shape)
 
 
 def layer_image(layer: ImageLayer, axes: str, region: Region | None = None) -> Image:
-    """Give a region of a layer as an image, without reading it.
+    """Make an image of a region of a layer, without reading it.
 
     Parameters
     ----------
-    layer
-        The layer; of a multiscale one, its largest level.
-    axes
-        One letter of TCZYXS per axis of its data.
-    region
-        Part of it; all of it if left out.
+    layer : napari.layers.Image
+        The layer; of a multiscale layer, level 0 is used.
+    axes : str
+        One letter of TCZYXS for each axis of its data.
+    region : tuple of slice, optional
+        One slice for each axis; by default the whole layer.
+
+    Returns
+    -------
+    Image
+        With pixel size, origin, units and channels of the layer.
 
     Raises
     ------
@@ -87,7 +110,7 @@ def layer_image(layer: ImageLayer, axes: str, region: Region | None = None) -> I
     }
     units = {letter: unit_name(str(unit)) for letter, unit in zip(spatial, layer.units, strict=True)}
     names = channel_names(layer, letters)
-    opened = open_image(data, axes=letters)  # its data type and shape are checked here
+    opened = open_image(data, axes=letters)  # checks data type and shape
     cropped = _cropped(opened.data, inside)
     shape = tuple(cropped.shape)
     return Image(
@@ -104,7 +127,7 @@ def layer_image(layer: ImageLayer, axes: str, region: Region | None = None) -> I
 
 
 def translation_of(layer: ImageLayer, pixel: ArrayLike) -> NDArray[np.float64]:
-    """Translation of a layer that begins at a pixel of this one, and has its scale, rotation, shear and affine."""
+    """Return the translation of a layer that starts at a pixel of this one, with the same scale, rotation and shear."""
     from napari.utils.transforms import Affine
 
     inner = Affine(
@@ -114,7 +137,7 @@ def translation_of(layer: ImageLayer, pixel: ArrayLike) -> NDArray[np.float64]:
 
 
 def _cropped(data: Any, region: Region) -> Any:
-    """A region of an array, still lazy where the array was."""
+    """Return a region of an array; lazy if the array is."""
     if all(s.start == 0 and s.stop == length for s, length in zip(region, data.shape, strict=True)):
         return data
     if isinstance(data, np.ndarray) or hasattr(data, "__dask_graph__"):
@@ -131,7 +154,7 @@ def _clipped(chunks: tuple[int, ...], letters: str, shape: tuple[int, ...]) -> t
 
 
 def channel_names(layer: ImageLayer, axes: str) -> tuple[str, ...]:
-    """Names of a layer's channels; none where it has no axis C, or the axes do not fit it."""
+    """Return the names of a layer's channels; none if it has no axis C or the axes do not fit."""
     shape = full_resolution(layer).shape
     if "C" not in axes or len(axes) != len(shape):
         return ()
@@ -139,7 +162,7 @@ def channel_names(layer: ImageLayer, axes: str) -> tuple[str, ...]:
 
 
 def describe_layer(layer: ImageLayer, axes: str) -> str:
-    """One line that says what a layer is: ``"Z 40 · Y 2048 · X 2048, uint16, 335.5 MB, zarr"``.
+    """Describe a layer in one line: ``"Z 40 · Y 2048 · X 2048, uint16, 335.5 MB, zarr"``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the model box asks for: reading a checkpoint of the user's own, and downloading weights. Knows no toolkit."""
+"""Read the user's checkpoints and download weights for the model box, without Qt."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_restore import api
 from napari_restore.widgets.jobs.controller import Works
-from napari_restore.widgets.jobs.models import Fetched, fetch_weights
+from napari_restore.widgets.jobs.models import DownloadProgress, fetch_weights
 
 if TYPE_CHECKING:
     from napari_restore.models.card import ModelCard
 
 
 class ModelView(Protocol):
-    """What shows a model, and is asked which one is chosen."""
+    """The interface of the model box that the controller uses."""
 
     def model(self) -> str | None: ...
 
     def is_file(self) -> bool:
-        """Whether a checkpoint is chosen that has to be read to know what it is."""
+        """Return whether the chosen model is a file, whose card has to be read."""
 
     def show_card(self, card: ModelCard, /) -> None: ...
 
     def show_no_card(self, text: str, /) -> None: ...
 
-    def show_fetched(self, event: Fetched | None, /) -> None:
-        """Show how far a download is; None when it has ended."""
+    def show_fetched(self, event: DownloadProgress | None, /) -> None:
+        """Show the progress of a download; None: it has ended."""
 
 
 class ModelController:
-    """Reads and downloads.
+    """The controller of a model box.
 
     Parameters
     ----------
-    view
-        What asks, and is told.
-    works
-        Does what takes long.
-    tell
-        Shows a line, as a `warning` or not.
-    fetched
+    view : ModelView
+        The model box.
+    works : Works
+        Runs long work on threads.
+    tell : callable
+        Shows a line of text; takes a keyword `warning`.
+    fetched : callable
         Called when a download has ended.
     """
 
@@ -51,7 +51,7 @@ class ModelController:
         self._view, self._works, self._tell, self._fetched = view, works, tell, fetched
 
     def read_card(self) -> None:
-        """Find out what a checkpoint of the user's own is."""
+        """Read the card of a checkpoint, if the chosen model is a file."""
         self._works.drop("card")
         model = self._view.model()
         if model is None or not self._view.is_file():
@@ -78,9 +78,9 @@ class ModelController:
                 self._tell(str(error), warning=True)
             self._fetched()
 
-        self._view.show_fetched(Fetched(0, None))
+        self._view.show_fetched(DownloadProgress(0, None))
         self._works.start("fetch", lambda stop: fetch_weights(model, stop), self._view.show_fetched, ended)
 
     def cancel_fetch(self) -> None:
-        """Stop the download; the view is told when it has ended."""
+        """Stop the download. The view is told when it has ended."""
         self._works.stop("fetch")

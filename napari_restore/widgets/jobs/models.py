@@ -1,8 +1,8 @@
-"""Which models a dock widget offers, what is said of them, and getting their weights."""
+"""List and describe the models of a dock widget, and download their weights."""
 
 from __future__ import annotations
 
-__all__ = ["Fetched", "describe", "detail", "fetch_weights", "groups", "noise_of", "state"]
+__all__ = ["DownloadProgress", "describe", "detail", "fetch_weights", "groups", "noise_of", "weights_summary"]
 
 import threading
 from collections.abc import Generator
@@ -22,17 +22,17 @@ _TASKS = {"denoise": "Denoising", "super-resolve": "Super-resolution", "deblur":
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """Bytes of a file that have arrived, and in all, if that is known."""
+class DownloadProgress:
+    """Progress of a download in bytes; `total` is None if it is not known."""
 
     done: int
     total: int | None
 
 
 def groups(task: Task) -> dict[str, tuple[ModelCard, ...]]:
-    """Models that can be named for a task, under the headings of the list.
+    """Return the models of a task by name, under the headings of the list.
 
-    Models that keep the size of the image, against blur, rain and JPEG artefacts, stand behind those against noise.
+    For ``"denoise"``, models against blur, rain and JPEG artefacts come after those against noise.
     """
     upscales = task == "super-resolve"
     order = {name: position for position, name in enumerate(_TASKS)}
@@ -45,25 +45,25 @@ def groups(task: Task) -> dict[str, tuple[ModelCard, ...]]:
     }
 
 
-def state(card: ModelCard) -> str:
-    """Whether the weights are here, and their size: ``"will download, 104.5 MB"``."""
+def weights_summary(card: ModelCard) -> str:
+    """Return where the weights are, and their size: ``"will download, 104.5 MB"``."""
     return f"{api.weights_state(card)}, {human_bytes(api.weights_size(card))}"
 
 
 def detail(card: ModelCard) -> str:
-    """What stands behind a model's name in the list."""
+    """Return the details of a model that the list shows after its name."""
     here = api.weights_state(card).partition(",")[0]
     return f"{_what(card)}, {_colours(card)}, {here}, {human_bytes(api.weights_size(card))}"
 
 
 def describe(card: ModelCard) -> str:
-    """What a model is, was trained on, and may be used for."""
+    """Describe a model: its task, channels, training noise and licence."""
     colours = "gray, each channel on its own" if card.in_channels == 1 else "RGB samples together; gray works too"
     return f"{_what(card)}; {colours}. Trained for {noise_of(card)}. Licence: {card.licence}."
 
 
 def noise_of(card: ModelCard) -> str:
-    """What a model was trained for, in words."""
+    """Return the noise that a model was trained for, in words."""
     return card.noise.removeprefix("none: ").removeprefix("blind: ")
 
 
@@ -75,8 +75,20 @@ def _colours(card: ModelCard) -> str:
     return {1: "gray", 3: "RGB"}.get(card.in_channels, f"{card.in_channels} channels")
 
 
-def fetch_weights(model: str, stop: threading.Event) -> Generator[Fetched, None, None]:
-    """Fetch the weights of a model; what has arrived is kept where `stop` is set, or the generator closed, in between.
+def fetch_weights(model: str, stop: threading.Event) -> Generator[DownloadProgress, None, None]:
+    """Download the weights of a model. A download that is stopped is kept, and can be continued.
+
+    Parameters
+    ----------
+    model : str
+        Name of a model.
+    stop : threading.Event
+        Stops the download; closing the generator does so too.
+
+    Yields
+    ------
+    DownloadProgress
+        Five times a second.
 
     Raises
     ------
@@ -87,11 +99,11 @@ def fetch_weights(model: str, stop: threading.Event) -> Generator[Fetched, None,
     class Stopped(Exception):
         pass
 
-    latest, ended = Fetched(0, None), threading.Event()
+    latest, ended = DownloadProgress(0, None), threading.Event()
 
     def progress(done: int, total: int | None) -> None:
         nonlocal latest
-        latest = Fetched(done, total)
+        latest = DownloadProgress(done, total)
         if stop.is_set() or ended.is_set():
             raise Stopped
 

@@ -1,4 +1,4 @@
-"""What is found out before a run: its plan, noise and time, the room for its result, and what is in its way."""
+"""Check a job before its run: plan, noise, time, free space, and whether it is possible."""
 
 from __future__ import annotations
 
@@ -19,56 +19,66 @@ if TYPE_CHECKING:
     from napari_restore.engine.planning.plan import Plan
 
 _MEMORY_SHARE = 0.5
-"""Part of the free memory that a result in memory may take."""
+"""Fraction of the free memory that a result in memory may take."""
 
 
 @dataclass(frozen=True)
 class Preflight:
-    """What is found out before a run.
+    """The outcome of a preflight.
 
     Attributes
     ----------
-    report
-        Plan, noise and time.
-    free_bytes
-        Of memory, or on the disk of the output; None where the output has no limit to ask for.
-    blocks_there
-        Blocks of this very run that the output holds already.
-    devices
-        What a network can run on here.
-    no_memory
+    report : Report
+        Plan, noise and run time.
+    free_bytes : int or None
+        Free bytes in memory, or on the disk of the output; None if the output has no known limit.
+    stored_blocks : int
+        Blocks of this run that the output already holds.
+    devices : tuple of str
+        Devices of this machine.
+    no_memory : str
         Why the result cannot be kept in memory; empty if it can.
-    obstacle
-        Why the run is not possible as it is chosen; empty if it is.
+    obstacle : str
+        Why the run is not possible with the current choices; empty if it is.
     """
 
     report: Report
     free_bytes: int | None
-    blocks_there: int = 0
+    stored_blocks: int = 0
     devices: tuple[str, ...] = ("cpu",)
     no_memory: str = ""
     obstacle: str = ""
 
     @property
     def plan(self) -> Plan:
-        """The plan."""
+        """The plan of the report."""
         return self.report.plan
 
     @property
     def stored_bytes(self) -> int:
-        """Uncompressed bytes of the result with its coarser levels, of which each has a quarter of the pixels."""
+        """Uncompressed bytes of the result and its coarser levels, each with a quarter of the pixels."""
         return self.plan.output_bytes * 4 // 3 if self.plan.levels > 1 else self.plan.output_bytes
 
 
 def make_preflight(job: Job) -> Preflight:
-    """Plan a job, estimate its noise and time, and see what its output has room for; for a worker thread.
+    """Plan a job, estimate its noise and time, and check the space for its result. Call this on a worker thread.
 
-    Nothing is downloaded for it: where the weights are not here, the time stays unknown.
+    Nothing is downloaded: the time of a model whose weights are missing is not estimated.
+
+    Parameters
+    ----------
+    job : Job
+        The job.
+
+    Returns
+    -------
+    Preflight
+        Its `obstacle` is set if the output cannot take the result.
 
     Raises
     ------
     RestoreError
-        If no such run is possible, wherever its result goes.
+        If the run is not possible for any output.
     """
     from napari_restore.engine.store.resume import continues
 
@@ -77,7 +87,7 @@ def make_preflight(job: Job) -> Preflight:
     card = api.model_card(recipe.model, img_range=recipe.img_range, mean=recipe.mean)
     here = not api.weights_state(card).startswith("will")
     try:
-        # An output can be compared with the plan only where the weights, and so their digest, are known.
+        # Comparing an output with the plan takes the digest of the weights, so they have to be here.
         plan = job.plan(fetch=False) if here else job.in_memory().plan(fetch=False)
     except OutputError as error:
         plan, obstacle = job.in_memory().plan(fetch=False), str(error)
@@ -91,18 +101,23 @@ def make_preflight(job: Job) -> Preflight:
         return Preflight(report, free, 0, api.devices(), no_memory, no_memory)
     place = place_of(output)
     replaced = job.choices.overwrite and here and not continues(plan, output)
-    blocks = 0 if replaced or obstacle or not here else _blocks_there(place)
+    blocks = 0 if replaced or obstacle or not here else _stored_blocks(place)
     room = place.free()
     return Preflight(report, None if room is None else room[0], blocks, api.devices(), no_memory, obstacle)
 
 
 def free_memory_for(plan: Plan) -> int:
-    """Free memory in bytes.
+    """Return the free memory in bytes.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan of a result in memory.
 
     Raises
     ------
     OutputError
-        If the result of a plan would take too much of it.
+        If the result would take more than half of it.
     """
     from napari_restore.wording import human_bytes
 
@@ -121,7 +136,7 @@ def _available() -> int:
     return available_memory()
 
 
-def _blocks_there(place: Place) -> int:
+def _stored_blocks(place: Place) -> int:
     from napari_restore.images.writing import ome_zarr
 
     if place.holds() != "zarr" or ome_zarr.read_attributes(place.location) is None:

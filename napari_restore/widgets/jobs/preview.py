@@ -1,4 +1,4 @@
-"""What the model makes of what is on screen, before any run."""
+"""Restore the region on screen as a preview."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from napari_restore.engine.planning.plan import Plan
 
 LARGEST = 1024
-"""Most pixels of the layer along Y and X that a preview takes: a few seconds, whatever is on screen."""
+"""Largest length of a preview along Y and X, in pixels of the layer; it limits the time to a few seconds."""
 
 
 @dataclass(frozen=True)
 class Preview:
-    """A preview that is done.
+    """Restored pixels of a preview.
 
     Attributes
     ----------
-    plan
-        Of the run that it is a part of.
-    region
-        Which part, in the layer's pixels and order.
-    origin
-        First row and column of it in the plan's result.
-    pixels
-        In canonical order.
-    complete
-        Whether this is all of it, and not the piece in the middle that comes first.
+    plan : Plan
+        Plan of the run whose pixels these are.
+    region : tuple of slice
+        The region that was restored, in pixels and axis order of the layer.
+    origin : tuple of int
+        First row and column of the region in the plan's result.
+    pixels : ndarray
+        Result of the region, in canonical order.
+    complete : bool
+        False for the central piece that is restored first.
     """
 
     plan: Plan
@@ -49,7 +49,7 @@ class Preview:
 
 
 _FEW = 4
-"""Tiles that are shown at once; of more, a piece in the middle comes first."""
+"""Most tiles that are restored in one go; of more, a central piece is restored first."""
 
 
 class _Stopped(Exception):
@@ -57,7 +57,7 @@ class _Stopped(Exception):
 
 
 def middle(region: Region, axes: str, largest: int = LARGEST) -> Region:
-    """The middle of a region, cut to a largest length along Y and X."""
+    """Crop a region to a largest length along Y and X, about its centre."""
 
     def cut(whole: slice) -> slice:
         start = whole.start + max(0, whole.stop - whole.start - largest) // 2
@@ -67,32 +67,32 @@ def middle(region: Region, axes: str, largest: int = LARGEST) -> Region:
 
 
 def make_preview(job: Job, view: Region, plan: Plan | None, stop: threading.Event) -> Generator[Preview, None, None]:
-    """Restore the middle of what is on screen, with the pixels that a run of the job would store there.
+    """Restore the centre of the region on screen, with the same pixels that a run of the job would store.
 
     Parameters
     ----------
-    job
-        What a run would do.
-    view
-        What is on screen, in the layer's pixels and order.
-    plan
-        The job's plan, if there is one already.
-    stop
-        Ends it after the batch of tiles in progress.
+    job : Job
+        The job of the run.
+    view : tuple of slice
+        The region on screen, in pixels and axis order of the layer.
+    plan : Plan or None
+        The plan of the job, if it has been made.
+    stop : threading.Event
+        Stops after the batch in progress.
 
     Yields
     ------
     Preview
-        First a piece in the middle that takes two tiles, where all of it takes many more; then all of it. Less if it
-        was stopped.
+        If the region has many tiles, first a central piece of two tiles; then the whole region. A preview that is
+        stopped yields less.
 
     Raises
     ------
     RestoreError
-        If the run is not possible, or what is to be restored is not on screen.
+        If the run is not possible, or the region of the job is not on screen.
     """
     plan = _quick_plan(job, plan or job.in_memory().plan())
-    result_region(plan, view, job.region)  # says so if nothing of it is on screen
+    result_region(plan, view, job.region)  # raises if nothing of it is on screen
     region = middle(overlap(view, job.region), job.axes)
 
     def check(tiles: int) -> None:
@@ -111,14 +111,14 @@ def make_preview(job: Job, view: Region, plan: Plan | None, stop: threading.Even
 
 
 def _quick_plan(job: Job, plan: Plan) -> Plan:
-    """The plan with the model's own tile: larger ones are for large planes, and change no more than a last bit."""
+    """Return the plan with the model's own tile. Larger tiles are for large planes, and change the last bit at most."""
     if not plan.card.exact_tiles or job.choices.recipe.tile is not None or max(plan.grid.tile_shape) <= plan.card.tile:
         return plan
     return replace(job, choices=job.choices.replaced(tile=plan.card.tile)).in_memory().plan()
 
 
 def _piece(plan: Plan, region: Region, job: Job) -> Region | None:
-    """The middle of a region, as far as one tile along Y and two along X make it alone; None if that is most of it."""
+    """Return the central piece of a region that one tile along Y and two along X cover; None if that is most of it."""
     found = dict(zip(job.axes, region, strict=True))
     origins = dict(zip(job.axes, job.region, strict=True))
     tiles = 1

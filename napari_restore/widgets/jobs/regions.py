@@ -1,7 +1,4 @@
-"""The part of a layer that is to be restored: what is on screen, in a rectangle, or at one time and depth.
-
-And where that part lies in the result.
-"""
+"""Find the region of a layer that is restored, and its place in the result."""
 
 from __future__ import annotations
 
@@ -38,24 +35,31 @@ REGIONS: dict[RegionName, str] = {
     "rectangle": "Rectangle of a Shapes layer",
     "planes": "Current Z and T",
 }
-"""How each kind of region is called on screen."""
+"""Titles of the kinds of region in the dock widget."""
 
 
 def find_region(
     kind: RegionName, layer: ImageLayer, axes: str, point: Sequence[float], shapes: Shapes | None = None
 ) -> Region:
-    """Give the region of a kind.
+    """Find the region of a kind.
 
     Parameters
     ----------
-    kind
-        One of `REGIONS`.
-    layer, axes
-        The layer and one letter per axis of its data.
-    point
-        Where the sliders stand, in world coordinates (`viewer.dims.point`).
-    shapes
-        Layer whose selected rectangle counts.
+    kind : str
+        A key of `REGIONS`.
+    layer : napari.layers.Image
+        The layer.
+    axes : str
+        One letter of TCZYXS for each axis of its data.
+    point : sequence of float
+        Position of the sliders in world coordinates (`viewer.dims.point`).
+    shapes : napari.layers.Shapes, optional
+        Layer of the rectangle.
+
+    Returns
+    -------
+    tuple of slice
+        In pixels and axis order of the layer.
 
     Raises
     ------
@@ -70,7 +74,7 @@ def find_region(
 
 
 def describe_region(region: Region, axes: str) -> str:
-    """Which pixels a region has: ``"Z 12 · Y 100–611 · X 0–511"``, first and last."""
+    """Format the first and last pixel of a region along each axis: ``"Z 12 · Y 100–611 · X 0–511"``."""
     parts = zip(axes, region, strict=True)
     return " · ".join(
         f"{letter} {s.start}" if s.stop - s.start == 1 else f"{letter} {s.start}–{s.stop - 1}"
@@ -80,7 +84,7 @@ def describe_region(region: Region, axes: str) -> str:
 
 
 def current_planes(layer: ImageLayer, axes: str, point: Sequence[float]) -> Region:
-    """The plane that the sliders show: all of Y, X and C at one time and depth."""
+    """Return the region at the T and Z of the sliders, with all of Y, X and C."""
     position = np.round(layer.world_to_data(tuple(point)[-layer.ndim :])).astype(int)
     region = list(whole(layer))
     for axis, letter in enumerate(axes):
@@ -91,9 +95,9 @@ def current_planes(layer: ImageLayer, axes: str, point: Sequence[float]) -> Regi
 
 
 def current_view(layer: ImageLayer, axes: str, point: Sequence[float]) -> Region:
-    """The pixels of the current plane that are on screen."""
+    """Return the region of the current plane that is on screen."""
     region = list(current_planes(layer, axes, point))
-    # corner_pixels counts pixels of the level that is shown.
+    # corner_pixels are in pixels of the level that is shown.
     factors = np.asarray(layer.downsample_factors[layer.data_level])[: layer.ndim] if layer.multiscale else 1.0
     first, last = np.asarray(layer.corner_pixels)[:, : layer.ndim]
     low, high = first * factors, (last + 1) * factors
@@ -104,12 +108,12 @@ def current_view(layer: ImageLayer, axes: str, point: Sequence[float]) -> Region
 
 
 def rectangle(layer: ImageLayer, axes: str, shapes: Shapes | None) -> Region:
-    """The bounding box, along Y and X, of the rectangle that is selected in a Shapes layer (or the last one).
+    """Return the bounding box, along Y and X, of the selected rectangle of a Shapes layer, or of its last one.
 
     Raises
     ------
     SourceError
-        If there is none, or it lies outside the layer.
+        If there is no rectangle, or it lies outside the layer.
     """
     if shapes is None or not shapes.data:
         raise SourceError("there is no rectangle; draw one in a Shapes layer, or choose another region.")
@@ -126,24 +130,29 @@ def rectangle(layer: ImageLayer, axes: str, shapes: Shapes | None) -> Region:
 
 
 def overlap(region: Region, origin: Region) -> Region:
-    """The part of a region that lies within another one."""
+    """Return the intersection of two regions."""
     return tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(region, origin, strict=True))
 
 
 def result_region(plan: Plan, region: Region, origin: Region) -> tuple[slice, ...]:
-    """Where a region of the layer lies in the result, in canonical order.
+    """Return the region of the result that belongs to a region of the layer.
 
     Parameters
     ----------
-    plan
-        Plan of the layer's part `origin`.
-    region, origin
-        In the layer's pixels and order.
+    plan : Plan
+        Plan of the region `origin`.
+    region, origin : tuple of slice
+        In pixels and axis order of the layer.
+
+    Returns
+    -------
+    tuple of slice
+        In pixels of the result, in canonical order.
 
     Raises
     ------
     RestoreError
-        If nothing of the region lies in the part that is restored.
+        If the two regions do not overlap.
     """
     slices = {}
     for letter, inner, outer in zip(plan.image.axes, region, origin, strict=True):
@@ -156,7 +165,7 @@ def result_region(plan: Plan, region: Region, origin: Region) -> tuple[slice, ..
 
 
 def _into(layer: ImageLayer, world: Sequence[float]) -> np.ndarray:
-    """World coordinates, of fewer axes than the layer perhaps, in its pixels."""
+    """Convert world coordinates to pixels of a layer, which may have more axes."""
     padded = np.zeros(layer.ndim)
     shared = min(layer.ndim, len(world))
     padded[-shared:] = np.asarray(world)[-shared:]

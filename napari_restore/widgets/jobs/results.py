@@ -1,4 +1,4 @@
-"""What a preview or a run has made, and the layers that show it exactly on the layer it was made from."""
+"""Describe the layers that show a result exactly over its source."""
 
 from __future__ import annotations
 
@@ -24,28 +24,32 @@ if TYPE_CHECKING:
     from napari_restore.engine.planning.plan import Plan
 
 LayerData = tuple[Any, dict[str, Any], str]
-"""Data, keyword arguments and type of a layer, as napari's hooks exchange them."""
+"""Data, keyword arguments and type of a layer: napari's layer data tuple."""
 
 PREVIEW = "preview · "
-"""What the names of the layers of a preview begin with."""
+"""Prefix of the layer names of a preview."""
 
 _COLORMAPS = ("cyan", "magenta", "yellow", "green", "red", "blue")
 
 
 @dataclass(frozen=True)
 class Result:
-    """What was made of a layer.
+    """The result of a preview or a run, with the layers that show it.
 
     Attributes
     ----------
-    source, axes
-        The layer, and one letter per axis of its data.
-    plan
-        How it was made.
-    origin
-        First row and column of it in the plan's result.
-    layers
-        Those that show it: see `result_layers`.
+    source : napari.layers.Image
+        The layer that was restored.
+    axes : str
+        One letter of TCZYXS for each axis of its data.
+    plan : Plan
+        The plan of the result.
+    origin : tuple of int
+        First row and column of the layers in the plan's result.
+    layers : list of (data, dict, str)
+        The layers that show it: see `result_layers`.
+    preview : bool
+        Whether it is a preview.
     """
 
     source: ImageLayer
@@ -53,27 +57,29 @@ class Result:
     plan: Plan
     origin: tuple[int, int]
     layers: list[LayerData]
+    preview: bool = False
 
     @classmethod
     def of_run(cls, job: Job, started: Started) -> Result:
-        """The result of a run, empty as yet."""
+        """Make the result of a run that has just started; it is still empty."""
         layers = result_layers(job.layer, started.plan, job.region, started.levels)
         return cls(job.layer, job.axes, started.plan, (0, 0), layers)
 
     @classmethod
     def of_preview(cls, job: Job, made: Preview) -> Result:
-        """What a preview has made of the part that was on screen."""
+        """Make the result of a preview."""
         layers = result_layers(job.layer, made.plan, made.region, (made.pixels,))
         for _data, arguments, _kind in layers:
             arguments["name"] = f"{PREVIEW}{arguments['name']}"
-        return cls(job.layer, job.axes, made.plan, made.origin, layers)
+            arguments["metadata"]["napari_restore"]["preview"] = True
+        return cls(job.layer, job.axes, made.plan, made.origin, layers, preview=True)
 
 
 def result_axes(axes: str) -> str:
-    """Letters of the result layers of a source with these axes: one for each channel where there is an axis C.
+    """Return the axes of the result layers of a source with these axes.
 
-    napari lays the last axes of all layers over one another. So C is dropped where it is the first axis. Elsewhere it
-    is kept with length 1, or Z would lie where the source has C.
+    A source with an axis C has one result layer for each channel. napari aligns the last axes of all layers. So C is
+    dropped if it is the first axis. Otherwise it is kept with length 1, or Z would be aligned with the source's C.
     """
     return axes.removeprefix("C")
 
@@ -83,20 +89,21 @@ def result_layers(layer: ImageLayer, plan: Plan, region: Region, levels: Sequenc
 
     Parameters
     ----------
-    layer
-        What was restored.
-    plan
-        How.
-    region
-        Which part of it.
-    levels
-        Arrays of the result, the largest first, in canonical order.
+    layer : napari.layers.Image
+        The layer that was restored.
+    plan : Plan
+        The plan of the result.
+    region : tuple of slice
+        The region that was restored, in pixels and axis order of the layer.
+    levels : sequence of array
+        Levels of the result, level 0 first, in canonical order.
 
     Returns
     -------
     list of (data, keyword arguments, "image")
-        In the order of the layer's axes. Each channel has a layer, with the axes `result_axes`: where that has C, its
-        one position is as thick as all channels of the source, and seen wherever the slider of C stands.
+        In the axis order of the layer. Each channel has its own layer, with the axes `result_axes`. If these have C,
+        its single pixel is as long as all channels of the source, so the layer is visible at each position of the
+        C slider.
     """
     axes = plan.image.axes
     order = transposition(plan.axes, axes)
@@ -125,22 +132,22 @@ def _one_or_many(arrays: list[Any]) -> Any:
 
 
 def _at(array: Any, axis: int, index: int) -> Any:
-    """One position along an axis, still lazy where the array was."""
+    """Return one position along an axis, without that axis; lazy if the array is."""
     return array.at(axis, index) if isinstance(array, StoredView) else array[(slice(None),) * axis + (index,)]
 
 
 def _only(array: Any, axis: int, index: int) -> Any:
-    """The same with the axis kept, of length 1."""
+    """Return one position along an axis, which is kept with length 1."""
     if isinstance(array, StoredView):
         return array.only(axis, index)
     return array[(slice(None),) * axis + (slice(index, index + 1),)]
 
 
 def _geometry(layer: ImageLayer, axes: str, region: Region, factor: int, kept: list[int]) -> dict[str, Any]:
-    """Scale and position of the result, by the half-pixel rule of `images.geometry`.
+    """Return scale and translation of the result, by the half-pixel rule of `images.geometry`.
 
-    It holds along C too, where it is kept: one pixel takes the place of n, so its factor is 1 / n.
-    Rotation, shear and affine act on what comes out of the scale, so they are those of the layer.
+    The rule holds along C too, if that is kept: one pixel takes the place of n, so its factor is 1 / n.
+    Rotation, shear and affine are applied after the scale, so they are those of the layer.
     """
     ndim = layer.ndim
     upscaled = np.array([factor if letter in "YX" else 1 for letter in axes if letter != "S"], float)
@@ -165,14 +172,14 @@ def _geometry(layer: ImageLayer, axes: str, region: Region, factor: int, kept: l
 
 
 def _shear_matrix(shear: np.ndarray, ndim: int) -> np.ndarray:
-    """The upper triangular matrix of shears that napari keeps as a vector."""
+    """Return the upper triangular matrix of the shears, which napari may keep as a vector."""
     matrix = np.eye(ndim)
     matrix[np.triu_indices(ndim, 1)] = shear
     return matrix
 
 
 def _appearance(layer: ImageLayer, plan: Plan) -> dict[str, Any]:
-    """Everything that is seen of a layer and not part of its geometry."""
+    """Return name, colours and metadata of a result layer: its keyword arguments except for the geometry."""
     shown = {
         "name": f"{layer.name} · {plan.card.name}",
         "rgb": layer.rgb,

@@ -1,8 +1,8 @@
-"""A run, as a generator of events: the result is there, tiles are done, blocks have landed."""
+"""Run a job as a generator of events."""
 
 from __future__ import annotations
 
-__all__ = ["Landed", "Started", "restore", "stored_levels", "wait_until_drawn"]
+__all__ = ["BlocksStored", "Started", "restore", "stored_levels", "wait_until_drawn"]
 
 import threading
 import time
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from napari_restore.engine.store.progress import Progress
 
 _PATIENCE = 3.0
-"""Seconds that a run waits for the window to draw its layers."""
+"""Most seconds that a run waits for its layers to be drawn."""
 _POLL = 0.05
-"""Seconds between two looks at whether it was stopped meanwhile."""
+"""Seconds between two checks whether the run was stopped."""
 
 
 @dataclass(frozen=True)
 class Started:
-    """The first event of a run: the result is there, empty, and can be shown.
+    """The first event of a run: the result has been created, and can be shown.
 
     Attributes
     ----------
-    plan
-        What is run.
-    levels
-        Arrays of the result, the largest first, in canonical order.
+    plan : Plan
+        The plan of the run.
+    levels : tuple of array
+        Levels of the result, level 0 first, in canonical order.
     """
 
     plan: Plan
@@ -45,12 +45,22 @@ class Started:
 
 
 @dataclass(frozen=True)
-class Landed:
-    """Blocks have landed since the last such event: what was shown of the result is out of date."""
+class BlocksStored:
+    """The event of blocks that have been stored since the last one: the layers have to be drawn again."""
 
 
-def restore(job: Job) -> Generator[Started | Progress | Landed, None, None]:
-    """Carry out a job; for a worker thread. Closing the generator stops it after the batch in progress.
+def restore(job: Job) -> Generator[Started | Progress | BlocksStored, None, None]:
+    """Run a job. Call this on a worker thread. Closing the generator stops the run after the batch in progress.
+
+    Parameters
+    ----------
+    job : Job
+        The job.
+
+    Yields
+    ------
+    Started, Progress or BlocksStored
+        `Started` first.
 
     Raises
     ------
@@ -74,13 +84,13 @@ def restore(job: Job) -> Generator[Started | Progress | Landed, None, None]:
             yield event
             if (event.stage, event.done) != done:
                 done = (event.stage, event.done)
-                yield Landed()
+                yield BlocksStored()
     finally:
         events.close()
 
 
 def stored_levels(output: str, plan: Plan) -> tuple[StoredView, ...]:
-    """Lazy arrays of all levels of an output, in canonical order; zero where nothing is stored yet."""
+    """Return lazy arrays of all levels of an output, in canonical order; zero where nothing is stored yet."""
     from napari_restore.images.writing.ome_zarr import open_level, stored_axes
 
     stored = stored_axes(plan.axes).replace("C", "S") if "S" in plan.axes else stored_axes(plan.axes)
@@ -91,9 +101,9 @@ def stored_levels(output: str, plan: Plan) -> tuple[StoredView, ...]:
 def wait_until_drawn(
     events: Generator[Any, None, None], drawn: threading.Event, stop: threading.Event
 ) -> Generator[Any, None, None]:
-    """Pass events on; after the first, wait until its layers are drawn, or until the stop.
+    """Pass events on. After the first, wait until its layers are drawn or the run is stopped.
 
-    So napari makes layers before the network takes all cores for itself.
+    Otherwise the network would take all cores while napari makes the layers.
     """
     with closing(events):
         for number, event in enumerate(events):

@@ -1,4 +1,4 @@
-"""Stored arrays as layers show them: axes in another order, one channel of several, read anew at each look."""
+"""Show a stored array in a layer: with reordered axes, one channel of several, and read again at each access."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ Index = int | slice
 
 
 class StoredView:
-    """A view of a Zarr array that reads when it is indexed, and remembers nothing.
+    """A lazy view of a Zarr array that reads at each indexing, without a cache.
 
-    A dask array would do, but takes hundreds of milliseconds of the main thread: for the import of its schedulers, for
-    the graph of each slice, and it is cached while the file fills in.
+    A dask array takes hundreds of milliseconds of the main thread, for the import of its schedulers and for the graph
+    of each slice. napari also caches its chunks, which are out of date while the result fills in.
 
     Parameters
     ----------
-    array
+    array : array-like
         Anything with shape, dtype and basic indexing.
-    axes
-        Axis of `array` that each axis of the view is; all of them, in its own order, if left out.
-    fixed
-        Index along the axes of `array` that the view has not, or has with length 1.
+    axes : sequence of int, optional
+        The axis of `array` for each axis of the view; by default all, in order.
+    fixed : dict of int to int, optional
+        Index along each axis of `array` that the view drops, or keeps with length 1.
     """
 
     def __init__(self, array: Any, axes: Sequence[int] | None = None, fixed: dict[int, int] | None = None) -> None:
@@ -37,16 +37,16 @@ class StoredView:
         self.size = int(np.prod(self.shape))
 
     def transpose(self, order: Sequence[int]) -> StoredView:
-        """The same with its axes in another order."""
+        """Return a view with its axes in another order."""
         return StoredView(self._array, [self._axes[i] for i in order], self._fixed)
 
     def at(self, axis: int, index: int) -> StoredView:
-        """One position along an axis, which the result lacks."""
+        """Return a view of one position along an axis, without that axis."""
         rest = self._axes[:axis] + self._axes[axis + 1 :]
         return StoredView(self._array, rest, {**self._fixed, self._axes[axis]: index})
 
     def only(self, axis: int, index: int) -> StoredView:
-        """One position along an axis, which the result has with length 1."""
+        """Return a view of one position along an axis, which is kept with length 1."""
         return StoredView(self._array, self._axes, {**self._fixed, self._axes[axis]: index})
 
     def __len__(self) -> int:
@@ -63,7 +63,7 @@ class StoredView:
         return pixels.transpose([left.index(axis) for axis in order])[inside]
 
     def _complete(self, key: Any) -> list[Index]:
-        """An index for every axis, from one that may be shorter or have an ellipsis."""
+        """Expand an index that may be shorter or have an ellipsis to one entry for each axis."""
         given = list(key) if isinstance(key, tuple) else [key]
         if not any(part is Ellipsis for part in given):
             given.append(Ellipsis)

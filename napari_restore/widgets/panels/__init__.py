@@ -1,1 +1,1 @@
-"""The boxes of the dock widgets."""
+"""The boxes of the dock widgets, one class a module."""

@@ -1,67 +1,98 @@
-"""Before and after: a button to hold, a wipe, a grid, the difference, and figures."""
+"""The controls that compare a result with its source: Before, wipe, grid, difference and figures."""
 
 from __future__ import annotations
 
 __all__ = ["CompareBox"]
 
+from html import escape
+
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QPushButton, QSlider
+from qtpy.QtWidgets import QPushButton, QSlider
 from superqt.utils import signals_blocked
 
-from napari_restore.widgets.panels.box import Box, note, side_by_side
+from napari_restore.widgets.panels.controls.box import Box, side_by_side, wrapped
+from napari_restore.widgets.panels.controls.choice import Choice
+from napari_restore.widgets.panels.controls.note import Note
 
 
 class CompareBox(Box):
-    """Tools for looking at a result beside its source."""
+    """The controls that compare a result with its source.
 
+    Parameters
+    ----------
+    hold_key : str
+        The key that shows the source while it is held.
+    """
+
+    comparison_chosen = Signal(int)
     before_held, grid_wanted = Signal(bool), Signal(bool)
     wipe_wanted = Signal(float)
-    """The part of the width that is to show the source."""
+    """The fraction of the width that shows the source."""
     figures_wanted = Signal(object)
-    """Name of the reference layer; None to have one looked for."""
+    """Name of the reference layer; None: search for one."""
     difference_wanted, figures_shown = Signal(), Signal()
 
     def __init__(self, hold_key: str) -> None:
         super().__init__("Compare")
+        self.comparisons = Choice()
+        self.add("Result", self.comparisons, "The result that is compared with its source; the latest comes first")
         self.hold, self.difference = QPushButton(f"Before ({hold_key})"), QPushButton("Difference")
         self.grid, self.measure = QPushButton("Grid"), QPushButton("Figures")
         self.grid.setCheckable(True)
         self.hold.setToolTip(
             f"Hold to see the source instead of the result; or hold the key {hold_key} with the mouse on the canvas"
         )
-        self.difference.setToolTip("Add a layer of source minus result, of what is on screen; grey: nothing changed")
+        self.difference.setToolTip(
+            "Add a layer of source minus result for the region on screen; white: nothing changed"
+        )
         self.grid.setToolTip("Source and result side by side, with one camera")
-        self.measure.setToolTip("Measure what is on screen")
-        self.rows.addRow(side_by_side(self.hold, self.grid, self.difference))
+        self.measure.setToolTip("Measure the region on screen")
+        self.add_wide(wrapped(self.hold, self.grid, self.difference))
         self.wipe = QSlider(Qt.Orientation.Horizontal)
         self.wipe.setRange(0, 100)
         self.wipe.setValue(0)
         self.add(
             "Wipe",
             self.wipe,
-            "Source on the left, result on the right of a line; drag it here or on the canvas. Fully left: no wipe",
+            "Source left of a line, result right of it; drag it here or on the canvas. Fully left: no wipe",
         )
-        self.references = QComboBox()
-        self.references.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.references = Choice()
         self.add(
             "Reference",
             side_by_side(self.references, self.measure),
-            "Layer that is known to be right, for PSNR and SSIM; auto takes one named “…clean” or “…reference”",
+            "Layer with the known truth, for PSNR and SSIM; auto: one named “…clean” or “…reference”",
         )
-        self.references.setToolTip("Layer that is known to be right; auto takes one named “…clean” or “…reference”")
+        self.references.setToolTip(
+            "Layer with the known truth, for PSNR and SSIM; auto: one named “…clean” or “…reference”"
+        )
         self.set_references([])
-        self.figures = note("Each figure says what it means")
-        self.rows.addRow(self.figures)
+        self.figures = Note("Figures of the region on screen, each with its meaning")
+        self.add_wide(self.figures)
         self.hold.pressed.connect(lambda: self.before_held.emit(True))
         self.hold.released.connect(lambda: self.before_held.emit(False))
+        self.comparisons.activated.connect(self.comparison_chosen)
         self.grid.toggled.connect(self.grid_wanted)
         self.wipe.valueChanged.connect(lambda percent: self.wipe_wanted.emit(percent / 100))
         self.difference.clicked.connect(self.difference_wanted)
         self.measure.clicked.connect(lambda: self.figures_wanted.emit(self.references.currentData()))
         self.setEnabled(False)
 
+    def set_comparisons(self, names: list[str], chosen: int) -> None:
+        """List the comparisons, and show which is chosen. Without any, the box is disabled."""
+        with signals_blocked(self.comparisons):
+            self.comparisons.clear()
+            self.comparisons.addItems(names)
+            self.comparisons.setCurrentIndex(chosen)
+        self.comparisons.setToolTip("\n".join(names))
+        self.setEnabled(bool(names))
+
+    def show_grid(self, shown: bool) -> None:
+        """Show whether the grid is on, without a signal."""
+        with signals_blocked(self.grid):
+            self.grid.setChecked(shown)
+
     def set_references(self, names: list[str]) -> None:
-        """List the layers that may be chosen as reference."""
+        """List the layers that can be the reference."""
         chosen = self.references.currentText()
         self.references.clear()
         self.references.addItem("auto", None)
@@ -70,12 +101,15 @@ class CompareBox(Box):
         self.references.setCurrentText(chosen if chosen in names else "auto")
 
     def show_wipe(self, fraction: float) -> None:
-        """Move the slider without an event of its own."""
+        """Move the slider, without a signal."""
         with signals_blocked(self.wipe):
             self.wipe.setValue(round(100 * fraction))
 
-    def show_figures(self, figures: list[tuple[str, str]]) -> None:
-        """Show figures, one a line, each with its meaning."""
+    def show_figures(self, what: str, figures: list[tuple[str, str]]) -> None:
+        """Show figures with the name of their comparison; an empty list removes them."""
+        if not figures:
+            self.figures.say("")
+            return
         rows = [f"<tr><td><b>{name}</b>&nbsp;&nbsp;</td><td>{meaning}</td></tr>" for name, meaning in figures]
-        self.say(self.figures, f"<table>{''.join(rows)}</table>" if rows else "")
+        self.figures.say(f"<p>{escape(what)}</p><table>{''.join(rows)}</table>")
         self.figures_shown.emit()

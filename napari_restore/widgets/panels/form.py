@@ -1,4 +1,4 @@
-"""The boxes in which a job is described: input, model, values and output, performance."""
+"""The form of a dock widget: input, model, values and output, performance."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from napari_restore.engine.planning.recipe import EXECUTION_FIELDS, SOURCE_FIELDS, settings
 from napari_restore.errors import RestoreError
 from napari_restore.widgets.jobs.job import Choices, Job, Task, in_words
+from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.widgets.panels.input_box import InputBox
 from napari_restore.widgets.panels.model_box import ModelBox
 from napari_restore.widgets.panels.output_box import OutputBox
@@ -26,10 +27,17 @@ if TYPE_CHECKING:
 
 
 class Form(QWidget):
-    """Everything a person chooses before a run; it begins with what the preferences say.
+    """All choices of a run, initialised from the preferences.
 
-    Settings that come with a recipe and have no control, or a value that their control cannot show, are kept, and shown
-    in a line of their own, until they are dropped, or, where they are about the network, another model is chosen.
+    A recipe may have settings without a control, or values that a control cannot show. The form keeps them and shows
+    them in a line of their own. *Drop* removes them; choosing another model removes those of the network.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Viewer of the layers.
+    task : str
+        ``"denoise"`` or ``"super-resolve"``.
     """
 
     changed = Signal()
@@ -41,11 +49,12 @@ class Form(QWidget):
         self.performance = PerformanceBox()
         self.controls = {**self.output.controls, **self.performance.controls}
         self._carried: dict[str, Any] = {}
-        self._carried_line, self.drop = QLabel(), QToolButton()
-        self._carried_line.setWordWrap(True)
-        self._carried_line.setToolTip("Settings without a control, or with a value that theirs cannot show")
+        self._carried_line, self.drop = (
+            Note("Settings without a control, or with a value that their control cannot show"),
+            QToolButton(),
+        )
         self.drop.setText("Drop")
-        self.drop.setToolTip("Use the usual settings instead of those of the recipe")
+        self.drop.setToolTip("Use the defaults instead of these settings of the recipe")
         self.carried_row = QWidget()
         row = QHBoxLayout(self.carried_row)
         row.setContentsMargins(8, 0, 0, 0)
@@ -68,12 +77,12 @@ class Form(QWidget):
         self.drop.clicked.connect(self._drop)
 
     def choices(self) -> Choices:
-        """What is chosen now.
+        """Return the current choices.
 
         Raises
         ------
         RestoreError
-            If something that is typed is wrong.
+            If no model is chosen, or typed text is wrong.
         """
         model = self.model.model()
         if model is None:
@@ -82,19 +91,19 @@ class Form(QWidget):
         chosen = {name: control.value() for name, control in self.controls.items()}
         usual = settings()
         changed = {name: value for name, value in chosen.items() if value not in (None, usual[name].default)}
-        # What a control shows is given, even if it was not touched: a run that was begun there has no say in it.
-        begun = chosen.keys() - EXECUTION_FIELDS if output is not None else set()
-        shown = {name: chosen[name] for name in begun if chosen[name] is not None}
+        # Values of controls are set even if they are defaults: an interrupted run at the output must not choose others.
+        explicit = chosen.keys() - EXECUTION_FIELDS if output is not None else set()
+        shown = {name: chosen[name] for name in explicit if chosen[name] is not None}
         given = {**shown, **self._carried, **changed}
         return Choices.of(model, output=output, overwrite=self.output.overwrite.isChecked(), **given)
 
     def job(self) -> Job:
-        """The job that is described now.
+        """Return the job of the current choices.
 
         Raises
         ------
         RestoreError
-            If the choices do not make one.
+            If the choices make no job.
         """
         region = self.input.region()
         layer = self.input.layer()
@@ -102,10 +111,10 @@ class Form(QWidget):
         return Job.of(layer, self.input.letters(), region, self.choices())
 
     def show_choices(self, choices: Choices) -> None:
-        """Set every control to choices, and keep what no control shows."""
+        """Set all controls to choices, and keep the settings that no control shows."""
         self.model.choose(choices.model)
         given = choices.recipe.model_dump(exclude={"model"}, exclude_unset=True, exclude_none=True)
-        # Values of each channel can be shown if they are of this layer's channels.
+        # Values for each channel can be shown only if their number is that of this layer's channels.
         self.output.range.set_channels(self.input.channels())
         usual, carried = settings(), dict(given)
         for name, control in self.controls.items():
@@ -118,13 +127,13 @@ class Form(QWidget):
         self.changed.emit()
 
     def show_preflight(self, found: Preflight) -> None:
-        """Show what was found out before a run."""
+        """Show a preflight."""
         self.model.show_report(found.report)
         self.output.show_preflight(found)
         self.performance.show_preflight(found)
 
     def take_preferences(self) -> None:
-        """Take what has changed in the preferences since they were last taken."""
+        """Apply preferences that have changed since the last call."""
         before, now = self._preferences, preferences()
         use_cache_folder()
         if now.device != before.device:
@@ -137,13 +146,13 @@ class Form(QWidget):
         self._suggest_output()
 
     def follow(self) -> None:
-        """Follow the viewer and the preferences; doing so twice is harmless."""
+        """Connect to the viewer and the preferences, unless connected already."""
         self.input.follow_viewer()
         if self._unfollow is None:
             self._unfollow = follow_preferences(self.take_preferences)
 
     def leave(self) -> None:
-        """Follow neither any more."""
+        """Disconnect from the viewer and the preferences."""
         self.input.leave_viewer()
         if self._unfollow is not None:
             self._unfollow()
@@ -151,7 +160,7 @@ class Form(QWidget):
 
     def _changed(self) -> None:
         self.output.range.set_channels(self.input.channels())
-        # What is chosen by a control takes the place of what the recipe said.
+        # A value that is chosen by a control replaces that of the recipe.
         self._carry({name: value for name, value in self._carried.items() if not self._is_chosen(name)})
         self._suggest_output()
         self.changed.emit()
@@ -162,7 +171,7 @@ class Form(QWidget):
         self.output.suggest(self._preferences.output_folder.strip(), stem)
 
     def _is_chosen(self, name: str) -> bool:
-        with suppress(RestoreError):  # half typed
+        with suppress(RestoreError):  # the text is not complete yet
             return name in self.controls and self.controls[name].value() not in (None, settings()[name].default)
         return True
 
@@ -179,7 +188,7 @@ class Form(QWidget):
         self._show_carried()
 
     def _show_carried(self) -> None:
-        """Say what the recipe sets without a control, and what of its own source it names."""
+        """Show settings of the recipe without a control, and those that are about the recipe's own source."""
         usual = settings()
         told = {name: value for name, value in self._carried.items() if value != usual[name].default}
         if told.get("axes") == self.input.letters():
@@ -188,5 +197,5 @@ class Form(QWidget):
         other = {name: value for name, value in told.items() if name in SOURCE_FIELDS}
         words = [f"Also set by the recipe: {in_words(used)}." if used else ""]
         words += [f"Of its own source, and not of this layer: {in_words(other)}." if other else ""]
-        self._carried_line.setText(" ".join(filter(None, words)))
+        self._carried_line.say(" ".join(filter(None, words)))
         self.carried_row.setVisible(bool(told))

@@ -1,4 +1,4 @@
-"""Which layer, what its axes are, and which part of it."""
+"""The box that chooses layer, axes and region."""
 
 from __future__ import annotations
 
@@ -7,13 +7,23 @@ __all__ = ["InputBox"]
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QLineEdit
+from qtpy.QtWidgets import QLineEdit
 from superqt.utils import QSignalDebouncer, signals_blocked
 
 from napari_restore.errors import RestoreError
-from napari_restore.widgets.jobs.layers import Region, channel_names, describe_layer, suggested_axes
+from napari_restore.widgets.jobs.layers import (
+    Region,
+    channel_names,
+    describe_layer,
+    is_helper,
+    is_made_here,
+    suggested_axes,
+)
 from napari_restore.widgets.jobs.regions import REGIONS, RegionName, describe_region, find_region
-from napari_restore.widgets.panels.box import Box, note, tip
+from napari_restore.widgets.panels.controls.box import Box
+from napari_restore.widgets.panels.controls.choice import Choice
+from napari_restore.widgets.panels.controls.control import tip
+from napari_restore.widgets.panels.controls.note import Note
 
 if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
@@ -21,13 +31,13 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 SETTLED = 250
-"""Milliseconds without a move of camera, sliders or rectangles after which the region is looked up again."""
+"""Milliseconds after the last change of camera, sliders or rectangles until the region is updated."""
 
 
 class InputBox(Box):
-    """Chooses layer, axes and region; follows the viewer's selection, and its camera where the region does.
+    """Layer, axes and region. The box follows the viewer's selection, and its camera if the region depends on that.
 
-    A plugin is given proxies of napari's objects, a new one each time: layers are compared by ``==``, never by ``is``.
+    Layers are compared by ``==``, not by ``is``: napari gives a plugin a new proxy of a layer at each access.
     """
 
     changed = Signal()
@@ -35,20 +45,19 @@ class InputBox(Box):
     def __init__(self, viewer: Viewer) -> None:
         super().__init__("Input")
         self.viewer = viewer
-        self.layers, self.axes, self.regions = QComboBox(), QLineEdit(), QComboBox()
-        self.layers.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.description = note("Shape, data type and size of the layer, and where its pixels lie")
-        self.extent = note("Pixels of the layer that are restored")
+        self.layers, self.axes, self.regions = Choice(), QLineEdit(), Choice()
+        self.description = Note("Shape, data type and size of the layer, and the type of its array")
+        self.extent = Note("Pixels of the layer that are restored")
         for name, title in REGIONS.items():
             self.regions.addItem(title, name)
         self.add("Layer", self.layers, "Image layer to restore; follows the selection in the layer list")
-        self.rows.addRow(self.description)
+        self.add_wide(self.description)
         self.add("Axes", self.axes, tip("axes"))
-        self.add("Region", self.regions, "Which part of the layer is restored")
-        self.rows.addRow(self.extent)
+        self.add("Region", self.regions, "Region of the layer that is restored")
+        self.add_wide(self.extent)
         self._settling = QSignalDebouncer(parent=self)
         self._settling.setTimeout(SETTLED)
-        self._settling.triggered.connect(self._look_up_region)
+        self._settling.triggered.connect(self._update_region)
         self._followed: list[Any] = []
         self._region: Region | None = None
         self.layers.currentIndexChanged.connect(self._chosen)
@@ -57,7 +66,7 @@ class InputBox(Box):
         self.follow_viewer()
 
     def follow_viewer(self) -> None:
-        """Follow the viewer's layers, selection, camera and sliders."""
+        """Connect to the viewer's layers, selection, camera and sliders."""
         if self._followed:
             return
         viewer = self.viewer
@@ -77,39 +86,39 @@ class InputBox(Box):
         self._follow()
 
     def leave_viewer(self) -> None:
-        """Stop following the viewer, which may live longer than this widget."""
+        """Disconnect from the viewer, which may outlive this widget."""
         self._settling.cancel()
         for emitter, callback in self._followed:
             emitter.disconnect(callback)
         self._followed = []
 
     def layer(self) -> ImageLayer | None:
-        """The layer that is chosen."""
+        """Return the chosen layer."""
         return self.layers.currentData()
 
     def choose(self, layer: ImageLayer | str) -> None:
-        """Choose a layer, or the one of a name."""
+        """Choose a layer, by itself or by name."""
         for index in range(self.layers.count()):
             if layer in (self.layers.itemData(index), self.layers.itemText(index)):
                 self.layers.setCurrentIndex(index)
                 return
 
     def letters(self) -> str:
-        """The axes as typed."""
+        """Return the typed axes, in upper case."""
         return str(self.axes.text()).strip().upper()
 
     def channels(self) -> tuple[str, ...]:
-        """Names of the layer's channels along C; none where it has no such axis, or the axes do not fit."""
+        """Return the names of the layer's channels; none if it has no axis C or the axes do not fit."""
         layer = self.layer()
         return () if layer is None else channel_names(layer, self.letters())
 
     def region(self, kind: RegionName | None = None) -> Region:
-        """The region that is chosen, or of another kind.
+        """Return the chosen region, or that of another kind.
 
         Raises
         ------
         RestoreError
-            If there is none.
+            If there is no layer or no such region.
         """
         layer = self.layer()
         if layer is None:
@@ -125,14 +134,15 @@ class InputBox(Box):
         return next((layer for layer in found if layer == active), found[-1] if found else None)
 
     def _fill(self, event: object = None) -> None:
-        layers = [layer for layer in self.viewer.layers if layer.__class__.__name__ == "Image"]
+        images = [layer for layer in self.viewer.layers if layer.__class__.__name__ == "Image"]
+        layers = [layer for layer in images if not is_helper(layer)]
         chosen = self.layer()
         with signals_blocked(self.layers):
             self.layers.clear()
             for layer in layers:
                 self.layers.addItem(layer.name, layer)
-            place = next((i for i, layer in enumerate(layers) if layer == chosen), len(layers) - 1)
-            self.layers.setCurrentIndex(place)
+            wanted = chosen if chosen in layers else self._first_choice(layers)
+            self.layers.setCurrentIndex(-1 if wanted is None else layers.index(wanted))
         if self.layer() != chosen or chosen is None:
             self._chosen()
         for layer in self.viewer.layers:
@@ -143,23 +153,29 @@ class InputBox(Box):
                         self._followed.append((emitter, self._moved))
         self._moved()
 
+    def _first_choice(self, layers: list[Any]) -> Any:
+        """Return the selected layer, or else the last one; a result only if there are no other layers."""
+        sources = [layer for layer in layers if not is_made_here(layer)] or layers
+        active = self.viewer.layers.selection.active
+        return active if active in sources else sources[-1] if sources else None
+
     def _rename(self, event: object = None) -> None:
         for index in range(self.layers.count()):
             self.layers.setItemText(index, self.layers.itemData(index).name)
 
     def _follow(self, event: object = None) -> None:
         active = self.viewer.layers.selection.active
-        # Results are looked at, not restored once more, unless they are chosen by hand.
-        if active is not None and "napari_restore" not in active.metadata:
+        # A selected result is not chosen: restoring it again has to be asked for in the list.
+        if active is not None and not is_made_here(active):
             self.choose(active)
         self._moved()
 
     def _moved(self, event: object = None) -> None:
-        """Look the region up again, once all is still, where it follows what has moved."""
+        """Update the region when the view has settled, if it depends on the view."""
         if self.regions.currentData() != "whole":
             self._settling.throttle()
 
-    def _look_up_region(self) -> None:
+    def _update_region(self) -> None:
         before = self._region
         if self._show_region() != before:
             self.changed.emit()
@@ -169,7 +185,7 @@ class InputBox(Box):
         self.changed.emit()
 
     def _show_region(self) -> Region | None:
-        """Say which pixels the region has; nothing for the whole layer."""
+        """Show the first and last pixels of the region; nothing for the whole layer."""
         self._region = None
         text, wrong = "", False
         if self.regions.currentData() != "whole" and self.layer() is not None:
@@ -177,9 +193,9 @@ class InputBox(Box):
                 self._region = self.region()
                 text = describe_region(self._region, self.letters())
             except RestoreError as error:
-                # Wrong axes are told of beside the axes.
+                # The description shows an error of the axes.
                 text, wrong = ("", False) if self.description.text().startswith("⚠") else (str(error), True)
-        self.say(self.extent, text, warning=wrong)
+        self.extent.say(text, warning=wrong)
         return self._region
 
     def _chosen(self, index: int = 0) -> None:
@@ -190,11 +206,11 @@ class InputBox(Box):
     def _describe(self, text: str = "") -> None:
         layer = self.layer()
         if layer is None:
-            self.say(self.description, "Open an image, or File › Open Sample › napari-restore.")
+            self.description.say("Open an image, or File › Open Sample › napari-restore.")
         else:
             try:
-                self.say(self.description, describe_layer(layer, self.letters()))
+                self.description.say(describe_layer(layer, self.letters()))
             except RestoreError as error:
-                self.say(self.description, str(error), warning=True)
+                self.description.say(str(error), warning=True)
         self._show_region()
         self.changed.emit()

@@ -1,4 +1,4 @@
-"""Which model, what it was trained on, whether its weights are here, and whether the layer's noise fits it."""
+"""The box that chooses a model and shows whether it fits the layer's noise."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from qtpy.QtWidgets import QFileDialog, QPushButton
 
 from napari_restore import api
 from napari_restore.widgets.jobs.job import Task
-from napari_restore.widgets.jobs.models import Fetched, describe, state
-from napari_restore.widgets.panels.box import Box, note
-from napari_restore.widgets.panels.model_list import ModelList
+from napari_restore.widgets.jobs.models import DownloadProgress, describe, weights_summary
+from napari_restore.widgets.panels.controls.box import Box
+from napari_restore.widgets.panels.controls.model_list import ModelList
+from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.wording import human_bytes
 
 if TYPE_CHECKING:
@@ -24,24 +25,30 @@ if TYPE_CHECKING:
 
 
 class ModelBox(Box):
-    """Chooses a model; takes a checkpoint that is dropped on it."""
+    """Model, its description and its download. A checkpoint can be dropped on the box.
+
+    Parameters
+    ----------
+    task : str
+        ``"denoise"`` or ``"super-resolve"``.
+    """
 
     changed, fetch_wanted, fetch_cancelled = Signal(), Signal(), Signal()
 
     def __init__(self, task: Task) -> None:
         super().__init__("Model")
         self.models = ModelList(task)
-        self.description = note("What the model does, was trained on and may be used for")
+        self.description = Note("Task, training noise and licence of the model")
         self.fetch = QPushButton()
-        self.fetch.setToolTip("Get the weights now; a run or a preview would get them as well")
+        self.fetch.setToolTip("Download the weights now; otherwise a run or a preview does")
         self.fetch.hide()
-        self.noise = note("Estimated from an even sample of the layer, as a share of the range below")
+        self.noise = Note("Noise of the layer, estimated from an even sample, as a fraction of the value range")
         self._chosen = ""
         self._fetching = False
         self.add("Model", self.models, "Network and weights; drop a checkpoint of Restormer or SwinIR here")
-        self.rows.addRow(self.description)
-        self.rows.addRow(self.fetch)
-        self.rows.addRow(self.noise)
+        self.add_wide(self.description)
+        self.add_wide(self.fetch)
+        self.add_wide(self.noise)
         self.setAcceptDrops(True)
         self.models.activated.connect(self._activated)
         self.models.currentIndexChanged.connect(self._describe)
@@ -49,7 +56,7 @@ class ModelBox(Box):
         self._describe()
 
     def model(self) -> str | None:
-        """Name or path of the model that is chosen."""
+        """Return the name or path of the chosen model; None while a file is being chosen."""
         return self.models.chosen()
 
     def choose(self, model: str) -> None:
@@ -57,25 +64,25 @@ class ModelBox(Box):
         self.models.choose(model)
 
     def is_file(self) -> bool:
-        """Whether a checkpoint is chosen that has to be read to know what it is."""
-        return self.model() is not None and self._named() is None
+        """Return whether the chosen model is a file, whose card has to be read."""
+        return self.model() is not None and self._listed_card() is None
 
     def show_card(self, card: ModelCard) -> None:
-        """Say what the model is, and whether its weights are here."""
-        here = state(card)
-        self.say(self.description, f"{describe(card)} {here[0].upper()}{here[1:]}.")
+        """Describe a model, and show whether its weights are here."""
+        here = weights_summary(card)
+        self.description.say(f"{describe(card)} {here[0].upper()}{here[1:]}.")
         self.models.show_detail(self.models.currentIndex(), card)
         missing = api.weights_state(card).startswith("will")
         self.fetch.setText(f"Download {human_bytes(api.weights_size(card))}")
         self.fetch.setVisible(missing or self._fetching)
 
     def show_no_card(self, text: str) -> None:
-        """Say why the file is no model."""
-        self.say(self.description, text, warning=True)
+        """Show why the file is not a model."""
+        self.description.say(text, warning=True)
         self.fetch.hide()
 
-    def show_fetched(self, event: Fetched | None) -> None:
-        """Show how far a download is; None when it has ended."""
+    def show_fetched(self, event: DownloadProgress | None) -> None:
+        """Show the progress of a download; None: it has ended."""
         self._fetching = event is not None
         if event is None:
             self.show_state()
@@ -85,21 +92,21 @@ class ModelBox(Box):
         self.fetch.show()
 
     def show_state(self) -> None:
-        """Say anew whether the weights are here."""
-        card = self._named()
+        """Show again whether the weights are here."""
+        card = self._listed_card()
         if card is not None:
             self.show_card(card)
 
     def show_report(self, report: Report | None) -> None:
-        """Compare the layer's noise with what the model expects."""
+        """Show whether the layer's noise fits the model."""
         if report is None:
-            self.say(self.noise, "")
+            self.noise.say("")
             return
         if self.is_file():
             self.show_card(report.plan.card)
-        self.say(self.noise, str(report.fit), warning=bool(report.fit.warnings))
+        self.noise.say(str(report.fit), warning=bool(report.fit.warnings))
 
-    def _named(self) -> ModelCard | None:
+    def _listed_card(self) -> ModelCard | None:
         name = self.model()
         return next((card for card in api.models() if card.name == name), None)
 
@@ -117,9 +124,9 @@ class ModelBox(Box):
         if name is None:
             return  # a file is being chosen
         self._chosen = name
-        self.say(self.noise, "")
+        self.noise.say("")
         self.fetch.hide()
-        self.say(self.description, f"Reading {Path(name).name}…" if self.is_file() else "")
+        self.description.say(f"Reading {Path(name).name}…" if self.is_file() else "")
         self.show_state()
         self.changed.emit()
 
@@ -134,6 +141,6 @@ class ModelBox(Box):
 
 
 def _dropped(event: QDropEvent) -> str:
-    """Path of the first file that is dropped; empty if there is none."""
+    """Return the path of the first dropped file; empty if there is none."""
     data = event.mimeData()
     return next((url.toLocalFile() for url in data.urls() if url.isLocalFile()), "") if data is not None else ""

@@ -1,4 +1,4 @@
-"""Which values, and where the result goes."""
+"""The box that chooses normalisation, value range, data type and output."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLineEdit, QPushButton
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QLineEdit, QPushButton, QSizePolicy
 
 from napari_restore.errors import RecipeError
 from napari_restore.images.store import is_url
-from napari_restore.widgets.panels.box import Box, Control, note, side_by_side, tip
-from napari_restore.widgets.panels.intensity_edit import IntensityEdit
-from napari_restore.widgets.panels.range_edit import RangeEdit, ValueRange
+from napari_restore.widgets.panels.controls.box import Box, side_by_side, wrapped
+from napari_restore.widgets.panels.controls.choice import Choice
+from napari_restore.widgets.panels.controls.control import Control, tip
+from napari_restore.widgets.panels.controls.intensity_edit import IntensityEdit
+from napari_restore.widgets.panels.controls.note import Note
+from napari_restore.widgets.panels.controls.range_edit import RangeEdit, ValueRange
 from napari_restore.wording import human_bytes, human_duration
 
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class OutputBox(Box):
-    """Chooses intensity, data type and place of the result."""
+    """Normalisation, value range, data type and output of the result."""
 
     changed = Signal()
 
@@ -30,35 +33,35 @@ class OutputBox(Box):
         super().__init__("Values and output")
         self.intensity, self.range = IntensityEdit(), RangeEdit()
         self.low, self.high = self.range.low, self.range.high
-        self.dtype, self.place = QComboBox(), QComboBox()
+        self.dtype, self.place = Choice(), Choice()
         self.dtype.addItems(["same", "uint8", "uint16", "float32"])
         self.place.addItem("Memory", "memory")
         self.place.addItem("OME-Zarr", "zarr")
         self.path, self.browse = QLineEdit(), QPushButton("…")
         self.path.setPlaceholderText("result.zarr")
-        self.browse.setFixedWidth(28)
+        self.browse.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.pyramid, self.overwrite = QCheckBox("Pyramid"), QCheckBox("Replace")
-        self.cost = note("Size of the result, room for it, and time of the run")
+        self.cost = Note("Size of the result, free space, and run time")
         self.folder = self._suggestion = ""
         self.add("Intensity", self.intensity, self.intensity.kind.toolTip())
         self.add("Range", self.range, tip("value_range"))
-        self.add("Type", side_by_side(self.dtype, self.place), "Data type of the result, and where it goes")
+        self.add("Type", self.dtype, tip("dtype"))
+        place = "Memory, if the result fits; an OME-Zarr is written block by block, and a run can be resumed"
+        self.add("Place", self.place, place)
         self.file = side_by_side(self.path, self.browse)
-        self.add("File", self.file, "OME-Zarr to write; one that the same settings began is continued")
-        self.options = side_by_side(self.pyramid, self.overwrite)
-        self.rows.addRow("", self.options)
-        self.rows.addRow(self.cost)
+        self.add("File", self.file, "OME-Zarr to write; an interrupted run with the same settings is resumed")
+        self.options = wrapped(self.pyramid, self.overwrite)
+        self.add_wide(self.options)
+        self.add_wide(self.cost)
         for widget, name, words in (
-            (self.dtype, "Data type", tip("dtype")),
-            (self.place, "Place", "Memory for what fits; an OME-Zarr is written block by block and can be resumed"),
-            (self.path, "OME-Zarr", "OME-Zarr to write; one that the same settings began is continued"),
+            (self.path, "OME-Zarr", "OME-Zarr to write; an interrupted run with the same settings is resumed"),
             (self.browse, "Choose the OME-Zarr", "Choose a folder and name"),
-            (self.pyramid, "Pyramid", f"{tip('pyramid')} They make zooming fast, and take a third more on the disk."),
-            (self.overwrite, "Replace", "Replace an OME-Zarr that is there"),
+            (self.pyramid, "Pyramid", f"{tip('pyramid')} They make zooming fast, and take a third more space."),
+            (self.overwrite, "Replace", "Replace an existing OME-Zarr"),
         ):
             widget.setToolTip(words)
             widget.setAccessibleName(name)
-        self._place_tip = self.place.toolTip()
+        self._place_tip = place
         self.controls = {
             "intensity": Control(self.intensity.kind.currentData, self.intensity.set_kind),
             "value_range": Control(self.range.value, self.show_range),
@@ -79,24 +82,24 @@ class OutputBox(Box):
         self._changed()
 
     def show_range(self, value: ValueRange) -> None:
-        """Show a range, if it is for all channels or for as many as there are."""
+        """Show a range, and keep the names of the channels."""
         names = [self.range.channel.itemText(i) for i in range(1, self.range.channel.count())]
         self.range.set_value(value)
         self.range.set_channels(names)
 
     def show_dtype(self, name: str | None) -> None:
-        """Choose a data type by name; one that is not in the list is added."""
+        """Choose a data type by name; it is added to the list if it is not there."""
         if self.dtype.findText(name or "same") < 0:
             self.dtype.addItem(name)
         self.dtype.setCurrentText(name or "same")
 
     def output(self) -> str | None:
-        """Path of the output, or its URL as it was typed; None for memory.
+        """Return the path or URL of the output; None: memory.
 
         Raises
         ------
         RecipeError
-            If a path is wanted and none is given.
+            If no file is named for an OME-Zarr.
         """
         if self.place.currentData() == "memory":
             return None
@@ -109,14 +112,14 @@ class OutputBox(Box):
         return str(path if path.suffix else path.with_suffix(".zarr"))
 
     def suggest(self, folder: str, stem: str) -> None:
-        """Name an OME-Zarr in a folder, in place of the last suggestion but not of what was typed.
+        """Suggest an OME-Zarr in a folder. It replaces an earlier suggestion, but not a typed path.
 
         Parameters
         ----------
-        folder
-            The default output folder; empty where there is none, and then a name has to be given.
-        stem
-            Of the file name.
+        folder : str
+            The default output folder; empty: there is none, and nothing is suggested.
+        stem : str
+            Stem of the file name.
         """
         self.folder = folder
         clean = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in stem)
@@ -126,14 +129,14 @@ class OutputBox(Box):
         self._suggestion = suggestion
 
     def show_preflight(self, found: Preflight | None) -> None:
-        """Show the intensity that was chosen, and what the run will take."""
+        """Show the values that the plan has chosen, and the size and time of the run."""
         memory = self.place.model().item(0)
         reason = found.no_memory if found is not None else ""
         memory.setEnabled(not reason)
         memory.setToolTip(reason)
         self.place.setToolTip(f"{self._place_tip}\n{reason}".strip())
         if found is None:
-            self.say(self.cost, "")
+            self.cost.say("")
             return
         plan = found.plan
         self.range.show_estimate(plan.recipe.value_range or ())
@@ -145,25 +148,25 @@ class OutputBox(Box):
         size = found.stored_bytes if to_disk else plan.output_bytes
         free = found.free_bytes
         seconds = found.report.seconds
-        time = f"about {human_duration(seconds)}" if seconds is not None else "time known after the download,"
+        time = f"about {human_duration(seconds)}" if seconds is not None else "time not known before the download,"
         target = "memory" if not to_disk else "the object store" if free is None else "disk"
         room = "" if free is None else f" {human_bytes(free)} free,"
         text = f"{human_bytes(size)} to {target},{room} {time} on {plan.recipe.device}."
-        if found.blocks_there:
-            text += f" {found.blocks_there} of {plan.blocks} blocks are there: the run goes on with them."
+        if found.stored_blocks:
+            text += f" {found.stored_blocks} of {plan.blocks} blocks are stored: the run is resumed."
         full = to_disk and free is not None and size > free
         if full:
-            text += " More than is free: it fits only if compression makes it smaller."
-        self.say(self.cost, text, warning=full)
+            text += " That is more than is free: it fits only if compression makes it smaller."
+        self.cost.say(text, warning=full)
 
     def show_error(self, text: str) -> None:
         """Show why the run is not possible."""
-        self.say(self.cost, text, warning=True)
+        self.cost.say(text, warning=True)
 
     def _changed(self, value: object = None) -> None:
         to_disk = self.place.currentData() == "zarr"
         for row in (self.file, self.options):
-            self.rows.setRowVisible(row, to_disk)
+            self.set_row_visible(row, to_disk)
         self.changed.emit()
 
     def _browse(self) -> None:

@@ -1,4 +1,4 @@
-"""How to run, folded: device, precision, tile, halo and memory."""
+"""The folded box of device, precision, tile, halo and memory."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ __all__ = ["PerformanceBox"]
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QSpinBox
+from qtpy.QtCore import QEvent, Signal
+from qtpy.QtWidgets import QDoubleSpinBox, QSpinBox
 from superqt import QCollapsible
 from superqt.utils import signals_blocked
 
 from napari_restore.engine.planning.recipe import settings
-from napari_restore.widgets.panels.box import Box, Control, tip
+from napari_restore.widgets.panels.controls.box import Box
+from napari_restore.widgets.panels.controls.choice import Choice
+from napari_restore.widgets.panels.controls.control import Control, tip
 from napari_restore.wording import human_bytes
 
 if TYPE_CHECKING:
@@ -22,14 +24,14 @@ _GB = 10**9
 
 
 class PerformanceBox(QCollapsible):
-    """Chooses device, precision, tile, halo and memory; “auto” stands for what the plan chooses, shown beside it."""
+    """Device, precision, tile, halo and memory. “auto” shows in brackets what the plan has chosen."""
 
     changed = Signal()
 
     def __init__(self) -> None:
         super().__init__("Performance")
         inner = Box("")
-        self.device, self.precision = QComboBox(), QComboBox()
+        self.device, self.precision = Choice(), Choice()
         for name in ("auto", "cpu"):
             self.device.addItem(name, name)
         self.precision.addItem("auto", None)
@@ -70,29 +72,40 @@ class PerformanceBox(QCollapsible):
             "memory_budget": Control(self.memory_budget, self.choose_memory_budget),
         }
         self.setContent(inner)
-        self.toggleButton().setToolTip("Device, precision, tile, halo and memory; “auto” is right for most runs")
+        self._draw_arrows()
+        self.toggleButton().setToolTip("Device, precision, tile, halo and memory; “auto” suits most runs")
         self.collapse(animate=False)
         for box in (self.device, self.precision):
             box.currentIndexChanged.connect(lambda index: self.changed.emit())
         for spin in (self.tile, self.halo, self.memory):
             spin.valueChanged.connect(lambda value: self.changed.emit())
 
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Draw the arrow in the colour of the theme."""
+        super().changeEvent(event)
+        if event is not None and event.type() in (QEvent.Type.StyleChange, QEvent.Type.PaletteChange):
+            self._draw_arrows()
+
+    def _draw_arrows(self) -> None:
+        self.setExpandedIcon("▾")
+        self.setCollapsedIcon("▸")
+
     def choose_device(self, name: str) -> None:
-        """Choose a device by name; one that is not in the list is added, and the plan says whether it is there."""
+        """Choose a device by name; it is added if it is not in the list. The plan checks that it exists."""
         if self.device.findData(name) < 0:
             self.device.addItem(name, name)
         self.device.setCurrentIndex(self.device.findData(name))
 
     def memory_budget(self) -> int | None:
-        """The most memory in bytes; None where the plan chooses."""
+        """Return the memory budget in bytes; None: the plan chooses."""
         return round(self.memory.value() * _GB) or None
 
     def choose_memory_budget(self, budget: int | None) -> None:
-        """Choose the most memory in bytes, or None to let the plan choose."""
+        """Set the memory budget in bytes; None: the plan chooses."""
         self.memory.setValue((budget or 0) / _GB)
 
     def show_preflight(self, found: Preflight) -> None:
-        """Show what “auto” stands for, and which devices there are."""
+        """Show what “auto” stands for, and list the devices of this machine."""
         recipe = found.plan.recipe
         tile = recipe.tile if isinstance(recipe.tile, int) else " × ".join(map(str, found.plan.grid.tile_shape))
         self.tile.setSpecialValueText(f"auto ({tile})")

@@ -1,4 +1,4 @@
-"""The menu that copies a job as Python or as a command, and saves and loads its recipe."""
+"""The menu that copies a job as Python or as a command, and saves and loads recipes."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ Tell = Callable[..., None]
 
 
 class RecipeMenu:
-    """Fills a menu.
+    """The actions of the menu beside *Run*.
 
     Parameters
     ----------
-    form
-        What is chosen.
-    menu
-        What is filled.
-    tell
-        Shows a line, with `warning` or `details` on demand: see `RunBar.tell`.
-    parent
-        Of the file dialogs.
+    form : Form
+        The form that gives and takes choices.
+    menu : QMenu
+        The menu; the actions are added to it.
+    tell : callable
+        Shows a line of text, as a `warning` or with `details`: see `RunBar.tell`.
+    parent : QWidget
+        Parent of the file dialogs.
     """
 
     def __init__(self, form: Form, menu: QMenu, tell: Tell, parent: QWidget) -> None:
         self._form, self._tell, self._parent = form, tell, parent
         menu.setToolTipsVisible(True)
         for title, tip, action in (
-            ("Copy as Python", "Put the call that Run makes on the clipboard, as Python", self.copy_python),
-            ("Copy as command", "Put the command line that does the same on the clipboard", self.copy_command),
-            ("Save recipe…", "Save what is chosen as a file", self.save),
-            ("Load recipe…", "Choose what a recipe file says", self.load),
-            ("Load recipe of an OME-Zarr…", "Choose what an OME-Zarr of ours was made with", self.load_of_output),
+            ("Copy as Python", "Copy the call that Run makes to the clipboard, as Python code", self.copy_python),
+            ("Copy as command", "Copy the command that does the same to the clipboard", self.copy_command),
+            ("Save recipe…", "Save the current choices as a recipe file", self.save),
+            ("Load recipe…", "Set all controls from a recipe file", self.load),
+            ("Load recipe of an OME-Zarr…", "Set all controls from the recipe of an OME-Zarr", self.load_of_output),
         ):
             added = menu.addAction(title, self._guarded(action))
             if added is not None:
                 added.setToolTip(tip)
 
     def copy_python(self) -> None:
-        """Put the call as Python on the clipboard."""
+        """Copy the call as Python code to the clipboard."""
         self._copy(calls.as_python(self._form.job()))
 
     def copy_command(self) -> None:
-        """Put the command line on the clipboard."""
+        """Copy the command to the clipboard."""
         self._copy(calls.as_command(self._form.job()))
 
     def _copy(self, text: str) -> None:
@@ -59,7 +59,7 @@ class RecipeMenu:
         self._tell("Copied.", details=text)
 
     def save(self) -> None:
-        """Save what is chosen as a file."""
+        """Save the current choices as a recipe file."""
         choices = self._form.choices()
         path, _ = QFileDialog.getSaveFileName(self._parent, "Save recipe", "recipe.json", "Recipes (*.json)")
         if path:
@@ -73,13 +73,13 @@ class RecipeMenu:
             self._form.show_choices(calls.load_recipe(path))
 
     def load_of_output(self) -> None:
-        """Load choices from what an OME-Zarr was made with."""
+        """Load choices from the recipe of an OME-Zarr."""
         path = QFileDialog.getExistingDirectory(self._parent, "Load the recipe of an OME-Zarr")
         if path:
             self._form.show_choices(calls.load_recipe(path))
 
     def _guarded(self, action: Callable[[], None]) -> Callable[..., None]:
-        """Show an error of ours as a line, and pay no heed to what the menu says beside."""
+        """Wrap an action: show its errors as a line, and ignore the arguments of Qt's signal."""
 
         def call(*_: object) -> None:
             try:

@@ -1,4 +1,4 @@
-"""The buttons that start and stop, and how far the run is."""
+"""The buttons that start and stop work, and its progress."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QPushButton, QToolButton, QVBoxLayout, QWidget
 
-from napari_restore.widgets.panels.box import Box, note
+from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.wording import human_duration
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class RunBar(QWidget):
-    """Preview, Run, Cancel and what a run has reached."""
+    """Preview, Live, Run or Cancel, the menu, and the progress of a run."""
 
     preview_wanted, run_wanted, cancel_wanted = Signal(), Signal(), Signal()
 
@@ -30,19 +30,20 @@ class RunBar(QWidget):
         self.preview, self.run, self.more = QPushButton("Preview"), QPushButton("Run"), QToolButton()
         self.live = QPushButton("Live")
         self.live.setCheckable(True)
-        self.live.setToolTip("Preview again whenever the view, the sliders or a setting have changed")
+        self.live.setToolTip("Preview again after each change of the view, the sliders or a setting")
         self.menu = QMenu(self)
         self.more.setText("⋯")
+        self.more.setStyleSheet("QToolButton::menu-indicator { image: none; }")
         self.more.setMenu(self.menu)
         self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(8)
-        self.line, self.details = note(), note()
-        self.preview.setToolTip("Restore what is on screen now; the pixels are those that a run would make")
+        self.line, self.details = Note(), Note()
+        self.preview.setToolTip("Restore the region on screen; the pixels are those of a run")
         self.run.setToolTip("Restore the region into memory or an OME-Zarr")
         self.more.setToolTip("Copy as Python or command, save or load the recipe")
-        self.bar.setToolTip("Tiles that are done")
+        self.bar.setToolTip("Restored tiles")
         buttons = QHBoxLayout()
         buttons.addWidget(self.preview, 2)
         buttons.addWidget(self.live, 1)
@@ -57,7 +58,7 @@ class RunBar(QWidget):
         column.addWidget(self.details)
         self.show_details = QPushButton("Details")
         self.show_details.setCheckable(True)
-        self.show_details.setToolTip("Everything that is known about the error")
+        self.show_details.setToolTip("The traceback of the error, or the copied text")
         self.show_details.toggled.connect(self.details.setVisible)
         column.addWidget(self.show_details)
         self.show_details.hide()
@@ -66,7 +67,7 @@ class RunBar(QWidget):
         self.set_state("idle")
 
     def set_state(self, state: State) -> None:
-        """Show what can be clicked now."""
+        """Show what is in progress, and enable the buttons that can be clicked."""
         if state in ("previewing", "running") and state != self.state:
             self.bar.setRange(0, 0)  # busy, until there is progress to show
         self.state = state
@@ -78,12 +79,12 @@ class RunBar(QWidget):
         self.bar.setVisible(state != "idle")
 
     def set_resumes(self, resumes: bool) -> None:
-        """Say whether a run would go on with an earlier one."""
+        """Set whether a run would resume an interrupted one."""
         self._resumes = resumes
         self.set_state(self.state)
 
     def show_progress(self, event: Progress, plan: Plan) -> None:
-        """Show how far a run of a plan is."""
+        """Show the progress of a run."""
         tiles = event.stage == "restoring" and event.tiles_total
         done, total = (event.tiles_done, event.tiles_total) if tiles else (event.done, event.total)
         self.bar.setRange(0, max(total, 1))
@@ -97,8 +98,8 @@ class RunBar(QWidget):
         self.tell(text if left is None else f"{text} · {human_duration(left)} left")
 
     def tell(self, text: str, *, warning: bool = False, details: str = "") -> None:
-        """Show one line, and more on demand."""
-        Box.say(self.line, text, warning=warning)
+        """Show one line, and details on demand."""
+        self.line.say(text, warning=warning)
         self.details.setText(details)
         self.show_details.setVisible(bool(details))
         self.show_details.setChecked(False)

@@ -1,1 +1,1 @@
-"""What runs beside the main thread, and what takes long on it in small steps."""
+"""Work on threads beside the main one, and long work on the main thread in small steps."""

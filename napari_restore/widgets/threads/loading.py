@@ -1,4 +1,4 @@
-"""Importing torch and the other large libraries on a worker thread while the window stays alive."""
+"""Import torch and other large libraries on a worker thread without blocking the window."""
 
 from __future__ import annotations
 
@@ -27,12 +27,11 @@ _loading = threading.Lock()
 
 
 def load_libraries() -> None:
-    """Import everything that a run needs; the second call and later ones do nothing.
+    """Import everything that a run needs. Later calls do nothing.
 
-    Most of an import lets other threads have the interpreter's lock every few milliseconds. Two things do not, and are
-    what a window is seen to stand still for: the dynamic loader, which takes 0.2 s over torch's libraries, and full
-    collections of the garbage collector, of which the hundreds of thousands of new objects cause several, each over
-    all objects of the process.
+    Most of an import releases the interpreter lock every few milliseconds. Two things do not, and block the window for
+    so long that it shows: the dynamic loader, which takes 0.2 s for torch's libraries, and full garbage collections.
+    The hundreds of thousands of new objects trigger several of them, each over all objects of the process.
     """
     with _loading:
         if "napari_restore.engine.compute.estimate" in sys.modules and "torch" in sys.modules:
@@ -45,7 +44,7 @@ def load_libraries() -> None:
 
 @contextmanager
 def _no_collections() -> Iterator[None]:
-    """Keep the garbage collector away, and what is made meanwhile from being young, which would set it off at once."""
+    """Disable the garbage collector, and then count all objects as old: many young ones would trigger it at once."""
     if not gc.isenabled():
         yield
         return
@@ -53,16 +52,16 @@ def _no_collections() -> Iterator[None]:
     try:
         yield
     finally:
-        if not gc.get_freeze_count():  # what another part of the process has frozen stays so
+        if not gc.get_freeze_count():  # objects that other code has frozen stay frozen
             gc.freeze()
-            gc.unfreeze()  # all that there is belongs to the oldest generation now
+            gc.unfreeze()  # moves all objects to the oldest generation
         gc.enable()
 
 
 def _preload_torch() -> None:
-    """Load torch's own libraries by a foreign call, which needs no lock of the interpreter.
+    """Load torch's own libraries by a foreign call, which releases the interpreter lock.
 
-    They hold no Python code. Where this fails, or on Windows, where torch does likewise, importing torch loads them.
+    They contain no Python code. If this fails, importing torch loads them. On Windows torch itself loads them this way.
     """
     spec = find_spec("torch")
     if "torch" in sys.modules or sys.platform == "win32" or spec is None or spec.origin is None:

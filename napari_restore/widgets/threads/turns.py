@@ -1,4 +1,4 @@
-"""Long work of the main thread, a step at a time, with the window alive in between."""
+"""Run long work of the main thread in steps, and let the window handle events between them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,20 @@ from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QWidget
 
 _PAUSE = 15
-"""Milliseconds between two steps: Qt paints what a step has changed 5 ms after it."""
+"""Milliseconds between two steps. Qt paints the changes of a step 5 ms after it."""
 
 Steps = Generator[None, None, None]
-"""Yields wherever other events may come in between."""
+"""A generator that yields where other events may be handled."""
 
 
 class Turns(QObject):
-    """Takes each step of a generator on a turn of the event loop of its own, one generator after the other."""
+    """A queue of generators. Each step runs in its own turn of the event loop, one generator after the other.
+
+    Parameters
+    ----------
+    widget : QWidget
+        Parent; its window is the one that `unpainted` stops from painting.
+    """
 
     def __init__(self, widget: QWidget) -> None:
         super().__init__(widget)
@@ -31,13 +37,13 @@ class Turns(QObject):
         self._timer.timeout.connect(self._step)
 
     def take(self, steps: Steps) -> None:
-        """Take steps, the first at once unless others are still being taken."""
+        """Add a generator to the queue. If the queue is empty, run its first step at once."""
         self._waiting.append(steps)
         if len(self._waiting) == 1:
             self._step()
 
     def call(self, act: Callable[[], None]) -> None:
-        """Call after all steps that are waiting: at once if none are."""
+        """Call a function after all steps in the queue, or at once if there are none."""
 
         def steps() -> Steps:
             act()
@@ -46,9 +52,9 @@ class Turns(QObject):
         self.take(steps())
 
     def unpainted(self, act: Callable[[], None]) -> Steps:
-        """Steps that do something to the window, have it laid out anew, and paint it only after that."""
+        """Yield steps that change the window, let Qt lay it out again, and paint it only then."""
         window = self._widget
-        while (parent := window.parentWidget()) is not None:  # as `window()` does, but not to a dock that floats
+        while (parent := window.parentWidget()) is not None:  # `window()` would stop at a floating dock
             window = parent
         window.setUpdatesEnabled(False)
         try:
@@ -60,24 +66,24 @@ class Turns(QObject):
 
     def _step(self) -> None:
         steps = self._waiting[0]
-        going_on = False
+        unfinished = False
         try:
             next(steps)
-            going_on = True
+            unfinished = True
         except StopIteration:
             pass
         finally:
-            # A step may let events in, and one of them be the end of all this.
-            if not going_on and self._waiting and self._waiting[0] is steps:
+            # A step may handle events, and one of them may call `end`.
+            if not unfinished and self._waiting and self._waiting[0] is steps:
                 self._waiting.popleft()
             if self._waiting:
                 self._timer.start()
 
     def end(self) -> None:
-        """Close what was not taken to its end."""
+        """Close all generators that have not finished."""
         self._timer.stop()
         while self._waiting:
             steps = self._waiting.popleft()
-            # One whose step has led here is dropped with its last reference.
+            # A generator that is running has called this; it is closed when its last reference goes.
             if getgeneratorstate(steps) != GEN_RUNNING:
                 steps.close()

@@ -1,4 +1,4 @@
-"""A generator on a thread of its own that can be stopped, with its items brought to the main thread."""
+"""Run a generator on its own thread, and deliver its items on the main thread."""
 
 from __future__ import annotations
 
@@ -13,38 +13,39 @@ from qtpy.QtCore import QObject, Qt, Signal
 
 from napari_restore.widgets.threads.loading import load_libraries
 
-_going_on: set[Work] = set()
-"""Work whose end has not arrived on the main thread yet.
+_unfinished: set[Work] = set()
+"""Work whose end has not reached the main thread.
 
-It is kept here because a queued signal keeps nobody alive, and because a QObject should be deleted on its own thread.
+These references are needed because a queued signal holds none, and because a QObject should be deleted on the thread
+that created it.
 """
 
 
 class Work(QObject):
-    """A generator that runs on a thread of its own; made on the main thread.
+    """A generator that runs on its own thread. Create it on the main thread.
 
-    Items are sent by a queued signal, so they arrive in their order, on turns of the event loop. A window that closes
-    takes nothing away: the thread goes on until the generator has ended or was closed after a stop.
+    A queued signal delivers the items, so they arrive in order, each in a turn of the event loop. Closing the window
+    does not end the thread: it ends when the generator is exhausted, or is closed after `stop`.
 
     Parameters
     ----------
-    start
-        Makes the generator, on the thread. It gets the event that `stop` sets.
-    event
+    start : callable
+        Called on the thread with the event that `stop` sets; returns the generator.
+    event : callable
         Called on the main thread with each item.
-    ended
-        Called once on the main thread with the error, or None.
+    ended : callable
+        Called once on the main thread with the exception that ended the generator, or None.
 
     Attributes
     ----------
-    stopping
-        Set when the end was asked for.
-    finished
-        Set when nothing runs any more.
+    stopping : threading.Event
+        Set when the work was asked to stop.
+    finished : threading.Event
+        Set when the generator has ended.
     """
 
     _sent = Signal(object)
-    """A callable and its argument, as one object."""
+    """A callable and its argument, in one tuple."""
 
     def __init__(
         self,
@@ -55,19 +56,19 @@ class Work(QObject):
         super().__init__()
         self.stopping, self.finished = threading.Event(), threading.Event()
         self._event, self._ended = event, ended
-        # Queued, not automatic: an item never arrives while another one is being taken.
+        # Queued, not automatic: an item must not arrive while another one is being handled.
         self._sent.connect(self._arrived, Qt.ConnectionType.QueuedConnection)
         self._thread = threading.Thread(target=self._produce, args=(start,), name="napari-restore")
-        _going_on.add(self)
+        _unfinished.add(self)
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask for the end; `ended` is called when it has come."""
+        """Ask the generator to stop; `ended` is called when it has."""
         self.stopping.set()
 
     def _produce(self, start: Callable[[threading.Event], Generator[Any, None, None]]) -> None:
-        """Run the generator to its end, or close it."""
-        # An error is an item like others: it belongs into the dock widget and not into a traceback.
+        """Run the generator until it ends or is stopped."""
+        # The dock widget shows an error; it must not end in a traceback of the thread.
         error: BaseException | None = None
         try:
             load_libraries()
@@ -87,6 +88,6 @@ class Work(QObject):
         call(argument)
 
     def _end(self, error: BaseException | None) -> None:
-        self._thread.join()  # it has nothing left to do
-        _going_on.discard(self)
+        self._thread.join()  # returns at once: the thread has nothing left to do
+        _unfinished.discard(self)
         self._ended(error)

@@ -1,4 +1,4 @@
-"""All work of one dock widget: each under a name, one of a name at a time."""
+"""Start and stop the work of one dock widget by name, one at a time for each name."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from napari_restore.widgets.threads.work import Work
 
 
 class Works:
-    """Starts and stops work. Items of work that was replaced or dropped do not arrive any more.
+    """All work of one dock widget. Items of work that was replaced or dropped are not delivered.
 
     Parameters
     ----------
-    turns
-        Work counts as ended when the steps that its items have led to are taken.
+    turns : Turns
+        Work counts as ended when all steps that its items have added to this queue have run.
     """
 
     def __init__(self, turns: Turns) -> None:
@@ -33,7 +33,7 @@ class Works:
         ended: Callable[[BaseException | None], None],
         /,
     ) -> None:
-        """Start work in place of that of the same name; see `Work`."""
+        """Start work, and drop earlier work of the same name; see `Work`."""
 
         def arrived(item: Any) -> None:
             if self._current.get(name) is work:
@@ -48,21 +48,21 @@ class Works:
         work = self._current[name] = Work(start, arrived, lambda error: self._turns.call(lambda: end(error)))
 
     def stop(self, name: str, /) -> bool:
-        """Ask work to end, if there is any; it stays current until it has, and its `ended` is called."""
+        """Ask work to stop, and return whether there is any. It stays current until its `ended` is called."""
         if name not in self._current:
             return False
         self._current[name].stop()
         return True
 
     def drop(self, name: str, /) -> bool:
-        """Ask work to end, if there is any, and forget it."""
+        """Ask work to stop, and forget it: its items are not delivered. Return whether there was any."""
         stopped = self.stop(name)
         self._current.pop(name, None)
         return stopped
 
-    def end(self) -> None:
-        """Drop all work."""
-        for name in list(self._current):
+    def end(self, *, keep: str = "") -> None:
+        """Drop all work, except that of the name `keep`."""
+        for name in [name for name in self._current if name != keep]:
             self.drop(name)
 
     def __contains__(self, name: object, /) -> bool:

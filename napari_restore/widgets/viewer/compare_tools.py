@@ -1,145 +1,231 @@
-"""Swap, wipe, grid, difference and figures, on the layers of a viewer."""
+"""Compare a source with its result on the layers of a viewer: Before, wipe, grid, difference and figures."""
 
 from __future__ import annotations
 
-__all__ = ["DIFFERENCE", "HOLD_KEY", "CompareTools"]
+__all__ = ["HOLD_KEY", "CompareTools"]
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_restore.errors import RestoreError
-from napari_restore.widgets.jobs.compare.comparison import Comparison
-from napari_restore.widgets.jobs.compare.figures import plane_figures
-from napari_restore.widgets.jobs.compare.pairs import Pair, Planes, find_pairs, find_reference, tile_borders
+from napari_restore.widgets.jobs.compare.comparison import Comparison, History
+from napari_restore.widgets.jobs.compare.figures import measure_pair
+from napari_restore.widgets.jobs.compare.pairs import Pair, Planes, find_pairs
 from napari_restore.widgets.jobs.controller import Works
+from napari_restore.widgets.jobs.layers import is_comparison, is_made_here
+from napari_restore.widgets.threads.turns import Turns
+from napari_restore.widgets.viewer.difference import show_differences
 from napari_restore.widgets.viewer.live_view import LiveView
+from napari_restore.widgets.viewer.visibility import Visibility
 from napari_restore.widgets.viewer.wipe import Wipe
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 HOLD_KEY = "H"
-"""Held while the canvas has the focus, it shows the source."""
-DIFFERENCE = "difference · before − after"
+"""The key that shows the source while it is held on the canvas."""
 _SHOWN = 1536
-"""Most source pixels along Y and X that a wipe or a difference shows; of more, every second or third is taken."""
+"""Most source pixels along Y and X in a wipe or a difference; of a larger region, every n-th pixel is read."""
 _MEASURED = 2048
-"""Most source pixels along Y and X that figures are measured on: the middle of what is on screen."""
+"""Most source pixels along Y and X for figures; of a larger region, the centre is read."""
 
 
 class CompareTools(QObject):
-    """Everything that compares one source with its result.
+    """The tools that compare one source with its result. All of them use the same `comparison`.
 
-    Pixels are read on a worker thread; layers belong to the main thread.
+    Pixels are read on worker threads; layers are changed on the main thread.
 
     Parameters
     ----------
-    viewer
-        Where the layers are.
-    works
-        Reads and computes.
-    tell
-        Shows a line of text.
-    parent
-        Of the timers.
+    viewer : napari.viewer.Viewer
+        Viewer of the layers.
+    works : Works
+        Runs reading and computing on threads.
+    turns : Turns
+        The queue on which result layers are replaced. A layer that is missing during a step may come back.
+    tell : callable
+        Shows a line of text; takes a keyword `warning`.
 
     Attributes
     ----------
-    comparison
-        What is compared; None as long as there is no result.
+    comparison : Comparison or None
+        The current comparison; None if there is no result.
+    history : History
+        All comparisons that can be chosen.
     """
 
-    compared = Signal(bool)
-    """Whether there is something to compare."""
-    wipe_dragged = Signal(float)
-    """The part of the width that shows the source, as it was dragged on the canvas."""
+    listed = Signal(list, int)
+    """Names of the comparisons, and the index of the current one; -1: there is none."""
+    wiped = Signal(float)
+    """The fraction of the width that shows the source, when it is changed on the canvas."""
+    grid_shown = Signal(bool)
     references_listed = Signal(list)
-    """Names of the layers that may be a reference."""
-    measured = Signal(list)
-    """Figures, each with its meaning."""
+    """Names of the layers that can be the reference."""
+    measured = Signal(str, list)
+    """Name of the comparison, and its figures, each with its meaning; an empty list removes earlier ones."""
 
-    def __init__(self, viewer: Viewer, works: Works, tell: Callable[..., None], parent: QObject) -> None:
-        super().__init__(parent)
-        self.viewer, self._works, self._tell = viewer, works, tell
+    def __init__(self, viewer: Viewer, works: Works, turns: Turns, tell: Callable[..., None]) -> None:
+        super().__init__(turns)
+        self.viewer, self._works, self._turns, self._tell = viewer, works, turns, tell
         self.comparison: Comparison | None = None
-        self.wipe = Wipe(viewer, self.wipe_dragged.emit)
+        self.history = History()
+        self.wipe = Wipe(viewer, self.wiped.emit)
         self.view = LiveView(viewer, self)
-        self._held = False
-        self._before_grid: dict[Any, bool] = {}
         self.view.rested.connect(self._wipe_again)
-        viewer.layers.events.inserted.connect(self.list_references)
-        viewer.layers.events.removed.connect(self.list_references)
+        self._before, self._grid = Visibility(viewer), Visibility(viewer)
+        self._following = False
+        self.follow()
+
+    def follow(self) -> None:
+        """Connect to the layer list, unless connected already."""
+        if not self._following:
+            self._following = True
+            self.viewer.layers.events.inserted.connect(self.list_references)
+            self.viewer.layers.events.removed.connect(self._removed)
+
+    def end(self) -> None:
+        """End wipe, grid and key binding, and disconnect from the viewer."""
+        self._take_back()
+        self._drop_removed()
+        bound = self.viewer.bind_key(HOLD_KEY, None)
+        if bound is not None and bound != self._hold:
+            self.viewer.bind_key(HOLD_KEY, bound)  # another dock widget has bound it since
+        if self._following:
+            self._following = False
+            self.viewer.layers.events.inserted.disconnect(self.list_references)
+            self.viewer.layers.events.removed.disconnect(self._removed)
+
+    # ------------------------------------------------------------------------------- comparison
 
     def compare(self, comparison: Comparison) -> None:
-        """Compare these layers from now on. The source is hidden: most blending would add the result to it."""
-        self.comparison = comparison
-        if not self._before_grid:
-            comparison.source.visible = False
-        self.compared.emit(True)
-        # The dock widget that showed a result last has the key.
+        """Make the comparison of a new result the current one."""
+        in_grid = bool(self._grid) and (self.comparison is None or self.comparison.results != comparison.results)
+        if in_grid:
+            self.show_grid(False)
+        self.history.add(comparison)
+        self._choose(comparison)
+        self._show_alone(comparison)
+        if in_grid:
+            self.show_grid(True)
+        # The key belongs to the dock widget that showed a result last.
         self.viewer.bind_key(HOLD_KEY, self._hold, overwrite=True)
         self._wipe_again()
 
-    def end(self) -> None:
-        """Take everything back: layers of the wipe, grid, key, and all that follows the viewer."""
-        self.view.follow(False)
-        self.wipe.end()
+    def choose(self, index: int) -> None:
+        """Make a comparison of the history the current one, and show its result."""
+        if 0 <= index < len(self.history) and self.history[index] is not self.comparison:
+            self._take_back()
+            self._choose(self.history[index])
+            self._show_alone(self.history[index])
+
+    def choose_source(self, source: Any) -> None:
+        """Make the latest comparison of a layer the current one, if there is one. Visible layers do not change."""
+        found = self.history.of(source)
+        if found is not None and self.comparison is not None and self.comparison.source != source:
+            self._take_back()
+            self._choose(found)
+
+    def _choose(self, comparison: Comparison | None) -> None:
+        self.comparison = comparison
+        self.measured.emit("", [])
+        self._list()
+
+    def _list(self) -> None:
+        index = -1 if self.comparison is None else self.history.index(self.comparison)
+        self.listed.emit(self.history.names(), index)
+
+    def _show_alone(self, comparison: Comparison) -> None:
+        """Show the result, and hide its source and the source's other results, which blending would add to it."""
+        if not self._grid:
+            for layer in (comparison.source, *self.history.results_of(comparison.source)):
+                layer.visible = layer in comparison.results
+
+    def _removed(self, event: object = None) -> None:
+        self.list_references()
+        self._turns.call(self._drop_removed)
+
+    def _drop_removed(self) -> None:
+        """Drop comparisons of removed layers, choose another one, and show sources that have no result any more."""
+        if self.wipe.is_incomplete():
+            self._end_wipe()
+        before = {each.source for each in self.history}
+        self.history.prune(self.viewer.layers)
+        for source in before:
+            if source in self.viewer.layers and self.history.of(source) is None:
+                source.visible = True
+        if self.comparison is not None and self.comparison not in self.history:
+            source = self.comparison.source
+            self._take_back()
+            chosen = self.history.of(source) or next(iter(self.history), None)
+            self._choose(chosen)
+            if chosen is not None and chosen.source == source:
+                self._show_alone(chosen)
+        else:
+            self._list()
+
+    def _take_back(self) -> None:
+        """End wipe, grid and Before of the current comparison."""
+        self._end_wipe()
         self.show_grid(False)
-        bound = self.viewer.bind_key(HOLD_KEY, None)
-        if bound is not None and bound != self._hold:
-            self.viewer.bind_key(HOLD_KEY, bound)  # it is another dock widget's by now
-        for event in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
-            event.disconnect(self.list_references)
+        self._before.restore()
 
     def list_references(self, event: object = None) -> None:
-        """Tell which layers may be a reference: images that were not made here."""
+        """List the layers that can be the reference: images that this package did not make."""
         self.references_listed.emit([layer.name for layer in self._references()])
 
     def _references(self) -> list[Any]:
         images = [layer for layer in self.viewer.layers if layer.__class__.__name__ == "Image"]
-        return [layer for layer in images if "napari_restore" not in layer.metadata]
+        return [layer for layer in images if not is_made_here(layer)]
 
-    # ------------------------------------------------------------------------------------------- swap
+    def _listed_results(self) -> list[Any]:
+        results = () if self.comparison is None else self.comparison.results
+        return [layer for layer in results if layer in self.viewer.layers]
+
+    # ----------------------------------------------------------------------------------------- before
 
     def _hold(self, viewer: Viewer) -> Generator[None, None, None]:
         """Show the source while the key is held."""
-        self.swap(True)
+        self.show_before(True)
         yield
-        self.swap(False)
+        self.show_before(False)
 
-    def swap(self, before: bool) -> None:
-        """Show the source instead of the results, or the results again."""
-        self._held = before
-        if self.comparison is None:
-            return
-        if self.wipe.active and self.wipe.line is not None:
-            self.wipe.peek(1.0 if before else None)
-        elif "C" in self.comparison.axes:
-            # The source shows one channel at a time; beside the results' composite belongs one of its own.
-            self._show_composite() if before else self.wipe.end()
-        else:
-            for layer in self._there():
-                layer.visible = not before
-            self.comparison.source.visible = before
+    def show_before(self, wanted: bool) -> None:
+        """Show the source instead of all its results, or the earlier state again."""
+        if not wanted:
+            self._before.restore()
+            if self.wipe.line is None:
+                self.wipe.end()
+            else:
+                self.wipe.peek(None)
+        elif self.comparison is not None:
+            source = self.comparison.source
+            others = [layer for layer in self.viewer.layers if is_comparison(layer)]
+            results = [*self.history.results_of(source), *others]
+            if self.wipe.line is not None:
+                self.wipe.peek(1.0)
+            elif "C" in self.comparison.axes:
+                # The source shows one channel at a time, the results are a composite: show a composite of the source.
+                self._before.change({layer: layer in self.comparison.results for layer in results})
+                self._show_composite()
+            else:
+                self._before.change({source: True, **dict.fromkeys(results, False)})
 
     def _show_composite(self) -> None:
         def show(found: tuple[list[Pair], list[Planes]]) -> None:
-            if self._held:
+            if self._before:
                 self.wipe.begin(found[0], found[1], 1.0, line=False)
 
-        self._read(show, largest=_SHOWN, sparse=True)
+        self._read("before", show, largest=_SHOWN, sparse=True)
 
     # ------------------------------------------------------------------------------------------- wipe
 
     def wipe_to(self, fraction: float) -> None:
-        """Show the source in this part of the width of what is on screen, and the result in the rest; 0 ends it."""
+        """Show the source in this fraction of the width on screen, and the result in the rest; 0 ends the wipe."""
         if fraction == 0:
-            self.view.follow(False)
-            self.wipe.end()
+            self._end_wipe()
         elif self.wipe.active:
             self.wipe.move(fraction)
         else:
@@ -147,8 +233,14 @@ class CompareTools(QObject):
             self.view.follow(True)
             self._wipe_again()
 
+    def _end_wipe(self) -> None:
+        if self.view.following:
+            self.view.follow(False)
+            self.wiped.emit(0.0)
+        self.wipe.end()
+
     def _wipe_again(self) -> None:
-        """Wipe what is on screen now."""
+        """Read the region on screen again, and show its wipe."""
         if not self.view.following:
             return
 
@@ -156,102 +248,67 @@ class CompareTools(QObject):
             if self.view.following:
                 self.wipe.begin(found[0], found[1], self.wipe.fraction)
 
-        self._read(show, largest=_SHOWN, sparse=True)
+        self._read("wipe", show, largest=_SHOWN, sparse=True)
 
     # ------------------------------------------------------------------------------------------- grid
 
     def show_grid(self, wanted: bool) -> None:
-        """Show source and results side by side, or everything as it was before."""
+        """Show source and results side by side, or the earlier state again."""
         grid = self.viewer.canvas.grid
-        if wanted and self.comparison is not None and not self._before_grid:
-            self._before_grid = {layer: layer.visible for layer in self.viewer.layers}
-            compared = [self.comparison.source, *self._there()]
-            for layer in self.viewer.layers:
-                layer.visible = layer in compared
+        if wanted and self.comparison is not None and not self._grid:
+            compared = [self.comparison.source, *self._listed_results()]
+            self._grid.change({layer: layer in compared for layer in self.viewer.layers})
             grid.stride, grid.shape, grid.enabled = 1, (-1, len(compared) if len(compared) < 4 else -1), True
-        elif not wanted and self._before_grid:
+            self.grid_shown.emit(True)
+        elif not wanted and self._grid:
             grid.enabled = False
-            for layer, visible in self._before_grid.items():
-                layer.visible = visible
-            self._before_grid = {}
+            self._grid.restore()
+            self.grid_shown.emit(False)
 
     # ------------------------------------------------------------------------- difference and figures
 
     def add_difference(self) -> None:
-        """Add layers of before minus after, white where nothing was changed."""
-
-        def differences(pairs: list[Pair], planes: list[Planes]) -> list[Any]:
-            return [plane.stretched.astype(np.float32) - plane.after for plane in planes]
-
-        def show(found: tuple[list[Pair], list[Planes], list[Any]]) -> None:
-            for number, (_, plane, difference) in enumerate(zip(*found, strict=True)):
-                self._show_difference(
-                    DIFFERENCE if len(found[0]) == 1 else f"{DIFFERENCE} · {number}", plane, difference
-                )
-
-        self._read(show, differences, largest=_SHOWN, sparse=True)
-
-    def _show_difference(self, name: str, plane: Planes, difference: Any) -> None:
-        placed = {key: value for key, value in plane.placed.items() if key not in ("shape", "axes")}
-        if name in self.viewer.layers:
-            self.viewer.layers.remove(name)
-        gray = difference.mean(axis=-1) if difference.ndim == 3 else difference
-        y, x = (plane.placed["axes"].index(letter) for letter in "YX")
-        reach = float(np.percentile(np.abs(gray), 99.5)) or 1.0
-        ordered = (gray if y < x else gray.T).reshape(plane.placed["shape"][: len(placed["scale"])])
-        self.viewer.add_image(
-            ordered, name=name, metadata={"napari_restore": {"comparison": True}}, rgb=False,
-            contrast_limits=(-reach, reach), colormap="PiYG", **placed,
-        )  # fmt: skip
+        """Add layers of source minus result, white where nothing was changed."""
+        comparison = self.comparison
+        self._read(
+            "difference",
+            lambda found: show_differences(self.viewer, str(comparison), found[1], found[2]),
+            lambda pairs, planes: [plane.difference for plane in planes],
+            largest=_SHOWN,
+            sparse=True,
+        )
 
     def measure(self, reference_name: str | None = None) -> None:
-        """Measure what is on screen: of several channels, the one whose result is chosen in the layer list.
+        """Measure the region on screen. Of several channels, the one whose result layer is selected is measured.
 
         Parameters
         ----------
-        reference_name
-            Of the layer that is known to be right; if left out, one is looked for by its name.
+        reference_name : str, optional
+            Name of the reference layer; by default, one is searched for by name.
         """
-        active, comparison = self.viewer.layers.selection.active, self.comparison
-        references = [layer for layer in self._references() if comparison is None or layer is not comparison.source]
+        comparison = self.comparison
+        references = [layer for layer in self._references() if comparison is None or layer != comparison.source]
 
         def figures(pairs: list[Pair], planes: list[Planes]) -> list[tuple[str, str]]:
-            pair, plane = pairs[0], planes[0]
             assert comparison is not None
-            reference = find_reference(references, reference_name, comparison.source, plane.placed)
-            first = np.round(pair.result.world_to_data(plane.placed["affine"](plane.placed["translate"]))).astype(int)
-            y, x = (plane.placed["axes"].index(letter) for letter in "YX")
-            where = tuple(
-                (int(first[a]), int(first[a]) + n) for a, n in zip((y, x), plane.after.shape[:2], strict=True)
-            )
-            borders = tile_borders(comparison.plan, comparison.origin, where)  # type: ignore[arg-type]
-            return plane_figures(plane.before, plane.after, reference=reference, borders=borders)
+            return measure_pair(comparison, pairs[0], planes[0], references, reference_name)
 
         def show(found: tuple[Any, Any, list[tuple[str, str]]]) -> None:
-            self.measured.emit(found[2])
+            if comparison is self.comparison:
+                self.measured.emit(str(comparison), found[2])
 
-        self._read(show, figures, first=active, largest=_MEASURED)
+        self._read("figures", show, figures, first=self.viewer.layers.selection.active, largest=_MEASURED)
 
     # ------------------------------------------------------------------------------------------ reading
 
-    def _there(self) -> list[Any]:
-        results = () if self.comparison is None else self.comparison.results
-        return [layer for layer in results if layer in self.viewer.layers]
-
-    def _read(self, show: Any, compute: Any = None, *, first: Any = None, **how: Any) -> None:
-        """Read what is on screen on a worker thread, compute something of it there, and show it."""
+    def _read(self, name: str, show: Any, compute: Any = None, *, first: Any = None, **how: Any) -> None:
+        """Read the region on screen and compute something of it on a worker thread, and show the outcome."""
         try:
-            if self.comparison is None or not self._there():
-                raise RestoreError("there is no result to compare yet; make a preview or a run first.")
-            if self.viewer.dims.ndisplay != 2:
-                raise RestoreError("planes are compared in the 2D view; leave the 3D view first.")
-            pairs = find_pairs(
-                self.comparison.source, self.comparison.axes, self.comparison.results, self.viewer.dims.point
-            )
+            pairs = self._pairs()
         except RestoreError as error:
             self._tell(str(error), warning=True)
             return
-        pairs.sort(key=lambda pair: pair.result is not first)
+        pairs = sorted(pairs, key=lambda pair: pair.result != first)
 
         def start(stop: threading.Event) -> Generator[Any, None, None]:
             planes = [pair.read(**how) for pair in pairs]
@@ -261,4 +318,19 @@ class CompareTools(QObject):
             if error is not None:
                 self._tell(str(error), warning=True)
 
-        self._works.start(f"compare {show.__qualname__}", start, show, ended)
+        self._works.start(f"compare: {name}", start, show, ended)
+
+    def _pairs(self) -> Sequence[Pair]:
+        """Pair source and result on screen.
+
+        Raises
+        ------
+        RestoreError
+            If they cannot be compared now.
+        """
+        if self.comparison is None or not self._listed_results():
+            raise RestoreError("there is no result to compare yet; make a preview or a run first.")
+        if self.viewer.dims.ndisplay != 2:
+            raise RestoreError("planes are compared in the 2D view; leave the 3D view first.")
+        comparison = self.comparison
+        return find_pairs(comparison.source, comparison.axes, comparison.results, self.viewer.dims.point)

@@ -1,4 +1,4 @@
-"""Camera and sliders that have come to rest."""
+"""Notice when camera and sliders have come to rest."""
 
 from __future__ import annotations
 
@@ -13,11 +13,19 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 REST = 300
-"""Milliseconds without a move after which the view counts as resting."""
+"""Milliseconds after the last change until the view counts as resting."""
 
 
 class LiveView(QObject):
-    """Follows what a viewer shows, while it is asked to."""
+    """A signal for a view that has come to rest.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        The viewer.
+    parent : QObject, optional
+        Parent of this object.
+    """
 
     rested = Signal()
 
@@ -31,7 +39,7 @@ class LiveView(QObject):
         self._resting.triggered.connect(self.rested)
 
     def follow(self, following: bool) -> None:
-        """Begin or stop to follow camera and sliders."""
+        """Connect to camera and sliders, or disconnect."""
         if following == self.following:
             return
         self.following = following
@@ -47,8 +55,7 @@ class LiveView(QObject):
         return (*camera.center, camera.zoom, *dims.point, *dims.order, dims.ndisplay)
 
     def _moved(self, event: object = None) -> None:
-        # A layer that is added has napari say that everything changed; what is shown because the view has come to rest
-        # would follow itself for ever.
+        # napari also emits these events when a layer is added. Without this check, a preview would start the next one.
         seen = self._view()
         if seen != self._seen:
             self._seen = seen

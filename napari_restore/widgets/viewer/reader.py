@@ -1,4 +1,4 @@
-"""Reading the OME-Zarr files that this package writes, with pyramid, scale and channels; and the sample images."""
+"""Reading the OME-Zarr of this package, and any in one file, with pyramid, scale and channels; the sample images."""
 
 from __future__ import annotations
 
@@ -16,25 +16,30 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
-    """Give a reader for an OME-Zarr that this package wrote, None for anything else."""
+    """Give a reader for an OME-Zarr that this package wrote, or for any in one file; None for anything else."""
+    from napari_restore.images.readers import zipped
     from napari_restore.images.writing.ome_zarr import read_attributes
 
-    if isinstance(path, list) or "://" in str(path) or not Path(path).is_dir():
+    if isinstance(path, list) or "://" in str(path):
+        return None
+    if zipped.is_zipped(str(path)):
+        return read_ome_zarr
+    if not Path(path).is_dir():
         return None
     try:
-        # Plates and collections have attributes of ours too, but no image of their own, and no recipe.
+        # Plates and collections have attributes of this package too, but neither an image nor a recipe.
         return read_ome_zarr if "recipe" in (read_attributes(path) or {}) else None
-    except Exception:  # a reader that is asked about something else has to decline, whatever is there
+    except Exception:  # napari asks about any folder: a reader must decline what it cannot read
         return None
 
 
 def read_ome_zarr(path: str | list[str]) -> list[LayerData]:
-    """Read all levels of an OME-Zarr, lazily: one layer, or one for each channel."""
+    """Read all levels of an OME-Zarr lazily, as one layer, or one for each channel."""
     from napari_restore.api import open_image
     from napari_restore.images.writing.ome_zarr import read_attributes
 
     assert isinstance(path, str)
-    attributes = read_attributes(path) or {}
+    attributes = (read_attributes(path) if Path(path).is_dir() else None) or {}
     image = open_image(path)
     levels: list[Any] = []
     while True:
@@ -43,19 +48,23 @@ def read_ome_zarr(path: str | list[str]) -> list[LayerData]:
         except ValueError:
             break
     (data, shown, kind), *others = image_layers(image, levels)
-    shown["metadata"] = {"napari_restore": {key: attributes.get(key) for key in ("recipe", "fingerprint", "source")}}
+    shown["metadata"] = (
+        {"napari_restore": {key: attributes.get(key) for key in ("recipe", "fingerprint", "source")}}
+        if attributes
+        else {}
+    )
     for _, arguments, _ in others:
         arguments["metadata"] = shown["metadata"]
     return [(data, shown, kind), *others]
 
 
 def open_sample_noisy() -> list[LayerData]:
-    """Cells as a camera records them: nuclei, actin and mitochondria."""
+    """Open the noisy cells: nuclei, actin and mitochondria as a camera records them."""
     return _sample("cells_noisy")
 
 
 def open_sample_clean() -> list[LayerData]:
-    """The same cells without noise."""
+    """Open the same cells without noise."""
     return _sample("cells_clean")
 
 
@@ -78,10 +87,15 @@ def image_layers(image: Image, levels: list[Any]) -> list[LayerData]:
 
     Parameters
     ----------
-    image
-        Says what the axes, scale, units and channels are.
-    levels
-        Arrays in canonical order, the largest first.
+    image : Image
+        The image, for axes, pixel size, units and channels.
+    levels : list of array
+        Levels in canonical order, level 0 first.
+
+    Returns
+    -------
+    list of (data, keyword arguments, "image")
+        napari's layer data tuples.
     """
     axes = image.canonical
     kept = [letter for letter in axes if letter not in "CS"]
@@ -119,7 +133,7 @@ def _colour(channel: Any, number: int) -> str:
 
 
 def _dask(image: Image) -> Any:
-    """The pixels of an image as a dask array in canonical order."""
+    """Return the pixels of an image as a dask array in canonical order."""
     import dask.array as da
 
     from napari_restore.images.axes import transposition

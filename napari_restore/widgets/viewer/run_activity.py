@@ -1,4 +1,4 @@
-"""A run in napari's activity dock, with a cancel button that cancels."""
+"""Show a run in napari's activity dock."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 
 class RunActivity:
-    """The bar of the run that one dock widget has begun; for the main thread.
+    """The progress bar of one dock widget's run in napari's activity dock. Use it on the main thread.
 
     Parameters
     ----------
-    turns
-        Of the dock widget, whose own bar is painted first.
-    cancel
-        Called when the bar's button is clicked.
+    turns : Turns
+        The queue of the dock widget, whose own bar is painted first.
+    cancel : callable
+        Called when the bar's cancel button is clicked.
 
     Attributes
     ----------
-    bar
-        What napari shows; None while nothing runs.
+    bar : cancelable_progress or None
+        The bar; None if nothing runs.
     """
 
     def __init__(self, turns: Turns, cancel: Callable[[], None]) -> None:
@@ -37,13 +37,13 @@ class RunActivity:
         self.bar: _Bar | None = None
 
     def begin(self, name: str) -> None:
-        """Show that the layer of a name is being restored."""
+        """Show that the layer of this name is being restored."""
         self._name = name
         self._turns.take(self._show_bar(name))
 
     def _show_bar(self, name: str) -> Steps:
         def show() -> None:
-            bar = _Bar(f"Restoring {name}", self._cancel)  # which lets events in: the end of the run, perhaps
+            bar = _Bar(f"Restoring {name}", self._cancel)  # handles events, among them perhaps the end of the run
             if self._name == name:
                 self.bar = bar
             else:
@@ -54,12 +54,12 @@ class RunActivity:
             yield from self._turns.unpainted(show)
 
     def show(self, event: Progress) -> None:
-        """Show how far the run is. napari has the window live meanwhile, so events may arrive within this call."""
+        """Show the progress of the run. napari handles events meanwhile, so they may arrive within this call."""
         if self.bar is not None:
             self.bar.show(event)
 
     def end(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._name = None
         if self.bar is not None:
             self.bar.close()
@@ -72,7 +72,7 @@ class _Bar(cancelable_progress):
         super().__init__(total=0, desc=title, cancel_callback=cancel)
 
     def cancel(self) -> None:
-        """Cancel at once: napari's own waits until the bar is iterated over, which it is not."""
+        """Cancel at once: napari cancels only while the bar is iterated over, which it is not."""
         super().cancel()
         self.cancel_callback()
 

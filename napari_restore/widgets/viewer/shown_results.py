@@ -1,4 +1,4 @@
-"""Result layers in the viewer: put there, replaced, and refreshed while they fill in."""
+"""Add result layers to the viewer, replace them, and refresh them while they fill in."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ REST = 500
 
 
 class ShownResults(QObject):
-    """The layers that one dock widget has made last.
+    """The layers of the last preview or run of one dock widget.
 
     Parameters
     ----------
-    viewer
-        Where.
-    turns
-        Of the dock widget.
+    viewer : napari.viewer.Viewer
+        The viewer.
+    turns : Turns
+        The queue of the dock widget.
 
     Attributes
     ----------
-    layers
-        Those of the last preview or run, also where a person has removed them since.
+    layers : list of napari.layers.Image
+        The layers, including those that the user has removed from the layer list.
     """
 
     def __init__(self, viewer: Viewer, turns: Turns) -> None:
@@ -45,71 +45,88 @@ class ShownResults(QObject):
         self._changing.setTimeout(REST)
         self._changing.triggered.connect(self._refresh)
 
-    def there(self) -> list[Any]:
-        """Those that are still on the list."""
+    def remaining(self) -> list[Any]:
+        """Return the layers that are still in the layer list."""
         return [layer for layer in self.layers if layer in self.viewer.layers]
 
     def show(
         self, described: list[LayerData], shown: Callable[[], None], drawn: Callable[[], None] | None = None
     ) -> None:
-        """Put layers on the list, in place of previews and of those of the same name that were made here.
+        """Add layers to the layer list, in place of the last previews and of the last layers of the same name.
 
-        What napari does for a new layer takes it a tenth of a second and more. So the layer is made, added, chosen and
-        drawn one after the other, with the window alive in between.
+        napari takes a tenth of a second or more for a new layer. So a layer is made, added, selected and drawn in
+        separate steps, between which the window handles events.
 
         Parameters
         ----------
-        described
-            The layers.
-        shown
-            Called when they are all to be seen.
-        drawn
+        described : list of (data, dict, str)
+            napari's layer data tuples.
+        shown : callable
+            Called when all layers are visible.
+        drawn : callable, optional
             Called when they have been drawn, or never will be.
         """
         self._turns.take(self._show(described, shown, drawn))
 
     def _show(self, described: list[LayerData], shown: Callable[[], None], drawn: Callable[[], None] | None) -> Steps:
         try:
-            there = self.there()
-            if len(there) == len(described) and all(map(_same_kind, there, described)):
-                self._change(there, described)
+            remaining = self.remaining()
+            if len(remaining) == len(described) and all(map(_same_kind, remaining, described)):
+                self._change(remaining, described)
                 shown()
             else:
-                yield from self._replace(there, described)
+                yield from self._replace(remaining, described)
                 shown()
                 yield
         finally:
             if drawn is not None:
                 drawn()
 
-    def _change(self, there: list[Any], described: list[LayerData]) -> None:
-        """Keep the layers of previews that differ in pixels and position only: new ones would flicker."""
-        for layer, (data, arguments, _) in zip(there, described, strict=True):
+    def _change(self, remaining: list[Any], described: list[LayerData]) -> None:
+        """Change pixels and position of layers in place.
+
+        New layers would flicker, and napari collects all garbage when a layer is removed, which takes 0.2 s or more.
+        """
+        for layer, (data, arguments, _) in zip(remaining, described, strict=True):
             layer.data = data
             layer.translate = arguments["translate"]
             layer.metadata = arguments["metadata"]
-        self.layers = there
+        self.layers = remaining
 
-    def _replace(self, there: list[Any], described: list[LayerData]) -> Steps:
-        """Take layers away and add others; what is left to do after the last step is to paint."""
+    def _replace(self, remaining: list[Any], described: list[LayerData]) -> Steps:
+        """Remove earlier layers and add new ones, up to painting them."""
         names = {arguments["name"] for _, arguments, _ in described}
-        for layer in there:
+        for layer in remaining:
             if layer.name in names or layer.name.startswith(PREVIEW):
-                self.viewer.layers.remove(layer)
-                yield
+                yield from self._remove(layer)
         self.layers = []
         for layer in described:
             yield from self._add(layer)
-        if there := self.there():
-            self.viewer.layers.selection.active = there[-1]
+        if remaining := self.remaining():
+            self.viewer.layers.selection.active = remaining[-1]
             yield
-        for number, layer in enumerate(there):
-            layer.visible = True  # which has it sliced, and its shaders compiled
-            if number < len(there) - 1:
+        for number, layer in enumerate(remaining):
+            layer.visible = True  # napari slices it and compiles its shaders
+            if number < len(remaining) - 1:
                 yield
 
+    def _remove(self, layer: Any) -> Steps:
+        """Draw a layer, transparent, as the last one, and remove it.
+
+        Mesa's software renderer (seen with 22.3) kills the process if a shader program is deleted and the program that
+        was drawn last is also the next one to be drawn. That happens if the only layer left was above the removed one.
+        """
+        layer.opacity = 0.0
+        layer.visible = True
+        layers = self.viewer.layers
+        layers.move(layers.index(layer), len(layers))
+        yield
+        if layer in layers:
+            layers.remove(layer)
+        yield
+
     def _add(self, described: LayerData) -> Steps:
-        """Add a layer that is neither visible nor chosen yet."""
+        """Add a layer that is neither visible nor selected."""
         from napari.layers import Layer
 
         data, arguments, kind = described
@@ -119,7 +136,7 @@ class ShownResults(QObject):
         chosen = set(selection)
 
         def add() -> None:
-            # napari chooses a layer that is added, and shows its controls, within the same call.
+            # napari selects an added layer and shows its controls in the same call.
             with selection.events.blocker_all():
                 self.layers.append(self.viewer.add_layer(layer))
                 selection.clear()
@@ -127,33 +144,41 @@ class ShownResults(QObject):
 
         yield from self._turns.unpainted(add)
 
+    def remove_previews(self) -> None:
+        """Remove the previews of this dock widget from the layer list."""
+        for layer in self.remaining():
+            if layer.name.startswith(PREVIEW):
+                self.viewer.layers.remove(layer)
+
     def changed(self) -> None:
-        """Draw pixels that have changed, twice a second at most."""
+        """Draw pixels that have changed, at most twice a second."""
         self._changing.throttle()
 
     def complete(self) -> None:
-        """Draw all pixels now, and the thumbnails."""
+        """Draw all pixels and thumbnails now."""
         self._changing.cancel()
-        for layer in self.there():
+        for layer in self.remaining():
             if layer.multiscale:
-                layer.data = layer.data  # napari keeps a thumbnail for as long as the sliders stand still
+                layer.data = layer.data  # otherwise napari keeps the thumbnail until a slider moves
             elif layer.visible:
                 layer.refresh(extent=False, highlight=False)
 
     def _refresh(self) -> None:
-        for layer in self.there():
+        for layer in self.remaining():
             if layer.visible:
                 layer.refresh(extent=False, highlight=False, thumbnail=False)
 
 
 def _same_kind(layer: Any, described: LayerData) -> bool:
+    """Return whether a layer can show the described data in place of its own."""
     data, arguments, _ = described
+    new, old = (data, layer.data) if arguments["multiscale"] else ([data], [layer.data])
     return (
         layer.name == arguments["name"]
-        and layer.name.startswith(PREVIEW)
-        and not layer.multiscale
-        and layer.data.dtype == data.dtype
-        and layer.data.ndim == data.ndim
+        and layer.multiscale == arguments["multiscale"]
+        and len(old) == len(new)
+        and old[0].dtype == new[0].dtype
+        and old[0].ndim == new[0].ndim
         and layer.rgb == arguments["rgb"]
         and np.allclose(layer.scale, arguments["scale"])
         and layer.axis_labels == tuple(arguments["axis_labels"])

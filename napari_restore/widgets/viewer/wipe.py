@@ -1,4 +1,4 @@
-"""A wipe on the canvas: the source left of a line, the result right of it, and the line dragged by the mouse."""
+"""Show a wipe on the canvas: the source left of a line that the mouse can drag, and the result right of it."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 WIPE, LINE = "wipe · before | after", "wipe · drag this line"
 _OURS = {"napari_restore": {"comparison": True}}
 _REACH = 12.0
-"""Pixels of the screen beside the line within which the mouse takes it."""
+"""Distance in screen pixels within which the mouse can drag the line."""
 _WIDTH, _HANDLE = 2.0, 18.0
-"""Width of the line and size of its handle, in pixels of the screen."""
+"""Width of the line and size of its handle, in screen pixels."""
 
 
 class Wipe:
-    """The layers of a wipe, one for each result layer, and the line between the halves.
+    """The layers of a wipe, one for each result layer, and the line between source and result.
 
     Parameters
     ----------
-    viewer
-        Where.
-    moved
-        Called with the fraction of the width that shows the source, when the line was dragged.
+    viewer : napari.viewer.Viewer
+        The viewer.
+    moved : callable
+        Called with the fraction of the width that shows the source, when the line is dragged.
     """
 
     def __init__(self, viewer: Viewer, moved: Callable[[float], None]) -> None:
@@ -45,19 +45,21 @@ class Wipe:
 
     @property
     def active(self) -> bool:
-        """Whether it is on the canvas."""
+        """Whether the wipe is on the canvas."""
         return bool(self.layers)
 
     def begin(self, pairs: Sequence[Pair], planes: Sequence[Planes], fraction: float, *, line: bool = True) -> None:
-        """Show pixels that were read, in place of what the wipe has shown before.
+        """Show a wipe of these pixels, in place of the current one.
 
         Parameters
         ----------
-        pairs, planes
-            One of each for each result layer.
-        fraction
-            Of the width, that shows the source.
-        line
+        pairs : sequence of Pair
+            One for each result layer.
+        planes : sequence of Planes
+            The pixels that were read of each pair.
+        fraction : float
+            The fraction of the width that shows the source, 0 to 1.
+        line : bool
             Whether there is a line to drag.
         """
         active = self.viewer.layers.selection.active
@@ -73,49 +75,55 @@ class Wipe:
         for layer in self._hidden:
             layer.visible = False
         self.move(fraction)
-        # Ours are looked at; what was worked on stays chosen.
+        # The selection stays that of the user.
         if active in self.viewer.layers:
             self.viewer.layers.selection.active = active
 
     def _add_layer(self, name: str, result: Any, plane: Planes) -> Any:
-        looks = {key: getattr(result, key) for key in ("gamma", "blending", "opacity")}
+        appearance = {key: getattr(result, key) for key in ("gamma", "blending", "opacity")}
         if not result.rgb:
-            looks |= {"contrast_limits": result.contrast_limits, "colormap": result.colormap}
+            appearance |= {"contrast_limits": result.contrast_limits, "colormap": result.colormap}
         data = self._ordered(plane.after.astype(np.result_type(plane.before, plane.after)))
-        return self.viewer.add_image(data, name=name, rgb=result.rgb, metadata=_OURS, **self._place(), **looks)
+        return self.viewer.add_image(data, name=name, rgb=result.rgb, metadata=_OURS, **self._placement(), **appearance)
 
-    def _place(self) -> dict[str, Any]:
-        """Keyword arguments that put a layer there."""
+    def _placement(self) -> dict[str, Any]:
+        """Return the keyword arguments that place a layer over the result."""
         return {key: value for key, value in self._placed.items() if key not in ("shape", "axes")}
 
     def _ordered(self, plane: NDArray[Any]) -> NDArray[Any]:
-        """A plane in the order of the result's axes."""
+        """Return a plane with the axes of the result."""
         y, x = (self._placed["axes"].index(letter) for letter in "YX")
         return (plane if y < x else plane.swapaxes(0, 1)).reshape(self._placed["shape"])
 
     def _add_line(self) -> None:
         self.line = self.viewer.add_shapes(
-            ndim=len(self._placed["scale"]), name=LINE, metadata=_OURS, opacity=0.9, **self._place()
+            ndim=len(self._placed["scale"]), name=LINE, metadata=_OURS, opacity=0.9, **self._placement()
         )
         self.viewer.mouse_drag_callbacks.append(self._drag)
         self.viewer.mouse_move_callbacks.append(self._hover)
         self.viewer.scene.camera.events.zoom.connect(self._draw_line)
 
     def end(self) -> None:
-        """Take it off the canvas and show the result again."""
+        """Remove the wipe from the canvas, and show the result again."""
         if self.line is not None:
             self.viewer.mouse_drag_callbacks.remove(self._drag)
             self.viewer.mouse_move_callbacks.remove(self._hover)
             self.viewer.scene.camera.events.zoom.disconnect(self._draw_line)
-        for layer in [*self.layers, self.line]:
+        ours, hidden = [*self.layers, self.line], self._hidden
+        self.layers, self.line, self._planes, self._hidden = [], None, [], []
+        for layer in ours:
             if layer is not None and layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
-        for layer in self._hidden:
+        for layer in hidden:
             layer.visible = True
-        self.layers, self.line, self._planes, self._hidden = [], None, [], []
+
+    def is_incomplete(self) -> bool:
+        """Return whether one of its layers has been removed."""
+        ours = [*self.layers, *([] if self.line is None else [self.line])]
+        return any(layer not in self.viewer.layers for layer in ours)
 
     def move(self, fraction: float) -> None:
-        """Let this fraction of the width show the source."""
+        """Show the source in this fraction of the width."""
         self.fraction = min(max(fraction, 0.0), 1.0)
         for layer, (before, after) in zip(self.layers, self._planes, strict=True):
             column = round(self.fraction * after.shape[1])
@@ -124,13 +132,13 @@ class Wipe:
         self._draw_line()
 
     def peek(self, fraction: float | None) -> None:
-        """Let another fraction show for a while; None goes back."""
+        """Show another fraction for a while; None: show the earlier one again."""
         kept = self.fraction
         self.move(self._kept if fraction is None else fraction)
         self._kept = kept
 
     def _pixel(self, letter: str) -> float:
-        """Length of a pixel along an axis on the screen."""
+        """Return the length of a pixel along an axis, in screen pixels."""
         step = float(self._placed["scale"][self._placed["axes"].index(letter)])
         return step * float(self.viewer.scene.camera.zoom)
 
@@ -149,14 +157,14 @@ class Wipe:
         self.line.face_color = ["white", "white"]
 
     def _vertices(self, corners: Sequence[tuple[float, float]]) -> NDArray[Any]:
-        """Rows and columns as points in all axes of the layer."""
+        """Convert rows and columns to points with all axes of the layer."""
         vertices = np.zeros((len(corners), len(self._placed["scale"])))
         for axis, letter in enumerate("YX"):
             vertices[:, self._placed["axes"].index(letter)] = [corner[axis] for corner in corners]
         return vertices
 
     def _column_of(self, position: Sequence[float]) -> float:
-        """Column of the planes at a world position."""
+        """Return the column of the planes at a world position."""
         point = self.line.world_to_data(np.asarray(position)[-self.line.ndim :])
         return float(point[self._placed["axes"].index("X")])
 
@@ -171,7 +179,7 @@ class Wipe:
         if not self._is_near(event.position):
             return
         camera = self.viewer.scene.camera
-        panned, camera.mouse_pan = camera.mouse_pan, False  # the picture stays where it is meanwhile
+        panned, camera.mouse_pan = camera.mouse_pan, False  # the drag must not pan the view
         try:
             yield
             while event.type == "mouse_move" and self.active:

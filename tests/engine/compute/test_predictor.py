@@ -169,7 +169,7 @@ def test_runs_on_threads_of_their_own_have_all_cores(checkpoints: dict[str, Path
         release_predictors()
         return plan.why["device"]
 
-    assert [on_a_new_thread(lanes) for _ in range(2)] == ["2 lanes of 1 thread on 2 cores"] * 2
+    assert [on_a_new_thread(lanes) for _ in range(2)] == ["2 concurrent batches with 1 thread each on 2 cores"] * 2
     assert on_a_new_thread(torch.get_num_threads) == 2, "for other programs of this process"
     torch.set_num_threads(3)  # also between two runs
     assert on_a_new_thread(cores) == 3

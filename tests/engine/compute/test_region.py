@@ -164,7 +164,7 @@ def test_gray_through_a_colour_model(checkpoints: dict[str, Path], shape: tuple[
     together = api.denoise(colour, model=checkpoints["colour_denoiser"], **settings | {"axes": axes.strip("S") + "S"})
     np.testing.assert_allclose(result.reshape(together.shape[:-1]), together.mean(axis=-1), atol=1e-6)
     plan = api.plan(image, model=checkpoints["colour_denoiser"], **settings)
-    assert "3 times over" in str(plan) and plan.tiles == len(together.reshape(-1, *together.shape[-3:]))
+    assert "repeated 3 times" in str(plan) and plan.tiles == len(together.reshape(-1, *together.shape[-3:]))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -178,7 +178,7 @@ def test_a_network_that_makes_no_numbers_is_refused(
         result[0, 0, 3, 4] = value
         return result
 
-    with pytest.raises(ModelError, match="makes NaN or infinite values of finite pixels"):
+    with pytest.raises(ModelError, match="returns NaN or infinite values for finite pixels"):
         restore_region(plan, region(plan), broken)
     image = stack.astype(np.float32)
     image[1, 5, 6] = value  # what is no number in the source stays, and is no fault of the network

@@ -100,3 +100,17 @@ def test_blocks_go_in_squares(checkpoints: dict[str, Path], stack: np.ndarray) -
     assert sorted(order) == sorted(np.ndindex(plan.counts)) and plan.counts == (3, 5, 7)
     assert order[:8] == [(0, *p) for p in ((0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (0, 3), (1, 2), (1, 3))]
     assert [index[0] for index in order] == sorted(index[0] for index in order)
+
+
+def test_a_plane_of_absurd_size_is_laid_out_by_arithmetic() -> None:
+    """Of very many blocks along an axis, the first ones tell: the sums are what they are for blocks one by one."""
+    side = 1_000_003
+    grid = plane_grid(64, side, tile=128, halo=8, blend=16, alignment=8)
+    block = {"Y": 64, "X": 256}
+    looked_at = tile_share(grid, block, {"Y": 64, "X": side}, 1)
+    one_by_one = sum(len(grid.x.touching(low, min(low + 256, side))) for low in range(0, side, 256))
+    assert looked_at == pytest.approx(one_by_one * np.prod(grid.tile_shape) / (64 * side), rel=1e-3)
+    endless = plane_grid(2**33, 2**40, tile=128, halo=8, blend=16, alignment=8)
+    began = time.process_time()
+    assert 1 < tile_share(endless, block, {"Y": 2**33, "X": 2**40}, 1) < 10
+    assert time.process_time() - began < 2

@@ -59,7 +59,7 @@ def test_noise_is_a_share_of_the_range_of_its_channel() -> None:
     assert not noise_fit(card, [noise(25), noise(250)], [(0, 255), (0, 2550)]).warnings
     fit = noise_fit(card, [noise(25), noise(250)], RANGE)
     assert "in channel 1" in fit.text and fit.warnings
-    assert "cannot be told" in noise_fit(card, [None], RANGE).text
+    assert "cannot be estimated" in noise_fit(card, [None], RANGE).text
 
 
 def test_of_an_image() -> None:

@@ -44,7 +44,7 @@ def contents(path: Path) -> dict[Path, bytes]:
 def test_a_sound_result_is_found_sound(result: Path) -> None:
     found = api.verify(result, recompute=3)
     assert found.ok and found.units == len(objects(result)) == 15 and found.recomputed == 3
-    assert str(found).endswith("15 stored objects read back, 3 computed anew, 0 bad")
+    assert str(found).endswith("15 stored objects read back, 3 computed again, 0 bad")
 
 
 def test_every_flipped_bit_is_found_and_healed(result: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_damaged_copy_does_not_vouch_for_damaged_metadata(result: Path, copies
         assert api.verify(result, repair=True).ok
         assert {path: path.read_bytes() for path in whole} == whole
         return
-    with pytest.raises(OutputError, match="none shows another to be right; put them"):
+    with pytest.raises(OutputError, match="none confirms another; copy them"):
         api.verify(result, repair=True)
     (result / "zarr.json").write_bytes(whole[result / "zarr.json"])  # advice followed
     assert api.verify(result, repair=True).ok
@@ -210,7 +210,7 @@ def test_a_result_of_a_newer_version_is_told(result: Path, checkpoints: dict[str
         lambda: api.denoise(result.with_name("in.ome.tif"), result, model=checkpoints["local"]),
         lambda: api.verify(result, recompute=1),
     ):
-        with pytest.raises(OutputError, match=r"written by napari-restore 99.0, .* does not take of_the_future"):
+        with pytest.raises(OutputError, match=r"written by napari-restore 99.0, .* does not accept of_the_future"):
             call()
 
 
@@ -259,7 +259,9 @@ def test_another_source_is_named_and_nothing_is_changed(
     objects(result)[0].unlink()
     before = contents(result)
     for repair in (False, True):
-        with pytest.raises(OutputError, match=r"other.ome.tif is not the source of .*other pixels in 8 of 8 places"):
+        with pytest.raises(
+            OutputError, match=r"other.ome.tif is not the source of .*other pixels in 8 of 8 compared regions"
+        ):
             api.verify(result, recompute=2, repair=repair, source=other)
     assert contents(result) == before
     # A region in napari is a part of the file that it names.
@@ -278,7 +280,7 @@ def test_other_weights_are_not_computed_with(result: Path, tmp_path: Path, check
     api.denoise(tmp_path / "in.ome.tif", tmp_path / "o.zarr", model=model, tile=128, halo=16)
     state = load_file(model)
     save_file({key: value * 1.5 for key, value in state.items()}, model)
-    with pytest.raises(OutputError, match=r"other weights: .* put back what has changed"):
+    with pytest.raises(OutputError, match=r"other weights: .* undo these changes"):
         api.verify(tmp_path / "o.zarr", recompute=1)
 
 
@@ -330,5 +332,5 @@ def test_a_run_that_was_compiled_is_computed_anew_so(result: Path, monkeypatch: 
 
 
 def test_only_results_of_this_package(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="no result of this package"):
+    with pytest.raises(OutputError, match="not a result of this package"):
         api.verify(tmp_path)

@@ -96,7 +96,7 @@ def test_of_a_killed_run_it_is_taken_over_at_once(tmp_path: Path, caplog: pytest
         OutputLock(tmp_path / "out.zarr")
     with caplog.at_level(logging.WARNING):
         held = OutputLock(tmp_path / "out.zarr")
-    assert "took over the lock of a run that has ended without giving it back" in caplog.text
+    assert "took over the lock of a run that has ended without releasing it" in caplog.text
     assert f"process {child.pid}" in caplog.text
     held.release()
     assert os.listdir(tmp_path) == []
@@ -141,7 +141,7 @@ def test_an_owner_that_cannot_be_read_counts_as_alive_until_the_lease_ends(tmp_p
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_write_access_is_told(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(OutputError, match="write access to the folder around it"):
+    with pytest.raises(OutputError, match="choose an output in a folder with write access"):
         OutputLock(tmp_path / "out.zarr")
     tmp_path.chmod(0o700)
 
@@ -206,7 +206,7 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path: Path, home: P
     place = lock_of(tmp_path / "out.zarr")
     for target in (home, tmp_path / "nowhere", place):  # a folder, nothing, itself
         place.symlink_to(target)
-        with pytest.raises(OutputError, match="is a link, and no lock of this package; remove it"):
+        with pytest.raises(OutputError, match="is a link and not a lock of this package; remove it"):
             OutputLock(tmp_path / "out.zarr")
         place.unlink()
     assert sorted(path.read_text() for path in home.glob("*/file")) == 3 * ["precious"]
@@ -216,7 +216,7 @@ def test_what_is_not_ours_in_the_place_of_the_lock_stays(tmp_path: Path, home: P
     place = lock_of(tmp_path / "out.zarr")
     home.rename(place)
     for _ in range(3):  # each of the folders in its turn, also the one that is called like a token
-        with pytest.raises(OutputError, match="which is not of this package; move it away"):
+        with pytest.raises(OutputError, match="which this package did not make; move it away"):
             OutputLock(tmp_path / "out.zarr")
         next(iter(sorted(place.iterdir()))).rename(tmp_path / f"moved{len(os.listdir(place))}")
     assert not list(place.iterdir()) and len(list(tmp_path.glob("moved*/file"))) == 3
@@ -228,7 +228,7 @@ def test_a_link_within_the_lock_is_not_followed(tmp_path: Path, home: Path) -> N
     place = lock_of(tmp_path / "out.zarr")
     place.mkdir()
     (place / (32 * "b")).symlink_to(home)
-    with pytest.raises(OutputError, match="not of this package"):
+    with pytest.raises(OutputError, match="this package did not make"):
         OutputLock(tmp_path / "out.zarr")
     assert len(list(home.glob("*/file"))) == 3
 

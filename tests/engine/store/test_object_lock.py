@@ -68,6 +68,6 @@ def test_its_heart_beats(store: fsspec.AbstractFileSystem, monkeypatch: pytest.M
 def test_an_object_of_the_users_in_its_place_stays(store: fsspec.AbstractFileSystem) -> None:
     for content in (b"my notes", b"{}", b"[1]"):
         store.pipe_file("/bucket/out.zarr.lock", content)
-        with pytest.raises(OutputError, match="is not of this package; move it away"):
+        with pytest.raises(OutputError, match="was not made by this package; move it away"):
             ObjectLock("memory://bucket/out.zarr")
         assert store.cat_file("/bucket/out.zarr.lock") == content

@@ -88,7 +88,7 @@ def test_what_stands_in_its_place_and_is_not_ours_stays(output: Path, checkpoint
         api.denoise(PIXELS, output, model=checkpoints["local"], overwrite=True, **SETTINGS)
     place.unlink()
     (place / "thesis").mkdir(parents=True)
-    with pytest.raises(OutputError, match="holds 'thesis', which is not of this package"):
+    with pytest.raises(OutputError, match="holds 'thesis', which this package did not make"):
         api.denoise(PIXELS, output, model=checkpoints["local"], overwrite=True, **SETTINGS)
     assert files(output) == old and (place / "thesis").is_dir() and not os.listdir(home)
 

@@ -20,7 +20,7 @@ from stored_files import files
 
 from napari_restore import api
 from napari_restore.engine.compute.predictor import release_predictors
-from napari_restore.engine.planning.recipe import _KEPT, EXECUTION_FIELDS, Recipe
+from napari_restore.engine.planning.recipe import _KEPT_ON_RESUME, EXECUTION_FIELDS, Recipe
 
 GB = 10**9
 SETTINGS: dict[str, Any] = {"device": "cpu"}
@@ -143,8 +143,8 @@ def test_other_arithmetic_is_said(
 def test_each_setting_is_part_of_the_pixels_or_is_varied_here() -> None:
     """A new field is to be thought of: in `EXECUTION_FIELDS` if it changes no pixel, and then in `CHANGES`, or kept."""
     varied = {name for _, _, settings in CHANGES.values() for name in settings}
-    assert EXECUTION_FIELDS - _KEPT - {"device"} == varied
-    assert {"batch", "backend", "threads"} == _KEPT
+    assert EXECUTION_FIELDS - _KEPT_ON_RESUME - {"device"} == varied
+    assert {"batch", "backend", "threads"} == _KEPT_ON_RESUME
     assert set(Recipe.model_fields) >= EXECUTION_FIELDS
 
 

@@ -178,7 +178,7 @@ def test_a_result_of_single_planes_goes_on_as_such(
     api.denoise(source, tmp_path / "a.zarr", **settings, neighbours="none")
     plan = api.plan(source, output=tmp_path / "a.zarr", **settings)
     assert plan.recipe.neighbours is not None and plan.recipe.neighbours.axis == "none"
-    with pytest.raises(OutputError, match=r"neighbours\.axis: None there, T now"):
+    with pytest.raises(OutputError, match=r"neighbours\.axis: None stored, T now"):
         api.plan(source, output=tmp_path / "a.zarr", **settings, neighbours="T")
 
 
@@ -193,7 +193,7 @@ def test_what_is_asked_for_and_cannot_be(checkpoints: dict[str, Path], source: N
     with pytest.raises(SourceError, match=r"noise of .* cannot be estimated"):
         api.plan(np.zeros((3, 20, 20), np.uint8), axes="TYX", model=model, neighbours="T")
     plan = api.plan(np.zeros((3, 20, 20), np.uint8), axes="TYX")
-    assert "neighbours none (as the noise cannot be told" in str(plan)
+    assert "neighbours none (as the noise cannot be estimated" in str(plan)
 
 
 def test_memory_is_counted(checkpoints: dict[str, Path]) -> None:

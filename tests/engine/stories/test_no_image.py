@@ -96,7 +96,7 @@ def test_the_plan_says_what_is_no_image() -> None:
     _, noisy = scene()
     noisy[:, :11] = -9999
     text = str(api.plan(noisy, axes="YX", model=MODEL))
-    assert "fill -9999, which comes back as it is" in text and "11 % of the sample" in text
+    assert "fill -9999, unchanged in the result" in text and "11 % of the sample" in text
 
 
 def test_what_is_given_stays() -> None:

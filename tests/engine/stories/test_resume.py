@@ -113,7 +113,7 @@ def test_settings_that_have_a_default_may_be_left_out_too(
     plan = api.plan(source, model=checkpoints["denoiser"], output=output)
     assert (plan.recipe.dtype, plan.levels, plan.recipe.tile) == ("float32", 1, 64)
     assert plan.recipe.memory_budget is None and plan.recipe.lanes == api.plan(source).recipe.lanes
-    with pytest.raises(OutputError, match=r"result.dtype: float32 there, uint16 now"):
+    with pytest.raises(OutputError, match=r"result.dtype: float32 stored, uint16 now"):
         api.plan(source, model=checkpoints["denoiser"], output=output, dtype="same")
 
 
@@ -153,10 +153,10 @@ def test_killed_while_it_was_made(
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"tile": 96}, "recipe.tile: 64 there, 96 now"),
+        ({"tile": 96}, "recipe.tile: 64 stored, 96 now"),
         ({"value_range": (0, 200)}, "recipe.value_range: "),
-        ({"dtype": "float32"}, "result.dtype: uint16 there, float32 now"),
-        ({"pyramid": False}, "result.levels: 2 there, 1 now"),
+        ({"dtype": "float32"}, "result.dtype: uint16 stored, float32 now"),
+        ({"pyramid": False}, "result.levels: 2 stored, 1 now"),
         ({"chunks": (1, 16, 260)}, "recipe.chunks: "),
     ],
 )
@@ -179,7 +179,7 @@ def test_other_weights_are_refused(source: Path, checkpoints: dict[str, Path], b
     save_file(state, other)
     before = files(begun)
     with pytest.raises(
-        OutputError, match=r"\(other weights: denoiser of SHA-256 \w{12} there, denoiser of \w{12} now\)"
+        OutputError, match=r"\(other weights: denoiser of SHA-256 \w{12} stored, denoiser of \w{12} now\)"
     ):
         api.denoise(source, begun, model=other, **SETTINGS)
     assert files(begun) == before
@@ -209,7 +209,7 @@ def test_another_source_of_the_same_shape_is_refused(
     begin(source, output, checkpoints["denoiser"], blocks=1)
     before = files(output)
     with pytest.raises(
-        OutputError, match=r"of another source \(.*stack.tif there, .*other.tif now: .* in 8 of 8 places"
+        OutputError, match=r"of another source \(.*stack.tif then, .*other.tif now: .* in 8 of 8 compared regions"
     ):
         api.denoise(other_source, output, model=checkpoints["denoiser"], **SETTINGS)
     assert files(output) == before

@@ -1,7 +1,9 @@
 import importlib
 import pkgutil
 import sys
+import types
 
+import numpy as np
 import pytest
 
 import napari_restore.images.readers as room
@@ -27,7 +29,7 @@ def test_the_list_of_what_can_be_opened_has_every_ending():
 @pytest.mark.parametrize("ending", [".tif", ".lsm", ".h5", ".ims", ".czi", ".nd2", ".lif"])
 def test_a_file_that_ends_like_a_format_and_is_none(tmp_path, ending):
     (tmp_path / f"a{ending}").write_bytes(b"something else")
-    with pytest.raises(SourceError, match="does not begin like it"):
+    with pytest.raises(SourceError, match="but not its content"):
         open_image(tmp_path / f"a{ending}")
     with pytest.raises(SourceError, match="read from a disk"):
         open_image(f"https://example.org/a{ending}")
@@ -37,3 +39,12 @@ def test_a_file_that_ends_like_a_format_and_is_none(tmp_path, ending):
 def test_no_reader_fails_at_what_it_does_not_know(source):
     for name, reader in READERS.items():
         assert not reader.recognises(source), name
+
+
+@pytest.mark.parametrize("package", ["zarr", "xarray"])
+def test_a_package_that_another_thread_is_importing(monkeypatch, package):
+    # As the dock widgets' main thread opens a layer while a worker imports what a run needs.
+    monkeypatch.setitem(sys.modules, package, types.ModuleType(package))
+    assert open_image(np.zeros((4, 5), np.uint8), axes="YX").shape == (4, 5)
+    found = [name for name, reader in READERS.items() if reader.recognises(np.zeros((4, 5)))]
+    assert found == ["an array of numpy or dask"]

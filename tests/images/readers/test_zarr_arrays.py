@@ -221,7 +221,7 @@ def test_groups_that_are_no_image(tmp_path):
 def test_array_named_by_the_metadata_but_missing(tmp_path):
     group = ome_group(tmp_path / "o.zarr")
     del group["s1"]
-    with pytest.raises(SourceError, match="'s1', which is not there"):
+    with pytest.raises(SourceError, match="'s1', which does not exist"):
         open_image(tmp_path / "o.zarr", level=1)
 
 
@@ -272,7 +272,7 @@ def test_url(tmp_path):
     image = open_image(f"file://{tmp_path}/a.zarr")
     assert image.location == f"file://{tmp_path}/a.zarr"
     np.testing.assert_array_equal(whole(pickle.loads(pickle.dumps(image))), PIXELS)
-    with pytest.raises(SourceError, match="not there"):
+    with pytest.raises(SourceError, match="does not exist"):
         open_image(f"file://{tmp_path}/missing.zarr")
 
 

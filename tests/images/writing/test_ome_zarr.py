@@ -175,10 +175,10 @@ def test_axes_that_do_not_fit_are_refused(path):
 
 def test_an_existing_path_is_refused(path):
     make(path)
-    with pytest.raises(OutputError, match="there already"):
+    with pytest.raises(OutputError, match="exists already"):
         make(path)
     (path.parent / "file").write_text("mine")
-    with pytest.raises(OutputError, match="there already"):
+    with pytest.raises(OutputError, match="exists already"):
         make(path.parent / "file")
 
 

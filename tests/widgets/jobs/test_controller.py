@@ -163,7 +163,7 @@ def test_cancelling(view: NotebookView, tmp_path: Path) -> None:
     assert "preview" not in works
     works.do("run")
     assert view.states == ["running", "cancelling", "idle"]
-    assert view.told == ["Cancelled; what is stored stays, and Resume goes on."]
+    assert view.told == ["Cancelled; stored blocks are kept, and Resume continues the run."]
     assert "preflight" in works  # how much is stored is found out anew
 
 

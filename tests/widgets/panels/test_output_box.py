@@ -60,10 +60,10 @@ def test_a_typed_url_is_where_the_result_goes(
     try:
         first = make_preflight(job)
         box.show_preflight(first)
-        assert (first.free_bytes, first.blocks_there, first.obstacle) == (None, 0, "")
+        assert (first.free_bytes, first.stored_blocks, first.obstacle) == (None, 0, "")
         assert "to the object store, about" in box.cost.text()
         for _ in restore(job):
             pass
-        assert make_preflight(job).blocks_there == first.plan.blocks
+        assert make_preflight(job).stored_blocks == first.plan.blocks
     finally:
         filesystem("memory://dock")[0].rm("/dock", recursive=True)

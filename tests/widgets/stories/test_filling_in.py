@@ -10,7 +10,7 @@ import pytest
 from docks import click, dock_in, to_disk, until_idle
 from napari import Viewer
 
-from napari_restore.widgets.jobs.run import Landed, Started, restore
+from napari_restore.widgets.jobs.run import BlocksStored, Started, restore
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -29,12 +29,12 @@ def test_every_level_fills_in(qtbot: Any, viewer: Viewer, checkpoints: dict[str,
         if isinstance(event, Started):
             levels = event.levels
             assert [level.shape for level in levels] == [(3, 90, 600), (3, 45, 300), (3, 23, 150)]
-        if isinstance(event, Landed):
+        if isinstance(event, BlocksStored):
             filled.append(tuple(bool(np.asarray(level[0]).any()) for level in levels))
     assert filled[-1] == (True, True, True) and (True, True, True) in filled[:-1]
     to_disk(dock, tmp_path / "p.zarr")
     click(qtbot, dock.bar.run)
-    qtbot.waitUntil(lambda: bool(dock.results.layers), timeout=60_000)
+    qtbot.waitUntil(lambda: bool(dock.results.layers))
     (layer,) = dock.results.layers
     assert layer.multiscale and len(layer.data) == 3
     until_idle(qtbot, dock)

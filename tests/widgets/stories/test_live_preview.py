@@ -25,11 +25,11 @@ def test_live_preview_follows_sliders_and_camera(qtbot: Any, viewer: Viewer, doc
     (preview,) = dock.results.layers
     first = np.asarray(preview.data)
     viewer.dims.set_current_step(0, 2)
-    qtbot.waitUntil(lambda: preview.translate[0] == 4.0, timeout=20_000)
+    qtbot.waitUntil(lambda: preview.translate[0] == 4.0)
     assert dock.results.layers == [preview] and not np.array_equal(preview.data, first)
     until_idle(qtbot, dock)
     viewer.scene.camera.zoom = 30
-    qtbot.waitUntil(lambda: preview.data.size < first.size, timeout=20_000)
+    qtbot.waitUntil(lambda: preview.data.size < first.size)
     until_idle(qtbot, dock)
     qtbot.wait(500)  # what a preview changes by itself does not start another one
     assert not dock.works

@@ -25,7 +25,7 @@ from napari_restore.images.writing import ome_zarr
 from napari_restore.widgets.dock import RestoreDock, SuperResolutionDock
 from napari_restore.widgets.jobs.calls import as_command, as_python, load_recipe, save_recipe
 from napari_restore.widgets.jobs.job import Choices
-from napari_restore.widgets.panels.intensity_edit import _KINDS
+from napari_restore.widgets.panels.controls.intensity_edit import _KINDS
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def test_cancel_then_resume_ends_with_the_same_bytes(
     to_disk(dock, tmp_path / "parts.zarr")
     dock.output.overwrite.setChecked(replace)
     click(qtbot, dock.bar.run)
-    qtbot.waitUntil(lambda: (tmp_path / "parts.zarr").exists() and bool(landed()), timeout=60_000)
+    qtbot.waitUntil(lambda: (tmp_path / "parts.zarr").exists() and bool(landed()))
     click(qtbot, dock.bar.run)
     assert dock.bar.run.text() == "Cancelling…" and not dock.bar.run.isEnabled()
     until_idle(qtbot, dock)
@@ -43,7 +43,7 @@ def test_cancel_then_resume_ends_with_the_same_bytes(
     assert 0 < len(landed()) < 12
     for plane in landed():
         assert np.asarray(layer.data[plane]).std() > 0
-    qtbot.waitUntil(lambda: dock.bar.run.text() == "Resume", timeout=60_000)
+    qtbot.waitUntil(lambda: dock.bar.run.text() == "Resume")
     click(qtbot, dock.bar.run)
     until_idle(qtbot, dock)
     assert objects(tmp_path / "parts.zarr") == objects(tmp_path / "whole.zarr")
@@ -64,16 +64,16 @@ def test_closing_the_window_ends_the_run_resumably(
     viewer, dock = open_dock()
     to_disk(dock, tmp_path / "o.zarr")
     click(qtbot, dock.bar.run)
-    qtbot.waitUntil(lambda: (tmp_path / "o.zarr").exists() and stored().any(), timeout=60_000)
+    qtbot.waitUntil(lambda: (tmp_path / "o.zarr").exists() and stored().any())
     work = dock.works["run"]
     viewer.close()
     assert work.stopping.is_set()
-    qtbot.waitUntil(work.finished.is_set, timeout=60_000)
+    qtbot.waitUntil(work.finished.is_set)
     assert 0 < stored().sum() < 12
     assert place_of(tmp_path / "o.zarr").sweep() == 0
     _, dock = open_dock()
     to_disk(dock, tmp_path / "o.zarr")
-    qtbot.waitUntil(lambda: dock.bar.run.text() == "Resume", timeout=60_000)
+    qtbot.waitUntil(lambda: dock.bar.run.text() == "Resume")
     click(qtbot, dock.bar.run)
     until_idle(qtbot, dock)
     to_disk(dock, tmp_path / "whole.zarr")

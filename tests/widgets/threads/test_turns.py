@@ -23,7 +23,7 @@ def test_steps_wait_for_those_before(qtbot: Any) -> None:
     turns.take(steps())
     turns.call(lambda: done.append("third"))
     assert done == ["first"]
-    qtbot.waitUntil(lambda: len(done) == 3, timeout=5_000)
+    qtbot.waitUntil(lambda: len(done) == 3)
     assert done == ["first", "second", "third"]
     turns.call(lambda: done.append("at once"))
     assert done[-1] == "at once"

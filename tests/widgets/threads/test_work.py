@@ -19,7 +19,7 @@ from napari_restore.widgets.threads.work import Work
 def nothing_stays(qapp: Any) -> Iterator[None]:
     """No work and no thread is left by any test."""
     yield
-    assert not module._going_on
+    assert not module._unfinished
     assert "napari-restore" not in [thread.name for thread in threading.enumerate()]
 
 
@@ -53,7 +53,7 @@ def test_items_arrive_in_order_on_the_main_thread_and_are_made_on_another(qtbot:
     record = Record()
     work = Work(start, record.event, record.ended)
     assert not record.items  # not within the call
-    qtbot.waitUntil(lambda: bool(record.errors), timeout=60_000)
+    qtbot.waitUntil(lambda: bool(record.errors))
     assert record.items == list(range(200)) and record.errors == [None]
     assert work.finished.is_set() and threads[0] is not threading.main_thread()
 
@@ -72,7 +72,7 @@ def test_an_item_does_not_arrive_while_another_is_taken(qtbot: Any) -> None:
 
     record = Record()
     Work(lambda stop: iter_of(3), event, record.ended)
-    qtbot.waitUntil(lambda: bool(record.errors), timeout=60_000)
+    qtbot.waitUntil(lambda: bool(record.errors))
     assert len(nested) == 3
 
 
@@ -93,9 +93,9 @@ def test_a_stop_closes_the_generator(qtbot: Any) -> None:
 
     record = Record()
     work = Work(start, record.event, record.ended)
-    qtbot.waitUntil(lambda: len(record.items) > 1, timeout=60_000)
+    qtbot.waitUntil(lambda: len(record.items) > 1)
     work.stop()
-    qtbot.waitUntil(lambda: bool(record.errors), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(record.errors))
     assert closed.is_set() and record.errors == [None]
 
 
@@ -112,7 +112,7 @@ def test_an_error_ends_it_and_is_given(qtbot: Any, early: bool) -> None:
 
     record = Record()
     Work(start, record.event, record.ended)
-    qtbot.waitUntil(lambda: bool(record.errors), timeout=60_000)
+    qtbot.waitUntil(lambda: bool(record.errors))
     assert record.items == ([] if early else [1]) and isinstance(record.errors[0], ZeroDivisionError)
 
 
@@ -121,7 +121,7 @@ def test_work_that_nobody_holds_ends_and_is_deleted(qtbot: Any) -> None:
     record = Record()
     found = weakref.ref(Work(lambda stop: iter_of(1000), record.event, record.ended))
     gc.collect()
-    qtbot.waitUntil(lambda: bool(record.errors), timeout=60_000)
+    qtbot.waitUntil(lambda: bool(record.errors))
     gc.collect()
     assert len(record.items) == 1000 and found() is None
 
@@ -132,6 +132,6 @@ def test_many_at_once_leave_no_thread(qtbot: Any) -> None:
     for number, work in enumerate(works):
         if number % 2:
             work.stop()
-    qtbot.waitUntil(lambda: all(record.errors for record in records), timeout=60_000)
+    qtbot.waitUntil(lambda: all(record.errors for record in records))
     assert all(record.errors == [None] for record in records)
     assert all(record.items == list(range(20)) for record in records[::2])

@@ -33,9 +33,9 @@ def one(stop: threading.Event) -> Generator[str, None, None]:
 def test_stopped_work_is_current_until_it_has_ended(qtbot: Any, turns: Turns) -> None:
     works, seen = Works(turns), []
     works.start("run", until_stopped, seen.append, lambda error: seen.append((error, "run" in works)))
-    qtbot.waitUntil(lambda: seen == ["begun"], timeout=60_000)
+    qtbot.waitUntil(lambda: seen == ["begun"])
     assert works.stop("run") and "run" in works and list(works) == ["run"]
-    qtbot.waitUntil(lambda: not works, timeout=10_000)
+    qtbot.waitUntil(lambda: not works)
     assert seen == ["begun", "stopped", (None, False)]
     assert not works.stop("run") and not works.drop("run")
 
@@ -44,14 +44,14 @@ def test_nothing_of_dropped_or_replaced_work_arrives(qtbot: Any, turns: Turns) -
     works, old, new = Works(turns), [], []
     works.start("preview", until_stopped, old.append, old.append)
     first = works["preview"]
-    qtbot.waitUntil(lambda: old == ["begun"], timeout=60_000)
+    qtbot.waitUntil(lambda: old == ["begun"])
     works.start("preview", one, new.append, new.append)
     assert first.stopping.is_set() and works["preview"] is not first
-    qtbot.waitUntil(lambda: new == ["one", None] and first.finished.is_set(), timeout=10_000)
+    qtbot.waitUntil(lambda: new == ["one", None] and first.finished.is_set())
     works.start("figures", until_stopped, new.append, new.append)
     third = works["figures"]
     assert works.drop("figures") and not works
-    qtbot.waitUntil(third.finished.is_set, timeout=10_000)
+    qtbot.waitUntil(third.finished.is_set)
     qtbot.wait(50)
     assert old == ["begun"] and new == ["one", None]
 
@@ -65,7 +65,7 @@ def test_work_has_ended_when_its_steps_are_taken(qtbot: Any, turns: Turns) -> No
             yield
 
     works.start("run", one, lambda item: turns.take(steps()), lambda error: seen.append("ended"))
-    qtbot.waitUntil(lambda: not works, timeout=60_000)
+    qtbot.waitUntil(lambda: not works)
     assert seen == [0, 1, 2, "ended"]
 
 
@@ -76,6 +76,6 @@ def test_all_are_dropped_at_the_end(qtbot: Any, turns: Turns) -> None:
     every = [works[name] for name in works]
     works.end()
     assert not works
-    qtbot.waitUntil(lambda: all(work.finished.is_set() for work in every), timeout=60_000)
+    qtbot.waitUntil(lambda: all(work.finished.is_set() for work in every))
     qtbot.wait(50)
     assert not seen

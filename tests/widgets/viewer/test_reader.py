@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -67,3 +68,20 @@ def test_a_plate_is_declined_and_its_images_are_not(checkpoints: dict[str, Path]
     made = tmp_path / "out/screen.zarr"
     assert ome_zarr.read_attributes(made) is not None and get_reader(str(made)) is None
     assert get_reader(str(made / "A/1/0")) is not None
+
+
+def test_an_ome_zarr_in_one_file_opens_in_a_viewer(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    api.denoise(sample_path("cells_noisy"), tmp_path / "o.zarr", model=checkpoints["denoiser"])
+    for name in ("o.ozx", "o.zarr.zip"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for file in sorted((tmp_path / "o.zarr").rglob("*")):
+                if file.is_file():
+                    archive.write(file, file.relative_to(tmp_path / "o.zarr"))
+        reader = get_reader(str(tmp_path / name))
+        assert reader is not None
+        for (data, arguments, _), (folder_data, folder, _) in zip(
+            reader(str(tmp_path / name)), read_ome_zarr(str(tmp_path / "o.zarr")), strict=True
+        ):
+            layer = Image(data, **arguments)
+            assert layer.multiscale and arguments["scale"] == folder["scale"] and arguments["name"] == folder["name"]
+            np.testing.assert_array_equal(np.asarray(data[1]), np.asarray(folder_data[1]))

@@ -25,7 +25,7 @@ def test_the_activity_docks_button_cancels(
     click(qtbot, dock.bar.run)
     window = dock.window()
     assert window is not None
-    qtbot.waitUntil(lambda: dock.bar.bar.maximum() > 0 and dock.bar.bar.value() > 0, timeout=60_000)
+    qtbot.waitUntil(lambda: dock.bar.bar.maximum() > 0 and dock.bar.bar.value() > 0)
     assert dock.activity.bar.n > 0 and dock.activity.bar.total == dock.bar.bar.maximum()
     buttons = [b for b in window.findChildren(QPushButton) if b.text() == "Cancel" and b is not dock.bar.run]
     assert len(buttons) == 1

@@ -1,4 +1,4 @@
-"""Torch's compiler: a network that is compiled at its first batch."""
+"""Run a network through torch's compiler; it is compiled at its first batch."""
 
 from __future__ import annotations
 
@@ -25,17 +25,19 @@ _VARIANTS = 1000
 class Compiled(Backend):
     """A network that is compiled at its first batch, for tiles of one shape.
 
-    On a CPU its blocks are, which share what is compiled for them: a network compiled as a whole took four times as
-    long to compile, for the same gain. On CUDA the whole is, and the kernels of a batch are recorded as a graph, so
-    launching them takes no time of the CPU. Where compiling fails (a compiler without Python's headers, say), that is
-    logged and the network runs as it is.
+    On a CPU, the network's blocks are compiled, and equal blocks share the compiled code: compiling the whole network
+    took four times as long and gained no more. On CUDA, the whole network is compiled, and the kernels of a batch are
+    recorded as a CUDA graph, so that launching them takes no CPU time. If compiling fails (for example because Python's
+    headers are not installed), that is logged, and the network runs without being compiled.
 
     Parameters
     ----------
-    network
-        In evaluation mode, on its device. On a CPU its blocks are changed in place.
-    device, precision
-        See `napari_restore.engine.planning.recipe.Recipe`.
+    network : torch.nn.Module
+        Network in evaluation mode, on `device`. On a CPU its blocks are changed in place.
+    device : Device
+        Device of the network.
+    precision : {"float32", "bfloat16"}
+        Precision of the network.
     """
 
     def __init__(self, network: nn.Module, device: Device, precision: str = "float32") -> None:
@@ -51,7 +53,7 @@ class Compiled(Backend):
         self._first = threading.Lock()
 
     def __call__(self, tiles: Tensor) -> Tensor:
-        with self._first if self._state == "untried" else nullcontext():  # other lanes wait until it is compiled
+        with self._first if self._state == "untried" else nullcontext():  # concurrent batches wait until it is compiled
             return self._restored(tiles)
 
     def _restored(self, tiles: Tensor) -> Tensor:
@@ -64,7 +66,7 @@ class Compiled(Backend):
             if self._state == "works" or isinstance(error, torch.OutOfMemoryError):
                 raise
             reason = " ".join(str(error).split())[:300]
-            _log.warning("the network could not be compiled and runs as it is: %s", reason)
+            _log.warning("the network could not be compiled and runs without: %s", reason)
             self._state = "fails"
             return self._as_it_is(tiles)
         self._state = "works"

@@ -1,1 +1,1 @@
-"""What a setting is, and the forms in which its values may be given."""
+"""Describe settings, and convert the forms in which users may give their values."""

@@ -1,11 +1,13 @@
-"""The forms in which the values of a recipe may be given, brought to the one in which they are stored, and checked.
+"""Convert and check the values of settings.
 
-Each function takes what was given and returns what is stored, or raises ValueError with the rule and the way out.
+Each function takes a value as the user gave it and returns the value that a recipe stores. It raises ValueError, with
+the rule and the way out, if the value is not allowed.
 """
 
 from __future__ import annotations
 
 __all__ = [
+    "broadcast",
     "checked_cameras",
     "checked_fill",
     "checked_pairs",
@@ -18,7 +20,7 @@ __all__ = [
     "size_in_bytes",
 ]
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,19 +28,21 @@ from napari_restore.engine.planning.settings.neighbours import parse_neighbours
 from napari_restore.errors import RecipeError
 from napari_restore.wording import byte_count
 
+Item = TypeVar("Item")
+
 
 def size_in_bytes(value: Any) -> Any:
-    """Read a text such as ``"8GB"``."""
+    """Convert a text such as ``"8GB"`` to a number of bytes."""
     return byte_count(value) if isinstance(value, str) else value
 
 
 def open_intensity(value: Any) -> Any:
-    """Take ``"auto"`` for a choice that is left open."""
+    """Convert ``"auto"`` to None, which leaves the setting open."""
     return None if value == "auto" else value
 
 
 def named_neighbours(value: Any) -> Any:
-    """Read a text such as ``"T,3"``."""
+    """Parse a text such as ``"T,3"``."""
     try:
         return parse_neighbours(value) if isinstance(value, str) else value
     except RecipeError as error:
@@ -46,14 +50,14 @@ def named_neighbours(value: Any) -> Any:
 
 
 def list_of_one(value: Any) -> Any:
-    """Take one pair or triple for a list of one."""
+    """Convert one pair or triple to a list of one."""
     if value is not None and len(value) and all(np.isscalar(item) for item in value):
         return (tuple(value),)
     return value
 
 
 def limits(value: Any) -> Any:
-    """Read limits: one pair or several; ``"all"`` and infinite ones are none."""
+    """Convert one or several pairs of limits; ``"all"`` and infinite limits become an empty tuple."""
     if isinstance(value, str) and value == "all":
         return ()
     pairs = list_of_one(value)
@@ -61,7 +65,7 @@ def limits(value: Any) -> Any:
 
 
 def fill_lists(value: Any) -> Any:
-    """Read fill values: one, several, or several per channel; ``"none"`` for none."""
+    """Convert fill values: one, several, or several per channel; ``"none"`` becomes an empty tuple."""
     if isinstance(value, str) and value == "none":
         return ()
     return ((value,),) if value is not None and np.isscalar(value) else list_of_one(value)
@@ -71,12 +75,12 @@ def checked_fill(value: tuple[tuple[float, ...], ...] | None) -> tuple[tuple[flo
     """Check that fill values are finite."""
     for number in (number for channel in value or () for number in channel):
         if not np.isfinite(number):
-            raise ValueError(f"fill value {number}: NaN and infinities are never image; leave them out")
+            raise ValueError(f"fill value {number}: NaN and infinity are always missing pixels; leave them out")
     return value
 
 
 def checked_pairs(value: tuple[tuple[float, float], ...] | None) -> tuple[tuple[float, float], ...] | None:
-    """Check that pairs rise and are finite."""
+    """Check that both values of each pair are finite and the first is less than the second."""
     for low, high in value or ():
         if not (np.isfinite(low) and np.isfinite(high) and low < high):
             raise ValueError(f"value range {low}..{high}: the first must be less than the second, both finite")
@@ -84,10 +88,10 @@ def checked_pairs(value: tuple[tuple[float, float], ...] | None) -> tuple[tuple[
 
 
 def checked_cameras(value: tuple[tuple[float, float, float], ...] | None) -> Any:
-    """Check that there are such cameras."""
+    """Check that each triple is the noise of a camera."""
     if not value:
         return value
-    # A dock widget is opened with recipes, and would wait for scipy.
+    # Imported here, as a dock widget makes recipes when it opens, and would wait for scipy.
     from napari_restore.intensity.stabilise import CameraNoise
 
     for camera in value:
@@ -99,7 +103,7 @@ def checked_cameras(value: tuple[tuple[float, float, float], ...] | None) -> Any
 
 
 def data_type(value: Any) -> str:
-    """Name a data type; ``"same"`` for None."""
+    """Return the name of a data type; ``"same"`` for None."""
     if value in (None, "same"):
         return "same"
     try:
@@ -109,3 +113,14 @@ def data_type(value: Any) -> str:
     if dtype.kind not in "uif":
         raise ValueError(f"dtype {dtype} cannot hold an image; use 'same', 'uint16', 'float32', ...")
     return str(dtype.name)
+
+
+def broadcast(values: tuple[Item, ...], count: int) -> tuple[Item, ...]:
+    """Broadcast one value, or one per channel, to `count` channels.
+
+    Examples
+    --------
+    >>> broadcast(((0, 255),), 2), broadcast(((0, 255), (0, 9)), 2)
+    (((0, 255), (0, 255)), ((0, 255), (0, 9)))
+    """
+    return values * count if len(values) == 1 else values

@@ -1,4 +1,4 @@
-"""Which neighbouring planes a run averages into each plane before the network sees it: the setting of a recipe."""
+"""Define the setting `neighbours`: the planes that are averaged into each plane before it goes through the network."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ __all__ = ["NONE", "Neighbours", "parse_neighbours"]
 
 
 class Neighbours(BaseModel):
-    """The neighbours of a plane that count, see `napari_restore.intensity.fusion`.
+    """The neighbours that are averaged into a plane; see `napari_restore.intensity.fusion`.
 
     Attributes
     ----------
-    axis
-        ``"T"`` or ``"Z"``, ``"TZ"`` for both (no diagonals), ``"none"``; ``"auto"``: those along which the sample
-        of the image shows planes that agree.
-    planes
-        Neighbours on each side.
-    strength
-        Factor on how much planes may differ and still be averaged.
-    noise
-        Of each channel: gain (data units a photon), offset and read noise (data units), autocorrelation along y and x.
-        None: the recipe's, or estimated.
-    left
-        Of each channel: noise that is left, as a share of a plane's own, typically. None: measured on the sample.
+    axis : {"auto", "none", "T", "Z", "TZ"}
+        Axis of the neighbours; ``"TZ"`` for both axes, without diagonals. ``"auto"`` for the axes along which planes
+        agree in a sample of the image.
+    planes : int
+        Number of neighbours on each side, 1 to 5.
+    strength : float
+        Factor on the difference up to which planes are averaged, greater than 0 and at most 3.
+    noise : tuple of tuple of float, optional
+        For each channel: gain (data units per photon), offset and read noise (data units), autocorrelation along y and
+        x. None to use the recipe's noise, or to estimate it.
+    left : tuple of float, optional
+        For each channel: typical noise after averaging, divided by the noise of a plane. None to estimate it from a
+        sample.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,13 +46,13 @@ class Neighbours(BaseModel):
         return "TZ" if value == "ZT" else value
 
     def __str__(self) -> str:
-        """Write it as `parse_neighbours` reads it: as JSON where what an image has shown is part of it."""
+        """Write the setting in the form that `parse_neighbours` reads; as JSON if it has estimates of an image."""
         if self.noise is not None or self.left is not None:
             return self.model_dump_json(exclude_none=True)
         return "none" if self.axis == "none" else f"{self.axis},{self.planes},{self.strength!r}"
 
     def agrees_with(self, chosen: Neighbours) -> bool:
-        """Tell whether a choice is one that fits what was given here."""
+        """Return whether a complete setting has the values that were given in this one."""
         return all(
             getattr(self, name) == getattr(chosen, name) or (name, self.axis) == ("axis", "auto")
             for name in self.model_fields_set
@@ -62,20 +63,30 @@ NONE = Neighbours(axis="none")
 
 
 def parse_neighbours(text: str) -> dict[str, Any] | None:
-    """Read ``"T"``, ``"TZ,1"`` or ``"Z,3,0.8"``: axis, planes on each side, strength. None for ``"auto"``.
+    """Parse ``"T"``, ``"TZ,1"`` or ``"Z,3,0.8"``: axis, planes on each side, strength.
 
-    JSON is read as well: so the command line takes what a stored recipe knows of its image.
+    JSON is parsed as well, so that the command line accepts the value of a stored recipe.
+
+    Parameters
+    ----------
+    text : str
+        The setting in words.
+
+    Returns
+    -------
+    dict or None
+        Fields of `Neighbours`; None for ``"auto"``.
 
     Raises
     ------
     RecipeError
-        If it is none of these.
+        If the text has none of these forms.
     """
     if text.lstrip().startswith("{"):
         try:
             return dict(json.loads(text))
         except ValueError as error:
-            raise RecipeError(f"neighbours {text!r} is no JSON: {error}.") from None
+            raise RecipeError(f"neighbours {text!r} is not valid JSON: {error}.") from None
     names = ("axis", "planes", "strength")
     parts = [part.strip() for part in text.split(",")]
     try:
@@ -84,7 +95,7 @@ def parse_neighbours(text: str) -> dict[str, Any] | None:
         numbers = []
     if parts[0] not in ("auto", "none", "T", "Z", "TZ", "ZT") or len(numbers) != len(parts) - 1:
         raise RecipeError(
-            f"neighbours {text!r} is not auto, none, or an axis T, Z or TZ, with the planes on each side and the "
-            "strength behind it if need be, like T,3 or TZ,2,0.8."
+            f"neighbours {text!r} is not auto, none, or an axis T, Z or TZ, optionally followed by the planes on each "
+            "side and the strength, like T,3 or TZ,2,0.8."
         )
     return None if parts == ["auto"] else dict(zip(names, [parts[0], *numbers], strict=False))

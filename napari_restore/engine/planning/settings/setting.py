@@ -1,7 +1,7 @@
-"""A setting as a person meets it: its type, unit, default and meaning, and where it can be set.
+"""Describe a setting: its type, unit, default and meaning, and where it can be set.
 
-A `Setting` stands in the annotation of a field of `napari_restore.engine.planning.recipe.Recipe`. All faces of the
-package are made from it: `napari_restore.api.Settings`, the options of the command line, the dock widgets and the page
+A `Setting` is part of the annotation of a field of `napari_restore.engine.planning.recipe.Recipe`. These are generated
+from it: `napari_restore.api.Settings`, the options of the command line, tool tips of the dock widgets, and the page
 ``docs/settings.md``.
 """
 
@@ -25,28 +25,29 @@ GROUPS: dict[Group, str] = {
     "result": "Result",
     "run": "How to run",
 }
-"""Headings of the groups. Settings of the group ``"run"`` say how a result is made, and not what it is."""
+"""Heading of each group. Settings of the group ``"run"`` decide how a result is computed, not what it is."""
 
 
 NEVER = object()
-"""Stands for a value that no setting has."""
+"""A marker that differs from all values of settings."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """How a setting is written on the command line.
+    """The form of a setting on the command line.
 
     Attributes
     ----------
     kind : {"switch", "word", "list", "lists", "channels"}
-        A flag alone; one word; one word of items with commas between them; one word of such lists, one per channel,
-        with semicolons between them; or `count` words, each of them one number, or with commas one number per channel.
+        A flag without a value; one word; one word with items separated by commas; one word with such lists, one per
+        channel, separated by semicolons; or `count` words, each with one number, or with one number per channel
+        separated by commas.
     item : type
-        Of one item: bool, int, float or str.
+        Type of one item: bool, int, float or str.
     count : int
-        Words behind the flag.
+        Number of words after the flag.
     alone : bool
-        Whether a list of one item is that item.
+        Whether a list of one item is read as that item.
     """
 
     kind: Literal["switch", "word", "list", "lists", "channels"]
@@ -57,37 +58,42 @@ class Written:
 
 @dataclass(frozen=True)
 class Setting:
-    """What there is to say of a field of the recipe.
+    """The description of a field of the recipe.
 
     Parameters
     ----------
     help : str
-        One sentence: what the setting is or does.
+        One sentence that says what the setting is or does.
     group : str
-        See `GROUPS`.
+        A key of `GROUPS`.
     unit : str
-        Of its numbers; empty where there is none.
+        Unit of its numbers; empty if there is none.
     otherwise : str
-        What is used where the setting is None, because it was left out.
+        Words for the value that is used if the setting is left out and its default is None.
     accepts : str
-        Annotation of what the functions of `napari_restore.api` take, where that is more than a recipe stores.
+        Annotation in the functions of `napari_restore.api`, if they accept more types than a recipe stores.
     flag : str or None
-        Of the command line, such as ``"--range"`` or ``"--fsync/--no-fsync"``; empty: made of the name; None: there is
-        none.
+        Flag of the command line, such as ``"--range"`` or ``"--fsync/--no-fsync"``. Empty for a flag that is made from
+        the name; None for no flag.
     metavar : str
-        What stands behind the flag in the help; empty: the type.
+        Placeholder of the value in the help of the command line; empty for the type.
     control : str
-        Where the dock widgets have a control for it; empty: nowhere, and a value from a recipe is kept and shown.
+        Place of its control in the dock widgets. Empty if there is no control: then a value that is loaded with a
+        recipe is kept and shown.
     page : str
-        Page of the documentation that tells more.
+        Page of the documentation with more information.
     last_bits : bool
-        Of the group ``"run"``: whether it moves the last bits of a result, so that a resumed run keeps it.
+        Whether a setting of the group ``"run"`` changes the last bits of a result, so that a resumed run keeps it.
     earlier : Any
-        Of a setting that came after the first results: the value by which a run does as it did before.
+        Value that reproduces the results of versions that did not have the setting; `NEVER` if all versions have it.
     nothing : tuple of str
-        Words that stand for an empty list on the command line.
-    name, annotation, default
-        Of the field; filled in by `napari_restore.engine.planning.recipe.settings`.
+        Words that mean an empty list on the command line.
+    name : str
+        Name of the field; set by `napari_restore.engine.planning.recipe.settings`, like the next two.
+    annotation : type
+        Type of the field.
+    default : Any
+        Default of the field.
     """
 
     help: str
@@ -108,31 +114,31 @@ class Setting:
 
     @property
     def takes(self) -> str:
-        """Annotation of what the functions of `napari_restore.api` take."""
+        """Annotation of the setting in the functions of `napari_restore.api`."""
         return self.accepts or type_text(self.annotation)
 
     @property
     def without(self) -> str:
-        """What is used where it is left out, in words."""
+        """Words for the value that is used if the setting is left out."""
         if self.default is None:
             return self.otherwise
         return ("no", "yes")[self.default] if isinstance(self.default, bool) else str(self.default)
 
     @property
     def description(self) -> str:
-        """The sentence, the unit, and what is used where it is left out."""
+        """The help sentence, the unit, and the value that is used if the setting is left out."""
         unit = f" Unit: {self.unit}." if self.unit else ""
         return f"{self.help}{unit} If left out: {self.without}."
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The values that it may have; empty where they cannot be listed."""
+        """The allowed values; empty if they cannot be listed."""
         literals = [option for option in _options(self.annotation) if get_origin(option) is Literal]
         return tuple(value for literal in literals for value in get_args(literal))
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """Flags of the command line: one, two for a switch that can be turned off as well, or none."""
+        """Flags of the command line: none, one, or two for a switch that can also be turned off."""
         if self.flag is None:
             return ()
         word = self.name.replace("_", "-")
@@ -141,12 +147,12 @@ class Setting:
 
     @property
     def written(self) -> Written:
-        """How it is written on the command line.
+        """The form of the setting on the command line.
 
         Raises
         ------
         TypeError
-            If its type cannot be written there.
+            If the command line has no form for its type.
         """
         options = [option for option in _options(self.annotation) if option is not types.NoneType]
         lists = [option for option in options if get_origin(option) is tuple]
@@ -164,12 +170,22 @@ class Setting:
         if len(options) == 1 and options[0] in (int, float, str):
             return Written("word", options[0])
         raise TypeError(
-            f"setting {self.name!r} of the type {type_text(self.annotation)} cannot be written on the command line; "
-            "say flag=None, or teach `Setting.written` to write it."
+            f"setting {self.name!r} of type {type_text(self.annotation)} cannot be written on the command line; "
+            "set flag=None, or extend `Setting.written`."
         )
 
     def words(self, value: Any) -> list[str]:
-        """Write a value for the command line; no words where its switch is off unless it is turned on.
+        """Write a value as words of the command line.
+
+        Parameters
+        ----------
+        value : Any
+            Value of the setting, as a recipe stores it.
+
+        Returns
+        -------
+        list of str
+            Flag and words; empty for a switch that is off by default and has no flag to turn it off.
 
         Raises
         ------
@@ -196,12 +212,22 @@ class Setting:
         return [self.flags[0], ",".join(map(str, items))]
 
     def read_items(self, word: str) -> tuple[float, ...]:
-        """Read one word of items with commas between them.
+        """Parse one word with items separated by commas.
+
+        Parameters
+        ----------
+        word : str
+            Word of the command line.
+
+        Returns
+        -------
+        tuple of int or float
+            The items.
 
         Raises
         ------
         RecipeError
-            If an item is no number.
+            If an item is not a number.
         """
         item = self.written.item
         try:
@@ -210,21 +236,27 @@ class Setting:
             kind = "whole numbers" if item is int else "numbers"
             one, several = ("96", "96,128") if item is int else ("0.5", "0.45,0.44,0.4")
             raise RecipeError(
-                f"{word!r} is not {kind} with commas between them; write one, like {one}, or several, like {several}."
+                f"{word!r} is not {kind} separated by commas; write one, like {one}, or several, like {several}."
             ) from None
 
     def read(self, value: Any) -> Any:
-        """Give the setting that words of items stand for: the inverse of `words`.
+        """Convert parsed words of the command line to a value of the setting: the inverse of `words`.
 
         Parameters
         ----------
-        value : tuple
-            Of a list, what `read_items` gives; of ``"channels"``, that for each word. Anything else is given back.
+        value : Any
+            For a ``"list"``, the result of `read_items`; for ``"channels"``, a tuple of such results, one for each
+            word. Other values are returned unchanged.
+
+        Returns
+        -------
+        Any
+            Value of the setting.
 
         Raises
         ------
         RecipeError
-            If the words do not name as many channels.
+            If the words have different numbers of channels.
         """
         written = self.written
         if written.kind == "lists":
@@ -235,19 +267,19 @@ class Setting:
         if written.kind == "list":
             return value[0] if written.alone and len(value) == 1 else value
         if written.kind == "word" and "int" in self.accepts.split(" | ") and str(value).isdecimal():
-            return int(value)  # a number, where a name will do as well
+            return int(value)  # the setting takes a number or a name
         if written.kind != "channels":
             return value
         if len({len(each) for each in value}) > 1:
             raise RecipeError(
                 f"{self.flags[0]} has {', '.join(str(len(each)) for each in value)} numbers in its {written.count} "
-                "words; give each of them one, or one per channel with commas between them."
+                "words; give one number in each word, or one per channel, separated by commas."
             )
         return tuple(zip(*value, strict=True))
 
 
 def type_text(annotation: Any) -> str:
-    """Write a type as it is written in Python.
+    """Write a type in the syntax of Python.
 
     Examples
     --------
@@ -266,7 +298,7 @@ def type_text(annotation: Any) -> str:
 
 
 def _options(annotation: Any) -> Sequence[Any]:
-    """Give the members of a union, or the one type."""
+    """Return the members of a union, or the type itself."""
     return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
 
 

@@ -1,1 +1,1 @@
-"""Blocks on a Dask cluster: its workers, what they do, and what is tried again."""
+"""Run a plan on a Dask cluster: its workers, their tasks, and retries."""

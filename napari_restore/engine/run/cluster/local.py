@@ -1,4 +1,4 @@
-"""Several devices of one machine: a process for each, and the same engine as for a cluster between them."""
+"""Use several devices of one machine: a Dask worker process for each."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from napari_restore.errors import ClusterError
 __all__ = ["processes"]
 
 START = 60
-"""Seconds that processes have to start, and after which they give up a parent that is gone."""
+"""Seconds that worker processes have to start, and after which they end if the scheduler is lost."""
 
 
 @contextmanager
 def processes(devices: Sequence[Device], at_once: int) -> Iterator[Any]:
-    """Start a scheduler in this process and a worker process for each device, which end with the ``with``.
+    """Start a scheduler in this process and a worker process for each device, until the ``with`` statement ends.
 
-    The workers are started by their command line: Python's own way of starting processes would run the caller's script
-    once more in each of them, unless it is written with that in mind.
+    The workers are started by their command line, because `multiprocessing` would run the caller's script again in each
+    worker if the script has no ``if __name__ == "__main__"``.
 
     Parameters
     ----------
-    devices
-        One for each process. A process sees its GPU alone, as the first one.
-    at_once
-        Blocks in progress in each process.
+    devices : sequence of Device
+        One for each process. A process sees only its GPU, as ``cuda:0``.
+    at_once : int
+        Number of blocks in progress in each process.
 
     Yields
     ------
     distributed.Client
-        Whose workers offer ``GPU`` where they have one.
+        A client whose workers offer the resource ``GPU`` if they have one.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def processes(devices: Sequence[Device], at_once: int) -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
     children: list[subprocess.Popen[bytes]] = []
-    # Of LocalCluster only the scheduler is wanted, which listens on this machine alone, and on ports that are free.
+    # LocalCluster without workers: a scheduler that listens on free ports of this machine only.
     cluster: Any = LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=":0")  # type: ignore[no-untyped-call]
     with cluster, Client(cluster, set_as_default=False) as client:  # type: ignore[no-untyped-call]
         try:
@@ -54,7 +54,8 @@ def processes(devices: Sequence[Device], at_once: int) -> Iterator[Any]:
                 client.wait_for_workers(len(devices), timeout=START)
             except TimeoutError as error:
                 raise ClusterError(
-                    f"no process has started for one of {', '.join(map(str, devices))} within {START} s."
+                    f"a worker process for one of {', '.join(map(str, devices))} has not started within {START} s; "
+                    "look at the messages above, or choose one device."
                 ) from error
             yield client
         finally:
@@ -73,12 +74,12 @@ def _start(device: Device, address: str, at_once: int) -> subprocess.Popen[bytes
     if device.is_cuda:
         command += ["--resources", "GPU=1"]
         environment["CUDA_VISIBLE_DEVICES"] = _visible(device)
-    # In a session of its own: Ctrl+C is for the caller, who then stops the workers in order.
+    # In a separate session, so that Ctrl+C reaches only the caller, which then stops the workers in order.
     return subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
 
 
 def _visible(device: Device) -> str:
-    """Name a GPU for another process, if this one does not see all of them."""
+    """Return the CUDA_VISIBLE_DEVICES of another process for a GPU. This process may see only some of the GPUs."""
     number = device.index or 0
     seen = os.environ.get("CUDA_VISIBLE_DEVICES")
     return seen.split(",")[number] if seen else str(number)

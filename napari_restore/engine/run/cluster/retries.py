@@ -1,7 +1,7 @@
-"""A bounded window of write units on a cluster: retries on other workers, copies for stragglers, suspects on their own.
+"""Send write units to a cluster, retry failed ones on other workers, and duplicate stragglers.
 
-There is no graph of the whole run, only the write units that are on their way. The scheduler knows nothing of the
-others, so a run of a million blocks costs it as much as one of a thousand.
+Only a bounded number of write units is on the cluster at a time. There is no graph of the whole run, so a run of a
+million blocks costs the scheduler as much as one of a thousand.
 """
 
 from __future__ import annotations
@@ -20,59 +20,59 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from napari_restore.engine.compute.block import Receipt
-from napari_restore.engine.run.cluster.worker import Failure, carry_out
+from napari_restore.engine.run.cluster.worker import Failure, compute_unit
 from napari_restore.errors import ClusterError, DiskFull, ModelError, OutputTaken, RestoreError
 from napari_restore.images.writing.layout import WriteUnit
 
 __all__ = ["ANSWER", "Pool", "Window", "within"]
 
 TRIES = 3
-"""How often a write unit is tried, each time on another worker if there is one."""
+"""Number of times that a write unit is tried, each time on another worker if there is one."""
 TICK = 0.25
-"""Seconds after which the caller hears something, even if nothing is done."""
-LOOK = 2.0
-"""Seconds between two looks at which workers there are."""
+"""Seconds between two values for the caller while no write unit is finished."""
+REFRESH = 2.0
+"""Seconds between two queries for the workers of the cluster."""
 PATIENCE = 300.0
 """Seconds without any worker after which a run ends."""
 STRAGGLER, TIMES_MEDIAN = 30.0, 4.0
-"""Seconds, and times the median of those so far, that a write unit may take before another worker makes it as well."""
+"""A write unit is a straggler after so many seconds and so many times the median duration. A copy is sent then."""
 STANDSTILL = 900.0
-"""Seconds, if they are also 20 times the median of those so far, without any write unit, after which a run ends."""
+"""Seconds without a finished write unit after which a run ends, if they are also 20 times the median duration."""
 ANSWER = 20.0
-"""Seconds that the cluster has for an answer when a run ends: a worker that stands still gives none."""
+"""Seconds that the cluster has for an answer when a run ends. A worker that hangs gives none."""
 
 
 _FINAL = (DiskFull, ModelError, OutputTaken)
-"""Errors that are no block's own, and that another worker would meet as well."""
+"""Errors that do not depend on the block or the worker, so that a retry would fail too."""
 
 
 class Pool(Protocol):
-    """The workers that take part. See `napari_restore.engine.run.cluster.workers.Cluster`."""
+    """Interface of the workers of a run. See `napari_restore.engine.run.cluster.workers.Cluster`."""
 
     client: Any
 
     @property
     def shares(self) -> dict[str, float] | None:
-        """What of a worker's resources one write unit takes."""
+        """Amounts of a worker's resources that one write unit takes."""
 
     def workers(self) -> dict[str, int]:
-        """Address of each worker there is now, and how many write units it takes at a time."""
+        """Return the address of each present worker, and how many write units it takes at a time."""
 
 
 @dataclass
 class _Attempt:
-    """A write unit on its way to a worker, as a task of Dask."""
+    """A task of Dask that computes a write unit."""
 
     unit: WriteUnit
     began: float
     future: Any
     only: frozenset[str]
-    """Workers that it was sent to; empty: any."""
+    """Addresses of the workers that may run it; if empty, any worker."""
 
 
 @dataclass
 class _History:
-    """What was tried to make a write unit that is not done."""
+    """Failed and present attempts at a write unit that is not finished."""
 
     tries: int = 0
     failed_on: set[str] = field(default_factory=set)
@@ -80,21 +80,21 @@ class _History:
 
 
 class Window:
-    """Sends write units to a cluster, a few more than it can work on, and gives what comes back.
+    """Window of write units that are on a cluster at the same time, a few more than its workers can take.
 
     Parameters
     ----------
-    pool
+    pool : Pool
         The workers.
-    name
-        Of the run, known to the workers.
+    name : str
+        Name of the run, under which the workers have registered it.
 
     Attributes
     ----------
     failed : dict of WriteUnit to RestoreError
-        Those that were given up, and why.
+        Write units that failed on every try, and the last error of each.
     retries : int
-        How often one was sent again.
+        Number of retries and copies.
     """
 
     def __init__(self, pool: Pool, name: str) -> None:
@@ -104,47 +104,52 @@ class Window:
         self._numbers = itertools.count()
         self._attempts: dict[str, _Attempt] = {}
         self._histories: dict[WriteUnit, _History] = {}
-        self._again: deque[WriteUnit] = deque()
+        self._to_retry: deque[WriteUnit] = deque()
         self._suspects: list[WriteUnit] = []
         self._seconds: deque[float] = deque(maxlen=200)
         self._outcomes = _Outcomes(pool.client, f"{name}-{uuid4().hex[:8]}")
-        self._in_a_row, self._settled = 0, time.monotonic()
+        self._failures_in_a_row, self._last_success = 0, time.monotonic()
         self._workers: dict[str, int] = {}
-        self._looked = self._seen = -float("inf")
+        self._refreshed = self._workers_seen = -float("inf")
 
     @property
     def size(self) -> int:
-        """How many write units may be on their way: what the workers take at a time, and one in reserve for each."""
+        """Number of write units that may be on the cluster: what the workers take at a time, and one more for each."""
         return max(1, sum(self._workers.values()) + len(self._workers))
 
     def run(self, units: Iterable[WriteUnit]) -> Generator[Receipt | None, None, None]:
-        """Have write units made.
+        """Compute write units on the cluster.
+
+        Parameters
+        ----------
+        units : iterable of WriteUnit
+            Read one by one, when the window has room.
 
         Yields
         ------
         Receipt or None
-            Of each write unit that is done; None after every `TICK` seconds without one.
+            The receipt of each write unit when it is finished, and None every `TICK` seconds in between.
 
         Raises
         ------
         ClusterError
-            If the scheduler is lost, or there is no worker for long.
+            If the scheduler is lost, or there is no worker for a long time.
         RestoreError
-            The last error, if one unit after the other fails.
+            The last error, if many write units fail in a row.
         """
         source = iter(units)
         try:
             yield from self._drained(source, lambda: self.size)
-            # Workers that died took innocent units with them: alone, a unit can only accuse itself.
+            # A worker that dies loses all its write units, and only one of them is the cause. Retry each of them alone.
             suspects, self._suspects = self._suspects, []
             yield from self._drained(iter(suspects), lambda: 1)
             for unit in self._suspects:
-                self.failed[unit] = RestoreError("workers that try it die, also when they do nothing else")
+                self.failed[unit] = RestoreError("workers die when they compute it, even if they do nothing else")
         finally:
             self.close()
 
     def close(self) -> None:
-        """Ask for nothing more."""
+        """Cancel all tasks."""
         self._outcomes.close()
         futures = [attempt.future for attempt in self._attempts.values()]
         self._attempts.clear()
@@ -153,7 +158,7 @@ class Window:
 
     def _drained(self, source: Iterator[WriteUnit], size: Callable[[], int]) -> Generator[Receipt | None, None, None]:
         while True:
-            self._look()
+            self._refresh_workers()
             self._fill(source, size())
             if not self._attempts:
                 return
@@ -168,9 +173,9 @@ class Window:
                     yield receipt
 
     def _fill(self, source: Iterator[WriteUnit], size: int) -> None:
-        size += len(self._stragglers())  # what stands still is no reason to have others wait
+        size += len(self._stragglers())  # stragglers must not keep other write units waiting
         while len(self._attempts) < size:
-            unit = self._again.popleft() if self._again else next(source, None)
+            unit = self._to_retry.popleft() if self._to_retry else next(source, None)
             if unit is None:
                 return
             self._send(unit)
@@ -179,10 +184,10 @@ class Window:
         history = self._histories.setdefault(unit, _History())
         others = [address for address in self._workers if address not in history.failed_on]
         only = frozenset(others if history.failed_on else ())
-        # The name of a task carries no hash, so that Dask takes all tasks of a run for one kind.
+        # Without a hash in their keys, Dask takes all tasks of a run for one group, whose duration it estimates.
         key = f"{self.name}-unit-{next(self._numbers)}"
         future = self.pool.client.submit(
-            carry_out, self.name, unit, self._outcomes.topic, key, key=key, pure=False, workers=sorted(only) or None,
+            compute_unit, self.name, unit, self._outcomes.topic, key, key=key, pure=False, workers=sorted(only) or None,
             resources=self.pool.shares, allow_other_workers=False,
         )  # fmt: skip
         self._attempts[key] = _Attempt(unit, time.monotonic(), future, only)
@@ -190,83 +195,84 @@ class Window:
         self._outcomes.expect(future)
 
     def _settle(self, key: str, outcome: Any) -> Receipt | None:
-        """Take note of what an attempt has come to, and give its receipt if its write unit is done by it."""
+        """Record the outcome of an attempt, and return its receipt if it finished its write unit."""
         attempt = self._attempts.pop(key, None)
         if attempt is None:
             return None
         history = self._histories[attempt.unit]
         history.attempts.discard(key)
         if isinstance(outcome, Receipt):
-            self._in_a_row, self._settled = 0, time.monotonic()
+            self._failures_in_a_row, self._last_success = 0, time.monotonic()
             self._seconds.append(time.monotonic() - attempt.began)
-            self._forget(history)
+            self._cancel_copies(history)
             del self._histories[attempt.unit]
             return outcome
-        self._give_another_chance(attempt.unit, history, outcome)
+        self._handle_failure(attempt.unit, history, outcome)
         return None
 
-    def _forget(self, history: _History) -> None:
-        """Ask no more for the copies of a write unit that is done; one that is running goes on, and writes the same."""
+    def _cancel_copies(self, history: _History) -> None:
+        """Cancel the copies of a finished write unit. A copy that is running already writes the same bytes."""
         copies = [self._attempts.pop(key).future for key in history.attempts if key in self._attempts]
         if copies:
             self.pool.client.cancel(copies, force=True)
 
-    def _give_another_chance(self, unit: WriteUnit, history: _History, outcome: Any) -> None:
+    def _handle_failure(self, unit: WriteUnit, history: _History, outcome: Any) -> None:
+        """Retry a write unit or give it up, or raise an error that ends the run."""
         from distributed import KilledWorker
 
-        self._in_a_row += 1
-        too_many = self._in_a_row >= max(8, TRIES * self.size)
+        self._failures_in_a_row += 1
+        too_many = self._failures_in_a_row >= max(8, TRIES * self.size)
         if isinstance(outcome, KilledWorker):
             self._suspects.append(unit)
             if too_many:
                 raise ClusterError(
-                    f"the workers at {_address(self.pool.client)} die, whatever they are given ({outcome}); look at "
-                    "their logs, and at their memory: blocks that are stored stay, the same call goes on."
+                    f"the workers at {_address(self.pool.client)} die with any block ({outcome}); look at their logs "
+                    "and their memory. Stored blocks stay, and the same call resumes the run."
                 )
             return
         if not isinstance(outcome, Failure):
             raise ClusterError(
-                f"the scheduler at {_address(self.pool.client)} was lost, or the run was cancelled there "
-                f"({type(outcome).__name__}: {outcome}); blocks that are stored stay: start the cluster again, and the "
-                "same call goes on."
+                f"the scheduler at {_address(self.pool.client)} was lost, or has cancelled the run "
+                f"({type(outcome).__name__}: {outcome}). Stored blocks stay: start the cluster again, and the same "
+                "call resumes the run."
             )
         history.tries += 1
         history.failed_on.add(outcome.worker)
         if too_many or isinstance(outcome.error, _FINAL):
             raise outcome.error
         if history.attempts:
-            return  # a copy is on its way
+            return  # a copy may still succeed
         if history.tries < TRIES:
             self.retries += 1
-            self._again.append(unit)
+            self._to_retry.append(unit)
             return
         del self._histories[unit]
         self.failed[unit] = outcome.error
 
-    def _look(self) -> None:
-        """See which workers there are."""
+    def _refresh_workers(self) -> None:
+        """Query the workers of the cluster, at most every `REFRESH` seconds."""
         now = time.monotonic()
-        if now - self._looked < LOOK:
+        if now - self._refreshed < REFRESH:
             return
-        self._looked = now
+        self._refreshed = now
         try:
             self._workers = self.pool.workers()
         except (OSError, RuntimeError) as error:
             raise ClusterError(
-                f"the scheduler at {_address(self.pool.client)} does not answer ({error}); blocks that are stored "
-                "stay: start the cluster again, and the same call goes on."
+                f"the scheduler at {_address(self.pool.client)} does not answer ({error}). Stored blocks stay: start "
+                "the cluster again, and the same call resumes the run."
             ) from error
-        if self._workers or self._seen < 0:
-            self._seen = now
-        if now - self._seen > PATIENCE:
+        if self._workers or self._workers_seen < 0:
+            self._workers_seen = now
+        if now - self._workers_seen > PATIENCE:
             raise ClusterError(
-                f"there was no worker at {_address(self.pool.client)} for {PATIENCE:.0f} s; blocks that are stored "
-                "stay: start workers, and the same call goes on."
+                f"there was no worker at {_address(self.pool.client)} for {PATIENCE:.0f} s. Stored blocks stay: start "
+                "workers, and the same call resumes the run."
             )
-        self._recall_unreachable()
+        self._resend_unreachable()
 
-    def _recall_unreachable(self) -> None:
-        """Send again what was meant for workers that are gone: the scheduler would keep it for their return."""
+    def _resend_unreachable(self) -> None:
+        """Send write units again whose workers are gone. The scheduler would keep them until these workers return."""
         for key, attempt in list(self._attempts.items()):
             if attempt.only and attempt.only.isdisjoint(self._workers):
                 del self._attempts[key]
@@ -275,18 +281,18 @@ class Window:
                 self._send(attempt.unit)
 
     def _check_progress(self) -> None:
-        """End a run in which nothing comes back any more, whatever the scheduler says of its workers."""
+        """Raise if no write unit was finished for a long time, whatever the scheduler reports of its workers."""
         if not self._seconds:
             return
-        silent = time.monotonic() - self._settled
+        silent = time.monotonic() - self._last_success
         if silent > max(STANDSTILL, 20 * statistics.median(self._seconds)):
             raise ClusterError(
-                f"no worker at {_address(self.pool.client)} has ended a block for {silent:.0f} s; look for workers "
-                "that hang, and restart them: blocks that are stored stay, the same call goes on."
+                f"no worker at {_address(self.pool.client)} has finished a block for {silent:.0f} s; find the workers "
+                "that hang, and restart them. Stored blocks stay, and the same call resumes the run."
             )
 
     def _copy_stragglers(self, size: int) -> None:
-        """Let other workers try what some have had for very long, when there is nothing else to do."""
+        """Send copies of stragglers to other workers, if these have nothing else to do."""
         late = self._stragglers()
         if len(self._attempts) - len(late) >= size:
             return
@@ -298,7 +304,7 @@ class Window:
                 self._send(attempt.unit)
 
     def _stragglers(self) -> list[_Attempt]:
-        """Give the newest attempts at write units that have taken very long, finished or not."""
+        """Return the newest attempt at each write unit, if it has taken very long."""
         if not self._seconds:
             return []
         late = time.monotonic() - max(STRAGGLER, TIMES_MEDIAN * statistics.median(self._seconds))
@@ -306,7 +312,7 @@ class Window:
         return [attempt for attempt in newest.values() if attempt.began < late]
 
     def _holders(self, keys: set[str]) -> set[str]:
-        """Tell which workers have been given some of the attempts with these keys."""
+        """Return the workers to which the scheduler has given tasks with these keys."""
         found = within(ANSWER, self.pool.client.processing) or {}
         return {worker for worker, tasks in found.items() if keys & set(map(str, tasks))}
 
@@ -316,9 +322,9 @@ def _address(client: Any) -> str:
 
 
 class _Outcomes:
-    """Takes in what tasks have come to: events of the workers, and from the scheduler what has no event.
+    """Queue of the outcomes of tasks: from events of the workers, and from the scheduler for tasks without an event.
 
-    Nothing here waits for a worker.
+    Its methods never wait for a worker.
     """
 
     def __init__(self, client: Any, topic: str) -> None:
@@ -335,7 +341,7 @@ class _Outcomes:
         future.add_done_callback(self._ended)
 
     def _ended(self, future: Any) -> None:
-        """Take in a task that failed, or was lost: the scheduler tells why. What is finished tells itself."""
+        """Queue the error of a task that failed or was lost. A finished task has sent an event."""
         if future.status != "finished":
             self._found.put((future.key, _error_of(future)))
 
@@ -344,7 +350,7 @@ class _Outcomes:
             self._client.unsubscribe_topic(self.topic)
 
     def get(self, seconds: float) -> list[tuple[str, Any]]:
-        """Give all there is, after waiting for the first."""
+        """Return the outcomes in the queue, after waiting up to `seconds` for the first."""
         found = []
         with suppress(queue.Empty):
             found.append(self._found.get(timeout=seconds))
@@ -356,12 +362,12 @@ class _Outcomes:
 def _error_of(future: Any) -> Any:
     try:
         return future.result(timeout=ANSWER)
-    except BaseException as error:  # also CancelledError
+    except BaseException as error:  # CancelledError is not an Exception
         return error
 
 
 def within(seconds: float, call: Callable[[], Any]) -> Any:
-    """Call something that may wait for who stands still; None if it takes longer, or fails."""
+    """Call a function that may hang, and return its value, or None if it takes longer than `seconds` or fails."""
     answers: list[Any] = []
 
     def ask() -> None:

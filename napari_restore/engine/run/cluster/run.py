@@ -1,4 +1,4 @@
-"""Running a plan on a Dask cluster: what is missing, through a bounded window, and what failed named at the end."""
+"""Run a plan on a Dask cluster: restore the missing blocks, compute the coarser levels, and name the failed blocks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["run_on", "stages_on", "stages_on_devices"]
 
 REGISTER = 60.0
-"""Seconds that workers have for taking in a run."""
+"""Seconds that workers have to register a run."""
 
 
 def run_on(
@@ -41,20 +41,22 @@ def run_on(
     *,
     memory: float = math.inf,
 ) -> Generator[Progress, None, None]:
-    """Restore the blocks that an output is missing, and then the coarser levels, on a cluster.
+    """Restore the missing blocks of an output on a cluster, and then compute its coarser levels.
 
-    Closing the generator stops the workers after the batches in progress; what is stored stays.
+    Closing the generator stops the workers after the batches in progress. Stored blocks stay.
 
     Parameters
     ----------
-    cluster
-        Who does it.
-    plan, sink
-        The run, and its output.
-    record
+    cluster : Cluster
+        The workers.
+    plan : Plan
+        The run.
+    sink : OmeZarrSink
+        Its output.
+    record : callable
         Called with the receipt of each block.
-    memory
-        Bytes that a worker may use, where it does not have a limit of its own.
+    memory : float
+        Bytes that a worker without a memory limit may use.
 
     Yields
     ------
@@ -66,7 +68,7 @@ def run_on(
     ClusterError
         If a worker cannot reach source, output or weights, or the scheduler is lost.
     BlocksFailed
-        At the end, if some blocks could not be made on any worker.
+        At the end, if some blocks could not be computed by any worker.
     """
     cluster.check_backend(plan.recipe.backend)
     cluster.fit(plan, memory)
@@ -80,28 +82,40 @@ def run_on(
     try:
         if within(REGISTER, lambda: [cluster.client.register_plugin(run, name=name)]) is None:
             raise ClusterError(
-                f"the workers at {cluster.address} do not all take the run within {REGISTER:.0f} s; look for one that "
-                "hangs, and restart it."
+                f"some workers at {cluster.address} did not accept the run within {REGISTER:.0f} s; find the worker "
+                "that hangs, and restart it."
             )
         _check_reach(cluster, name, plan)
         yield from _restored(cluster, name, plan, count, missing, record)
         yield from _coarser(cluster, name, plan, sink)
     finally:
-        with suppress(OSError, RuntimeError):  # the scheduler was lost, and all that it had been told with it
+        with suppress(OSError, RuntimeError):  # the scheduler was lost, and the registration with it
             if cluster.client.status == "running":
                 within(ANSWER, lambda: cluster.client.unregister_worker_plugin(name))
 
 
 @contextmanager
 def stages_on_devices(plan: Plan) -> Iterator[tuple[Plan, Stages]]:
-    """Start a process for each device of a plan on this machine, and end them afterwards.
+    """Start a process for each device of a plan on this machine, until the ``with`` statement ends.
+
+    Parameters
+    ----------
+    plan : Plan
+        The run, with its devices.
 
     Yields
     ------
-    Plan
-        The plan as one of the processes carries it out, with a single device.
-    Stages
-        What carries it out: see `run_on`.
+    plan : Plan
+        The plan for the processes, with a single device.
+    stages : Stages
+        The function that runs it: see `run_on`.
+
+    Raises
+    ------
+    SourceError
+        If the source is in memory, where the processes cannot read it.
+    ClusterError
+        If a process does not start.
     """
     devices = plan.devices
     alone = on_device(plan, Device("cuda", 0) if plan.device.is_cuda else plan.device)  # a process sees one GPU
@@ -111,12 +125,28 @@ def stages_on_devices(plan: Plan) -> Iterator[tuple[Plan, Stages]]:
 
 
 def stages_on(cluster: Cluster, memory: float = math.inf) -> Stages:
-    """Give `run_on` for a cluster the form that reports are made of."""
+    """Return `run_on` for a cluster, in the form that `napari_restore.engine.record.run_report.reported` takes.
+
+    Parameters
+    ----------
+    cluster : Cluster
+        The workers.
+    memory : float
+        See `run_on`.
+    """
     return lambda plan, sink, record: run_on(cluster, plan, sink, record, memory=memory)
 
 
 class _Restored:
-    """Counts what a run has restored, of so many blocks that were missing."""
+    """Counter of the blocks and tiles that a run has restored.
+
+    Parameters
+    ----------
+    plan : Plan
+        The run.
+    missing : int
+        Number of blocks that were missing when the session started.
+    """
 
     def __init__(self, plan: Plan, missing: int) -> None:
         self.total, self.done, self.tiles = plan.blocks, plan.blocks - missing, 0
@@ -129,18 +159,18 @@ class _Restored:
 
 
 def _check_reach(cluster: Cluster, name: str, plan: Plan) -> None:
-    """Refuse workers that cannot read the source or the weights, or see another output."""
+    """Raise if a worker cannot read the source or the weights, or sees another output."""
     try:
         pixel = first_pixel(plan)
     except SourceError:
-        pixel = None  # what cannot be read here is no worker's fault
+        pixel = None  # the pixel cannot be read here either, so it cannot be compared
     answers = cluster.ask(obstacle, name, pixel)
     problems = Counter(answer for answer in answers.values() if answer is not None)
     if problems:
         listed = "; ".join(f"{text} ({count} of {len(answers)} workers)" for text, count in problems.most_common(NAMED))
         raise ClusterError(
-            f"workers at {cluster.address} cannot do this run: {listed}. Source, output and weights have to be at the "
-            "same place on every machine: a shared disk, or an object store with credentials on each."
+            f"workers at {cluster.address} cannot do this run: {listed}. Source, output and weights must have the same "
+            "path on every machine: use a shared disk, or an object store with credentials on each machine."
         )
 
 
@@ -164,8 +194,8 @@ def _raise_failed(window: Window, plan: Plan) -> None:
     named = "; ".join(f"{unit}: {error}" for unit, error in list(window.failed.items())[:NAMED])
     more = f"; and {len(window.failed) - NAMED} more" if len(window.failed) > NAMED else ""
     raise BlocksFailed(
-        f"{len(window.failed)} of {plan.blocks} blocks could not be made by any worker ({named}{more}); all others are "
-        "stored. Mend what is named, and the same call makes what is missing."
+        f"{len(window.failed)} of {plan.blocks} blocks could not be computed by any worker ({named}{more}); all others "
+        "are stored. Remove the causes, and the same call computes the missing blocks."
     )
 
 
@@ -174,7 +204,7 @@ def _coarse_missing(plan: Plan, sink: OmeZarrSink) -> bool:
 
 
 def _coarser(cluster: Cluster, name: str, plan: Plan, sink: OmeZarrSink) -> Generator[Progress, None, None]:
-    """Make the missing write units of the coarser levels, one level after the other."""
+    """Compute the missing write units of the coarser levels, one level after the other."""
 
     def make(missing: list[WriteUnit]) -> Generator[Receipt | None, None, None]:
         window = Window(cluster, name)

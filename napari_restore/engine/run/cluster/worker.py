@@ -1,7 +1,7 @@
-"""What happens on the workers of a cluster: a run arrives once at each of them, and its write units by number.
+"""Code that runs on the workers of a cluster.
 
-The run (plan and sink, a few kilobytes) comes as a plugin, which Dask also gives to workers that join later; a write
-unit is then a name and a few integers on its way there, and a `Receipt` or a `Failure` on its way back.
+A run (plan and sink, a few kilobytes) is sent to each worker once, as a plugin, which Dask also sends to workers that
+join later. The task for a write unit then holds only a name and a few integers, and returns a `Receipt` or a `Failure`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from distributed import WorkerPlugin, get_worker
 
 from napari_restore.errors import OutOfMemory, RestoreError
 
-# The scheduler imports this module too, to read what is sent; it needs no torch.
+# The scheduler imports this module too, to read messages, and must not need torch.
 if TYPE_CHECKING:
     from napari_restore.engine.compute.block import Receipt
     from napari_restore.engine.planning.plan import Plan
@@ -29,15 +29,25 @@ if TYPE_CHECKING:
     from napari_restore.images.writing.layout import WriteUnit
     from napari_restore.models.card import ModelCard
 
-__all__ = ["Failure", "Run", "carry_out", "first_pixel", "obstacle", "planned"]
+__all__ = ["Failure", "Run", "compute_unit", "first_pixel", "obstacle", "planned"]
 
 PATIENCE = 30.0
-"""Seconds that a worker gives the tiles in progress when a run is stopped."""
+"""Seconds for which a worker waits for the tiles in progress when a run is stopped."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a write unit could not be made on one worker."""
+    """Error with which a write unit failed on a worker.
+
+    Attributes
+    ----------
+    unit : WriteUnit
+        The write unit.
+    worker : str
+        Address of the worker.
+    error : RestoreError
+        The error.
+    """
 
     unit: WriteUnit
     worker: str
@@ -45,16 +55,18 @@ class Failure:
 
 
 class Run(WorkerPlugin):
-    """A run, on one worker.
+    """Plugin of a worker that holds a run.
 
     Parameters
     ----------
-    plan, sink
-        What is run, and where it goes.
-    at_once
-        Write units in progress at a time on one worker, however many threads it has.
-    threads
-        Threads of torch in each worker process.
+    plan : Plan
+        The run.
+    sink : OmeZarrSink
+        Its output.
+    at_once : int
+        Number of write units in progress on a worker, for any number of threads.
+    threads : int
+        Number of torch threads in each worker process.
     """
 
     def __init__(self, plan: Plan, sink: OmeZarrSink, at_once: int, threads: int) -> None:
@@ -62,14 +74,14 @@ class Run(WorkerPlugin):
         self.at_once, self.threads = at_once, threads
 
     def setup(self, worker: Any) -> None:
-        """Get ready; nothing is opened yet."""
+        """Prepare the run. Source and output are opened later, by `open`."""
         self._slots, self._stop = threading.BoundedSemaphore(self.at_once), threading.Event()
         self._opening, self._idle = threading.Lock(), threading.Condition()
         self._busy, self._cores_before = 0, 0
         self.address: str = worker.address
 
     async def teardown(self, worker: Any) -> None:
-        """Stop between two batches of tiles, and wait for that: nothing is written once a run is over."""
+        """Stop between two batches of tiles, and wait until nothing more is written."""
         self._stop.set()
         await asyncio.to_thread(self._wait_until_idle)
 
@@ -92,13 +104,13 @@ class Run(WorkerPlugin):
         return plan, sink
 
     def open(self) -> tuple[Plan, OmeZarrSink]:
-        """Open source and output, once: not in `setup`, which keeps a worker from answering the scheduler."""
+        """Open source and output, once. `setup` must not do this, because it blocks the worker's event loop."""
         with self._opening:
             return self._opened
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """Wait for a turn, and be waited for when the run is stopped."""
+        """Wait for one of `at_once` slots, and hold it. `teardown` waits until all slots are free."""
         with self._idle:
             self._busy += 1
         try:
@@ -119,7 +131,7 @@ class Run(WorkerPlugin):
 
 
 def planned(image: Image, card: ModelCard, recipe: Recipe) -> Plan | RestoreError:
-    """Make a plan on the worker that this is called on; what is wrong with it comes back as a value."""
+    """Make a plan on this worker, and return it or its error."""
     from napari_restore.engine.planning.planner import make_plan
 
     try:
@@ -128,27 +140,29 @@ def planned(image: Image, card: ModelCard, recipe: Recipe) -> Plan | RestoreErro
         return error
 
 
-def carry_out(name: str, unit: WriteUnit, topic: str, key: str) -> None:
-    """Make a write unit of a run on the worker that this is called on, and tell what came of it as an event.
+def compute_unit(name: str, unit: WriteUnit, topic: str, key: str) -> None:
+    """Compute a write unit of a run on this worker, and send the outcome as an event.
 
-    A value that is returned stays with the worker until it is fetched, and fetching waits for ever where a worker
-    stands still. An event goes by way of the scheduler, like the message that the task is done.
+    A return value would stay on the worker until it is fetched, and fetching waits for ever if the worker hangs. An
+    event goes through the scheduler, like the message that the task is finished.
 
     Parameters
     ----------
-    name
-        Of the run.
-    unit
-        What is made.
-    topic, key
-        Of the event, and of the task in it.
+    name : str
+        Name of the run.
+    unit : WriteUnit
+        The write unit.
+    topic : str
+        Topic of the event.
+    key : str
+        Key of the task, which is sent with the event.
     """
     outcome = _outcome(name, unit)
     get_worker().log_event(topic, {"key": key, "outcome": pickle.dumps(outcome)})
 
 
 def _outcome(name: str, unit: WriteUnit) -> Receipt | Failure:
-    """Make a write unit; what goes wrong is a value."""
+    """Compute a write unit, and return its receipt or its failure."""
     from napari_restore.engine.compute.region import Cancelled
 
     worker = get_worker()
@@ -157,18 +171,18 @@ def _outcome(name: str, unit: WriteUnit) -> Receipt | Failure:
         return Failure(unit, worker.address, RestoreError("the run was stopped"))
     try:
         with run.slot():
-            return _made(run, unit)
+            return _computed(run, unit)
     except Cancelled:
         return Failure(unit, worker.address, RestoreError("the run was stopped"))
     except RestoreError as error:
         return Failure(unit, worker.address, error)
     except MemoryError as error:
         return Failure(unit, worker.address, OutOfMemory(f"out of memory: {error}"))
-    except Exception as error:  # it may hold what cannot be sent
+    except Exception as error:  # the error itself may not be picklable
         return Failure(unit, worker.address, RestoreError(f"{type(error).__name__}: {error}"))
 
 
-def _made(run: Run, unit: WriteUnit) -> Receipt:
+def _computed(run: Run, unit: WriteUnit) -> Receipt:
     from napari_restore.engine.compute.block import Receipt, restore_block
 
     plan, sink = run.open()
@@ -179,16 +193,16 @@ def _made(run: Run, unit: WriteUnit) -> Receipt:
 
 
 def obstacle(name: str, pixel: bytes | None, dask_worker: Any) -> str | None:
-    """Say what keeps a worker from doing a run: other pixels or none, another output or none, no weights.
+    """Return why a worker cannot do a run, or None: it does not see the same source, output or weights.
 
     Parameters
     ----------
-    name
-        Of the run.
-    pixel
-        The first pixel of the source as the caller reads it; None if that failed.
-    dask_worker
-        The worker, given by Dask.
+    name : str
+        Name of the run.
+    pixel : bytes or None
+        The first pixel of the source as the caller reads it; None if it cannot be read.
+    dask_worker : distributed.Worker
+        The worker; Dask passes it.
     """
     from napari_restore.images.writing.ome_zarr import read_attributes
     from napari_restore.models.checkpoint import file_digest
@@ -197,20 +211,20 @@ def obstacle(name: str, pixel: bytes | None, dask_worker: Any) -> str | None:
     try:
         plan, sink = dask_worker.plugins[name].open()
         if pixel is not None and first_pixel(plan) != pixel:
-            return f"the source {plan.image.location} holds other pixels there"
+            return f"the source {plan.image.location} has other pixels on the worker"
         attributes = read_attributes(sink.path) or {}
         if attributes.get("fingerprint") != plan.fingerprint:
-            return f"the output {sink.path} is not there"
+            return f"the output {sink.path} is missing on the worker"
         path = weights_path(local_card(plan.card))
         if not path.is_file():
-            return f"the weights {path} are not there"
+            return f"the weights {path} are missing on the worker"
         if file_digest(path) != plan.card.sha256:
-            return f"the weights {path} are others there"
+            return f"the weights {path} are different on the worker"
     except Exception as error:
         return str(error) or repr(error)
     return None
 
 
 def first_pixel(plan: Plan) -> bytes:
-    """Read one pixel of the source, and with it one chunk."""
+    """Read the first pixel of the source (which reads one chunk)."""
     return plan.image.read((slice(0, 1),) * len(plan.image.shape)).tobytes()

@@ -1,4 +1,4 @@
-"""The workers of a Dask cluster, of whatever kind: who takes part in a run, and whether they can."""
+"""Choose and check the workers of a Dask cluster for a run, and make the plan on one of them."""
 
 from __future__ import annotations
 
@@ -29,53 +29,51 @@ from napari_restore.wording import human_bytes
 __all__ = ["NAMED", "Cluster", "check_sendable", "connected", "on_device", "plan_on"]
 
 ANSWER = 60.0
-"""Seconds that workers have for answering a question before the run."""
+"""Seconds that workers have to answer a question before the run."""
 FIRST_WORKER = 10.0
-"""Seconds to wait for the first worker of a cluster that has none."""
-LOOK = 5.0
-"""Seconds between two looks at whether the worker that makes a plan is still there."""
+"""Seconds to wait for the first worker of a cluster without workers."""
+CHECK = 5.0
+"""Seconds between two checks that the worker that makes a plan still exists."""
 LARGEST = 16 * 2**20
-"""Bytes that a run may take on its way to each worker: a source on disk takes a few thousand."""
+"""Largest pickled size of a run in bytes. A source on a disk takes a few thousand bytes."""
 NAMED = 5
-"""How many blocks or workers a message names."""
+"""Largest number of blocks or workers that a message names."""
 
 
 _log = logging.getLogger(__name__)
 
 
 class Cluster:
-    """The workers of a Dask cluster that offer what a run needs.
+    """Workers of a Dask cluster that offer the resources of a run.
 
     Parameters
     ----------
     client : distributed.Client
         Connected to the cluster.
     device : Device
-        That is asked for.
-    resources
-        What a worker has to offer, such as ``{"GPU": 1}``, and what a run takes of it, divided between the blocks in
-        progress there; None: that, for CUDA, and for "auto" where any worker offers it, else nothing.
+        The device of the recipe.
+    resources : mapping of str to float, optional
+        Resources that a worker must offer, such as ``{"GPU": 1}``, and that a run takes; its blocks in progress on the
+        worker share them. By default ``{"GPU": 1}`` for CUDA, and for "auto" if any worker offers a GPU; else none.
 
     Attributes
     ----------
     resources : dict of str to float
-        As chosen.
+        The chosen resources.
     at_once : int
-        Most blocks in progress on a worker.
+        Largest number of blocks in progress on a worker.
 
     Raises
     ------
     ClusterError
-        If no worker offers it, or some have other versions of this package or of torch.
+        If no worker offers the resources, or workers have other versions of this package, torch, zarr or Python.
     """
 
     def __init__(self, client: Any, device: Device, resources: Mapping[str, float] | None) -> None:
         self.client, self.at_once = client, 1
         everyone = self._everyone()
         if not everyone:
-            raise ClusterError(
-                f"{self.address} has no workers; start some (the same call goes on when they are there)."
-            )
+            raise ClusterError(f"the scheduler at {self.address} has no workers; start some, and repeat the call.")
         self.resources = dict(resources) if resources is not None else _needed(device, everyone)
         self._check_offer(everyone)
         self._facts: dict[str, dict[str, Any]] = self.ask(_facts_asker())
@@ -83,7 +81,7 @@ class Cluster:
 
     @property
     def address(self) -> str:
-        """Of the scheduler."""
+        """Address of the scheduler."""
         return str(self.client.scheduler.address)
 
     def _everyone(self) -> dict[str, Any]:
@@ -93,10 +91,10 @@ class Cluster:
         return workers
 
     def _known(self) -> dict[str, Any]:
-        """Describe all workers there are now, by address."""
+        """Return the scheduler's description of each present worker, by address."""
         if self.client.status != "running":
             raise ConnectionError("the connection was lost")
-        # Not `scheduler_info`, which keeps only a few workers or none where the client itself has looked meanwhile.
+        # `client.scheduler_info` may hold only a few of the workers, or none.
         found = self.client.sync(self.client.scheduler.identity, n_workers=-1, callback_timeout=ANSWER)
         return dict(found["workers"])
 
@@ -105,7 +103,7 @@ class Cluster:
         return all(offer.get(name, 0) >= amount for name, amount in self.resources.items())
 
     def workers(self) -> dict[str, int]:
-        """Address of each worker that offers what is needed, and how many blocks it takes at a time."""
+        """Return the address of each worker that offers the resources, and how many blocks it takes at a time."""
         found = self._known()
         return {address: self._takes(worker) for address, worker in found.items() if self._offers(worker)}
 
@@ -114,7 +112,7 @@ class Cluster:
 
     @property
     def shares(self) -> dict[str, float] | None:
-        """What of a worker's resources one block takes: a little less than its part, as parts of one do not add up."""
+        """Amounts of a worker's resources that one block takes: a little less than its part, because of rounding."""
         parts = self.at_once / 0.999 if self.at_once > 1 else 1
         return {name: amount / parts for name, amount in self.resources.items()} or None
 
@@ -125,24 +123,24 @@ class Cluster:
         wanted = " ".join(f"{name}={amount:g}" for name, amount in self.resources.items())
         raise ClusterError(
             f"none of the {len(everyone)} workers at {self.address} offers {self.resources} (they offer "
-            f'{", ".join(sorted(offered))}); start workers with --resources "{wanted}", or say resources={{}} '
-            "(--resources none) to take any."
+            f'{", ".join(sorted(offered))}); start workers with --resources "{wanted}", or give resources={{}} '
+            "(--resources none) to use any worker."
         )
 
     def ask(self, question: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
-        """Call a function on every worker that takes part, and give the answers by address.
+        """Call a function on every worker that takes part, and return the answers by address.
 
         Raises
         ------
         ClusterError
-            If one does not answer, or fails.
+            If a worker does not answer, or the function fails.
         """
         answers: list[Any] = []
 
         def call() -> None:
             try:
                 answers.append(self.client.run(question, *arguments, workers=list(self.workers()), on_error="return"))
-            except Exception as error:  # is raised on the thread that asked
+            except Exception as error:  # raised below, on the calling thread
                 answers.append(error)
 
         thread = threading.Thread(target=call, name="ask-workers", daemon=True)
@@ -150,8 +148,8 @@ class Cluster:
         thread.join(ANSWER)
         if not answers:
             raise ClusterError(
-                f"the workers at {self.address} do not answer within {ANSWER:.0f} s; look for one that hangs, and "
-                "restart it."
+                f"the workers at {self.address} did not all answer within {ANSWER:.0f} s; find the worker that hangs, "
+                "and restart it."
             )
         if isinstance(answers[0], Exception):
             raise ClusterError(f"the workers at {self.address} cannot be asked: {answers[0]!r}.") from answers[0]
@@ -161,7 +159,7 @@ class Cluster:
         return dict(answers[0])
 
     def _check_versions(self) -> None:
-        """Refuse workers whose packages are not those that are used here: their numbers could be others."""
+        """Raise if the packages of workers have other versions than here, because results could differ."""
         here = _facts_asker()()["versions"]
         problems = Counter(
             f"{name} {theirs or 'not installed'} (here {here[name]})"
@@ -174,7 +172,7 @@ class Cluster:
             problems = Counter({f"several builds of torch ({', '.join(sorted(map(str, builds)))})": len(self._facts)})
         if problems:
             listed = "; ".join(f"{text} on {count} of {len(self._facts)} workers" for text, count in problems.items())
-            raise ClusterError(f"{self.address}: {listed}. Install the same versions everywhere.")
+            raise ClusterError(f"{self.address}: {listed}. Install the same versions on all machines.")
 
     def without_openvino(self) -> str:
         """Say which versions of OpenVINO the workers have, where it is not the same one on each; "" where it is."""
@@ -200,21 +198,28 @@ class Cluster:
 
     @property
     def threads(self) -> int:
-        """Threads of torch in each worker: the cores of a machine divided by its workers, the fewest of any machine.
+        """Number of torch threads in each worker: cores of a machine divided by its workers, the least of all machines.
 
-        They are as many on each worker, since the last bit of a sum depends on how it was divided.
+        All workers use the same number, because the rounding of a sum depends on the number of threads.
         """
         hosts = Counter(facts["host"] for facts in self._facts.values())
         shares: list[int] = [facts["cores"] // hosts[facts["host"]] for facts in self._facts.values()]
         return max(1, min(shares))
 
     def fit(self, plan: Plan, memory: float = math.inf) -> None:
-        """Choose how many blocks a worker has in progress, by its threads and its memory.
+        """Choose how many blocks a worker has in progress, by its memory.
+
+        Parameters
+        ----------
+        plan : Plan
+            The run; its `workers` is the largest number.
+        memory : float
+            Bytes that a worker without a memory limit may use.
 
         Raises
         ------
         ClusterError
-            If not even one fits the memory of each worker.
+            If the memory of a worker is too small for one block.
         """
         workers = self._known()
         taking_part = [worker for worker in workers.values() if self._offers(worker)]
@@ -232,13 +237,13 @@ class Cluster:
 
 
 def _needed(device: Device, everyone: Mapping[str, Any]) -> dict[str, float]:
-    """Give the resources that a device asks for."""
+    """Return the resources for a device."""
     any_gpu = any((worker.get("resources") or {}).get("GPU") for worker in everyone.values())
     return {"GPU": 1} if device.is_cuda or (device.is_auto and any_gpu) else {}
 
 
 def _facts_asker() -> Callable[[], dict[str, Any]]:
-    """Give a function that is sent to workers by its code, since this package may not be there."""
+    """Return a function that is pickled with its code, because this package may be missing on the workers."""
 
     def facts() -> dict[str, Any]:
         import importlib.metadata
@@ -264,15 +269,22 @@ def _facts_asker() -> Callable[[], dict[str, Any]]:
 
 @contextmanager
 def connected(scheduler: Any, device: Device, resources: Mapping[str, float] | None = None) -> Iterator[Cluster]:
-    """Connect to a cluster for as long as it is used.
+    """Connect to a cluster until the ``with`` statement ends.
 
     Parameters
     ----------
-    scheduler : str, distributed.Client or cluster
-        Address of a scheduler, such as ``"tcp://head:8786"``; a client, which is used and left open; or a cluster
-        object of Dask, such as ``dask_jobqueue.SLURMCluster``.
-    device, resources
+    scheduler : str, distributed.Client or distributed.deploy.Cluster
+        Address of a scheduler, such as ``"tcp://head:8786"``; a client, which is left open; or a cluster object of
+        Dask, such as ``dask_jobqueue.SLURMCluster``.
+    device : Device
         See `Cluster`.
+    resources : mapping of str to float, optional
+        See `Cluster`.
+
+    Yields
+    ------
+    Cluster
+        The workers.
 
     Raises
     ------
@@ -299,14 +311,25 @@ def connected(scheduler: Any, device: Device, resources: Mapping[str, float] | N
 
 
 def plan_on(cluster: Cluster, image: Image, card: ModelCard, recipe: Recipe) -> Plan:
-    """Make a plan on a worker, since tile, batch and device are chosen by what a worker has.
+    """Make a plan on a worker, because tile, batch and device depend on the hardware of the workers.
+
+    Parameters
+    ----------
+    cluster : Cluster
+        The workers.
+    image : Image
+        The source.
+    card : ModelCard
+        The model.
+    recipe : Recipe
+        The settings.
 
     Raises
     ------
     RestoreError
         See `napari_restore.engine.planning.planner.make_plan`.
     ClusterError
-        If the worker cannot.
+        If the workers or the scheduler are lost.
     """
     from distributed.comm.core import CommClosedError
 
@@ -318,7 +341,7 @@ def plan_on(cluster: Cluster, image: Image, card: ModelCard, recipe: Recipe) -> 
     except (CancelledError, FutureCancelled, ConnectionError, CommClosedError) as error:
         raise ClusterError(
             f"the scheduler at {cluster.address} was lost while the run was planned ({type(error).__name__}: {error}); "
-            "start the cluster again, and the same call goes on."
+            "start the cluster again, and repeat the call."
         ) from error
     if isinstance(plan, RestoreError):
         raise plan
@@ -331,19 +354,19 @@ def plan_on(cluster: Cluster, image: Image, card: ModelCard, recipe: Recipe) -> 
 def _planned_by(
     cluster: Cluster, workers: list[str], image: Image, card: ModelCard, recipe: Recipe
 ) -> Plan | RestoreError | None:
-    """Have one of these workers make a plan; None if all of them were gone before it was done."""
+    """Make a plan on one of these workers, and return None if all of them are gone before it is made."""
     if not workers:
-        raise ClusterError(f"the workers at {cluster.address} are gone; start some, and the same call goes on.")
+        raise ClusterError(f"the workers at {cluster.address} are gone; start some, and repeat the call.")
     future = cluster.client.submit(
         planned, image, card, recipe, pure=False, key=f"napari-restore-plan-{uuid4().hex}",
         resources=cluster.resources or None, workers=workers,
     )  # fmt: skip
     while True:
         try:
-            plan: Plan | RestoreError = future.result(timeout=LOOK)
+            plan: Plan | RestoreError = future.result(timeout=CHECK)
             return plan
         except TimeoutError:
-            if future.status == "error":  # the worker's own, not that of waiting
+            if future.status == "error":  # the task itself raised a TimeoutError
                 raise
             if set(workers).isdisjoint(cluster.workers()):
                 future.cancel()
@@ -351,23 +374,23 @@ def _planned_by(
 
 
 def on_device(plan: Plan, device: Device) -> Plan:
-    """Give the plan for a device, all else as it is."""
+    """Return the plan with another device."""
     return replace(plan, recipe=plan.recipe.model_copy(update={"device": str(device)}))
 
 
 def check_sendable(content: Any, image: Image) -> None:
-    """Refuse a source that is in memory: each worker would need all of it."""
+    """Raise if the content to send holds an image in memory, because each worker would need all of it."""
     import cloudpickle
 
     try:
         cloudpickle.dump(content, _Limited())
     except _TooLarge:
         raise SourceError(
-            f"{image.name} ({human_bytes(image.nbytes)}) is in the memory of this process, where workers cannot read "
-            "it; store it where they can (OME-Zarr, Zarr or TIFF on a shared disk, or s3://), and pass its path."
+            f"{image.name} ({human_bytes(image.nbytes)}) is in the memory of this process, and workers cannot read it; "
+            "store it as OME-Zarr, Zarr or TIFF on a shared disk or s3://, and give its path."
         ) from None
     except Exception as error:
-        raise SourceError(f"{image.name} cannot be sent to workers ({error}); store it, and pass its path.") from error
+        raise SourceError(f"{image.name} cannot be sent to workers ({error}); store it, and give its path.") from error
 
 
 class _TooLarge(Exception):
@@ -375,7 +398,7 @@ class _TooLarge(Exception):
 
 
 class _Limited(io.RawIOBase):
-    """Takes bytes until they are too many."""
+    """File that discards what is written, and raises when it is more than `LARGEST` bytes."""
 
     taken = 0
 

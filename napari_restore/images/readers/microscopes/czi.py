@@ -1,4 +1,4 @@
-"""Opens CZI files: which image of the file, its pixels, and what its metadata say."""
+"""Open CZI files: choose the image of the file, its pixels and its metadata."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from napari_restore.images.readers.reader import begins_with, series_number
 ENDINGS: tuple[str, ...] = (".czi",)
 
 _UNEVEN = 0.1
-"""Time steps that differ from their mean by more than this part of it are said to be uneven."""
+"""Largest deviation of even time steps from their mean, as a share of the mean."""
 
 
 def recognises(source: Any) -> bool:
-    """Tell whether a source is a file that begins like CZI."""
+    """Check whether a source is a CZI file, by its first bytes."""
     return begins_with(source, MAGIC)
 
 
@@ -39,7 +39,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     source : str
         Path of the file.
     axes : str, optional
-        If given, it must be what the file says.
+        If given, it must equal the axes of the file.
     level : int
         Level of the pyramid, 0 being the largest.
     series : int or str
@@ -54,7 +54,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     Raises
     ------
     AxesError
-        If `axes` is not what the file says.
+        If `axes` is not equal to the axes of the file.
     SourceError
         If the file is damaged, of a kind that is not supported, or has no such series or level.
     """
@@ -70,7 +70,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     except Exception as error:
         raise SourceError(f"{path} cannot be read as CZI: {error!r}. Copy or export it again.") from error
     if axes is not None and axes.upper() != data.axes:
-        raise AxesError(f"{path} says that its axes are {data.axes}, not {axes!r}; leave axes out.")
+        raise AxesError(f"{path} has the axes {data.axes}, not {axes!r}; leave axes out.")
     names = tuple(one.name for one in listed)
     step, uneven = _time_step(container, metadata, path, data)
     size = {axis: length for axis, length in metadata.pixel_size.items() if axis in data.axes}
@@ -128,7 +128,7 @@ def _time_step(
 
 
 def _origin(data: CziArray, series: Series, metadata: CziMetadata) -> dict[str, float]:
-    """Return where the first pixel is on the stage, from the centre of the scene.
+    """Return the position of the first pixel on the stage, from the centre of the scene.
 
     A scene that the file gives no centre of begins at 0.
     """

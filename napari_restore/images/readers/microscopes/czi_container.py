@@ -1,7 +1,7 @@
-"""The container of CZI files (ZISRAW): segments, the directory of sub-blocks, and the pixels of one sub-block.
+"""Read the container of CZI files (ZISRAW): segments, the directory of sub-blocks, XML and attachments.
 
-A CZI file is a chain of segments, each with a name and a size in front. The header at the start of the file says where
-the directory of sub-blocks, the XML and the attachments are. A sub-block holds the pixels of one rectangle of one
+A CZI file is a chain of segments, each of which begins with its name and size. The header at the start of the file says
+where the directory of sub-blocks, the XML and the attachments are. A sub-block holds the pixels of one rectangle of one
 plane. Its entry in the directory says along each dimension where it starts and how long it is, and along X and Y how
 many pixels are stored: fewer than its length in the levels of a pyramid. Numbers are little-endian.
 """
@@ -44,7 +44,7 @@ _DIRECTORY_HEAD, _ATTACHMENTS_HEAD, _ATTACHMENT = 128, 256, 128
 
 @dataclass(frozen=True)
 class PixelType:
-    """A type of pixels: its name in CZI, that of one sample in numpy, and the samples of a pixel."""
+    """A pixel type: its name in CZI, the NumPy data type of a sample, and the number of samples."""
 
     name: str
     dtype: str
@@ -62,19 +62,19 @@ PIXEL_TYPES = {
 
 @dataclass(frozen=True)
 class Directory:
-    """All sub-blocks of a file, a row each.
+    """The directory of a file, one row per sub-block.
 
     Attributes
     ----------
     pixel_type, compression : numpy.ndarray
         Codes of the format.
     position : numpy.ndarray
-        Where the sub-block's segment begins, in bytes.
+        Position of the segment of the sub-block in the file, in bytes.
     start : dict of str to numpy.ndarray
-        First index along each dimension, by its letter; 0 where a sub-block lacks the dimension, and −1 for M, the
+        First index along each dimension, by its letter. If a sub-block lacks the dimension, it is 0, and −1 for M, the
         number of a tile.
     size, stored : dict of str to numpy.ndarray
-        Length along X and Y, and pixels that are stored.
+        Length along X and Y, and number of stored pixels.
     """
 
     pixel_type: NDArray[Any]
@@ -94,18 +94,18 @@ class Directory:
 
 @dataclass(frozen=True)
 class Container:
-    """What a CZI file says of itself.
+    """Directory and metadata of a CZI file.
 
     Attributes
     ----------
     directory : Directory
-        Its sub-blocks.
+        Sub-blocks of the file.
     xml : str
-        Its metadata, or nothing.
+        Metadata; empty if there are none.
     attachments : dict of str to int
-        Where the segment of each attachment begins, by its name.
+        Position of the segment of each attachment, by its name, in bytes.
     notes : tuple of str
-        What is wrong with the file.
+        Notes on damage of the file.
     """
 
     directory: Directory
@@ -125,12 +125,12 @@ def read_container(path: str) -> Container:
     Returns
     -------
     Container
-        All but the pixels.
+        Everything except the pixels.
 
     Raises
     ------
     SourceError
-        If it is one of several files of an image, truncated, or without an image.
+        If the file is one of several files of an image, truncated, or without an image.
     """
     with open(path, "rb") as file:
         size = os.path.getsize(path)
@@ -147,7 +147,7 @@ def read_container(path: str) -> Container:
             directory = _directory(entries[_DIRECTORY_HEAD:], path)
         else:
             directory = _directory(b"".join(_walk(file, size)), path)
-            notes = ("It has no directory, as after an acquisition that was cut off; what is stored was looked up.",)
+            notes = ("It has no directory, as after an acquisition that was cut off; its sub-blocks were searched.",)
         _check(directory, path, size)
         xml = _segment(file, xml_at, b"ZISRAWMETADATA") if xml_at else b""
         attachments = _segment(file, attachments_at, b"ZISRAWATTDIR") if attachments_at else b""
@@ -161,7 +161,7 @@ def read_container(path: str) -> Container:
 
 
 def _segment(file: IO[bytes], position: int, name: bytes) -> bytes:
-    """Return what a segment holds; nothing where it is not there or has another name."""
+    """Return the content of a segment; empty if it does not exist or has another name."""
     file.seek(position)
     head = file.read(_SEGMENT.size)
     if len(head) < _SEGMENT.size:
@@ -171,7 +171,7 @@ def _segment(file: IO[bytes], position: int, name: bytes) -> bytes:
 
 
 def _walk(file: IO[bytes], size: int) -> Iterator[bytes]:
-    """Yield the directory's entry of each sub-block of a file that has no directory."""
+    """Yield the directory entry of each sub-block of a file without a directory."""
     position = 0
     while position + _SEGMENT.size <= size:
         file.seek(position)
@@ -181,14 +181,14 @@ def _walk(file: IO[bytes], size: int) -> Iterator[bytes]:
         if name.rstrip(b"\0") == b"ZISRAWSUBBLOCK" and position + _SEGMENT.size + room <= size:
             entry = file.read(16 + _ENTRY.itemsize)[16:]
             count = int(np.frombuffer(entry, _ENTRY)["dimensions"][0])
-            # A sub-block does not always know where it is.
-            place = struct.pack("<q", position)
-            yield entry[:6] + place + entry[14:] + file.read(count * _DIMENSION.itemsize)
+            # The entry in a sub-block may have a wrong position.
+            packed = struct.pack("<q", position)
+            yield entry[:6] + packed + entry[14:] + file.read(count * _DIMENSION.itemsize)
         position += _SEGMENT.size + room
 
 
 def _directory(buffer: bytes, path: str) -> Directory:
-    """Take the entries of a directory apart."""
+    """Parse the entries of a directory."""
     runs = list(_runs(buffer))
     rows = sum(len(run) for run in runs)
     if not rows:
@@ -207,12 +207,12 @@ def _directory(buffer: bytes, path: str) -> Directory:
         for dimension in run["dimensions"].T:
             for name in np.unique(dimension["letter"]):
                 letter, where = name.decode("latin-1"), np.flatnonzero(dimension["letter"] == name)
-                place, chosen = first + where, dimension[where]
+                at, chosen = first + where, dimension[where]
                 default = -1 if letter == "M" else 0
-                start.setdefault(letter, np.full(rows, default, np.int32))[place] = chosen["start"]
-                size.setdefault(letter, np.ones(rows, np.int32))[place] = chosen["size"]
+                start.setdefault(letter, np.full(rows, default, np.int32))[at] = chosen["start"]
+                size.setdefault(letter, np.ones(rows, np.int32))[at] = chosen["size"]
                 pixels = np.where(chosen["stored"] > 0, chosen["stored"], chosen["size"])
-                stored.setdefault(letter, np.ones(rows, np.int32))[place] = pixels
+                stored.setdefault(letter, np.ones(rows, np.int32))[at] = pixels
         first += len(run)
     longer = [letter for letter, sizes in size.items() if letter not in "XY" and (sizes > 1).any()]
     if longer:
@@ -223,24 +223,24 @@ def _directory(buffer: bytes, path: str) -> Directory:
 
 
 def _runs(buffer: bytes) -> Iterator[NDArray[Any]]:
-    """Yield entries that follow each other and have as many dimensions, because those are of one length."""
-    place, ahead = 0, 1 << 20
-    while place + _ENTRY.itemsize <= len(buffer) and buffer[place : place + 2] == b"DV":
-        count = struct.unpack_from("<i", buffer, place + 28)[0]
+    """Yield runs of consecutive entries with the same number of dimensions, which have the same length."""
+    offset, ahead = 0, 1 << 20
+    while offset + _ENTRY.itemsize <= len(buffer) and buffer[offset : offset + 2] == b"DV":
+        count = struct.unpack_from("<i", buffer, offset + 28)[0]
         layout = np.dtype([("entry", _ENTRY), ("dimensions", _DIMENSION, (count,))])
-        fit = min((len(buffer) - place) // layout.itemsize, ahead)
-        table = np.frombuffer(buffer, layout, fit, place)
+        fit = min((len(buffer) - offset) // layout.itemsize, ahead)
+        table = np.frombuffer(buffer, layout, fit, offset)
         alike = (table["entry"]["schema"] == b"DV") & (table["entry"]["dimensions"] == count)
         length = fit if alike.all() else int(alike.argmin())
         if not length:
             return
         yield table[:length]
-        place += length * layout.itemsize
-        ahead = 2 * length + 16  # where short runs follow each other, no more is looked at than needed
+        offset += length * layout.itemsize
+        ahead = 2 * length + 16  # with short runs, no more is read than needed
 
 
 def _check(directory: Directory, path: str, size: int) -> None:
-    """Raise SourceError for what cannot be an image, or lies behind the end of the file."""
+    """Raise SourceError for sub-blocks that are no image, or lie behind the end of the file."""
     if not {"X", "Y"} <= set(directory.start):
         raise SourceError(f"{path} has sub-blocks without X or Y; copy or export it again.")
     last = int(directory.position.max())
@@ -259,7 +259,7 @@ def _attachments(buffer: bytes) -> Iterator[tuple[str, int]]:
 
 
 def read_time_stamps(path: str, position: int) -> NDArray[np.float64]:
-    """Return the seconds of an attachment with time stamps; none where it is something else."""
+    """Return the seconds of an attachment with time stamps; none for any other attachment."""
     with open(path, "rb") as file:
         content = _segment(file, position, b"ZISRAWATTACH")[256:]
     count = struct.unpack_from("<ii", content)[1] if len(content) >= 8 else 0

@@ -1,4 +1,4 @@
-"""What the XML of a CZI file says of sizes, times, scenes and channels. Whatever is missing is unknown."""
+"""Read sizes, times, scenes and channels from the XML of a CZI file. Missing values are unknown."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ class CziChannel:
 
 @dataclass(frozen=True)
 class CziMetadata:
-    """What the XML says.
+    """Metadata in the XML.
 
     Attributes
     ----------
     pixel_size : dict of str to float
-        Along X, Y and Z, in micrometres.
+        Pixel size along X, Y and Z, in micrometres.
     z_start : float or None
         Position of the first plane along Z, in micrometres.
     times : tuple of float
-        Seconds of the time points, or nothing.
+        Times of the time points in seconds; empty if there is no list.
     time_attachment : str or None
-        Name of the attachment that has them.
+        Name of the attachment with the times.
     time_step : float or None
-        Seconds between two time points, where the file gives no list.
+        Seconds between two time points, if the file has no list.
     scenes : dict of int to Scene
-        By their number.
+        Scenes by their number.
     channels : tuple of CziChannel
-        By their number.
+        Channels, in the order of their numbers.
     notes : tuple of str
-        What could not be read.
+        Notes on unreadable metadata.
     """
 
     pixel_size: dict[str, float] = field(default_factory=dict)
@@ -70,12 +70,12 @@ def read_metadata(xml: str) -> CziMetadata:
     Parameters
     ----------
     xml : str
-        The XML, or nothing.
+        The XML; may be empty.
 
     Returns
     -------
     CziMetadata
-        What it says.
+        Its metadata.
     """
     try:
         root = ElementTree.fromstring(xml) if xml else ElementTree.Element("none")
@@ -97,7 +97,7 @@ def read_metadata(xml: str) -> CziMetadata:
         times=_offsets(t),
         time_attachment=None if t is None else t.findtext("Positions/BinaryList/AttachmentName"),
         time_step=_step(t),
-        scenes=dict(_scene(scene, place) for place, scene in enumerate(root.findall(f"{base}/S/Scenes/Scene"))),
+        scenes=dict(_scene(scene, index) for index, scene in enumerate(root.findall(f"{base}/S/Scenes/Scene"))),
         channels=_channels(root, base),
     )
 
@@ -111,7 +111,7 @@ def _number(text: str | None) -> float | None:
 
 
 def _offsets(axis: ElementTree.Element | None) -> tuple[float, ...]:
-    """Return the positions of an axis that are listed."""
+    """Return the listed positions of an axis."""
     text = "" if axis is None else axis.findtext("Positions/List/Offsets") or ""
     found = [_number(part) for part in text.split()]
     return tuple(number for number in found if number is not None) if None not in found else ()
@@ -128,27 +128,27 @@ def _step(axis: ElementTree.Element | None) -> float | None:
 
 
 def _point(text: str | None) -> tuple[float, float] | None:
-    """Return Y and X of a point that is written as X, Y."""
+    """Parse a point written as X, Y; return Y, X."""
     x, _, y = (text or "").partition(",")
     point = (_number(y.split(",")[0]), _number(x))
     return None if None in point else point  # type: ignore[return-value]
 
 
-def _scene(scene: ElementTree.Element, place: int) -> tuple[int, Scene]:
+def _scene(scene: ElementTree.Element, index: int) -> tuple[int, Scene]:
     number = _number(scene.get("Index"))
     found = Scene(_scene_name(scene), _point(scene.findtext("CenterPosition")))
-    return place if number is None else int(number), found
+    return index if number is None else int(number), found
 
 
 def _scene_name(scene: ElementTree.Element) -> str | None:
-    """Return the name of a scene, with that of its well in front where it has another one."""
+    """Return the name of a scene, preceded by the name of its well if that is different."""
     name, shape = scene.get("Name"), scene.find("Shape")
     well = None if shape is None else shape.get("Name")
     return f"{well} {name}" if name and well and well not in name else name or well or None
 
 
 def _channels(root: ElementTree.Element, base: str) -> tuple[CziChannel, ...]:
-    """Join what the image and the display settings say of each channel."""
+    """Combine the metadata of the image and of the display settings for each channel."""
     described = root.findall(f"{base}/Channels/Channel")
     displayed = root.findall("Metadata/DisplaySetting/Channels/Channel")
     by_identity = {channel.get("Id"): channel for channel in displayed if channel.get("Id")}
@@ -172,7 +172,7 @@ def _channels(root: ElementTree.Element, base: str) -> tuple[CziChannel, ...]:
 
 
 def _color(text: str | None) -> str | None:
-    """Return RRGGBB of #RRGGBB or #AARRGGBB."""
+    """Convert #RRGGBB or #AARRGGBB to RRGGBB."""
     digits = (text or "").strip().lstrip("#").upper()
     if len(digits) not in (6, 8) or any(digit not in "0123456789ABCDEF" for digit in digits):
         return None

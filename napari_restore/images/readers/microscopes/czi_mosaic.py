@@ -1,7 +1,7 @@
-"""The images in a CZI file, and one of them as an array: tiles are pasted where they lie, later ones over earlier.
+"""List the images in a CZI file and read one as an array: tiles are pasted at their positions, later ones on top.
 
-An image has the axes T, C, Z, Y and X. Scenes, and whatever else a file may have (views, phases, rotations,
-illuminations, blocks; pixels of several types; colour images in several channels), are images of their own.
+An image has the axes T, C, Z, Y and X. Each scene is a separate image, and so is each index along other
+dimensions (views, phases, rotations, illuminations, blocks), each pixel type, and each channel of colour images.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BETWEEN = 1.5
 """Sub-blocks whose pixels are this many times larger than those of the image belong to coarser levels."""
 
 _CELLS = 4_000_000
-"""With more cells between the edges of tiles, gaps are told from areas alone."""
+"""With more cells between the edges of tiles, gaps are found from areas only."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Series:
     Attributes
     ----------
     name : str
-        From its scene and from what else sets it apart; empty where nothing does.
+        Name from its scene and other distinguishing properties; empty if there are none.
     scene : int
-        Number of its scene.
+        Number of the scene.
     rows : numpy.ndarray
-        Its sub-blocks of all levels, as rows of the directory.
+        Rows of the directory: the sub-blocks of all levels.
     pixel_type : int
-        Code of the type of its pixels.
+        Code of the pixel type.
     """
 
     name: str
@@ -86,12 +86,12 @@ def list_series(directory: Directory, metadata: CziMetadata) -> list[Series]:
 
 
 def _groups(keys: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the different rows, sorted, and the number of each row among them, as `numpy.unique` does, but faster."""
+    """Return the sorted unique rows and the index of each row among them; faster than `numpy.unique`."""
     number = np.zeros(len(keys), np.int64)
     for column in keys.T:
         if column.min() != column.max():
-            values, places = np.unique(column, return_inverse=True)
-            number = np.unique(number * len(values) + places, return_inverse=True)[1]
+            values, ranks = np.unique(column, return_inverse=True)
+            number = np.unique(number * len(values) + ranks, return_inverse=True)[1]
     first = np.unique(number, return_index=True)[1]
     return keys[first], number
 
@@ -101,7 +101,7 @@ def _samples(code: int) -> int:
 
 
 def _name(key: list[int], many: list[bool], others: list[str], metadata: CziMetadata, found: NDArray[Any]) -> str:
-    """Say what sets an image apart from the others; an image that is alone has the name of its scene."""
+    """Name an image by its distinguishing properties; a single image has the name of its scene."""
     parts = [
         f"{_OTHERS.get(letter, letter)} {value}"
         for letter, value, several in zip(others, key[1:], many[1:], strict=False)
@@ -118,16 +118,16 @@ def _name(key: list[int], many: list[bool], others: list[str], metadata: CziMeta
 
 
 def _enlargement(directory: Directory) -> NDArray[np.float64]:
-    """Return how much larger the stored pixels of each sub-block are than those of the image."""
+    """Return the size of the stored pixels of each sub-block, in pixels of the image."""
     ratios = [directory.size[axis] / directory.stored[axis] for axis in "YX"]
     factors: NDArray[np.float64] = np.maximum(*ratios)
     return factors
 
 
 def pyramid_levels(directory: Directory, rows: NDArray[Any]) -> list[tuple[float, NDArray[Any]]]:
-    """Return the levels of an image, each with the size of its pixels in those of level 0, and its sub-blocks.
+    """Return the levels of an image, each with its pixel size in pixels of level 0, and its sub-blocks.
 
-    The sizes are powers of the smallest one, rounded to a whole number: 2 or 3 in files of ZEN.
+    The pixel sizes are powers of the smallest one, rounded to an integer: 2 or 3 in files of ZEN.
     """
     factors = _enlargement(directory[rows])
     coarser = factors[factors >= _BETWEEN]
@@ -149,7 +149,7 @@ class _Tiles:
     compression: NDArray[Any]
 
     def of_plane(self, number: int, rows: slice, columns: slice) -> NDArray[Any]:
-        """Return those of a plane that touch a region, in the order of painting."""
+        """Return the sub-blocks of a plane that touch a region, in the order of pasting."""
         first, last = np.searchsorted(self.plane, [number, number + 1])
         span = slice(int(first), int(last))
         y, x = self.y[span], self.x[span]
@@ -160,7 +160,7 @@ class _Tiles:
 
 
 class CziArray:
-    """One image and level of a CZI file. It pickles by location; each region opens the file for itself.
+    """One image and level of a CZI file. It is pickled by location; each read opens the file.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ class CziArray:
     series : int
         Number of the image.
     level : int
-        Level of its pyramid.
+        Level of the pyramid.
     directory : Directory
         The sub-blocks of the file.
     chosen : Series
@@ -178,7 +178,7 @@ class CziArray:
     Raises
     ------
     SourceError
-        If there is no such level, or its pixels are of an unsupported type or compression.
+        If the level does not exist, or its pixel type or compression is not supported.
     """
 
     def __init__(self, path: str, series: int, level: int, directory: Directory, chosen: Series) -> None:
@@ -224,14 +224,16 @@ class CziArray:
         tile = tiles.start.get("M", zero)
         kept = np.lexsort((np.arange(len(tiles)), tile, plane))
         kept = kept[inside[kept]]
-        place = {
+        corner = {
             axis: np.rint((tiles.start[axis] - self.first[axis]) / self.factor).astype(np.int64)[kept] for axis in "YX"
         }
         height, width = (tiles.stored[axis][kept] for axis in "YX")
-        return _Tiles(plane[kept], place["Y"], place["X"], height, width, tiles.position[kept], tiles.compression[kept])
+        return _Tiles(
+            plane[kept], corner["Y"], corner["X"], height, width, tiles.position[kept], tiles.compression[kept]
+        )
 
     def _has_gaps(self, tiles: _Tiles) -> bool:
-        """Tell whether the tiles of the first plane leave a part of it out."""
+        """Check whether the tiles of the first plane leave gaps."""
         first = tiles.plane == tiles.plane[0]
         top, left = tiles.y[first], tiles.x[first]
         bottom, right = top + tiles.height[first], left + tiles.width[first]
@@ -240,7 +242,7 @@ class CziArray:
         if len(cut_y) * len(cut_x) > _CELLS:
             area = int(((bottom - top) * (right - left)).sum())
             return area < self.lengths["Y"] * self.lengths["X"]
-        # Each tile adds 1 to all cells behind its upper left corner, and takes it away again behind its other edges.
+        # Each tile adds 1 to all cells after its upper left corner, and subtracts it again after its other edges.
         change = np.zeros((len(cut_y), len(cut_x)), np.int32)
         (y0, y1), (x0, x1) = (np.searchsorted(cut_y, [top, bottom]), np.searchsorted(cut_x, [left, right]))
         for y, x, sign in ((y0, x0, 1), (y1, x0, -1), (y0, x1, -1), (y1, x1, 1)):
@@ -256,7 +258,7 @@ class CziArray:
         self.shape, self.dtype = state["was"]
 
     def _opened(self) -> _Tiles:
-        """Return where the tiles are; a process that unpickled the array looks them up for itself."""
+        """Return the tiles; a process that unpickled the array reads the directory again."""
         with self._lock:
             if self._tiles is None:
                 directory = read_container(self.path).directory
@@ -288,7 +290,7 @@ class CziArray:
     def _paint(
         self, file: Any, tiles: _Tiles, index: tuple[int, ...], rows: slice, columns: slice, out: NDArray[Any]
     ) -> None:
-        """Paste what lies in a region of a plane."""
+        """Paste the tiles in a region of a plane."""
         plane = int(np.ravel_multi_index(index, self._planes))
         for number in tiles.of_plane(plane, rows, columns).tolist():
             y, x, height, width = (int(c[number]) for c in (tiles.y, tiles.x, tiles.height, tiles.width))
@@ -314,7 +316,7 @@ class CziArray:
 
 
 def _supported(directory: Directory, code: int, path: str) -> PixelType:
-    """Return the type of the pixels, or say what is not supported."""
+    """Return the pixel type; raise SourceError if pixel type or compression is not supported."""
     if code not in PIXEL_TYPES:
         names = {8: "colour of floats", 9: "colour with alpha", 10: "complex", 11: "complex colour", 12: "of 32 bits"}
         raise SourceError(

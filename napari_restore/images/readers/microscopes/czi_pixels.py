@@ -1,4 +1,4 @@
-"""The pixels of one sub-block of a CZI file: raw, JPEG XR or Zstandard, in the order red, green, blue."""
+"""Read the pixels of one sub-block of a CZI file: raw, JPEG XR or Zstandard, in the order red, green, blue."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_restore.images.lazy_arrays import RawArray
 from napari_restore.images.readers.microscopes.czi_container import PixelType
 
 COMPRESSIONS = {0: "none", 1: "JPEG", 2: "LZW", 4: "JPEG XR", 5: "Zstandard", 6: "Zstandard with a header"}
-"""Those that the format names; higher numbers are raw data of a camera or a system."""
+"""Compressions defined by the format; higher codes are raw data of a camera or a system."""
 
 SUPPORTED = (0, 4, 5, 6)
 
@@ -32,34 +32,34 @@ def read_pixels(
     shape: tuple[int, int],
     part: tuple[slice, slice],
 ) -> NDArray[Any]:
-    """Read a part of a sub-block; only the rows that are asked for where it is not compressed.
+    """Read a region of a sub-block; only the requested rows are read if it is not compressed.
 
     Parameters
     ----------
     file : file object
         The opened file.
     path : str
-        Its path.
+        Path of the file.
     position : int
-        Where the segment of the sub-block begins, in bytes.
+        Position of the segment of the sub-block, in bytes.
     compression : int
         Code of the compression, of `SUPPORTED`.
     pixel_type : PixelType
         Type of the pixels.
     shape : tuple of int
-        Rows and columns that are stored.
+        Number of stored rows and columns.
     part : tuple of slice
-        Rows and columns that are wanted.
+        Requested rows and columns.
 
     Returns
     -------
     numpy.ndarray
-        Rows × columns, with samples in the order RGB behind them for colour.
+        Shape (rows, columns), or (rows, columns, samples) in the order RGB for colour.
 
     Raises
     ------
     ChunkError
-        If it is damaged or cut off, or its codec is not installed.
+        If the sub-block is damaged or truncated, or its codec is not installed.
     """
     what = f"{path}: the sub-block at byte {position}"
     file.seek(position)
@@ -68,7 +68,7 @@ def read_pixels(
         raise ChunkError(f"{what} lies behind the end of the file; the file is truncated.")
     name, _, _, metadata, _, length = _HEAD.unpack_from(head)
     if name.rstrip(b"\0") != b"ZISRAWSUBBLOCK":
-        raise ChunkError(f"{what} is damaged: something else is there.")
+        raise ChunkError(f"{what} is damaged: there is no sub-block at this position.")
     dimensions = struct.unpack_from("<i", head, _HEAD.size + _COUNT_AT)[0]
     start = position + 32 + max(_FIXED, 16 + 32 + 20 * dimensions) + metadata
     samples = pixel_type.samples
@@ -105,12 +105,12 @@ def _decoded(data: bytes, compression: int, pixel_type: PixelType, shape: tuple[
         ) from error
     except MemoryError:
         raise
-    except Exception as error:  # each codec has errors of its own
+    except Exception as error:  # each codec has its own errors
         raise ChunkError(f"{what} is damaged: {error}") from error
 
 
 def _zstd(data: bytes, header: bool, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Decode Zstandard; a header says whether low and high bytes of the pixels were stored apart."""
+    """Decode Zstandard; a header says whether low and high bytes of the pixels are stored separately."""
     import imagecodecs
 
     apart = False
@@ -124,5 +124,5 @@ def _zstd(data: bytes, header: bool, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def _rgb(pixels: NDArray[Any], samples: int) -> NDArray[Any]:
-    """Bring samples from the order of the file, blue first, into that of all others."""
+    """Reorder samples from the order of the file, blue first, to red first."""
     return pixels if samples == 1 else pixels[..., ::-1]

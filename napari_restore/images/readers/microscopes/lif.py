@@ -1,4 +1,4 @@
-"""LIF files of Leica, through liffile: pixels are not compressed, and read straight from where they lie."""
+"""Open LIF files of Leica through the package liffile; uncompressed pixels are read directly from the file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _COLORS = {
 
 
 def recognises(source: Any) -> bool:
-    """Tell whether a source is a file that begins like LIF."""
+    """Check whether a source is a LIF file, by its first bytes."""
     if not isinstance(source, str) or not source.lower().endswith(ENDINGS) or not os.path.isfile(source):
         return False
     with builtins.open(source, "rb") as file:
@@ -47,7 +47,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     source : str
         Path of the file.
     axes : str, optional
-        If given, it must be what the file says.
+        If given, it must equal the axes of the file.
     level : int
         0, because the format has no pyramids.
     series : int or str
@@ -62,9 +62,9 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     Raises
     ------
     AxesError
-        If `axes` is not what the file says.
+        If `axes` is not equal to the axes of the file.
     SourceError
-        If liffile is not installed, the file is damaged, or there is no such series or level.
+        If liffile is not installed, the file is damaged, or the series or level does not exist.
     """
     path = os.path.abspath(source)
     check_level(level, 1, path, "LIF has no pyramids")
@@ -78,10 +78,10 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
             image = _image(path, images[part.number], part)
     except (RestoreError, MemoryError):
         raise
-    except Exception as error:  # of liffile, of ElementTree, and of damaged numbers
+    except Exception as error:  # errors of liffile, ElementTree and number conversion
         raise SourceError(f"{path} cannot be read as LIF: {error!r}. Copy or export it again.") from error
     if axes is not None and axes.upper() != image.axes:
-        raise AxesError(f"{path} says that its axes are {image.axes}, not {axes!r}; leave axes out.")
+        raise AxesError(f"{path} has the axes {image.axes}, not {axes!r}; leave axes out.")
     names = tuple(one.name for one in parts)
     doubles = (f"{lost} more images have the name of another one, and cannot be opened.",) if lost > 0 else ()
     title = os.path.basename(path) + (f" [{part.name}]" if len(parts) > 1 else "")
@@ -129,7 +129,7 @@ def _image(path: str, image: Any, part: Part) -> Image:
 
 
 def _scale(placed: dict[str, Dimension]) -> tuple[dict[str, float], dict[str, float], dict[str, str]]:
-    """Return pixel size, origin and unit of each axis: metres become micrometres."""
+    """Return pixel size, origin and unit of each axis; metres are converted to micrometres."""
     size, origin, units = {}, {}, {}
     for axis, dimension in placed.items():
         unit = unit_name(dimension.unit)
@@ -144,14 +144,16 @@ def _scale(placed: dict[str, Dimension]) -> tuple[dict[str, float], dict[str, fl
 
 
 def _tile_origin(image: Any, part: Part, placed: dict[str, Dimension]) -> dict[str, float]:
-    """Return where a tile lies on the stage, if rows and columns run as the stage does."""
+    """Return the position of a tile on the stage, if rows and columns are parallel to its axes."""
     scan, tile = image.xml_element.find("./Data/Image/Attachment[@Name='TileScanInfo']"), part.others.get("M")
     tiles = [] if scan is None else scan.findall("Tile")
     turned = scan is not None and any(scan.get(key) == "1" for key in ("FlipX", "FlipY", "SwapXY"))
     if tile is None or tile >= len(tiles) or turned:
         return {}
-    places = {axis: tiles[tile].get(f"Pos{axis}") for axis in "YX" if axis in placed}
-    return {axis: float(f"{1e6 * float(place):.12g}") for axis, place in places.items() if place is not None}
+    positions = {axis: tiles[tile].get(f"Pos{axis}") for axis in "YX" if axis in placed}
+    return {
+        axis: float(f"{1e6 * float(position):.12g}") for axis, position in positions.items() if position is not None
+    }
 
 
 def _time_step(image: Any, count: int) -> float | None:

@@ -1,7 +1,7 @@
-"""What images are in a LIF file, and how the pixels of each lie in it.
+"""List the images in a LIF file, and the memory layout of their pixels.
 
-Each image has a list of dimensions and a list of channels, with the distance of neighbours in bytes; dimensions and
-channels may follow each other in any order.
+Each image has a list of dimensions and a list of channels, with their strides in bytes; dimensions and channels may
+have any order.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _RGB = {1, 2, 3}
 
 @dataclass(frozen=True)
 class Dimension:
-    """A dimension: its letter and length, first position and distance of positions in its unit, and bytes between."""
+    """A dimension: its letter, length, first position, step and unit, and its stride in bytes."""
 
     letter: str
     length: int
@@ -39,7 +39,7 @@ class Dimension:
 
 @dataclass(frozen=True)
 class LifChannel:
-    """A channel: its data type and colour tag (1 red, 2 green, 3 blue), name, lookup table, and where it begins."""
+    """A channel: its data type, colour tag (1 red, 2 green, 3 blue), name, lookup table, and offset in bytes."""
 
     dtype: str
     tag: int
@@ -51,26 +51,26 @@ class LifChannel:
 
 @dataclass(frozen=True)
 class Part:
-    """One image: a file's image, or a part of it where it has more dimensions than an image here.
+    """One image: an image of the file, or a part of one that has more dimensions than an `Image`.
 
     Attributes
     ----------
     name : str
-        Of the file's image, and what sets the part apart.
+        Name of the image of the file, and the indices of the part.
     number : int
-        Of the file's image.
+        Number of the image of the file.
     axes : str
-        In canonical order; nothing for what is no image.
+        Letters in canonical order; empty if it is not an image.
     dimensions : tuple of Dimension
-        One for each axis.
+        One dimension per axis.
     channels : tuple of LifChannel
-        Those of the part.
+        Channels of the part.
     offset : int
-        Of the first pixel from the beginning of the image's memory, in bytes.
+        Offset of the first pixel in the memory block of the image, in bytes.
     others : dict of str to int
-        Its index along each other dimension.
+        Index along each other dimension.
     notes : tuple of str
-        What of the image was called something else.
+        Notes on renamed dimensions.
     """
 
     name: str
@@ -89,18 +89,18 @@ def list_parts(images: Sequence[Any]) -> list[Part]:
     Parameters
     ----------
     images : sequence of liffile.LifImage
-        The images that liffile finds.
+        Images found by liffile.
 
     Returns
     -------
     list of Part
-        In the order of the file.
+        Images in the order of the file.
     """
     parts: list[Part] = []
     for number, image in enumerate(images):
         description = image.xml_element.find("./Data/Image/ImageDescription")
         if image.is_flim or description is None:
-            parts.append(Part(image.path, number))  # takes part in the numbering, so that it is named when asked for
+            parts.append(Part(image.path, number))  # it keeps its number, so that opening it raises the error
         else:
             parts += _parts_of(image.path, number, description)
     return parts
@@ -118,13 +118,13 @@ def _parts_of(name: str, number: int, description: Element) -> Iterator[Part]:
     band = next((d for d in plane if d.letter in "λΛ" and len(groups) == 1 and len(channels) == 1), None)
     others = [d for d in plane if d.letter not in "TZYX" and d is not band]
     for index in itertools.product(*(range(dimension.length) for dimension in others)):
-        for place, (group, axis) in enumerate(groups):
+        for group_number, (group, axis) in enumerate(groups):
             extra = [band] if band is not None else [axis] if axis is not None else []
             chosen = {dimension.letter: dimension for dimension in plane if dimension.letter in "TZYX"}
             chosen |= {("S" if d.letter == "S" else "C"): d for d in extra}
             axes = "".join(letter for letter in "TCZYXS" if letter in chosen)
             words = [f"{_WORDS.get(d.letter, d.letter)} {i}" for d, i in zip(others, index, strict=True)]
-            words += [f"channel {place}"] if len(groups) > 1 else []
+            words += [f"channel {group_number}"] if len(groups) > 1 else []
             yield Part(
                 name=", ".join([name, *words]),
                 number=number,
@@ -165,14 +165,14 @@ def _channel(element: Element) -> LifChannel:
 
 
 def _plane(dimensions: list[Dimension]) -> tuple[list[Dimension], tuple[str, ...]]:
-    """Give a scan without rows its rows: the planes of an x–z scan run along Z, those of an x–t scan along T."""
+    """Rename a dimension to Y in a scan without rows: Z in an x–z scan, T in an x–t scan."""
     by_letter = {dimension.letter: dimension for dimension in dimensions}
     if by_letter.get("Y", Dimension("Y", 1, 0, None, "", 0)).length > 1:
         return dimensions, ()
     rows = next((by_letter[letter] for letter in "ZT" if letter in by_letter), None)
     if rows is None or "X" not in by_letter:
         return dimensions, ()
-    # A row has no distance to the next one in space where they follow each other in time.
+    # Rows of an x–t scan have no distance in space.
     step, unit = (rows.step, rows.unit) if rows.letter == "Z" else (None, "")
     renamed = Dimension("Y", rows.length, rows.origin if step else 0.0, step, unit, rows.stride)
     others = [dimension for dimension in dimensions if dimension.letter not in ("Y", rows.letter)]
@@ -181,7 +181,7 @@ def _plane(dimensions: list[Dimension]) -> tuple[list[Dimension], tuple[str, ...
 
 
 def _groups(channels: list[LifChannel]) -> Iterator[tuple[list[LifChannel], Dimension | None]]:
-    """Yield channels that are one image together, with the axis that they are in it."""
+    """Yield groups of channels that are one image, with the axis that they form."""
     size = np.dtype(channels[0].dtype).itemsize
     same = len({channel.dtype for channel in channels}) == 1
     triples = [channels[n : n + 3] for n in range(0, len(channels), 3)]
@@ -200,14 +200,14 @@ def _groups(channels: list[LifChannel]) -> Iterator[tuple[list[LifChannel], Dime
 
 
 def _first(group: list[LifChannel], axis: Dimension | None) -> int:
-    """Return where the first channel begins; of colour that is red, wherever it lies."""
+    """Return the offset of the first channel; for colour, that of red."""
     if axis is not None and axis.letter == "S":
         return next(channel.offset for channel in group if channel.tag == 1)
     return group[0].offset
 
 
 def check_part(part: Part, path: str) -> None:
-    """Raise SourceError for what is no image that can be restored."""
+    """Raise SourceError for an image that cannot be restored."""
     if not part.axes:
         reason = part.notes[0] if part.notes else "it holds photon data (FLIM)"
         raise SourceError(f"series {part.name!r} of {path} is not supported: {reason}; export it as TIFF in LAS X.")

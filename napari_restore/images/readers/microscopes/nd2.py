@@ -1,4 +1,4 @@
-"""ND2 files of Nikon, through the package nd2: frames that are not compressed are read straight from where they lie."""
+"""Open ND2 files of Nikon through the package nd2; uncompressed frames are read directly from the file."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _WORDS = {"XYPosLoop": "position", "CustomLoop": "custom loop", "TimeLoop": "tim
 
 _UNEVEN = 0.1
 _LOOKED_AT = 64
-"""Time stamps are looked at for so many time points, spread over all."""
+"""Largest number of time points, evenly spread, whose time stamps are read."""
 
 
 def recognises(source: Any) -> bool:
-    """Tell whether a source is a file that begins like ND2; files before 2008 begin like JPEG 2000."""
+    """Check whether a source is an ND2 file, by its first bytes; files before 2008 are JPEG 2000."""
     if begins_with(source, _MAGIC):
         return True
     return isinstance(source, str) and source.lower().endswith(ENDINGS) and begins_with(source, _LEGACY_MAGIC)
@@ -43,14 +43,14 @@ def recognises(source: Any) -> bool:
 def open(source: str, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
     """Open an ND2 file without reading pixels.
 
-    Each position on the stage is a series, and so is each turn of a loop that is neither time nor Z.
+    Each position on the stage is a series, and so is each index of a loop that is neither time nor Z.
 
     Parameters
     ----------
     source : str
         Path of the file.
     axes : str, optional
-        If given, it must be what the file says.
+        If given, it must equal the axes of the file.
     level : int
         0, because the format has no pyramids.
     series : int or str
@@ -65,9 +65,9 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     Raises
     ------
     AxesError
-        If `axes` is not what the file says.
+        If `axes` is not equal to the axes of the file.
     SourceError
-        If nd2 is not installed, the file is damaged or compressed with loss, or there is no such series or level.
+        If nd2 is not installed, the file is damaged or compressed with loss, or the series or level does not exist.
     """
     path = os.path.abspath(source)
     check_level(level, 1, path, "ND2 has no pyramids")
@@ -80,11 +80,11 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     except (RestoreError, MemoryError):
         file.close()
         raise
-    except Exception as error:  # nd2 raises whatever a damaged file leads it to
+    except Exception as error:  # damaged files raise many kinds of errors in nd2
         file.close()
         raise SourceError(f"{path} cannot be read as ND2: {error!r}. Copy or export it again.") from error
     if axes is not None and axes.upper() != image.axes:
-        raise AxesError(f"{path} says that its axes are {image.axes}, not {axes!r}; leave axes out.")
+        raise AxesError(f"{path} has the axes {image.axes}, not {axes!r}; leave axes out.")
     return image
 
 
@@ -112,21 +112,23 @@ def _nd2_file(path: str) -> Any:
 
 
 def _other_loops(file: Any) -> list[int]:
-    """Return which loops of an experiment are neither its time nor its Z."""
+    """Return the loops of an experiment that are neither its time nor its Z."""
     seen: set[str] = set()
     others = []
-    for place, loop in enumerate(file.experiment):
+    for loop_number, loop in enumerate(file.experiment):
         letter = _LETTERS.get(loop.type)
         if letter is None or letter in seen:
-            others.append(place)
+            others.append(loop_number)
         else:
             seen.add(letter)
     return others
 
 
 def _series_names(file: Any) -> list[str]:
-    """Return what to call each image: the names of its position and of its turns of other loops."""
-    loops = [file.experiment[place] for place in _other_loops(file) if file.experiment[place].count > 1]
+    """Name each image by its position and its indices of other loops."""
+    loops = [
+        file.experiment[loop_number] for loop_number in _other_loops(file) if file.experiment[loop_number].count > 1
+    ]
     return [
         ", ".join(_turn(loop, turn) for loop, turn in zip(loops, turns, strict=True))
         for turns in itertools.product(*(range(loop.count) for loop in loops))
@@ -165,10 +167,10 @@ def _image(file: Any, path: str, names: Sequence[str], number: int, data: Nd2Arr
 
 
 def _metadata(file: Any) -> tuple[tuple[Any, ...], list[str]]:
-    """Return what is said of each channel; nothing, and why, where nd2 cannot read it."""
+    """Return the metadata of each channel; none, and a note, if nd2 cannot read them."""
     try:
         return tuple(getattr(file.metadata, "channels", None) or ()), []
-    except Exception as error:  # what is written by other programs, or by another version, lacks one thing or another
+    except Exception as error:  # files of other programs or versions may lack fields
         return (), [f"Its metadata cannot be read ({error!r}); sizes and names are unknown."]
 
 
@@ -210,17 +212,17 @@ def _time_step(file: Any, data: Nd2Array) -> tuple[float | None, list[str]]:
 
 
 def _frame_metadata(file: Any, frame: int) -> Any:
-    """Return time and position of a frame, of its first channel; None where the file does not say."""
+    """Return time and position of a frame, of its first channel; None if unknown."""
     try:
         found = file.frame_metadata(frame)
-    except Exception:  # files that were cut off or changed by other programs lack one thing or another
+    except Exception:  # truncated files and those of other programs may lack fields
         return None
     channels = getattr(found, "channels", None)
     return channels[0] if channels else None
 
 
 def _origin(file: Any, data: Nd2Array, size: dict[str, float]) -> dict[str, float]:
-    """Return where the first pixel is on the stage: the stage has the position of the middle of the image."""
+    """Return the position of the first pixel on the stage; the file has the position of the centre of the image."""
     found = _frame_metadata(file, data.frame(0, 0))
     stage = getattr(getattr(found, "position", None), "stagePositionUm", None)
     if stage is None:
@@ -228,7 +230,7 @@ def _origin(file: Any, data: Nd2Array, size: dict[str, float]) -> dict[str, floa
     origin = {}
     for axis, center in (("Z", stage.z), ("Y", stage.y), ("X", stage.x)):
         if axis == "Z" and size.get("Z", 0.0) < 0:
-            continue  # nd2 counts from the lowest plane, which then is the last one
+            continue  # nd2 counts from the lowest plane, which is the last one here
         if axis in size and np.isfinite(center):
             origin[axis] = float(center) - ((data.lengths[axis] - 1) / 2 * size[axis] if axis != "Z" else 0.0)
     return origin
@@ -272,9 +274,9 @@ class Nd2Array:
         loops = list(file.experiment)
         others = _other_loops(file)
         counts = [int(loop.count) for loop in loops]
-        strides = [int(np.prod(counts[place + 1 :])) for place in range(len(counts))]
-        turns = np.unravel_index(self.series, [counts[place] for place in others]) if others else ()
-        self._first = sum(int(turn) * strides[place] for turn, place in zip(turns, others, strict=True))
+        strides = [int(np.prod(counts[loop_number + 1 :])) for loop_number in range(len(counts))]
+        turns = np.unravel_index(self.series, [counts[loop_number] for loop_number in others]) if others else ()
+        self._first = sum(int(turn) * strides[loop_number] for turn, loop_number in zip(turns, others, strict=True))
         steps = {_LETTERS[loops[p].type]: (counts[p], strides[p]) for p in range(len(loops)) if p not in others}
         attributes = file.attributes
         samples = 3 if file.components_per_channel == 3 else 1
@@ -298,11 +300,11 @@ class Nd2Array:
         return self._first + time * self._strides[0] + z * self._strides[1]
 
     def has(self, time: int, z: int) -> bool:
-        """Tell whether a frame is in the file: an acquisition that was stopped lacks the last ones."""
+        """Check whether a frame is in the file: a stopped acquisition lacks the last frames."""
         return self.frame(time, z) < self._stored
 
     def missing(self) -> int:
-        """Return how many frames of the whole file are not there."""
+        """Return the number of missing frames of the whole file."""
         return max(0, self.frames - self._stored)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -312,7 +314,7 @@ class Nd2Array:
         self.__dict__.update({**state, "_lock": threading.RLock(), "_process": None})
 
     def _opened(self) -> Any:
-        """Return the open file; a process that inherited or unpickled the array opens it for itself."""
+        """Return the open file; a process that inherited or unpickled the array opens it again."""
         with self._lock:
             if self._process != os.getpid():
                 shape, dtype = self.shape, self.dtype
@@ -333,7 +335,7 @@ class Nd2Array:
         return out.reshape([part.stop - part.start for part in region])
 
     def _read(self, file: Any, time: int, z: int, region: tuple[slice, ...]) -> NDArray[Any]:
-        """Read a part of a frame: channels × rows × columns × samples."""
+        """Read a region of a frame, shape (channels, rows, columns, samples)."""
         if not self.has(time, z):
             raise ChunkError(
                 f"{self.path}: the frame at T {time}, Z {z} is not in the file; its acquisition was stopped. {WAY_ON}"
@@ -344,7 +346,7 @@ class Nd2Array:
             except Exception as error:
                 raise ChunkError(f"{self.path}: the frame at T {time}, Z {z} cannot be read: {error!r}") from error
         root = _root(frame)
-        if root is None and not file.is_legacy:  # nd2 makes zeros of a frame that is not there
+        if root is None and not file.is_legacy:  # nd2 returns zeros for a missing frame
             raise ChunkError(
                 f"{self.path}: the frame at T {time}, Z {z} is not in the file; the file is damaged. {WAY_ON}"
             )
@@ -357,16 +359,16 @@ class Nd2Array:
 
 
 def _root(array: Any) -> Any:
-    """Return what an array is a view of: bytes, or a map of a file; None if it is a view of nothing."""
+    """Return the object that an array is a view of, bytes or a mapped file; None if it owns its data."""
     while isinstance(array, np.ndarray):
         array = array.base
     return array
 
 
 def _offset(array: NDArray[Any], mapped: mmap.mmap) -> int:
-    """Return where the first pixel of an array lies in the file that it is mapped from.
+    """Return the offset of the first pixel of an array in the file that it is mapped from.
 
-    Pixels are not taken from the map itself: a file that shrinks, or a network that fails, would end the process.
+    Pixels are not read from the map itself: if the file shrinks or the network fails, the process is killed.
     """
     start = np.frombuffer(mapped, np.uint8).__array_interface__["data"][0]
     return int(array.__array_interface__["data"][0] - start)

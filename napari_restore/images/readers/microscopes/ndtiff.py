@@ -1,4 +1,4 @@
-"""NDTiff data sets of Micro-Manager and Pycro-Manager: folders with TIFF files and an index."""
+"""Open NDTiff data sets of Micro-Manager and Pycro-Manager: folders with TIFF files and an index."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from napari_restore.images.readers.reader import series_number
 ENDINGS: tuple[str, ...] = ()
 
 _IDENTITY = 483729
-"""Of NDTiff, behind the header of each of its TIFF files."""
+"""Signature of NDTiff, after the header of each TIFF file."""
 
 
 def recognises(source: Any) -> bool:
-    """Tell whether a source is the folder of an NDTiff data set, or a file of one beside its index."""
+    """Check whether a source is the folder of an NDTiff data set, or a file of one beside its index."""
     if not isinstance(source, str):
         return False
     if os.path.isdir(source):
@@ -42,7 +42,7 @@ def recognises(source: Any) -> bool:
 def open(source: str, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
     """Open an NDTiff data set without reading pixels.
 
-    Each position is a series, and so is each place along any axis other than time, channel and Z. Tiles are put
+    Each stage position is a series, and so is each index along any axis other than time, channel and Z. Tiles are put
     together as Micro-Manager does.
 
     Parameters
@@ -50,7 +50,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     source : str
         Folder of the data set, or one of its files.
     axes : str, optional
-        If given, it must be what the data set says.
+        If given, it must equal the axes of the data set.
     level : int
         Level of the pyramid of a tiled data set, 0 being the largest.
     series : int or str
@@ -65,7 +65,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     Raises
     ------
     AxesError
-        If `axes` is not what the data set says.
+        If `axes` is not equal to the axes of the data set.
     SourceError
         If the data set is damaged, or has no such series or level.
     """
@@ -82,7 +82,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     except Exception as error:
         raise SourceError(f"{folder} cannot be read as NDTiff: {error!r}. Copy the data set again.") from error
     if axes is not None and axes.upper() != image.axes:
-        raise AxesError(f"{folder} says that its axes are {image.axes}, not {axes!r}; leave axes out.")
+        raise AxesError(f"{folder} has the axes {image.axes}, not {axes!r}; leave axes out.")
     return image
 
 
@@ -116,7 +116,7 @@ def _notes(data_set: DataSet, data: NdtiffArray) -> list[str]:
     files = {entry.file for entry in data_set.series[data.number].entries}
     lost = sorted(name for name in files if not os.path.exists(os.path.join(data_set.folder, name)))
     if lost:
-        notes.append(f"{len(lost)} of {len(files)} files are not there ({lost[0]}); their images cannot be read.")
+        notes.append(f"{len(lost)} of {len(files)} files are missing ({lost[0]}); their images cannot be read.")
     if data.planes_missing:
         count = data.lengths["T"] * data.lengths["C"] * data.lengths["Z"]
         notes.append(f"{data.planes_missing} of {count} planes were not acquired and cannot be read.")
@@ -133,9 +133,9 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _noted(data_set: DataSet, data: NdtiffArray, *keys: str, **place: int) -> float | None:
-    """Return the first number that is noted under some names with an image."""
-    entry = data.entry(**place)
+def _noted(data_set: DataSet, data: NdtiffArray, *keys: str, **position: int) -> float | None:
+    """Return the first number under one of several names in the metadata of an image."""
+    entry = data.entry(**position)
     noted = {} if entry is None else read_metadata(data_set.folder, entry)
     return next((found for key in keys if (found := _number(noted.get(key))) is not None), None)
 
@@ -172,11 +172,11 @@ _Z_POSITIONS = ("ZPosition_um_Intended", "ZPositionUm", "ZPosition_um")
 
 
 def _origin(data_set: DataSet, data: NdtiffArray, size: dict[str, float]) -> dict[str, float]:
-    """Return where the first pixel is on the stage: the stage has the position of the middle of an image."""
+    """Return the position of the first pixel on the stage; the metadata have the position of the centre of an image."""
     origin: dict[str, float] = {}
-    place = data.entry() or data_set.first
+    entry = data.entry() or data_set.first
     if data_set.overlap is None:
-        noted = read_metadata(data_set.folder, place)
+        noted = read_metadata(data_set.folder, entry)
     else:
         noted = read_metadata(data_set.base, data_set.first)
     for axis in [axis for axis in "YX" if axis in size]:
@@ -188,15 +188,15 @@ def _origin(data_set: DataSet, data: NdtiffArray, size: dict[str, float]) -> dic
     z = _noted(data_set, data, *_Z_POSITIONS)
     if z and "Z" in data.axes:
         origin["Z"] = z
-    return {axis: place for axis, place in origin.items() if place}
+    return {axis: start for axis, start in origin.items() if start}
 
 
 def _channels(folder: str, data_set: DataSet, data: NdtiffArray) -> tuple[Channel, ...]:
     """Return names from the axis or the metadata, colours and display limits from the settings of the display."""
     shown = _display_settings(folder) or _display_settings(data_set.folder)
     channels = []
-    for number, place in enumerate(data.places["channel"]):
-        name = place if isinstance(place, str) else None
+    for number, position in enumerate(data.positions["channel"]):
+        name = position if isinstance(position, str) else None
         if name is None and (entry := data.entry(channel=number)) is not None:
             name = str(read_metadata(data_set.folder, entry).get("Channel") or "") or None
         settings = shown.get(name or "")

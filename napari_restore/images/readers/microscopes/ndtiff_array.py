@@ -1,4 +1,4 @@
-"""The images in an NDTiff data set, and one of them as an array."""
+"""List the images in an NDTiff data set, and read one as an array."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _TILES = ("row", "column")
 
 @dataclass(frozen=True)
 class Series:
-    """One image: its name, and its entries."""
+    """One image: its name and its index entries."""
 
     name: str
     entries: tuple[Entry, ...]
 
-    def places(self, axis: str) -> list[Key]:
-        """Return where images lie along an axis: channels in the order of acquisition, others from first to last."""
+    def positions(self, axis: str) -> list[Key]:
+        """Return the positions along an axis: channels in the order of acquisition, others sorted."""
         found = list(dict.fromkeys(entry.axes[axis] for entry in self.entries if axis in entry.axes))
         return (found if axis == "channel" else sorted(found, key=_in_order)) or [0]
 
@@ -45,25 +45,25 @@ class DataSet:
     Attributes
     ----------
     folder : str
-        The folder with the files of the level.
+        Folder of the files of the level.
     series : tuple of Series
-        Its images.
+        Images of the data set.
     summary : dict
-        What Micro-Manager noted of the whole.
+        Metadata of the whole data set by Micro-Manager.
     overlap : tuple of int or None
-        Rows and columns that tiles share; None where images are no tiles.
+        Overlap of tiles in rows and columns; None for a data set without tiles.
     factor : int
-        Size of a pixel, in those of level 0.
+        Size of a pixel, in pixels of level 0.
     rows, columns : tuple of int
         First and last tile at level 0.
     base : str
-        The folder with the files of level 0.
+        Folder of the files of level 0.
     first : Entry
         The first image of level 0.
     levels : int
-        How many levels there are.
+        Number of levels.
     whole : bool
-        Whether the index ends as it should.
+        Whether the index is complete.
     """
 
     folder: str
@@ -79,11 +79,11 @@ class DataSet:
     whole: bool
 
 
-def _in_order(place: Key) -> tuple[Any, ...]:
-    """Return what to sort places by: numbers by size, names as people count, so that Pos2 comes before Pos10."""
-    if isinstance(place, int):
-        return (0, place)
-    return (1, [(part.isdecimal(), int(part) if part.isdecimal() else part) for part in re.split(r"(\d+)", place)])
+def _in_order(position: Key) -> tuple[Any, ...]:
+    """Return a sort key: numbers by size, names in natural order, so that Pos2 comes before Pos10."""
+    if isinstance(position, int):
+        return (0, position)
+    return (1, [(part.isdecimal(), int(part) if part.isdecimal() else part) for part in re.split(r"(\d+)", position)])
 
 
 def read_data_set(folder: str, level: int) -> DataSet:
@@ -92,19 +92,19 @@ def read_data_set(folder: str, level: int) -> DataSet:
     Parameters
     ----------
     folder : str
-        The folder of the data set.
+        Folder of the data set.
     level : int
-        Level of its pyramid, 0 being the largest.
+        Level of the pyramid, 0 being the largest.
 
     Returns
     -------
     DataSet
-        Its images.
+        The images of the level.
 
     Raises
     ------
     SourceError
-        If there is no such level, or an index is damaged.
+        If the level does not exist, or an index is damaged.
     """
     base = os.path.join(folder, FULL) if os.path.exists(os.path.join(folder, FULL, INDEX)) else folder
     coarser = [] if base == folder else sorted(
@@ -114,7 +114,7 @@ def read_data_set(folder: str, level: int) -> DataSet:
     )  # fmt: skip
     check_level(level, 1 + len(coarser), folder)
     entries, whole = read_index(base)
-    place, first = base, entries[0]
+    directory, first = base, entries[0]
     summary = read_summary(base, entries[0])
     overlap = _overlap(summary)
     if not all({*_TILES} <= set(entry.axes) for entry in entries):
@@ -123,10 +123,10 @@ def read_data_set(folder: str, level: int) -> DataSet:
     factor = 1
     if level:
         factor = coarser[level - 1]
-        place = os.path.join(folder, f"Downsampled_x{factor}")
-        entries, whole = read_index(place)
+        directory = os.path.join(folder, f"Downsampled_x{factor}")
+        entries, whole = read_index(directory)
     series = tuple(_series(entries, tiled=overlap is not None))
-    return DataSet(place, series, summary, overlap, factor, rows, columns, base, first, 1 + len(coarser), whole)
+    return DataSet(directory, series, summary, overlap, factor, rows, columns, base, first, 1 + len(coarser), whole)
 
 
 def _overlap(summary: dict[str, Any]) -> tuple[int, int] | None:
@@ -135,36 +135,36 @@ def _overlap(summary: dict[str, Any]) -> tuple[int, int] | None:
 
 
 def _span(entries: list[Entry], axis: str) -> tuple[int, int]:
-    places = [int(entry.axes[axis]) for entry in entries]
-    return min(places), max(places)
+    positions = [int(entry.axes[axis]) for entry in entries]
+    return min(positions), max(positions)
 
 
 def _series(entries: list[Entry], *, tiled: bool) -> list[Series]:
-    """Take a data set apart: whatever is not time, channel, Z or a tile makes images of their own, as sizes do."""
+    """Split a data set into images, by image size and by all axes except time, channel, Z and tiles."""
     own = {*_LETTERS, *(_TILES if tiled else ())}
     others = sorted({axis for entry in entries for axis in entry.axes} - own, key=lambda a: (a != "position", a))
     groups: dict[tuple[tuple[Key | None, ...], str], list[Entry]] = {}
     for entry in entries:
-        places = tuple(entry.axes.get(axis) for axis in others)
+        positions = tuple(entry.axes.get(axis) for axis in others)
         size = f"{entry.width} × {entry.height} pixels of type {entry.pixel_type}"
-        groups.setdefault((places, size), []).append(entry)
-    several = [len({places[n] for places, _ in groups}) > 1 for n in range(len(others))]
+        groups.setdefault((positions, size), []).append(entry)
+    several = [len({positions[n] for positions, _ in groups}) > 1 for n in range(len(others))]
     sizes = {size for _, size in groups}
     found = []
-    for places, size in sorted(groups, key=lambda key: ([(p is None, _in_order(p or 0)) for p in key[0]], key[1])):
-        words = [_word(axis, place) for axis, place, many in zip(others, places, several, strict=True) if many]
-        found.append(Series(", ".join([*words, size] if len(sizes) > 1 else words), tuple(groups[places, size])))
+    for positions, size in sorted(groups, key=lambda key: ([(p is None, _in_order(p or 0)) for p in key[0]], key[1])):
+        words = [_word(axis, position) for axis, position, many in zip(others, positions, several, strict=True) if many]
+        found.append(Series(", ".join([*words, size] if len(sizes) > 1 else words), tuple(groups[positions, size])))
     return found
 
 
-def _word(axis: str, place: Key | None) -> str:
-    if place is None:
+def _word(axis: str, position: Key | None) -> str:
+    if position is None:
         return f"no {axis}"
-    return place if axis == "position" and isinstance(place, str) else f"{axis} {place}"
+    return position if axis == "position" and isinstance(position, str) else f"{axis} {position}"
 
 
 class NdtiffArray:
-    """One series of a data set. It pickles by location; each region opens the files for itself.
+    """One series of a data set. It is pickled by location; each read opens the files.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ class NdtiffArray:
     number : int
         Number of the series.
     level : int
-        Level of its pyramid.
+        Level of the pyramid.
     data_set : DataSet
         The index of that level.
     """
@@ -187,8 +187,8 @@ class NdtiffArray:
         series = data_set.series[self.number]
         first = series.entries[0]
         self._data_set = data_set
-        self.places = {axis: series.places(axis) for axis in _LETTERS}
-        self.lengths = {letter: len(self.places[axis]) for axis, letter in _LETTERS.items()}
+        self.positions = {axis: series.positions(axis) for axis in _LETTERS}
+        self.lengths = {letter: len(self.positions[axis]) for axis, letter in _LETTERS.items()}
         extent = (first.height, first.width)
         self._tile = (first.height, first.width)
         self._step, self._edge, self._corner = extent, (0, 0), (0, 0)
@@ -206,15 +206,15 @@ class NdtiffArray:
         self.dtype = np.dtype(first.dtype)
         tile = {"Y": self._tile[0], "X": self._tile[1], "S": first.samples}
         self.chunks = tuple(min(tile.get(axis, 1), self.lengths[axis]) for axis in self.axes)
-        numbers = [{place: n for n, place in enumerate(self.places[axis])} for axis in _LETTERS]
+        numbers = [{position: n for n, position in enumerate(self.positions[axis])} for axis in _LETTERS]
         self._planes: dict[tuple[int, ...], list[Entry]] = {}
         for entry in sorted(series.entries, key=lambda entry: [_in_order(entry.axes.get(axis, 0)) for axis in _TILES]):
-            # An image without one of the axes, such as a channel without Z in a stack, lies at the first place.
+            # An image without one of the axes, such as a channel without Z in a stack, is at the first position.
             index = tuple(n.get(entry.axes.get(axis, -1), 0) for n, axis in zip(numbers, _LETTERS, strict=True))
             self._planes.setdefault(index, []).append(entry)
 
     def origin_before(self, axis: str) -> float:
-        """Return how many pixels of level 0 lie between the first one here and the middle of the first image there."""
+        """Return the distance from the first pixel to the centre of the first image, in pixels of level 0."""
         data_set, n = self._data_set, "YX".index(axis)
         first, length = data_set.first, (data_set.first.height, data_set.first.width)[n]
         middle, factor = (length - 1) / 2, data_set.factor
@@ -229,7 +229,7 @@ class NdtiffArray:
 
     @property
     def planes_missing(self) -> int:
-        """How many planes have no image."""
+        """Number of planes without an image."""
         return self.lengths["T"] * self.lengths["C"] * self.lengths["Z"] - len(self._planes)
 
     @property
@@ -241,7 +241,7 @@ class NdtiffArray:
         return any(len(tiles) < (bottom - top + 1) * (right - left + 1) for tiles in self._planes.values())
 
     def entry(self, time: int = 0, channel: int = 0, z: int = 0) -> Entry | None:
-        """Return the first image of a plane; None where there is none."""
+        """Return the first image of a plane; None if there is none."""
         found = self._planes.get((time, channel, z))
         return found[0] if found else None
 
@@ -252,7 +252,7 @@ class NdtiffArray:
         self.__dict__.update({**state, "_lock": threading.Lock()})
 
     def _opened(self) -> DataSet:
-        """Return the index; a process that unpickled the array reads it for itself."""
+        """Return the index; a process that unpickled the array reads it again."""
         with self._lock:
             if "_data_set" not in self.__dict__:
                 shape, dtype = self.shape, self.dtype
@@ -274,7 +274,7 @@ class NdtiffArray:
             target = out[tuple(i - part.start for i, part in zip(index, leading, strict=True))]
             if index not in self._planes:
                 where = ", ".join(
-                    f"{axis} {self.places[axis][i]!r}" for i, axis in zip(index, _LETTERS, strict=True)
+                    f"{axis} {self.positions[axis][i]!r}" for i, axis in zip(index, _LETTERS, strict=True)
                     if self.lengths[_LETTERS[axis]] > 1
                 )  # fmt: skip
                 raise ChunkError(f"{self.path} has no image at {where}: it was not acquired. {WAY_ON}")
@@ -294,18 +294,18 @@ class NdtiffArray:
         out: NDArray[Any],
         edge: tuple[int, int],
     ) -> None:
-        """Put what an image has of a region where it lies.
+        """Paste the part of an image that is in a region.
 
-        Tiles are pasted whole, and once more without their edges: each then reaches to the middle of what it shares
-        with its neighbours, and to its own border where it has none.
+        Tiles are pasted whole, and once more without their edges. So each tile extends to the middle of the overlap
+        with its neighbours, or to its own border if it has no neighbour there.
         """
         tiled = data_set.overlap is not None
-        places = [int(entry.axes[axis]) * n for axis, n in zip(_TILES, self._step, strict=True)] if tiled else (0, 0)
+        positions = [int(entry.axes[axis]) * n for axis, n in zip(_TILES, self._step, strict=True)] if tiled else (0, 0)
         parts, targets = [], []
-        for asked, place, corner, n, left_out in zip(
-            (rows, columns), places, self._corner, self._tile, edge, strict=True
+        for asked, position, corner, n, left_out in zip(
+            (rows, columns), positions, self._corner, self._tile, edge, strict=True
         ):
-            begin = place - corner
+            begin = position - corner
             low, high = max(asked.start, begin + left_out), min(asked.stop, begin + n - left_out)
             if low >= high:
                 return
@@ -313,7 +313,7 @@ class NdtiffArray:
             targets.append(slice(low - asked.start, high - asked.start))
         path = os.path.join(data_set.folder, entry.file)
         if not os.path.exists(path):
-            raise ChunkError(f"{path} is not there; copy all files of the data set.")
+            raise ChunkError(f"{path} does not exist; copy all files of the data set.")
         shape = (entry.height, entry.width, entry.samples)
         pixels = RawArray(path, np.dtype(entry.dtype), shape, entry.offset, 0)
         out[tuple(targets)] = pixels[(*parts, slice(0, entry.samples))]

@@ -1,7 +1,7 @@
-"""The index of an NDTiff data set: which image lies where in which file.
+"""Read the index of an NDTiff data set, which gives file and position of each image.
 
-Each entry says along which axes an image lies where (``{"time": 3, "channel": "DAPI", "z": 0, "position": "A"}``), in
-which file, at which byte, and how large it is. Numbers are little-endian.
+Each entry has the position of an image along its axes (``{"time": 3, "channel": "DAPI", "z": 0, "position": "A"}``),
+its file, offset in bytes, and size. Numbers are little-endian.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _COLOR = 2
 
 @dataclass(frozen=True)
 class Entry:
-    """One image of a data set: its place along each axis, its file, and where its pixels and metadata are in that."""
+    """One image of a data set: its position along each axis, its file, and the offsets of its pixels and metadata."""
 
     axes: dict[str, Key]
     file: str
@@ -41,17 +41,17 @@ class Entry:
 
     @property
     def dtype(self) -> str:
-        """Data type of its pixels."""
+        """Data type of the pixels."""
         return f"<{_DTYPES[self.pixel_type]}"
 
     @property
     def samples(self) -> int:
-        """Samples of a pixel: 3 for colour."""
+        """Number of samples of a pixel: 3 for colour."""
         return 3 if self.pixel_type == _COLOR else 1
 
     @property
     def nbytes(self) -> int:
-        """Size of its pixels."""
+        """Size of the pixels in bytes."""
         return self.width * self.height * self.samples * int(self.dtype[-1])
 
 
@@ -61,29 +61,29 @@ def read_index(folder: str) -> tuple[list[Entry], bool]:
     Parameters
     ----------
     folder : str
-        The folder that has it.
+        Folder of the index.
 
     Returns
     -------
     entries : list of Entry
-        In the order of acquisition; of an image that was written twice, the later one.
+        Images in the order of acquisition; the later one of images that were written twice.
     whole : bool
-        Whether the index ends as it should.
+        Whether the index is complete.
 
     Raises
     ------
     SourceError
-        If it is damaged, or its pixels are of an unsupported type or compressed.
+        If the index is damaged, or the pixel type or compression is not supported.
     """
     path = os.path.join(folder, INDEX)
     with open(path, "rb") as file:
         data = file.read()
     found: dict[frozenset[tuple[str, Key]], Entry] = {}
-    place, whole = 0, True
+    position, whole = 0, True
     try:
         for entry, end in _entries(data):
             found[frozenset(entry.axes.items())] = entry
-            place = end
+            position = end
     except (struct.error, UnicodeDecodeError, ValueError, IndexError) as error:
         if not found:
             raise SourceError(f"{path} is damaged: {error}. Copy the data set again.") from error
@@ -92,27 +92,27 @@ def read_index(folder: str) -> tuple[list[Entry], bool]:
         raise SourceError(f"{path} has no image; copy the data set again.")
     for entry in found.values():
         _check(entry, path)
-    return list(found.values()), whole and place == len(data)
+    return list(found.values()), whole and position == len(data)
 
 
 def _entries(data: bytes) -> Iterator[tuple[Entry, int]]:
-    place = 0
-    while place < len(data):
-        axes, place = _text(data, place)
+    position = 0
+    while position < len(data):
+        axes, position = _text(data, position)
         if not axes:
             return
-        name, place = _text(data, place)
-        offset, width, height, kind, compression, *metadata = _FIXED.unpack_from(data, place)
-        place += _FIXED.size
+        name, position = _text(data, position)
+        offset, width, height, kind, compression, *metadata = _FIXED.unpack_from(data, position)
+        position += _FIXED.size
         kind = kind if not compression else -compression
-        yield Entry(dict(json.loads(axes)), name, offset, width, height, kind, (metadata[0], metadata[1])), place
+        yield Entry(dict(json.loads(axes)), name, offset, width, height, kind, (metadata[0], metadata[1])), position
 
 
-def _text(data: bytes, place: int) -> tuple[str, int]:
-    (length,) = struct.unpack_from("<I", data, place)
-    if place + 4 + length > len(data):
-        raise ValueError(f"it ends in the middle of an entry, at byte {place}")
-    return data[place + 4 : place + 4 + length].decode(), place + 4 + length
+def _text(data: bytes, position: int) -> tuple[str, int]:
+    (length,) = struct.unpack_from("<I", data, position)
+    if position + 4 + length > len(data):
+        raise ValueError(f"it ends in the middle of an entry, at byte {position}")
+    return data[position + 4 : position + 4 + length].decode(), position + 4 + length
 
 
 def _check(entry: Entry, path: str) -> None:
@@ -123,7 +123,7 @@ def _check(entry: Entry, path: str) -> None:
 
 
 def read_metadata(folder: str, entry: Entry) -> dict[str, Any]:
-    """Return what Micro-Manager noted with an image; nothing where it cannot be read."""
+    """Return the metadata of an image by Micro-Manager; empty if they cannot be read."""
     start, length = entry.metadata
     try:
         with open(os.path.join(folder, entry.file), "rb") as file:
@@ -135,7 +135,7 @@ def read_metadata(folder: str, entry: Entry) -> dict[str, Any]:
 
 
 def read_summary(folder: str, entry: Entry) -> dict[str, Any]:
-    """Return what Micro-Manager noted of the whole data set; nothing where it cannot be read."""
+    """Return the metadata of the whole data set by Micro-Manager; empty if they cannot be read."""
     try:
         with open(os.path.join(folder, entry.file), "rb") as file:
             head = file.read(28)

@@ -1,4 +1,4 @@
-"""TIFF in all its kinds: plain, OME, ImageJ, BigTIFF, pyramids, and images that run over several files."""
+"""Open TIFF files: plain, OME, ImageJ, BigTIFF, pyramids, and images in several files."""
 
 from napari_restore.images.readers.tiff.opening import ENDINGS, open, open_array, recognises
 

@@ -1,7 +1,7 @@
-"""The pixels of a TIFF, lazily.
+"""Define lazy arrays of the pixels of a TIFF.
 
-Pixels that lie uncompressed in one piece are read straight from the file, all others strip by strip or tile by tile
-through tifffile's zarr view.
+Contiguous uncompressed pixels are read directly from the file, all others by strips or tiles through tifffile's zarr
+view.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_restore.errors import ChunkError, SourceError
+from napari_restore.images.guards.files import allowing_outside, outside_allowed
 from napari_restore.images.image import LazyArray
 from napari_restore.images.lazy_arrays import RawArray, Region, read_chunks
 from napari_restore.images.readers.tiff.file import (
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def array_of(path: str, opened: OpenedSeries, *, split: bool = True) -> LazyArray:
-    """Return how the pixels are read: straight from the file where they lie in one piece, or chunk by chunk."""
+    """Return a lazy array of the pixels, which reads directly from the file if they are contiguous, or by chunks."""
     chosen = opened.pages
     if chosen.dataoffset is None or chosen.is_multifile or chosen.transform is not None or opened.is_part:
         return TiffArray(path, opened, split=split)
@@ -45,19 +46,19 @@ def array_of(path: str, opened: OpenedSeries, *, split: bool = True) -> LazyArra
 
 
 class TiffArray:
-    """A series of a TIFF file that is read strip by strip or tile by tile.
+    """A series of a TIFF file that is read by strips or tiles.
 
-    It pickles as path, series and level. Threads take turns in reading bytes, and decode them side by side; pages that
-    lie uncompressed in one piece they read side by side.
+    It is pickled as path, series and level. Threads read bytes one after the other and decode them in parallel;
+    contiguous uncompressed pages are read in parallel.
 
     Parameters
     ----------
     path : str
         Absolute path of the file.
     opened : OpenedSeries
-        The image, open; its file is closed together with this array.
+        The opened image; its file is closed together with this array.
     split : bool
-        Whether each position of a series counts as an image.
+        Whether each position of a series is an image.
     """
 
     def __init__(self, path: str, opened: OpenedSeries, *, split: bool = True) -> None:
@@ -65,6 +66,7 @@ class TiffArray:
         self.series = opened.number
         self.level = opened.level
         self.split = split
+        self.outside = outside_allowed()
         self.window = opened.window
         self._reset()
         self._attach(opened)
@@ -77,7 +79,7 @@ class TiffArray:
         )
 
     def _chunks(self) -> tuple[int, ...]:
-        """Return the shape of what is read at once, in the axes of the series."""
+        """Return the shape of the pixels that are read at once, in the axes of the series."""
         keyframe = self._pages.keyframe
         if page_complaint(keyframe) is None and _raw_page(self._pages, keyframe) is not None:
             return page_shape(self._pages)
@@ -116,19 +118,23 @@ class TiffArray:
     def _attach(self, opened: OpenedSeries) -> None:
         import zarr
 
+        from napari_restore.images.readers.tiff.stored_chunks import StoredChunks
+
         self._pages = opened.pages
         # Level 0 is the series itself, and without a level a series with others is a group and not an array.
-        store = opened.whole.aszarr(level=self.level, lock=self._lock)
-        self._array: zarr.Array[Any] = zarr.open_array(store, mode="r")
+        store = opened.whole.aszarr(level=self.level, lock=self._lock, fillvalue=opened.nodata or 0)
+        guarded = store if opened.nodata is not None else StoredChunks(store)
+        self._array: zarr.Array[Any] = zarr.open_array(guarded, mode="r")
         self._process = os.getpid()
         weakref.finalize(self, opened.tiff.close)
 
     def _opened(self) -> zarr.Array[Any]:
-        """Return the open array; a process that inherited or unpickled it opens the file for itself."""
+        """Return the open array; a process that inherited or unpickled it opens the file again."""
         if self._process != os.getpid():
             with self._lock:
                 if self._process != os.getpid():
-                    opened = open_series(self.path, self.series, self.level, split=self.split)
+                    with allowing_outside(self.outside):
+                        opened = open_series(self.path, self.series, self.level, split=self.split)
                     if (opened.window, np.dtype(opened.pages.dtype)) != (self.window, self.dtype):
                         opened.tiff.close()
                         raise SourceError(f"{self.path} has changed since it was opened; open it again.")
@@ -136,10 +142,10 @@ class TiffArray:
         return self._array
 
     def _page_at(self, index: tuple[int, ...]) -> RawArray | None:
-        """Return a page that lies uncompressed in one piece, None for other pages.
+        """Return a contiguous uncompressed page; None for other pages.
 
-        A page that is missing or cut off is a ChunkError: tifffile would return zeros. Reading rows straight from the
-        file is 30 times faster than through the zarr view where each row is a strip, as Bio-Formats writes them.
+        A missing or truncated page raises ChunkError: tifffile would return zeros. Reading rows directly from the file
+        is 30 times faster than through the zarr view if each row is a strip, as Bio-Formats writes them.
         """
         number = int(np.ravel_multi_index(index, self._pages.shape[: len(index)])) if index else 0
         if number not in self._known:
@@ -153,7 +159,9 @@ class TiffArray:
 
 
 def _raw_page(series: tifffile.TiffPageSeries, page: tifffile.TiffPage | tifffile.TiffFrame) -> RawArray | None:
-    """Return the page as an array that is read straight from its file, or None where it is not stored like that."""
+    """Return a page as an array that is read directly from its file; None if it is not contiguous and uncompressed."""
+    if len(page.dataoffsets) != len(page.databytecounts):
+        return None
     offsets = np.asarray(page.dataoffsets, np.int64)
     ends = offsets + np.asarray(page.databytecounts, np.int64)
     size = int(page.nbytes)

@@ -1,4 +1,4 @@
-"""Opening the directory of a TIFF: which images are in it, and what is missing or broken, before anything is read."""
+"""Open the directory of a TIFF, list its images, and check what is missing or damaged before pixels are read."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ __all__ = ["OpenedSeries", "frame_axes", "open_series", "page_complaint", "page_
 import contextlib
 import itertools
 import logging
+import math
 import os
 import re
 import struct
@@ -20,13 +21,19 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import SourceError
 from napari_restore.images.axes import CANONICAL
+from napari_restore.images.guards.files import surroundings_of
 from napari_restore.images.readers.reader import check_level, series_number
-from napari_restore.images.readers.tiff.file_set import description, description_elsewhere
+from napari_restore.images.readers.tiff.file_set import (
+    check_description,
+    description,
+    description_elsewhere,
+    with_files_beside,
+)
 
 if TYPE_CHECKING:
     import tifffile
 
-# tifffile logs what it finds broken and goes on, with fewer pages or with zeros in the place of the missing ones.
+# tifffile logs damage and continues with fewer pages, or with zeros for missing pages.
 _INCOMPLETE = re.compile(
     r"MMStack (series )?is missing|MMStack file name is invalid|OME series (is missing|failed to read)"
 )
@@ -35,13 +42,17 @@ _BROKEN = re.compile(
     r"|missing (data|ByteCounts|files)|is missing \d+|incompletely written"
 )
 
-_FEW_PAGES = 512  # up to here, every page is checked against the size of its file on opening
+_GDAL_NODATA = 42113
+"""Tag of GDAL for the value of missing pixels."""
+_HEADER = 8
+"""Length of the header of a TIFF in bytes, which contains no pixels."""
+_FEW_PAGES = 512  # up to this number, every page is checked against the size of its file on opening
 
 _MEANINGS = {
     "R": "position", "M": "tile", "A": "angle", "P": "phase", "H": "lifetime", "L": "exposure", "E": "wavelength",
     "V": "event", "J": "row", "K": "column",
 }  # fmt: skip
-"""tifffile's letters of axes that an image has not: each index along them is an image of its own."""
+"""Letters of tifffile for axes that an `Image` does not have: each index along them is a separate image."""
 
 _WAY_OUT = "Copy the file again, or read with tifffile what is left and pass the array."
 
@@ -57,19 +68,19 @@ class OpenedSeries:
     whole : tifffile.TiffPageSeries
         tifffile's series, at its largest level.
     pages : tifffile.TiffPageSeries
-        The level that was asked for.
+        The requested level.
     level : int
-        Number of that level.
+        Number of the level.
     index : int
-        Number of that series in the file.
+        Number of the series in the file.
     number : int
-        Number of the image: a series of several positions is as many images.
+        Number of the image: each position of a series is an image.
     names : tuple of str
-        Of all images of the file.
+        Names of all images of the file.
     window : tuple of int or slice
-        Which part of `pages` the image is, an entry for each axis: an index, or the range of what is there.
+        Part of `pages` that is the image, one entry per axis: an index, or the range that exists.
     notes : tuple of str
-        What is missing.
+        Notes on missing parts.
     """
 
     tiff: tifffile.TiffFile
@@ -93,13 +104,19 @@ class OpenedSeries:
         return tuple(part.stop for part in self.window if isinstance(part, slice))
 
     @property
+    def nodata(self) -> float | None:
+        """What strips and tiles that are not stored stand for, where the file says so (GDAL's tag for it)."""
+        keyframe = self.pages.keyframe
+        return keyframe.nodata if _GDAL_NODATA in keyframe.tags else None
+
+    @property
     def is_part(self) -> bool:
-        """Whether there is more in the series than this image."""
+        """Whether the series contains more than this image."""
         return self.shape != tuple(self.pages.shape)
 
 
 def open_series(path: str, series: int | str, level: int, *, split: bool = True) -> OpenedSeries:
-    """Open a file, and check that what it says is there.
+    """Open a file, and check that its pages exist.
 
     Parameters
     ----------
@@ -112,10 +129,15 @@ def open_series(path: str, series: int | str, level: int, *, split: bool = True)
     split : bool
         Whether each position of a series is an image.
 
+    Returns
+    -------
+    OpenedSeries
+        The image.
+
     Raises
     ------
     SourceError
-        If the file is truncated or damaged, or there is no such image or level.
+        If the file is truncated or damaged, or the image or level does not exist.
     """
     tiff = None
     try:
@@ -135,39 +157,61 @@ def open_series(path: str, series: int | str, level: int, *, split: bool = True)
             raise SourceError(f"{path} holds no pixels: its shape is {pages.shape}.")
         incomplete = bool(told) or whole.kind == "ndtiff"
         window, missing = _what_is_there(pages, fixed) if incomplete else (_all(pages, fixed), ())
-        _check_extent(path, pages, missing=incomplete)
+        gaps = _check_extent(path, pages, missing=incomplete)
     except SourceError:
         _close(tiff)
         raise
     except (ValueError, OSError, struct.error, LookupError, TypeError, AttributeError, RuntimeError) as error:
         _close(tiff)
         raise SourceError(f"{path} cannot be opened as TIFF: {error}. {_WAY_OUT}") from error
-    return OpenedSeries(tiff, whole, pages, level, index, number, names, window, (*notes, *missing, *_planned(told)))
+    return OpenedSeries(
+        tiff, whole, pages, level, index, number, names, window, (*notes, *missing, *gaps, *_planned(told))
+    )
 
 
 def _open(path: str) -> tuple[tifffile.TiffFile, tuple[str, ...]]:
-    """Open a file, with the OME-XML of the file that describes it, if that is another one."""
+    """Open a file, with the OME-XML of another file if that describes it."""
     import tifffile
 
     tiff = tifffile.TiffFile(path)
     elsewhere = description_elsewhere(tiff.ome_metadata or "", path) if tiff.is_ome else None
     if elsewhere is None:
-        return tiff, ()
+        return _with_files_beside(tiff, path), ()
     if not os.path.isfile(elsewhere):
         return tiff, (
-            f"The file says that {os.path.basename(elsewhere)} describes it, which is not there: the image is what "
+            f"The file says that {os.path.basename(elsewhere)} describes it, which does not exist: the image is what "
             "this one file holds, without pixel size and channels.",
         )
     tiff.close()
     if elsewhere.lower().endswith((".ome", ".xml")):
-        return tifffile.TiffFile(path, omexml=description(elsewhere)), ()
-    return tifffile.TiffFile(elsewhere), ()
+        return _with_files_beside(tifffile.TiffFile(path, omexml=description(elsewhere)), path), ()
+    surroundings_of(path).check(elsewhere)
+    return _with_files_beside(tifffile.TiffFile(elsewhere), elsewhere), ()
+
+
+def _with_files_beside(tiff: tifffile.TiffFile, path: str) -> tifffile.TiffFile:
+    """Return a file that reads no others than its OME-XML may make it read; it is opened anew if it has to be."""
+    import tifffile
+
+    xml = tiff.ome_metadata if tiff.is_ome else None
+    if xml is None:
+        return tiff
+    try:
+        check_description(xml, path)
+        checked = with_files_beside(xml, path)
+    except SourceError:
+        tiff.close()
+        raise
+    if checked == xml:
+        return tiff
+    tiff.close()
+    return tifffile.TiffFile(path, omexml=checked)
 
 
 def _images(tiff: tifffile.TiffFile, split: bool) -> list[tuple[int, dict[str, int], str]]:
-    """Return the number of its series, the index along axes that an image has not, and the name of each image.
+    """Return the number of the series, the index along other axes, and the name of each image.
 
-    Files of one data set, each with a position of its own, all list all positions; those in the file itself come first.
+    If each file of a data set contains one position, all files list all positions; those in this file come first.
     """
     found = []
     for index, series in enumerate(tiff.series):
@@ -183,7 +227,7 @@ def _images(tiff: tifffile.TiffFile, split: bool) -> list[tuple[int, dict[str, i
 
 
 def _is_inside(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, fixed: dict[str, int]) -> bool:
-    """Tell whether a file holds a plane of an image."""
+    """Check whether a file contains a plane of an image."""
     lead = frame_axes(series)
     numbers = np.arange(len(series)).reshape(series.shape[:lead])[_all(series, fixed)[:lead]]
     return any(page is not None and page.parent is tiff for page in (series[int(n)] for n in numbers.flat))
@@ -196,9 +240,9 @@ def _all(pages: tifffile.TiffPageSeries, fixed: dict[str, int]) -> tuple[int | s
 def _what_is_there(
     pages: tifffile.TiffPageSeries, fixed: dict[str, int]
 ) -> tuple[tuple[int | slice, ...], tuple[str, ...]]:
-    """Return the window of an image without the time points and slices at its end that are not there, and notes.
+    """Return the window of an image without missing time points and slices at its end, and notes.
 
-    What is missing before the end stays: reading it is an error, which a run can fill.
+    Planes that are missing before the end are kept: reading them raises an error, and a run can fill them.
     """
     window, lead, notes = list(_all(pages, fixed)), frame_axes(pages), []
     for position, axis in enumerate(pages.axes[:lead]):
@@ -209,27 +253,25 @@ def _what_is_there(
             count, planned = int(np.flatnonzero(there.any(axis=others))[-1]) + 1, pages.shape[position]
             if count < planned:
                 window[position] = slice(0, count)
-                notes.append(
-                    f"The last {planned - count} of {planned} along {axis} are not there; the image ends before."
-                )
+                notes.append(f"The last {planned - count} of {planned} along {axis} are missing; the image is shorter.")
     there = _present(pages)[tuple(window[:lead])]
     if not there.all():
         letters = [a for a, part in zip(pages.axes, window[:lead], strict=False) if isinstance(part, slice)]
         first = ", ".join(f"{a} {n}" for a, n in zip(letters, np.argwhere(~there)[0], strict=True))
         notes.append(
-            f"{np.count_nonzero(~there)} of {there.size} planes are not there, the first of them {first}; reading one "
+            f"{np.count_nonzero(~there)} of {there.size} planes are missing, the first of them {first}; reading one "
             "is an error, unless what cannot be read is to be filled (on_error='fill', --on-error fill)."
         )
     return tuple(window), tuple(notes)
 
 
 def _present(pages: tifffile.TiffPageSeries) -> NDArray[np.bool_]:
-    """Tell which pages there are, in the shape of the axes that run over them."""
+    """Return a mask of the existing pages, in the shape of the axes of the pages."""
     return np.array([pages[n] is not None for n in range(len(pages))]).reshape(pages.shape[: frame_axes(pages)])
 
 
 def _planned(told: list[str]) -> Iterator[str]:
-    """Yield a note for an acquisition of Micro-Manager of which there is less than was planned."""
+    """Yield a note for an acquisition of Micro-Manager that is smaller than planned."""
     for message in told:
         if found := re.search(r"Returning subset (\(.*?\)) of (\(.*?\))", message):
             yield (
@@ -239,7 +281,7 @@ def _planned(told: list[str]) -> Iterator[str]:
 
 
 def frame_axes(series: tifffile.TiffPageSeries) -> int:
-    """Return how many leading axes run over pages."""
+    """Return the number of leading axes that count pages."""
     size = 1
     for axis in range(len(series.shape) - 1, -1, -1):
         size *= series.shape[axis]
@@ -280,28 +322,66 @@ def _complaints() -> Iterator[list[str]]:
         logger.removeHandler(listener)
 
 
-def _check_extent(path: str, series: tifffile.TiffPageSeries, *, missing: bool) -> None:
-    """Raise SourceError where pages reach past the end of their file, or are missing where none may be."""
+def _check_extent(path: str, series: tifffile.TiffPageSeries, *, missing: bool) -> tuple[str, ...]:
+    """Raise SourceError if pages extend past the end of their file, or are missing although they must exist.
+
+    Returns
+    -------
+    tuple of str
+        A note if strips or tiles are missing.
+    """
     if series.dataoffset is not None:
         end = series.dataoffset + series.nbytes
         available = series.keyframe.parent.filehandle.size
         if end > available:
             raise SourceError(f"{path} is truncated: it has {available} of {end} bytes. {_WAY_OUT}")
-        return
+        if series.dataoffset < _HEADER:
+            raise SourceError(f"{path} is damaged: its pixels are said to lie in its header. {_WAY_OUT}")
+        return ()
     count = len(series)
-    for number in range(count) if count <= _FEW_PAGES else (0, count - 1):
+    looked_at = range(count) if count <= _FEW_PAGES else (0, count - 1)
+    stored = total = 0
+    for number in looked_at:
         page = series[number]
         complaint = None if page is None and missing else page_complaint(page)
         if complaint:
             raise SourceError(f"{path} is truncated or incomplete: page {number} {complaint}. {_WAY_OUT}")
+        if page is not None:
+            there, expected = _stored_chunks(page)
+            stored, total = stored + there, total + expected
+    if total and not stored:
+        raise SourceError(f"{path} is incomplete: it has no pixels. {_WAY_OUT}")
+    return (_gaps(series, total - stored, total),) if stored < total else ()
+
+
+def _gaps(series: tifffile.TiffPageSeries, missing: int, total: int) -> str:
+    """Say what strips and tiles stand for that are not stored."""
+    if _GDAL_NODATA in series.keyframe.tags:
+        return f"{missing} of {total} strips or tiles are not stored: they are the file's nodata value."
+    return (
+        f"{missing} of {total} strips or tiles are not stored; reading one is an error, unless what cannot be read is "
+        "to be filled (on_error='fill', --on-error fill)."
+    )
+
+
+def _stored_chunks(page: tifffile.TiffPage | tifffile.TiffFrame) -> tuple[int, int]:
+    """Count the strips or tiles of a page that have a place in the file, and those that there should be."""
+    there = sum(bool(offset and count) for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False))
+    return there, math.prod(page.chunked)
 
 
 def page_complaint(page: tifffile.TiffPage | tifffile.TiffFrame | None) -> str | None:
-    """Return what is wrong with the place of a page in its file, or None."""
+    """Describe what is wrong with the position of a page in its file; None if nothing is."""
     if page is None:
         return "is missing"
-    if not any(page.databytecounts):
-        return "has no pixels"
-    end = int((np.asarray(page.dataoffsets, np.int64) + np.asarray(page.databytecounts, np.int64)).max())
+    offsets, counts = (np.asarray(values, np.int64) for values in (page.dataoffsets, page.databytecounts))
+    length = min(len(offsets), len(counts))
+    offsets, counts = offsets[:length], counts[:length]
+    stored = (offsets > 0) & (counts > 0)
+    if not stored.any():
+        return None
+    if (offsets[stored] < _HEADER).any():
+        return "is said to lie in the header of the file"
+    end = int((offsets + counts)[stored].max())
     available = page.parent.filehandle.size
     return None if end <= available else f"ends at byte {end} of a file of {available}"

@@ -1,38 +1,51 @@
-"""OME-TIFFs of several files: which files belong together, and where the description of all of them is.
+"""Find the files of an OME-TIFF of several files, and the file that describes them.
 
-Each file holds the whole OME-XML, or a ``BinaryOnly`` element that names the file that does: a TIFF of the set or a
-companion file (``cells.companion.ome``). The OME-XML names the file of each plane.
+Each file contains the whole OME-XML, or a ``BinaryOnly`` element with the name of the file that contains it: a TIFF of
+the set or a companion file (``cells.companion.ome``). The OME-XML names the file of each plane.
 """
 
 from __future__ import annotations
 
-__all__ = ["description", "description_elsewhere", "files_of", "others_of_set"]
+__all__ = [
+    "check_description",
+    "description",
+    "description_elsewhere",
+    "files_of",
+    "others_of_set",
+    "with_files_beside",
+]
 
 import html
+import math
 import os
 import re
 from pathlib import Path
 from xml.etree import ElementTree
 
 from napari_restore.errors import SourceError
+from napari_restore.images.guards.files import surroundings_of
 
+_MOST_PLANES = 10**7
+"""What an OME-XML may describe: a list of all planes is made before anything is known of them."""
+_MOST_XML = 2**28
+"""Bytes of a companion file that is read."""
 _FILE_NAMES = re.compile(r"""<(?:\w+:)?UUID\b[^>]*?\bFileName\s*=\s*["']([^"']+)["']""")
 
 
 def description_elsewhere(xml: str, path: str) -> str | None:
-    """Return the path of the file that describes the planes of another one.
+    """Return the path of the file with the OME-XML of a set, if that is another file.
 
     Parameters
     ----------
     xml : str
-        OME-XML of that other file.
+        OME-XML of a file of the set.
     path : str
-        Its path.
+        Path of that file.
 
     Returns
     -------
     str or None
-        A path in the same folder, whether or not the file is there; None where the OME-XML is the description.
+        A path in the same folder, which need not exist; None if `xml` itself is the description.
     """
     if "BinaryOnly" not in xml:
         return None
@@ -52,11 +65,18 @@ def description(path: str) -> str:
     OSError
         If the file cannot be read.
     SourceError
-        If there is no OME-XML in it.
+        If it contains no OME-XML.
     """
     import tifffile
 
-    content = Path(path).read_bytes() if path.lower().endswith((".ome", ".xml")) else b""
+    surroundings_of(path).check(path)
+    content = b""
+    if path.lower().endswith((".ome", ".xml")):
+        if os.path.getsize(path) > _MOST_XML:
+            raise SourceError(
+                f"{path} is {os.path.getsize(path)} bytes long, too much for an OME-XML; export it again."
+            )
+        content = Path(path).read_bytes()
     if content:
         text: str | None = content.decode("utf-8-sig", errors="replace")
     else:
@@ -67,8 +87,65 @@ def description(path: str) -> str:
     return text
 
 
-def files_of(xml: str, path: str) -> list[str]:
-    """Return the absolute paths of the files that an OME-XML names, in its order, each once.
+def check_description(xml: str, path: str) -> None:
+    """Refuse an OME-XML that describes more planes than any image has, before a list of them is made.
+
+    Parameters
+    ----------
+    xml : str
+        The OME-XML. One that cannot be parsed passes: it is not used.
+    path : str
+        What to call the file.
+
+    Raises
+    ------
+    SourceError
+        With what it describes.
+    """
+    try:
+        root = ElementTree.fromstring(xml)
+    except ElementTree.ParseError:
+        return
+    counts = [_planes(pixels) for pixels in root.iter() if pixels.tag.endswith("Pixels")]
+    counts += [_labels(along) for along in root.iter() if re.search(r"}?ModuloAlong.$", along.tag)]
+    most = max(counts, default=0)
+    if most > _MOST_PLANES:
+        raise SourceError(
+            f"{path} says that it has {most} planes, which no image has ({_MOST_PLANES} at most); its OME-XML is "
+            "damaged, or made to fill the memory. Copy or export the image again."
+        )
+
+
+def _planes(pixels: ElementTree.Element) -> int:
+    """Return how many planes are described, or how many one element says that it stands for."""
+    sizes = [abs(_integer(pixels.get(f"Size{axis}"))) for axis in "TCZ"]
+    counts = [data.get(name) for data in pixels.findall("{*}TiffData") for name in ("PlaneCount", "NumPlanes")]
+    return max([math.prod(sizes), *map(_integer, counts)])
+
+
+def _labels(along: ElementTree.Element) -> int:
+    """Return into how many parts an axis is divided."""
+    try:
+        start, end, step = (float(along.get(name, default)) for name, default in _MODULO)
+        return int(min(abs((end - start) / step), 1e18)) if step else 10**18
+    except (ValueError, OverflowError):
+        return 0
+
+
+_MODULO = (("Start", "0"), ("End", "0"), ("Step", "1"))
+
+
+def _integer(text: str | None) -> int:
+    try:
+        return int(text or 0)
+    except ValueError:
+        return 0
+
+
+def with_files_beside(xml: str, path: str) -> str:
+    """Return an OME-XML in which no file is named that the image may not make the program read.
+
+    A name with folders in it, of the place where the set was made, becomes the name alone if such a file lies beside.
 
     Parameters
     ----------
@@ -76,12 +153,42 @@ def files_of(xml: str, path: str) -> list[str]:
         The OME-XML.
     path : str
         Path of the file that it is from.
+
+    Raises
+    ------
+    SourceError
+        If a file is named that is there, outside the folder, or no regular file; see
+        `napari_restore.images.guards.files.Surroundings`.
+    """
+    surroundings, folder = surroundings_of(path), os.path.dirname(os.path.abspath(path))
+    for name in dict.fromkeys(_FILE_NAMES.findall(xml)):
+        named = os.path.join(folder, html.unescape(name))
+        if named != _beside(path, name) and os.path.isfile(_beside(path, name)):
+            xml = re.sub(rf"""(?<=["']){re.escape(name)}(?=["'])""", _plain(name), xml)
+            named = _beside(path, name)
+        surroundings.check(named)
+    return xml
+
+
+def _plain(name: str) -> str:
+    return re.split(r"[/\\]", name)[-1]
+
+
+def files_of(xml: str, path: str) -> list[str]:
+    """Return the absolute paths of the files named in OME-XML, in order, each once.
+
+    Parameters
+    ----------
+    xml : str
+        The OME-XML.
+    path : str
+        Path of the file that contains it.
     """
     return list(dict.fromkeys(_beside(path, name) for name in _FILE_NAMES.findall(xml)))
 
 
 def others_of_set(path: str) -> list[str]:
-    """Return the other files of the OME-TIFF of several files that a file belongs to.
+    """Return the other files of the set that a file belongs to.
 
     Parameters
     ----------
@@ -91,7 +198,7 @@ def others_of_set(path: str) -> list[str]:
     Returns
     -------
     list of str
-        Absolute paths, whether or not the files are there; none for any other file, and for one that cannot be read.
+        Absolute paths, which need not exist; empty for any other file, and for a file that cannot be read.
     """
     if not path.lower().endswith((".ome.tif", ".ome.tiff", ".ome.btf", ".ome.tf2", ".ome.tf8", ".companion.ome")):
         return []
@@ -99,11 +206,11 @@ def others_of_set(path: str) -> list[str]:
         xml = description(path)
         elsewhere = description_elsewhere(xml, path)
         files = files_of(description(elsewhere) if elsewhere else xml, path)
-    except Exception:  # whatever is wrong with it is said when it is opened
+    except Exception:  # opening the file reports the error
         return []
     return [other for other in dict.fromkeys([*files, *([elsewhere] if elsewhere else [])]) if other != path]
 
 
 def _beside(path: str, name: str) -> str:
-    """Return the path of a file that another one names: by its name alone, for folders are moved and copied."""
+    """Return the path of a named file beside another file; a folder in the name is ignored, as folders get moved."""
     return os.path.join(os.path.dirname(os.path.abspath(path)), re.split(r"[/\\]", html.unescape(name))[-1])

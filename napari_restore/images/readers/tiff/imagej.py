@@ -1,4 +1,4 @@
-"""What an ImageJ TIFF says about scale, units, colours and display limits."""
+"""Read pixel size, units, colours and display limits of an ImageJ TIFF."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def imagej_metadata(metadata: Mapping[str, Any], resolution: tuple[float, float]
     resolution : tuple of float
         Pixels per unit along X and Y, from the resolution tags.
     channels : int or None
-        Length of C; None without C.
+        Length of C; None for an image without C.
 
     Returns
     -------
     TiffMetadata
-        Pixel sizes where the file has a unit other than pixels, the spacing of slices with its sign, the origin,
-        colours from the lookup tables, display limits.
+        Pixel sizes if the file has a unit other than pixels, the spacing of slices with its sign, the origin, colours
+        from the lookup tables, display limits.
     """
     unit = metadata.get("unit")
     spelt = {"X": unit, "Y": metadata.get("yunit", unit), "Z": metadata.get("zunit", unit)}
@@ -47,7 +47,7 @@ def imagej_metadata(metadata: Mapping[str, Any], resolution: tuple[float, float]
 
 
 def _origin(metadata: Mapping[str, Any], axis: str) -> float | None:
-    """Return the pixel that ImageJ's coordinates count from along an axis."""
+    """Return the pixel of ImageJ's coordinate origin along an axis."""
     try:
         return float(metadata[f"{axis.lower()}origin"])
     except (KeyError, TypeError, ValueError):
@@ -55,7 +55,7 @@ def _origin(metadata: Mapping[str, Any], axis: str) -> float | None:
 
 
 def _imagej_channels(metadata: Mapping[str, Any], count: int) -> tuple[Channel, ...]:
-    """Return colours and display limits, or nothing where the file has neither."""
+    """Return channels with colours and display limits; an empty tuple if the file has neither."""
     limits = metadata.get("Ranges")
     if limits is None and count == 1 and {"min", "max"} <= metadata.keys():
         limits = (metadata["min"], metadata["max"])

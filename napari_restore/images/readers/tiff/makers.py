@@ -1,7 +1,7 @@
-"""Pixel sizes, steps and channel names where makers of microscopes and slide scanners keep them in a TIFF.
+"""Read pixel sizes, steps and channel names that makers of microscopes and slide scanners store in a TIFF.
 
-Each dialect has one function, which gets the open file and the series. A dialect that says nothing gives nothing, and
-then the resolution tags of the TIFF are asked.
+Each dialect has one function of the open file and the series. If the dialect has no pixel size, the resolution tags of
+the TIFF are used.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ _FINEST_PRINT = 20.0
 
 
 def makers_metadata(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetadata:
-    """Read what a TIFF of no dialect that has its own module says.
+    """Read the metadata of a TIFF that is neither OME nor ImageJ.
 
     Parameters
     ----------
     tiff : tifffile.TiffFile
         The open file.
     series : tifffile.TiffPageSeries
-        Its series, at the largest level.
+        The series, at its largest level.
 
     Returns
     -------
     TiffMetadata
-        Pixel sizes with their units, and the names of the channels.
+        Pixel sizes with their units, and names of the channels.
     """
     found = next((read(tiff, series) for flag, read in _DIALECTS.items() if getattr(tiff, f"is_{flag}")), None)
     return found if found is not None and found.pixel_size else _resolution(series, found or TiffMetadata())
@@ -54,7 +54,7 @@ def makers_metadata(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) ->
 def _told(
     sizes: Mapping[str, Any], unit: str | None, channels: Sequence[str | None] = (), **units: str
 ) -> TiffMetadata:
-    """Return sizes that are not zero, which stands for unknown in these dialects, with one unit along Z, Y and X."""
+    """Return pixel sizes with one unit along Z, Y and X; in these dialects 0 means unknown."""
     given, notes = pixel_sizes({axis: size or None for axis, size in sizes.items()})
     named = {axis: "second" if axis == "T" else unit for axis in given}
     described = tuple(Channel(name=name) for name in channels) if any(channels) else ()
@@ -62,7 +62,7 @@ def _told(
 
 
 def _lsm(tiff: tifffile.TiffFile, _: tifffile.TiffPageSeries) -> TiffMetadata:
-    """Zeiss LSM: metres, and seconds."""
+    """Read Zeiss LSM: metres and seconds."""
     told = tiff.lsm_metadata or {}
     sizes = {axis: 1e6 * told.get(f"VoxelSize{axis}", 0.0) for axis in "ZYX"}
     names = (told.get("ChannelColors") or {}).get("ColorNames") or ()
@@ -70,27 +70,27 @@ def _lsm(tiff: tifffile.TiffFile, _: tifffile.TiffPageSeries) -> TiffMetadata:
 
 
 def _stk(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetadata:
-    """MetaMorph stack: a calibration, which may be off, and the distance or the place of each plane."""
+    """Read a MetaMorph stack: calibration, which may be switched off, and distance or position of each plane."""
     told = tiff.stk_metadata or {}
     calibrated = bool(told.get("SpatialCalibration", 1))
     sizes = {axis: told.get(f"{axis}Calibration") for axis in "YX"} if calibrated else {}
     unit = unit_name(told.get("CalibrationUnits")) if calibrated else None
     distances = np.ravel(told.get("ZDistance", ()))[: series.shape[0]]
-    places = np.ravel(told.get("AbsoluteZ", ()))
-    step = Sampling.of(places, tolerance=0.1) if np.all(told.get("AbsoluteZValid", 0)) else None
+    positions = np.ravel(told.get("AbsoluteZ", ()))
+    step = Sampling.of(positions, tolerance=0.1) if np.all(told.get("AbsoluteZValid", 0)) else None
     z = step.pixel_size if step else next((float(d) for d in distances if d), None)
     name = told.get("Name") if "C" not in series.axes else None
     return _told({**sizes, "Z": z}, unit, [name] if isinstance(name, str) else ())
 
 
 def _svs(_: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetadata:
-    """Aperio: ``MPP``, micrometres per pixel, in the description."""
+    """Read Aperio: ``MPP``, micrometres per pixel, in the description."""
     found = re.search(r"\|\s*MPP\s*=\s*([0-9.eE+-]+)", series.keyframe.description)
     return _told(dict.fromkeys("YX", found and found[1]), "micrometer")
 
 
 def _qpi(_: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetadata:
-    """PerkinElmer and Akoya: the channel's name in the XML of its page; the size is in the resolution tags."""
+    """Read PerkinElmer and Akoya: the channel's name in the XML of its page; the size is in the resolution tags."""
     count = series.shape[series.axes.index("C")] if "C" in series.axes else 1
     names = [_text_of(getattr(series[number], "description", ""), "Name", "Biomarker") for number in range(count)]
     return _told({}, None, names if "S" not in series.axes else ())
@@ -105,7 +105,7 @@ def _text_of(xml: str, *tags: str) -> str | None:
 
 
 def _scn(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetadata:
-    """Leica SCN: nanometres that an image covers, in its ``view``."""
+    """Read Leica SCN: nanometres that an image covers, in its ``view``."""
     sizes = dict(zip(series.axes, series.shape, strict=True))
     try:
         images = ElementTree.fromstring(tiff.scn_metadata or "").findall(".//{*}image")
@@ -122,20 +122,20 @@ def _scn(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetada
 
 
 def _scanimage(_: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetadata:
-    """ScanImage: ``SI.name = value`` a line: field of view and step in micrometres, volumes a second."""
+    """Read ScanImage, lines ``SI.name = value``: field of view and step in micrometres, volumes per second."""
     told = dict(re.findall(r"^SI\.(\S+) *= *(.*?)\s*$", series.keyframe.software, re.MULTILINE))
     corners = [float(n) for n in re.findall(r"-?[\d.]+(?:[eE][+-]?\d+)?", told.get("hRoiManager.imagingFovUm", ""))]
     lengths = dict(zip(series.axes, series.shape, strict=True))
     sizes: dict[str, Any] = {"Z": told.get("hStackManager.stackZStepSize")}
     if len(corners) == 8:
-        for axis, places in (("X", corners[0::2]), ("Y", corners[1::2])):
-            sizes[axis] = (max(places) - min(places)) / lengths[axis]
+        for axis, positions in (("X", corners[0::2]), ("Y", corners[1::2])):
+            sizes[axis] = (max(positions) - min(positions)) / lengths[axis]
     rate = float(told.get("hRoiManager.scanVolumeRate") or 0)
     return _told({**sizes, "T": rate and 1 / rate}, "micrometer")
 
 
 def _micro_manager(tiff: tifffile.TiffFile, _: tifffile.TiffPageSeries) -> TiffMetadata:
-    """Micro-Manager: its summary; a size is 0 where none was calibrated."""
+    """Read the summary of Micro-Manager; a size is 0 if it was not calibrated."""
     told = (tiff.micromanager_metadata or {}).get("Summary") or {}
     size, interval = told.get("PixelSize_um"), told.get("Interval_ms") or 0
     names = told.get("ChNames") or ()
@@ -144,7 +144,7 @@ def _micro_manager(tiff: tifffile.TiffFile, _: tifffile.TiffPageSeries) -> TiffM
 
 
 def _shaped(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetadata:
-    """Tifffile's own JSON: the unit of spacing, and of the resolution tags."""
+    """Read the JSON of tifffile: the unit of spacing, and of the resolution tags."""
     told = next((one for one in tiff.shaped_metadata or () if list(one.get("shape", ())) == list(series.shape)), {})
     unit = unit_name(told.get("unit"))
     if unit is None:
@@ -155,7 +155,7 @@ def _shaped(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMet
 
 
 def _resolution(series: tifffile.TiffPageSeries, known: TiffMetadata) -> TiffMetadata:
-    """Add the pixel size of the resolution tags, unless they are those of a printer."""
+    """Add the pixel size of the resolution tags, unless it is that of a printer."""
     scale = _RESOLUTION_UNITS.get(int(series.keyframe.resolutionunit), math.nan)
     per_x, per_y = series.keyframe.resolution
     sizes = {axis: scale / per if per else math.nan for axis, per in (("Y", per_y), ("X", per_x))}
@@ -181,4 +181,4 @@ _DIALECTS: dict[str, Callable[[Any, Any], TiffMetadata]] = {
     "micromanager": _micro_manager,
     "shaped": _shaped,
 }
-"""By tifffile's name of the dialect."""
+"""Functions by tifffile's name of the dialect."""

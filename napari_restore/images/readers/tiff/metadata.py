@@ -1,4 +1,4 @@
-"""What the dialects of TIFF have in common: the metadata that are taken from each."""
+"""Define the metadata that are read from each dialect of TIFF."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_restore.images.image import Channel
 
 @dataclass(frozen=True)
 class TiffMetadata:
-    """Scale, units, channels, origin and notes, as in `napari_restore.images.image.Image`."""
+    """Pixel size, units, channels, origin and notes, as in `napari_restore.images.image.Image`."""
 
     pixel_size: dict[str, float] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)

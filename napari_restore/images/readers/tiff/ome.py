@@ -1,4 +1,4 @@
-"""What the OME-XML of a TIFF says about scale, units and channels."""
+"""Read pixel size, units and channels from the OME-XML of a TIFF."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def ome_metadata(xml: str, index: int, height: int, width: int, name: str = "") 
     xml : str
         The OME-XML.
     index : int
-        Number of the image among those that have planes.
+        Number of the image among those with planes.
     height, width : int
-        Size of a plane; metadata of another size are of another image and are not used.
+        Shape of a plane in pixels; metadata of another shape belong to another image and are not used.
     name : str
-        Name of the image, if it has one.
+        Name of the image; empty if it has none.
 
     Returns
     -------
     TiffMetadata
-        Pixel sizes with their units (micrometer and second unless the file says otherwise), channel names and colours.
-        Where the file gives no Z step or time step, the positions and times of the planes do.
+        Pixel sizes with their units (by default micrometer and second), channel names and colours. If the file has no Z
+        step or time step, it is computed from the positions or times of the planes.
     """
     try:
         images = ElementTree.fromstring(xml).findall("{*}Image")
@@ -62,8 +62,8 @@ def _pixels(
 ) -> ElementTree.Element | None:
     """Return the Pixels of an image.
 
-    An Image without a plane in the file is none of tifffile's series, so that numbers count those with planes. Some of
-    them may be left out too, and then the name has to tell.
+    tifffile has no series for an Image without planes in the file, so numbers count the Images with planes. tifffile
+    may leave out some of them too; then the name identifies the Image.
     """
     found = [(image.get("Name") or "", pixels) for image in images if (pixels := image.find("{*}Pixels")) is not None]
     found = [one for one in found if one[1].find("{*}TiffData") is not None] or found
@@ -76,16 +76,16 @@ def _pixels(
 
 
 def _step(pixels: ElementTree.Element, axis: str, key: str) -> tuple[float, str, str] | None:
-    """Return the distance of the first channel's planes along Z or T, its unit, and a note of where it is from."""
+    """Return the distance of the planes of the first channel along Z or T, its unit, and a note on its origin."""
     others = {"Z": "T", "T": "Z"}[axis]
     planes = [plane for plane in pixels.findall("{*}Plane") if plane.get("TheC") == plane.get(f"The{others}") == "0"]
     try:
-        places = {int(plane.attrib[f"The{axis}"]): float(plane.attrib[key]) for plane in planes}
+        positions = {int(plane.attrib[f"The{axis}"]): float(plane.attrib[key]) for plane in planes}
     except (KeyError, ValueError):
         return None
-    if sorted(places) != list(range(len(places))):
+    if sorted(positions) != list(range(len(positions))):
         return None
-    sampling = Sampling.of(np.array([places[number] for number in sorted(places)]), tolerance=0.1)
+    sampling = Sampling.of(np.array([positions[number] for number in sorted(positions)]), tolerance=0.1)
     if sampling is None:
         return None
     unit = planes[0].get(f"{key}Unit") or ("s" if axis == "T" else "reference frame")
@@ -93,7 +93,7 @@ def _step(pixels: ElementTree.Element, axis: str, key: str) -> tuple[float, str,
 
 
 def _ome_color(value: str | None) -> str | None:
-    """Return RRGGBB from OME's colour, RGBA packed into a signed integer of 32 bits."""
+    """Convert OME's colour, RGBA packed into a signed 32-bit integer, to RRGGBB."""
     try:
         return None if value is None else f"{(int(value) & 0xFFFFFFFF) >> 8:06X}"
     except ValueError:

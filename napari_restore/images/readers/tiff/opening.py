@@ -1,4 +1,4 @@
-"""Opening a TIFF: which image of it, its axes, scale, units and channels. No pixels are read."""
+"""Open a TIFF as an image: axes, pixel size, units and channels. No pixels are read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def recognises(source: Any) -> bool:
-    """Tell from its first bytes whether a file is a TIFF or a BigTIFF."""
+    """Check by its first bytes whether a file is a TIFF or a BigTIFF."""
     return begins_with(source, *_MAGIC)
 
 
@@ -35,9 +35,9 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     Parameters
     ----------
     source : str
-        Path of the file; of any one of them for an OME-TIFF of several files.
+        Path of the file, or of any file of an OME-TIFF of several files.
     axes : str, optional
-        One letter of "TCZYXS" per dimension; they win over those of the file.
+        One letter of "TCZYXS" per dimension; they override those of the file.
     level : int
         Level of a pyramid, 0 being the largest.
     series : int or str
@@ -46,12 +46,12 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     Returns
     -------
     Image
-        The image, its axes, pixel size, units and channels as far as the file tells.
+        The image, with axes, pixel size, units and channels as far as the file has them.
 
     Raises
     ------
     AxesError
-        If the file does not tell the axes, or `axes` does not fit.
+        If the file does not define the axes, or `axes` does not fit.
     SourceError
         If the file is truncated or damaged, or has no such series or level.
     """
@@ -89,7 +89,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
 
 
 def open_array(path: str, *, level: int = 0, series: int | str = 0) -> LazyArray:
-    """Open the pixels of a TIFF file without asking what the axes mean.
+    """Open the pixels of a TIFF file without interpreting the axes.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def _axes_of(path: str, opened: OpenedSeries, axes: str | None) -> str:
     unknown = sorted(set(opened.axes) - set(CANONICAL))
     if unknown or not {"Y", "X"} <= set(opened.axes):
         raise AxesError(
-            f"{path} does not tell what its axes mean: shape {opened.shape} is {opened.axes!r} to tifffile; "
+            f"{path} does not define its axes: shape {opened.shape} is {opened.axes!r} to tifffile; "
             "pass axes= with one letter of TCZYXS per dimension, such as 'ZYX'."
         )
     return check_axes(opened.axes, opened.shape)
@@ -135,7 +135,7 @@ def _metadata_of(opened: OpenedSeries) -> TiffMetadata:
 
 
 def _scaled(described: TiffMetadata, opened: OpenedSeries) -> tuple[dict[str, float], dict[str, float]]:
-    """Return pixel size and origin at a level of a pyramid: its pixels are means over `factor` pixels of the base."""
+    """Return pixel size and origin of a level of a pyramid, whose pixels are means over `factor` pixels of level 0."""
     base, chosen = opened.whole, opened.pages
     sizes, origin = dict(described.pixel_size), dict(described.origin)
     for axis, whole, part in zip(base.axes, base.shape, chosen.shape, strict=True):

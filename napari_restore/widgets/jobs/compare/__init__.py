@@ -1,1 +1,1 @@
-"""A source beside its results: which pixels belong together, and figures of them."""
+"""Compare a source with its results: matching pixels, and figures of them."""

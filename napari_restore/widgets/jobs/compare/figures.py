@@ -1,8 +1,8 @@
-"""Figures of a restored plane, each with a line that says what it means."""
+"""Measure figures of a restored plane, each with its meaning."""
 
 from __future__ import annotations
 
-__all__ = ["plane_figures"]
+__all__ = ["measure_pair", "plane_figures"]
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,8 +11,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_restore.quality.metrics import fit_gain_offset, psnr, residual_autocorrelation, seam_ratio, ssim
+from napari_restore.widgets.jobs.compare.comparison import Comparison
+from napari_restore.widgets.jobs.compare.pairs import Pair, Planes, find_reference, tile_borders
 
 Plane = NDArray[Any]
+
+
+def measure_pair(
+    comparison: Comparison, pair: Pair, planes: Planes, references: Sequence[Any], reference_name: str | None
+) -> list[tuple[str, str]]:
+    """Measure the figures of a source and one of its result layers; see `plane_figures`.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Source and result.
+    pair : Pair
+        One of the result layers.
+    planes : Planes
+        The pixels that were read of it.
+    references, reference_name
+        Layers to search for a reference: see `find_reference`.
+
+    Returns
+    -------
+    list of (figure, meaning)
+        See `plane_figures`.
+
+    Raises
+    ------
+    RestoreError
+        If the named reference does not cover the pixels.
+    """
+    placed = planes.placed
+    reference = find_reference(references, reference_name, comparison.source, placed)
+    first = np.round(pair.result.world_to_data(placed["affine"](placed["translate"]))).astype(int)
+    (top, left), (height, width) = (int(first[placed["axes"].index(a)]) for a in "YX"), planes.after.shape[:2]
+    borders = tile_borders(comparison.plan, comparison.origin, ((top, top + height), (left, left + width)))
+    return plane_figures(planes.before, planes.after, reference=reference, borders=borders)
 
 
 def plane_figures(
@@ -22,17 +58,17 @@ def plane_figures(
     reference: Plane | None = None,
     borders: tuple[Sequence[int], Sequence[int]] | None = None,
 ) -> list[tuple[str, str]]:
-    """Give figures of a plane and their meaning.
+    """Measure the figures of a plane.
 
     Parameters
     ----------
-    before, after
-        ``(h, w)``, or with colour samples ``(h, w, samples)``, of which the mean counts; in one unit. `after` may be
-        an integer factor larger, then it is averaged down to compare.
-    reference
-        The truth, of the shape of `after`, if it is known.
-    borders
-        Borders between tiles along y and x, in pixels of `after`; None if they are not known.
+    before, after : ndarray
+        Source and result in the same unit, ``(h, w)``, or ``(h, w, samples)``, whose mean is used. `after` may be
+        larger by an integer factor; it is then averaged down to compare.
+    reference : ndarray, optional
+        The known truth, of the shape of `after`.
+    borders : (sequence of int, sequence of int), optional
+        Borders between tiles along y and x, in pixels of `after`.
 
     Returns
     -------
@@ -44,7 +80,7 @@ def plane_figures(
     found = []
     if reference is not None and reference.shape == after.shape:
         span = float(np.ptp(reference)) or 1.0
-        # Two exposures of one specimen differ in gain and offset, which is no fault of the restoration.
+        # Two exposures of one specimen differ in gain and offset; the figures must not count that as an error.
         gain, offset = fit_gain_offset(after, reference)
         fitted = gain * after.astype(float) + offset
         found.append((f"PSNR {psnr(reference, fitted, span):.1f} dB", "closeness to the reference; higher is closer"))
@@ -72,5 +108,5 @@ def plane_figures(
 
 
 def _gray(plane: Plane) -> Plane:
-    """The mean of the colour samples, if there are any."""
+    """Return the mean of the colour samples, if there are any."""
     return plane.mean(axis=-1) if plane.ndim == 3 else plane

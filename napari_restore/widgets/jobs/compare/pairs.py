@@ -1,4 +1,4 @@
-"""What is on screen of a source and of its result, pixel beside pixel."""
+"""Find and read the pixels of a source and its result that are on screen and belong together."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ Where = tuple[slice, ...]
 
 @dataclass(frozen=True)
 class Planes:
-    """Pixels of the same part of the world, read.
+    """Pixels of source and result that cover the same area.
 
     Attributes
     ----------
-    before, after
-        ``(h, w)`` or ``(h, w, samples)`` each; `after` is `factor` times as long along both.
-    placed
-        Shape, and keyword arguments of a layer that puts an array of the shape of `after` over the result.
+    before, after : ndarray
+        Pixels of source and result, ``(h, w)`` or ``(h, w, samples)``. `after` is `factor` times as long along Y and X.
+    factor : int
+        Pixels of the result for each pixel of the source, along Y and X.
+    placed : dict
+        Shape and axes, and the keyword arguments of a layer that shows an array like `after` over the result.
     """
 
     before: NDArray[Any]
@@ -43,26 +45,31 @@ class Planes:
 
     @property
     def stretched(self) -> NDArray[Any]:
-        """`before` with each pixel repeated to the size of `after`."""
+        """`before`, with each pixel repeated to the size of `after`."""
         return self.before.repeat(self.factor, 0).repeat(self.factor, 1)
+
+    @property
+    def difference(self) -> NDArray[np.float32]:
+        """`before` minus `after`, of the size of `after`."""
+        return np.asarray(self.stretched - self.after.astype(np.float32), np.float32)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A source and one result layer of it, with the part of both that is on screen.
+    """A source and one of its result layers, with the region of each that is on screen.
 
     Attributes
     ----------
-    result
-        The layer.
-    before, after
-        Full-resolution arrays.
-    axes
-        Letters of `before`; those of `after` are `result_axes` of them.
-    where_before, where_after
-        What is on screen of each.
-    factor
-        How many pixels of the result lie along one of the source.
+    result : napari.layers.Image
+        The result layer.
+    before, after : array
+        Full-resolution arrays of source and result.
+    axes : str
+        Axes of `before`; those of `after` are ``result_axes(axes)``.
+    where_before, where_after : tuple of slice
+        The regions of `before` and `after` on screen.
+    factor : int
+        Pixels of the result for each pixel of the source, along Y and X.
     """
 
     result: Any
@@ -74,13 +81,19 @@ class Pair:
     factor: int
 
     def read(self, *, largest: int | None = None, sparse: bool = False) -> Planes:
-        """Read both; for a worker thread.
+        """Read the pixels of both. Call this on a worker thread.
 
         Parameters
         ----------
-        largest
-            Most source pixels along Y and X: of a larger part only the middle is read, or, if `sparse`, every second
-            pixel, or third, and so on.
+        largest : int, optional
+            Most source pixels along Y and X. Of a larger region, only the centre is read.
+        sparse : bool
+            Instead, read every n-th pixel of a larger region.
+
+        Returns
+        -------
+        Planes
+            The pixels.
         """
         kept = result_axes(self.axes)
         spans = {a: self.where_before[self.axes.index(a)] for a in "YX"}
@@ -106,7 +119,7 @@ class Pair:
         inside = part(self.where_after, kept, self.factor)
         before = _plane(self.before[part(self.where_before, self.axes, 1)], self.axes)
         after = _plane(self.after[inside], kept)
-        # A step that is no divisor of what there is leaves the result a pixel longer than the factor says.
+        # If the step does not divide the length, the result has a pixel more than `factor` times those of the source.
         rows, columns = (min(b, a // self.factor) for b, a in zip(before.shape[:2], after.shape[:2], strict=True))
         before, after = before[:rows, :columns], after[: rows * self.factor, : columns * self.factor]
         return Planes(before, after, self.factor, self._placed(kept, inside, after.shape, step))
@@ -126,7 +139,7 @@ class Pair:
 
 
 def _plane(pixels: Any, axes: str) -> NDArray[Any]:
-    """Bring one plane to ``(y, x)`` or ``(y, x, samples)``."""
+    """Reorder the axes of one plane to ``(y, x)`` or ``(y, x, samples)``."""
     array = np.asarray(pixels)
     order = [i for i, a in enumerate(axes) if a not in "YXS"] + [axes.index(a) for a in "YXS" if a in axes]
     array = array.transpose(order)
@@ -134,16 +147,23 @@ def _plane(pixels: Any, axes: str) -> NDArray[Any]:
 
 
 def find_pairs(source: Any, axes: str, results: Sequence[Any], point: Sequence[float]) -> list[Pair]:
-    """Pair what is on screen of a source with each of its result layers.
+    """Pair the region of a source that is on screen with each of its result layers.
 
     Parameters
     ----------
-    source, axes
-        Layer and the letters of its data.
-    results
+    source : napari.layers.Image
+        The layer that was restored.
+    axes : str
+        One letter of TCZYXS for each axis of its data.
+    results : sequence of napari.layers.Image
         Its result layers: one, or one for each channel.
-    point
-        Where the sliders stand (`viewer.dims.point`).
+    point : sequence of float
+        Position of the sliders in world coordinates (`viewer.dims.point`).
+
+    Returns
+    -------
+    list of Pair
+        One for each result layer.
 
     Raises
     ------
@@ -161,7 +181,7 @@ def find_pairs(source: Any, axes: str, results: Sequence[Any], point: Sequence[f
         first = np.round(np.asarray(result.world_to_data(world[kept])) - first_centre(factors)).astype(int)
         before, after = list(view), [slice(None)] * len(restored.shape)
         for i, axis in enumerate(kept):
-            if axes[axis] == "C":  # as thick as all of the source's
+            if axes[axis] == "C":  # its pixel is as long as all channels of the source
                 after[i] = slice(0, 1)
                 continue
             here, start, factor = view[axis], int(first[i]), int(factors[i])
@@ -179,24 +199,29 @@ def find_pairs(source: Any, axes: str, results: Sequence[Any], point: Sequence[f
 
 
 def find_reference(layers: Sequence[Any], name: str | None, source: Any, placed: dict[str, Any]) -> NDArray[Any] | None:
-    """The same part of a reference layer, if its pixels lie where those of the result do.
+    """Read the pixels of a reference layer that coincide with those of the result.
 
     Parameters
     ----------
-    layers
-        Where to look.
-    name
-        Of the layer; if left out, layers called clean, reference or truth are tried, the one with the name that is
-        most like that of the source first.
-    source
+    layers : sequence of napari.layers.Image
+        Layers to search.
+    name : str or None
+        Name of the reference. None: try layers named clean, reference or truth, in order of the likeness of their name
+        to that of the source.
+    source : napari.layers.Image
         The layer that was restored.
-    placed
-        Of `Planes`.
+    placed : dict
+        See `Planes`.
+
+    Returns
+    -------
+    ndarray or None
+        Of the shape of the result; None if there is no reference.
 
     Raises
     ------
     RestoreError
-        If the layer that is named does not lie there.
+        If the named layer does not cover these pixels.
     """
     likeness = {layer: SequenceMatcher(None, layer.name, source.name).ratio() for layer in layers}
     shape, axes = placed["shape"], placed["axes"]
@@ -223,22 +248,22 @@ def find_reference(layers: Sequence[Any], name: str | None, source: Any, placed:
 def tile_borders(
     plan: Plan, origin: tuple[int, int], where: tuple[tuple[int, int], tuple[int, int]]
 ) -> tuple[list[int], list[int]]:
-    """Borders between pixels at which one tile hands over to the next, along y and x.
+    """Find the borders between pixels at which tiles are blended, along y and x.
 
     Parameters
     ----------
-    plan
-        Of the run.
-    origin
+    plan : Plan
+        The plan of the run.
+    origin : tuple of int
         First row and column of the result layer in the plan's result.
-    where
-        Rows and columns of the plane that is measured, ``(start, stop)`` each, in the layer's pixels.
+    where : ((int, int), (int, int))
+        Rows and columns of the measured plane, ``(start, stop)`` each, in pixels of the layer.
 
     Returns
     -------
     (list of int, list of int)
-        Counted from the plane's first pixel, each between two of its pixels. A hand-over takes `blend` pixels: all
-        borders in it count.
+        Counted from the first pixel of the plane, each between two of its pixels. Two tiles are blended over `blend`
+        pixels; all borders between these are returned.
     """
     found = []
     for tiling, first, (start, stop) in zip((plan.grid.y, plan.grid.x), origin, where, strict=True):

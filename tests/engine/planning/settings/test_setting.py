@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import pytest
 
-from napari_restore.engine.planning.recipe import EXECUTION_FIELDS, SOURCE_FIELDS, Recipe, digest, make_recipe, settings
+from napari_restore.engine.planning.recipe import EXECUTION_FIELDS, SOURCE_FIELDS, Recipe, make_recipe, settings
+from napari_restore.engine.planning.settings.fingerprint import digest
 from napari_restore.engine.planning.settings.neighbours import Neighbours
 from napari_restore.engine.planning.settings.setting import Setting, type_text
 from napari_restore.errors import RecipeError
@@ -105,7 +106,7 @@ def test_a_setting_without_an_option_says_so() -> None:
 
 
 def test_a_type_that_cannot_be_written_is_named() -> None:
-    with pytest.raises(TypeError, match="'odd' of the type dict"):
+    with pytest.raises(TypeError, match="'odd' of type dict"):
         _ = Setting("Odd.", "values", name="odd", annotation=dict).written
 
 

@@ -167,7 +167,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"no" + whole)
     assert not lif.recognises(str(path))
     path.write_bytes(whole)
-    with pytest.raises(AxesError, match="says that its axes are ZYX"):
+    with pytest.raises(AxesError, match="has the axes ZYX"):
         opened(path, axes="TYX")
     with pytest.raises(SourceError, match="level 1 is not in"):
         opened(path, level=1)

@@ -139,7 +139,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
     path = write_nd2(tmp_path / "a.nd2", list(noise(2, 30, 40, 1)), [loop(TIME, 2)])
     whole = path.read_bytes()
     assert nd2.recognises(str(path)) and not nd2.recognises(str(tmp_path)) and not nd2.recognises(None)
-    with pytest.raises(AxesError, match="says that its axes are TYX"):
+    with pytest.raises(AxesError, match="has the axes TYX"):
         opened(path, axes="ZYX")
     with pytest.raises(SourceError, match="level 1 is not in"):
         opened(path, level=1)

@@ -193,13 +193,13 @@ def test_damage_is_named(tmp_path: Path) -> None:
         opened(path)
     (path / "NDTiff.index").write_bytes(index)
     (path / "x_NDTiffStack_1.tif").unlink()
-    assert opened(path).notes == ("1 of 2 files are not there (x_NDTiffStack_1.tif); their images cannot be read.",)
-    with pytest.raises(ChunkError, match="is not there; copy all files"):
+    assert opened(path).notes == ("1 of 2 files are missing (x_NDTiffStack_1.tif); their images cannot be read.",)
+    with pytest.raises(ChunkError, match="does not exist; copy all files"):
         everything(image)
     (path / "x_NDTiffStack.tif").write_bytes((path / "x_NDTiffStack.tif").read_bytes()[:2000])
     with pytest.raises(ChunkError, match="truncated"):
         everything(image)
-    with pytest.raises(AxesError, match="says that its axes are TYX"):
+    with pytest.raises(AxesError, match="has the axes TYX"):
         opened(path, axes="ZYX")
     for wrong in ({"pixel_type": 9}, {"compression": 4}):
         with pytest.raises(SourceError, match="not supported"):

@@ -1,3 +1,4 @@
+import os
 import pickle
 
 import numpy as np
@@ -78,7 +79,7 @@ def test_a_description_that_is_not_there_is_said(tmp_path):
     pixels = companion_ome(tmp_path)
     (tmp_path / "all.companion.ome").unlink()
     image = open_image(tmp_path / "part1.ome.tif", axes="CYX")
-    assert "all.companion.ome describes it, which is not there" in image.notes[0]
+    assert "all.companion.ome describes it, which does not exist" in image.notes[0]
     np.testing.assert_array_equal(whole(image), pixels[1])
 
 
@@ -130,7 +131,73 @@ def test_a_plane_that_was_not_taken_is_said_and_an_error_when_read(tmp_path):
     planes = {(c, 0, t, 0): pixels[t, c] for t, c in list(np.ndindex(3, 2))[:-1]}
     micro_manager(tmp_path / "run_MMStack_Pos0.ome.tif", planes, Frames=50, Channels=2)
     image = open_image(tmp_path / "run_MMStack_Pos0.ome.tif")
-    assert image.sizes["T"] == 3 and "1 of 6 planes are not there, the first of them T 2, C 1" in image.notes[0]
+    assert image.sizes["T"] == 3 and "1 of 6 planes are missing, the first of them T 2, C 1" in image.notes[0]
     np.testing.assert_array_equal(image.read((slice(0, 2), *(slice(None),) * 3)), pixels[:2])
     with pytest.raises(ChunkError, match=r"index \(2, 1\), is missing"):
         whole(image)
+
+
+def two_files(folder, name):
+    """An OME-TIFF of two planes, the second in a file of that name as the OME-XML says it."""
+    xml = (
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:0"><Image ID="Image:0">'
+        '<Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="30" SizeY="20" SizeZ="2" SizeC="1" '
+        'SizeT="1"><Channel ID="Channel:0:0" SamplesPerPixel="1"/><TiffData IFD="0" FirstZ="0" PlaneCount="1"/>'
+        f'<TiffData IFD="0" FirstZ="1" PlaneCount="1"><UUID FileName="{name}">urn:uuid:1</UUID></TiffData>'
+        "</Pixels></Image></OME>"
+    )
+    tifffile.imwrite(folder / "a.ome.tif", volume(20, 30), description=xml, metadata=None, photometric="minisblack")
+    return folder / "a.ome.tif"
+
+
+@pytest.mark.parametrize("by", ["absolute", "relative", "link"])
+def test_an_ome_xml_that_names_a_file_elsewhere_is_refused_unless_it_is_allowed(tmp_path, by):
+    for name in ("mine", "other"):
+        (tmp_path / name).mkdir()
+    secret = tmp_path / "other/b.tif"
+    tifffile.imwrite(secret, volume(20, 30) + 7, photometric="minisblack")
+    (tmp_path / "mine/link.tif").symlink_to(secret)
+    path = two_files(tmp_path / "mine", {"absolute": secret, "relative": "../other/b.tif", "link": "link.tif"}[by])
+    with pytest.raises(SourceError, match=r"outside its folder .*--allow-outside"):
+        open_image(path)
+    image = open_image(path, allow_outside=True)
+    for one in (image, pickle.loads(pickle.dumps(image))):
+        np.testing.assert_array_equal(whole(one)[1], volume(20, 30) + 7)
+
+
+@pytest.mark.parametrize("name", ["/data/acquired/b.tif", r"C:\acquired\b.tif", "b.tif", "&#98;.tif"])
+def test_a_name_from_where_the_set_was_made_is_looked_for_beside_the_file(tmp_path, name):
+    path = two_files(tmp_path, name)
+    tifffile.imwrite(tmp_path / "b.tif", volume(20, 30) + 7, photometric="minisblack")
+    np.testing.assert_array_equal(whole(open_image(path))[1], volume(20, 30) + 7)
+
+
+def test_an_ome_xml_that_names_a_pipe_or_a_device_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.tif")
+    for name in ("pipe.tif", "/dev/zero"):
+        with pytest.raises(SourceError, match="no regular file"):
+            open_image(two_files(tmp_path, name), allow_outside=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ('SizeZ="2"', 'SizeZ="400000000"'),
+        ('SizeT="1"', 'SizeT="99999999999999999999"'),
+        ('FirstZ="0" PlaneCount="1"', 'FirstZ="0" PlaneCount="4000000000"'),
+        (
+            "</Image>",
+            '</Image><StructuredAnnotations><XMLAnnotation ID="Annotation:0" Namespace="modulo"><Value><Modulo>'
+            '<ModuloAlongZ Type="angle" Start="0" End="1e9" Step="1e-6"/></Modulo></Value></XMLAnnotation>'
+            "</StructuredAnnotations>",
+        ),
+    ],
+)
+def test_a_small_file_that_describes_more_planes_than_any_image_has_is_refused(tmp_path, change):
+    path = two_files(tmp_path, "b.tif")
+    with tifffile.TiffFile(path) as tiff:
+        xml = tiff.ome_metadata
+    assert change[0] in xml
+    tifffile.imwrite(path, volume(20, 30), description=xml.replace(*change), metadata=None, photometric="minisblack")
+    with pytest.raises(SourceError, match="which no image has"):
+        open_image(path)

@@ -309,7 +309,7 @@ def test_damaged_tile_is_named(path):
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(b"", "empty"), (b"II*\0", "cannot be opened"), (b"II*\0" + b"\xff" * 50, "."), (b"hello world", "begin like")],
+    [(b"", "empty"), (b"II*\0", "cannot be opened"), (b"II*\0" + b"\xff" * 50, "."), (b"hello world", "its content")],
 )
 def test_what_is_no_tiff_is_refused(path, content, told):
     path.write_bytes(content)

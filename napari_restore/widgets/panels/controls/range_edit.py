@@ -1,4 +1,4 @@
-"""The values that become 0 and 1 for the network: those of the run in grey, or typed, for all channels or for each."""
+"""The control of the value range, for all channels or for each."""
 
 from __future__ import annotations
 
@@ -8,44 +8,46 @@ from collections.abc import Sequence
 
 from qtpy.QtCore import QLocale, Signal
 from qtpy.QtGui import QDoubleValidator
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPushButton, QSizePolicy, QWidget
+from qtpy.QtWidgets import QLineEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_restore.errors import RecipeError
+from napari_restore.widgets.panels.controls.box import side_by_side
+from napari_restore.widgets.panels.controls.choice import Choice
 
 Pair = tuple[float, float]
 ValueRange = tuple[Pair, ...] | None
-"""One pair for all channels, or one for each; None where it is estimated."""
+"""One pair for all channels, or one for each; None: estimated."""
 
 
 class RangeEdit(QWidget):
-    """Two numbers, or two for each channel; empty where they are estimated."""
+    """Two fields for the ends of the value range, and a list of channels. Empty fields: estimated."""
 
     changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
-        self.channel, self.low, self.high, self.reset = QComboBox(), QLineEdit(), QLineEdit(), QPushButton("auto")
-        self.channel.setToolTip("Channel whose range is shown; one range may stand for all")
+        self.channel, self.low, self.high, self.reset = Choice(), QLineEdit(), QLineEdit(), QPushButton("auto")
+        self.channel.setToolTip("Channel of the range; all: one range for all channels")
         self.channel.setAccessibleName("Channel of the range")
-        self.reset.setFixedWidth(44)
-        self.reset.setToolTip("Let the range be estimated from an even sample, for all channels")
+        self.reset.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        self.reset.setToolTip("Estimate the range of all channels from an even sample")
         self.reset.setAccessibleName("Estimate the range")
         numbers = QDoubleValidator(self)
-        numbers.setLocale(QLocale.c())  # as numbers are shown everywhere else in the dock widget
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.channel)
+        numbers.setLocale(QLocale.c())  # as all numbers of the dock widget
         for edit, name in ((self.low, "Value that becomes 0"), (self.high, "Value that becomes 1")):
             edit.setValidator(numbers)
             edit.setAccessibleName(name)
             edit.setMinimumWidth(50)
             edit.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             edit.editingFinished.connect(self._edited)
-            row.addWidget(edit)
-        row.addWidget(self.reset)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(self.channel)
+        column.addWidget(side_by_side(self.low, self.high, self.reset))
         self._typed: dict[int, tuple[str, str]] = {}
-        """What is typed for each channel, and for all of them as -1."""
+        """Typed text for each channel; key -1 is for all channels."""
         self._shown = -1
         self._estimate: tuple[Pair, ...] = ()
         self.set_channels(())
@@ -53,7 +55,7 @@ class RangeEdit(QWidget):
         self.reset.clicked.connect(self._reset)
 
     def set_channels(self, names: Sequence[str]) -> None:
-        """Offer a range for each of several channels; what was typed for other ones is forgotten."""
+        """Set the names of the channels. If they change, typed ranges of single channels are dropped."""
         if [self.channel.itemText(i) for i in range(1, self.channel.count())] == [*names] and self.channel.count():
             return
         self._remember()
@@ -66,12 +68,12 @@ class RangeEdit(QWidget):
         self._show(-1)
 
     def value(self) -> ValueRange:
-        """The range as typed; None where nothing is.
+        """Return the typed range; None: estimated.
 
         Raises
         ------
         RecipeError
-            If only one end is given, or they do not rise, or a channel is left open that was not estimated yet.
+            If only one end is typed, the ends do not rise, or a channel has neither a typed nor an estimated range.
         """
         self._remember()
         count = self.channel.count() - 1
@@ -96,7 +98,7 @@ class RangeEdit(QWidget):
         self._show(-1)
 
     def show_estimate(self, ranges: Sequence[Pair]) -> None:
-        """Show the range that the run will use, in grey, where none is typed."""
+        """Show the estimated range in gray where none is typed."""
         self._estimate = tuple(ranges)
         lines = "\n".join(f"channel {c}: {low:g} … {high:g}" for c, (low, high) in enumerate(ranges))
         meaning = ("Value that becomes 0 for the network; empty: estimated", "Value that becomes 1; empty: estimated")

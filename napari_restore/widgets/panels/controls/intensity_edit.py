@@ -1,4 +1,4 @@
-"""How values are brought to the network's, and the noise of the camera where it is by that: estimated, or typed."""
+"""The control of the normalisation and of the camera's noise."""
 
 from __future__ import annotations
 
@@ -7,52 +7,54 @@ __all__ = ["IntensityEdit"]
 from collections.abc import Sequence
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QWidget
+from qtpy.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
 from napari_restore.errors import RecipeError
+from napari_restore.widgets.panels.controls.choice import Choice
 
 Camera = tuple[float, float, float]
 
 _KINDS = {
-    None: ("Auto", "By the camera's noise for a model that knows one level of noise, else by the percentiles"),
+    None: ("Auto", "Camera noise for a model of one noise level, percentiles for other models"),
     "percentile": ("Percentiles", "0.1 and 99.9 % of the values become 0 and 1"),
     "range": ("Range", "The two values below become 0 and 1"),
     "poisson-gaussian": (
         "Camera noise",
-        "Made the same everywhere, and brought to the level the model was trained for",
+        "The noise is stabilised, and brought to the level that the model was trained for",
     ),
 }
 
 
 class IntensityEdit(QWidget):
-    """A choice of how, and gain, offset and read noise; empty where they are estimated."""
+    """A list of normalisations, and a field for gain, offset and read noise; empty: estimated."""
 
     changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
-        self.kind, self.noise = QComboBox(), QLineEdit()
+        self.kind, self.noise = Choice(), QLineEdit()
         for value, (name, tip) in _KINDS.items():
             self.kind.addItem(name, value)
             self.kind.setItemData(self.kind.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         self.kind.setToolTip("\n".join(f"{name}: {tip}" for name, tip in _KINDS.values()))
         self.kind.setAccessibleName("Intensity")
         self.noise.setAccessibleName("Noise of the camera")
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.kind)
-        row.addWidget(self.noise, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(self.kind)
+        column.addWidget(self.noise)
         self.show_estimate(None, None)
         self.kind.currentIndexChanged.connect(self._switched)
         self.noise.editingFinished.connect(self.changed)
 
     def value(self) -> tuple[str | None, tuple[Camera, ...] | None]:
-        """How, and the noise as typed; None where it is chosen or estimated.
+        """Return the normalisation and the typed noise; None: the plan chooses or estimates.
 
         Raises
         ------
         RecipeError
-            If what is typed are not three numbers for the camera, or for each channel's.
+            If the text is not three numbers, or three for each channel.
         """
         text = self.noise.text().strip()
         if not text or self.noise.isHidden():
@@ -60,22 +62,22 @@ class IntensityEdit(QWidget):
         return self.kind.currentData(), tuple(_camera(part) for part in text.split(";"))
 
     def set_kind(self, intensity: str | None) -> None:
-        """Show how values are normalised."""
+        """Show a normalisation."""
         self.kind.setCurrentIndex(max(self.kind.findData(intensity), 0))
 
     def set_noise(self, noise: Sequence[Camera] | None) -> None:
-        """Show the noise of the camera, or of each channel's; None: it is estimated."""
+        """Show the noise of the camera, or one for each channel; None: it is estimated."""
         self.noise.setText("; ".join(", ".join(f"{number:.12g}" for number in camera) for camera in noise or ()))
         self._show_noise(noise is not None)
 
     def show_estimate(self, intensity: str | None, noise: Sequence[Camera] | None) -> None:
-        """Show, in grey, what the run will use."""
+        """Show the values that the plan has chosen, in gray."""
         self.kind.setItemText(0, f"Auto: {_KINDS[intensity][0].lower()}" if intensity else "Auto")
         shown = "; ".join(", ".join(f"{number:.3g}" for number in camera) for camera in noise or ())
         self.noise.setPlaceholderText(shown or "gain, offset, read noise")
         self.noise.setToolTip(
-            "Gain (data units a photon), offset and read noise (data units) of the camera; for each channel, divided "
-            f"by semicolons; empty: estimated{f', {shown}' if shown else ''}"
+            "Gain (data units a photon), offset and read noise (data units) of the camera; one for each channel, "
+            f"separated by semicolons; empty: estimated{f', {shown}' if shown else ''}"
         )
         self._show_noise(intensity == "poisson-gaussian")
 

@@ -1,4 +1,4 @@
-"""The list of models: grouped, with what stands behind each name, and with files of the user's own."""
+"""The list of models, with details of each, and of the user's checkpoints."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QStyledItemDelegate
+from qtpy.QtWidgets import QStyledItemDelegate
 
 from napari_restore.widgets.jobs.job import Task
-from napari_restore.widgets.jobs.models import describe, detail, groups, state
+from napari_restore.widgets.jobs.models import describe, detail, groups, weights_summary
+from napari_restore.widgets.panels.controls.choice import Choice
 
 if TYPE_CHECKING:
     from napari_restore.models.card import ModelCard
@@ -20,15 +21,14 @@ _FILE = "Your file…"
 _DETAIL = Qt.ItemDataRole.UserRole + 1
 
 
-class ModelList(QComboBox):
-    """A list of models by name; the data of an item is the name, or the path of a checkpoint.
+class ModelList(Choice):
+    """A grouped list of models. The data of an item is the name of a model, or the path of a checkpoint.
 
-    The last item stands for a file that is yet to be chosen; its data is None.
+    The last item opens a file dialog; its data is None.
     """
 
     def __init__(self, task: Task) -> None:
         super().__init__()
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setItemDelegate(_NamesWithDetails(self))
         for heading, cards in groups(task).items():
             if cards:
@@ -41,7 +41,7 @@ class ModelList(QComboBox):
         self.setCurrentIndex(1)
         view = self.view()
         assert view is not None
-        # The list is wider than the dock widget where its details need it.
+        # The open list may be wider than the dock widget, so that the details fit.
         view.setMinimumWidth(min(view.sizeHintForColumn(0) + 80, 760))
 
     def _add_heading(self, title: str) -> None:
@@ -53,13 +53,13 @@ class ModelList(QComboBox):
         item.setFont(font)
 
     def show_detail(self, index: int, card: ModelCard) -> None:
-        """Show what stands behind the name of an item."""
+        """Set the details that the open list shows after the name of an item."""
         self.setItemData(index, detail(card), _DETAIL)
-        tip = f"{card.title}\n{describe(card)}\n{card.paper}\n{state(card)}"
+        tip = f"{card.title}\n{describe(card)}\n{card.paper}\n{weights_summary(card)}"
         self.setItemData(index, tip, Qt.ItemDataRole.ToolTipRole)
 
     def chosen(self) -> str | None:
-        """Name or path of the model that is chosen; None while a file is being chosen."""
+        """Return the name or path of the chosen model; None while a file is being chosen."""
         return self.currentData()  # type: ignore[no-any-return]
 
     def choose(self, model: str) -> None:
@@ -72,7 +72,7 @@ class ModelList(QComboBox):
 
 
 class _NamesWithDetails(QStyledItemDelegate):
-    """Shows details behind each name of the open list; what is chosen is shown by its name alone."""
+    """A delegate that shows details after each name in the open list; the closed list shows the name only."""
 
     def initStyleOption(self, option: Any, index: Any) -> None:
         super().initStyleOption(option, index)

@@ -1,0 +1,80 @@
+"""Create the OME-Zarr of a run: its levels, its channels, and the attributes by which the run is resumed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from napari_restore import __version__
+from napari_restore.engine.hardware.arithmetic import arithmetic
+from napari_restore.engine.planning.plan import Plan
+from napari_restore.engine.planning.settings.forms import broadcast
+from napari_restore.images.image import Channel
+from napari_restore.images.writing import ome_zarr
+
+__all__ = ["create_output"]
+
+
+def create_output(plan: Plan, path: Path | str) -> None:
+    """Create the OME-Zarr of a run, with its metadata and no pixels."""
+    image, recipe = plan.image, plan.recipe
+    assert recipe.chunks is not None
+    placed = {
+        axis: image.sampling(axis).upscaled(plan.card.scale if axis in "YX" else 1) for axis in plan.axes if axis != "S"
+    }
+    ome_zarr.create(
+        path,
+        shape=plan.shape,
+        dtype=plan.dtype,
+        axes=plan.axes,
+        chunks=recipe.chunks,
+        shards=recipe.shards,
+        levels=plan.levels,
+        pixel_size={axis: one.pixel_size for axis, one in placed.items()},
+        origin={axis: one.origin for axis, one in placed.items()},
+        units={axis: unit for axis, unit in image.units.items() if axis in placed},
+        channels=_channels(plan),
+        name=f"{image.name} · {plan.card.name}",
+        version=recipe.ome_version,
+        attributes={
+            "version": __version__,
+            "fingerprint": plan.fingerprint,
+            "identity": plan.identity(),
+            "recipe": recipe.as_json(),
+            "given": plan.given,
+            "arithmetic": arithmetic(recipe.device, recipe.backend),
+            "digests": not isinstance(path, str),
+            "model": plan.card.model_dump(mode="json", include={"name", "title", "paper", "licence", "sha256"}),
+            "source": image.location or image.name,
+            "source_crops": plan.source_crops,
+        },
+    )
+
+
+def _channels(plan: Plan) -> tuple[Channel, ...]:
+    """Return the channels of the result: those of the image. The value range is the default display window."""
+    if "S" in plan.axes:
+        return _colour_samples(plan)
+    count = plan.image.sizes.get("C", 1)
+    windows = broadcast(plan.recipe.value_range or (), count)
+    channels = plan.image.channels or (Channel(),) * count
+    same_units = plan.dtype == plan.image.dtype
+    return tuple(
+        replace(channel, window=channel.window if channel.window and same_units else window)
+        for channel, window in zip(channels, windows, strict=True)
+    )
+
+
+def _colour_samples(plan: Plan) -> tuple[Channel, ...]:
+    """Return the channels for the samples of an RGB or RGBA image. They share one window, so hues do not shift."""
+    count = plan.shape[plan.axes.index("S")]
+    if count not in (3, 4):
+        return ()
+    # For uint8 the whole range is displayed, as image viewers do.
+    window = plan.recipe.value_range[0] if plan.recipe.value_range and plan.dtype != np.uint8 else None
+    # Viewers add channels: a visible alpha channel would turn an opaque image white.
+    return tuple(
+        Channel(name, window=window, shown=name != "alpha") for name in ("red", "green", "blue", "alpha")[:count]
+    )

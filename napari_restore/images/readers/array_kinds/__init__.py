@@ -1,0 +1,1 @@
+"""Arrays in memory that are more, or other, than those of numpy."""

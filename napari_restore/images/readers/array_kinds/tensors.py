@@ -1,0 +1,52 @@
+"""Tensors of torch, which this module does not import: an object of theirs means that it is loaded."""
+
+from __future__ import annotations
+
+__all__ = ["ENDINGS", "as_numpy", "is_tensor", "open", "recognises"]
+
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_restore.errors import SourceError
+from napari_restore.images.image import Image
+from napari_restore.images.readers import arrays
+
+ENDINGS: tuple[str, ...] = ()
+
+
+def is_tensor(source: Any) -> bool:
+    """Check whether an object is a `torch.Tensor`."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(source, torch.Tensor)
+
+
+recognises = is_tensor
+
+
+def as_numpy(tensor: Any) -> NDArray[Any]:
+    """Return the values of a tensor: those of bfloat16, which numpy does not have, as float32.
+
+    Parameters
+    ----------
+    tensor : torch.Tensor
+        On any device, with or without a gradient.
+
+    Raises
+    ------
+    SourceError
+        If it is sparse, quantized, or has no values.
+    """
+    try:
+        values = tensor.detach().cpu()
+        numbers: NDArray[Any] = (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
+    except (TypeError, RuntimeError, NotImplementedError) as error:
+        raise SourceError(f"the tensor has no plain values ({error}); pass tensor.to_dense() or its values.") from error
+    return np.asarray(numbers)
+
+
+def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
+    """Open a tensor as an image. See `napari_restore.images.readers.arrays.open`; on a CPU, nothing is copied."""
+    return arrays.open(as_numpy(source), axes=axes, level=level, series=series)

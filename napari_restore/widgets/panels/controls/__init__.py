@@ -1,0 +1,1 @@
+"""Parts of the boxes: rows, lists, texts, and composite controls."""

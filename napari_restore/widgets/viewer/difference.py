@@ -1,0 +1,52 @@
+"""Show layers of source minus result."""
+
+from __future__ import annotations
+
+__all__ = ["DIFFERENCE", "show_differences"]
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_restore.widgets.jobs.compare.pairs import Planes
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+DIFFERENCE = "difference · "
+"""Prefix of the layer names; the names of source and model follow."""
+
+
+def show_differences(viewer: Viewer, what: str, planes: Sequence[Planes], differences: Sequence[NDArray[Any]]) -> None:
+    """Add a layer of each difference, white where nothing was changed. It replaces one of the same name.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        The viewer.
+    what : str
+        Name of the comparison.
+    planes : sequence of Planes
+        The pixels that were compared, for each result layer.
+    differences : sequence of ndarray
+        Differences ``(h, w)``, or ``(h, w, samples)``, whose mean is shown.
+    """
+    for number, (plane, difference) in enumerate(zip(planes, differences, strict=True)):
+        name = f"{DIFFERENCE}{what}" if len(planes) == 1 else f"{DIFFERENCE}{what} · {number}"
+        if name in viewer.layers:
+            viewer.layers.remove(name)
+        _show(viewer, name, plane, difference)
+
+
+def _show(viewer: Viewer, name: str, plane: Planes, difference: NDArray[Any]) -> None:
+    gray = difference.mean(axis=-1) if difference.ndim == 3 else difference
+    y, x = (plane.placed["axes"].index(letter) for letter in "YX")
+    reach = float(np.percentile(np.abs(gray), 99.5)) or 1.0
+    placed = {key: value for key, value in plane.placed.items() if key not in ("shape", "axes")}
+    ordered = (gray if y < x else gray.T).reshape(plane.placed["shape"][: len(placed["scale"])])
+    viewer.add_image(
+        ordered, name=name, metadata={"napari_restore": {"comparison": True}}, rgb=False,
+        contrast_limits=(-reach, reach), colormap="PiYG", **placed,
+    )  # fmt: skip

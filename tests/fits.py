@@ -1,0 +1,170 @@
+"""Open the dock widgets in a real window, and print what of them does not fit, as JSON: one list of texts.
+
+``QT_SCALE_FACTOR=2 xvfb-run -a python tests/fits.py``; the factor holds for a whole process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import napari
+import numpy as np
+from qtpy.QtCore import QPoint, QRect, QSize, Qt
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QLabel,
+    QLineEdit,
+    QScrollArea,
+    QScrollBar,
+    QWidget,
+)
+
+NAME = "2026-11-25_sample-A_well-B03_field-017_cycle-2_very_long_file_name_that_never_ends_0001"
+PATH = "/a/very/long/path/that/goes/on/and/on/forever/2026-11-25_sample-A_well-B03.zarr"
+WIDTHS = (320, 420, 600)
+THEMES = ("dark", "light")
+LEAVES = (QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox, QLabel, QLineEdit)
+
+
+def spin(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        QApplication.processEvents()
+        time.sleep(0.005)
+
+
+def wait_for(done: Callable[[], bool]) -> None:
+    end = time.monotonic() + 120
+    while not done():
+        if time.monotonic() > end:
+            raise TimeoutError
+        spin(0.05)
+
+
+def leaves(root: QWidget) -> Iterator[QWidget]:
+    """Controls and texts that are to be seen, but for the parts that a control is made of."""
+    for kind in LEAVES:
+        for widget in root.findChildren(kind):
+            inner = isinstance(widget.parent(), (QComboBox, QAbstractSpinBox, QScrollBar))
+            if widget.isVisible() and not inner and not isinstance(widget, QScrollBar):
+                yield widget
+
+
+def called(widget: QWidget) -> str:
+    text = widget.currentText() if isinstance(widget, QComboBox) else getattr(widget, "text", str)()
+    return f"{type(widget).__name__} {str(text)[:30]!r}"
+
+
+def wanted(widget: QWidget) -> QSize:
+    """The size below which something of a widget is cut off."""
+    if isinstance(widget, QLabel) and widget.wordWrap():
+        return QSize(0, widget.heightForWidth(widget.width()))
+    if isinstance(widget, QComboBox):
+        return QSize(60, widget.minimumSizeHint().height())  # what does not fit is elided
+    return widget.minimumSizeHint()
+
+
+def faults(dock: Any) -> Iterator[str]:
+    """What of a dock widget is cut off, lies over something else, or scrolls without need."""
+    area = dock.findChild(QScrollArea)
+    content, view = area.widget(), area.viewport()
+    if area.horizontalScrollBar().maximum() or content.width() > view.width():
+        yield f"the column is {content.width()} wide in a viewport of {view.width()}"
+    needed = max(0, content.heightForWidth(content.width()) - view.height())
+    if area.verticalScrollBar().maximum() > needed:
+        yield f"scrolls by {area.verticalScrollBar().maximum()}, needs {needed}"
+    for root in (content, dock.bar):
+        placed = {}
+        for widget in leaves(root):
+            place = QRect(widget.mapTo(root, QPoint(0, 0)), widget.size())
+            placed[widget] = place
+            if not root.rect().contains(place):
+                yield f"{called(widget)} lies at {place.getRect()} in {root.width()} x {root.height()}"
+            least = wanted(widget)
+            if place.width() < least.width() or place.height() < least.height():
+                yield f"{called(widget)} has {place.getRect()}, needs {least.width()} x {least.height()}"
+        for (one, here), (other, there) in combinations(placed.items(), 2):
+            if here.intersects(there):
+                yield f"{called(one)} lies over {called(other)}"
+
+
+def arrow_faults(dock: Any, theme: str) -> Iterator[str]:
+    """The arrow of what can be folded, in the colour of the background."""
+    image = dock.performance.toggleButton().icon().pixmap(16, 16).toImage()
+    pixels = [image.pixelColor(x, y) for x in range(image.width()) for y in range(image.height())]
+    shown = [pixel.lightness() for pixel in pixels if pixel.alpha() > 200]
+    if not shown or (np.mean(shown) > 128) != (theme == "dark"):
+        yield f"the arrow has a lightness of {np.mean(shown or [-1]):.0f}"
+
+
+def main() -> None:
+    # napari reads this when its settings are imported: nothing is written into the preferences of the user.
+    os.environ["NAPARI_CONFIG"] = ""
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(1280, 800)
+    rng = np.random.default_rng(0)
+    viewer.add_image(rng.poisson(100, (2, 40, 50)).astype(np.uint16), name=NAME, axis_labels=("c", "y", "x"))
+    found: list[str] = []
+    docks = []
+    for title in ("Denoise", "Super-resolution"):
+        outer, dock = viewer.window.add_plugin_dock_widget("napari-restore", title)
+        docks.append((outer, dock))
+        wait_for(lambda dock=dock: dock.preflight is not None and not dock.works)  # type: ignore[misc]
+        dock.performance.expand(animate=False)
+        dock.output.place.setCurrentIndex(1)
+        dock.output.path.setText(PATH)
+        dock.output.path.editingFinished.emit()
+        dock.compare.set_comparisons([f"{NAME} ▸ restormer-denoise-light, preview"], 0)
+        dock.compare.show_figures(NAME, [("Seams 1.02", "gradient at tile borders over that elsewhere; about 1")])
+        dock.bar.tell(
+            f"{PATH} holds another result; choose another output, or tick Replace.", warning=True, details="d"
+        )
+        wait_for(lambda dock=dock: not dock.works)  # type: ignore[misc]
+        if dock.minimumSizeHint().width() > min(WIDTHS) or dock.minimumWidth() > min(WIDTHS):
+            found.append(f"{title} cannot be made {min(WIDTHS)} wide: {dock.minimumSizeHint().width()}")
+        outer.setFloating(True)
+        for theme in THEMES:
+            viewer.theme = theme
+            for width in WIDTHS:
+                outer.resize(width, 700)
+                spin(0.4)
+                if abs(dock.width() - width) > 8:
+                    found.append(f"{title} is {dock.width()} wide, not {width}")
+                found += [
+                    f"{title}, {theme}, {width}: {fault}" for fault in (*faults(dock), *arrow_faults(dock, theme))
+                ]
+        # What is long enough to be shown without scrolling does not scroll.
+        outer.resize(420, 2000)
+        spin(0.3)
+        if dock.findChild(QScrollArea).verticalScrollBar().maximum():
+            found.append(f"{title} scrolls where there is room for all")
+        outer.setFloating(False)
+    window = viewer.window._qt_window
+    if window.width() >= 1000:  # what is left of the screen at this factor
+        (one, first), (two, second) = docks
+        window.splitDockWidget(one, two, Qt.Orientation.Horizontal)
+        window.resizeDocks([one, two], [320, 320], Qt.Orientation.Horizontal)
+        spin(0.5)
+        for dock in (first, second):
+            if dock.width() > 340:
+                found.append(f"of two docks side by side one is {dock.width()} wide")
+            found += [f"side by side: {fault}" for fault in faults(dock)]
+    if len(sys.argv) > 1:  # a look at it
+        window.grab().save(str(Path(sys.argv[1])))
+    print(json.dumps(found))
+    viewer.close()
+
+
+if __name__ == "__main__":
+    main()
