@@ -249,12 +249,34 @@ class Restormer(nn.Module):
         self.output = nn.Conv2d(dim * 2, out_channels, 3, padding=1, bias=bias)
 
     def first(self, image: Tensor) -> Tensor:
-        """Go from the image to features, ``(b, dim, h, w)``, in float32."""
+        """Make the first features of images, in float32.
+
+        Parameters
+        ----------
+        image : torch.Tensor
+            Shape ``(b, in_channels, h, w)``.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape ``(b, dim, h, w)``.
+        """
         # Channels last: norms and the products of the attention run along the channels of a pixel.
         return self.patch_embed(image.contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
 
     def inner(self, embedded: Tensor) -> Tensor:
-        """Do all that need not be float32: ``(b, dim, h, w) -> (b, 2 * dim, h, w)``."""
+        """Run all that may be in bfloat16: what lies between the first and the last convolution.
+
+        Parameters
+        ----------
+        embedded : torch.Tensor
+            Result of `first`.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape ``(b, 2 * dim, h, w)``.
+        """
         level1 = self.encoder_level1(embedded)
         level2 = self.encoder_level2(self.down1_2(level1))
         level3 = self.encoder_level3(self.down2_3(level2))
@@ -270,7 +292,20 @@ class Restormer(nn.Module):
         return refined + self.skip_conv(embedded) if self.dual_pixel else refined  # type: ignore[no-any-return]
 
     def last(self, refined: Tensor, image: Tensor) -> Tensor:
-        """Go from features to the result, in float32."""
+        """Make the result from the last features, in float32.
+
+        Parameters
+        ----------
+        refined : torch.Tensor
+            Result of `inner`.
+        image : torch.Tensor
+            What `first` was given.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape ``(b, out_channels, h, w)``.
+        """
         result = in_float32(self.output, refined)
         return result if self.dual_pixel else result + image
 

@@ -326,11 +326,33 @@ class SwinIR(nn.Module):
         return (image - self.mean) * self.img_range
 
     def first(self, image: Tensor) -> Tensor:
-        """Go from the image, enlarged to whole windows, to features, ``(b, embed_dim, h, w)``, in float32."""
+        """Make the first features of images, padded to whole windows, in float32.
+
+        Parameters
+        ----------
+        image : torch.Tensor
+            Shape ``(b, in_channels, h, w)``.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape ``(b, embed_dim, h, w)``, h and w multiples of the window.
+        """
         return in_float32(self.conv_first, self._normalised(image))
 
     def inner(self, shallow: Tensor) -> Tensor:
-        """Do all that need not be float32: the body, and what a head does before its last convolution."""
+        """Run all that may be in bfloat16: the body, and the head without its last convolution.
+
+        Parameters
+        ----------
+        shallow : torch.Tensor
+            Result of `first`.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape ``(b, features, h, w)``; of some heads h and w are those of the result.
+        """
         features = self._body(shallow)
         if self.head == "pixelshuffle":
             return self.upsample(self.conv_before_upsample(features))  # type: ignore[no-any-return]
@@ -342,7 +364,20 @@ class SwinIR(nn.Module):
         return features
 
     def last(self, features: Tensor, image: Tensor) -> Tensor:
-        """Go from features to the result, in float32."""
+        """Make the result from the last features, in float32.
+
+        Parameters
+        ----------
+        features : torch.Tensor
+            Result of `inner`.
+        image : torch.Tensor
+            What `first` was given.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape ``(b, out_channels, h * scale, w * scale)``.
+        """
         height, width = image.shape[-2:]
         x = in_float32(self.upsample if self.head == "pixelshuffledirect" else self.conv_last, features)
         if self.head == "none":

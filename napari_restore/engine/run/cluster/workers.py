@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import math
 import threading
 import time
@@ -16,10 +15,10 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
-from napari_restore.engine.hardware.backends import INSTALL, BackendName
 from napari_restore.engine.hardware.device import Device
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.recipe import Recipe
+from napari_restore.engine.run.cluster.backends import check_backend, shared_backend
 from napari_restore.engine.run.cluster.worker import planned
 from napari_restore.errors import ClusterError, RestoreError, SourceError
 from napari_restore.images.image import Image
@@ -38,9 +37,6 @@ LARGEST = 16 * 2**20
 """Largest pickled size of a run in bytes. A source on a disk takes a few thousand bytes."""
 NAMED = 5
 """Largest number of blocks or workers that a message names."""
-
-
-_log = logging.getLogger(__name__)
 
 
 class Cluster:
@@ -174,27 +170,10 @@ class Cluster:
             listed = "; ".join(f"{text} on {count} of {len(self._facts)} workers" for text, count in problems.items())
             raise ClusterError(f"{self.address}: {listed}. Install the same versions on all machines.")
 
-    def without_openvino(self) -> str:
-        """Say which versions of OpenVINO the workers have, where it is not the same one on each; "" where it is."""
-        counts = Counter(facts["openvino"] for facts in self._facts.values())
-        if len(counts) == 1 and None not in counts:
-            return ""
-        listed = (f"{name or 'no OpenVINO'} on {count} of {len(self._facts)} workers" for name, count in counts.items())
-        return ", ".join(sorted(listed))
-
-    def check_backend(self, backend: BackendName | None) -> None:
-        """Refuse a run in OpenVINO unless each worker has the same version of it.
-
-        Raises
-        ------
-        ClusterError
-            With the way out.
-        """
-        if backend == "openvino" and (problem := self.without_openvino()):
-            raise ClusterError(
-                f"{self.address}: {problem}, and this run uses OpenVINO. Install the same version everywhere "
-                f"({INSTALL}), or use backend='eager' (--backend eager), which moves the last bits."
-            )
+    @property
+    def openvino(self) -> list[str | None]:
+        """Version of OpenVINO of each worker; None for a worker that has none."""
+        return [facts["openvino"] for facts in self._facts.values()]
 
     @property
     def threads(self) -> int:
@@ -334,7 +313,7 @@ def plan_on(cluster: Cluster, image: Image, card: ModelCard, recipe: Recipe) -> 
     from distributed.comm.core import CommClosedError
 
     check_sendable((image, card), image)
-    cluster.check_backend(recipe.backend)
+    check_backend(recipe.backend, cluster.openvino)
     try:
         while (plan := _planned_by(cluster, list(cluster.workers()), image, card, recipe)) is None:
             pass
@@ -345,9 +324,8 @@ def plan_on(cluster: Cluster, image: Image, card: ModelCard, recipe: Recipe) -> 
         ) from error
     if isinstance(plan, RestoreError):
         raise plan
-    if plan.recipe.backend == "openvino" and (problem := cluster.without_openvino()):
-        _log.warning("torch runs the network, and not OpenVINO, which all workers would need: %s", problem)
-        plan = plan.with_settings(backend="eager")
+    if not recipe.backend and plan.recipe.backend == "openvino":
+        plan = plan.with_settings(backend=shared_backend(cluster.openvino))
     return on_device(plan, plan.device)
 
 
