@@ -1,7 +1,7 @@
 """Put a denoiser before a model that super-resolves: the card of the two networks in a row.
 
-For the engine they are one network with one tile grid. Its halo is the sum of both halos, so a denoised pixel at the edge
-of the second network's halo is as good as any other.
+For the engine they are one network with one tile grid. Its halo is the sum of both halos, so a denoised pixel at the
+edge of the second network's halo is as good as any other.
 """
 
 from __future__ import annotations

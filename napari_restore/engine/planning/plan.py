@@ -31,6 +31,8 @@ __all__ = ["Block", "Plan", "source_kind"]
 Block = tuple[int, ...]
 """Index of a block along each axis, in canonical order. A block is stored as one `WriteUnit` of level 0."""
 
+_BACKENDS = {None: "", "eager": "", "compiled": "compiled first, ", "openvino": "OpenVINO, "}
+"""How a plan names what runs the network."""
 _LISTED = 12
 """Number of images of a file that a plan names at most."""
 
@@ -361,7 +363,7 @@ def _text(plan: Plan) -> str:
         "result": f"{human_shape(plan.axes, plan.shape)}, {plan.dtype}, {human_bytes(plan.output_bytes)} uncompressed, "
         f"{counted(plan.levels, 'level')}",
         "blocks": f"{plan.blocks} of {_times(plan.block)}, chunks {_times(recipe.chunks or ())}",
-        "device": f"{recipe.device}, {recipe.precision}, {'compiled first, ' if recipe.compiled else ''}"
+        "device": f"{recipe.device}, {recipe.precision}, {_BACKENDS[recipe.backend]}"
         f"batch {recipe.batch}, {recipe.workers} blocks in progress",
         "memory": f"at most {human_bytes(plan.memory_bytes)}"
         + (f" of {human_bytes(recipe.memory_budget)}" if recipe.memory_budget else ""),

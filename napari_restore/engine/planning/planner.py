@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -61,13 +62,9 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     RecipeError, ModelError, SourceError
         If a setting does not fit the model, the image or the memory.
     """
-    from napari_restore.engine.hardware.compiling import gains, pays
-    from napari_restore.engine.hardware.devices import (
-        choose_devices,
-        choose_precision,
-        free_memory,
-        spare_devices,
-    )
+    from napari_restore.engine.hardware.backends import choose_backend
+    from napari_restore.engine.hardware.devices import choose_devices, free_memory, spare_devices
+    from napari_restore.engine.hardware.precision import choose_precision
 
     _check_channels(image, card)
     intensity = choose_intensity(image, card, recipe, estimate=estimate)
@@ -106,13 +103,16 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
         image, card, recipe.model_copy(update=chosen), grid, shape, dtype, layout.block,
         levels_for(shape, image.canonical) if recipe.pyramid else 1,
         spare_devices(device) if recipe.device == "auto" else (),
-        {"tiles": tile_reason(card, grid), "blocks": layout.why, "device": why_lanes, "missing": intensity.why,
+        {"tiles": tile_reason(card, grid), "blocks": layout.why, "missing": intensity.why,
          "neighbours": near.why, "denoise": denoiser.why},
     )  # fmt: skip
     plan = plan if recipe.batch else plan.with_settings(batch=fitting_batch(plan, room))
     plan = plan if recipe.workers else plan.with_settings(workers=choose_workers(plan, budget))
-    wanted = pays(card, device, plan.tiles * math.prod(grid.tile_shape)) if recipe.compiled is None else recipe.compiled
-    plan = plan.with_settings(compiled=wanted and gains(card, device))
+    batch = (plan.recipe.batch or 1, card.in_channels, *grid.tile_shape)
+    pixels = plan.tiles * math.prod(grid.tile_shape)
+    backend = choose_backend(card, device, plan.recipe.precision or "float32", batch, pixels, recipe.backend)
+    why_device = "; ".join(filter(None, (why_lanes, backend.why)))
+    plan = replace(plan.with_settings(backend=backend.name), why={**plan.why, "device": why_device})
     check_budget(plan, free)
     return plan
 
