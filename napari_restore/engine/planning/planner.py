@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from napari_restore.engine.planning.memory import (
     tile_bytes,
 )
 from napari_restore.engine.planning.neighbour_choice import Chosen, choose_neighbours
+from napari_restore.engine.planning.noise_fit import plan_noise_fit
 from napari_restore.engine.planning.normalisation import choose_intensity
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.recipe import Recipe
@@ -111,6 +113,8 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     wanted = pays(card, device, plan.tiles * math.prod(grid.tile_shape)) if recipe.compiled is None else recipe.compiled
     plan = plan.with_settings(compiled=wanted and gains(card, device))
     check_budget(plan, free)
+    if any(estimate is not None for estimate in intensity.noise):
+        plan = replace(plan, warnings=plan_noise_fit(plan, intensity.noise).warnings)
     return plan
 
 

@@ -286,6 +286,7 @@ class Session:
             "source": _described(plan.image),
             "model": plan.card.model_dump(mode="json", include={"name", "title", "licence", "sha256"}),
             "recipe": plan.recipe.as_json(),
+            **({"warnings": list(plan.warnings)} if plan.warnings else {}),
             "result": {
                 "shape": list(plan.shape), "dtype": plan.dtype.name, "bytes": plan.output_bytes,
                 "blocks": plan.blocks, "block": list(plan.block), "levels": plan.levels,
