@@ -37,6 +37,7 @@ def campaign(folder: Path, given: argparse.Namespace) -> list[Row]:
         "disk": lambda: todo.full_disks(given.disks),
         "errors": lambda: todo.failing_disks(given.errors),
         "flips": lambda: todo.flips(given.flips),
+        "sources": lambda: todo.sources(given.sources),
         "cluster": lambda: todo.cluster(given.workers, given.schedulers, given.sleepers),
     }
     rows: list[Row] = []
@@ -54,11 +55,11 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.faults", description=__doc__.splitlines()[0])
     for name, count in (
         ("kills", 200), ("points", 200), ("zombies", 24), ("locks", 20), ("disks", 10), ("errors", 20), ("flips", 200),
-        ("workers", 50), ("schedulers", 10), ("sleepers", 6), ("seed", 0),
+        ("sources", 30), ("workers", 50), ("schedulers", 10), ("sleepers", 6), ("seed", 0),
     ):  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=count)
     parser.add_argument(
-        "--only", type=lambda text: text.split(","), help="kills,points,zombies,locks,disk,errors,flips,cluster"
+        "--only", type=lambda text: text.split(","), help="kills,points,zombies,locks,disk,errors,flips,sources,cluster"
     )
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -311,6 +311,19 @@ class Campaign:
             shutil.rmtree(room)
         return rows
 
+    def sources(self, count: int) -> list[Row]:
+        """Let sources vanish, be replaced, lack parts of theirs, or be made to harm."""
+        from benchmarks.faults import sources
+
+        rows = [Row("source moved away in the middle"), Row("source replaced in the middle")]
+        rows += [Row("source without strips; chunks that harm")]
+        does = (sources.lost_sources, sources.replaced_sources, sources.incomplete_sources)
+        for row, function in zip(rows, does, strict=True):
+            began = time.monotonic()
+            function(self, row, count)
+            row.seconds = time.monotonic() - began
+        return rows
+
     def cluster(self, workers: int, schedulers: int, sleepers: int) -> list[Row]:
         """Kill workers and schedulers of a Dask cluster, and continue workers whose blocks were given to others."""
         from benchmarks.faults import cluster  # a second that campaigns without one need not wait

@@ -241,7 +241,8 @@ def plan_source(
         from napari_restore.engine.run.cluster.workers import connected, plan_on
 
         with connected(cluster[0], parse_devices(recipe.device)[0], cluster[1]) as workers:
-            return replace(plan_on(workers, image, local_card(card, download), recipe), given=given)
+            found = replace(plan_on(workers, image, local_card(card, download), recipe), given=given)
+            return replace(found, card=local_card(found.card, download))
     chosen = replace(make_plan(image, card, recipe, estimate=estimate), given=given)
     return replace(chosen, card=local_card(chosen.card, download)) if fetch else chosen
 

@@ -22,16 +22,8 @@ if TYPE_CHECKING:
 
     from napari_restore.engine.planning.plan import Plan
     from napari_restore.engine.store.progress import Progress
-    from napari_restore.images.lazy_arrays import Region
 
-__all__ = [
-    "denoise",
-    "iter_restore",
-    "part",
-    "restore",
-    "run",
-    "super_resolve",
-]
+__all__ = ["denoise", "iter_restore", "restore", "run", "super_resolve"]
 
 
 @bounded("the run of")
@@ -102,38 +94,6 @@ def run(
         return
     with OmeZarrSink(plan, as_location(output), overwrite=overwrite) as sink:
         yield from reported(plan, sink)
-
-
-@bounded("restoring a part of")
-def part(
-    plan: Plan, region: Region, *, after_batch: Callable[[int], None] = lambda tiles: None
-) -> np.ndarray[Any, Any]:
-    """Compute a region of the result of a plan: the same pixels that a run of the plan stores there.
-
-    Parameters
-    ----------
-    plan : Plan
-        Plan of the run.
-    region : tuple of slice
-        One slice per axis in canonical order (TCZYXS), in pixels of the result.
-    after_batch : callable
-        Called with the number of tiles of each batch that is done. An exception that it raises ends the work.
-
-    Returns
-    -------
-    numpy.ndarray
-        Pixels of the region, in canonical order and in the data type of the result.
-
-    Raises
-    ------
-    ChunkError
-        If the source cannot be read there.
-    """
-    from napari_restore.engine.compute.predictor import predictor_of
-    from napari_restore.engine.compute.region import restore_region
-
-    assert plan.recipe.value_range is not None
-    return restore_region(plan, region, predictor_of(plan), after_batch)
 
 
 @bounded("restoring")

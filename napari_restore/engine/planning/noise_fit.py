@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_restore.engine.planning.recipe import broadcast
+from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.intensity.noise import NoiseEstimate
 from napari_restore.models.card import ModelCard
 from napari_restore.models.zoo import all_cards
@@ -194,7 +194,7 @@ def _misfit(card: ModelCard, share: float) -> float:
     if card.noise_levels is None:
         return 1.0
     low, high = card.noise_levels
-    least = low if low > _TOO_LITTLE_TO_TELL else low / _FAR_BELOW
+    least = low if low > _TOO_LITTLE_TO_TELL else 0.0
     return max(share / max(high, _TOO_LITTLE_TO_TELL / TOLERANCE), least / max(share, 1e-6))
 
 
@@ -204,7 +204,7 @@ def _warnings(
     share = noise.sigma_median / (value_range[1] - value_range[0])
     if card.task == "super-resolve" and card.noise_levels is not None:
         if share > _TOO_LITTLE_TO_TELL:
-            yield "Super-resolution keeps this noise or sharpens it; denoise first, and super-resolve the result."
+            yield "Super-resolution keeps this noise or sharpens it; denoise in the same run (denoise='auto')."
     elif card.noise_levels is not None and _misfit(card, share) > TOLERANCE:
         low, high = card.noise_levels
         if share < low:
@@ -285,9 +285,9 @@ def plan_noise_fit(plan: Plan, noise: Sequence[NoiseEstimate | None]) -> NoiseFi
     noise : sequence of (NoiseEstimate or None)
         Estimate of each channel, in data units.
     """
-    ranges = plan.recipe.value_range or ((0.0, 1.0),)
+    card, ranges = plan.card.networks[0], plan.recipe.value_range or ((0.0, 1.0),)
     if plan.recipe.intensity != "poisson-gaussian":
-        return noise_fit(plan.card, noise, ranges, all_cards())
+        return noise_fit(card, noise, ranges, all_cards())
     each = zip(plan.scales, broadcast(ranges, len(plan.scales)), strict=True)
     brightest = [float(scale.normalise(np.array(high))) for scale, (_, high) in each]
-    return matched_noise_fit(plan.card, noise, brightest, all_cards())
+    return matched_noise_fit(card, noise, brightest, all_cards())

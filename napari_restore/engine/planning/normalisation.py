@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari_restore.engine.planning.reading import with_retries
-from napari_restore.engine.planning.recipe import Recipe, broadcast
+from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.engine.planning.sampling import Sampled, sample_channels
+from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.errors import RecipeError, SourceError
 from napari_restore.images.image import Image
 from napari_restore.intensity.noise import NoiseEstimate

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import replace
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -14,9 +12,7 @@ from napari_restore.engine.planning.settings.neighbours import NONE, Neighbours
 from napari_restore.engine.planning.settings.setting import NEVER, Setting
 from napari_restore.errors import RecipeError
 
-__all__ = ["EXECUTION_FIELDS", "SOURCE_FIELDS", "Recipe", "broadcast", "digest", "make_recipe", "settings"]
-
-Item = TypeVar("Item")
+__all__ = ["EXECUTION_FIELDS", "SOURCE_FIELDS", "Recipe", "make_recipe", "settings"]
 
 
 class Recipe(BaseModel):
@@ -258,7 +254,7 @@ class Recipe(BaseModel):
             "network: none, T, Z or TZ, optionally followed by the planes on each side and a strength, like T,3 or "
             "T,2,0.8; or auto.", "values", otherwise="for a denoiser, each axis along which planes of a sample agree",
             accepts="str | Mapping[str, object] | None", metavar="AXES or AXES,PLANES,STRENGTH", page="neighbours.md",
-            earlier=NONE,
+            earlier=NONE, control="Values and output › Neighbours",
         ),
     ] = None
     allow_outside: Annotated[
@@ -268,6 +264,14 @@ class Recipe(BaseModel):
             "run", flag="--allow-outside", page="usage.md#what-a-source-may-read", earlier=False,
         ),
     ] = False
+    denoise: Annotated[
+        str,
+        Setting(
+            "Denoiser that runs before a model that super-resolves, in the same run: name of a model, path of a "
+            "checkpoint, auto (the bundled one, if the noise of the image would hurt), or none.", "network",
+            accepts="str", metavar="MODEL, auto or none", page="quality.md", earlier="none",
+        ),
+    ] = "none"
     # fmt: on
 
     _memory_budget = field_validator("memory_budget", mode="before")(forms.size_in_bytes)
@@ -302,6 +306,8 @@ class Recipe(BaseModel):
         given = {name for name in self.model_fields_set if getattr(self, name) is not None}
         if self.neighbours and stored.neighbours and self.neighbours.agrees_with(stored.neighbours):
             given.discard("neighbours")
+        if self.denoise == "auto" and stored.denoise != "none":
+            given.discard("denoise")
         taken = Recipe.model_fields.keys() - (EXECUTION_FIELDS - _KEPT_ON_RESUME) - given
         return Recipe(**{**stored.model_dump(include=taken), **self.model_dump(include=given)})
 
@@ -387,19 +393,3 @@ def make_recipe(**settings: Any) -> Recipe:
         if first["type"] == "extra_forbidden":
             raise RecipeError(f"there is no setting {name!r}; use one of {', '.join(Recipe.model_fields)}.") from None
         raise RecipeError(f"{name}={first['input']!r}: {first['msg'].removeprefix('Value error, ')}.") from None
-
-
-def broadcast(values: tuple[Item, ...], count: int) -> tuple[Item, ...]:
-    """Broadcast one value, or one per channel, to `count` channels.
-
-    Examples
-    --------
-    >>> broadcast(((0, 255),), 2), broadcast(((0, 255), (0, 9)), 2)
-    (((0, 255), (0, 255)), ((0, 255), (0, 9)))
-    """
-    return values * count if len(values) == 1 else values
-
-
-def digest(content: dict[str, Any]) -> str:
-    """Return the SHA-256 of JSON-like content, independent of the order of keys."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()

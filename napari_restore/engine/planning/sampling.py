@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_restore.engine.planning.blocks import decoded_chunk
-from napari_restore.engine.planning.recipe import broadcast
+from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.errors import ChunkError
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region

@@ -15,7 +15,7 @@ from napari_restore.engine.compute.region import restore_region
 from napari_restore.engine.hardware.devices import choose_devices
 from napari_restore.engine.planning.plan import Block, Plan, source_kind
 from napari_restore.engine.planning.planner import make_plan
-from napari_restore.engine.planning.recipe import digest
+from napari_restore.engine.planning.settings.fingerprint import digest
 from napari_restore.engine.record.run_report import now, read_content, report_place, reported, write_report
 from napari_restore.engine.run.local import build_pyramid, run_blocks
 from napari_restore.engine.store.filled import read_marks
@@ -37,7 +37,7 @@ from napari_restore.images.writing.digests import (
     sha256_of,
 )
 from napari_restore.images.writing.layout import WriteUnit
-from napari_restore.images.writing.metadata_copy import COPIES, copied_metadata, mend_metadata, metadata_changes
+from napari_restore.images.writing.metadata_copy import COPIES, copied_metadata, metadata_changes, repair_from_copies
 from napari_restore.models.zoo import find_card
 
 __all__ = [
@@ -284,7 +284,7 @@ def repair_metadata(path: Path | str) -> None:
     lock = lock_output(location)
     try:
         stage = lock.guard if isinstance(lock.guard, Stage) else None
-        mend_metadata(location, stage)
+        repair_from_copies(location, stage)
         if stage is not None and isinstance(location, Path):
             if not read_digests(location).known:
                 _rebuild_digests(location, stage)

@@ -10,11 +10,14 @@ import numpy as np
 from napari_restore import __version__
 from napari_restore.engine.hardware.arithmetic import arithmetic
 from napari_restore.engine.planning.plan import Plan
-from napari_restore.engine.planning.recipe import broadcast
+from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.images.image import Channel
 from napari_restore.images.writing import ome_zarr
 
 __all__ = ["create_output"]
+
+_NAMED = {"name", "title", "paper", "licence", "sha256"}
+"""Fields of a card that are stored with a result."""
 
 
 def create_output(plan: Plan, path: Path | str) -> None:
@@ -46,7 +49,8 @@ def create_output(plan: Plan, path: Path | str) -> None:
             "given": plan.given,
             "arithmetic": arithmetic(recipe.device),
             "digests": not isinstance(path, str),
-            "model": plan.card.model_dump(mode="json", include={"name", "title", "paper", "licence", "sha256"}),
+            "model": plan.card.model_dump(mode="json", include=_NAMED),
+            **({"denoiser": plan.card.first.model_dump(mode="json", include=_NAMED)} if plan.card.first else {}),
             "source": image.location or image.name,
             "source_crops": plan.source_crops,
         },

@@ -23,7 +23,13 @@ _ALLOWED = ContextVar("allow_outside", default=False)
 
 @contextmanager
 def allowing_outside(allowed: bool) -> Iterator[None]:
-    """Say, for what is opened meanwhile, whether a source may read files outside its folder."""
+    """Set whether sources that are opened within the context may read files outside their folder.
+
+    Parameters
+    ----------
+    allowed : bool
+        Whether they may.
+    """
     token = _ALLOWED.set(allowed)
     try:
         yield
@@ -32,7 +38,7 @@ def allowing_outside(allowed: bool) -> Iterator[None]:
 
 
 def outside_allowed() -> bool:
-    """Tell what was said; an array that opens its file again, perhaps in another thread or process, keeps it."""
+    """Return whether the context allows it. An array keeps the answer, for when it opens its file again anywhere."""
     return _ALLOWED.get()
 
 

@@ -39,7 +39,7 @@ def recognises(source: Any) -> bool:
     try:
         with h5py_module(source).File(source, "r") as file:
             return "DataSet" in file and "DataSetInfo" in file
-    except (OSError, SourceError):
+    except Exception:  # h5py raises errors of many types for damaged files, which the HDF5 reader reports
         return False
 
 

@@ -6,7 +6,7 @@ recipe. So all metadata are stored in two copies with digests, as objects beside
 
 from __future__ import annotations
 
-__all__ = ["COPIES", "copied_metadata", "mend_metadata", "metadata_changes", "put_attributes", "write_copy"]
+__all__ = ["COPIES", "copied_metadata", "metadata_changes", "put_attributes", "repair_from_copies", "write_copy"]
 
 import hashlib
 import json
@@ -138,7 +138,7 @@ def put_attributes(path: str | Path, attributes: dict[str, Any], stage: Stage | 
     _set(place, name, content, stage)
 
 
-def mend_metadata(path: str | Path, stage: Stage | None = None) -> None:
+def repair_from_copies(path: str | Path, stage: Stage | None = None) -> None:
     """Repair changed metadata from a copy; additions by other software are kept if they can be read.
 
     Parameters

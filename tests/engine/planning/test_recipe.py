@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from napari_restore.engine.planning.recipe import Recipe, digest, make_recipe
+from napari_restore.engine.planning.recipe import Recipe, make_recipe
+from napari_restore.engine.planning.settings.fingerprint import digest
 from napari_restore.errors import RecipeError
 
 

@@ -19,7 +19,7 @@ from napari_restore.widgets.threads.work import Work
 def nothing_stays(qapp: Any) -> Iterator[None]:
     """No work and no thread is left by any test."""
     yield
-    assert not module._going_on
+    assert not module._unfinished
     assert "napari-restore" not in [thread.name for thread in threading.enumerate()]
 
 

@@ -7,6 +7,7 @@ the rule and the way out, if the value is not allowed.
 from __future__ import annotations
 
 __all__ = [
+    "broadcast",
     "checked_cameras",
     "checked_fill",
     "checked_pairs",
@@ -19,13 +20,15 @@ __all__ = [
     "size_in_bytes",
 ]
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from napari_restore.engine.planning.settings.neighbours import parse_neighbours
 from napari_restore.errors import RecipeError
 from napari_restore.wording import byte_count
+
+Item = TypeVar("Item")
 
 
 def size_in_bytes(value: Any) -> Any:
@@ -110,3 +113,14 @@ def data_type(value: Any) -> str:
     if dtype.kind not in "uif":
         raise ValueError(f"dtype {dtype} cannot hold an image; use 'same', 'uint16', 'float32', ...")
     return str(dtype.name)
+
+
+def broadcast(values: tuple[Item, ...], count: int) -> tuple[Item, ...]:
+    """Broadcast one value, or one per channel, to `count` channels.
+
+    Examples
+    --------
+    >>> broadcast(((0, 255),), 2), broadcast(((0, 255), (0, 9)), 2)
+    (((0, 255), (0, 255)), ((0, 255), (0, 9)))
+    """
+    return values * count if len(values) == 1 else values

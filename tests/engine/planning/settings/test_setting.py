@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import pytest
 
-from napari_restore.engine.planning.recipe import EXECUTION_FIELDS, SOURCE_FIELDS, Recipe, digest, make_recipe, settings
+from napari_restore.engine.planning.recipe import EXECUTION_FIELDS, SOURCE_FIELDS, Recipe, make_recipe, settings
+from napari_restore.engine.planning.settings.fingerprint import digest
 from napari_restore.engine.planning.settings.neighbours import Neighbours
 from napari_restore.engine.planning.settings.setting import Setting, type_text
 from napari_restore.errors import RecipeError

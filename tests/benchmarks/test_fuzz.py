@@ -1,0 +1,60 @@
+"""A short run of `python -m benchmarks.fuzz`, which takes thousands of files."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork") or sys.platform != "linux", reason="the campaign needs Linux")
+
+
+def test_damaged_files_are_taken_well() -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "benchmarks.fuzz", "--count", "120", "--seed", "7"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    print(done.stdout, done.stderr)
+    assert done.returncode == 0
+    rows = [line.split() for line in done.stdout.splitlines()[1:7]]
+    assert [row[0] for row in rows] == ["tiff", "zarr", "hdf5", "safetensors", "pickle", "result"]
+    assert sum(int(row[2]) for row in rows) > 10  # some are read in spite of it
+
+
+def test_a_trial_finds_what_it_is_there_for(tmp_path: Path) -> None:
+    """What the campaign counts, done on purpose: it is not blind."""
+    script = f"""
+import os, time
+from pathlib import Path
+from benchmarks.fuzz import trial
+room = Path({str(tmp_path)!r})
+def outcome(function):
+    trial.use = lambda kind, path: function()
+    return trial.run_trial("tiff", room, room, 200.0).fault
+def write(): open("/var/tmp/nothing", "w")
+def allocate(): return str(len(bytearray(10**9)))
+trial.SECONDS = 1
+print([outcome(f) for f in (lambda: "read", lambda: 1 / 0, lambda: os.kill(os.getpid(), 11), lambda: time.sleep(60),
+       allocate, write, lambda: os.system("true"), lambda: exec("while True: pass"))])
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == str(["", "traceback", "crash", "hang", "memory", "outside", "outside", "hang"]), (
+        done.stderr
+    )
+
+
+def test_every_way_of_damage_is_repeatable(tmp_path: Path) -> None:
+    from benchmarks.fuzz.mutations import mutate
+
+    for seed in range(50):
+        found = []
+        for _ in range(2):
+            path = tmp_path / "zarr.json"
+            path.write_text('{"shape": [3, 4], "attributes": {"ome": {"multiscales": [{"name": "a"}]}}}')
+            mutate(path, random.Random(seed))
+            found.append(path.read_bytes())
+        assert found[0] == found[1]
