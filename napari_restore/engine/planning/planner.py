@@ -29,6 +29,7 @@ from napari_restore.images.image import Image
 from napari_restore.images.writing.pyramid import levels_for
 from napari_restore.models.card import ModelCard
 from napari_restore.tiling.grid import TileGrid, plane_grid
+from napari_restore.ways_out import WayOut
 from napari_restore.wording import counted
 
 __all__ = ["choose_lanes", "choose_tiling", "choose_workers", "fitting_batch", "make_plan", "tile_reason"]
@@ -135,8 +136,13 @@ def _whole_plane(image: Image, card: ModelCard, recipe: Recipe) -> tuple[tuple[i
     height, width = (-(-image.sizes[axis] // card.alignment) * card.alignment for axis in "YX")
     if recipe.tile not in (None, (height, width)) or recipe.halo or recipe.blend:
         raise RecipeError(
-            f"padding='authors' restores whole planes ({height} x {width} here), but tile={recipe.tile}, "
-            f"halo={recipe.halo}, blend={recipe.blend} divide them; leave these out, or use padding='reflect'."
+            f"the padding 'authors' restores whole planes ({height} x {width} here), but tile {recipe.tile}, "
+            f"halo {recipe.halo}, blend {recipe.blend} divide them",
+            WayOut(
+                "leave these out, or use padding='reflect'.",
+                "leave these out, or use --padding reflect.",
+                "set Tile and Halo to auto, and drop blend; or drop the padding of the recipe.",
+            ),
         )
     return (height, width), 0, 0
 
@@ -146,7 +152,10 @@ def _check_channels(image: Image, card: ModelCard) -> None:
     if card.in_channels not in (1, samples) and not gray_through_colour(image, card):
         raise ModelError(
             f"{card.name} takes {card.in_channels} colour samples (axis S), the image has {samples} "
-            f"(axes {image.axes}); use a one-channel model, or name the sample axis S in axes=."
+            f"(axes {image.axes}); use a one-channel model",
+            WayOut(
+                "or name the sample axis S in axes=.", "or name the sample axis S in --axes.", "or name it S in Axes."
+            ),
         )
     if card.in_channels == 1 and card.out_channels != 1:
         raise ModelError(
