@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_restore.engine.compute.fusion_counts import FusionCounts
-from napari_restore.engine.planning.memory import FUSED_ROWS, neighbour_axes
 from napari_restore.engine.planning.choices.neighbours import fusion_noises
+from napari_restore.engine.planning.memory import FUSED_ROWS, neighbour_axes
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.reading import Filled, RetryingImage
 from napari_restore.images.lazy_arrays import Region

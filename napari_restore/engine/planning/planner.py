@@ -9,6 +9,7 @@ import numpy as np
 from napari_restore.engine.hardware.device import CPU, Device
 from napari_restore.engine.planning.blocks import cheapest_layout
 from napari_restore.engine.planning.choices.denoiser import choose_denoiser
+from napari_restore.engine.planning.choices.neighbours import Chosen, choose_neighbours
 from napari_restore.engine.planning.memory import (
     LIBRARIES,
     check_budget,
@@ -17,7 +18,6 @@ from napari_restore.engine.planning.memory import (
     run_bytes,
     tile_bytes,
 )
-from napari_restore.engine.planning.choices.neighbours import Chosen, choose_neighbours
 from napari_restore.engine.planning.normalisation import choose_intensity
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.recipe import Recipe

@@ -52,7 +52,8 @@ def choose_denoiser(image: Image, card: ModelCard, recipe: Recipe, values: Inten
     recipe : Recipe
         Settings.
     values : Intensity
-        The chosen normalisation, with the noise that was estimated for it. Without estimates, ``"auto"`` reads a sample.
+        The chosen normalisation, with the noise that was estimated for it. Without estimates, ``"auto"`` reads a
+        sample.
 
     Returns
     -------
