@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Literal, ParamSpec, TypedDict, TypeVar
 
 from numpy.typing import DTypeLike
