@@ -21,7 +21,7 @@ from napari_restore.engine.planning.recipe import make_recipe, settings
 ROOT = Path(__file__).parents[2]
 FLAGS = (
     "--axes --level --series --img-range --mean --tile --halo --blend --padding --intensity --range --noise --dtype "
-    "--precision --compiled --not-compiled --device --batch --workers --on-error --fsync --lanes --memory --pyramid "
+    "--precision --backend --device --batch --workers --on-error --fsync --lanes --memory --pyramid "
     "--no-pyramid --ome-version --chunks --shards --valid-range --fill-values --neighbours --threads"
 )
 """Scripts have these."""

@@ -115,8 +115,8 @@ def in_words(settings: Mapping[str, Any]) -> str:
 
     Examples
     --------
-    >>> in_words({"chunks": (1, 64, 64), "compiled": True, "value_range": ((0.0, 255.0), (0.0, 99.0))})
-    'chunks 1,64,64; compiled; value_range 0.0,255.0 and 0.0,99.0'
+    >>> in_words({"chunks": (1, 64, 64), "fsync": True, "value_range": ((0.0, 255.0), (0.0, 99.0))})
+    'chunks 1,64,64; fsync; value_range 0.0,255.0 and 0.0,99.0'
     """
     return "; ".join(_in_words(name, value) for name, value in settings.items())
 

@@ -1,0 +1,1 @@
+"""What runs a network on a device: torch as it is, torch's compiler, or OpenVINO."""
