@@ -19,6 +19,7 @@ from napari_restore.engine.planning.memory import (
     run_bytes,
     tile_bytes,
 )
+from napari_restore.engine.planning.noise_fit import plan_noise_fit
 from napari_restore.engine.planning.normalisation import choose_intensity
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.recipe import Recipe
@@ -94,7 +95,8 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     _check_samples(image, card, dict(zip(image.canonical, shape, strict=True)), layout.block)
     lanes, threads, why_lanes = choose_lanes(card, grid, recipe, device, room)
     chosen = {
-        "axes": image.axes, "tile": tile, "halo": halo, "blend": blend, **intensity.settings,
+        "axes": image.axes, "series": _series_number(image, recipe.series),
+        "tile": tile, "halo": halo, "blend": blend, **intensity.settings,
         "neighbours": near.neighbours, "denoise": denoiser.name,
         "chunks": layout.chunks, "shards": None if recipe.ome_version == "0.4" else layout.block,
         "device": ",".join(map(str, devices)), "workers": recipe.workers or 1, "lanes": lanes, "threads": threads,
@@ -115,7 +117,18 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     why_device = "; ".join(filter(None, (why_lanes, backend.why)))
     plan = replace(plan.with_settings(backend=backend.name), why={**plan.why, "device": why_device})
     check_budget(plan, free)
+    if any(estimate is not None for estimate in intensity.noise):
+        plan = replace(plan, warnings=plan_noise_fit(plan, intensity.noise).warnings)
     return plan
+
+
+def _series_number(image: Image, series: int | str) -> int | str:
+    """Return the number of the image in its file: given by its name, it is the same setting."""
+    if isinstance(series, int):
+        return series
+    if series in image.series_names:
+        return image.series_names.index(series)
+    return int(series) if series.isdecimal() else 0 if image.series_count == 1 else series
 
 
 def _whole_plane(image: Image, card: ModelCard, recipe: Recipe) -> tuple[tuple[int, int], int, int]:

@@ -48,7 +48,7 @@ class Form(QWidget):
         self._task: Task = task
         self.input, self.model, self.output = InputBox(viewer), ModelBox(task), OutputBox()
         self.performance = PerformanceBox()
-        self.controls = {**self.output.controls, **self.performance.controls}
+        self.controls = {**self.model.controls, **self.output.controls, **self.performance.controls}
         self._carried: dict[str, Any] = {}
         self._carried_line, self.drop = (
             Note("Settings without a control, or with a value that their control cannot show"),
@@ -75,6 +75,7 @@ class Form(QWidget):
         for box in (self.input, self.model, self.output, self.performance):
             box.changed.connect(self._changed)
         self.model.changed.connect(self._model_changed)
+        self.model.denoise.changed.connect(self._changed)
         self.drop.clicked.connect(self._drop)
 
     def choices(self) -> Choices:

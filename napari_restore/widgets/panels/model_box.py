@@ -16,6 +16,8 @@ from napari_restore.errors import ModelError
 from napari_restore.widgets.jobs.job import Task, check_task
 from napari_restore.widgets.jobs.models.cards import DownloadProgress, default_model, describe, weights_summary
 from napari_restore.widgets.panels.controls.box import Box
+from napari_restore.widgets.panels.controls.control import Control, tip
+from napari_restore.widgets.panels.controls.denoise_edit import DenoiseEdit
 from napari_restore.widgets.panels.controls.model_list import ModelList
 from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.wording import human_bytes
@@ -60,6 +62,10 @@ class ModelBox(Box):
         self.add_wide(self.description)
         self.add_wide(self.fetch)
         self.add_wide(self.noise)
+        self.denoise, self.controls = DenoiseEdit(), dict[str, Control]()
+        if task == "super-resolve":
+            self.add("Denoise first", self.denoise, tip("denoise"))
+            self.controls["denoise"] = Control(self.denoise.value, self.denoise.show_value)
         self.setAcceptDrops(True)
         self.models.activated.connect(self._activated)
         self.models.currentIndexChanged.connect(self._describe)
@@ -133,6 +139,7 @@ class ModelBox(Box):
 
     def show_report(self, report: Report | None) -> None:
         """Show whether the layer's noise fits the model."""
+        self.denoise.show_plan(report.plan if report is not None else None)
         if report is None:
             self.noise.say("")
             return

@@ -85,6 +85,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
         chunks=tuple(chunks[i] for i in transposition(letters, canonical)),
         location=path,
         series_count=len(opened.names),
+        series_names=opened.names if several else (),
         notes=(*opened.notes, *described.notes),
     )
 
