@@ -16,7 +16,7 @@ from napari_restore.widgets.jobs.compare.comparison import Comparison
 from napari_restore.widgets.jobs.controller import Controller, State
 from napari_restore.widgets.jobs.job import Choices, Job, Task
 from napari_restore.widgets.jobs.layers import Region
-from napari_restore.widgets.jobs.model_controller import ModelController
+from napari_restore.widgets.jobs.models.controller import ModelController
 from napari_restore.widgets.jobs.preflight import Preflight
 from napari_restore.widgets.jobs.results import Result
 from napari_restore.widgets.panels.close_question import CloseQuestion
@@ -179,6 +179,11 @@ class RestoreDock(QWidget):
         """Return the region of the chosen layer that is on screen: see `InputBox.region`."""
         return self.input.region("view")
 
+    def preview_note(self) -> str:
+        """Return what a preview leaves out of the view; empty if nothing."""
+        flat = self.viewer.dims.ndisplay == 2 or not set("ZT") & set(self.input.letters())
+        return "" if flat else "; of the 3-D view, the plane of the sliders alone"
+
     def show_state(self, state: State) -> None:
         """Show what is in progress, and enable the buttons that can be clicked."""
         self.bar.set_state(state)
@@ -224,6 +229,8 @@ class RestoreDock(QWidget):
 
     def show_result(self, result: Result, drawn: Callable[[], None] | None = None) -> None:
         """Add the layers of a result to the layer list, and compare them with their source."""
+        if not result.preview:
+            self.output.forget_replace()
 
         def shown() -> None:
             if not self._closed:
@@ -263,6 +270,8 @@ class RestoreDock(QWidget):
         """Show the run of a layer of this name in napari's activity dock; None: the run has ended."""
         if name is None:
             self.activity.end()
+            if self.controller.keeps_result and not self._closed:
+                self._settling.throttle()  # what is stored now
             if self._closed:
                 self._turns.call(self.end)  # after the message that ends the run
             return

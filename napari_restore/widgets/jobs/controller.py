@@ -66,6 +66,9 @@ class View(Protocol):
     def region_on_screen(self) -> Region:
         """Return the region of the chosen layer that is on screen; raise `RestoreError` if there is none."""
 
+    def preview_note(self) -> str:
+        """Return what a preview leaves out of the view; empty if nothing."""
+
     def show_state(self, state: State) -> None: ...
 
     def show_message(self, text: str, *, warning: bool = False, details: str = "") -> None: ...
@@ -190,7 +193,8 @@ class Controller:
         def show(made: Preview) -> None:
             self._view.show_result(Result.of_preview(job, made))
             so_far = "" if made.complete else "; the rest follows"
-            self._view.show_message(f"Preview: {human_shape(made.plan.axes, made.pixels.shape)}{so_far}")
+            shape = human_shape(made.plan.axes, made.pixels.shape)
+            self._view.show_message(f"Preview: {shape}{so_far}{self._view.preview_note()}")
 
         self._works.start("preview", lambda stop: make_preview(job, on_screen, plan, stop), show, self._preview_ended)
 

@@ -40,6 +40,9 @@ class NotebookView:
     def region_on_screen(self) -> tuple[slice, ...]:
         return whole(self.layer)
 
+    def preview_note(self) -> str:
+        return ""
+
     def show_state(self, state: str) -> None:
         self.states.append(state)
 
