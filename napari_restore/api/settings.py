@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Literal, ParamSpec, TypedDict, TypeVar
 
 from numpy.typing import DTypeLike
@@ -116,7 +117,7 @@ class Settings(TypedDict, total=False):
     allow_outside : bool
         Let the source be read from files outside its folder, where it names such files or links lead there. If left
         out: no.
-    denoise : str
+    denoise : str or Path
         Denoiser that runs before a model that super-resolves, in the same run: name of a model, path of a checkpoint,
         auto (the bundled one, if the noise of the image would hurt), or none. If left out: none.
     """
@@ -152,7 +153,7 @@ class Settings(TypedDict, total=False):
     threads: int | None
     neighbours: str | Mapping[str, object] | None
     allow_outside: bool
-    denoise: str
+    denoise: str | Path
 
 
 # End of what is written.

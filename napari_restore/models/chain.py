@@ -1,7 +1,7 @@
 """Put a denoiser before a model that super-resolves: the card of the two networks in a row.
 
-For the engine they are one network with one tile grid. Its halo is the sum of both halos, so a denoised pixel at the
-edge of the second network's halo is as good as any other.
+To the engine, the two networks are one: there is one tile grid, whose halo is the sum of both. So all pixels that the
+second network needs are denoised with their own halo.
 """
 
 from __future__ import annotations

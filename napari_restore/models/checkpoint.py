@@ -92,7 +92,10 @@ def _read_pickle(path: Path) -> Any:
             "could run any code on this machine; ask its authors for a file of plain weights or a .safetensors file."
         ) from error
     except Exception as error:  # a damaged file raises many kinds of errors in the readers of the two formats
-        raise ModelError(f"{path} is damaged or no torch checkpoint: {error!r}") from error
+        raise ModelError(
+            f"{path} is damaged or no torch checkpoint: torch cannot read it; fetch it again, or give a .safetensors "
+            "or .pth file of Restormer or SwinIR."
+        ) from error
 
 
 def _harmless() -> list[Any]:

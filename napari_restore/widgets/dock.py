@@ -168,7 +168,14 @@ class RestoreDock(QWidget):
         self.bar.set_state(state)
 
     def show_message(self, text: str, *, warning: bool = False, details: str = "") -> None:
-        """Show one line, and details on demand; as a napari notification if the dock widget is closed."""
+        """Show one line, and details on demand; as a napari notification if the dock widget is closed.
+
+        A warning that a box of the form already shows is not repeated; the column scrolls to it.
+        """
+        note = self.form.warning_note(text) if warning and not self._closed else None
+        if note is not None:
+            self._column.ensureWidgetVisible(note)
+            text = "Not possible: see ⚠ above."
         self.bar.tell(text, warning=warning, details=details)
         if self._closed:
             from napari.utils.notifications import show_info, show_warning
@@ -185,8 +192,8 @@ class RestoreDock(QWidget):
         self.bar.set_resumes(found is not None and 0 < found.stored_blocks < found.plan.blocks)
 
     def show_obstacle(self, text: str) -> None:
-        """Show why the current choices cannot be run, unless no layer is open."""
-        if self.input.layer() is not None:
+        """Show why the current choices cannot be run, unless no layer is open or a box shows it already."""
+        if self.input.layer() is not None and self.form.warning_note(text) is None:
             self.output.show_error(text)
 
     def show_progress(self, event: Progress, plan: Plan) -> None:

@@ -65,6 +65,8 @@ class Plan:
         Reason for a choice, in one clause, by row of the text.
     given : dict of str to Any
         Settings that were given and not chosen; see `Recipe.given`.
+    warnings : tuple of str
+        What about the image does not suit the model, with advice; of the sample that was read for the plan.
     """
 
     image: Image
@@ -78,6 +80,7 @@ class Plan:
     spares: tuple[Device, ...] = ()
     why: dict[str, str] = field(default_factory=dict)
     given: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def axes(self) -> str:
@@ -369,7 +372,8 @@ def _text(plan: Plan) -> str:
         + (f" of {human_bytes(recipe.memory_budget)}" if recipe.memory_budget else ""),
     }
     lines = [f"{name:<11}{value}{_because(plan, name)}" for name, value in rows.items() if value]
-    return "\n".join([*lines, *(f"{'note':<11}{note}" for note in image.notes)])
+    lines += [f"{'note':<11}{note}" for note in image.notes]
+    return "\n".join([*lines, *(f"{'warning':<11}{warning}" for warning in plan.warnings)])
 
 
 def _missing(plan: Plan) -> str:

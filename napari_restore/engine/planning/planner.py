@@ -19,6 +19,7 @@ from napari_restore.engine.planning.memory import (
     run_bytes,
     tile_bytes,
 )
+from napari_restore.engine.planning.noise_fit import plan_noise_fit
 from napari_restore.engine.planning.normalisation import choose_intensity
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.recipe import Recipe
@@ -28,6 +29,7 @@ from napari_restore.images.image import Image
 from napari_restore.images.writing.pyramid import levels_for
 from napari_restore.models.card import ModelCard
 from napari_restore.tiling.grid import TileGrid, plane_grid
+from napari_restore.ways_out import WayOut
 from napari_restore.wording import counted
 
 __all__ = ["choose_lanes", "choose_tiling", "choose_workers", "fitting_batch", "make_plan", "tile_reason"]
@@ -93,7 +95,8 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     _check_samples(image, card, dict(zip(image.canonical, shape, strict=True)), layout.block)
     lanes, threads, why_lanes = choose_lanes(card, grid, recipe, device, room)
     chosen = {
-        "axes": image.axes, "tile": tile, "halo": halo, "blend": blend, **intensity.settings,
+        "axes": image.axes, "series": _series_number(image, recipe.series),
+        "tile": tile, "halo": halo, "blend": blend, **intensity.settings,
         "neighbours": near.neighbours, "denoise": denoiser.name,
         "chunks": layout.chunks, "shards": None if recipe.ome_version == "0.4" else layout.block,
         "device": ",".join(map(str, devices)), "workers": recipe.workers or 1, "lanes": lanes, "threads": threads,
@@ -114,7 +117,18 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     why_device = "; ".join(filter(None, (why_lanes, backend.why)))
     plan = replace(plan.with_settings(backend=backend.name), why={**plan.why, "device": why_device})
     check_budget(plan, free)
+    if any(estimate is not None for estimate in intensity.noise):
+        plan = replace(plan, warnings=plan_noise_fit(plan, intensity.noise).warnings)
     return plan
+
+
+def _series_number(image: Image, series: int | str) -> int | str:
+    """Return the number of the image in its file: given by its name, it is the same setting."""
+    if isinstance(series, int):
+        return series
+    if series in image.series_names:
+        return image.series_names.index(series)
+    return int(series) if series.isdecimal() else 0 if image.series_count == 1 else series
 
 
 def _whole_plane(image: Image, card: ModelCard, recipe: Recipe) -> tuple[tuple[int, int], int, int]:
@@ -122,8 +136,13 @@ def _whole_plane(image: Image, card: ModelCard, recipe: Recipe) -> tuple[tuple[i
     height, width = (-(-image.sizes[axis] // card.alignment) * card.alignment for axis in "YX")
     if recipe.tile not in (None, (height, width)) or recipe.halo or recipe.blend:
         raise RecipeError(
-            f"padding='authors' restores whole planes ({height} x {width} here), but tile={recipe.tile}, "
-            f"halo={recipe.halo}, blend={recipe.blend} divide them; leave these out, or use padding='reflect'."
+            f"the padding 'authors' restores whole planes ({height} x {width} here), but tile {recipe.tile}, "
+            f"halo {recipe.halo}, blend {recipe.blend} divide them",
+            WayOut(
+                "leave these out, or use padding='reflect'.",
+                "leave these out, or use --padding reflect.",
+                "set Tile and Halo to auto, and drop blend; or drop the padding of the recipe.",
+            ),
         )
     return (height, width), 0, 0
 
@@ -133,7 +152,10 @@ def _check_channels(image: Image, card: ModelCard) -> None:
     if card.in_channels not in (1, samples) and not gray_through_colour(image, card):
         raise ModelError(
             f"{card.name} takes {card.in_channels} colour samples (axis S), the image has {samples} "
-            f"(axes {image.axes}); use a one-channel model, or name the sample axis S in axes=."
+            f"(axes {image.axes}); use a one-channel model",
+            WayOut(
+                "or name the sample axis S in axes=.", "or name the sample axis S in --axes.", "or name it S in Axes."
+            ),
         )
     if card.in_channels == 1 and card.out_channels != 1:
         raise ModelError(

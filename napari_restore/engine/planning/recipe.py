@@ -271,7 +271,8 @@ class Recipe(BaseModel):
         Setting(
             "Denoiser that runs before a model that super-resolves, in the same run: name of a model, path of a "
             "checkpoint, auto (the bundled one, if the noise of the image would hurt), or none.", "network",
-            accepts="str", metavar="MODEL, auto or none", page="quality.md", earlier="none",
+            accepts="str | Path", metavar="MODEL, auto or none", page="quality.md", earlier="none",
+            control="Model › Denoise first",
         ),
     ] = "none"
     # fmt: on
@@ -280,6 +281,7 @@ class Recipe(BaseModel):
     _memory_budget = field_validator("memory_budget", mode="before")(forms.size_in_bytes)
     _intensity = field_validator("intensity", mode="before")(forms.open_intensity)
     _neighbours = field_validator("neighbours", mode="before")(forms.named_neighbours)
+    _denoise = field_validator("denoise", mode="before")(forms.path_as_text)
     _lists = field_validator("value_range", "noise", mode="before")(forms.list_of_one)
     _limits = field_validator("valid_range", mode="before")(forms.limits)
     _fill = field_validator("fill_values", mode="before")(forms.fill_lists)

@@ -19,6 +19,7 @@ from napari_restore.errors import OutputError, SourceChanged
 from napari_restore.images.image import Image
 from napari_restore.images.store import place_of
 from napari_restore.images.writing import ome_zarr
+from napari_restore.ways_out import REPLACE
 
 __all__ = ["SourceWatch"]
 
@@ -86,7 +87,8 @@ class SourceWatch:
             f"{name} was replaced or changed while this run read it: other pixels in {len(differing)} of {len(known)} "
             f"regions compared, such as {self._plan.axes} {differing[0]}. {len(doubtful)} blocks of {self._sink.path} "
             f"are in doubt, and `verify` lists them: {listed}. Put the first source back and run the same again, which "
-            "computes these blocks again; or restore the new source to another output, or with overwrite (--overwrite)."
+            "computes these blocks again; or restore the new source to another output",
+            REPLACE.after("or "),
         ) from cause
 
     def _known(self) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -22,6 +23,8 @@ from napari_restore.images.writing import ome_zarr
 from napari_restore.images.writing.layout import WriteUnit
 
 __all__ = ["Stages", "bounded_map", "build_pyramid", "coarser_levels", "run_blocks", "run_here"]
+
+_log = logging.getLogger(__name__)
 
 Stages = Callable[[Plan, OmeZarrSink, Callable[[Receipt], Any]], Generator[Progress, None, None]]
 """A function that runs a plan into an OME-Zarr, and calls its third argument with the receipt of each block."""
@@ -120,6 +123,8 @@ def run_blocks(
     """
     recipe = plan.recipe
     assert recipe.workers is not None and recipe.value_range is not None
+    for warning in plan.warnings:
+        _log.warning("%s", warning)
     count, indices = sink.missing()
     done, stop = plan.blocks - count, threading.Event()
     counter, began = _Counter(stop), time.monotonic()

@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from napari_restore.errors import SourceError
+from napari_restore.ways_out import WayOut
 
 _ALLOWED = ContextVar("allow_outside", default=False)
 
@@ -82,8 +83,12 @@ class Surroundings:
         if not self.outside and not self._holds(os.path.realpath(path)):
             raise SourceError(
                 f"{self.source} is read from {_shown(path)}, which is outside its folder ({self.folders[0]}). If you "
-                "know who made it, and want that file to be read, pass allow_outside=True (--allow-outside); or copy "
-                "the file into the folder."
+                "know who made it, and want that file to be read, copy it into the folder",
+                WayOut(
+                    "or pass allow_outside=True.",
+                    "or give --allow-outside.",
+                    "or load a recipe that allows outside files.",
+                ),
             )
 
     def _holds(self, real: str) -> bool:

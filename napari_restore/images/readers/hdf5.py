@@ -21,6 +21,7 @@ from napari_restore.images.guards.hdf5_files import check_chunks, check_dataset,
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region, chunks_in
 from napari_restore.images.readers.reader import check_level, pixel_sizes, series_number
+from napari_restore.ways_out import NAME_AXES
 
 ENDINGS = (".h5", ".hdf5", ".hdf", ".he5")
 
@@ -226,10 +227,7 @@ def _letters(dataset: Any, axes: str | None, location: str) -> str:
     if len(shape) == 2 and not any(labels):
         return "YX"
     if None in letters or len(letters) != len(shape):
-        raise AxesError(
-            f"{location} does not define its axes (shape {shape}); pass axes= with one letter of TCZYXS per "
-            "dimension, such as 'ZYX'."
-        )
+        raise AxesError(f"{location} does not define its axes (shape {shape})", NAME_AXES)
     return check_axes("".join(letter or "" for letter in letters), shape)
 
 

@@ -26,6 +26,7 @@ from napari_restore.images.readers.ome_zarr.multiscales import Multiscale, multi
 from napari_restore.images.readers.ome_zarr.transformations import Placement, apply
 from napari_restore.images.readers.reader import check_level, pixel_sizes, series_number
 from napari_restore.images.store import filesystem, is_url
+from napari_restore.ways_out import NAME_AXES
 
 if TYPE_CHECKING:
     import zarr
@@ -203,8 +204,8 @@ def _letters(names: Sequence[Any] | None, axes: str | None, shape: tuple[int, ..
         return "YX"
     if not letters or None in letters:
         raise AxesError(
-            f"{location} does not define its axes (shape {shape}, names {names}); "
-            "pass axes= with one letter of TCZYXS per dimension, such as 'ZYX'."
+            f"{location} does not define its axes (shape {shape}, names {names})",
+            NAME_AXES,
         )
     return check_axes("".join(letter or "" for letter in letters), shape)
 

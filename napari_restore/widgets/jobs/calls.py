@@ -159,7 +159,7 @@ def load_recipe(path: str | Path) -> Choices:
     try:
         recipe = make_recipe(**{name: value for name, value in content.items() if name not in ("output", "overwrite")})
     except RecipeError as error:
-        raise RecipeError(f"{path} cannot be used as a recipe: {error}") from None
+        raise RecipeError(f"{path} cannot be used as a recipe: {error.told('window')}") from None
     if Path(path).is_dir():
         recipe = Recipe.from_json(content)  # missing settings get the defaults of the version that stored it
     # Settings with their default are left out: a recipe that is stored with a result has every setting.

@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 from weakref import WeakSet
 
-from napari_restore.errors import RestoreError
+from napari_restore.errors import RestoreError, in_window
 from napari_restore.widgets.jobs.job import Job
 from napari_restore.widgets.jobs.layers import Region
 from napari_restore.widgets.jobs.preflight import Preflight, make_preflight
@@ -140,7 +140,7 @@ class Controller:
             job = self._view.job()
         except RestoreError as error:
             self.preflight = None
-            self._view.show_obstacle(str(error))
+            self._view.show_obstacle(error.told("window"))
             return
 
         def start(stop: threading.Event) -> Generator[Preflight, None, None]:
@@ -156,7 +156,7 @@ class Controller:
 
     def _not_found(self, error: BaseException | None) -> None:
         if error is not None:
-            self._view.show_obstacle(str(error))
+            self._view.show_obstacle(in_window(error))
 
     # ---------------------------------------------------------------------------------------- preview
 
@@ -169,7 +169,7 @@ class Controller:
             job = self._view.job().in_memory()
             on_screen = self._view.region_on_screen()
         except RestoreError as error:
-            self._view.show_message(str(error), warning=True)
+            self._view.show_message(error.told("window"), warning=True)
             return
         plan = None if self.preflight is None else self.preflight.plan
         self._become("previewing")
@@ -202,7 +202,7 @@ class Controller:
         try:
             job = self._view.job()
         except RestoreError as error:
-            self._view.show_message(str(error), warning=True)
+            self._view.show_message(error.told("window"), warning=True)
             return
         self._job, self._plan = job, None
         drawn = threading.Event()
@@ -261,7 +261,7 @@ class Controller:
 
     def _tell_error(self, error: BaseException) -> None:
         if isinstance(error, RestoreError):
-            self._view.show_message(str(error), warning=True)
+            self._view.show_message(error.told("window"), warning=True)
             return
         details = "".join(traceback.format_exception(error))
         self._view.show_message(f"{type(error).__name__}: {error}", warning=True, details=details)

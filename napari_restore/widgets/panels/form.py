@@ -45,9 +45,10 @@ class Form(QWidget):
     def __init__(self, viewer: Viewer, task: Task) -> None:
         super().__init__()
         use_cache_folder()
+        self._task: Task = task
         self.input, self.model, self.output = InputBox(viewer), ModelBox(task), OutputBox()
         self.performance = PerformanceBox()
-        self.controls = {**self.output.controls, **self.performance.controls}
+        self.controls = {**self.model.controls, **self.output.controls, **self.performance.controls}
         self._carried: dict[str, Any] = {}
         self._carried_line, self.drop = (
             Note("Settings without a control, or with a value that their control cannot show"),
@@ -74,6 +75,7 @@ class Form(QWidget):
         for box in (self.input, self.model, self.output, self.performance):
             box.changed.connect(self._changed)
         self.model.changed.connect(self._model_changed)
+        self.model.denoise.changed.connect(self._changed)
         self.drop.clicked.connect(self._drop)
 
     def choices(self) -> Choices:
@@ -108,7 +110,7 @@ class Form(QWidget):
         region = self.input.region()
         layer = self.input.layer()
         assert layer is not None
-        return Job.of(layer, self.input.letters(), region, self.choices())
+        return Job.of(layer, self.input.letters(), region, self.choices(), self._task)
 
     def show_choices(self, choices: Choices) -> None:
         """Set all controls to choices, and keep the settings that no control shows."""
@@ -131,6 +133,11 @@ class Form(QWidget):
         self.model.show_report(found.report)
         self.output.show_preflight(found)
         self.performance.show_preflight(found)
+
+    def warning_note(self, text: str) -> Note | None:
+        """Return the note that shows this warning, if there is one."""
+        notes = (self.input.description, self.input.extent, self.model.notice, self.output.cost)
+        return next((note for note in notes if note.text() == f"⚠ {text}"), None)
 
     def take_preferences(self) -> None:
         """Apply preferences that have changed since the last call."""
@@ -159,6 +166,7 @@ class Form(QWidget):
             self._unfollow = None
 
     def _changed(self) -> None:
+        self.model.suit_layer(self.input.samples())
         self.output.range.set_channels(self.input.channels())
         # A value that is chosen by a control replaces that of the recipe.
         self._carry({name: value for name, value in self._carried.items() if not self._is_chosen(name)})

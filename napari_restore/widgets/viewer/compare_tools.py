@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_restore.errors import RestoreError
+from napari_restore.errors import RestoreError, in_window
 from napari_restore.widgets.jobs.compare.comparison import Comparison, History
 from napari_restore.widgets.jobs.compare.figures import measure_pair
 from napari_restore.widgets.jobs.compare.pairs import Pair, Planes, find_pairs
@@ -307,7 +307,7 @@ class CompareTools(QObject):
         try:
             pairs = self._pairs()
         except RestoreError as error:
-            self._tell(str(error), warning=True)
+            self._tell(in_window(error), warning=True)
             return
         pairs = sorted(pairs, key=lambda pair: pair.result != first)
 
@@ -317,7 +317,7 @@ class CompareTools(QObject):
 
         def ended(error: BaseException | None) -> None:
             if error is not None:
-                self._tell(str(error), warning=True)
+                self._tell(in_window(error), warning=True)
 
         self._works.start(f"compare: {name}", start, show, ended)
 
