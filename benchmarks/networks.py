@@ -3,12 +3,12 @@
     tox -e oracle --notest && PYTHONPATH=tests .tox/oracle/bin/python -m benchmarks.networks
     ... -m benchmarks.networks --backend openvino    # for which `pip install openvino` there
 
-Networks go by the names of their models, bundled or published (``napari-restore models`` lists them); ``all`` stands for
-all of them. Where spandrel is not installed, or with ``--alone``, ours in eager float32 stand for the authors'.
+Networks go by the names of their models, bundled or published (``napari-restore models`` lists them); ``all`` is all of
+them. Where spandrel is not installed, or with ``--alone``, ours in eager float32 stand for the authors'.
 
 Both have the same weights (seeded, not trained) and the same input, and take turns in one process, so what else the
-machine does hits both. The ratio is that of the best times, theirs to ours; theirs is always float32, since that is what
-their scripts run. The difference is that of the outputs, whose range is about [0, 1].
+machine does hits both. The ratio is that of the best times, theirs to ours; theirs is always float32, since that is
+what their scripts run. The difference is that of the outputs, whose range is about [0, 1].
 
 The floor is what the machine could not do faster: the operations of all products (matrices, convolutions, attention)
 over the rate of one big matrix product, and the bytes that all steps read and write over the rate of one big copy, both
