@@ -116,6 +116,9 @@ class Settings(TypedDict, total=False):
     allow_outside : bool
         Let the source be read from files outside its folder, where it names such files or links lead there. If left
         out: no.
+    denoise : str
+        Denoiser that runs before a model that super-resolves, in the same run: name of a model, path of a checkpoint,
+        auto (the bundled one, if the noise of the image would hurt), or none. If left out: none.
     """
 
     img_range: float | None
@@ -149,6 +152,7 @@ class Settings(TypedDict, total=False):
     threads: int | None
     neighbours: str | Mapping[str, object] | None
     allow_outside: bool
+    denoise: str
 
 
 # End of what is written.

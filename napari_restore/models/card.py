@@ -84,6 +84,10 @@ class ModelCard(BaseModel):
         Hyper-parameters that neither the checkpoint nor the user gave: they have default values.
     bundled : bool
         Whether the weights are part of the package.
+    first : ModelCard or None
+        Denoiser whose result the network takes: see `napari_restore.models.chain.denoised_first`. All other fields
+        that say what the network needs are those of both networks; weights, digest and hyper-parameters are those of
+        the second one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -121,6 +125,12 @@ class ModelCard(BaseModel):
     parameters: int | None = None
     assumed: tuple[str, ...] = ()
     bundled: bool = False
+    first: ModelCard | None = None
+
+    @property
+    def networks(self) -> tuple[ModelCard, ...]:
+        """Cards of the single networks, in the order in which they run."""
+        return (self,) if self.first is None else (self.first, self.model_copy(update={"first": None}))
 
     @property
     def noise_levels(self) -> tuple[float, float] | None:

@@ -260,12 +260,20 @@ def weights_path(card: ModelCard) -> Path:
 
 def weights_size(card: ModelCard) -> int:
     """Return the size of a model's weights in bytes; weights not yet fetched count four bytes per parameter."""
+    if card.first is not None:
+        return sum(map(weights_size, card.networks))
     path = weights_path(card)
     return path.stat().st_size if path.is_file() else 4 * (card.parameters or 0)
 
 
 def weights_state(card: ModelCard) -> str:
-    """Describe whether the weights are on this machine, and how their identity is verified."""
+    """Describe whether the weights are on this machine, and how their identity is verified.
+
+    Of two networks, those that have to be fetched are described, or else the second.
+    """
+    if card.first is not None:
+        states = [weights_state(network) for network in card.networks]
+        return next((state for state in states if state.startswith("will")), states[-1])
     if card.url is None and not weights_path(card).is_file():
         return "missing"
     if card.bundled:
@@ -297,6 +305,8 @@ def local_card(card: ModelCard, progress: Progress | None = None) -> ModelCard:
     ModelError
         See `napari_restore.models.fetch.fetch`.
     """
+    if card.first is not None:
+        card = card.model_copy(update={"first": local_card(card.first, progress)})
     if card.url is None or (card.sha256 and weights_path(card).is_file()):
         return card
     return fetch(card, progress)
@@ -305,6 +315,8 @@ def local_card(card: ModelCard, progress: Progress | None = None) -> ModelCard:
 def check_weights(card: ModelCard) -> Path:
     """Check that the weights of a card are here and are those that it was made for, and say where they are.
 
+    Of two networks, both are checked; the path is that of the second.
+
     Raises
     ------
     ModelError
@@ -312,6 +324,8 @@ def check_weights(card: ModelCard) -> Path:
     """
     from napari_restore.models.checkpoint import file_digest
 
+    if card.first is not None:
+        check_weights(card.first)
     path = weights_path(card)
     if not path.is_file():
         raise ModelError(
@@ -338,6 +352,10 @@ def load_weights(card: ModelCard) -> nn.Module:
     """
     from napari_restore.models.checkpoint import load_network
 
+    if card.first is not None:
+        from torch import nn
+
+        return nn.Sequential(*map(load_weights, card.networks)).eval()
     card = local_card(card)
     path = check_weights(card)
     network, _, _ = load_network(path, (card.architecture, card.hyperparameters))

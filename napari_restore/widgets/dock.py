@@ -26,12 +26,14 @@ from napari_restore.widgets.panels.controls.wheel import WheelNeedsFocus
 from napari_restore.widgets.panels.form import Form
 from napari_restore.widgets.panels.recipe_menu import RecipeMenu
 from napari_restore.widgets.panels.run_bar import RunBar
-from napari_restore.widgets.threads.turns import Turns
+from napari_restore.widgets.threads.turns import Turns, main_window
 from napari_restore.widgets.threads.works import Works
 from napari_restore.widgets.viewer.compare_tools import HOLD_KEY, CompareTools
 from napari_restore.widgets.viewer.live_view import LiveView
+from napari_restore.widgets.viewer.removal import RemovalContext
 from napari_restore.widgets.viewer.run_activity import RunActivity
 from napari_restore.widgets.viewer.shown_results import ShownResults
+from napari_restore.widgets.viewer.shown_weights import ShownWeights
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -70,7 +72,9 @@ class RestoreDock(QWidget):
         self.tools = CompareTools(napari_viewer, self.works, self._turns, self.bar.tell)
         self.controller = Controller(self, self.works)
         self.models = ModelController(self.model, self.works, self.bar.tell, self._changed)
+        self.weights = ShownWeights(napari_viewer, self.works, self._mapped, self.bar.tell, self)
         self.recipes = RecipeMenu(self.form, self.bar.menu, self.bar.tell, self)
+        self._removal = RemovalContext(napari_viewer)
         self.activity = RunActivity(self._turns, self.controller.cancel)
         self._window: QWidget | None = None
         self._closed = False
@@ -103,6 +107,8 @@ class RestoreDock(QWidget):
         self.model.changed.connect(self.models.read_card)
         self.model.fetch_wanted.connect(self.models.fetch)
         self.model.fetch_cancelled.connect(self.models.cancel_fetch)
+        self.output.neighbours.map_wanted.connect(self.weights.switch)
+        self.weights.ended.connect(lambda: self.output.neighbours.map.setChecked(False))
         box, tools = self.compare, self.tools
         box.comparison_chosen.connect(tools.choose)
         box.before_held.connect(tools.show_before)
@@ -135,6 +141,10 @@ class RestoreDock(QWidget):
         self.controller.choices_changed()
         self.tools.choose_source(self.input.layer())
         self._settling.throttle()
+
+    def _mapped(self) -> tuple[Job, Region, Plan | None]:
+        """Return what the map of the weights of neighbouring planes shows: job, region on screen, and plan."""
+        return self.job(), self.region_on_screen(), None if self.preflight is None else self.preflight.plan
 
     def _follow_view(self, live: bool) -> None:
         """Start or stop live previews: one after each change of camera, sliders or choices."""
@@ -171,6 +181,7 @@ class RestoreDock(QWidget):
             self.output.show_preflight(None)
         else:
             self.form.show_preflight(found)
+            self.weights.update_map()
         self.bar.set_resumes(found is not None and 0 < found.stored_blocks < found.plan.blocks)
 
     def show_obstacle(self, text: str) -> None:
@@ -232,6 +243,7 @@ class RestoreDock(QWidget):
         self._closed = False
         self.form.follow()
         self.tools.follow()
+        self._removal.follow(main_window(self))
         self._follow_window()
 
     def closeEvent(self, event: Any) -> None:
@@ -267,6 +279,7 @@ class RestoreDock(QWidget):
         """Disconnect from the viewer, and stop all work except a run."""
         self._settling.cancel()
         self.bar.live.setChecked(False)
+        self.output.neighbours.map.setChecked(False)
         self.form.leave()
         self.controller.drop_preview()
         self.works.end(keep="run")
@@ -285,6 +298,7 @@ class RestoreDock(QWidget):
         self._turns.end()
         self.works.end()
         self.activity.end()
+        self._removal.leave()
 
 
 class DenoiseDock(RestoreDock):

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from napari_restore.engine.compute.fusion_counts import FusionCounts
 from napari_restore.engine.compute.lost_devices import is_device_lost, mark_lost, working_device
 from napari_restore.engine.compute.predictor import predictor_of
 from napari_restore.engine.compute.region import restore_region
@@ -54,6 +55,8 @@ class Receipt:
         Number of tiles that went through the network together; less than in the recipe if memory ran out.
     failures : tuple of str
         Error message of each attempt that failed.
+    fusion : dict or None
+        What the averaging of neighbouring planes did, as `FusionCounts.as_json`; None if there was none.
     """
 
     index: Block
@@ -65,6 +68,7 @@ class Receipt:
     device: str = ""
     batch: int = 0
     failures: tuple[str, ...] = ()
+    fusion: dict[str, Any] | None = None
 
 
 class BlockStore(Protocol):
@@ -113,7 +117,7 @@ def restore_block(
     failures = (*work.image.failures, *work.failures)
     return Receipt(
         index, work.tiles, time.monotonic() - began, f"{socket.gethostname()}:{os.getpid()}", filled,
-        len(failures), str(work.device), work.batch, failures,
+        len(failures), str(work.device), work.batch, failures, work.fusion.as_json(),
     )  # fmt: skip
 
 
@@ -125,6 +129,7 @@ class _Work:
         self.image = self._retrying_image()
         self.tiles, self.device, self.batch = 0, plan.device, 0
         self.failures: list[str] = []
+        self.fusion = FusionCounts()
 
     def _retrying_image(self) -> RetryingImage:
         low = tuple(pair[0] for pair in self.plan.recipe.value_range or ())
@@ -167,11 +172,14 @@ class _Work:
         self.tiles += done
         self.after_batch(done)
 
+    def _record(self, fusion: FusionCounts) -> None:
+        self.fusion = fusion
+
     def _computed(self) -> NDArray[Any]:
         recipe = self.plan.recipe
         predict = predictor_of(self.plan, self.device)
         plan = self.plan.with_image(self.image)
-        block = restore_region(plan, self.region, predict, self._count)
+        block = restore_region(plan, self.region, predict, self._count, self._record)
         self.batch = min(recipe.batch or 1, getattr(predict, "largest_batch", None) or recipe.batch or 1)
         for part in self.image.filled:
             self._fill_result(block, part)

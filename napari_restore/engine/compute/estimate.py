@@ -40,12 +40,12 @@ class Report:
     @property
     def fit(self) -> NoiseFit:
         """Comparison of the noise with the noise that the model was trained for."""
-        plan, ranges = self.plan, self.plan.recipe.value_range or ((0.0, 1.0),)
+        plan, card, ranges = self.plan, self.plan.card.networks[0], self.plan.recipe.value_range or ((0.0, 1.0),)
         if plan.recipe.intensity != "poisson-gaussian":
-            return noise_fit(plan.card, self.noise, ranges, all_cards())
+            return noise_fit(card, self.noise, ranges, all_cards())
         each = zip(plan.scales, broadcast(ranges, len(plan.scales)), strict=True)
         brightest = [float(scale.normalise(np.array(high))) for scale, (_, high) in each]
-        return matched_noise_fit(plan.card, self.noise, brightest, all_cards())
+        return matched_noise_fit(card, self.noise, brightest, all_cards())
 
     def __str__(self) -> str:
         names = [channel.name or "" for channel in self.plan.image.channels] or [""] * len(self.noise)

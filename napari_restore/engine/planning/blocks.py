@@ -24,7 +24,7 @@ from napari_restore.models.card import ModelCard
 from napari_restore.tiling.blend import source_window
 from napari_restore.tiling.grid import AxisTiling, TileGrid
 
-__all__ = ["Layout", "cheapest_layout", "decoded_chunk", "readable_chunk", "tile_share", "times_read"]
+__all__ = ["Layout", "cheapest_layout", "decoded_chunk", "readable_chunk", "tile_share", "times_read", "z_order"]
 
 _CHUNK_SIDE = 512
 _UNSHARDED_CHUNK_SIDE = 1024
@@ -259,3 +259,19 @@ def _candidates(sizes: Sizes, chunk: Sizes, source: Sizes) -> Iterator[Sizes]:
             count = math.prod(-(-sizes[axis] // block[axis]) for axis in sizes)
             if depth in (1, together) or count >= _FEWEST_BLOCKS:
                 yield block
+
+
+def z_order(rows: int, columns: int) -> Iterator[tuple[int, int]]:
+    """Yield the rows and columns of a rectangle in Z-order."""
+
+    def within(row: int, column: int, side: int) -> Iterator[tuple[int, int]]:
+        if row >= rows or column >= columns:
+            return
+        if side == 1:
+            yield row, column
+            return
+        half = side // 2
+        for corner in ((0, 0), (0, half), (half, 0), (half, half)):
+            yield from within(row + corner[0], column + corner[1], half)
+
+    return within(0, 0, 1 << (max(rows, columns) - 1).bit_length())

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_restore.engine.hardware.device import Device, parse_devices
-from napari_restore.engine.planning.blocks import tile_share, times_read
+from napari_restore.engine.planning.blocks import tile_share, times_read, z_order
 from napari_restore.engine.planning.memory import neighbour_axes, run_bytes
 from napari_restore.engine.planning.normalisation import Scale, scales_of, validity_of
 from napari_restore.engine.planning.recipe import Recipe
@@ -112,7 +112,7 @@ class Plan:
         """
         y, x = self.axes.index("Y"), self.axes.index("X")
         for outer in np.ndindex(*(1 if i in (y, x) else n for i, n in enumerate(self.counts))):
-            for row, column in _z_order(self.counts[y], self.counts[x]):
+            for row, column in z_order(self.counts[y], self.counts[x]):
                 yield tuple(row if i == y else column if i == x else k for i, k in enumerate(outer))
 
     def region(self, index: Block) -> Region:
@@ -256,7 +256,8 @@ class Plan:
         """Return everything that the stored result depends on, as JSON types."""
         return {
             "model_sha256": self.card.sha256,
-            "recipe": {k: v for k, v in self.recipe.pixel_settings().items() if k not in ("model", "axes")},
+            **({"denoiser_sha256": self.card.first.sha256} if self.card.first else {}),
+            "recipe": {k: v for k, v in self.recipe.pixel_settings().items() if k not in ("model", "axes", "denoise")},
             "source": source_kind(self.image),
             "result": {"shape": self.shape, "dtype": self.dtype.name, "block": self.block, "levels": self.levels},
         }
@@ -281,22 +282,6 @@ class Plan:
 def source_kind(image: Image) -> dict[str, Any]:
     """Return axes, shape and data type of a source, as JSON types."""
     return {"axes": image.axes, "shape": list(image.shape), "dtype": image.dtype.name}
-
-
-def _z_order(rows: int, columns: int) -> Iterator[tuple[int, int]]:
-    """Yield the rows and columns of a rectangle in Z-order."""
-
-    def within(row: int, column: int, side: int) -> Iterator[tuple[int, int]]:
-        if row >= rows or column >= columns:
-            return
-        if side == 1:
-            yield row, column
-            return
-        half = side // 2
-        for corner in ((0, 0), (0, half), (half, 0), (half, half)):
-            yield from within(row + corner[0], column + corner[1], half)
-
-    return within(0, 0, 1 << (max(rows, columns) - 1).bit_length())
 
 
 def _times(lengths: tuple[int, ...]) -> str:
@@ -336,6 +321,13 @@ def _series(plan: Plan) -> str:
     return f"{plan.recipe.series!r} of {count}" + (f": {', '.join([*listed, *more])}" if listed else "")
 
 
+def _denoiser(plan: Plan) -> dict[str, str]:
+    """Describe the denoiser that runs before the model; no row if none was asked for."""
+    if plan.card.first is not None:
+        return {"denoise": f"{plan.card.first.name} first, in the same run"}
+    return {"denoise": "none"} if plan.why.get("denoise") else {}
+
+
 def _neighbours(plan: Plan) -> dict[str, str]:
     """Describe which planes are averaged into each plane; no row for images of single planes."""
     if not any(plan.image.sizes.get(axis, 1) > 1 for axis in "TZ"):
@@ -360,6 +352,7 @@ def _text(plan: Plan) -> str:
         **({"series": _series(plan)} if image.series_count > 1 else {}),
         "pixel size": pixel or "unknown",
         "model": card.summary(),
+        **_denoiser(plan),
         "values": _values(plan),
         "missing": _missing(plan),
         "channels": _channels(plan),

@@ -9,6 +9,8 @@ import numpy as np
 
 from napari_restore.engine.hardware.device import CPU, Device
 from napari_restore.engine.planning.blocks import cheapest_layout
+from napari_restore.engine.planning.choices.denoiser import choose_denoiser
+from napari_restore.engine.planning.choices.neighbours import Chosen, choose_neighbours
 from napari_restore.engine.planning.memory import (
     LIBRARIES,
     check_budget,
@@ -17,7 +19,6 @@ from napari_restore.engine.planning.memory import (
     run_bytes,
     tile_bytes,
 )
-from napari_restore.engine.planning.neighbour_choice import Chosen, choose_neighbours
 from napari_restore.engine.planning.normalisation import choose_intensity
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.recipe import Recipe
@@ -66,6 +67,9 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     from napari_restore.engine.hardware.precision import choose_precision
 
     _check_channels(image, card)
+    intensity = choose_intensity(image, card, recipe, estimate=estimate)
+    denoiser = choose_denoiser(image, card, recipe, intensity)
+    card = denoiser.card
     devices = choose_devices(recipe.device)
     device = devices[0]  # with several devices, each process is planned as if it were the only one
     free = free_memory(CPU)
@@ -78,7 +82,6 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
         _whole_plane(image, card, recipe) if recipe.padding == "authors" else choose_tiling(image, card, recipe, room)
     )
     grid = plane_grid(image.sizes["Y"], image.sizes["X"], tile=tile, halo=halo, blend=blend, alignment=card.alignment)
-    intensity = choose_intensity(image, card, recipe, estimate=estimate)
     near = choose_neighbours(image, card, recipe, intensity) if estimate else Chosen(recipe.neighbours, "")
     dtype = image.dtype if recipe.dtype == "same" else np.dtype(recipe.dtype)
     shape = result_shape(image, card)
@@ -91,7 +94,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     lanes, threads, why_lanes = choose_lanes(card, grid, recipe, device, room)
     chosen = {
         "axes": image.axes, "tile": tile, "halo": halo, "blend": blend, **intensity.settings,
-        "neighbours": near.neighbours,
+        "neighbours": near.neighbours, "denoise": denoiser.name,
         "chunks": layout.chunks, "shards": None if recipe.ome_version == "0.4" else layout.block,
         "device": ",".join(map(str, devices)), "workers": recipe.workers or 1, "lanes": lanes, "threads": threads,
         "batch": recipe.batch or 1, "precision": recipe.precision or choose_precision(card, device),
@@ -101,7 +104,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
         levels_for(shape, image.canonical) if recipe.pyramid else 1,
         spare_devices(device) if recipe.device == "auto" else (),
         {"tiles": tile_reason(card, grid), "blocks": layout.why, "missing": intensity.why,
-         "neighbours": near.why},
+         "neighbours": near.why, "denoise": denoiser.why},
     )  # fmt: skip
     plan = plan if recipe.batch else plan.with_settings(batch=fitting_batch(plan, room))
     plan = plan if recipe.workers else plan.with_settings(workers=choose_workers(plan, budget))

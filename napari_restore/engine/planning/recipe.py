@@ -256,7 +256,7 @@ class Recipe(BaseModel):
             "network: none, T, Z or TZ, optionally followed by the planes on each side and a strength, like T,3 or "
             "T,2,0.8; or auto.", "values", otherwise="for a denoiser, each axis along which planes of a sample agree",
             accepts="str | Mapping[str, object] | None", metavar="AXES or AXES,PLANES,STRENGTH", page="neighbours.md",
-            earlier=NONE,
+            earlier=NONE, control="Values and output › Neighbours",
         ),
     ] = None
     allow_outside: Annotated[
@@ -266,6 +266,14 @@ class Recipe(BaseModel):
             "run", flag="--allow-outside", page="usage.md#what-a-source-may-read", earlier=False,
         ),
     ] = False
+    denoise: Annotated[
+        str,
+        Setting(
+            "Denoiser that runs before a model that super-resolves, in the same run: name of a model, path of a "
+            "checkpoint, auto (the bundled one, if the noise of the image would hurt), or none.", "network",
+            accepts="str", metavar="MODEL, auto or none", page="quality.md", earlier="none",
+        ),
+    ] = "none"
     # fmt: on
 
     _earlier_names = model_validator(mode="before")(backend_read)
@@ -301,6 +309,8 @@ class Recipe(BaseModel):
         given = {name for name in self.model_fields_set if getattr(self, name) is not None}
         if self.neighbours and stored.neighbours and self.neighbours.agrees_with(stored.neighbours):
             given.discard("neighbours")
+        if self.denoise == "auto" and stored.denoise != "none":
+            given.discard("denoise")
         taken = Recipe.model_fields.keys() - (EXECUTION_FIELDS - _KEPT_ON_RESUME) - given
         return Recipe(**{**stored.model_dump(include=taken), **self.model_dump(include=given)})
 

@@ -218,7 +218,7 @@ def _letters(dataset: Any, axes: str | None, location: str) -> str:
     shape = tuple(dataset.shape)
     if axes is not None:
         return check_axes(axes, shape)
-    labels = [str(dimension.label) for dimension in dataset.dims]
+    labels = _labels(dataset)
     tags = dataset.attrs.get("axistags")
     if not any(labels) and isinstance(tags, str | bytes):
         labels = [str(tag.get("key", "")) for tag in json.loads(tags).get("axes", [])]
@@ -231,6 +231,16 @@ def _letters(dataset: Any, axes: str | None, location: str) -> str:
             "dimension, such as 'ZYX'."
         )
     return check_axes("".join(letter or "" for letter in letters), shape)
+
+
+def _labels(dataset: Any) -> list[str]:
+    """Return the labels of the dimensions, empty strings where they have none.
+
+    The attribute is read itself, because the library's function for labels ends the process on damaged ones.
+    """
+    stored = np.ravel(dataset.attrs.get("DIMENSION_LABELS", ()))
+    labels = [label.decode(errors="replace") if isinstance(label, bytes) else str(label or "") for label in stored]
+    return labels if len(labels) == dataset.ndim else [""] * dataset.ndim
 
 
 def _pixel_size(dataset: Any, letters: str) -> tuple[dict[str, float], tuple[str, ...]]:

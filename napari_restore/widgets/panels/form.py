@@ -118,7 +118,7 @@ class Form(QWidget):
         self.output.range.set_channels(self.input.channels())
         usual, carried = settings(), dict(given)
         for name, control in self.controls.items():
-            if control.show_exactly(given.get(name, usual[name].default)):
+            if control.show_exactly(getattr(choices.recipe, name) if name in given else usual[name].default):
                 carried.pop(name, None)
         self.output.place.setCurrentIndex(0 if choices.output is None else 1)
         self.output.path.setText(choices.output or "")

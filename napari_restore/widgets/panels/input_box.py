@@ -20,6 +20,7 @@ from napari_restore.widgets.jobs.layers import (
     suggested_axes,
 )
 from napari_restore.widgets.jobs.regions import REGIONS, RegionName, describe_region, find_region
+from napari_restore.widgets.jobs.viewport import Viewport
 from napari_restore.widgets.panels.controls.box import Box
 from napari_restore.widgets.panels.controls.choice import Choice
 from napari_restore.widgets.panels.controls.control import tip
@@ -70,15 +71,13 @@ class InputBox(Box):
         if self._followed:
             return
         viewer = self.viewer
+        camera, dims = viewer.scene.camera.events, viewer.dims.events
         self._followed = [
             *((emitter, self._fill) for emitter in (viewer.layers.events.inserted, viewer.layers.events.removed)),
             (viewer.layers.events.renamed, self._rename),
             (viewer.layers.selection.events.active, self._follow),
-            *(
-                (emitter, self._moved)
-                for emitter in (viewer.scene.camera.events.zoom, viewer.scene.camera.events.center)
-            ),
-            (viewer.dims.events.current_step, self._moved),
+            *((emitter, self._moved) for emitter in (camera.zoom, camera.center, viewer.canvas.events.size)),
+            *((emitter, self._moved) for emitter in (dims.current_step, dims.order, dims.ndisplay)),
         ]
         for emitter, callback in self._followed:
             emitter.connect(callback)
@@ -125,7 +124,7 @@ class InputBox(Box):
             raise RestoreError("there is no image layer; open an image first.")
         describe_layer(layer, self.letters())  # checks the axes
         return find_region(
-            kind or self.regions.currentData(), layer, self.letters(), self.viewer.dims.point, self._shapes()
+            kind or self.regions.currentData(), layer, self.letters(), Viewport.of(self.viewer), self._shapes()
         )
 
     def _shapes(self) -> Shapes | None:

@@ -16,6 +16,7 @@ from napari_restore.widgets.panels.controls.box import Box, side_by_side, wrappe
 from napari_restore.widgets.panels.controls.choice import Choice
 from napari_restore.widgets.panels.controls.control import Control, tip
 from napari_restore.widgets.panels.controls.intensity_edit import IntensityEdit
+from napari_restore.widgets.panels.controls.neighbours_edit import NeighboursEdit
 from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.widgets.panels.controls.range_edit import RangeEdit, ValueRange
 from napari_restore.wording import human_bytes, human_duration
@@ -32,6 +33,7 @@ class OutputBox(Box):
     def __init__(self) -> None:
         super().__init__("Values and output")
         self.intensity, self.range = IntensityEdit(), RangeEdit()
+        self.neighbours = NeighboursEdit()
         self.low, self.high = self.range.low, self.range.high
         self.dtype, self.place = Choice(), Choice()
         self.dtype.addItems(["same", "uint8", "uint16", "float32"])
@@ -45,6 +47,7 @@ class OutputBox(Box):
         self.folder = self._suggestion = ""
         self.add("Intensity", self.intensity, self.intensity.kind.toolTip())
         self.add("Range", self.range, tip("value_range"))
+        self.add("Neighbours", self.neighbours, tip("neighbours"))
         self.add("Type", self.dtype, tip("dtype"))
         place = "Memory, if the result fits; an OME-Zarr is written block by block, and a run can be resumed"
         self.add("Place", self.place, place)
@@ -66,6 +69,7 @@ class OutputBox(Box):
             "intensity": Control(self.intensity.kind.currentData, self.intensity.set_kind),
             "value_range": Control(self.range.value, self.show_range),
             "noise": Control(lambda: self.intensity.value()[1], self.intensity.set_noise),
+            "neighbours": Control(self.neighbours.value, self.neighbours.show_value),
             "dtype": Control(self.dtype.currentText, self.show_dtype),
             "pyramid": Control(self.pyramid.isChecked, lambda wanted: self.pyramid.setChecked(wanted is not False)),
         }
@@ -73,6 +77,7 @@ class OutputBox(Box):
         self.pyramid.setChecked(True)
         self.range.changed.connect(self.changed)
         self.intensity.changed.connect(self.changed)
+        self.neighbours.changed.connect(self.changed)
         for box in (self.dtype, self.place):
             box.currentIndexChanged.connect(self._changed)
         self.path.editingFinished.connect(self.changed)
@@ -135,6 +140,7 @@ class OutputBox(Box):
         memory.setEnabled(not reason)
         memory.setToolTip(reason)
         self.place.setToolTip(f"{self._place_tip}\n{reason}".strip())
+        self.neighbours.show_plan(found.plan if found is not None else None)
         if found is None:
             self.cost.say("")
             return

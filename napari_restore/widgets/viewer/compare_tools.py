@@ -16,6 +16,7 @@ from napari_restore.widgets.jobs.compare.figures import measure_pair
 from napari_restore.widgets.jobs.compare.pairs import Pair, Planes, find_pairs
 from napari_restore.widgets.jobs.controller import Works
 from napari_restore.widgets.jobs.layers import is_comparison, is_made_here
+from napari_restore.widgets.jobs.viewport import Viewport
 from napari_restore.widgets.threads.turns import Turns
 from napari_restore.widgets.viewer.difference import show_differences
 from napari_restore.widgets.viewer.live_view import LiveView
@@ -333,4 +334,4 @@ class CompareTools(QObject):
         if self.viewer.dims.ndisplay != 2:
             raise RestoreError("planes are compared in the 2D view; leave the 3D view first.")
         comparison = self.comparison
-        return find_pairs(comparison.source, comparison.axes, comparison.results, self.viewer.dims.point)
+        return find_pairs(comparison.source, comparison.axes, comparison.results, Viewport.of(self.viewer))

@@ -98,7 +98,8 @@ class ShownResults(QObject):
         names = {arguments["name"] for _, arguments, _ in described}
         for layer in remaining:
             if layer.name in names or layer.name.startswith(PREVIEW):
-                yield from self._remove(layer)
+                self.viewer.layers.remove(layer)
+                yield
         self.layers = []
         for layer in described:
             yield from self._add(layer)
@@ -109,21 +110,6 @@ class ShownResults(QObject):
             layer.visible = True  # napari slices it and compiles its shaders
             if number < len(remaining) - 1:
                 yield
-
-    def _remove(self, layer: Any) -> Steps:
-        """Draw a layer, transparent, as the last one, and remove it.
-
-        Mesa's software renderer (seen with 22.3) kills the process if a shader program is deleted and the program that
-        was drawn last is also the next one to be drawn. That happens if the only layer left was above the removed one.
-        """
-        layer.opacity = 0.0
-        layer.visible = True
-        layers = self.viewer.layers
-        layers.move(layers.index(layer), len(layers))
-        yield
-        if layer in layers:
-            layers.remove(layer)
-        yield
 
     def _add(self, described: LayerData) -> Steps:
         """Add a layer that is neither visible nor selected."""

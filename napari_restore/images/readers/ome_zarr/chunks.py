@@ -78,7 +78,7 @@ def _keys(array: zarr.Array[Any]) -> list[str] | None:
     store: Any = getattr(array.store, "_store", array.store)  # of a guarded one
     prefix = f"{array.path}/" if array.path else ""
     if isinstance(store, LocalStore):
-        return list(islice(_files(os.path.join(store.root, array.path), ""), _LOOKED_AT))
+        return list(islice(_files(os.path.join(store.root, array.path), "", array.ndim + 1), _LOOKED_AT))
     try:
         remote = isinstance(store, FsspecStore)
         names = _first(store.list_dir(array.path) if remote else store.list_prefix(prefix))
@@ -104,8 +104,11 @@ def _first(names: AsyncIterator[str]) -> list[str]:
     return listed
 
 
-def _files(directory: str, prefix: str) -> Iterator[str]:
-    """Yield the files in a directory and its numbered folders, without the metadata; relative to it."""
+def _files(directory: str, prefix: str, depth: int) -> Iterator[str]:
+    """Yield the files in a directory and its numbered folders, without the metadata; relative to it.
+
+    Chunks are in as many folders as there are axes; links may make more of them.
+    """
     folders = []
     try:
         entries = os.scandir(directory)
@@ -114,12 +117,12 @@ def _files(directory: str, prefix: str) -> Iterator[str]:
     with entries:
         for entry in entries:
             if entry.is_dir():
-                folders.append(entry.name)
+                folders += [entry.name] if depth else []
             elif entry.name not in _METADATA:
                 yield prefix + entry.name
     for name in folders:
         if name == "c" or name.isdecimal():
-            yield from _files(os.path.join(directory, name), f"{prefix}{name}/")
+            yield from _files(os.path.join(directory, name), f"{prefix}{name}/", depth - 1)
 
 
 def _otherwise_called(array: zarr.Array[Any]) -> zarr.Array[Any] | None:

@@ -1,0 +1,81 @@
+"""Put a denoiser before a model that super-resolves: the card of the two networks in a row.
+
+For the engine they are one network with one tile grid. Its halo is the sum of both halos, so a denoised pixel at the edge
+of the second network's halo is as good as any other.
+"""
+
+from __future__ import annotations
+
+import math
+
+from napari_restore.errors import ModelError
+from napari_restore.models.card import ModelCard
+
+__all__ = ["denoised_first"]
+
+_BETWEEN = 4
+"""Bytes of a denoised pixel of one channel, float32."""
+
+
+def denoised_first(first: ModelCard, card: ModelCard) -> ModelCard:
+    """Return the card of a denoiser and a model that takes its result.
+
+    Parameters
+    ----------
+    first : ModelCard
+        The denoiser.
+    card : ModelCard
+        The model that super-resolves.
+
+    Returns
+    -------
+    ModelCard
+        The card of both: with the scale of `card`, the noise that `first` was trained for, and tiles for both.
+
+    Raises
+    ------
+    ModelError
+        If the two do not fit together.
+
+    Examples
+    --------
+    >>> from napari_restore.models.zoo import find_card
+    >>> both = denoised_first(find_card("restormer-denoise-light"), find_card("swinir-x2-light"))
+    >>> both.name, both.scale, both.halo, both.tile
+    ('restormer-denoise-light + swinir-x2-light', 2, 56, 384)
+    """
+    if first.scale != 1 or first.task == "super-resolve":
+        raise ModelError(f"{first.name} does not denoise: it is for {first.task}; name a denoiser in denoise=.")
+    if not first.in_channels == first.out_channels == card.in_channels:
+        raise ModelError(
+            f"{first.name} has {first.in_channels} input and {first.out_channels} output channels, and {card.name} "
+            f"takes {card.in_channels}; name a denoiser with {card.in_channels} channels in denoise=, or 'auto'."
+        )
+    if first.sigma is not None:
+        raise ModelError(
+            f"{first.name} was trained for one noise level, to which values are normalised, and {card.name} needs them "
+            "normalised to the value range; name a denoiser for several noise levels in denoise=, or 'auto'."
+        )
+    alignment = math.lcm(first.alignment, card.alignment)
+    losses = (first.bfloat16_loss, card.bfloat16_loss)
+    texts = {
+        name: " + ".join(dict.fromkeys((getattr(first, name), getattr(card, name))))
+        for name in ("name", "title", "licence", "paper")
+    }
+    return card.model_copy(
+        update={
+            **texts,
+            "first": first,
+            "noise": first.noise, "sigmas": first.sigmas, "correlated": first.correlated,
+            "alignment": alignment,
+            # Half as much again, as the overlap of tiles costs (T / (T - 2 halo - blend))^2.
+            "tile": max(first.tile, card.tile) * 3 // 2 // alignment * alignment,
+            "halo": first.halo + card.halo,
+            "blend": max(first.blend, card.blend),
+            "exact_tiles": first.exact_tiles and card.exact_tiles,
+            "minimum_size": max(first.minimum_size, card.minimum_size),
+            "bytes_per_pixel": max(first.bytes_per_pixel, card.bytes_per_pixel) + _BETWEEN * card.in_channels,
+            "bfloat16_loss": None if None in losses else sum(loss for loss in losses if loss is not None),
+            "parameters": (first.parameters or 0) + (card.parameters or 0) or None,
+        }
+    )  # fmt: skip
