@@ -46,7 +46,13 @@ class RestoreError(Exception):
         self.fault, self.way_out = fault, way_out
 
     def told(self, face: Face) -> str:
-        """Return the message in the words of a face."""
+        """Return the message in the words of a face.
+
+        Parameters
+        ----------
+        face : {"call", "command", "window"}
+            Where the error is shown.
+        """
         return str(self) if self.way_out is None else f"{self.fault}; {getattr(self.way_out, face)}"
 
 

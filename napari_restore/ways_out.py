@@ -33,7 +33,13 @@ class WayOut:
     window: str
 
     def after(self, words: str) -> WayOut:
-        """Return a way out that begins with words that are the same in all faces."""
+        """Return a way out that begins with words that are the same in all faces.
+
+        Parameters
+        ----------
+        words : str
+            The words, with a space at the end.
+        """
         return WayOut(*(f"{words}{way}" for way in (self.call, self.command, self.window)))
 
 

@@ -225,6 +225,12 @@ def run_here(
     *,
     first: Region | None = None,
 ) -> Generator[Progress, None, None]:
-    """Run a plan on this machine: first its blocks (see `run_blocks`), then its coarser levels."""
+    """Run a plan on this machine: first its blocks, then its coarser levels.
+
+    Parameters
+    ----------
+    plan, sink, record, first
+        As for `run_blocks`.
+    """
     yield from run_blocks(plan, sink, record, first=first)
     yield from build_pyramid(sink)

@@ -52,7 +52,13 @@ class Neighbours(BaseModel):
         return "none" if self.axis == "none" else f"{self.axis},{self.planes},{self.strength!r}"
 
     def agrees_with(self, chosen: Neighbours) -> bool:
-        """Return whether a complete setting has the values that were given in this one."""
+        """Return whether a complete setting has the values that were given in this one.
+
+        Parameters
+        ----------
+        chosen : Neighbours
+            The complete setting.
+        """
         return all(
             getattr(self, name) == getattr(chosen, name) or (name, self.axis) == ("axis", "auto")
             for name in self.model_fields_set
