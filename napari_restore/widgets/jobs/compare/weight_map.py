@@ -20,7 +20,7 @@ from napari_restore.widgets.jobs.regions import overlap, result_region
 
 if TYPE_CHECKING:
     from napari_restore.engine.planning.plan import Plan
-    from napari_restore.widgets.jobs.results import LayerData
+    from napari_restore.widgets.jobs.results.result_layers import LayerData
 
 WEIGHTS = "neighbours · "
 """Prefix of the layer name; the name of the source follows."""
