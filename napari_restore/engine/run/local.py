@@ -229,8 +229,14 @@ def run_here(
 
     Parameters
     ----------
-    plan, sink, record, first
-        As for `run_blocks`.
+    plan : Plan
+        The run, with its value range chosen.
+    sink : OmeZarrSink
+        Stores the blocks and coarser levels.
+    record : callable
+        Called with the receipt of each block, on the thread that iterates over the events.
+    first : tuple of slice, optional
+        Region of the result whose blocks are restored before all others.
     """
     yield from run_blocks(plan, sink, record, first=first)
     yield from build_pyramid(sink)

@@ -190,7 +190,7 @@ def test_the_source_is_seen_around_a_preview(
 
 
 def test_a_view_of_a_result_that_fills_in() -> None:
-    from napari_restore.widgets.jobs.results.filling import FillingView, StoredMask, final_pixels
+    from napari_restore.widgets.jobs.filling import FillingView, StoredMask, final_pixels
 
     rng = np.random.default_rng(0)
     array = rng.integers(0, 60_000, (2, 5, 12, 17)).astype(np.uint16)  # CZYX

@@ -1,1 +1,1 @@
-"""Show the result of a job: its layers, what is stored of it, and what is not restored yet."""
+"""Show the result of a job: its layers, and what is stored of it."""
