@@ -15,10 +15,10 @@ from superqt.utils import QSignalDebouncer
 from napari_restore.widgets.jobs.compare.comparison import Comparison
 from napari_restore.widgets.jobs.controller import Controller, State
 from napari_restore.widgets.jobs.job import Choices, Job, Task
-from napari_restore.widgets.jobs.layers import Region
+from napari_restore.widgets.jobs.layers.image_layers import Region
 from napari_restore.widgets.jobs.models.controller import ModelController
 from napari_restore.widgets.jobs.preflight import Preflight
-from napari_restore.widgets.jobs.results.result_layers import Result
+from napari_restore.widgets.jobs.results import Result
 from napari_restore.widgets.panels.close_question import CloseQuestion
 from napari_restore.widgets.panels.compare_box import CompareBox
 from napari_restore.widgets.panels.controls.box import set_tab_order

@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject
 from superqt.utils import QSignalThrottler
 
 from napari_restore.widgets.jobs.filling import FillingView, final_pixels
-from napari_restore.widgets.jobs.results.result_layers import PREVIEW, LayerData
+from napari_restore.widgets.jobs.results import PREVIEW, LayerData
 from napari_restore.widgets.threads.turns import Steps, Turns
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_restore.widgets.dock import RestoreDock
-from napari_restore.widgets.jobs.results.result_layers import PREVIEW
+from napari_restore.widgets.jobs.results import PREVIEW
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),

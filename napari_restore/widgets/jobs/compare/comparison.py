@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_restore.engine.planning.plan import Plan
-    from napari_restore.widgets.jobs.results.result_layers import Result
+    from napari_restore.widgets.jobs.results import Result
 
 
 @dataclass(eq=False)

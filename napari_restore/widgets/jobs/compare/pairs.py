@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import RestoreError
 from napari_restore.images.geometry import first_centre
-from napari_restore.widgets.jobs.layers import full_resolution, translation_of
+from napari_restore.widgets.jobs.layers.image_layers import full_resolution, translation_of
 from napari_restore.widgets.jobs.regions import current_view
-from napari_restore.widgets.jobs.results.result_layers import result_axes
+from napari_restore.widgets.jobs.results import result_axes
 from napari_restore.widgets.jobs.viewport import Viewport
 
 if TYPE_CHECKING:

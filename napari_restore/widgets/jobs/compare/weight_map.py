@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from napari_restore import api
 from napari_restore.images.axes import transposition
 from napari_restore.widgets.jobs.job import Job
-from napari_restore.widgets.jobs.layers import Region, translation_of
+from napari_restore.widgets.jobs.layers.image_layers import Region, translation_of
 from napari_restore.widgets.jobs.preview import middle
 from napari_restore.widgets.jobs.regions import overlap, result_region
 
 if TYPE_CHECKING:
     from napari_restore.engine.planning.plan import Plan
-    from napari_restore.widgets.jobs.results.result_layers import LayerData
+    from napari_restore.widgets.jobs.results import LayerData
 
 WEIGHTS = "neighbours · "
 """Prefix of the layer name; the name of the source follows."""

@@ -12,9 +12,9 @@ from seeded_weights import fill
 from napari_restore.models.architecture import build
 from napari_restore.models.zoo import find_card
 from napari_restore.widgets.jobs.job import Choices, Job
-from napari_restore.widgets.jobs.layers import whole
-from napari_restore.widgets.jobs.results.result_layers import result_layers
-from napari_restore.widgets.jobs.results.stored_view import StoredView
+from napari_restore.widgets.jobs.layers.image_layers import whole
+from napari_restore.widgets.jobs.layers.stored_view import StoredView
+from napari_restore.widgets.jobs.results import result_layers
 from napari_restore.widgets.jobs.run import Started, restore
 
 

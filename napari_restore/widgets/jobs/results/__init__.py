@@ -1,1 +1,0 @@
-"""Show the result of a job: its layers, and what is stored of it."""
