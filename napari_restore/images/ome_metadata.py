@@ -26,7 +26,13 @@ _RGB = ("FF0000", "00FF00", "0000FF", "FFFFFF")
 
 
 def ome_part(group: zarr.Group) -> Mapping[str, Any]:
-    """Return the part of a group's attributes that OME-Zarr defines; since 0.5 it has its own key."""
+    """Return the part of a group's attributes that OME-Zarr defines; since 0.5 it has its own key.
+
+    Parameters
+    ----------
+    group : zarr.Group
+        Group of an OME-Zarr, of any version.
+    """
     attributes = group.attrs.asdict()
     ome = attributes.get("ome", attributes)
     return ome if isinstance(ome, Mapping) else {}

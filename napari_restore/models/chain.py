@@ -45,16 +45,16 @@ def denoised_first(first: ModelCard, card: ModelCard) -> ModelCard:
     ('restormer-denoise-light + swinir-x2-light', 2, 56, 384)
     """
     if first.scale != 1 or first.task == "super-resolve":
-        raise ModelError(f"{first.name} does not denoise: it is for {first.task}; name a denoiser in denoise=.")
+        raise ModelError(f"{first.name} does not denoise: it is for {first.task}; name a denoiser.")
     if not first.in_channels == first.out_channels == card.in_channels:
         raise ModelError(
             f"{first.name} has {first.in_channels} input and {first.out_channels} output channels, and {card.name} "
-            f"takes {card.in_channels}; name a denoiser with {card.in_channels} channels in denoise=, or 'auto'."
+            f"takes {card.in_channels}; name a denoiser with {card.in_channels} channels, or 'auto'."
         )
     if first.sigma is not None:
         raise ModelError(
             f"{first.name} was trained for one noise level, to which values are normalised, and {card.name} needs them "
-            "normalised to the value range; name a denoiser for several noise levels in denoise=, or 'auto'."
+            "normalised to the value range; name a denoiser for several noise levels, or 'auto'."
         )
     alignment = math.lcm(first.alignment, card.alignment)
     losses = (first.bfloat16_loss, card.bfloat16_loss)

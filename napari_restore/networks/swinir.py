@@ -7,7 +7,6 @@ Parameter names and shapes are those of the published state dicts, so the offici
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -17,6 +16,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from napari_restore.networks.exact import in_float32
+from napari_restore.networks.upsampling import pixel_shuffle_steps
 from napari_restore.networks.windows import Group, Layouts, relative_position_index, window_layouts
 
 __all__ = ["DIV2K_MEAN", "UPSAMPLING_FEATURES", "Head", "ResidualConv", "SwinIR"]
@@ -184,17 +184,6 @@ class _PatchNorm(nn.Module):
         return self.norm(x)  # type: ignore[no-any-return]
 
 
-def _pixel_shuffle_steps(scale: int, features: int) -> nn.Sequential:
-    """Make steps of convolution and pixel-shuffle: one for scale 3, one per factor of 2 for powers of 2."""
-    factors = [3] if scale == 3 else [2] * int(math.log2(scale))
-    if math.prod(factors) != scale:
-        raise ValueError(f"scale {scale} has no pixel-shuffle head; use 2, 3, 4 or 8")
-    steps: list[nn.Module] = []
-    for factor in factors:
-        steps += [nn.Conv2d(features, features * factor**2, 3, padding=1), nn.PixelShuffle(factor)]
-    return nn.Sequential(*steps)
-
-
 class SwinIR(nn.Module):
     """Shallow features, residual Swin transformer blocks, and one of four reconstruction heads.
 
@@ -278,7 +267,7 @@ class SwinIR(nn.Module):
         if self.head in ("pixelshuffle", "nearest+conv"):
             self.conv_before_upsample = nn.Sequential(conv(embed_dim, features), nn.LeakyReLU())
         if self.head == "pixelshuffle":
-            self.upsample = _pixel_shuffle_steps(self.scale, features)
+            self.upsample = pixel_shuffle_steps(self.scale, features)
             self.conv_last = conv(features, out_channels)
         elif self.head == "pixelshuffledirect":
             self.upsample = nn.Sequential(conv(embed_dim, out_channels * self.scale**2), nn.PixelShuffle(self.scale))

@@ -12,6 +12,7 @@ from napari_restore.engine.hardware.converted import Conversion, find_converted
 from napari_restore.engine.hardware.device import Device
 from napari_restore.errors import RecipeError
 from napari_restore.models.card import ModelCard
+from napari_restore.ways_out import WayOut
 
 __all__ = ["INSTALL", "BackendName", "Choice", "check_backend", "choose_backend", "openvino_version"]
 
@@ -67,11 +68,21 @@ def check_backend(name: BackendName, device: Device) -> None:
         return
     if not device.is_cpu:
         raise RecipeError(
-            f"backend 'openvino' runs on a CPU, and not on {str(device)!r}; use device='cpu', or 'eager'."
+            f"OpenVINO runs on a CPU, and not on {str(device)!r}",
+            WayOut(
+                "use device='cpu', or backend='eager'.",
+                "use --device cpu, or --backend eager.",
+                "choose cpu as the Device, or drop the back end of the recipe.",
+            ),
         )
     if openvino_version() is None:
         raise RecipeError(
-            f"backend 'openvino' is not installed here; {INSTALL}, or use backend='eager', which changes the last bits."
+            "OpenVINO is not installed",
+            WayOut(
+                f"{INSTALL}, or use backend='eager', which changes the last bits.",
+                f"{INSTALL}, or use --backend eager, which changes the last bits.",
+                f"{INSTALL}, or drop the back end of the recipe, which changes the last bits.",
+            ),
         )
 
 

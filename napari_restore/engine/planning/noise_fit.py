@@ -194,7 +194,7 @@ def _misfit(card: ModelCard, share: float) -> float:
     if card.noise_levels is None:
         return 1.0
     low, high = card.noise_levels
-    least = low if low > _TOO_LITTLE_TO_TELL else 0.0
+    least = low if low > _TOO_LITTLE_TO_TELL else low / _FAR_BELOW
     return max(share / max(high, _TOO_LITTLE_TO_TELL / TOLERANCE), least / max(share, 1e-6))
 
 

@@ -116,6 +116,8 @@ class Form(QWidget):
         """Set all controls to choices, and keep the settings that no control shows."""
         self.model.choose(choices.model)
         given = choices.recipe.model_dump(exclude={"model"}, exclude_unset=True, exclude_none=True)
+        layer = self.input.layer()
+        self.output.range.set_source(None if layer is None else layer.unique_id)
         # Values for each channel can be shown only if their number is that of this layer's channels.
         self.output.range.set_channels(self.input.channels())
         usual, carried = settings(), dict(given)
@@ -167,6 +169,8 @@ class Form(QWidget):
 
     def _changed(self) -> None:
         self.model.suit_layer(self.input.samples())
+        layer = self.input.layer()
+        self.output.range.set_source(None if layer is None else layer.unique_id)
         self.output.range.set_channels(self.input.channels())
         # A value that is chosen by a control replaces that of the recipe.
         self._carry({name: value for name, value in self._carried.items() if not self._is_chosen(name)})

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QFileDialog, QPushButton
 from napari_restore import api
 from napari_restore.errors import ModelError
 from napari_restore.widgets.jobs.job import Task, check_task
-from napari_restore.widgets.jobs.models import DownloadProgress, default_model, describe, weights_summary
+from napari_restore.widgets.jobs.models.cards import DownloadProgress, default_model, describe, weights_summary
 from napari_restore.widgets.panels.controls.box import Box
 from napari_restore.widgets.panels.controls.control import Control, tip
 from napari_restore.widgets.panels.controls.denoise_edit import DenoiseEdit

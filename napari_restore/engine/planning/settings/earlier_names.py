@@ -37,7 +37,7 @@ def backend_read(content: Any) -> Any:
     if content["compiled"] is None:
         return found
     if found.get("backend") is not None:
-        raise ValueError("compiled is an earlier name of backend='compiled'; give backend alone")
+        raise ValueError("compiled is the earlier name of a back end; give the back end alone")
     if not isinstance(content["compiled"], bool):
         return content  # the recipe says that it does not have this setting
     return found | {"backend": "compiled" if content["compiled"] else "eager"}

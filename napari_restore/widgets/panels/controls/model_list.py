@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QStyledItemDelegate
 from superqt.utils import signals_blocked
 
 from napari_restore.widgets.jobs.job import Task
-from napari_restore.widgets.jobs.models import describe, detail, groups, weights_summary
+from napari_restore.widgets.jobs.models.cards import describe, detail, groups, weights_summary
 from napari_restore.widgets.panels.controls.choice import Choice
 
 if TYPE_CHECKING:

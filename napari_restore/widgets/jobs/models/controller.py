@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from napari_restore import api
 from napari_restore.errors import in_window
 from napari_restore.widgets.jobs.controller import Works
-from napari_restore.widgets.jobs.models import DownloadProgress, fetch_weights
+from napari_restore.widgets.jobs.models.cards import DownloadProgress, fetch_weights
 
 if TYPE_CHECKING:
     from napari_restore.models.card import ModelCard
