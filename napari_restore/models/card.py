@@ -85,9 +85,8 @@ class ModelCard(BaseModel):
     bundled : bool
         Whether the weights are part of the package.
     first : ModelCard or None
-        Denoiser whose result the network takes: see `napari_restore.models.chain.denoised_first`. All other fields
-        that say what the network needs are those of both networks; weights, digest and hyper-parameters are those of
-        the second one.
+        Denoiser that runs before the network: see `napari_restore.models.chain.denoised_first`. Weights, digest and
+        hyper-parameters are those of the second network; all other fields describe both networks.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

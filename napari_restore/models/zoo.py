@@ -280,7 +280,7 @@ def weights_size(card: ModelCard) -> int:
 def weights_state(card: ModelCard) -> str:
     """Describe whether the weights are on this machine, and how their identity is verified.
 
-    Of two networks, those that have to be fetched are described, or else the second.
+    If the card has two networks, the one that must be fetched is described, or else the second.
     """
     if card.first is not None:
         states = [weights_state(network) for network in card.networks]
@@ -324,14 +324,22 @@ def local_card(card: ModelCard, progress: Progress | None = None) -> ModelCard:
 
 
 def check_weights(card: ModelCard) -> Path:
-    """Check that the weights of a card are here and are those that it was made for, and say where they are.
+    """Check that the weights of a card are on this machine and have its digest.
 
-    Of two networks, both are checked; the path is that of the second.
+    Parameters
+    ----------
+    card : ModelCard
+        Card of the model. If it has two networks, both are checked.
+
+    Returns
+    -------
+    Path
+        Path of the weights; of two networks, of the second.
 
     Raises
     ------
     ModelError
-        If the file is missing, or is another one.
+        If a file is missing, or has another digest.
     """
     from napari_restore.models.checkpoint import file_digest
 
@@ -352,14 +360,22 @@ def check_weights(card: ModelCard) -> Path:
 
 
 def load_weights(card: ModelCard) -> nn.Module:
-    """Build the card's network and load its weights: on the CPU, float32, in evaluation mode.
+    """Build the network of a card and load its weights, which are fetched if they are not on this machine.
 
-    Weights of a published model that are not here are fetched.
+    Parameters
+    ----------
+    card : ModelCard
+        Card of the model.
+
+    Returns
+    -------
+    torch.nn.Module
+        The network on the CPU, float32, in evaluation mode.
 
     Raises
     ------
     ModelError
-        If the file is missing or damaged, or is not the one the card was made for.
+        If the file is missing or damaged, or has another digest than the card.
     """
     from napari_restore.models.checkpoint import load_network
 

@@ -28,7 +28,7 @@ DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 """Mean colour of the training photographs, which every three-channel model subtracts; it is not in the state dict."""
 
 UPSAMPLING_FEATURES = 64
-"""Of the upsampling heads of all published models."""
+"""Number of features in the upsampling heads of all published models."""
 _WINDOWS_AT_ONCE = 64
 """Windows that go through a layer together on a CPU, so that intermediate values stay in the cache."""
 
@@ -102,7 +102,7 @@ class SwinLayer(nn.Module):
         sizes = [windows * x.shape[1] for windows, _ in groups]
         tokens = rearrange(x, "w b n c -> (w b) n c")
         masks = [bias if mask is None else bias + mask for _, mask in groups]
-        # A trace would not see what is written into parts of a tensor.
+        # A trace does not record writes into parts of a tensor.
         traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         if x.device.type != "cpu" or torch.is_grad_enabled() or traced:
             parts = zip(torch.split(tokens, sizes), masks, strict=True)
@@ -213,7 +213,7 @@ class SwinIR(nn.Module):
     qkv_bias, patch_norm
         Whether queries, keys and values have a bias, and whether the shallow features are normalised.
     features
-        Of the upsampling heads ``"pixelshuffle"`` and ``"nearest+conv"``.
+        Number of features in the heads ``"pixelshuffle"`` and ``"nearest+conv"``.
 
     Raises
     ------
@@ -306,7 +306,7 @@ class SwinIR(nn.Module):
         return self.conv_after_body(x) + shallow  # type: ignore[no-any-return]
 
     def _normalised(self, image: Tensor) -> Tensor:
-        """Enlarge an image to whole windows, and bring it to the range of the training."""
+        """Pad an image to whole windows, and normalise it to the values that the network was trained on."""
         height, width = image.shape[-2:]
         pad_y, pad_x = -height % self.window, -width % self.window
         if pad_y or pad_x:
@@ -315,7 +315,7 @@ class SwinIR(nn.Module):
         return (image - self.mean) * self.img_range
 
     def first(self, image: Tensor) -> Tensor:
-        """Make the first features of images, padded to whole windows, in float32.
+        """Compute the shallow features of images, padded to whole windows, in float32.
 
         Parameters
         ----------
@@ -330,7 +330,7 @@ class SwinIR(nn.Module):
         return in_float32(self.conv_first, self._normalised(image))
 
     def inner(self, shallow: Tensor) -> Tensor:
-        """Run all that may be in bfloat16: the body, and the head without its last convolution.
+        """Run the part that may use bfloat16: the body, and the head without its last convolution.
 
         Parameters
         ----------
@@ -340,7 +340,7 @@ class SwinIR(nn.Module):
         Returns
         -------
         torch.Tensor
-            Shape ``(b, features, h, w)``; of some heads h and w are those of the result.
+            Shape ``(b, features, h, w)``; for some heads h and w are those of the result.
         """
         features = self._body(shallow)
         if self.head == "pixelshuffle":
@@ -353,14 +353,14 @@ class SwinIR(nn.Module):
         return features
 
     def last(self, features: Tensor, image: Tensor) -> Tensor:
-        """Make the result from the last features, in float32.
+        """Compute the result from the last features, in float32.
 
         Parameters
         ----------
         features : torch.Tensor
             Result of `inner`.
         image : torch.Tensor
-            What `first` was given.
+            Argument of `first`.
 
         Returns
         -------

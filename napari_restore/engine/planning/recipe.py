@@ -332,7 +332,7 @@ class Recipe(BaseModel):
         return backend_written(self._since_earlier())
 
     def _since_earlier(self) -> dict[str, Any]:
-        """All settings but those that came later and leave a run as it was before."""
+        """Return the settings as JSON types, without newer settings whose value means the behaviour before them."""
         return self.model_dump(mode="json", exclude={n for n, value in _EARLIER.items() if getattr(self, n) == value})
 
     @classmethod

@@ -249,7 +249,7 @@ def find_reference(layers: Sequence[Any], name: str | None, source: Any, placed:
 def tile_borders(
     plan: Plan, origin: tuple[int, int], where: tuple[tuple[int, int], tuple[int, int]]
 ) -> tuple[list[int], list[int]]:
-    """Find the borders between pixels at which tiles are blended, along y and x.
+    """Find the edges between pixels where tiles are blended, along y and x.
 
     Parameters
     ----------
