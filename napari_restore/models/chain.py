@@ -65,7 +65,7 @@ def denoised_first(first: ModelCard, card: ModelCard) -> ModelCard:
     return card.model_copy(
         update={
             **texts,
-            "first": first,
+            "chain": (first, card),
             "noise": first.noise, "sigmas": first.sigmas, "correlated": first.correlated,
             "alignment": alignment,
             # Tiles are 1.5 times as large, because the overlap of tiles of size T costs (T / (T - 2 halo - blend))^2.
