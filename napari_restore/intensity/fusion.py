@@ -223,7 +223,7 @@ def _weight(
     expected = _MARGIN * (1 + relative)
     excess = _excess(difference, gains, white, expected)
     if shift.any:
-        excess += np.float32(_MOVED) * steps_to_pixels((shift.y != 0) | (shift.x != 0), excess.shape)
+        excess += np.float32(_MOVED) * steps_to_pixels((abs(shift.y) > 2) | (abs(shift.x) > 2), excess.shape)
     excess *= np.float32(2 / (1 + relative) / strength**2)
     # (1 - x / 8) ** 8 approximates exp(-x) and has the same bits on every processor.
     weight = np.maximum(1 - excess / np.float32(_LAST), 0)

@@ -104,7 +104,7 @@ def test_other_commands_have_the_settings_that_they_need() -> None:
     commands = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
     models = commands["models"].commands
     for command, names in (
-        (commands["info"], {"axes", "level", "series", "device"}),
+        (commands["info"], {"axes", "level", "series", "allow_outside", "device"}),
         (commands["demo"], {"device"}),
         (models["inspect"], {"img_range", "mean"}),
         (models["convert"], {"img_range", "mean"}),

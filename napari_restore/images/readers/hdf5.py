@@ -146,12 +146,12 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
 
 @contextlib.contextmanager
 def _opened(h5py: Any, path: str, inside: str, surroundings: Surroundings) -> Iterator[Any]:
-    """Open a data set, wherever links lead to, if all that it is read from may be read.
+    """Open a data set, following links, if all files that it is read from may be read.
 
     Raises
     ------
     SourceError
-        If not, or if it is not there.
+        If a file may not be read, or the data set does not exist.
     """
     file_path, there = follow_links(h5py, path, inside, surroundings)
     if not os.path.isfile(file_path) and file_path != path:
@@ -167,7 +167,7 @@ def _opened(h5py: Any, path: str, inside: str, surroundings: Surroundings) -> It
 
 
 def _only_dataset(h5py: Any, path: str, surroundings: Surroundings) -> str:
-    """Return the path of the only data set there is."""
+    """Return the path of the only data set of a file."""
     names, refused = _datasets(h5py, path, surroundings)
     if not names and refused:
         raise refused[0]
@@ -180,7 +180,7 @@ def _only_dataset(h5py: Any, path: str, surroundings: Surroundings) -> str:
 
 
 def _datasets(h5py: Any, path: str, surroundings: Surroundings) -> tuple[list[str], list[SourceError]]:
-    """Return the paths of all datasets that have a plane of numbers, and why links were not followed."""
+    """Return the paths of all data sets with a plane of numbers, and the errors of links that were not followed."""
     names: list[str] = []
     links: list[str] = []
     refused: list[SourceError] = []
@@ -202,7 +202,7 @@ def _datasets(h5py: Any, path: str, surroundings: Surroundings) -> tuple[list[st
         except SourceError as error:
             refused.append(error)
             continue
-        with contextlib.suppress(OSError), h5py.File(file_path, "r") as file:  # one that is not there is no image
+        with contextlib.suppress(OSError), h5py.File(file_path, "r") as file:  # a missing file is no image
             node = file.get(there)
             see(name, node)
             if isinstance(node, h5py.Group):
@@ -232,9 +232,9 @@ def _letters(dataset: Any, axes: str | None, location: str) -> str:
 
 
 def _labels(dataset: Any) -> list[str]:
-    """Return the labels of the dimensions, empty strings where they have none.
+    """Return the labels of the dimensions; an empty string for a dimension without label.
 
-    The attribute is read itself, because the library's function for labels ends the process on damaged ones.
+    The attribute is read directly, because the function of HDF5 for labels crashes the process if they are damaged.
     """
     stored = np.ravel(dataset.attrs.get("DIMENSION_LABELS", ()))
     labels = [label.decode(errors="replace") if isinstance(label, bytes) else str(label or "") for label in stored]

@@ -186,6 +186,10 @@ class OutputBox(Box):
             text += " That is more than is free: it fits only if compression makes it smaller."
         self.cost.say(text, warning=full)
 
+    def show_waiting(self) -> None:
+        """Show that the choices are checked when the run in progress has ended."""
+        self.cost.say("Size and time of these settings are shown when the run has ended.")
+
     def show_error(self, text: str) -> None:
         """Show why the run is not possible."""
         self.cost.say(text, warning=True)

@@ -15,7 +15,7 @@ from napari_restore.widgets.jobs.compare.comparison import Comparison, History
 from napari_restore.widgets.jobs.compare.figures import measure_pair
 from napari_restore.widgets.jobs.compare.pairs import Pair, Planes, find_pairs
 from napari_restore.widgets.jobs.controller import Works
-from napari_restore.widgets.jobs.layers import is_comparison, is_made_here
+from napari_restore.widgets.jobs.layers.image_layers import is_comparison, is_made_here
 from napari_restore.widgets.jobs.viewport import Viewport
 from napari_restore.widgets.threads.turns import Turns
 from napari_restore.widgets.viewer.difference import show_differences
@@ -108,6 +108,8 @@ class CompareTools(QObject):
         in_grid = bool(self._grid) and (self.comparison is None or self.comparison.results != comparison.results)
         if in_grid:
             self.show_grid(False)
+        if not comparison.complete:
+            self._end_wipe()  # that of an earlier result
         self.history.add(comparison)
         self._choose(comparison)
         self._show_alone(comparison)
@@ -141,10 +143,26 @@ class CompareTools(QObject):
         self.listed.emit(self.history.names(), index)
 
     def _show_alone(self, comparison: Comparison) -> None:
-        """Show the result, and hide its source and the source's other results, which blending would add to it."""
-        if not self._grid:
-            for layer in (comparison.source, *self.history.results_of(comparison.source)):
-                layer.visible = layer in comparison.results
+        """Show the result, and hide the source's other results, which blending would add to it.
+
+        The source is hidden too if the result covers it. Otherwise it stays visible where there is no result, and the
+        lowest layer of the result is drawn over it, not added to it.
+        """
+        if self._grid:
+            return
+        for layer in (comparison.source, *self.history.results_of(comparison.source)):
+            layer.visible = layer in comparison.results or (layer == comparison.source and not comparison.covers)
+        for number, (layer, blending) in enumerate(zip(comparison.results, comparison.blending, strict=False)):
+            layer.blending = "translucent" if number == 0 and not comparison.covers else blending
+
+    def complete(self, results: Sequence[Any]) -> None:
+        """Take note that all pixels of these result layers are restored."""
+        for comparison in self.history:
+            if not comparison.complete and any(layer in comparison.results for layer in results):
+                comparison.complete = True
+                if comparison is self.comparison:
+                    self._show_alone(comparison)
+                    self._wipe_again()
 
     def _removed(self, event: object = None) -> None:
         self.list_references()
@@ -252,7 +270,7 @@ class CompareTools(QObject):
 
     def _wipe_again(self) -> None:
         """Read the region on screen again, and show its wipe."""
-        if not self.view.following:
+        if not self.view.following or (self.comparison is not None and not self.comparison.complete):
             return
 
         def show(found: tuple[list[Pair], list[Planes]]) -> None:
@@ -341,6 +359,8 @@ class CompareTools(QObject):
         """
         if self.comparison is None or not self._listed_results():
             raise RestoreError("there is no result to compare yet; make a preview or a run first.")
+        if not self.comparison.complete:
+            raise RestoreError("the result is not complete; its pixels can be compared when the run has ended.")
         if self.viewer.dims.ndisplay != 2:
             raise RestoreError("planes are compared in the 2D view; leave the 3D view first.")
         comparison = self.comparison

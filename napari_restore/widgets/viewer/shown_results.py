@@ -11,6 +11,7 @@ import numpy as np
 from qtpy.QtCore import QObject
 from superqt.utils import QSignalThrottler
 
+from napari_restore.widgets.jobs.filling import FillingView, final_pixels
 from napari_restore.widgets.jobs.results import PREVIEW, LayerData
 from napari_restore.widgets.threads.turns import Steps, Turns
 
@@ -140,11 +141,20 @@ class ShownResults(QObject):
         """Draw pixels that have changed, at most twice a second."""
         self._changing.throttle()
 
-    def complete(self) -> None:
-        """Draw all pixels and thumbnails now."""
+    def complete(self, *, all_restored: bool = True) -> None:
+        """Draw all pixels and thumbnails now.
+
+        Parameters
+        ----------
+        all_restored : bool
+            Whether the result is complete. Its layers then get the pixels themselves, without transparency.
+        """
         self._changing.cancel()
         for layer in self.remaining():
-            if layer.multiscale:
+            if all_restored and any(isinstance(level, FillingView) for level in _levels(layer)):
+                final = [final_pixels(level) for level in _levels(layer)]
+                layer.data = final if layer.multiscale else final[0]
+            elif layer.multiscale:
                 layer.data = layer.data  # otherwise napari keeps the thumbnail until a slider moves
             elif layer.visible:
                 layer.refresh(extent=False, highlight=False)
@@ -155,10 +165,15 @@ class ShownResults(QObject):
                 layer.refresh(extent=False, highlight=False, thumbnail=False)
 
 
+def _levels(layer: Any) -> list[Any]:
+    return list(layer.data) if layer.multiscale else [layer.data]
+
+
 def _same_kind(layer: Any, described: LayerData) -> bool:
     """Return whether a layer can show the described data in place of its own."""
     data, arguments, _ = described
-    new, old = (data, layer.data) if arguments["multiscale"] else ([data], [layer.data])
+    new = [final_pixels(level) for level in (data if arguments["multiscale"] else [data])]
+    old = [final_pixels(level) for level in _levels(layer)]
     return (
         layer.name == arguments["name"]
         and layer.multiscale == arguments["multiscale"]

@@ -62,7 +62,7 @@ def test_a_setting_of_earlier_versions_stands_for_a_back_end() -> None:
     assert make_recipe(model="m", compiled=True).backend == "compiled"
     assert make_recipe(model="m", compiled=False).backend == "eager"
     assert make_recipe(model="m", compiled=None).backend is None
-    with pytest.raises(RecipeError, match="earlier name of backend='compiled'; give backend alone"):
+    with pytest.raises(RecipeError, match="earlier name of a back end; give the back end alone"):
         make_recipe(model="m", compiled=True, backend="openvino")
     with pytest.raises(RecipeError, match="compiled"):
         make_recipe(model="m", compiled="very")
