@@ -106,7 +106,7 @@ def plan(
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
         `denoise`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result:
         `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`,
-        `fsync`, `compiled`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+        `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -253,4 +253,6 @@ def _for_device(earlier: Recipe, device: str) -> Recipe:
     from napari_restore.engine.hardware.devices import choose_devices
 
     now, then = choose_devices(device)[0], parse_devices(earlier.device)[0]
-    return earlier if now.kind == then.kind else earlier.model_copy(update={"batch": None, "threads": None})
+    return (
+        earlier if now.kind == then.kind else earlier.model_copy(update=dict.fromkeys(("backend", "batch", "threads")))
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from napari_restore.engine.planning.plan import Plan
     from napari_restore.engine.store.progress import Progress
+    from napari_restore.images.lazy_arrays import Region
 
 __all__ = ["denoise", "iter_restore", "restore", "run", "super_resolve"]
 
@@ -34,6 +36,7 @@ def run(
     overwrite: bool = False,
     scheduler: Any = None,
     resources: Mapping[str, float] | None = None,
+    first: Region | None = None,
 ) -> Generator[Progress, None, None]:
     """Carry out a plan: `iter_restore` for a plan that `plan` has returned.
 
@@ -52,6 +55,9 @@ def run(
         source, the output and a checkpoint given by path under the same names. If None, run on this machine.
     resources : mapping of str to float, or None
         Dask resources that a worker must offer to take part. If None, ``{"GPU": 1}`` for CUDA, else no resources.
+    first : tuple of slice, optional
+        Region of the result that is restored before the rest, such as the plane that is looked at: one slice per axis
+        in canonical order, in pixels of the result. Runs on a cluster or on several devices ignore it.
 
     Yields
     ------
@@ -65,7 +71,7 @@ def run(
         blocks are kept. Errors are raised when the first event is requested, or later.
     """
     from napari_restore.engine.record.run_report import reported
-    from napari_restore.engine.run.local import run_blocks
+    from napari_restore.engine.run.local import run_blocks, run_here
     from napari_restore.engine.store.sinks import ArraySink, OmeZarrSink
     from napari_restore.models.zoo import check_weights
 
@@ -73,7 +79,7 @@ def run(
     if isinstance(output, np.ndarray):
         if scheduler is not None:
             raise RecipeError("a cluster cannot write to an array in memory; give output= a path or URL.")
-        yield from run_blocks(plan, ArraySink(plan, output))
+        yield from run_blocks(plan, ArraySink(plan, output), first=first)
         return
     if scheduler is not None or len(plan.devices) > 1:
         from napari_restore.engine.run.cluster.run import stages_on, stages_on_devices
@@ -93,7 +99,7 @@ def run(
             yield from reported(plan, sink, stages_on(cluster))
         return
     with OmeZarrSink(plan, as_location(output), overwrite=overwrite) as sink:
-        yield from reported(plan, sink)
+        yield from reported(plan, sink, partial(run_here, first=first))
 
 
 @bounded("restoring")
@@ -136,7 +142,7 @@ def restore(
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
         `denoise`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result:
         `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`,
-        `fsync`, `compiled`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+        `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -205,7 +211,7 @@ def iter_restore(
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
         `denoise`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result:
         `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`,
-        `fsync`, `compiled`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+        `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Yields
     ------
@@ -264,7 +270,7 @@ def denoise(
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
         `denoise`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result:
         `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`,
-        `fsync`, `compiled`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+        `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -329,7 +335,7 @@ def super_resolve(
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
         `denoise`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result:
         `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`,
-        `fsync`, `compiled`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+        `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------

@@ -98,9 +98,9 @@ class Settings(TypedDict, total=False):
     fsync : bool
         Flush each stored object to the disk before it counts as done, so that a power cut does not lose it. If left
         out: no.
-    compiled : bool or None
-        Compile the network first, which takes minutes and saves time in long runs. If left out: in runs that are long
-        enough.
+    backend : {"eager", "compiled", "openvino"} or None
+        What runs the network: eager (torch as it is), compiled (by torch, in minutes) or openvino (on a CPU). If left
+        out: openvino on a CPU that has it, else compiled, where either pays; else eager.
     lanes : int or None
         Number of concurrent batches in the network; on a CPU they share its cores. If left out: one per core of a CPU
         if memory allows, else 1.
@@ -146,7 +146,7 @@ class Settings(TypedDict, total=False):
     workers: int | None
     on_error: Literal["raise", "fill"]
     fsync: bool
-    compiled: bool | None
+    backend: Literal["eager", "compiled", "openvino"] | None
     lanes: int | None
     memory_budget: int | str | None
     threads: int | None

@@ -86,7 +86,7 @@ class ModelCard(BaseModel):
         Whether the weights are part of the package.
     chain : tuple of ModelCard
         Cards of two networks in a row, which this card describes as one: see `napari_restore.models.chain`. Weights,
-        digest and hyper-parameters are those of the last one; what a run needs to know is that of both.
+        digest and hyper-parameters are those of the second one; all other fields describe both.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,6 +1,6 @@
-"""Put a denoiser before a model that super-resolves: the card of the two networks in a row.
+"""Combine a denoiser and a model that super-resolves its result: the card of both networks in sequence.
 
-To the engine, the two networks are one: there is one tile grid, whose halo is the sum of both. So all pixels that the
+For the engine they are one network with one tile grid. Its halo is the sum of both halos, so that all pixels that the
 second network needs are denoised with their own halo.
 """
 
@@ -14,11 +14,11 @@ from napari_restore.models.card import ModelCard
 __all__ = ["denoised_first"]
 
 _BETWEEN = 4
-"""Bytes of a denoised pixel of one channel, float32."""
+"""Bytes of a denoised pixel of one channel (float32)."""
 
 
 def denoised_first(first: ModelCard, card: ModelCard) -> ModelCard:
-    """Return the card of a denoiser and a model that takes its result.
+    """Return the card of a denoiser followed by a model that super-resolves.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def denoised_first(first: ModelCard, card: ModelCard) -> ModelCard:
     Returns
     -------
     ModelCard
-        The card of both: with the scale of `card`, the noise that `first` was trained for, and tiles for both.
+        The card of both networks, with the scale of `card`, the training noise of `first`, and tiles that fit both.
 
     Raises
     ------
@@ -45,16 +45,16 @@ def denoised_first(first: ModelCard, card: ModelCard) -> ModelCard:
     ('restormer-denoise-light + swinir-x2-light', 2, 56, 384)
     """
     if first.scale != 1 or first.task == "super-resolve":
-        raise ModelError(f"{first.name} does not denoise: it is for {first.task}; name a denoiser in denoise=.")
+        raise ModelError(f"{first.name} does not denoise: it is for {first.task}; name a denoiser.")
     if not first.in_channels == first.out_channels == card.in_channels:
         raise ModelError(
             f"{first.name} has {first.in_channels} input and {first.out_channels} output channels, and {card.name} "
-            f"takes {card.in_channels}; name a denoiser with {card.in_channels} channels in denoise=, or 'auto'."
+            f"takes {card.in_channels}; name a denoiser with {card.in_channels} channels, or 'auto'."
         )
     if first.sigma is not None:
         raise ModelError(
             f"{first.name} was trained for one noise level, to which values are normalised, and {card.name} needs them "
-            "normalised to the value range; name a denoiser for several noise levels in denoise=, or 'auto'."
+            "normalised to the value range; name a denoiser for several noise levels, or 'auto'."
         )
     alignment = math.lcm(first.alignment, card.alignment)
     losses = (first.bfloat16_loss, card.bfloat16_loss)
@@ -68,7 +68,7 @@ def denoised_first(first: ModelCard, card: ModelCard) -> ModelCard:
             "chain": (first, card),
             "noise": first.noise, "sigmas": first.sigmas, "correlated": first.correlated,
             "alignment": alignment,
-            # Half as much again, as the overlap of tiles costs (T / (T - 2 halo - blend))^2.
+            # Tiles are 1.5 times as large, because the overlap of tiles of size T costs (T / (T - 2 halo - blend))^2.
             "tile": max(first.tile, card.tile) * 3 // 2 // alignment * alignment,
             "halo": first.halo + card.halo,
             "blend": max(first.blend, card.blend),

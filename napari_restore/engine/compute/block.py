@@ -20,6 +20,7 @@ from napari_restore.engine.planning.plan import Block, Plan
 from napari_restore.engine.planning.reading import Filled, RetryingImage, fill_in, with_retries
 from napari_restore.errors import DeviceLost, OutOfMemory
 from napari_restore.retrying import Retries, retried
+from napari_restore.ways_out import WayOut
 
 __all__ = ["BlockStore", "Receipt", "restore_block"]
 
@@ -56,7 +57,7 @@ class Receipt:
     failures : tuple of str
         Error message of each attempt that failed.
     fusion : dict or None
-        What the averaging of neighbouring planes did, as `FusionCounts.as_json`; None if there was none.
+        Statistics of the averaging of neighbouring planes, as `FusionCounts.as_json`; None if there was none.
     """
 
     index: Block
@@ -158,8 +159,12 @@ class _Work:
                 mark_lost(self.device)
                 if working_device(self.plan) is None:
                     raise DeviceLost(
-                        f"{self.device} stopped working during the run: {error}. Stored blocks are kept: run the "
-                        "same again, with device='auto' or 'cpu' if the device does not work again."
+                        f"{self.device} stopped working during the run: {error}. Stored blocks are kept",
+                        WayOut(
+                            "run the same again, with device='auto' or 'cpu' if the device does not work again.",
+                            "run the same again, with --device auto or cpu if the device does not work again.",
+                            "run the same again, with the Device auto or cpu if the device does not work again.",
+                        ),
                     ) from error
                 self._again(f"{self.device} stopped working: {error}")
 

@@ -23,6 +23,7 @@ from napari_restore.images.lazy_arrays import MappedArray, RawArray
 from napari_restore.models.card import ModelCard
 from napari_restore.tiling.blend import source_window
 from napari_restore.tiling.grid import AxisTiling, TileGrid
+from napari_restore.ways_out import WayOut
 
 __all__ = ["Layout", "cheapest_layout", "decoded_chunk", "readable_chunk", "tile_share", "times_read", "z_order"]
 
@@ -204,7 +205,14 @@ def _checked_layout(axes: str, chunk: Sizes, recipe: Recipe) -> Layout:
     """
     if recipe.ome_version == "0.4":
         if recipe.shards is not None:
-            raise RecipeError("shards need OME-Zarr 0.5; leave them out or use ome_version='0.5'.")
+            raise RecipeError(
+                "shards need OME-Zarr 0.5",
+                WayOut(
+                    "leave them out or use ome_version='0.5'.",
+                    "leave out --shards or use --ome-version 0.5.",
+                    "drop these settings of the recipe.",
+                ),
+            )
         return Layout(
             tuple(chunk.values()), tuple(chunk.values()), "one chunk per block, as OME-Zarr 0.4 has no shards"
         )

@@ -31,6 +31,8 @@ __all__ = ["Block", "Plan", "source_kind"]
 Block = tuple[int, ...]
 """Index of a block along each axis, in canonical order. A block is stored as one `WriteUnit` of level 0."""
 
+_BACKENDS = {None: "", "eager": "", "compiled": "compiled first, ", "openvino": "OpenVINO, "}
+"""Text of each back end in a plan."""
 _LISTED = 12
 """Number of images of a file that a plan names at most."""
 
@@ -63,6 +65,8 @@ class Plan:
         Reason for a choice, in one clause, by row of the text.
     given : dict of str to Any
         Settings that were given and not chosen; see `Recipe.given`.
+    warnings : tuple of str
+        Differences between the image and what the model is trained for, with advice; found in the sample of the plan.
     """
 
     image: Image
@@ -76,6 +80,7 @@ class Plan:
     spares: tuple[Device, ...] = ()
     why: dict[str, str] = field(default_factory=dict)
     given: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def axes(self) -> str:
@@ -361,13 +366,14 @@ def _text(plan: Plan) -> str:
         "result": f"{human_shape(plan.axes, plan.shape)}, {plan.dtype}, {human_bytes(plan.output_bytes)} uncompressed, "
         f"{counted(plan.levels, 'level')}",
         "blocks": f"{plan.blocks} of {_times(plan.block)}, chunks {_times(recipe.chunks or ())}",
-        "device": f"{recipe.device}, {recipe.precision}, {'compiled first, ' if recipe.compiled else ''}"
+        "device": f"{recipe.device}, {recipe.precision}, {_BACKENDS[recipe.backend]}"
         f"batch {recipe.batch}, {recipe.workers} blocks in progress",
         "memory": f"at most {human_bytes(plan.memory_bytes)}"
         + (f" of {human_bytes(recipe.memory_budget)}" if recipe.memory_budget else ""),
     }
     lines = [f"{name:<11}{value}{_because(plan, name)}" for name, value in rows.items() if value]
-    return "\n".join([*lines, *(f"{'note':<11}{note}" for note in image.notes)])
+    lines += [f"{'note':<11}{note}" for note in image.notes]
+    return "\n".join([*lines, *(f"{'warning':<11}{warning}" for warning in plan.warnings)])
 
 
 def _missing(plan: Plan) -> str:

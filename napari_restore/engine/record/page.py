@@ -54,6 +54,8 @@ def report_page(report: dict[str, Any]) -> str:
         ("seams", _seams(report["seams"])),
         ("verification", _verification(report["verification"])),
         ("fingerprint", report["fingerprint"][:16]),
+        *(("note", note) for note in source.get("notes", ())),
+        *(("warning", warning) for warning in report.get("warnings", ())),
     ]  # fmt: skip
     parts = [
         f"# {report['output']}",

@@ -296,6 +296,7 @@ class Session:
             "model": _identified(plan.card),
             **({"denoiser": _identified(plan.card.first)} if plan.card.first else {}),
             "recipe": plan.recipe.as_json(),
+            **({"warnings": list(plan.warnings)} if plan.warnings else {}),
             "result": {
                 "shape": list(plan.shape), "dtype": plan.dtype.name, "bytes": plan.output_bytes,
                 "blocks": plan.blocks, "block": list(plan.block), "levels": plan.levels,

@@ -47,7 +47,7 @@ def create_output(plan: Plan, path: Path | str) -> None:
             "identity": plan.identity(),
             "recipe": recipe.as_json(),
             "given": plan.given,
-            "arithmetic": arithmetic(recipe.device),
+            "arithmetic": arithmetic(recipe.device, recipe.backend),
             "digests": not isinstance(path, str),
             "model": plan.card.model_dump(mode="json", include=_NAMED),
             **({"denoiser": plan.card.first.model_dump(mode="json", include=_NAMED)} if plan.card.first else {}),

@@ -45,6 +45,7 @@ class Form(QWidget):
     def __init__(self, viewer: Viewer, task: Task) -> None:
         super().__init__()
         use_cache_folder()
+        self._task: Task = task
         self.input, self.model, self.output = InputBox(viewer), ModelBox(task), OutputBox()
         self.performance = PerformanceBox()
         self.controls = {**self.model.controls, **self.output.controls, **self.performance.controls}
@@ -109,12 +110,14 @@ class Form(QWidget):
         region = self.input.region()
         layer = self.input.layer()
         assert layer is not None
-        return Job.of(layer, self.input.letters(), region, self.choices())
+        return Job.of(layer, self.input.letters(), region, self.choices(), self._task)
 
     def show_choices(self, choices: Choices) -> None:
         """Set all controls to choices, and keep the settings that no control shows."""
         self.model.choose(choices.model)
         given = choices.recipe.model_dump(exclude={"model"}, exclude_unset=True, exclude_none=True)
+        layer = self.input.layer()
+        self.output.range.set_source(None if layer is None else layer.unique_id)
         # Values for each channel can be shown only if their number is that of this layer's channels.
         self.output.range.set_channels(self.input.channels())
         usual, carried = settings(), dict(given)
@@ -132,6 +135,11 @@ class Form(QWidget):
         self.model.show_report(found.report)
         self.output.show_preflight(found)
         self.performance.show_preflight(found)
+
+    def warning_note(self, text: str) -> Note | None:
+        """Return the note that shows this warning, if there is one."""
+        notes = (self.input.description, self.input.extent, self.model.notice, self.output.cost)
+        return next((note for note in notes if note.text() == f"⚠ {text}"), None)
 
     def take_preferences(self) -> None:
         """Apply preferences that have changed since the last call."""
@@ -160,6 +168,9 @@ class Form(QWidget):
             self._unfollow = None
 
     def _changed(self) -> None:
+        self.model.suit_layer(self.input.samples())
+        layer = self.input.layer()
+        self.output.range.set_source(None if layer is None else layer.unique_id)
         self.output.range.set_channels(self.input.channels())
         # A value that is chosen by a control replaces that of the recipe.
         self._carry({name: value for name, value in self._carried.items() if not self._is_chosen(name)})

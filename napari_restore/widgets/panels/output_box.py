@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QLineEdit, QPushButton, QSizePolicy
+from superqt.utils import signals_blocked
 
 from napari_restore.errors import RecipeError
 from napari_restore.images.store import is_url
@@ -19,10 +20,16 @@ from napari_restore.widgets.panels.controls.intensity_edit import IntensityEdit
 from napari_restore.widgets.panels.controls.neighbours_edit import NeighboursEdit
 from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.widgets.panels.controls.range_edit import RangeEdit, ValueRange
-from napari_restore.wording import human_bytes, human_duration
+from napari_restore.wording import counted, human_bytes, human_duration
 
 if TYPE_CHECKING:
     from napari_restore.widgets.jobs.preflight import Preflight
+
+
+_OTHER_FORMATS = (
+    ".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".h5", ".hdf5", ".hdf", ".nd2", ".czi", ".lif",
+    ".ims", ".npy", ".npz", ".mrc", ".n5", ".ozx", ".zip",
+)  # fmt: skip
 
 
 class OutputBox(Box):
@@ -60,7 +67,7 @@ class OutputBox(Box):
             (self.path, "OME-Zarr", "OME-Zarr to write; an interrupted run with the same settings is resumed"),
             (self.browse, "Choose the OME-Zarr", "Choose a folder and name"),
             (self.pyramid, "Pyramid", f"{tip('pyramid')} They make zooming fast, and take a third more space."),
-            (self.overwrite, "Replace", "Replace an existing OME-Zarr"),
+            (self.overwrite, "Replace", "Replace an existing OME-Zarr, in the next run only"),
         ):
             widget.setToolTip(words)
             widget.setAccessibleName(name)
@@ -81,6 +88,7 @@ class OutputBox(Box):
         for box in (self.dtype, self.place):
             box.currentIndexChanged.connect(self._changed)
         self.path.editingFinished.connect(self.changed)
+        self.path.textChanged.connect(self.forget_replace)
         for check in (self.pyramid, self.overwrite):
             check.toggled.connect(self._changed)
         self.browse.clicked.connect(self._browse)
@@ -104,7 +112,7 @@ class OutputBox(Box):
         Raises
         ------
         RecipeError
-            If no file is named for an OME-Zarr.
+            If no file is named for an OME-Zarr, or its name has the ending of another format.
         """
         if self.place.currentData() == "memory":
             return None
@@ -114,6 +122,11 @@ class OutputBox(Box):
         if is_url(text):
             return text
         path = Path(self.folder).expanduser() / Path(text).expanduser()
+        if path.suffix.lower() in _OTHER_FORMATS:
+            raise RecipeError(
+                f"{path.name} has the ending of another format, and the result is an OME-Zarr, a folder; name it "
+                f"{path.stem}.zarr."
+            )
         return str(path if path.suffix else path.with_suffix(".zarr"))
 
     def suggest(self, folder: str, stem: str) -> None:
@@ -132,6 +145,11 @@ class OutputBox(Box):
         if self.path.text() in ("", self._suggestion):
             self.path.setText(suggestion)
         self._suggestion = suggestion
+
+    def forget_replace(self, text: str = "") -> None:
+        """Untick *Replace*: it is for one run to one output."""
+        with signals_blocked(self.overwrite):
+            self.overwrite.setChecked(False)
 
     def show_preflight(self, found: Preflight | None) -> None:
         """Show the values that the plan has chosen, and the size and time of the run."""
@@ -158,12 +176,19 @@ class OutputBox(Box):
         target = "memory" if not to_disk else "the object store" if free is None else "disk"
         room = "" if free is None else f" {human_bytes(free)} free,"
         text = f"{human_bytes(size)} to {target},{room} {time} on {plan.recipe.device}."
-        if found.stored_blocks:
+        if found.stored_blocks == plan.blocks:
+            blocks = counted(plan.blocks, "block")
+            text = f"The result is complete ({blocks}). Run shows it; Replace computes it again."
+        elif found.stored_blocks:
             text += f" {found.stored_blocks} of {plan.blocks} blocks are stored: the run is resumed."
-        full = to_disk and free is not None and size > free
+        full = to_disk and free is not None and size > free and found.stored_blocks < plan.blocks
         if full:
             text += " That is more than is free: it fits only if compression makes it smaller."
         self.cost.say(text, warning=full)
+
+    def show_waiting(self) -> None:
+        """Show that the choices are checked when the run in progress has ended."""
+        self.cost.say("Size and time of these settings are shown when the run has ended.")
 
     def show_error(self, text: str) -> None:
         """Show why the run is not possible."""

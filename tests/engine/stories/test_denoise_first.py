@@ -161,7 +161,7 @@ def test_auto_resumes_with_the_stored_denoiser(checkpoints: dict[str, Path], sou
 @pytest.mark.parametrize(
     ("model", "denoise", "error", "words"),
     [
-        ("denoiser", "auto", RecipeError, "denoise='auto' is for models that super-resolve"),
+        ("denoiser", "auto", RecipeError, "does not super-resolve"),
         ("upscaler", "restormer-gray-denoise-25", ModelError, "one noise level"),
         ("upscaler", "swinir-x2-light", ModelError, "does not denoise"),
         ("upscaler", "restormer-denois-light", ModelError, "did you mean 'restormer-denoise-light'"),

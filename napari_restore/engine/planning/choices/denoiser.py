@@ -14,6 +14,7 @@ from napari_restore.images.image import Image
 from napari_restore.models.card import ModelCard
 from napari_restore.models.chain import denoised_first
 from napari_restore.models.zoo import find_card
+from napari_restore.ways_out import WayOut
 
 __all__ = ["ChosenDenoiser", "choose_denoiser"]
 
@@ -41,7 +42,7 @@ class ChosenDenoiser:
 
 
 def choose_denoiser(image: Image, card: ModelCard, recipe: Recipe, values: Intensity) -> ChosenDenoiser:
-    """Choose the denoiser of a run by the recipe; ``"auto"``: by the noise of the image.
+    """Choose the denoiser of a run by the recipe, or by the noise of the image for ``"auto"``.
 
     Parameters
     ----------
@@ -52,8 +53,7 @@ def choose_denoiser(image: Image, card: ModelCard, recipe: Recipe, values: Inten
     recipe : Recipe
         Settings.
     values : Intensity
-        The chosen normalisation, with the noise that was estimated for it. Without estimates, ``"auto"`` reads a
-        sample.
+        The chosen normalisation, with its noise estimates. Without them, ``"auto"`` reads a sample.
 
     Returns
     -------
@@ -71,11 +71,18 @@ def choose_denoiser(image: Image, card: ModelCard, recipe: Recipe, values: Inten
         return ChosenDenoiser("none", card)
     if card.scale == 1:
         raise RecipeError(
-            f"denoise={recipe.denoise!r} is for models that super-resolve, and {card.name} does not; leave it out, or "
-            "choose another model."
+            f"{card.name} does not super-resolve, so nothing can be denoised before it ({recipe.denoise!r})",
+            WayOut(
+                "leave out denoise, or choose another model.",
+                "leave out --denoise, or choose another model.",
+                "choose another model, or drop that setting of the recipe.",
+            ),
         )
     if recipe.padding == "authors":
-        raise RecipeError("padding='authors' compares one network with its authors' figures; use denoise='none'.")
+        raise RecipeError(
+            "the authors' padding compares one network with its authors' figures, without a denoiser before it",
+            WayOut("use denoise='none'.", "use --denoise none.", "choose no denoiser."),
+        )
     if recipe.denoise != "auto":
         return ChosenDenoiser(recipe.denoise, denoised_first(find_card(recipe.denoise), card))
     if card.in_channels not in _DENOISERS:

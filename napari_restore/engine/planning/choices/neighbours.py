@@ -23,6 +23,7 @@ from napari_restore.intensity.plane_pairs import calibrated, compare, summarise
 from napari_restore.intensity.stabilise import CameraNoise
 from napari_restore.intensity.validity import Validity
 from napari_restore.models.card import ModelCard
+from napari_restore.ways_out import WayOut
 
 __all__ = ["Chosen", "choose_neighbours", "fusion_noises"]
 
@@ -87,12 +88,10 @@ def choose_neighbours(image: Image, card: ModelCard, recipe: Recipe, values: Int
     if automatic and (reason := _reason_for_none(card, recipe)):
         return Chosen(NONE, f"{reason}; name an axis to use them")
     if not automatic and (lacking := [axis for axis in asked.axis if axis not in image.sizes]):
+        others = f"{available} or none" if available else "none"
         raise RecipeError(
-            f"neighbours={asked.axis!r}: the image has no axis {lacking[0]} (its axes are {image.axes}); use "
-            f"{available!r}, or 'none'."
-            if available
-            else f"neighbours={asked.axis!r}: the image has no axis {lacking[0]} "
-            f"(its axes are {image.axes}); use 'none'."
+            f"neighbours along {asked.axis}: the image has no axis {lacking[0]} (its axes are {image.axes})",
+            WayOut(f"use {others}.", f"use {others}.", "drop that setting of the recipe."),
         )
     axes = "".join(axis for axis in (available if automatic else asked.axis) if axis in available)
     source, skip = with_retries(image, "raise", ()), recipe.on_error == "fill"
@@ -103,8 +102,12 @@ def choose_neighbours(image: Image, card: ModelCard, recipe: Recipe, values: Int
         if automatic:
             return Chosen(NONE, "as the noise cannot be estimated from this image")
         raise SourceError(
-            f"the noise of {image.name} cannot be estimated, and is needed to compare planes; give it as "
-            "noise=(gain, offset, read noise) in data units, or use neighbours='none'."
+            f"the noise of {image.name} cannot be estimated, and is needed to compare planes",
+            WayOut(
+                "give it as noise=(gain, offset, read noise) in data units, or use neighbours='none'.",
+                "give gain, offset and read noise in data units with --noise, or use --neighbours none.",
+                "choose the Intensity Camera noise and type gain, offset and read noise, or drop the neighbours.",
+            ),
         )
     known = asked.model_copy(update={"noise": noise})
     valid = broadcast(validity_of(recipe.model_copy(update=values.settings)), len(sample))
