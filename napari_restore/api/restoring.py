@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +25,7 @@ if TYPE_CHECKING:
     from napari_restore.engine.store.progress import Progress
     from napari_restore.images.lazy_arrays import Region
 
-__all__ = [
-    "denoise",
-    "iter_restore",
-    "part",
-    "restore",
-    "run",
-    "super_resolve",
-]
+__all__ = ["denoise", "iter_restore", "restore", "run", "super_resolve"]
 
 
 @bounded("the run of")
@@ -42,6 +36,7 @@ def run(
     overwrite: bool = False,
     scheduler: Any = None,
     resources: Mapping[str, float] | None = None,
+    first: Region | None = None,
 ) -> Generator[Progress, None, None]:
     """Carry out a plan: `iter_restore` for a plan that `plan` has returned.
 
@@ -60,6 +55,9 @@ def run(
         source, the output and a checkpoint given by path under the same names. If None, run on this machine.
     resources : mapping of str to float, or None
         Dask resources that a worker must offer to take part. If None, ``{"GPU": 1}`` for CUDA, else no resources.
+    first : tuple of slice, optional
+        Region of the result that is restored before the rest, such as the plane that is looked at: one slice per axis
+        in canonical order, in pixels of the result. Runs on a cluster or on several devices ignore it.
 
     Yields
     ------
@@ -73,7 +71,7 @@ def run(
         blocks are kept. Errors are raised when the first event is requested, or later.
     """
     from napari_restore.engine.record.run_report import reported
-    from napari_restore.engine.run.local import run_blocks
+    from napari_restore.engine.run.local import run_blocks, run_here
     from napari_restore.engine.store.sinks import ArraySink, OmeZarrSink
     from napari_restore.models.zoo import check_weights
 
@@ -81,7 +79,7 @@ def run(
     if isinstance(output, np.ndarray):
         if scheduler is not None:
             raise RecipeError("a cluster cannot write to an array in memory; give output= a path or URL.")
-        yield from run_blocks(plan, ArraySink(plan, output))
+        yield from run_blocks(plan, ArraySink(plan, output), first=first)
         return
     if scheduler is not None or len(plan.devices) > 1:
         from napari_restore.engine.run.cluster.run import stages_on, stages_on_devices
@@ -101,39 +99,7 @@ def run(
             yield from reported(plan, sink, stages_on(cluster))
         return
     with OmeZarrSink(plan, as_location(output), overwrite=overwrite) as sink:
-        yield from reported(plan, sink)
-
-
-@bounded("restoring a part of")
-def part(
-    plan: Plan, region: Region, *, after_batch: Callable[[int], None] = lambda tiles: None
-) -> np.ndarray[Any, Any]:
-    """Compute a region of the result of a plan: the same pixels that a run of the plan stores there.
-
-    Parameters
-    ----------
-    plan : Plan
-        Plan of the run.
-    region : tuple of slice
-        One slice per axis in canonical order (TCZYXS), in pixels of the result.
-    after_batch : callable
-        Called with the number of tiles of each batch that is done. An exception that it raises ends the work.
-
-    Returns
-    -------
-    numpy.ndarray
-        Pixels of the region, in canonical order and in the data type of the result.
-
-    Raises
-    ------
-    ChunkError
-        If the source cannot be read there.
-    """
-    from napari_restore.engine.compute.predictor import predictor_of
-    from napari_restore.engine.compute.region import restore_region
-
-    assert plan.recipe.value_range is not None
-    return restore_region(plan, region, predictor_of(plan), after_batch)
+        yield from reported(plan, sink, partial(run_here, first=first))
 
 
 @bounded("restoring")
@@ -173,10 +139,10 @@ def restore(
         Dask resources that a worker must offer to take part. If None, ``{"GPU": 1}`` for CUDA, else no resources.
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
-        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
-        Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
-        `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
-        `compiled`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
+        `denoise`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result:
+        `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`,
+        `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -242,10 +208,10 @@ def iter_restore(
         Dask resources that a worker must offer to take part. If None, ``{"GPU": 1}`` for CUDA, else no resources.
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
-        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
-        Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
-        `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
-        `compiled`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
+        `denoise`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result:
+        `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`,
+        `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Yields
     ------
@@ -301,10 +267,10 @@ def denoise(
         Dask resources that a worker must offer to take part. If None, ``{"GPU": 1}`` for CUDA, else no resources.
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
-        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
-        Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
-        `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
-        `compiled`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
+        `denoise`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result:
+        `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`,
+        `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -366,10 +332,10 @@ def super_resolve(
         Dask resources that a worker must offer to take part. If None, ``{"GPU": 1}`` for CUDA, else no resources.
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
-        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
-        Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
-        `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
-        `compiled`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
+        `denoise`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result:
+        `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`,
+        `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------

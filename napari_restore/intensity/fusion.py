@@ -110,7 +110,7 @@ class Fused:
     noise : numpy.ndarray
         Shape ``(h, w)``, float32: standard deviation of the remaining noise, as a share of the plane's own.
     weights : tuple of float
-        Mean weight of each neighbour, in [0, 1].
+        Mean weight of each neighbour in the inner part of the plane, in [0, 1].
     """
 
     values: npt.NDArray[np.floating]
@@ -126,6 +126,7 @@ def fuse(
     *,
     strength: float = 1.0,
     missing: Missing = missing,
+    inner: tuple[slice, slice] = (slice(None), slice(None)),
 ) -> Fused:
     """Average a plane with its neighbours where they agree with it.
 
@@ -144,6 +145,8 @@ def fuse(
         Returns the mask of the pixels that are no image, as `napari_restore.intensity.validity.Validity.missing` does;
         it may depend on pixels up to 2 pixels away. Such pixels are kept in the plane, are not used of a neighbour, and
         do not change the pixels beside them.
+    inner : (slice, slice)
+        Rows and columns over which the weights are averaged; by default the whole plane.
 
     Returns
     -------
@@ -178,7 +181,7 @@ def fuse(
         total += weight * matched
         planes += weight
         variance += weight * weight * np.float32(relative)
-        means.append(float(weight.mean()))
+        means.append(float(weight[inner].mean(dtype=np.float64)))
     total /= planes
     if own_missing is not None:
         total[own_missing] = values[own_missing]
@@ -220,7 +223,7 @@ def _weight(
     expected = _MARGIN * (1 + relative)
     excess = _excess(difference, gains, white, expected)
     if shift.any:
-        excess += np.float32(_MOVED) * steps_to_pixels((shift.y != 0) | (shift.x != 0), excess.shape)
+        excess += np.float32(_MOVED) * steps_to_pixels((abs(shift.y) > 2) | (abs(shift.x) > 2), excess.shape)
     excess *= np.float32(2 / (1 + relative) / strength**2)
     # (1 - x / 8) ** 8 approximates exp(-x) and has the same bits on every processor.
     weight = np.maximum(1 - excess / np.float32(_LAST), 0)

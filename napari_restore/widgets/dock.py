@@ -7,31 +7,35 @@ __all__ = ["DenoiseDock", "RestoreDock", "SuperResolutionDock"]
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from qtpy.QtCore import QEvent, QObject
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt.utils import QSignalDebouncer
 
 from napari_restore.widgets.jobs.compare.comparison import Comparison
 from napari_restore.widgets.jobs.controller import Controller, State
 from napari_restore.widgets.jobs.job import Choices, Job, Task
-from napari_restore.widgets.jobs.layers import Region
-from napari_restore.widgets.jobs.model_controller import ModelController
+from napari_restore.widgets.jobs.layers.image_layers import Region
+from napari_restore.widgets.jobs.models.controller import ModelController
 from napari_restore.widgets.jobs.preflight import Preflight
 from napari_restore.widgets.jobs.results import Result
 from napari_restore.widgets.panels.close_question import CloseQuestion
 from napari_restore.widgets.panels.compare_box import CompareBox
 from napari_restore.widgets.panels.controls.box import set_tab_order
 from napari_restore.widgets.panels.controls.column import Column
+from napari_restore.widgets.panels.controls.focus import focus_style
 from napari_restore.widgets.panels.controls.wheel import WheelNeedsFocus
 from napari_restore.widgets.panels.form import Form
 from napari_restore.widgets.panels.recipe_menu import RecipeMenu
 from napari_restore.widgets.panels.run_bar import RunBar
-from napari_restore.widgets.threads.turns import Turns
+from napari_restore.widgets.threads.turns import Turns, main_window
 from napari_restore.widgets.threads.works import Works
 from napari_restore.widgets.viewer.compare_tools import HOLD_KEY, CompareTools
 from napari_restore.widgets.viewer.live_view import LiveView
+from napari_restore.widgets.viewer.removal import RemovalContext
 from napari_restore.widgets.viewer.run_activity import RunActivity
 from napari_restore.widgets.viewer.shown_results import ShownResults
+from napari_restore.widgets.viewer.shown_weights import ShownWeights
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -70,11 +74,14 @@ class RestoreDock(QWidget):
         self.tools = CompareTools(napari_viewer, self.works, self._turns, self.bar.tell)
         self.controller = Controller(self, self.works)
         self.models = ModelController(self.model, self.works, self.bar.tell, self._changed)
+        self.weights = ShownWeights(napari_viewer, self.works, self._mapped, self.bar.tell, self)
         self.recipes = RecipeMenu(self.form, self.bar.menu, self.bar.tell, self)
+        self._removal = RemovalContext(napari_viewer)
         self.activity = RunActivity(self._turns, self.controller.cancel)
         self._window: QWidget | None = None
-        self._closed = False
+        self._closed = self._following = False
         self._running = ""
+        self._shown_run: list[Any] = []
         self._question: CloseQuestion | None = None
         self._settling = QSignalDebouncer(parent=self)
         self._settling.setTimeout(PREFLIGHT_AFTER)
@@ -90,6 +97,7 @@ class RestoreDock(QWidget):
         outer.addWidget(self.bar)
         set_tab_order(self)
         WheelNeedsFocus(self)
+        self._show_theme()
         self.setMinimumWidth(_NARROWEST)
 
     def _connect(self) -> None:
@@ -97,12 +105,21 @@ class RestoreDock(QWidget):
         self._settling.triggered.connect(self.controller.start_preflight)
         self.bar.preview_wanted.connect(self.controller.start_preview)
         self.bar.run_wanted.connect(self.controller.start_run)
-        self.bar.cancel_wanted.connect(self.controller.cancel)
+        self.bar.stop_wanted.connect(self.controller.stop)
+        for keys, act in (
+            (("Ctrl+Return", "Ctrl+Enter"), self.controller.start_run),
+            (("Shift+Return", "Shift+Enter"), self.controller.start_preview),
+            (("Esc",), self.controller.stop),
+        ):
+            for key in keys:  # Enter is the key of the number pad
+                QShortcut(QKeySequence(key), self, act, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
         self.bar.live.toggled.connect(self._follow_view)
         self.live.rested.connect(self.controller.start_preview)
         self.model.changed.connect(self.models.read_card)
         self.model.fetch_wanted.connect(self.models.fetch)
         self.model.fetch_cancelled.connect(self.models.cancel_fetch)
+        self.output.neighbours.map_wanted.connect(self.weights.switch)
+        self.weights.ended.connect(lambda: self.output.neighbours.map.setChecked(False))
         box, tools = self.compare, self.tools
         box.comparison_chosen.connect(tools.choose)
         box.before_held.connect(tools.show_before)
@@ -122,6 +139,11 @@ class RestoreDock(QWidget):
         box.figures_shown.connect(laid_out.throttle)
         laid_out.triggered.connect(lambda: self._column.ensureWidgetVisible(box.figures))
 
+    def _show_theme(self, event: object = None) -> None:
+        from napari.utils.theme import get_theme
+
+        self.setStyleSheet(focus_style(get_theme(self.viewer.theme).text.as_hex()))
+
     def choices(self) -> Choices:
         """Return the current choices: see `Form.choices`."""
         return self.form.choices()
@@ -135,6 +157,10 @@ class RestoreDock(QWidget):
         self.controller.choices_changed()
         self.tools.choose_source(self.input.layer())
         self._settling.throttle()
+
+    def _mapped(self) -> tuple[Job, Region, Plan | None]:
+        """Return what the map of the weights of neighbouring planes shows: job, region on screen, and plan."""
+        return self.job(), self.region_on_screen(), None if self.preflight is None else self.preflight.plan
 
     def _follow_view(self, live: bool) -> None:
         """Start or stop live previews: one after each change of camera, sliders or choices."""
@@ -153,12 +179,24 @@ class RestoreDock(QWidget):
         """Return the region of the chosen layer that is on screen: see `InputBox.region`."""
         return self.input.region("view")
 
+    def preview_note(self) -> str:
+        """Return what a preview leaves out of the view; empty if nothing."""
+        flat = self.viewer.dims.ndisplay == 2 or not set("ZT") & set(self.input.letters())
+        return "" if flat else "; of the 3-D view, the plane of the sliders alone"
+
     def show_state(self, state: State) -> None:
         """Show what is in progress, and enable the buttons that can be clicked."""
         self.bar.set_state(state)
 
     def show_message(self, text: str, *, warning: bool = False, details: str = "") -> None:
-        """Show one line, and details on demand; as a napari notification if the dock widget is closed."""
+        """Show one line, and details on demand; as a napari notification if the dock widget is closed.
+
+        A warning that a box of the form already shows is not repeated; the column scrolls to it.
+        """
+        note = self.form.warning_note(text) if warning and not self._closed else None
+        if note is not None:
+            self._column.ensureWidgetVisible(note)
+            text = "Not possible: see ⚠ above."
         self.bar.tell(text, warning=warning, details=details)
         if self._closed:
             from napari.utils.notifications import show_info, show_warning
@@ -171,12 +209,17 @@ class RestoreDock(QWidget):
             self.output.show_preflight(None)
         else:
             self.form.show_preflight(found)
+            self.weights.update_map()
         self.bar.set_resumes(found is not None and 0 < found.stored_blocks < found.plan.blocks)
 
     def show_obstacle(self, text: str) -> None:
-        """Show why the current choices cannot be run, unless no layer is open."""
-        if self.input.layer() is not None:
+        """Show why the current choices cannot be run, unless no layer is open or a box shows it already."""
+        if self.input.layer() is not None and self.form.warning_note(text) is None:
             self.output.show_error(text)
+
+    def show_waiting(self) -> None:
+        """Show that the current choices are checked when the run in progress has ended."""
+        self.output.show_waiting()
 
     def show_progress(self, event: Progress, plan: Plan) -> None:
         """Show the progress of a run, here and in napari's activity dock."""
@@ -186,25 +229,49 @@ class RestoreDock(QWidget):
 
     def show_result(self, result: Result, drawn: Callable[[], None] | None = None) -> None:
         """Add the layers of a result to the layer list, and compare them with their source."""
+        if not result.preview:
+            self.output.forget_replace()
 
         def shown() -> None:
             if not self._closed:
                 self.tools.compare(Comparison.of(result, self.results.layers))
+            self._shown_run = [] if result.preview else list(self.results.layers)
 
         self.results.show(result.layers, shown, drawn)
+
+    def remove_result(self) -> None:
+        """Remove the layers of a run that has not restored any pixels of them."""
+        layers, self._shown_run = self._shown_run, []
+        for layer in layers:
+            if layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)
+
+    def _layer_removed(self, event: object = None) -> None:
+        self._turns.call(self._find_removed)  # a layer that is missing during a step may come back
+
+    def _find_removed(self) -> None:
+        """Tell the controller if the user has removed all layers of the run in progress."""
+        if self._shown_run and not any(layer in self.viewer.layers for layer in self._shown_run):
+            self._shown_run = []
+            if "run" in self.works:
+                self.controller.result_removed()
 
     def result_changed(self) -> None:
         """Draw pixels of the result that have changed."""
         self.results.changed()
 
-    def result_complete(self) -> None:
+    def result_complete(self, *, all_restored: bool = True) -> None:
         """Draw all pixels of the result."""
-        self.results.complete()
+        self.results.complete(all_restored=all_restored)
+        if all_restored:
+            self.tools.complete(self.results.layers)
 
     def show_run(self, name: str | None) -> None:
         """Show the run of a layer of this name in napari's activity dock; None: the run has ended."""
         if name is None:
             self.activity.end()
+            if self.controller.keeps_result and not self._closed:
+                self._settling.throttle()  # what is stored now
             if self._closed:
                 self._turns.call(self.end)  # after the message that ends the run
             return
@@ -232,6 +299,11 @@ class RestoreDock(QWidget):
         self._closed = False
         self.form.follow()
         self.tools.follow()
+        self._removal.follow(main_window(self))
+        if not self._following:
+            self._following = True
+            self.viewer.layers.events.removed.connect(self._layer_removed)
+            self.viewer.events.theme.connect(self._show_theme)
         self._follow_window()
 
     def closeEvent(self, event: Any) -> None:
@@ -267,6 +339,7 @@ class RestoreDock(QWidget):
         """Disconnect from the viewer, and stop all work except a run."""
         self._settling.cancel()
         self.bar.live.setChecked(False)
+        self.output.neighbours.map.setChecked(False)
         self.form.leave()
         self.controller.drop_preview()
         self.works.end(keep="run")
@@ -285,6 +358,11 @@ class RestoreDock(QWidget):
         self._turns.end()
         self.works.end()
         self.activity.end()
+        self._removal.leave()
+        if self._following:
+            self._following = False
+            self.viewer.layers.events.removed.disconnect(self._layer_removed)
+            self.viewer.events.theme.disconnect(self._show_theme)
 
 
 class DenoiseDock(RestoreDock):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
@@ -18,10 +19,13 @@ from napari_restore.engine.planning.plan import Block, Plan
 from napari_restore.engine.store.progress import Progress
 from napari_restore.engine.store.protocol import Sink
 from napari_restore.engine.store.sinks import OmeZarrSink
+from napari_restore.images.lazy_arrays import Region
 from napari_restore.images.writing import ome_zarr
 from napari_restore.images.writing.layout import WriteUnit
 
 __all__ = ["Stages", "bounded_map", "build_pyramid", "coarser_levels", "run_blocks", "run_here"]
+
+_log = logging.getLogger(__name__)
 
 Stages = Callable[[Plan, OmeZarrSink, Callable[[Receipt], Any]], Generator[Progress, None, None]]
 """A function that runs a plan into an OME-Zarr, and calls its third argument with the receipt of each block."""
@@ -93,7 +97,11 @@ class _Counter:
 
 
 def run_blocks(
-    plan: Plan, sink: Sink, record: Callable[[Receipt], Any] = lambda receipt: None
+    plan: Plan,
+    sink: Sink,
+    record: Callable[[Receipt], Any] = lambda receipt: None,
+    *,
+    first: Region | None = None,
 ) -> Generator[Progress, None, None]:
     """Restore the blocks that are missing in a sink.
 
@@ -107,6 +115,8 @@ def run_blocks(
         Stores the blocks.
     record : callable
         Called with the receipt of each block, on the thread that iterates over the events.
+    first : tuple of slice, optional
+        Region of the result whose blocks are restored before all others.
 
     Yields
     ------
@@ -120,14 +130,18 @@ def run_blocks(
     """
     recipe = plan.recipe
     assert recipe.workers is not None and recipe.value_range is not None
+    for warning in plan.warnings:
+        _log.warning("%s", warning)
     count, indices = sink.missing()
+    if first is not None:
+        indices = _first_in(plan, first, sink.missing()[1], indices)
     done, stop = plan.blocks - count, threading.Event()
     counter, began = _Counter(stop), time.monotonic()
     tiles_total = round(plan.tiles * count / plan.blocks)
 
-    def progress() -> Progress:
+    def progress(block: Block | None = None) -> Progress:
         tiles = min(counter.value, tiles_total) if done < plan.blocks else tiles_total
-        return Progress("restoring", done, plan.blocks, tiles, tiles_total, time.monotonic() - began)
+        return Progress("restoring", done, plan.blocks, tiles, tiles_total, time.monotonic() - began, block)
 
     yield progress()
     if not count:
@@ -145,7 +159,18 @@ def run_blocks(
             if receipt is not None:
                 done += 1
                 record(receipt)
-            yield progress()
+            yield progress(None if receipt is None else receipt.index)
+
+
+def _first_in(plan: Plan, region: Region, some: Iterable[Block], others: Iterable[Block]) -> Iterator[Block]:
+    """Yield the blocks that overlap with a region, and then all others; both iterables are over the same blocks."""
+
+    def overlaps(index: Block) -> bool:
+        spans = zip(plan.region(index), region, strict=True)
+        return all(one.start < other.stop and other.start < one.stop for one, other in spans)
+
+    yield from filter(overlaps, some)
+    yield from (index for index in others if not overlaps(index))
 
 
 def coarser_levels(
@@ -194,8 +219,24 @@ def build_pyramid(sink: OmeZarrSink) -> Generator[Progress, None, None]:
 
 
 def run_here(
-    plan: Plan, sink: OmeZarrSink, record: Callable[[Receipt], Any] = lambda receipt: None
+    plan: Plan,
+    sink: OmeZarrSink,
+    record: Callable[[Receipt], Any] = lambda receipt: None,
+    *,
+    first: Region | None = None,
 ) -> Generator[Progress, None, None]:
-    """Run a plan on this machine: first its blocks, then its coarser levels."""
-    yield from run_blocks(plan, sink, record)
+    """Run a plan on this machine: first its blocks, then its coarser levels.
+
+    Parameters
+    ----------
+    plan : Plan
+        The run, with its value range chosen.
+    sink : OmeZarrSink
+        Stores the blocks and coarser levels.
+    record : callable
+        Called with the receipt of each block, on the thread that iterates over the events.
+    first : tuple of slice, optional
+        Region of the result whose blocks are restored before all others.
+    """
+    yield from run_blocks(plan, sink, record, first=first)
     yield from build_pyramid(sink)

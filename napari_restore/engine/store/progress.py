@@ -22,6 +22,8 @@ class Progress:
         Tiles of this session.
     seconds : float
         Seconds since this session (or, for ``"pyramid"``, this stage) started.
+    block : tuple of int or None
+        Index of the block whose completion this event reports; None for other events, and on a cluster.
     """
 
     stage: Literal["restoring", "pyramid"]
@@ -30,6 +32,7 @@ class Progress:
     tiles_done: int
     tiles_total: int
     seconds: float
+    block: tuple[int, ...] | None = None
 
     @property
     def tiles_per_second(self) -> float:

@@ -12,12 +12,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 from weakref import WeakSet
 
-from napari_restore.errors import RestoreError
+from napari_restore.errors import RestoreError, in_window
 from napari_restore.widgets.jobs.job import Job
-from napari_restore.widgets.jobs.layers import Region
+from napari_restore.widgets.jobs.layers.image_layers import Region
 from napari_restore.widgets.jobs.preflight import Preflight, make_preflight
 from napari_restore.widgets.jobs.preview import Preview, make_preview
 from napari_restore.widgets.jobs.results import Result
@@ -65,6 +66,9 @@ class View(Protocol):
     def region_on_screen(self) -> Region:
         """Return the region of the chosen layer that is on screen; raise `RestoreError` if there is none."""
 
+    def preview_note(self) -> str:
+        """Return what a preview leaves out of the view; empty if nothing."""
+
     def show_state(self, state: State) -> None: ...
 
     def show_message(self, text: str, *, warning: bool = False, details: str = "") -> None: ...
@@ -75,6 +79,9 @@ class View(Protocol):
     def show_obstacle(self, text: str) -> None:
         """Show why the current choices cannot be run."""
 
+    def show_waiting(self) -> None:
+        """Show that the current choices are checked when the run in progress has ended."""
+
     def show_run(self, name: str | None) -> None:
         """Show that the run of a layer of this name has started; None: it has ended."""
 
@@ -83,10 +90,13 @@ class View(Protocol):
     def show_result(self, result: Result, drawn: Callable[[], None] | None = None) -> None:
         """Add the layers of a result to the layer list; call `drawn` when they are drawn or never will be."""
 
+    def remove_result(self) -> None:
+        """Remove the layers of a run that has not restored any pixels of them."""
+
     def result_changed(self) -> None:
         """Draw pixels of the result that have changed, at most a few times a second."""
 
-    def result_complete(self) -> None:
+    def result_complete(self, *, all_restored: bool = True) -> None:
         """Draw all pixels of the result now: they will not change any more."""
 
 
@@ -120,6 +130,9 @@ class Controller:
         self.live = False
         self._job: Job | None = None
         self._plan: Plan | None = None
+        self._stored = 0
+        self._result_removed = False
+        self._is_new = True
         self._told = 0.0
         _controllers.add(self)
 
@@ -128,19 +141,20 @@ class Controller:
     def choices_changed(self) -> None:
         """Drop the preflight of earlier choices. The view calls `start_preflight` when the choices have settled."""
         self._works.drop("preflight")
-        self.preflight = None
+        self.preflight, self._is_new = None, True
         self._view.show_preflight(None)
 
     def start_preflight(self) -> None:
         """Start the preflight of the current choices."""
         self._works.drop("preflight")
         if "run" in self._works:
+            self._view.show_waiting()  # the preflight starts when the run has ended
             return
         try:
             job = self._view.job()
         except RestoreError as error:
             self.preflight = None
-            self._view.show_obstacle(str(error))
+            self._view.show_obstacle(error.told("window"))
             return
 
         def start(stop: threading.Event) -> Generator[Preflight, None, None]:
@@ -151,12 +165,12 @@ class Controller:
     def _found(self, found: Preflight) -> None:
         self.preflight = found
         self._view.show_preflight(found)
-        if self.live:
+        if self.live and self._is_new:
             self.start_preview()
 
     def _not_found(self, error: BaseException | None) -> None:
         if error is not None:
-            self._view.show_obstacle(str(error))
+            self._view.show_obstacle(in_window(error))
 
     # ---------------------------------------------------------------------------------------- preview
 
@@ -165,11 +179,12 @@ class Controller:
         if self.state in ("running", "cancelling"):
             return
         self.drop_preview()
+        self._is_new = False
         try:
             job = self._view.job().in_memory()
             on_screen = self._view.region_on_screen()
         except RestoreError as error:
-            self._view.show_message(str(error), warning=True)
+            self._view.show_message(error.told("window"), warning=True)
             return
         plan = None if self.preflight is None else self.preflight.plan
         self._become("previewing")
@@ -178,9 +193,18 @@ class Controller:
         def show(made: Preview) -> None:
             self._view.show_result(Result.of_preview(job, made))
             so_far = "" if made.complete else "; the rest follows"
-            self._view.show_message(f"Preview: {human_shape(made.plan.axes, made.pixels.shape)}{so_far}")
+            shape = human_shape(made.plan.axes, made.pixels.shape)
+            self._view.show_message(f"Preview: {shape}{so_far}{self._view.preview_note()}")
 
         self._works.start("preview", lambda stop: make_preview(job, on_screen, plan, stop), show, self._preview_ended)
+
+    def stop(self) -> None:
+        """Stop the preview or the run in progress, whichever there is."""
+        if self.state == "previewing":
+            self.drop_preview()
+            self._view.show_message("Preview stopped.")
+        else:
+            self.cancel()
 
     def drop_preview(self) -> None:
         """Stop the preview in progress, if there is one."""
@@ -196,20 +220,28 @@ class Controller:
     # -------------------------------------------------------------------------------------------- run
 
     def start_run(self) -> None:
-        """Restore the chosen region. Its layer is shown at once and fills in."""
+        """Restore the chosen region, unless a run is in progress. Its layer is shown at once and fills in."""
+        if self.state in ("running", "cancelling"):
+            return
         self._works.drop("preflight")
         self.drop_preview()
+        self._is_new = False
         try:
             job = self._view.job()
         except RestoreError as error:
-            self._view.show_message(str(error), warning=True)
+            self._view.show_message(error.told("window"), warning=True)
             return
-        self._job, self._plan = job, None
+        self._job, self._plan, self._stored, self._result_removed = job, None, 0, False
         drawn = threading.Event()
+        on_screen: Region | None = None
+        with suppress(RestoreError):  # nothing of the layer is on screen
+            on_screen = self._view.region_on_screen()
 
         def advance(event: Started | Progress | BlocksStored) -> None:
             if isinstance(event, Started):
-                self._plan = event.plan
+                self._plan, self._stored = event.plan, event.stored_blocks
+                if self.state == "cancelling" and not self._stored:
+                    return
                 self._view.show_result(Result.of_run(job, event), drawn.set)
             elif isinstance(event, BlocksStored):
                 self._view.result_changed()
@@ -217,13 +249,15 @@ class Controller:
                 self._advance(event)
 
         def start(stop: threading.Event) -> Generator[Any, None, None]:
-            return wait_until_drawn(restore(job), drawn, stop)
+            return wait_until_drawn(restore(job, on_screen), drawn, stop)
 
         self._become("running")
         self._works.start("run", start, advance, self._run_ended)
         self._view.show_run(job.layer.name)
 
     def _advance(self, event: Progress) -> None:
+        if event.stage == "restoring":
+            self._stored = event.done
         if time.monotonic() - self._told >= _TELL_EVERY and self._plan is not None:
             self._told = time.monotonic()
             self._view.show_progress(event, self._plan)
@@ -232,6 +266,12 @@ class Controller:
         """Stop the run after the batch in progress. Stored blocks are kept."""
         if self._works.stop("run"):
             self._become("cancelling")
+
+    def result_removed(self) -> None:
+        """Stop a run in memory whose layers the user has removed. A run to an output is completed."""
+        self._result_removed = True
+        if not self.keeps_result:
+            self.cancel()
 
     @property
     def keeps_result(self) -> bool:
@@ -244,14 +284,30 @@ class Controller:
         self._become("idle")
         if error is not None:
             self._tell_error(error)
-        elif cancelled:
-            kept = "Cancelled; stored blocks are kept, and Resume continues the run."
-            self._view.show_message(kept if self.keeps_result else "Cancelled.")
-            self.start_preflight()
         else:
-            self._view.show_message("Done.")
-        self._view.result_complete()
+            self._view.show_message(self._cancelled_text() if cancelled else self._done_text())
+        complete = error is None and not cancelled
+        if self._stored or complete:
+            self._view.result_complete(all_restored=complete)
+        else:
+            self._view.remove_result()
+        if cancelled or self.preflight is None:
+            self.start_preflight()  # how much is stored, and choices that were changed during the run
         self._release_models()
+
+    def _cancelled_text(self) -> str:
+        if self._result_removed and not self.keeps_result:
+            return "Stopped: the layer of the result was removed."
+        if not self._stored or self._plan is None:
+            return "Cancelled before the first block; nothing is stored."
+        if self.keeps_result:
+            return "Cancelled; stored blocks are kept, and Resume continues the run."
+        return f"Cancelled; {self._stored} of {self._plan.blocks} blocks are restored."
+
+    def _done_text(self) -> str:
+        if self._result_removed and self._job is not None:
+            return f"Done. The layer of the result was removed; the result is in {self._job.choices.output}."
+        return "Done."
 
     # ----------------------------------------------------------------------------------------- common
 
@@ -261,7 +317,7 @@ class Controller:
 
     def _tell_error(self, error: BaseException) -> None:
         if isinstance(error, RestoreError):
-            self._view.show_message(str(error), warning=True)
+            self._view.show_message(error.told("window"), warning=True)
             return
         details = "".join(traceback.format_exception(error))
         self._view.show_message(f"{type(error).__name__}: {error}", warning=True, details=details)

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_restore.errors import RestoreError, SourceError
-from napari_restore.widgets.jobs.layers import Region, whole
+from napari_restore.widgets.jobs.layers.image_layers import Region, whole
+from napari_restore.widgets.jobs.viewport import Viewport
 
 if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
@@ -39,7 +40,7 @@ REGIONS: dict[RegionName, str] = {
 
 
 def find_region(
-    kind: RegionName, layer: ImageLayer, axes: str, point: Sequence[float], shapes: Shapes | None = None
+    kind: RegionName, layer: ImageLayer, axes: str, viewport: Viewport, shapes: Shapes | None = None
 ) -> Region:
     """Find the region of a kind.
 
@@ -51,8 +52,8 @@ def find_region(
         The layer.
     axes : str
         One letter of TCZYXS for each axis of its data.
-    point : sequence of float
-        Position of the sliders in world coordinates (`viewer.dims.point`).
+    viewport : Viewport
+        What the canvas shows.
     shapes : napari.layers.Shapes, optional
         Layer of the rectangle.
 
@@ -64,12 +65,12 @@ def find_region(
     Raises
     ------
     SourceError
-        If there is no rectangle, or it lies outside the layer.
+        If there is no rectangle, it lies outside the layer, or the layer is not on screen.
     """
     if kind == "view":
-        return current_view(layer, axes, point)
+        return current_view(layer, axes, viewport)
     if kind == "planes":
-        return current_planes(layer, axes, point)
+        return current_planes(layer, axes, viewport)
     return rectangle(layer, axes, shapes) if kind == "rectangle" else whole(layer)
 
 
@@ -83,28 +84,86 @@ def describe_region(region: Region, axes: str) -> str:
     )
 
 
-def current_planes(layer: ImageLayer, axes: str, point: Sequence[float]) -> Region:
-    """Return the region at the T and Z of the sliders, with all of Y, X and C."""
-    position = np.round(layer.world_to_data(tuple(point)[-layer.ndim :])).astype(int)
+def current_planes(layer: ImageLayer, axes: str, viewport: Viewport) -> Region:
+    """Return the region at the T and Z of the sliders, with all of Y, X and C.
+
+    Raises
+    ------
+    SourceError
+        If the layer does not reach there.
+    """
+    position = np.round(viewport.position(layer)).astype(int)
     region = list(whole(layer))
     for axis, letter in enumerate(axes):
         if letter in "TZ":
-            index = min(max(int(position[axis]), 0), region[axis].stop - 1)
+            index, count = int(position[axis]), region[axis].stop
+            if not 0 <= index < count:
+                raise SourceError(
+                    f"the slider is at {letter} {index}, and {layer.name} has {letter} 0–{count - 1}; move the slider, "
+                    "or choose another region."
+                )
             region[axis] = slice(index, index + 1)
     return tuple(region)
 
 
-def current_view(layer: ImageLayer, axes: str, point: Sequence[float]) -> Region:
-    """Return the region of the current plane that is on screen."""
-    region = list(current_planes(layer, axes, point))
-    # corner_pixels are in pixels of the level that is shown.
-    factors = np.asarray(layer.downsample_factors[layer.data_level])[: layer.ndim] if layer.multiscale else 1.0
-    first, last = np.asarray(layer.corner_pixels)[:, : layer.ndim]
-    low, high = first * factors, (last + 1) * factors
-    for axis, letter in enumerate(axes):
-        if letter in "YX":
-            region[axis] = _clamped(low[axis], high[axis], region[axis].stop)
+def current_view(layer: ImageLayer, axes: str, viewport: Viewport) -> Region:
+    """Return the region of the current plane that is on screen; in the 3D view, the whole plane of the sliders.
+
+    Raises
+    ------
+    SourceError
+        If no part of the layer is on screen, or the canvas shows other axes than Y and X.
+    """
+    region = list(current_planes(layer, axes, viewport))
+    if not viewport.is_plane:
+        return tuple(region)
+    shown = [axes[axis] for axis in viewport.displayed_axes(layer)]
+    if set(shown) != {"Y", "X"}:
+        raise SourceError(
+            f"the canvas shows {' and '.join(shown) or 'no axis'} of {layer.name}, and planes of Y and X are restored; "
+            "roll the dimensions until it shows Y and X, or choose another region."
+        )
+    plane = [axes.index(letter) for letter in "YX"]
+    seen = _clipped(viewport.corners(layer)[:, plane], [region[axis].stop for axis in plane])
+    if not len(seen):
+        raise SourceError(
+            f"{layer.name} is not on screen; move the view onto it (the house button shows all layers), or choose "
+            "another region."
+        )
+    for axis, low, high in zip(plane, seen.min(0) + 0.5, seen.max(0) + 0.5, strict=True):
+        region[axis] = _clamped(low, high, region[axis].stop)
     return tuple(region)
+
+
+def _clipped(polygon: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+    """Clip a convex polygon to an image; pixel i covers i - 0.5 to i + 0.5.
+
+    The algorithm is that of Sutherland and Hodgman, "Reentrant polygon clipping", Communications of the ACM 17 (1974).
+
+    Parameters
+    ----------
+    polygon : ndarray
+        Corners ``(n, 2)``, in order around it, in pixels.
+    sizes : sequence of int
+        Pixels of the image along each of the two axes.
+
+    Returns
+    -------
+    ndarray
+        Corners of the clipped polygon, ``(m, 2)``; none if no part of it lies in the image.
+    """
+    corners = list(polygon)
+    for axis, size in enumerate(sizes):
+        for sign, edge in ((1, -0.5), (-1, size - 0.5)):
+            kept = []
+            for start, stop in zip(corners, corners[1:] + corners[:1], strict=True):
+                a, b = sign * (start[axis] - edge), sign * (stop[axis] - edge)
+                if a > 0:
+                    kept.append(start)
+                if a * b < 0:
+                    kept.append(start + (stop - start) * a / (a - b))
+            corners = kept
+    return np.array(corners).reshape(-1, 2)
 
 
 def rectangle(layer: ImageLayer, axes: str, shapes: Shapes | None) -> Region:

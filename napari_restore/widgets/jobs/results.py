@@ -12,11 +12,12 @@ import numpy as np
 
 from napari_restore.images.axes import transposition
 from napari_restore.images.geometry import first_centre
+from napari_restore.widgets.jobs.filling import FillingView
 from napari_restore.widgets.jobs.job import Job
-from napari_restore.widgets.jobs.layers import Region, translation_of
+from napari_restore.widgets.jobs.layers.image_layers import Region, translation_of, whole
+from napari_restore.widgets.jobs.layers.stored_view import StoredView
 from napari_restore.widgets.jobs.preview import Preview
 from napari_restore.widgets.jobs.run import Started
-from napari_restore.widgets.jobs.stored_view import StoredView
 
 if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
@@ -50,6 +51,8 @@ class Result:
         The layers that show it: see `result_layers`.
     preview : bool
         Whether it is a preview.
+    whole : bool
+        Whether it covers the whole source.
     """
 
     source: ImageLayer
@@ -58,12 +61,14 @@ class Result:
     origin: tuple[int, int]
     layers: list[LayerData]
     preview: bool = False
+    whole: bool = False
 
     @classmethod
     def of_run(cls, job: Job, started: Started) -> Result:
         """Make the result of a run that has just started; it is still empty."""
         layers = result_layers(job.layer, started.plan, job.region, started.levels)
-        return cls(job.layer, job.axes, started.plan, (0, 0), layers)
+        covers = job.region == whole(job.layer)
+        return cls(job.layer, job.axes, started.plan, (0, 0), layers, whole=covers)
 
     @classmethod
     def of_preview(cls, job: Job, made: Preview) -> Result:
@@ -133,12 +138,14 @@ def _one_or_many(arrays: list[Any]) -> Any:
 
 def _at(array: Any, axis: int, index: int) -> Any:
     """Return one position along an axis, without that axis; lazy if the array is."""
-    return array.at(axis, index) if isinstance(array, StoredView) else array[(slice(None),) * axis + (index,)]
+    if isinstance(array, StoredView | FillingView):
+        return array.at(axis, index)
+    return array[(slice(None),) * axis + (index,)]
 
 
 def _only(array: Any, axis: int, index: int) -> Any:
     """Return one position along an axis, which is kept with length 1."""
-    if isinstance(array, StoredView):
+    if isinstance(array, StoredView | FillingView):
         return array.only(axis, index)
     return array[(slice(None),) * axis + (slice(index, index + 1),)]
 

@@ -11,15 +11,17 @@ from qtpy.QtWidgets import QLineEdit
 from superqt.utils import QSignalDebouncer, signals_blocked
 
 from napari_restore.errors import RestoreError
-from napari_restore.widgets.jobs.layers import (
+from napari_restore.widgets.jobs.layers.image_layers import (
     Region,
     channel_names,
     describe_layer,
+    full_resolution,
     is_helper,
     is_made_here,
     suggested_axes,
 )
 from napari_restore.widgets.jobs.regions import REGIONS, RegionName, describe_region, find_region
+from napari_restore.widgets.jobs.viewport import Viewport
 from napari_restore.widgets.panels.controls.box import Box
 from napari_restore.widgets.panels.controls.choice import Choice
 from napari_restore.widgets.panels.controls.control import tip
@@ -70,15 +72,13 @@ class InputBox(Box):
         if self._followed:
             return
         viewer = self.viewer
+        camera, dims = viewer.scene.camera.events, viewer.dims.events
         self._followed = [
             *((emitter, self._fill) for emitter in (viewer.layers.events.inserted, viewer.layers.events.removed)),
             (viewer.layers.events.renamed, self._rename),
             (viewer.layers.selection.events.active, self._follow),
-            *(
-                (emitter, self._moved)
-                for emitter in (viewer.scene.camera.events.zoom, viewer.scene.camera.events.center)
-            ),
-            (viewer.dims.events.current_step, self._moved),
+            *((emitter, self._moved) for emitter in (camera.zoom, camera.center, viewer.canvas.events.size)),
+            *((emitter, self._moved) for emitter in (dims.current_step, dims.order, dims.ndisplay)),
         ]
         for emitter, callback in self._followed:
             emitter.connect(callback)
@@ -112,6 +112,12 @@ class InputBox(Box):
         layer = self.layer()
         return () if layer is None else channel_names(layer, self.letters())
 
+    def samples(self) -> int:
+        """Return the number of colour samples of a pixel (axis S); 1 if there is no such axis or no layer."""
+        layer, letters = self.layer(), self.letters()
+        shape = () if layer is None else full_resolution(layer).shape
+        return int(shape[letters.index("S")]) if "S" in letters and len(letters) == len(shape) else 1
+
     def region(self, kind: RegionName | None = None) -> Region:
         """Return the chosen region, or that of another kind.
 
@@ -125,7 +131,7 @@ class InputBox(Box):
             raise RestoreError("there is no image layer; open an image first.")
         describe_layer(layer, self.letters())  # checks the axes
         return find_region(
-            kind or self.regions.currentData(), layer, self.letters(), self.viewer.dims.point, self._shapes()
+            kind or self.regions.currentData(), layer, self.letters(), Viewport.of(self.viewer), self._shapes()
         )
 
     def _shapes(self) -> Shapes | None:
@@ -194,7 +200,7 @@ class InputBox(Box):
                 text = describe_region(self._region, self.letters())
             except RestoreError as error:
                 # The description shows an error of the axes.
-                text, wrong = ("", False) if self.description.text().startswith("⚠") else (str(error), True)
+                text, wrong = ("", False) if self.description.text().startswith("⚠") else (error.told("window"), True)
         self.extent.say(text, warning=wrong)
         return self._region
 
@@ -211,6 +217,6 @@ class InputBox(Box):
             try:
                 self.description.say(describe_layer(layer, self.letters()))
             except RestoreError as error:
-                self.description.say(str(error), warning=True)
+                self.description.say(error.told("window"), warning=True)
         self._show_region()
         self.changed.emit()

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class RunBar(QWidget):
-    """Preview, Live, Run or Cancel, the menu, and the progress of a run."""
+    """Preview or Stop, Live, Run or Cancel, the menu, and the progress of a run."""
 
-    preview_wanted, run_wanted, cancel_wanted = Signal(), Signal(), Signal()
+    preview_wanted, run_wanted, stop_wanted = Signal(), Signal(), Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,8 +40,6 @@ class RunBar(QWidget):
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(8)
         self.line, self.details = Note(), Note()
-        self.preview.setToolTip("Restore the region on screen; the pixels are those of a run")
-        self.run.setToolTip("Restore the region into memory or an OME-Zarr")
         self.more.setToolTip("Copy as Python or command, save or load the recipe")
         self.bar.setToolTip("Restored tiles")
         buttons = QHBoxLayout()
@@ -62,8 +60,8 @@ class RunBar(QWidget):
         self.show_details.toggled.connect(self.details.setVisible)
         column.addWidget(self.show_details)
         self.show_details.hide()
-        self.preview.clicked.connect(self.preview_wanted)
-        self.run.clicked.connect(self._clicked)
+        self.preview.clicked.connect(self._preview_clicked)
+        self.run.clicked.connect(self._run_clicked)
         self.set_state("idle")
 
     def set_state(self, state: State) -> None:
@@ -71,11 +69,24 @@ class RunBar(QWidget):
         if state in ("previewing", "running") and state != self.state:
             self.bar.setRange(0, 0)  # busy, until there is progress to show
         self.state = state
+        # A preview never keeps a run from starting.
         self.preview.setEnabled(state in ("idle", "previewing"))
         self.live.setEnabled(state in ("idle", "previewing"))
-        self.run.setEnabled(state in ("idle", "running"))
+        self.run.setEnabled(state != "cancelling")
+        previewing = state == "previewing"
+        self.preview.setText("Stop" if previewing else "Preview")
+        self.preview.setToolTip(
+            "Stop the preview (Esc)"
+            if previewing
+            else "Restore the region on screen; the pixels are those of a run (Shift+Enter)"
+        )
         resting = "Resume" if self._resumes else "Run"
         self.run.setText({"running": "Cancel", "cancelling": "Cancelling…"}.get(state, resting))
+        self.run.setToolTip(
+            "Stop after the tiles in progress (Esc)"
+            if state == "running"
+            else "Restore the region into memory or an OME-Zarr (Ctrl+Enter)"
+        )
         self.bar.setVisible(state != "idle")
 
     def set_resumes(self, resumes: bool) -> None:
@@ -105,5 +116,8 @@ class RunBar(QWidget):
         self.show_details.setChecked(False)
         self.details.hide()
 
-    def _clicked(self) -> None:
-        (self.cancel_wanted if self.state == "running" else self.run_wanted).emit()
+    def _preview_clicked(self) -> None:
+        (self.stop_wanted if self.state == "previewing" else self.preview_wanted).emit()
+
+    def _run_clicked(self) -> None:
+        (self.stop_wanted if self.state == "running" else self.run_wanted).emit()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Steps", "Turns"]
+__all__ = ["Steps", "Turns", "main_window"]
 
 from collections import deque
 from collections.abc import Callable, Generator
@@ -16,6 +16,13 @@ _PAUSE = 15
 
 Steps = Generator[None, None, None]
 """A generator that yields where other events may be handled."""
+
+
+def main_window(widget: QWidget) -> QWidget:
+    """Return the outermost parent of a widget. Of a widget in a floating dock, `QWidget.window` is the dock."""
+    while (parent := widget.parentWidget()) is not None:
+        widget = parent
+    return widget
 
 
 class Turns(QObject):
@@ -53,9 +60,7 @@ class Turns(QObject):
 
     def unpainted(self, act: Callable[[], None]) -> Steps:
         """Yield steps that change the window, let Qt lay it out again, and paint it only then."""
-        window = self._widget
-        while (parent := window.parentWidget()) is not None:  # `window()` would stop at a floating dock
-            window = parent
+        window = main_window(self._widget)
         window.setUpdatesEnabled(False)
         try:
             act()

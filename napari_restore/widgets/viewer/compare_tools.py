@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_restore.errors import RestoreError
+from napari_restore.errors import RestoreError, in_window
 from napari_restore.widgets.jobs.compare.comparison import Comparison, History
 from napari_restore.widgets.jobs.compare.figures import measure_pair
 from napari_restore.widgets.jobs.compare.pairs import Pair, Planes, find_pairs
 from napari_restore.widgets.jobs.controller import Works
-from napari_restore.widgets.jobs.layers import is_comparison, is_made_here
+from napari_restore.widgets.jobs.layers.image_layers import is_comparison, is_made_here
+from napari_restore.widgets.jobs.viewport import Viewport
 from napari_restore.widgets.threads.turns import Turns
 from napari_restore.widgets.viewer.difference import show_differences
 from napari_restore.widgets.viewer.live_view import LiveView
@@ -83,6 +84,7 @@ class CompareTools(QObject):
         """Connect to the layer list, unless connected already."""
         if not self._following:
             self._following = True
+            self.viewer.canvas.grid.events.enabled.connect(self._grid_enabled)
             self.viewer.layers.events.inserted.connect(self.list_references)
             self.viewer.layers.events.removed.connect(self._removed)
 
@@ -95,6 +97,7 @@ class CompareTools(QObject):
             self.viewer.bind_key(HOLD_KEY, bound)  # another dock widget has bound it since
         if self._following:
             self._following = False
+            self.viewer.canvas.grid.events.enabled.disconnect(self._grid_enabled)
             self.viewer.layers.events.inserted.disconnect(self.list_references)
             self.viewer.layers.events.removed.disconnect(self._removed)
 
@@ -105,6 +108,8 @@ class CompareTools(QObject):
         in_grid = bool(self._grid) and (self.comparison is None or self.comparison.results != comparison.results)
         if in_grid:
             self.show_grid(False)
+        if not comparison.complete:
+            self._end_wipe()  # that of an earlier result
         self.history.add(comparison)
         self._choose(comparison)
         self._show_alone(comparison)
@@ -138,10 +143,26 @@ class CompareTools(QObject):
         self.listed.emit(self.history.names(), index)
 
     def _show_alone(self, comparison: Comparison) -> None:
-        """Show the result, and hide its source and the source's other results, which blending would add to it."""
-        if not self._grid:
-            for layer in (comparison.source, *self.history.results_of(comparison.source)):
-                layer.visible = layer in comparison.results
+        """Show the result, and hide the source's other results, which blending would add to it.
+
+        The source is hidden too if the result covers it. Otherwise it stays visible where there is no result, and the
+        lowest layer of the result is drawn over it, not added to it.
+        """
+        if self._grid:
+            return
+        for layer in (comparison.source, *self.history.results_of(comparison.source)):
+            layer.visible = layer in comparison.results or (layer == comparison.source and not comparison.covers)
+        for number, (layer, blending) in enumerate(zip(comparison.results, comparison.blending, strict=False)):
+            layer.blending = "translucent" if number == 0 and not comparison.covers else blending
+
+    def complete(self, results: Sequence[Any]) -> None:
+        """Take note that all pixels of these result layers are restored."""
+        for comparison in self.history:
+            if not comparison.complete and any(layer in comparison.results for layer in results):
+                comparison.complete = True
+                if comparison is self.comparison:
+                    self._show_alone(comparison)
+                    self._wipe_again()
 
     def _removed(self, event: object = None) -> None:
         self.list_references()
@@ -229,6 +250,8 @@ class CompareTools(QObject):
         elif self.wipe.active:
             self.wipe.move(fraction)
         else:
+            self.show_grid(False)
+            self.viewer.canvas.grid.enabled = False  # also napari's own, which would give each layer a cell
             self.wipe.fraction = fraction
             self.view.follow(True)
             self._wipe_again()
@@ -239,9 +262,15 @@ class CompareTools(QObject):
             self.wiped.emit(0.0)
         self.wipe.end()
 
+    def _grid_enabled(self, event: object = None) -> None:
+        """End the wipe when a grid is shown, because its line and its layers would take cells."""
+        if self.viewer.canvas.grid.enabled and (self.view.following or self.wipe.active):
+            self._end_wipe()
+            self._tell("The wipe has ended: a grid shows each layer in a cell of its own.")
+
     def _wipe_again(self) -> None:
         """Read the region on screen again, and show its wipe."""
-        if not self.view.following:
+        if not self.view.following or (self.comparison is not None and not self.comparison.complete):
             return
 
         def show(found: tuple[list[Pair], list[Planes]]) -> None:
@@ -306,7 +335,7 @@ class CompareTools(QObject):
         try:
             pairs = self._pairs()
         except RestoreError as error:
-            self._tell(str(error), warning=True)
+            self._tell(in_window(error), warning=True)
             return
         pairs = sorted(pairs, key=lambda pair: pair.result != first)
 
@@ -316,7 +345,7 @@ class CompareTools(QObject):
 
         def ended(error: BaseException | None) -> None:
             if error is not None:
-                self._tell(str(error), warning=True)
+                self._tell(in_window(error), warning=True)
 
         self._works.start(f"compare: {name}", start, show, ended)
 
@@ -330,7 +359,9 @@ class CompareTools(QObject):
         """
         if self.comparison is None or not self._listed_results():
             raise RestoreError("there is no result to compare yet; make a preview or a run first.")
+        if not self.comparison.complete:
+            raise RestoreError("the result is not complete; its pixels can be compared when the run has ended.")
         if self.viewer.dims.ndisplay != 2:
             raise RestoreError("planes are compared in the 2D view; leave the 3D view first.")
         comparison = self.comparison
-        return find_pairs(comparison.source, comparison.axes, comparison.results, self.viewer.dims.point)
+        return find_pairs(comparison.source, comparison.axes, comparison.results, Viewport.of(self.viewer))

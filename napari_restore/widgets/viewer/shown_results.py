@@ -11,6 +11,7 @@ import numpy as np
 from qtpy.QtCore import QObject
 from superqt.utils import QSignalThrottler
 
+from napari_restore.widgets.jobs.filling import FillingView, final_pixels
 from napari_restore.widgets.jobs.results import PREVIEW, LayerData
 from napari_restore.widgets.threads.turns import Steps, Turns
 
@@ -98,7 +99,8 @@ class ShownResults(QObject):
         names = {arguments["name"] for _, arguments, _ in described}
         for layer in remaining:
             if layer.name in names or layer.name.startswith(PREVIEW):
-                yield from self._remove(layer)
+                self.viewer.layers.remove(layer)
+                yield
         self.layers = []
         for layer in described:
             yield from self._add(layer)
@@ -109,21 +111,6 @@ class ShownResults(QObject):
             layer.visible = True  # napari slices it and compiles its shaders
             if number < len(remaining) - 1:
                 yield
-
-    def _remove(self, layer: Any) -> Steps:
-        """Draw a layer, transparent, as the last one, and remove it.
-
-        Mesa's software renderer (seen with 22.3) kills the process if a shader program is deleted and the program that
-        was drawn last is also the next one to be drawn. That happens if the only layer left was above the removed one.
-        """
-        layer.opacity = 0.0
-        layer.visible = True
-        layers = self.viewer.layers
-        layers.move(layers.index(layer), len(layers))
-        yield
-        if layer in layers:
-            layers.remove(layer)
-        yield
 
     def _add(self, described: LayerData) -> Steps:
         """Add a layer that is neither visible nor selected."""
@@ -154,11 +141,20 @@ class ShownResults(QObject):
         """Draw pixels that have changed, at most twice a second."""
         self._changing.throttle()
 
-    def complete(self) -> None:
-        """Draw all pixels and thumbnails now."""
+    def complete(self, *, all_restored: bool = True) -> None:
+        """Draw all pixels and thumbnails now.
+
+        Parameters
+        ----------
+        all_restored : bool
+            Whether the result is complete. Its layers then get the pixels themselves, without transparency.
+        """
         self._changing.cancel()
         for layer in self.remaining():
-            if layer.multiscale:
+            if all_restored and any(isinstance(level, FillingView) for level in _levels(layer)):
+                final = [final_pixels(level) for level in _levels(layer)]
+                layer.data = final if layer.multiscale else final[0]
+            elif layer.multiscale:
                 layer.data = layer.data  # otherwise napari keeps the thumbnail until a slider moves
             elif layer.visible:
                 layer.refresh(extent=False, highlight=False)
@@ -169,10 +165,15 @@ class ShownResults(QObject):
                 layer.refresh(extent=False, highlight=False, thumbnail=False)
 
 
+def _levels(layer: Any) -> list[Any]:
+    return list(layer.data) if layer.multiscale else [layer.data]
+
+
 def _same_kind(layer: Any, described: LayerData) -> bool:
     """Return whether a layer can show the described data in place of its own."""
     data, arguments, _ = described
-    new, old = (data, layer.data) if arguments["multiscale"] else ([data], [layer.data])
+    new = [final_pixels(level) for level in (data if arguments["multiscale"] else [data])]
+    old = [final_pixels(level) for level in _levels(layer)]
     return (
         layer.name == arguments["name"]
         and layer.multiscale == arguments["multiscale"]

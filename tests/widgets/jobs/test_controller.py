@@ -14,7 +14,7 @@ from napari.layers import Image
 from napari_restore.errors import RestoreError
 from napari_restore.widgets.jobs.controller import Controller
 from napari_restore.widgets.jobs.job import Choices, Job
-from napari_restore.widgets.jobs.layers import whole
+from napari_restore.widgets.jobs.layers.image_layers import whole
 
 
 class NotebookView:
@@ -30,6 +30,7 @@ class NotebookView:
         self.obstacles: list[str] = []
         self.runs: list[str | None] = []
         self.obstacle = ""
+        self.removed = 0
 
     def job(self) -> Job:
         if self.obstacle:
@@ -38,6 +39,9 @@ class NotebookView:
 
     def region_on_screen(self) -> tuple[slice, ...]:
         return whole(self.layer)
+
+    def preview_note(self) -> str:
+        return ""
 
     def show_state(self, state: str) -> None:
         self.states.append(state)
@@ -50,6 +54,12 @@ class NotebookView:
 
     def show_obstacle(self, text: str) -> None:
         self.obstacles.append(text)
+
+    def show_waiting(self) -> None:
+        self.preflights.append("waiting")
+
+    def remove_result(self) -> None:
+        self.removed += 1
 
     def show_run(self, name: str | None) -> None:
         self.runs.append(name)
@@ -64,7 +74,7 @@ class NotebookView:
 
     def result_changed(self) -> None: ...
 
-    def result_complete(self) -> None: ...
+    def result_complete(self, *, all_restored: bool = True) -> None: ...
 
 
 class Later:
@@ -163,8 +173,66 @@ def test_cancelling(view: NotebookView, tmp_path: Path) -> None:
     assert "preview" not in works
     works.do("run")
     assert view.states == ["running", "cancelling", "idle"]
-    assert view.told == ["Cancelled; stored blocks are kept, and Resume continues the run."]
+    assert view.told == ["Cancelled before the first block; nothing is stored."] and view.removed == 1
     assert "preflight" in works  # how much is stored is found out anew
+
+
+def test_choices_that_change_during_a_run_are_checked_after_it(view: NotebookView) -> None:
+    works = Later()
+    controller = Controller(view, works)
+    controller.live = True
+    controller.start_run()
+    works.do("run", items=1)
+    controller.choices_changed()
+    controller.start_preflight()
+    assert "preflight" not in works and view.preflights == [None, "waiting"]
+    controller.start_run()  # by the key: there is one already
+    assert view.states == ["running"]
+    works.do("run")
+    works.do("preflight")
+    assert controller.preflight is not None and "preview" in works
+    works.do("preview")
+
+
+def test_a_run_is_not_followed_by_a_live_preview(view: NotebookView) -> None:
+    works = Later()
+    controller = Controller(view, works)
+    controller.live = True
+    controller.start_run()
+    works.do("run")
+    works.do("preflight")
+    assert controller.preflight is not None and "preview" not in works
+
+
+def test_stop_is_for_what_is_in_progress(view: NotebookView) -> None:
+    works = Later()
+    controller = Controller(view, works)
+    controller.stop()
+    assert not view.told and not view.states
+    controller.start_preview()
+    controller.stop()
+    assert "preview" not in works and controller.state == "idle" and view.told[-1] == "Preview stopped."
+    controller.start_run()
+    controller.stop()
+    assert controller.state == "cancelling"
+    works.do("run")
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_result_that_is_removed_stops_a_run_that_leads_nowhere(
+    view: NotebookView, tmp_path: Path, stored: bool
+) -> None:
+    output = str(tmp_path / "o.zarr") if stored else None
+    view.choices = Choices.of(view.choices.model, tile=64, halo=8, output=output)
+    works = Later()
+    controller = Controller(view, works)
+    controller.start_run()
+    works.do("run", items=2)
+    controller.result_removed()
+    assert controller.state == ("running" if stored else "cancelling")
+    works.do("run")
+    told = f"Done. The layer of the result was removed; the result is in {output}."
+    assert view.told == [told if stored else "Stopped: the layer of the result was removed."]
 
 
 def test_a_preview_is_given_up_for_another_and_for_a_run(view: NotebookView) -> None:

@@ -11,7 +11,7 @@ from napari import Viewer
 from napari_restore.images.store import filesystem
 from napari_restore.widgets.dock import RestoreDock
 from napari_restore.widgets.jobs.job import Choices, Job
-from napari_restore.widgets.jobs.layers import whole
+from napari_restore.widgets.jobs.layers.image_layers import whole
 from napari_restore.widgets.jobs.preflight import make_preflight
 from napari_restore.widgets.jobs.run import restore
 from napari_restore.widgets.panels.output_box import OutputBox

@@ -51,7 +51,7 @@ def test_nothing_of_a_closed_dock_lives_on(qtbot: Any, viewer: Viewer, checkpoin
     dock = dock_in(viewer, checkpoints["denoiser"])
     click(qtbot, dock.bar.live)
     until_idle(qtbot, dock)
-    assert len(viewer.layers) == 2 and not source.visible
+    assert len(viewer.layers) == 2 and source.visible
     canvas = canvas_of(dock)
     gone = weakref.ref(dock)
     click(qtbot, close_button(dock))

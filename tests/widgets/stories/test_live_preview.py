@@ -10,7 +10,6 @@ from docks import click, until_idle
 from napari import Viewer
 
 from napari_restore.widgets.dock import RestoreDock
-from napari_restore.widgets.jobs.results import PREVIEW
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -38,12 +37,3 @@ def test_live_preview_follows_sliders_and_camera(qtbot: Any, viewer: Viewer, doc
     viewer.scene.camera.zoom = 60
     qtbot.wait(500)
     assert not dock.works and preview.data.shape == shape
-
-
-def test_a_click_gives_up_the_preview_before(qtbot: Any, viewer: Viewer, dock: RestoreDock) -> None:
-    click(qtbot, dock.bar.preview)
-    first = dock.works["preview"]
-    click(qtbot, dock.bar.preview)
-    assert first.stopping.is_set() and dock.works["preview"] is not first
-    until_idle(qtbot, dock)
-    assert [layer.name for layer in dock.results.layers] == [f"{PREVIEW}cells · denoiser"]

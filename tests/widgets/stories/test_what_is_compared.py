@@ -66,8 +66,6 @@ def two(qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path]) -> tuple[Resto
     pixels = np.random.default_rng(0).poisson(100, (75, 110)).astype(np.uint16)
     viewer.add_image(pixels, name="cells")
     dock = dock_in(viewer, checkpoints["denoiser"])
-    # With one layer alone to be drawn, deleting another one ends the process where Mesa renders in software.
-    viewer.canvas.overlays.scale_bar.visible = True
     older, newer = (run(qtbot, dock, checkpoints[name]) for name in ("denoiser", "local"))
     all_in_view(qtbot, viewer)
     source = viewer.layers["cells"]

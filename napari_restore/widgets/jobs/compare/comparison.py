@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from napari_restore.widgets.jobs.results import Result
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Comparison:
     """A source and its result, which Before, wipe, grid, difference and figures compare.
 
@@ -31,6 +31,12 @@ class Comparison:
         First row and column of the result layers in the plan's result.
     preview : bool
         Whether the result is a preview.
+    whole : bool
+        Whether the result covers the whole source.
+    complete : bool
+        Whether all pixels of the result are restored. It becomes true when the run ends.
+    blending : tuple of str
+        Blending of the result layers where they cover their source.
     """
 
     source: Any
@@ -39,11 +45,22 @@ class Comparison:
     plan: Plan
     origin: tuple[int, int]
     preview: bool = False
+    whole: bool = False
+    complete: bool = True
+    blending: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, result: Result, layers: list[Any]) -> Comparison:
         """Make the comparison of a result from the layers that show it."""
-        return cls(result.source, result.axes, tuple(layers), result.plan, result.origin, result.preview)
+        return cls(
+            result.source, result.axes, tuple(layers), result.plan, result.origin, result.preview, result.whole,
+            complete=result.preview, blending=tuple(arguments["blending"] for _, arguments, _ in result.layers),
+        )  # fmt: skip
+
+    @property
+    def covers(self) -> bool:
+        """Whether nothing of the source is to be seen beside the result."""
+        return self.whole and self.complete
 
     def __str__(self) -> str:
         return f"{self.source.name} ▸ {self.plan.card.name}{', preview' if self.preview else ''}"

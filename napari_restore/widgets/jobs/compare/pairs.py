@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import RestoreError
 from napari_restore.images.geometry import first_centre
-from napari_restore.widgets.jobs.layers import full_resolution, translation_of
+from napari_restore.widgets.jobs.layers.image_layers import full_resolution, translation_of
 from napari_restore.widgets.jobs.regions import current_view
 from napari_restore.widgets.jobs.results import result_axes
+from napari_restore.widgets.jobs.viewport import Viewport
 
 if TYPE_CHECKING:
     from napari_restore.engine.planning.plan import Plan
@@ -146,7 +147,7 @@ def _plane(pixels: Any, axes: str) -> NDArray[Any]:
     return array.reshape(array.shape[-3:] if "S" in axes else array.shape[-2:])
 
 
-def find_pairs(source: Any, axes: str, results: Sequence[Any], point: Sequence[float]) -> list[Pair]:
+def find_pairs(source: Any, axes: str, results: Sequence[Any], viewport: Viewport) -> list[Pair]:
     """Pair the region of a source that is on screen with each of its result layers.
 
     Parameters
@@ -157,8 +158,8 @@ def find_pairs(source: Any, axes: str, results: Sequence[Any], point: Sequence[f
         One letter of TCZYXS for each axis of its data.
     results : sequence of napari.layers.Image
         Its result layers: one, or one for each channel.
-    point : sequence of float
-        Position of the sliders in world coordinates (`viewer.dims.point`).
+    viewport : Viewport
+        What the canvas shows.
 
     Returns
     -------
@@ -168,9 +169,9 @@ def find_pairs(source: Any, axes: str, results: Sequence[Any], point: Sequence[f
     Raises
     ------
     RestoreError
-        If no part of the result is on screen.
+        If no part of the source or of the result is on screen.
     """
-    view = current_view(source, axes, point)
+    view = current_view(source, axes, viewport)
     kept = [i for i, a in enumerate(axes) if a in result_axes(axes) and a != "S"]
     world = np.asarray(source.data_to_world([s.start for s in view[: source.ndim]]))
     pairs = []
@@ -248,7 +249,7 @@ def find_reference(layers: Sequence[Any], name: str | None, source: Any, placed:
 def tile_borders(
     plan: Plan, origin: tuple[int, int], where: tuple[tuple[int, int], tuple[int, int]]
 ) -> tuple[list[int], list[int]]:
-    """Find the borders between pixels at which tiles are blended, along y and x.
+    """Find the edges between pixels where tiles are blended, along y and x.
 
     Parameters
     ----------

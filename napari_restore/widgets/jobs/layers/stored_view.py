@@ -49,6 +49,15 @@ class StoredView:
         """Return a view of one position along an axis, which is kept with length 1."""
         return StoredView(self._array, self._axes, {**self._fixed, self._axes[axis]: index})
 
+    def in_memory(self) -> Any:
+        """Return a NumPy view if the array is in memory, and this view otherwise."""
+        if not isinstance(self._array, np.ndarray):
+            return self
+        fixed = {axis: slice(i, i + 1) if axis in self._axes else i for axis, i in self._fixed.items()}
+        pixels = self._array[tuple(fixed.get(axis, slice(None)) for axis in range(self._array.ndim))]
+        left = [axis for axis in range(self._array.ndim) if not isinstance(fixed.get(axis), int)]
+        return pixels.transpose([left.index(axis) for axis in self._axes])
+
     def __len__(self) -> int:
         return self.shape[0]
 
