@@ -1,11 +1,13 @@
 """Compare our networks with the authors' own, as spandrel packages them: speed, agreement, memory, lower bound.
 
     tox -e oracle --notest && PYTHONPATH=tests .tox/oracle/bin/python -m benchmarks.networks
+    ... -m benchmarks.networks --backend openvino    # for which `pip install openvino` there
 
-Networks go by the names of their models, bundled or published (``napari-restore models`` lists them).
+Networks have the names of their models, bundled or published (``napari-restore models`` lists them); ``all`` stands
+for all of them. If spandrel is not installed, or with ``--alone``, ours in eager float32 replace the authors'.
 
-Both have the same weights (seeded, not trained) and the same input, and take turns in one process, so what else the
-machine does hits both. The ratio is that of the medians, theirs to ours; theirs is always float32, since that is what
+Both have the same weights (seeded, not trained) and the same input, and take turns in one process, so other load of the
+machine affects both. The ratio is that of the best times, theirs to ours; theirs is always float32, since that is what
 their scripts run. The difference is that of the outputs, whose range is about [0, 1].
 
 The floor is what the machine could not do faster: the operations of all products (matrices, convolutions, attention)
@@ -18,17 +20,18 @@ Peak memory is measured in a process of its own for each, above what the network
 from __future__ import annotations
 
 import argparse
+import copy
+import hashlib
+import importlib.util
 import inspect
 import resource
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import torch
-from oracle.reference_networks import reference
 from seeded_weights import fill, seeded_image
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -36,9 +39,15 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from napari_restore import api
+from napari_restore.engine.compute.backends.making import make_backend
+from napari_restore.engine.hardware.backends import BackendName, openvino_version
+from napari_restore.engine.hardware.compiling import gains
+from napari_restore.engine.hardware.device import parse_devices
+from napari_restore.engine.hardware.machine_cache import processor
 from napari_restore.models.card import ModelCard
 from napari_restore.networks.restormer import Restormer
 from napari_restore.networks.swinir import SwinIR
+from napari_restore.wording import counted
 
 CLASSES: dict[str, type[nn.Module]] = {"swinir": SwinIR, "restormer": Restormer}
 PUBLISHED = ("swinir-lightweight-x2", "swinir-gray-denoise-25", "restormer-gray-denoise-25")
@@ -54,12 +63,17 @@ def parameters_of(card: ModelCard) -> dict[str, Any]:
     return told
 
 
-def pair(name: str) -> tuple[nn.Module, nn.Module, int]:
-    """Return our network and theirs with the same weights, and the number of input channels."""
+def pair(name: str, *, alone: bool = False) -> tuple[nn.Module, nn.Module, int]:
+    """Return our network and theirs (ours again if `alone`) with the same weights, and the number of input channels."""
     card = api.model_card(name)
     kind, parameters = CLASSES[card.architecture], parameters_of(card)
-    ours, theirs = kind(**parameters).eval(), reference(kind.__name__, parameters)
+    ours = kind(**parameters).eval()
     fill(ours, seed=1)
+    if alone:
+        return ours, copy.deepcopy(ours), parameters["in_channels"]
+    from oracle.reference_networks import reference
+
+    theirs = reference(kind.__name__, parameters)
     theirs.load_state_dict(ours.state_dict(), strict=False)
     return ours, theirs, parameters["in_channels"]
 
@@ -79,7 +93,8 @@ def peak_bytes(name: str, side: int, whose: int) -> int:
 
 
 def child(name: str, side: int, whose: int) -> None:
-    network, image = pair(name)[whose], seeded_image((1, pair(name)[2], side, side), seed=1)
+    ours, theirs, channels = pair(name, alone=whose == 0)
+    network, image = (ours, theirs)[whose], seeded_image((1, channels, side, side), seed=1)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with torch.inference_mode():
         network(image)
@@ -137,39 +152,55 @@ def floor(network: nn.Module, image: Tensor, precision: str) -> tuple[float, flo
     return products.get_total_flops() / operation_rate, traffic.bytes / byte_rate
 
 
-def compare(name: str, side: int, rounds: int, device: str, precision: str, compiled: bool, memory: bool) -> list[str]:
-    ours, theirs, channels = pair(name)
-    ours, theirs = ours.to(device), theirs.to(device)
+def running(name: str, network: nn.Module, given: argparse.Namespace) -> Callable[[Tensor], Tensor]:
+    """Ours, in the back end that is measured."""
+    # Seeded weights are not those of the card: what is converted of them is kept under a name of their own.
+    seeded = hashlib.sha256(f"{name} seeded".encode()).hexdigest()
+    card = api.model_card(name).model_copy(update={"sha256": seeded})
+    device = parse_devices(given.device)[0]
+    if given.backend == "compiled" and not gains(card, device):
+        print(f"({name} gains nothing by compiling here, and runs as it is)", file=sys.stderr)
+    return make_backend(given.backend, network, card, device, given.precision)
+
+
+def compare(name: str, given: argparse.Namespace) -> list[str]:
+    """Return the row of one network."""
+    side, device = given.side, given.device
+    ours, theirs, channels = pair(name, alone=given.alone)
+    theirs = theirs.to(device)
     image = seeded_image((1, channels, side, side), seed=1).to(device)
-    by_products, by_bytes = floor(ours, image, precision)
-    fast = torch.compile(ours, dynamic=False) if compiled else ours
-
-    def mine(image: Tensor) -> Tensor:
-        with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
-            return fast(image)  # type: ignore[no-any-return]
-
+    by_products, by_bytes = floor(ours.to(device), image, given.precision)
+    mine = running(name, ours, given)
     with torch.inference_mode():
-        difference = float((mine(image) - theirs(image)).abs().max())
-        times = [(seconds(mine, image), seconds(theirs, image)) for _ in range(rounds)]
-    own, authors = (statistics.median(column) for column in zip(*times, strict=True))
+        difference = float((mine(image).float() - theirs(image)).abs().max())
+        times = [(seconds(mine, image), seconds(theirs, image)) for _ in range(given.rounds)]
+    own, authors = (min(column) for column in zip(*times, strict=True))
     row = [name, f"{side}²", f"{own:.3f} s", f"{authors:.3f} s", f"{authors / own:.2f}", f"{difference:.1e}"]
     row += [f"{by_products:.3f} s", f"{by_bytes:.3f} s"]
-    if memory:
+    if given.memory:
         row += [f"{peak_bytes(name, side, whose) / side**2 / 1000:.1f} GB" for whose in (0, 1)]
     return row
+
+
+def machine() -> str:
+    """Name the processor and those of its vector extensions that matter here."""
+    found = {name for name, there in torch.cpu.get_capabilities().items() if there is True}
+    named = sorted(name for name in found if name.startswith(("avx", "amx", "neon", "sve")))
+    return f"{processor()} ({', '.join(named) or 'no vector extensions known'})"
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     some = [*PUBLISHED, *(card.name for card in api.models() if card.bundled)]
-    arguments.add_argument("names", nargs="*", default=some, help=f"models; by default {', '.join(some)}")
+    arguments.add_argument("names", nargs="*", default=some, help=f"models, or all; by default {', '.join(some)}")
     arguments.add_argument("--side", type=int, default=256, help="height and width of the input")
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--device", default="cpu")
     arguments.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     arguments.add_argument("--threads", type=int, default=torch.get_num_threads())
-    arguments.add_argument("--compiled", action="store_true", help="ours through torch.compile")
-    arguments.add_argument("--memory", action="store_true", help="measure peak memory as well")
+    arguments.add_argument("--backend", choices=get_args(BackendName), default="eager", help="what runs ours")
+    arguments.add_argument("--alone", action="store_true", help="beside ours in eager float32, without spandrel")
+    arguments.add_argument("--memory", action="store_true", help="measure peak memory as well, of eager")
     arguments.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     given = arguments.parse_args()
     torch.set_num_threads(given.threads)
@@ -177,14 +208,19 @@ def main() -> None:
     if given.child:
         child(given.child[0], int(given.child[1]), int(given.child[2]))
         return
-    how = f"{given.precision}{', compiled' if given.compiled else ''}"
-    print(f"torch {torch.__version__}, {given.device}, ours {how}, {given.threads} threads, {given.rounds} rounds")
-    headings = ["network", "input", "ours", "authors'", "ratio", "difference", "floor: products", "bytes"]
-    headings += ["ours, a Mpx", "authors', a Mpx"] if given.memory else []
+    given.alone = given.alone or importlib.util.find_spec("spandrel") is None
+    versions = f"torch {torch.__version__}" + (
+        f", OpenVINO {openvino_version()}" if given.backend == "openvino" else ""
+    )
+    print(f"{machine()}, {counted(given.threads, 'thread')}\n{versions}, {given.device}, ours {given.precision}, "
+          f"{given.backend}; best of {given.rounds} rounds")  # fmt: skip
+    theirs = "eager" if given.alone else "authors'"
+    headings = ["network", "input", "ours", theirs, "ratio", "difference", "floor: products", "bytes"]
+    headings += ["ours, a Mpx", f"{theirs}, a Mpx"] if given.memory else []
     print(f"| {' | '.join(headings)} |\n|{'---|' * len(headings)}")
-    for name in given.names:
-        row = compare(name, given.side, given.rounds, given.device, given.precision, given.compiled, given.memory)
-        print(f"| {' | '.join(row)} |", flush=True)
+    names = [card.name for card in api.models()] if given.names == ["all"] else given.names
+    for name in names:
+        print(f"| {' | '.join(compare(name, given))} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Errors for the user. Each message names the value, the rule and the way out.
+"""Errors for the user. Each message names the value and the rule, with advice in the terms of each interface.
 
 All derive from `RestoreError`, so a script can catch them together. The command line prints one line and exits with
 code 2.
@@ -24,11 +24,41 @@ __all__ = [
     "SourceError",
     "SourceLost",
     "UnexpectedError",
+    "in_window",
 ]
+
+from napari_restore.ways_out import Face, WayOut
 
 
 class RestoreError(Exception):
-    """Base class of the errors of napari-restore."""
+    """Base class of the errors of napari-restore. As a string, it has the advice for Python.
+
+    Parameters
+    ----------
+    fault : str
+        What is wrong; with the advice, if it is the same in all interfaces.
+    way_out : WayOut, optional
+        Advice for each interface.
+    """
+
+    def __init__(self, fault: str = "", way_out: WayOut | None = None) -> None:
+        super().__init__(fault if way_out is None else f"{fault}; {way_out.call}")
+        self.fault, self.way_out = fault, way_out
+
+    def told(self, face: Face) -> str:
+        """Return the message with the advice for an interface.
+
+        Parameters
+        ----------
+        face : {"call", "command", "window"}
+            The interface.
+
+        Returns
+        -------
+        str
+            The message.
+        """
+        return str(self) if self.way_out is None else f"{self.fault}; {getattr(self.way_out, face)}"
 
 
 class UnexpectedError(RestoreError, RuntimeError):
@@ -93,3 +123,14 @@ class DeviceLost(RestoreError, RuntimeError):
 
 class OutOfMemory(RestoreError, MemoryError):
     """A single tile does not fit in the memory of the device."""
+
+
+def in_window(error: BaseException) -> str:
+    """Return the message of any error, with the advice for the window of napari.
+
+    Parameters
+    ----------
+    error : BaseException
+        The error.
+    """
+    return error.told("window") if isinstance(error, RestoreError) else str(error)

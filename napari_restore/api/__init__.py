@@ -15,8 +15,9 @@ Examples
 from napari_restore.api.batch_plan import BatchItem, BatchPlan, BatchProgress
 from napari_restore.api.batches import plan_batch, restore_batch, run_batch
 from napari_restore.api.checking import inspect, report, run_report, verify
+from napari_restore.api.parts import neighbour_weights, part
 from napari_restore.api.planning import open_image, plan
-from napari_restore.api.restoring import denoise, iter_restore, part, restore, run, super_resolve
+from napari_restore.api.restoring import denoise, iter_restore, restore, run, super_resolve
 from napari_restore.api.settings import DENOISER, UPSCALERS, Settings
 from napari_restore.api.zoo import (
     convert_model,
@@ -44,6 +45,7 @@ __all__ = [
     "iter_restore",
     "model_card",
     "models",
+    "neighbour_weights",
     "open_image",
     "part",
     "plan",

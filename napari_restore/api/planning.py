@@ -103,10 +103,10 @@ def plan(
         only to look at.
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
-        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
-        Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
-        `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
-        `compiled`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
+        `denoise`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result:
+        `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`,
+        `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -241,7 +241,8 @@ def plan_source(
         from napari_restore.engine.run.cluster.workers import connected, plan_on
 
         with connected(cluster[0], parse_devices(recipe.device)[0], cluster[1]) as workers:
-            return replace(plan_on(workers, image, local_card(card, download), recipe), given=given)
+            found = replace(plan_on(workers, image, local_card(card, download), recipe), given=given)
+            return replace(found, card=local_card(found.card, download))
     chosen = replace(make_plan(image, card, recipe, estimate=estimate), given=given)
     return replace(chosen, card=local_card(chosen.card, download)) if fetch else chosen
 
@@ -252,4 +253,6 @@ def _for_device(earlier: Recipe, device: str) -> Recipe:
     from napari_restore.engine.hardware.devices import choose_devices
 
     now, then = choose_devices(device)[0], parse_devices(earlier.device)[0]
-    return earlier if now.kind == then.kind else earlier.model_copy(update={"batch": None, "threads": None})
+    return (
+        earlier if now.kind == then.kind else earlier.model_copy(update=dict.fromkeys(("backend", "batch", "threads")))
+    )

@@ -25,14 +25,7 @@ if TYPE_CHECKING:
     from napari_restore.engine.store.progress import Progress
     from napari_restore.images.lazy_arrays import Region
 
-__all__ = [
-    "denoise",
-    "iter_restore",
-    "part",
-    "restore",
-    "run",
-    "super_resolve",
-]
+__all__ = ["denoise", "iter_restore", "restore", "run", "super_resolve"]
 
 
 @bounded("the run of")
@@ -109,38 +102,6 @@ def run(
         yield from reported(plan, sink, partial(run_here, first=first))
 
 
-@bounded("restoring a part of")
-def part(
-    plan: Plan, region: Region, *, after_batch: Callable[[int], None] = lambda tiles: None
-) -> np.ndarray[Any, Any]:
-    """Compute a region of the result of a plan: the same pixels that a run of the plan stores there.
-
-    Parameters
-    ----------
-    plan : Plan
-        Plan of the run.
-    region : tuple of slice
-        One slice per axis in canonical order (TCZYXS), in pixels of the result.
-    after_batch : callable
-        Called with the number of tiles of each batch that is done. An exception that it raises ends the work.
-
-    Returns
-    -------
-    numpy.ndarray
-        Pixels of the region, in canonical order and in the data type of the result.
-
-    Raises
-    ------
-    ChunkError
-        If the source cannot be read there.
-    """
-    from napari_restore.engine.compute.predictor import predictor_of
-    from napari_restore.engine.compute.region import restore_region
-
-    assert plan.recipe.value_range is not None
-    return restore_region(plan, region, predictor_of(plan), after_batch)
-
-
 @bounded("restoring")
 @describes_settings
 def restore(
@@ -178,10 +139,10 @@ def restore(
         Dask resources that a worker must offer to take part. If None, ``{"GPU": 1}`` for CUDA, else no resources.
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
-        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
-        Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
-        `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
-        `compiled`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
+        `denoise`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result:
+        `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`,
+        `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -247,10 +208,10 @@ def iter_restore(
         Dask resources that a worker must offer to take part. If None, ``{"GPU": 1}`` for CUDA, else no resources.
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
-        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
-        Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
-        `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
-        `compiled`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
+        `denoise`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result:
+        `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`,
+        `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Yields
     ------
@@ -306,10 +267,10 @@ def denoise(
         Dask resources that a worker must offer to take part. If None, ``{"GPU": 1}`` for CUDA, else no resources.
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
-        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
-        Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
-        `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
-        `compiled`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
+        `denoise`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result:
+        `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`,
+        `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -371,10 +332,10 @@ def super_resolve(
         Dask resources that a worker must offer to take part. If None, ``{"GPU": 1}`` for CUDA, else no resources.
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
-        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`.
-        Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result: `dtype`,
-        `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
-        `compiled`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
+        `denoise`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result:
+        `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`,
+        `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Literal, ParamSpec, TypedDict, TypeVar
 
 from numpy.typing import DTypeLike
@@ -97,9 +98,9 @@ class Settings(TypedDict, total=False):
     fsync : bool
         Flush each stored object to the disk before it counts as done, so that a power cut does not lose it. If left
         out: no.
-    compiled : bool or None
-        Compile the network first, which takes minutes and saves time in long runs. If left out: in runs that are long
-        enough.
+    backend : {"eager", "compiled", "openvino"} or None
+        What runs the network: eager (torch as it is), compiled (by torch, in minutes) or openvino (on a CPU). If left
+        out: openvino on a CPU that has it, else compiled, where either pays; else eager.
     lanes : int or None
         Number of concurrent batches in the network; on a CPU they share its cores. If left out: one per core of a CPU
         if memory allows, else 1.
@@ -115,6 +116,9 @@ class Settings(TypedDict, total=False):
     allow_outside : bool
         Let the source be read from files outside its folder, where it names such files or links lead there. If left
         out: no.
+    denoise : str or Path
+        Denoiser that runs before a model that super-resolves, in the same run: name of a model, path of a checkpoint,
+        auto (the bundled one, if the noise of the image would hurt), or none. If left out: none.
     """
 
     img_range: float | None
@@ -142,12 +146,13 @@ class Settings(TypedDict, total=False):
     workers: int | None
     on_error: Literal["raise", "fill"]
     fsync: bool
-    compiled: bool | None
+    backend: Literal["eager", "compiled", "openvino"] | None
     lanes: int | None
     memory_budget: int | str | None
     threads: int | None
     neighbours: str | Mapping[str, object] | None
     allow_outside: bool
+    denoise: str | Path
 
 
 # End of what is written.

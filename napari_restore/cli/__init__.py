@@ -103,7 +103,7 @@ def main(run: Callable[[], None] = app) -> None:
     try:
         run()
     except RestoreError as error:
-        _print_error(error, str(error))
+        _print_error(error, error.told("command"))
         sys.exit(2)
     except _Stopped:
         errors.print(

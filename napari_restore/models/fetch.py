@@ -91,7 +91,7 @@ def pinned_digest(weights: Path) -> str | None:
     if found := re.match(r"[0-9a-f]{64}\b", content):
         return found[0]
     raise ModelError(
-        f"{pin_path(weights)} does not hold the SHA-256 that was recorded for {weights.name}; remove both files, and "
+        f"{pin_path(weights)} does not hold the digest that was recorded for {weights.name}; remove both files, and "
         "the weights are fetched again."
     )
 
@@ -183,7 +183,7 @@ def _retrieve(card: ModelCard, path: Path, progress: Progress | None) -> None:
         raise ModelError(f"{card.name} was not fetched: {error}; {_way_out(card, path)}") from error
     except ValueError as error:  # of pooch, for a wrong hash; pooch has removed the file
         raise ModelError(
-            f"{source} is not the file of {card.name}: its SHA-256 is not {known}; it was removed. "
+            f"{source} is not the file of {card.name}: its digest is not {known}; it was removed. "
             f"The mirror may be damaged or out of date; {_way_out(card, path)}"
         ) from error
     except OSError as error:

@@ -12,6 +12,7 @@ from napari_restore.errors import ModelError
 from napari_restore.models.card import PAPERS, ModelCard, tiling_defaults
 from napari_restore.models.fetch import Progress, fetch, models_folder, pinned_digest
 from napari_restore.models.published import published_cards
+from napari_restore.ways_out import WayOut
 
 if TYPE_CHECKING:
     from torch import nn
@@ -98,17 +99,23 @@ def find_card(model: str | Path, *, img_range: float | None = None, mean: tuple[
             )
         return _pinned(card)
     path = Path(model).expanduser()
-    if path.suffix.lower() in _SUFFIXES or path.is_file():
-        if not path.is_file() and path.stem in published:
+    if path.suffix.lower() in _SUFFIXES or path.exists():
+        if not path.exists() and path.stem in published:
             raise ModelError(
-                f"checkpoint {path} does not exist; model={published[path.stem].name!r} fetches it, or put it there."
+                f"checkpoint {path} does not exist; put it there, or use the model {published[path.stem].name}, which "
+                "is fetched."
             )
         return card_of_file(path, img_range=img_range, mean=mean)
     near = difflib.get_close_matches(str(model), [*names, *published], n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ModelError(
         f"there is no model {str(model)!r}; {hint}Bundled: {', '.join(card.name for card in bundled_cards())}; "
-        f"`napari-restore models` lists all {len(names)}; or give the path of a checkpoint ({', '.join(_SUFFIXES)})."
+        f"or give the path of a checkpoint ({', '.join(_SUFFIXES)})",
+        WayOut(
+            f"`api.models()` lists all {len(names)} models.",
+            f"`napari-restore models` lists all {len(names)} models.",
+            f"the list under Model has all {len(names)} models.",
+        ),
     )
 
 
@@ -136,6 +143,10 @@ def card_of_file(path: Path, *, img_range: float | None = None, mean: tuple[floa
         If the file is missing or damaged, its parameters belong to neither network, or `img_range` or `mean` does not
         fit them.
     """
+    if path.is_dir():
+        raise ModelError(
+            f"{path} is a folder, and a checkpoint is a file; give the path of a .safetensors or .pth file."
+        )
     if not path.is_file():
         raise ModelError(f"checkpoint {path} does not exist; give the path of a .safetensors or .pth file.")
     state = path.stat()
@@ -260,12 +271,20 @@ def weights_path(card: ModelCard) -> Path:
 
 def weights_size(card: ModelCard) -> int:
     """Return the size of a model's weights in bytes; weights not yet fetched count four bytes per parameter."""
+    if card.chain:
+        return sum(map(weights_size, card.chain))
     path = weights_path(card)
     return path.stat().st_size if path.is_file() else 4 * (card.parameters or 0)
 
 
 def weights_state(card: ModelCard) -> str:
-    """Describe whether the weights are on this machine, and how their identity is verified."""
+    """Describe whether the weights are on this machine, and how their identity is verified.
+
+    If the card has two networks, the one that must be fetched is described, or else the second.
+    """
+    if card.chain:
+        states = [weights_state(network) for network in card.chain]
+        return next((state for state in states if state.startswith("will")), states[-1])
     if card.url is None and not weights_path(card).is_file():
         return "missing"
     if card.bundled:
@@ -297,21 +316,37 @@ def local_card(card: ModelCard, progress: Progress | None = None) -> ModelCard:
     ModelError
         See `napari_restore.models.fetch.fetch`.
     """
+    if card.chain:
+        chain = tuple(local_card(network, progress) for network in card.chain)
+        same = {name: getattr(chain[-1], name) for name in ("sha256", "pinned")}
+        return card.model_copy(update={"chain": chain, **same})
     if card.url is None or (card.sha256 and weights_path(card).is_file()):
         return card
     return fetch(card, progress)
 
 
 def check_weights(card: ModelCard) -> Path:
-    """Check that the weights of a card are here and are those that it was made for, and say where they are.
+    """Check that the weights of a card are on this machine and have its digest.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Card of the model. If it has two networks, both are checked.
+
+    Returns
+    -------
+    Path
+        Path of the weights; of two networks, of the second.
 
     Raises
     ------
     ModelError
-        If the file is missing, or is another one.
+        If a file is missing, or has another digest.
     """
     from napari_restore.models.checkpoint import file_digest
 
+    if card.chain:
+        return [check_weights(network) for network in card.chain][-1]
     path = weights_path(card)
     if not path.is_file():
         raise ModelError(
@@ -320,24 +355,36 @@ def check_weights(card: ModelCard) -> Path:
     digest = file_digest(path)
     if digest != card.sha256:
         raise ModelError(
-            f"{path} has SHA-256 {digest[:12]}..., not {card.sha256[:12]}... as the card of {card.name} says; "
+            f"{path} has the digest {digest[:12]}..., not {card.sha256[:12]}... as the card of {card.name} says; "
             "the file has changed: fetch it again, or start a new run with it."
         )
     return path
 
 
 def load_weights(card: ModelCard) -> nn.Module:
-    """Build the card's network and load its weights: on the CPU, float32, in evaluation mode.
+    """Build the network of a card and load its weights, which are fetched if they are not on this machine.
 
-    Weights of a published model that are not here are fetched.
+    Parameters
+    ----------
+    card : ModelCard
+        Card of the model.
+
+    Returns
+    -------
+    torch.nn.Module
+        The network on the CPU, float32, in evaluation mode.
 
     Raises
     ------
     ModelError
-        If the file is missing or damaged, or is not the one the card was made for.
+        If the file is missing or damaged, or has another digest than the card.
     """
     from napari_restore.models.checkpoint import load_network
 
+    if card.chain:
+        from torch import nn
+
+        return nn.Sequential(*map(load_weights, card.chain)).eval()
     card = local_card(card)
     path = check_weights(card)
     network, _, _ = load_network(path, (card.architecture, card.hyperparameters))

@@ -248,6 +248,67 @@ class Restormer(nn.Module):
             self.skip_conv = nn.Conv2d(dim, dim * 2, 1, bias=bias)
         self.output = nn.Conv2d(dim * 2, out_channels, 3, padding=1, bias=bias)
 
+    def first(self, image: Tensor) -> Tensor:
+        """Compute the first features of images, in float32.
+
+        Parameters
+        ----------
+        image : torch.Tensor
+            Shape ``(b, in_channels, h, w)``.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape ``(b, dim, h, w)``.
+        """
+        # Channels last: norms and the products of the attention run along the channels of a pixel.
+        return self.patch_embed(image.contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
+
+    def inner(self, embedded: Tensor) -> Tensor:
+        """Run the part that may use bfloat16: all layers between the first and the last convolution.
+
+        Parameters
+        ----------
+        embedded : torch.Tensor
+            Result of `first`.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape ``(b, 2 * dim, h, w)``.
+        """
+        level1 = self.encoder_level1(embedded)
+        level2 = self.encoder_level2(self.down1_2(level1))
+        level3 = self.encoder_level3(self.down2_3(level2))
+        latent = self.latent(self.down3_4(level3))
+
+        up3 = torch.cat([self.up4_3(latent), level3], dim=1)
+        up3 = self.decoder_level3(self.reduce_chan_level3(up3))
+        up2 = torch.cat([self.up3_2(up3), level2], dim=1)
+        up2 = self.decoder_level2(self.reduce_chan_level2(up2))
+        up1 = self.decoder_level1(torch.cat([self.up2_1(up2), level1], dim=1))
+
+        refined = self.refinement(up1)
+        return refined + self.skip_conv(embedded) if self.dual_pixel else refined  # type: ignore[no-any-return]
+
+    def last(self, refined: Tensor, image: Tensor) -> Tensor:
+        """Compute the result from the last features, in float32.
+
+        Parameters
+        ----------
+        refined : torch.Tensor
+            Result of `inner`.
+        image : torch.Tensor
+            Argument of `first`.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape ``(b, out_channels, h, w)``.
+        """
+        result = in_float32(self.output, refined)
+        return result if self.dual_pixel else result + image
+
     def forward(self, image: Tensor) -> Tensor:
         """Restore images.
 
@@ -262,20 +323,4 @@ class Restormer(nn.Module):
         torch.Tensor
             Shape ``(b, out_channels, h, w)``.
         """
-        # Channels last: norms and the products of the attention run along the channels of a pixel.
-        embedded = self.patch_embed(image.contiguous(memory_format=torch.channels_last))
-        level1 = self.encoder_level1(embedded)
-        level2 = self.encoder_level2(self.down1_2(level1))
-        level3 = self.encoder_level3(self.down2_3(level2))
-        latent = self.latent(self.down3_4(level3))
-
-        up3 = torch.cat([self.up4_3(latent), level3], dim=1)
-        up3 = self.decoder_level3(self.reduce_chan_level3(up3))
-        up2 = torch.cat([self.up3_2(up3), level2], dim=1)
-        up2 = self.decoder_level2(self.reduce_chan_level2(up2))
-        up1 = self.decoder_level1(torch.cat([self.up2_1(up2), level1], dim=1))
-
-        refined = self.refinement(up1)
-        if self.dual_pixel:
-            return in_float32(self.output, refined + self.skip_conv(embedded))
-        return in_float32(self.output, refined) + image
+        return self.last(self.inner(self.first(image)), image)

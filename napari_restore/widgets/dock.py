@@ -15,8 +15,8 @@ from superqt.utils import QSignalDebouncer
 from napari_restore.widgets.jobs.compare.comparison import Comparison
 from napari_restore.widgets.jobs.controller import Controller, State
 from napari_restore.widgets.jobs.job import Choices, Job, Task
-from napari_restore.widgets.jobs.layers import Region
-from napari_restore.widgets.jobs.model_controller import ModelController
+from napari_restore.widgets.jobs.layers.image_layers import Region
+from napari_restore.widgets.jobs.models.controller import ModelController
 from napari_restore.widgets.jobs.preflight import Preflight
 from napari_restore.widgets.jobs.results import Result
 from napari_restore.widgets.panels.close_question import CloseQuestion
@@ -35,6 +35,7 @@ from napari_restore.widgets.viewer.live_view import LiveView
 from napari_restore.widgets.viewer.removal import RemovalContext
 from napari_restore.widgets.viewer.run_activity import RunActivity
 from napari_restore.widgets.viewer.shown_results import ShownResults
+from napari_restore.widgets.viewer.shown_weights import ShownWeights
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -73,6 +74,7 @@ class RestoreDock(QWidget):
         self.tools = CompareTools(napari_viewer, self.works, self._turns, self.bar.tell)
         self.controller = Controller(self, self.works)
         self.models = ModelController(self.model, self.works, self.bar.tell, self._changed)
+        self.weights = ShownWeights(napari_viewer, self.works, self._mapped, self.bar.tell, self)
         self.recipes = RecipeMenu(self.form, self.bar.menu, self.bar.tell, self)
         self._removal = RemovalContext(napari_viewer)
         self.activity = RunActivity(self._turns, self.controller.cancel)
@@ -116,6 +118,8 @@ class RestoreDock(QWidget):
         self.model.changed.connect(self.models.read_card)
         self.model.fetch_wanted.connect(self.models.fetch)
         self.model.fetch_cancelled.connect(self.models.cancel_fetch)
+        self.output.neighbours.map_wanted.connect(self.weights.switch)
+        self.weights.ended.connect(lambda: self.output.neighbours.map.setChecked(False))
         box, tools = self.compare, self.tools
         box.comparison_chosen.connect(tools.choose)
         box.before_held.connect(tools.show_before)
@@ -154,6 +158,10 @@ class RestoreDock(QWidget):
         self.tools.choose_source(self.input.layer())
         self._settling.throttle()
 
+    def _mapped(self) -> tuple[Job, Region, Plan | None]:
+        """Return what the map of the weights of neighbouring planes shows: job, region on screen, and plan."""
+        return self.job(), self.region_on_screen(), None if self.preflight is None else self.preflight.plan
+
     def _follow_view(self, live: bool) -> None:
         """Start or stop live previews: one after each change of camera, sliders or choices."""
         self.controller.live = live
@@ -171,12 +179,24 @@ class RestoreDock(QWidget):
         """Return the region of the chosen layer that is on screen: see `InputBox.region`."""
         return self.input.region("view")
 
+    def preview_note(self) -> str:
+        """Return what a preview leaves out of the view; empty if nothing."""
+        flat = self.viewer.dims.ndisplay == 2 or not set("ZT") & set(self.input.letters())
+        return "" if flat else "; of the 3-D view, the plane of the sliders alone"
+
     def show_state(self, state: State) -> None:
         """Show what is in progress, and enable the buttons that can be clicked."""
         self.bar.set_state(state)
 
     def show_message(self, text: str, *, warning: bool = False, details: str = "") -> None:
-        """Show one line, and details on demand; as a napari notification if the dock widget is closed."""
+        """Show one line, and details on demand; as a napari notification if the dock widget is closed.
+
+        A warning that a box of the form already shows is not repeated; the column scrolls to it.
+        """
+        note = self.form.warning_note(text) if warning and not self._closed else None
+        if note is not None:
+            self._column.ensureWidgetVisible(note)
+            text = "Not possible: see ⚠ above."
         self.bar.tell(text, warning=warning, details=details)
         if self._closed:
             from napari.utils.notifications import show_info, show_warning
@@ -189,11 +209,12 @@ class RestoreDock(QWidget):
             self.output.show_preflight(None)
         else:
             self.form.show_preflight(found)
+            self.weights.update_map()
         self.bar.set_resumes(found is not None and 0 < found.stored_blocks < found.plan.blocks)
 
     def show_obstacle(self, text: str) -> None:
-        """Show why the current choices cannot be run, unless no layer is open."""
-        if self.input.layer() is not None:
+        """Show why the current choices cannot be run, unless no layer is open or a box shows it already."""
+        if self.input.layer() is not None and self.form.warning_note(text) is None:
             self.output.show_error(text)
 
     def show_waiting(self) -> None:
@@ -208,6 +229,8 @@ class RestoreDock(QWidget):
 
     def show_result(self, result: Result, drawn: Callable[[], None] | None = None) -> None:
         """Add the layers of a result to the layer list, and compare them with their source."""
+        if not result.preview:
+            self.output.forget_replace()
 
         def shown() -> None:
             if not self._closed:
@@ -247,6 +270,8 @@ class RestoreDock(QWidget):
         """Show the run of a layer of this name in napari's activity dock; None: the run has ended."""
         if name is None:
             self.activity.end()
+            if self.controller.keeps_result and not self._closed:
+                self._settling.throttle()  # what is stored now
             if self._closed:
                 self._turns.call(self.end)  # after the message that ends the run
             return
@@ -314,6 +339,7 @@ class RestoreDock(QWidget):
         """Disconnect from the viewer, and stop all work except a run."""
         self._settling.cancel()
         self.bar.live.setChecked(False)
+        self.output.neighbours.map.setChecked(False)
         self.form.leave()
         self.controller.drop_preview()
         self.works.end(keep="run")

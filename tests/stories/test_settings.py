@@ -21,7 +21,7 @@ from napari_restore.engine.planning.recipe import make_recipe, settings
 ROOT = Path(__file__).parents[2]
 FLAGS = (
     "--axes --level --series --img-range --mean --tile --halo --blend --padding --intensity --range --noise --dtype "
-    "--precision --compiled --not-compiled --device --batch --workers --on-error --fsync --lanes --memory --pyramid "
+    "--precision --backend --device --batch --workers --on-error --fsync --lanes --memory --pyramid "
     "--no-pyramid --ome-version --chunks --shards --valid-range --fill-values --neighbours --threads"
 )
 """Scripts have these."""
@@ -104,7 +104,7 @@ def test_other_commands_have_the_settings_that_they_need() -> None:
     commands = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
     models = commands["models"].commands
     for command, names in (
-        (commands["info"], {"axes", "level", "series", "device"}),
+        (commands["info"], {"axes", "level", "series", "allow_outside", "device"}),
         (commands["demo"], {"device"}),
         (models["inspect"], {"img_range", "mean"}),
         (models["convert"], {"img_range", "mean"}),

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from napari_restore.engine.compute.fusion_counts import FusionCounts
 from napari_restore.engine.compute.lost_devices import is_device_lost, mark_lost, working_device
 from napari_restore.engine.compute.predictor import predictor_of
 from napari_restore.engine.compute.region import restore_region
@@ -19,6 +20,7 @@ from napari_restore.engine.planning.plan import Block, Plan
 from napari_restore.engine.planning.reading import Filled, RetryingImage, fill_in, with_retries
 from napari_restore.errors import DeviceLost, OutOfMemory
 from napari_restore.retrying import Retries, retried
+from napari_restore.ways_out import WayOut
 
 __all__ = ["BlockStore", "Receipt", "restore_block"]
 
@@ -54,6 +56,8 @@ class Receipt:
         Number of tiles that went through the network together; less than in the recipe if memory ran out.
     failures : tuple of str
         Error message of each attempt that failed.
+    fusion : dict or None
+        Statistics of the averaging of neighbouring planes, as `FusionCounts.as_json`; None if there was none.
     """
 
     index: Block
@@ -65,6 +69,7 @@ class Receipt:
     device: str = ""
     batch: int = 0
     failures: tuple[str, ...] = ()
+    fusion: dict[str, Any] | None = None
 
 
 class BlockStore(Protocol):
@@ -113,7 +118,7 @@ def restore_block(
     failures = (*work.image.failures, *work.failures)
     return Receipt(
         index, work.tiles, time.monotonic() - began, f"{socket.gethostname()}:{os.getpid()}", filled,
-        len(failures), str(work.device), work.batch, failures,
+        len(failures), str(work.device), work.batch, failures, work.fusion.as_json(),
     )  # fmt: skip
 
 
@@ -125,6 +130,7 @@ class _Work:
         self.image = self._retrying_image()
         self.tiles, self.device, self.batch = 0, plan.device, 0
         self.failures: list[str] = []
+        self.fusion = FusionCounts()
 
     def _retrying_image(self) -> RetryingImage:
         low = tuple(pair[0] for pair in self.plan.recipe.value_range or ())
@@ -153,8 +159,12 @@ class _Work:
                 mark_lost(self.device)
                 if working_device(self.plan) is None:
                     raise DeviceLost(
-                        f"{self.device} stopped working during the run: {error}. Stored blocks are kept: run the "
-                        "same again, with device='auto' or 'cpu' if the device does not work again."
+                        f"{self.device} stopped working during the run: {error}. Stored blocks are kept",
+                        WayOut(
+                            "run the same again, with device='auto' or 'cpu' if the device does not work again.",
+                            "run the same again, with --device auto or cpu if the device does not work again.",
+                            "run the same again, with the Device auto or cpu if the device does not work again.",
+                        ),
                     ) from error
                 self._again(f"{self.device} stopped working: {error}")
 
@@ -167,11 +177,14 @@ class _Work:
         self.tiles += done
         self.after_batch(done)
 
+    def _record(self, fusion: FusionCounts) -> None:
+        self.fusion = fusion
+
     def _computed(self) -> NDArray[Any]:
         recipe = self.plan.recipe
         predict = predictor_of(self.plan, self.device)
         plan = self.plan.with_image(self.image)
-        block = restore_region(plan, self.region, predict, self._count)
+        block = restore_region(plan, self.region, predict, self._count, self._record)
         self.batch = min(recipe.batch or 1, getattr(predict, "largest_batch", None) or recipe.batch or 1)
         for part in self.image.filled:
             self._fill_result(block, part)

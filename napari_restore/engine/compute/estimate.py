@@ -8,12 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_restore.engine.compute.predictor import predictor_of
-from napari_restore.engine.planning.noise_fit import NoiseFit, matched_noise_fit, noise_fit
+from napari_restore.engine.planning.noise_fit import NoiseFit, plan_noise_fit
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.sampling import estimate_image_noise
-from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.intensity.noise import NoiseEstimate
-from napari_restore.models.zoo import all_cards
 from napari_restore.wording import human_duration
 
 __all__ = ["Report", "make_report", "tile_seconds"]
@@ -40,19 +38,14 @@ class Report:
     @property
     def fit(self) -> NoiseFit:
         """Comparison of the noise with the noise that the model was trained for."""
-        plan, ranges = self.plan, self.plan.recipe.value_range or ((0.0, 1.0),)
-        if plan.recipe.intensity != "poisson-gaussian":
-            return noise_fit(plan.card, self.noise, ranges, all_cards())
-        each = zip(plan.scales, broadcast(ranges, len(plan.scales)), strict=True)
-        brightest = [float(scale.normalise(np.array(high))) for scale, (_, high) in each]
-        return matched_noise_fit(plan.card, self.noise, brightest, all_cards())
+        return plan_noise_fit(self.plan, self.noise)
 
     def __str__(self) -> str:
         names = [channel.name or "" for channel in self.plan.image.channels] or [""] * len(self.noise)
         chunks = " x ".join(map(str, self.plan.image.chunks))
         rows = [str(self.plan), f"{'stored as':<11}chunks of {chunks}"]
         rows += [f"{'noise':<11}{f'{n}: ' if n else ''}{_noise(e)}" for n, e in zip(names, self.noise, strict=True)]
-        rows += [f"{'warning':<11}{warning}" for warning in self.fit.warnings]
+        rows += [f"{'warning':<11}{warning}" for warning in self.fit.warnings if warning not in self.plan.warnings]
         time = "unknown, network not loaded" if self.seconds is None else f"about {human_duration(self.seconds)}"
         return "\n".join([*rows, f"{'time':<11}{time} on {self.plan.recipe.device}"])
 

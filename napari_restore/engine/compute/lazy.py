@@ -12,7 +12,7 @@ from dask.delayed import delayed
 from numpy.typing import NDArray
 
 from napari_restore.engine.compute.region import restore_region
-from napari_restore.engine.planning.neighbour_choice import choose_neighbours
+from napari_restore.engine.planning.choices.neighbours import choose_neighbours
 from napari_restore.engine.planning.normalisation import choose_intensity
 from napari_restore.engine.planning.plan import Block, Plan
 

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_restore.engine.compute.fusion_counts import FusionCounts
+from napari_restore.engine.planning.choices.neighbours import fusion_noises
 from napari_restore.engine.planning.memory import FUSED_ROWS, neighbour_axes
-from napari_restore.engine.planning.neighbour_choice import fusion_noises
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.reading import Filled, RetryingImage
-from napari_restore.intensity.fusion import REACH, STEP, Missing, Neighbour, fuse
-from napari_restore.intensity.plane_pairs import PlaneSample, compare, sample_regions, summarise
+from napari_restore.images.lazy_arrays import Region
+from napari_restore.intensity.fusion import REACH, STEP, Fused, FusionNoise, Missing, Neighbour, fuse
+from napari_restore.intensity.plane_pairs import Pair, PlaneSample, compare, sample_regions, summarise
 
-__all__ = ["FusedPlanes", "fusion_window"]
+__all__ = ["FusedPlanes", "fusion_window", "neighbour_weights"]
 
 Outer = tuple[int, ...]
 Window = tuple[tuple[int, int], tuple[int, int]]
@@ -36,6 +39,43 @@ def fusion_window(window: Window, plane: tuple[int, int]) -> Window:
     return (y0, y1), (x0, x1)
 
 
+def neighbour_weights(plan: Plan, region: Region) -> NDArray[np.float32]:
+    """Compute the mean weight of the neighbours at each pixel of a region of the source.
+
+    Parameters
+    ----------
+    plan : Plan
+        The run.
+    region : tuple of slice
+        One slice per axis in canonical order, in pixels of the source.
+
+    Returns
+    -------
+    numpy.ndarray
+        Weights in [0, 1], in canonical order without axis S, over which the mean is taken; 0 if the plan averages no
+        planes.
+    """
+    where = dict(zip(plan.axes, region, strict=True))
+    outer = [axis for axis in plan.axes if axis not in "YXS"]
+    shape = tuple(where[axis].stop - where[axis].start for axis in (*outer, "Y", "X"))
+    result = np.zeros(shape, np.float32)
+    if not plan.fuses:
+        return result
+    together = plan.card.in_channels > 1 and plan.repeats == 1
+    samples: list[dict[str, int]] = [{}]
+    if "S" in where and not together:
+        samples = [{"S": k} for k in range(where["S"].start, where["S"].stop)]
+    planes = FusedPlanes(plan, where)
+    for at in np.ndindex(shape[:-2]):
+        index = {axis: where[axis].start + k for axis, k in zip(outer, at, strict=True)}
+        channel = index.get("C", 0)
+        scale = plan.scales[channel if len(plan.scales) > 1 else 0]
+        valid = plan.validity[channel if len(plan.validity) > 1 else 0]
+        missing = partial(valid.missing, limits=scale.limits)
+        result[at] = np.mean([planes.weights(index | sample, missing) for sample in samples], axis=0)
+    return result
+
+
 class FusedPlanes:
     """The planes of a region, with their neighbours averaged in.
 
@@ -45,9 +85,17 @@ class FusedPlanes:
         The run, whose image is read.
     where : dict of str to slice
         Region of the source, one slice per axis. Its Y and X include the halo of the tiles.
+    counted : (slice, slice), optional
+        Rows and columns of the source that `counts` counts: those of the block without the halo. By default all rows
+        and columns of the region.
+
+    Attributes
+    ----------
+    counts : FusionCounts
+        Statistics of the planes that were fused.
     """
 
-    def __init__(self, plan: Plan, where: dict[str, slice]) -> None:
+    def __init__(self, plan: Plan, where: dict[str, slice], counted: tuple[slice, slice] | None = None) -> None:
         assert plan.recipe.neighbours is not None
         self.plan, self.where, self.neighbours = plan, where, plan.recipe.neighbours
         self.axes, self.sizes = plan.axes, plan.image.sizes
@@ -56,6 +104,7 @@ class FusedPlanes:
         self.rows, self.columns = fusion_window((inner[0], inner[1]), plan.grid.shape)
         self.pixels = {axis: self._read_along(axis) for axis in neighbour_axes(plan.image, plan.recipe)}
         self._samples: dict[tuple[tuple[str, int], ...], PlaneSample] = {}
+        self.counted, self.counts = counted or (where["Y"], where["X"]), FusionCounts()
 
     def _read_along(self, axis: str) -> _Slab:
         """Read the region with its neighbours along an axis."""
@@ -91,34 +140,89 @@ class FusedPlanes:
         numpy.ndarray
             ``(samples, height, width)``, the rows and columns of the region.
         """
-        near = list(self._near(index, missing))
+        y, x = self.where["Y"], self.where["X"]
         middle = next(iter(self.pixels.values())).plane(index)
+        result = np.empty((len(middle), y.stop - y.start, x.stop - x.start), np.result_type(middle.dtype, np.float32))
+        for rows, inner, fused, _ in self._fused(index, missing):
+            result[:, rows] = fused.values[:, inner[0], inner[1]]
+        return result
+
+    def weights(self, index: dict[str, int], missing: Missing) -> NDArray[np.float32]:
+        """Compute the mean weight of the neighbours at each pixel of one plane.
+
+        Parameters
+        ----------
+        index, missing
+            As for `plane`.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(height, width)``, in [0, 1]; planes that are left out have weight 0.
+        """
+        y, x = self.where["Y"], self.where["X"]
+        result = np.zeros((y.stop - y.start, x.stop - x.start), np.float32)
+        for rows, inner, fused, existing in self._fused(index, missing):
+            result[rows] = (fused.planes[inner] - 1) / max(existing, 1)
+        return result
+
+    def _fused(
+        self, index: dict[str, int], missing: Missing
+    ) -> Iterator[tuple[slice, tuple[slice, slice], Fused, int]]:
+        """Fuse a plane, some rows at a time, and count what was done.
+
+        Yields
+        ------
+        rows : slice
+            The rows, in the region.
+        inner : (slice, slice)
+            Rows and columns of the region in the fused part.
+        fused : Fused
+            The fused part, which is larger.
+        existing : int
+            Number of neighbours, including those that are left out.
+        """
         noise = self.noises[index.get("C", 0) if len(self.noises) > 1 else 0]
+        near = list(self._near(index, missing, noise))
+        middle = next(iter(self.pixels.values())).plane(index)
         (y0, y1), x = (self.where["Y"].start, self.where["Y"].stop), self.where["X"]
-        result = np.empty((len(middle), y1 - y0, x.stop - x.start), np.result_type(middle.dtype, np.float32))
         for first in range(y0, y1, FUSED_ROWS):
             last = min(first + FUSED_ROWS, y1)
             (top, bottom), (left, _) = fusion_window(((first, last), (x.start, x.stop)), self.plan.grid.shape)
             cut = (slice(None), slice(top - self.rows[0], bottom - self.rows[0]))
-            others = [Neighbour(pixels[cut], gain, offset) for pixels, gain, offset in near]
-            fused = fuse(middle[cut], others, noise, strength=self.neighbours.strength, missing=missing)
-            result[:, first - y0 : last - y0] = fused.values[
-                :, first - top : last - top, x.start - left : x.stop - left
-            ]
-        return result
+            others = [Neighbour(pixels[cut], pair.gain, pair.offset) for _, pixels, pair in near if not pair.reason]
+            counted = (_within(self.counted[0], first, last, top), _within(self.counted[1], x.start, x.stop, left))
+            fused = fuse(middle[cut], others, noise, strength=self.neighbours.strength, missing=missing, inner=counted)
+            self._count(fused, counted, [name for name, _, pair in near if not pair.reason])
+            inner = (slice(first - top, last - top), slice(x.start - left, x.stop - left))
+            yield slice(first - y0, last - y0), inner, fused, len(near)
 
-    def _near(self, index: dict[str, int], missing: Missing) -> Iterator[tuple[NDArray[Any], float, float]]:
-        """Yield the neighbours that agree with a plane, each with its gain and offset relative to that plane."""
-        noise = self.noises[index.get("C", 0) if len(self.noises) > 1 else 0]
+    def _count(self, fused: Fused, inner: tuple[slice, slice], names: list[str]) -> None:
+        """Count weights and noise of the rows and columns `inner` of a fused part of a plane."""
+        noise = fused.noise[inner]
+        if not noise.size:
+            return
+        self.counts.add_noise(noise)
+        for name, weight in zip(names, fused.weights, strict=True):
+            self.counts.add_weight(name, weight * noise.size, noise.size)
+
+    def _near(
+        self, index: dict[str, int], missing: Missing, noise: FusionNoise
+    ) -> Iterator[tuple[str, NDArray[Any], Pair]]:
+        """Yield the neighbours of a plane: axis and step, pixels, and relation to the plane. Count those left out."""
         for axis, slab in self.pixels.items():
             here = index[axis]
             for k in range(here - self.neighbours.planes, here + self.neighbours.planes + 1):
                 if k == here or not 0 <= k < self.sizes[axis]:
                     continue
-                there = index | {axis: k}
+                there, name = index | {axis: k}, f"{axis}{k - here:+d}"
                 pair = compare(self._sample(index, missing), self._sample(there, missing), noise)
+                yield name, slab.plane(there), pair
                 if not pair.reason:
-                    yield slab.plane(there), pair.gain, pair.offset
+                    continue
+                pixels = math.prod(part.stop - part.start for part in self.counted)
+                self.counts.add_weight(name, 0.0, pixels)
+                self.counts.add_left_out(_left_out(index, axis, k, pair.reason))
 
     def _sample(self, index: dict[str, int], missing: Missing) -> PlaneSample:
         """Read and summarise the sample of a plane. It is the same for every region of that plane."""
@@ -132,6 +236,19 @@ class FusedPlanes:
                 crops += list(slab.plane(index))
             self._samples[key] = summarise(crops, missing)
         return self._samples[key]
+
+
+def _within(counted: slice, first: int, last: int, origin: int) -> slice:
+    """Return the part of the counted rows or columns between two numbers, counted from an origin."""
+    low = max(counted.start, first)
+    return slice(low - origin, max(min(counted.stop, last), low) - origin)
+
+
+def _left_out(index: dict[str, int], axis: str, other: int, reason: str) -> str:
+    """Describe a pair of planes that is not averaged, equally from both sides."""
+    first, second = sorted((index[axis], other))
+    rest = ", ".join(f"{letter} {k}" for letter, k in index.items() if letter != axis)
+    return f"{axis} {first} and {second}{f' ({rest})' if rest else ''}: {reason}"
 
 
 class _Slab:

@@ -15,8 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from napari_restore.engine.compute.compiled import Compiled
+from napari_restore.engine.compute.backends.backend import Backend, Eager
+from napari_restore.engine.compute.backends.making import make_backend
 from napari_restore.engine.compute.lost_devices import working_device
+from napari_restore.engine.hardware.backends import BackendName
 from napari_restore.engine.hardware.device import Device
 from napari_restore.engine.hardware.devices import cores, set_own_threads
 from napari_restore.engine.planning.plan import Plan
@@ -58,23 +60,19 @@ class Predictor:
 
     Parameters
     ----------
-    network : torch.nn.Module
-        Network that takes ``(b, c, h, w)``.
+    network : Backend or torch.nn.Module
+        Back end that runs the network, or a network that torch runs as it is; it takes ``(b, c, h, w)``.
     device : Device
         Device that the network runs on.
     precision : str
-        ``"float32"`` or ``"bfloat16"``.
-    compile_first : bool
-        Whether to compile the network, which takes up to minutes at its first batch.
+        ``"float32"`` or ``"bfloat16"``, of a network that is given as such.
     """
 
-    def __init__(
-        self, network: nn.Module, device: Device, precision: str = "float32", *, compile_first: bool = False
-    ) -> None:
+    def __init__(self, network: Backend | nn.Module, device: Device, precision: str = "float32") -> None:
         self.device = device
-        self.precision = precision
-        network = network.to(str(device)).eval()
-        self._network = Compiled(network, device) if compile_first else network
+        if isinstance(network, nn.Module):
+            network = Eager(network.to(str(device)).eval(), device, precision)
+        self._network: Backend = network
         self._cores = cores() if device.is_cpu else 1
         self._lanes = ThreadPoolExecutor(self._cores, thread_name_prefix=f"network-{device}")
         self._largest: dict[tuple[int, ...], int] = {}
@@ -201,10 +199,7 @@ class Predictor:
         torch.set_flush_denormal(True)
         padded = tiles[np.minimum(np.arange(size), len(tiles) - 1)] if len(tiles) < size else tiles
         given = torch.from_numpy(np.ascontiguousarray(padded))
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.kind, torch.bfloat16, enabled=self.precision == "bfloat16"),
-        ):
+        with torch.inference_mode():
             on_device = given.to(str(self.device)) if self._copies is None else self._copies.to_device(given)
             result = self._network(on_device)[: len(tiles)]
             # A compiled network may reuse the memory of a result for its next one, so the result is copied.
@@ -270,13 +265,13 @@ _loading = threading.Lock()
 
 
 @lru_cache(maxsize=MOST_LOADED)
-def _load(card_json: str, device: Device, precision: str, compile_first: bool) -> Predictor:
-    network = load_weights(ModelCard.model_validate_json(card_json))
-    return Predictor(network, device, precision, compile_first=compile_first)
+def _load(card_json: str, device: Device, precision: str, backend: BackendName) -> Predictor:
+    card = ModelCard.model_validate_json(card_json)
+    return Predictor(make_backend(backend, load_weights(card), card, device, precision), device)
 
 
 def predictor_of(plan: Plan, device: Device | None = None) -> Predictor:
-    """Load the network of a plan, with the plan's precision, and compiled if the plan says so.
+    """Load the network of a plan, with the plan's precision and back end.
 
     All code that computes pixels of a plan calls this function, so a preview, a lazy result, a verification and the run
     compute the same pixels.
@@ -300,11 +295,11 @@ def predictor_of(plan: Plan, device: Device | None = None) -> Predictor:
     """
     recipe = plan.recipe
     chosen = device or working_device(plan) or plan.device
-    return predictor_for(plan.card, chosen, recipe.precision, compile_first=bool(recipe.compiled))
+    return predictor_for(plan.card, chosen, recipe.precision, recipe.backend or "eager")
 
 
 def predictor_for(
-    card: ModelCard, device: Device, precision: str | None = None, *, compile_first: bool = False
+    card: ModelCard, device: Device, precision: str | None = None, backend: BackendName = "eager"
 ) -> Predictor:
     """Load a model once per process, device and precision, and share it; a precision of None is float32.
 
@@ -314,7 +309,7 @@ def predictor_for(
         If its weights cannot be loaded.
     """
     with _loading:
-        return _load(card.model_dump_json(), device, precision or "float32", compile_first)
+        return _load(card.model_dump_json(), device, precision or "float32", backend)
 
 
 def release_predictors() -> None:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_restore.engine.compute.fusion_counts import FusionCounts
 from napari_restore.engine.compute.neighbours import FusedPlanes
 from napari_restore.engine.compute.padding import authors_padded, fitted
 from napari_restore.engine.planning.normalisation import Scale
@@ -49,6 +50,7 @@ def restore_region(
     region: Region,
     predict: Predict,
     after_batch: Callable[[int], None] = lambda tiles: None,
+    record: Callable[[FusionCounts], None] = lambda counts: None,
 ) -> NDArray[Any]:
     """Compute a region of the result.
 
@@ -62,6 +64,8 @@ def restore_region(
         The network. With a `Predictor`, a result is blended while the next batches are in the network.
     after_batch : callable
         Called with the number of tiles of each finished batch; may raise `Cancelled`.
+    record : callable
+        Called at the end with the statistics of the averaging of neighbouring planes, if there was any.
 
     Returns
     -------
@@ -79,6 +83,8 @@ def restore_region(
     with closing(_restored(work, predict, after_batch)) as results:
         for (outer, ky, kx), result in results:
             work.add(outer, ky, kx, result)
+    if work.fused is not None:
+        record(work.fused.counts)
     return work.result()
 
 
@@ -171,7 +177,8 @@ class _RegionWork:
         self.samples_are_channels = plan.card.in_channels > 1 and plan.repeats == 1
         if self.samples_are_channels:
             source["S"] = slice(0, plan.card.in_channels)
-        self.fused = FusedPlanes(plan, source) if plan.fuses else None
+        counted = (slice(self.y[0] // scale, -(-self.y[1] // scale)), slice(self.x[0] // scale, -(-self.x[1] // scale)))
+        self.fused = FusedPlanes(plan, source, counted) if plan.fuses else None
         own = self.fused.own() if self.fused else plan.image.read(tuple(source[a] for a in self.axes))
         self.pixels = self._channels_first(own)
         self.first = {axis: source[axis].start for axis in self.axes}

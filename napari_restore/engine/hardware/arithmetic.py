@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import torch
 
+from napari_restore.engine.hardware.backends import BackendName, openvino_version
+
 __all__ = ["arithmetic", "other_arithmetic"]
 
 _ENVIRONMENT = (
@@ -20,13 +22,15 @@ _ENVIRONMENT = (
 """Environment variables by which the libraries under torch choose their kernels."""
 
 
-def arithmetic(device: str) -> dict[str, str]:
+def arithmetic(device: str, backend: BackendName | None = None) -> dict[str, str]:
     """Describe how a device of this machine computes: its chip, torch, and the settings that choose kernels.
 
     Parameters
     ----------
     device : str
         Name of a device, such as ``"cpu"`` or ``"cuda:0"``. Of several names, separated by commas, the first is used.
+    backend : str or None
+        Back end of the network; None is torch as it is.
 
     Returns
     -------
@@ -47,6 +51,8 @@ def arithmetic(device: str) -> dict[str, str]:
             "TF32": str(torch.backends.cudnn.allow_tf32),
             "search for kernels": str(torch.backends.cudnn.benchmark),
         }
+    if backend == "openvino":
+        found["OpenVINO"] = openvino_version() or "none"
     found["precision of products"] = torch.get_float32_matmul_precision()
     return found | {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
 

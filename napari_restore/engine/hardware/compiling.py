@@ -30,7 +30,8 @@ def can_compile(device: Device) -> bool:
 
 def gains(card: ModelCard, device: Device) -> bool:
     """Return whether a compiled network runs faster: any network on CUDA, only Restormer on a CPU."""
-    return device.is_cuda or (device.is_cpu and card.architecture == "restormer")
+    restormer = any(network.architecture == "restormer" for network in card.networks)
+    return device.is_cuda or (device.is_cpu and restormer)
 
 
 def pays(card: ModelCard, device: Device, pixels: float) -> bool:

@@ -1,21 +1,19 @@
-"""List the devices of this machine, and choose among them and their precisions."""
+"""List the devices of this machine, and choose among them."""
 
 from __future__ import annotations
 
 import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
 
 import torch
 
 from napari_restore.engine.hardware.device import CPU, Device, parse_devices
 from napari_restore.engine.hardware.host_memory import available_memory
 from napari_restore.errors import RecipeError
-from napari_restore.models.card import ModelCard
 
 __all__ = [
-    "choose_devices", "choose_precision", "cores", "devices", "free_memory", "set_own_threads", "spare_devices",
+    "choose_devices", "cores", "devices", "free_memory", "set_own_threads", "spare_devices",
 ]  # fmt: skip
 
 
@@ -59,21 +57,6 @@ def spare_devices(device: Device) -> tuple[Device, ...]:
     return (*(other for other in devices() if other.is_cuda and other != device), CPU)
 
 
-def choose_precision(card: ModelCard, device: Device) -> Literal["float32", "bfloat16"]:
-    """Choose the precision of a network on a device.
-
-    It is bfloat16 if the device multiplies matrices in bfloat16 and the model is known to lose at most 0.02 dB.
-    """
-    loss_allowed = 0.02
-    if card.bfloat16_loss is None or card.bfloat16_loss > loss_allowed:
-        return "float32"
-    if device.is_cuda:
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:  # without the matrix units of AMX, bfloat16 saves no time on a CPU
-        fast = device.is_cpu and bool(torch.cpu.get_capabilities().get("amx_bf16"))
-    return "bfloat16" if fast else "float32"
-
-
 def devices() -> tuple[Device, ...]:
     """Return the devices of this machine that a network can run on: the CPU, then GPUs by index."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -103,6 +86,7 @@ def cores() -> int:
 
 def set_own_threads(count: int) -> None:
     """Set how many threads torch uses for work of the current thread, and leave all other threads as they are."""
+    torch.get_num_threads()  # a thread's first question, or its first work, sets the number that all have
     with _threads_of_torch, ThreadPoolExecutor(1) as fresh:
         before = fresh.submit(torch.get_num_threads).result()
         torch.set_num_threads(count)  # torch also uses this number for all threads that start later; restore theirs

@@ -23,8 +23,9 @@ from napari_restore.images.lazy_arrays import MappedArray, RawArray
 from napari_restore.models.card import ModelCard
 from napari_restore.tiling.blend import source_window
 from napari_restore.tiling.grid import AxisTiling, TileGrid
+from napari_restore.ways_out import WayOut
 
-__all__ = ["Layout", "cheapest_layout", "decoded_chunk", "readable_chunk", "tile_share", "times_read"]
+__all__ = ["Layout", "cheapest_layout", "decoded_chunk", "readable_chunk", "tile_share", "times_read", "z_order"]
 
 _CHUNK_SIDE = 512
 _UNSHARDED_CHUNK_SIDE = 1024
@@ -204,7 +205,14 @@ def _checked_layout(axes: str, chunk: Sizes, recipe: Recipe) -> Layout:
     """
     if recipe.ome_version == "0.4":
         if recipe.shards is not None:
-            raise RecipeError("shards need OME-Zarr 0.5; leave them out or use ome_version='0.5'.")
+            raise RecipeError(
+                "shards need OME-Zarr 0.5",
+                WayOut(
+                    "leave them out or use ome_version='0.5'.",
+                    "leave out --shards or use --ome-version 0.5.",
+                    "drop these settings of the recipe.",
+                ),
+            )
         return Layout(
             tuple(chunk.values()), tuple(chunk.values()), "one chunk per block, as OME-Zarr 0.4 has no shards"
         )
@@ -259,3 +267,19 @@ def _candidates(sizes: Sizes, chunk: Sizes, source: Sizes) -> Iterator[Sizes]:
             count = math.prod(-(-sizes[axis] // block[axis]) for axis in sizes)
             if depth in (1, together) or count >= _FEWEST_BLOCKS:
                 yield block
+
+
+def z_order(rows: int, columns: int) -> Iterator[tuple[int, int]]:
+    """Yield the rows and columns of a rectangle in Z-order."""
+
+    def within(row: int, column: int, side: int) -> Iterator[tuple[int, int]]:
+        if row >= rows or column >= columns:
+            return
+        if side == 1:
+            yield row, column
+            return
+        half = side // 2
+        for corner in ((0, 0), (0, half), (half, 0), (half, half)):
+            yield from within(row + corner[0], column + corner[1], half)
+
+    return within(0, 0, 1 << (max(rows, columns) - 1).bit_length())

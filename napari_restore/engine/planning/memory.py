@@ -19,6 +19,7 @@ from napari_restore.images.image import Image
 from napari_restore.intensity.fusion import REACH, STEP
 from napari_restore.models.card import ModelCard
 from napari_restore.tiling.grid import TileGrid
+from napari_restore.ways_out import WayOut
 from napari_restore.wording import human_bytes
 
 __all__ = [
@@ -177,9 +178,14 @@ def check_sample(image: Image, budget: int | None, free: int) -> None:
     chunk = math.prod(decoded_chunk(image).values()) * image.dtype.itemsize
     raise RecipeError(
         f"{image.name} is stored in chunks of {human_bytes(chunk)}, which are read whole: that takes "
-        f"{human_bytes(LIBRARIES + decoding)}, more than the {what}; allow more memory (--memory), or store the image "
-        "in smaller chunks."
+        f"{human_bytes(LIBRARIES + decoding)}, more than the {what}; store the image in smaller chunks",
+        _MORE_MEMORY.after("or "),
     )
+
+
+_MORE_MEMORY = WayOut(
+    "allow more memory with memory_budget=.", "allow more with --memory.", "allow more Memory under Performance."
+)
 
 
 def check_budget(plan: Sized, free: int) -> None:
@@ -201,5 +207,6 @@ def check_budget(plan: Sized, free: int) -> None:
         f"the run takes {human_bytes(needed)}, more than the {what}: {plan.recipe.workers} blocks in progress of "
         f"{human_bytes(blocks)} each{chunks}, and {human_bytes(network_bytes(plan))} for {plan.recipe.lanes} "
         f"concurrent batches of {plan.recipe.batch} tiles of {human_bytes(tile_bytes(plan.card, plan.grid))}; use "
-        "smaller shards, a smaller tile, a smaller batch, fewer workers or lanes, or more memory (--memory)."
+        "smaller shards, a smaller tile, a smaller batch, fewer workers or concurrent batches (lanes)",
+        _MORE_MEMORY.after("or "),
     )

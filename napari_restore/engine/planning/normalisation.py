@@ -18,6 +18,7 @@ from napari_restore.intensity.scaling import ValueRange
 from napari_restore.intensity.stabilise import CameraNoise, NoiseScale
 from napari_restore.intensity.validity import REACH, Validity, valid_range
 from napari_restore.models.card import ModelCard
+from napari_restore.ways_out import WayOut
 
 __all__ = ["Intensity", "Scale", "choose_intensity", "scales_of", "validity_of"]
 
@@ -102,8 +103,12 @@ def choose_intensity(image: Image, card: ModelCard, recipe: Recipe, *, estimate:
             if noise is None and asked:
                 raise SourceError(
                     f"the noise of {image.name} cannot be estimated: it is too small, has none, or too many pixels "
-                    "are at its lowest or highest value (clipped, or counts of few photons); give it as "
-                    "noise=(gain, offset, read noise) in data units, or use intensity='percentile'."
+                    "are at its lowest or highest value (clipped, or counts of few photons)",
+                    WayOut(
+                        "give it as noise=(gain, offset, read noise) in data units, or use intensity='percentile'.",
+                        "give gain, offset and read noise with --noise, or use --intensity percentile.",
+                        "type gain, offset and read noise, or choose another Intensity.",
+                    ),
                 )
             kind = kind if noise is not None else "percentile"
     chosen = {"value_range": ranges, "noise": noise, "valid_range": valid, "fill_values": fill}
@@ -134,10 +139,22 @@ def _check(image: Image, recipe: Recipe) -> None:
                 "or one per channel."
             )
     if recipe.intensity == "range" and recipe.value_range is None:
-        raise RecipeError("intensity='range' needs the range: give value_range=(low, high), or use 'percentile'.")
+        raise RecipeError(
+            "the intensity 'range' needs the value range",
+            WayOut(
+                "give value_range=(low, high), or use 'percentile'.",
+                "give --value-range, or use percentile.",
+                "type both ends in Range, or choose another Intensity.",
+            ),
+        )
     if recipe.noise is not None and recipe.intensity in ("range", "percentile"):
         raise RecipeError(
-            f"intensity={recipe.intensity!r} does not use noise=; leave one of them out, or use 'poisson-gaussian'."
+            f"the intensity {recipe.intensity!r} does not use the noise of a camera",
+            WayOut(
+                "leave out intensity= or noise=, or use 'poisson-gaussian'.",
+                "leave out --intensity or --noise, or use poisson-gaussian.",
+                "choose the Intensity auto or Camera noise.",
+            ),
         )
 
 

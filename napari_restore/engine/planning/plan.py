@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_restore.engine.hardware.device import Device, parse_devices
-from napari_restore.engine.planning.blocks import tile_share, times_read
+from napari_restore.engine.planning.blocks import tile_share, times_read, z_order
 from napari_restore.engine.planning.memory import neighbour_axes, run_bytes
 from napari_restore.engine.planning.normalisation import Scale, scales_of, validity_of
 from napari_restore.engine.planning.recipe import Recipe
@@ -31,6 +31,8 @@ __all__ = ["Block", "Plan", "source_kind"]
 Block = tuple[int, ...]
 """Index of a block along each axis, in canonical order. A block is stored as one `WriteUnit` of level 0."""
 
+_BACKENDS = {None: "", "eager": "", "compiled": "compiled first, ", "openvino": "OpenVINO, "}
+"""Text of each back end in a plan."""
 _LISTED = 12
 """Number of images of a file that a plan names at most."""
 
@@ -63,6 +65,8 @@ class Plan:
         Reason for a choice, in one clause, by row of the text.
     given : dict of str to Any
         Settings that were given and not chosen; see `Recipe.given`.
+    warnings : tuple of str
+        Differences between the image and what the model is trained for, with advice; found in the sample of the plan.
     """
 
     image: Image
@@ -76,6 +80,7 @@ class Plan:
     spares: tuple[Device, ...] = ()
     why: dict[str, str] = field(default_factory=dict)
     given: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def axes(self) -> str:
@@ -110,7 +115,7 @@ class Plan:
         """
         y, x = self.axes.index("Y"), self.axes.index("X")
         for outer in np.ndindex(*(1 if i in (y, x) else n for i, n in enumerate(self.counts))):
-            for row, column in _z_order(self.counts[y], self.counts[x]):
+            for row, column in z_order(self.counts[y], self.counts[x]):
                 yield tuple(row if i == y else column if i == x else k for i, k in enumerate(outer))
 
     def region(self, index: Block) -> Region:
@@ -254,7 +259,8 @@ class Plan:
         """Return everything that the stored result depends on, as JSON types."""
         return {
             "model_sha256": self.card.sha256,
-            "recipe": {k: v for k, v in self.recipe.pixel_settings().items() if k not in ("model", "axes")},
+            **({"denoiser_sha256": self.card.first.sha256} if self.card.first else {}),
+            "recipe": {k: v for k, v in self.recipe.pixel_settings().items() if k not in ("model", "axes", "denoise")},
             "source": source_kind(self.image),
             "result": {"shape": self.shape, "dtype": self.dtype.name, "block": self.block, "levels": self.levels},
         }
@@ -279,22 +285,6 @@ class Plan:
 def source_kind(image: Image) -> dict[str, Any]:
     """Return axes, shape and data type of a source, as JSON types."""
     return {"axes": image.axes, "shape": list(image.shape), "dtype": image.dtype.name}
-
-
-def _z_order(rows: int, columns: int) -> Iterator[tuple[int, int]]:
-    """Yield the rows and columns of a rectangle in Z-order."""
-
-    def within(row: int, column: int, side: int) -> Iterator[tuple[int, int]]:
-        if row >= rows or column >= columns:
-            return
-        if side == 1:
-            yield row, column
-            return
-        half = side // 2
-        for corner in ((0, 0), (0, half), (half, 0), (half, half)):
-            yield from within(row + corner[0], column + corner[1], half)
-
-    return within(0, 0, 1 << (max(rows, columns) - 1).bit_length())
 
 
 def _times(lengths: tuple[int, ...]) -> str:
@@ -334,6 +324,13 @@ def _series(plan: Plan) -> str:
     return f"{plan.recipe.series!r} of {count}" + (f": {', '.join([*listed, *more])}" if listed else "")
 
 
+def _denoiser(plan: Plan) -> dict[str, str]:
+    """Describe the denoiser that runs before the model; no row if none was asked for."""
+    if plan.card.first is not None:
+        return {"denoise": f"{plan.card.first.name} first, in the same run"}
+    return {"denoise": "none"} if plan.why.get("denoise") else {}
+
+
 def _neighbours(plan: Plan) -> dict[str, str]:
     """Describe which planes are averaged into each plane; no row for images of single planes."""
     if not any(plan.image.sizes.get(axis, 1) > 1 for axis in "TZ"):
@@ -358,6 +355,7 @@ def _text(plan: Plan) -> str:
         **({"series": _series(plan)} if image.series_count > 1 else {}),
         "pixel size": pixel or "unknown",
         "model": card.summary(),
+        **_denoiser(plan),
         "values": _values(plan),
         "missing": _missing(plan),
         "channels": _channels(plan),
@@ -368,13 +366,14 @@ def _text(plan: Plan) -> str:
         "result": f"{human_shape(plan.axes, plan.shape)}, {plan.dtype}, {human_bytes(plan.output_bytes)} uncompressed, "
         f"{counted(plan.levels, 'level')}",
         "blocks": f"{plan.blocks} of {_times(plan.block)}, chunks {_times(recipe.chunks or ())}",
-        "device": f"{recipe.device}, {recipe.precision}, {'compiled first, ' if recipe.compiled else ''}"
+        "device": f"{recipe.device}, {recipe.precision}, {_BACKENDS[recipe.backend]}"
         f"batch {recipe.batch}, {recipe.workers} blocks in progress",
         "memory": f"at most {human_bytes(plan.memory_bytes)}"
         + (f" of {human_bytes(recipe.memory_budget)}" if recipe.memory_budget else ""),
     }
     lines = [f"{name:<11}{value}{_because(plan, name)}" for name, value in rows.items() if value]
-    return "\n".join([*lines, *(f"{'note':<11}{note}" for note in image.notes)])
+    lines += [f"{'note':<11}{note}" for note in image.notes]
+    return "\n".join([*lines, *(f"{'warning':<11}{warning}" for warning in plan.warnings)])
 
 
 def _missing(plan: Plan) -> str:

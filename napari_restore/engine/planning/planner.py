@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from napari_restore.engine.hardware.device import CPU, Device
 from napari_restore.engine.planning.blocks import cheapest_layout
+from napari_restore.engine.planning.choices.denoiser import choose_denoiser
+from napari_restore.engine.planning.choices.neighbours import Chosen, choose_neighbours
 from napari_restore.engine.planning.memory import (
     LIBRARIES,
     check_budget,
@@ -16,7 +19,7 @@ from napari_restore.engine.planning.memory import (
     run_bytes,
     tile_bytes,
 )
-from napari_restore.engine.planning.neighbour_choice import Chosen, choose_neighbours
+from napari_restore.engine.planning.noise_fit import plan_noise_fit
 from napari_restore.engine.planning.normalisation import choose_intensity
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.recipe import Recipe
@@ -26,6 +29,7 @@ from napari_restore.images.image import Image
 from napari_restore.images.writing.pyramid import levels_for
 from napari_restore.models.card import ModelCard
 from napari_restore.tiling.grid import TileGrid, plane_grid
+from napari_restore.ways_out import WayOut
 from napari_restore.wording import counted
 
 __all__ = ["choose_lanes", "choose_tiling", "choose_workers", "fitting_batch", "make_plan", "tile_reason"]
@@ -60,15 +64,14 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     RecipeError, ModelError, SourceError
         If a setting does not fit the model, the image or the memory.
     """
-    from napari_restore.engine.hardware.compiling import gains, pays
-    from napari_restore.engine.hardware.devices import (
-        choose_devices,
-        choose_precision,
-        free_memory,
-        spare_devices,
-    )
+    from napari_restore.engine.hardware.backends import choose_backend
+    from napari_restore.engine.hardware.devices import choose_devices, free_memory, spare_devices
+    from napari_restore.engine.hardware.precision import choose_precision
 
     _check_channels(image, card)
+    intensity = choose_intensity(image, card, recipe, estimate=estimate)
+    denoiser = choose_denoiser(image, card, recipe, intensity)
+    card = denoiser.card
     devices = choose_devices(recipe.device)
     device = devices[0]  # with several devices, each process is planned as if it were the only one
     free = free_memory(CPU)
@@ -81,7 +84,6 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
         _whole_plane(image, card, recipe) if recipe.padding == "authors" else choose_tiling(image, card, recipe, room)
     )
     grid = plane_grid(image.sizes["Y"], image.sizes["X"], tile=tile, halo=halo, blend=blend, alignment=card.alignment)
-    intensity = choose_intensity(image, card, recipe, estimate=estimate)
     near = choose_neighbours(image, card, recipe, intensity) if estimate else Chosen(recipe.neighbours, "")
     dtype = image.dtype if recipe.dtype == "same" else np.dtype(recipe.dtype)
     shape = result_shape(image, card)
@@ -93,8 +95,9 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     _check_samples(image, card, dict(zip(image.canonical, shape, strict=True)), layout.block)
     lanes, threads, why_lanes = choose_lanes(card, grid, recipe, device, room)
     chosen = {
-        "axes": image.axes, "tile": tile, "halo": halo, "blend": blend, **intensity.settings,
-        "neighbours": near.neighbours,
+        "axes": image.axes, "series": _series_number(image, recipe.series),
+        "tile": tile, "halo": halo, "blend": blend, **intensity.settings,
+        "neighbours": near.neighbours, "denoise": denoiser.name,
         "chunks": layout.chunks, "shards": None if recipe.ome_version == "0.4" else layout.block,
         "device": ",".join(map(str, devices)), "workers": recipe.workers or 1, "lanes": lanes, "threads": threads,
         "batch": recipe.batch or 1, "precision": recipe.precision or choose_precision(card, device),
@@ -103,15 +106,29 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
         image, card, recipe.model_copy(update=chosen), grid, shape, dtype, layout.block,
         levels_for(shape, image.canonical) if recipe.pyramid else 1,
         spare_devices(device) if recipe.device == "auto" else (),
-        {"tiles": tile_reason(card, grid), "blocks": layout.why, "device": why_lanes, "missing": intensity.why,
-         "neighbours": near.why},
+        {"tiles": tile_reason(card, grid), "blocks": layout.why, "missing": intensity.why,
+         "neighbours": near.why, "denoise": denoiser.why},
     )  # fmt: skip
     plan = plan if recipe.batch else plan.with_settings(batch=fitting_batch(plan, room))
     plan = plan if recipe.workers else plan.with_settings(workers=choose_workers(plan, budget))
-    wanted = pays(card, device, plan.tiles * math.prod(grid.tile_shape)) if recipe.compiled is None else recipe.compiled
-    plan = plan.with_settings(compiled=wanted and gains(card, device))
+    batch = (plan.recipe.batch or 1, card.in_channels, *grid.tile_shape)
+    pixels = plan.tiles * math.prod(grid.tile_shape)
+    backend = choose_backend(card, device, plan.recipe.precision or "float32", batch, pixels, recipe.backend)
+    why_device = "; ".join(filter(None, (why_lanes, backend.why)))
+    plan = replace(plan.with_settings(backend=backend.name), why={**plan.why, "device": why_device})
     check_budget(plan, free)
+    if any(estimate is not None for estimate in intensity.noise):
+        plan = replace(plan, warnings=plan_noise_fit(plan, intensity.noise).warnings)
     return plan
+
+
+def _series_number(image: Image, series: int | str) -> int | str:
+    """Return the number of the image in its file, so that name and number are the same setting."""
+    if isinstance(series, int):
+        return series
+    if series in image.series_names:
+        return image.series_names.index(series)
+    return int(series) if series.isdecimal() else 0 if image.series_count == 1 else series
 
 
 def _whole_plane(image: Image, card: ModelCard, recipe: Recipe) -> tuple[tuple[int, int], int, int]:
@@ -119,8 +136,13 @@ def _whole_plane(image: Image, card: ModelCard, recipe: Recipe) -> tuple[tuple[i
     height, width = (-(-image.sizes[axis] // card.alignment) * card.alignment for axis in "YX")
     if recipe.tile not in (None, (height, width)) or recipe.halo or recipe.blend:
         raise RecipeError(
-            f"padding='authors' restores whole planes ({height} x {width} here), but tile={recipe.tile}, "
-            f"halo={recipe.halo}, blend={recipe.blend} divide them; leave these out, or use padding='reflect'."
+            f"the padding 'authors' restores whole planes ({height} x {width} here), but tile {recipe.tile}, "
+            f"halo {recipe.halo}, blend {recipe.blend} divide them",
+            WayOut(
+                "leave these out, or use padding='reflect'.",
+                "leave these out, or use --padding reflect.",
+                "set Tile and Halo to auto, and drop blend; or drop the padding of the recipe.",
+            ),
         )
     return (height, width), 0, 0
 
@@ -130,7 +152,10 @@ def _check_channels(image: Image, card: ModelCard) -> None:
     if card.in_channels not in (1, samples) and not gray_through_colour(image, card):
         raise ModelError(
             f"{card.name} takes {card.in_channels} colour samples (axis S), the image has {samples} "
-            f"(axes {image.axes}); use a one-channel model, or name the sample axis S in axes=."
+            f"(axes {image.axes}); use a one-channel model",
+            WayOut(
+                "or name the sample axis S in axes=.", "or name the sample axis S in --axes.", "or name it S in Axes."
+            ),
         )
     if card.in_channels == 1 and card.out_channels != 1:
         raise ModelError(

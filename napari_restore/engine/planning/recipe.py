@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from napari_restore.engine.planning.settings import forms
+from napari_restore.engine.planning.settings.earlier_names import backend_read, backend_written
 from napari_restore.engine.planning.settings.neighbours import NONE, Neighbours
 from napari_restore.engine.planning.settings.setting import NEVER, Setting
 from napari_restore.errors import RecipeError
@@ -216,13 +217,12 @@ class Recipe(BaseModel):
             "run", flag="--fsync", page="survival.md",
         ),
     ] = False
-    # A compiled network changes the last bits of float32 results.
-    compiled: Annotated[
-        bool | None,
+    backend: Annotated[
+        Literal["eager", "compiled", "openvino"] | None,
         Setting(
-            "Compile the network first, which takes minutes and saves time in long runs.", "run",
-            otherwise="in runs that are long enough", flag="--compiled/--not-compiled", page="performance.md",
-            last_bits=True,
+            "What runs the network: eager (torch as it is), compiled (by torch, in minutes) or openvino (on a CPU).",
+            "run", otherwise="openvino on a CPU that has it, else compiled, where either pays; else eager",
+            page="performance.md#back-ends", last_bits=True,
         ),
     ] = None
     lanes: Annotated[
@@ -254,7 +254,7 @@ class Recipe(BaseModel):
             "network: none, T, Z or TZ, optionally followed by the planes on each side and a strength, like T,3 or "
             "T,2,0.8; or auto.", "values", otherwise="for a denoiser, each axis along which planes of a sample agree",
             accepts="str | Mapping[str, object] | None", metavar="AXES or AXES,PLANES,STRENGTH", page="neighbours.md",
-            earlier=NONE,
+            earlier=NONE, control="Values and output › Neighbours",
         ),
     ] = None
     allow_outside: Annotated[
@@ -264,11 +264,22 @@ class Recipe(BaseModel):
             "run", flag="--allow-outside", page="usage.md#what-a-source-may-read", earlier=False,
         ),
     ] = False
+    denoise: Annotated[
+        str,
+        Setting(
+            "Denoiser that runs before a model that super-resolves, in the same run: name of a model, path of a "
+            "checkpoint, auto (the bundled one, if the noise of the image would hurt), or none.", "network",
+            accepts="str | Path", metavar="MODEL, auto or none", page="quality.md", earlier="none",
+            control="Model › Denoise first",
+        ),
+    ] = "none"
     # fmt: on
 
+    _earlier_names = model_validator(mode="before")(backend_read)
     _memory_budget = field_validator("memory_budget", mode="before")(forms.size_in_bytes)
     _intensity = field_validator("intensity", mode="before")(forms.open_intensity)
     _neighbours = field_validator("neighbours", mode="before")(forms.named_neighbours)
+    _denoise = field_validator("denoise", mode="before")(forms.path_as_text)
     _lists = field_validator("value_range", "noise", mode="before")(forms.list_of_one)
     _limits = field_validator("valid_range", mode="before")(forms.limits)
     _fill = field_validator("fill_values", mode="before")(forms.fill_lists)
@@ -298,18 +309,19 @@ class Recipe(BaseModel):
         given = {name for name in self.model_fields_set if getattr(self, name) is not None}
         if self.neighbours and stored.neighbours and self.neighbours.agrees_with(stored.neighbours):
             given.discard("neighbours")
+        if self.denoise == "auto" and stored.denoise != "none":
+            given.discard("denoise")
         taken = Recipe.model_fields.keys() - (EXECUTION_FIELDS - _KEPT_ON_RESUME) - given
         return Recipe(**{**stored.model_dump(include=taken), **self.model_dump(include=given)})
 
     def given(self) -> dict[str, Any]:
         """Return the given fields that the stored result depends on, as JSON types, without fields left open."""
         left = {*EXECUTION_FIELDS, "model"}
-        settings = self.model_dump(mode="json", exclude=left, exclude_defaults=True)
-        return {name: value for name, value in settings.items() if name in self.model_fields_set}
+        return self.model_dump(mode="json", include=self.model_fields_set - left, exclude_defaults=True)
 
     def pixel_settings(self) -> dict[str, Any]:
         """Return all fields that the stored result depends on, as JSON types."""
-        return {name: value for name, value in self.as_json().items() if name not in EXECUTION_FIELDS}
+        return {name: value for name, value in self._since_earlier().items() if name not in EXECUTION_FIELDS}
 
     def as_json(self) -> dict[str, Any]:
         """Return all fields as JSON types, as they are stored.
@@ -317,6 +329,10 @@ class Recipe(BaseModel):
         A field that was added later is left out if it has its `Setting.earlier` value. So recipes and fingerprints of
         earlier results do not change.
         """
+        return backend_written(self._since_earlier())
+
+    def _since_earlier(self) -> dict[str, Any]:
+        """Return the settings as JSON types, without newer settings whose value means the behaviour before them."""
         return self.model_dump(mode="json", exclude={n for n, value in _EARLIER.items() if getattr(self, n) == value})
 
     @classmethod
@@ -327,13 +343,8 @@ class Recipe(BaseModel):
         ----------
         content : dict of str to Any
             Result of `as_json`, in this or an earlier version.
-
-        Returns
-        -------
-        Recipe
-            The recipe.
         """
-        return cls.model_validate(_EARLIER | content)
+        return cls.model_validate({**_EARLIER, "backend": "eager"} | backend_read(content))
 
 
 def settings() -> dict[str, Setting]:
@@ -382,4 +393,5 @@ def make_recipe(**settings: Any) -> Recipe:
         name = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise RecipeError(f"there is no setting {name!r}; use one of {', '.join(Recipe.model_fields)}.") from None
-        raise RecipeError(f"{name}={first['input']!r}: {first['msg'].removeprefix('Value error, ')}.") from None
+        name = f"{name}={first['input']!r}: " if name else ""
+        raise RecipeError(f"{name}{first['msg'].removeprefix('Value error, ')}.") from None

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from napari_restore.engine.compute.fusion_counts import merged_counts
 from napari_restore.wording import counted, human_bytes, human_shape
 
 __all__ = ["filled_regions", "report_page", "table"]
 
 _SHOWN = 20
-"""Number of filled regions on the page; the JSON holds all."""
+"""Number of filled regions, and of left-out pairs of planes, on the page; the JSON holds all."""
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -37,17 +38,24 @@ def report_page(report: dict[str, Any]) -> str:
         Markdown that can be read as plain text too.
     """
     source, result, model = report["source"], report["result"], report["model"]
+    first = report.get("denoiser")
+    fusion = merged_counts(session.get("neighbours") for session in report["sessions"])
+    left_out = fusion["left_out"] if fusion else []
     facts = [
         ("state", _state(report)),
         ("source", f"{source['location'] or source['name']}: {human_shape(source['axes'], source['shape'])}, "
          f"{source['dtype']}, metadata SHA-256 {source['metadata_sha256'][:16]}"),
         ("model", f"{model['name']}, SHA-256 {model['sha256'][:16]}"),
+        *((("denoiser", f"{first['name']}, SHA-256 {first['sha256'][:16]}"),) if first else ()),
         ("result", f"{human_shape(source['axes'], result['shape'])}, {result['dtype']}, "
          f"{human_bytes(result['bytes'])} uncompressed, {result['blocks']} blocks, {result['levels']} levels"),
+        *((("neighbours", _neighbours(fusion)),) if fusion else ()),
         ("throughput", _throughput(report["sessions"])),
         ("seams", _seams(report["seams"])),
         ("verification", _verification(report["verification"])),
         ("fingerprint", report["fingerprint"][:16]),
+        *(("note", note) for note in source.get("notes", ())),
+        *(("warning", warning) for warning in report.get("warnings", ())),
     ]  # fmt: skip
     parts = [
         f"# {report['output']}",
@@ -56,6 +64,7 @@ def report_page(report: dict[str, Any]) -> str:
         _sessions(report["sessions"]),
         "## Filled regions",
         _filled(filled_regions(report)),
+        *(("## Neighbouring planes that were not averaged", _listed(left_out)) if left_out else ()),
         "## Recipe",
         table(("setting", "value"), ((name, value) for name, value in report["recipe"].items() if value is not None)),
     ]
@@ -137,10 +146,20 @@ def _session_row(session: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
+def _neighbours(fusion: dict[str, Any]) -> str:
+    """Describe the mean weight of each neighbouring plane, and the noise that is left."""
+    weights = ", ".join(f"{name} {found['mean']:.2f}" for name, found in fusion["weights"].items())
+    left = f"; pairs of planes that were not averaged: {len(fusion['left_out'])}" if fusion["left_out"] else ""
+    planes = f"mean weight of neighbouring planes {weights}" if weights else "no plane has neighbours"
+    return f"{planes}; noise falls to {fusion['noise_left']['mean']:.2f} of that of one plane{left}"
+
+
 def _filled(regions: list[str]) -> str:
-    if not regions:
-        return "None: all pixels of the source that were needed could be read."
-    lines = [f"- {region}" for region in regions[:_SHOWN]]
-    if len(regions) > _SHOWN:
-        lines.append(f"- ... and {len(regions) - _SHOWN} more, in the JSON")
+    return _listed(regions) if regions else "None: all pixels of the source that were needed could be read."
+
+
+def _listed(items: list[str]) -> str:
+    lines = [f"- {item}" for item in items[:_SHOWN]]
+    if len(items) > _SHOWN:
+        lines.append(f"- ... and {len(items) - _SHOWN} more, in the JSON")
     return "\n".join(lines)

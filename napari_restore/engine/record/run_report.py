@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from napari_restore import __version__
 from napari_restore.engine.compute.block import Receipt
+from napari_restore.engine.compute.fusion_counts import merged_counts
 from napari_restore.engine.hardware.device import Device
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.settings.fingerprint import digest
@@ -40,6 +41,7 @@ from napari_restore.images.store import Place, place_of
 if TYPE_CHECKING:
     from napari_restore.engine.store.sinks import OmeZarrSink
     from napari_restore.images.image import Image
+    from napari_restore.models.card import ModelCard
 
 __all__ = [
     "RunReport",
@@ -195,6 +197,11 @@ def _described(image: Image) -> dict[str, Any]:
     return {"location": image.location, "name": image.name, **shown, **notes, "metadata_sha256": digest(metadata)}
 
 
+def _identified(card: ModelCard) -> dict[str, Any]:
+    """Return what identifies a model, as JSON types."""
+    return card.model_dump(mode="json", include={"name", "title", "licence", "sha256"})
+
+
 def _device_name(device: Device) -> str:
     if not device.is_cuda:
         return f"{device} ({os.cpu_count()} cores, {platform.machine()})"
@@ -247,6 +254,7 @@ class Session:
         session["retries"] += receipt.retries
         session["failures"] += receipt.failures[: _AT_ONCE - len(session["failures"])]
         session["filled"] += receipt.filled
+        session["neighbours"] = merged_counts((session["neighbours"], receipt.fusion))
         for key, value in (("blocks_by_worker", receipt.worker), ("blocks_by_batch", f"{receipt.batch} tiles")):
             session[key][value] = session[key].get(value, 0) + 1
         if receipt.filled and len(session["filled"]) <= _AT_ONCE:
@@ -262,6 +270,7 @@ class Session:
             "batch": recipe.batch, "workers": recipe.workers, "versions": _versions(), "platform": platform.platform(),
             "blocks_before": before, "blocks": 0, "tiles": 0, "pixels": 0, "seconds": 0.0, "pyramid_seconds": 0.0,
             "retries": 0, "failures": [], "filled": [], "blocks_by_worker": {}, "blocks_by_batch": {},
+            "neighbours": None,
         }  # fmt: skip
         earlier = read_content(self.place) or {}
         sessions = earlier.get("sessions", []) if earlier.get("fingerprint") == self.plan.fingerprint else []
@@ -284,8 +293,10 @@ class Session:
             "output": str(self.output),
             "fingerprint": plan.fingerprint,
             "source": _described(plan.image),
-            "model": plan.card.model_dump(mode="json", include={"name", "title", "licence", "sha256"}),
+            "model": _identified(plan.card),
+            **({"denoiser": _identified(plan.card.first)} if plan.card.first else {}),
             "recipe": plan.recipe.as_json(),
+            **({"warnings": list(plan.warnings)} if plan.warnings else {}),
             "result": {
                 "shape": list(plan.shape), "dtype": plan.dtype.name, "bytes": plan.output_bytes,
                 "blocks": plan.blocks, "block": list(plan.block), "levels": plan.levels,

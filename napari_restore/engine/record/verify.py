@@ -12,6 +12,7 @@ import numpy as np
 from napari_restore.engine.compute.block import Receipt
 from napari_restore.engine.compute.predictor import predictor_of
 from napari_restore.engine.compute.region import restore_region
+from napari_restore.engine.hardware.backends import check_backend
 from napari_restore.engine.hardware.devices import choose_devices
 from napari_restore.engine.planning.plan import Block, Plan, source_kind
 from napari_restore.engine.planning.planner import make_plan
@@ -173,6 +174,10 @@ def _reopened(path: Path | str, attributes: dict[str, Any], source: Any) -> Plan
         choose_devices(recipe.device)
     except RecipeError:  # the run was on another machine
         recipe = recipe.model_copy(update={"device": "auto"})
+    try:
+        check_backend(recipe.backend or "eager", choose_devices(recipe.device)[0])
+    except RecipeError:  # it was done by what is not here; `_slack` is for that too
+        recipe = recipe.model_copy(update={"backend": "eager"})
     image = open_image(
         opened, axes=recipe.axes, level=recipe.level, series=recipe.series, allow_outside=recipe.allow_outside
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -23,6 +24,8 @@ from napari_restore.images.writing import ome_zarr
 from napari_restore.images.writing.layout import WriteUnit
 
 __all__ = ["Stages", "bounded_map", "build_pyramid", "coarser_levels", "run_blocks", "run_here"]
+
+_log = logging.getLogger(__name__)
 
 Stages = Callable[[Plan, OmeZarrSink, Callable[[Receipt], Any]], Generator[Progress, None, None]]
 """A function that runs a plan into an OME-Zarr, and calls its third argument with the receipt of each block."""
@@ -127,6 +130,8 @@ def run_blocks(
     """
     recipe = plan.recipe
     assert recipe.workers is not None and recipe.value_range is not None
+    for warning in plan.warnings:
+        _log.warning("%s", warning)
     count, indices = sink.missing()
     if first is not None:
         indices = _first_in(plan, first, sink.missing()[1], indices)
@@ -220,6 +225,18 @@ def run_here(
     *,
     first: Region | None = None,
 ) -> Generator[Progress, None, None]:
-    """Run a plan on this machine: first its blocks (see `run_blocks`), then its coarser levels."""
+    """Run a plan on this machine: first its blocks, then its coarser levels.
+
+    Parameters
+    ----------
+    plan : Plan
+        The run, with its value range chosen.
+    sink : OmeZarrSink
+        Stores the blocks and coarser levels.
+    record : callable
+        Called with the receipt of each block, on the thread that iterates over the events.
+    first : tuple of slice, optional
+        Region of the result whose blocks are restored before all others.
+    """
     yield from run_blocks(plan, sink, record, first=first)
     yield from build_pyramid(sink)

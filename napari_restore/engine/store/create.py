@@ -16,6 +16,9 @@ from napari_restore.images.writing import ome_zarr
 
 __all__ = ["create_output"]
 
+_NAMED = {"name", "title", "paper", "licence", "sha256"}
+"""Fields of a card that are stored with a result."""
+
 
 def create_output(plan: Plan, path: Path | str) -> None:
     """Create the OME-Zarr of a run, with its metadata and no pixels."""
@@ -44,9 +47,10 @@ def create_output(plan: Plan, path: Path | str) -> None:
             "identity": plan.identity(),
             "recipe": recipe.as_json(),
             "given": plan.given,
-            "arithmetic": arithmetic(recipe.device),
+            "arithmetic": arithmetic(recipe.device, recipe.backend),
             "digests": not isinstance(path, str),
-            "model": plan.card.model_dump(mode="json", include={"name", "title", "paper", "licence", "sha256"}),
+            "model": plan.card.model_dump(mode="json", include=_NAMED),
+            **({"denoiser": plan.card.first.model_dump(mode="json", include=_NAMED)} if plan.card.first else {}),
             "source": image.location or image.name,
             "source_crops": plan.source_crops,
         },

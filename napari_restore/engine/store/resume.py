@@ -18,6 +18,7 @@ from napari_restore.errors import OutputError
 from napari_restore.images.sameness import lies_in, paths_in
 from napari_restore.images.store import Place, place_of
 from napari_restore.images.writing import ome_zarr
+from napari_restore.ways_out import REPAIR, REPLACE
 from napari_restore.wording import human_bytes
 
 __all__ = [
@@ -77,8 +78,8 @@ def check_attributes(attributes: Mapping[str, Any], path: Path | str) -> None:
     for name, kind in _TYPES.items():
         if name in attributes and not isinstance(attributes[name], kind):
             raise OutputError(
-                f"the metadata of {path} are damaged ({name} is {str(attributes[name])[:50]!r}); "
-                "`napari-restore verify --repair` restores them from their copies."
+                f"the metadata of {path} are damaged ({name} is {str(attributes[name])[:50]!r})",
+                REPAIR,
             )
 
 
@@ -235,12 +236,12 @@ def what_differs(plan: Plan, attributes: dict[str, Any]) -> list[str]:
     old, new = attributes.get("identity", {}), plan.identity()
     flat_old, flat_new = (_flattened(content) for content in (old, new))
     changed = [
-        f"{key}: {flat_old.get(key)} stored, {flat_new.get(key)} now"
+        f"{key.removeprefix('recipe.')}: {flat_old.get(key)} stored, {flat_new.get(key)} now"
         for key in sorted(flat_old | flat_new)
         if flat_old.get(key) != flat_new.get(key) and key != "model_sha256"
     ]
     if old.get("model_sha256") != plan.card.sha256:
-        stored = f"{attributes.get('model', {}).get('name')} of SHA-256 {str(old.get('model_sha256'))[:12]}"
+        stored = f"{attributes.get('model', {}).get('name')} of digest {str(old.get('model_sha256'))[:12]}"
         changed.insert(0, f"other weights: {stored} stored, {plan.card.name} of {str(plan.card.sha256)[:12]} now")
     return changed or ["the stored fingerprint does not fit the stored settings"]
 
@@ -259,12 +260,14 @@ def check_same_run(plan: Plan, attributes: dict[str, Any], path: Path | str) -> 
     if changed := what_differs(plan, attributes):
         raise OutputError(
             f"{path} exists and is the result of another recipe ({'; '.join(changed)}); choose another output, give "
-            "the same settings to resume it, or replace it with overwrite (--overwrite)."
+            "the same settings to resume it",
+            REPLACE.after("or "),
         )
     if other := other_pixels(plan, attributes):
         raise OutputError(
             f"{path} exists and is the result of another source ({other}); choose another output, give that source to "
-            "resume it, or replace it with overwrite (--overwrite)."
+            "resume it",
+            REPLACE.after("or "),
         )
 
 

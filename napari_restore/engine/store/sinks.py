@@ -203,7 +203,9 @@ class OmeZarrSink:
     def _compare_arithmetic(self) -> None:
         """Warn if this machine may round the last bits differently from the machine that started the run."""
         stored = (ome_zarr.read_attributes(self.path) or {}).get("arithmetic")
-        other = other_arithmetic(stored if isinstance(stored, dict) else {}, arithmetic(self.plan.recipe.device))
+        recipe = self.plan.recipe
+        now = arithmetic(recipe.device, recipe.backend)
+        other = other_arithmetic(stored if isinstance(stored, dict) else {}, now)
         if other:
             _log.warning("%s is resumed with other arithmetic (%s): last bits may differ", self.path, other)
 

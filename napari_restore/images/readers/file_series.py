@@ -25,6 +25,7 @@ from napari_restore.images.guards.files import allowing_outside, outside_allowed
 from napari_restore.images.image import Channel, Image, LazyArray
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.images.readers import tiff
+from napari_restore.ways_out import WayOut
 
 _WILDCARD = re.compile(r"(?:(?<![A-Za-z])(time|tp|t|channel|ch|c|z))?(\d*)([*?]+)", re.IGNORECASE)
 _LETTERS = {"time": "T", "tp": "T", "t": "T", "channel": "C", "ch": "C", "c": "C", "z": "Z"}
@@ -122,8 +123,12 @@ def _matches(pattern: str, axes: str | None) -> tuple[str, dict[tuple[str, ...],
         letters = list(axes[: len(wildcards)].upper())
     if None in letters:
         raise AxesError(
-            f"{pattern}: a wildcard does not name its axis; write the letter in front of it, as in 'img_t*_c*.tif', "
-            "or pass axes= for the whole image, with the letters of the wildcards first, such as 'TCYX'."
+            f"{pattern}: a wildcard does not name its axis; write the letter in front of it, as in 'img_t*_c*.tif'",
+            WayOut(
+                "or pass axes= for the whole image, with the letters of the wildcards first, such as 'TCYX'.",
+                "or give --axes for the whole image, with the letters of the wildcards first, such as TCYX.",
+                "or rename the files.",
+            ),
         )
     parts = re.compile(_regex(pattern, wildcards))
     found: dict[tuple[str, ...], str] = {}
@@ -167,8 +172,12 @@ def _numbered(
     elif axes is None:
         odd = next(file for key, file in found.items() if not key[wildcard].isdecimal())
         raise SourceError(
-            f"{odd} matches {pattern}, but has no number along {letter} there; narrow the pattern, or pass axes= to "
-            "take the files in the order of their names."
+            f"{odd} matches {pattern}, but has no number along {letter} there; narrow the pattern",
+            WayOut(
+                "or pass axes= to take the files in the order of their names.",
+                "or give --axes to take the files in the order of their names.",
+                "or rename the files.",
+            ),
         )
     return values
 

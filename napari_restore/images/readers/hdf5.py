@@ -21,6 +21,7 @@ from napari_restore.images.guards.hdf5_files import check_chunks, check_dataset,
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region, chunks_in
 from napari_restore.images.readers.reader import check_level, pixel_sizes, series_number
+from napari_restore.ways_out import NAME_AXES
 
 ENDINGS = (".h5", ".hdf5", ".hdf", ".he5")
 
@@ -145,12 +146,12 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
 
 @contextlib.contextmanager
 def _opened(h5py: Any, path: str, inside: str, surroundings: Surroundings) -> Iterator[Any]:
-    """Open a data set, wherever links lead to, if all that it is read from may be read.
+    """Open a data set, following links, if all files that it is read from may be read.
 
     Raises
     ------
     SourceError
-        If not, or if it is not there.
+        If a file may not be read, or the data set does not exist.
     """
     file_path, there = follow_links(h5py, path, inside, surroundings)
     if not os.path.isfile(file_path) and file_path != path:
@@ -166,7 +167,7 @@ def _opened(h5py: Any, path: str, inside: str, surroundings: Surroundings) -> It
 
 
 def _only_dataset(h5py: Any, path: str, surroundings: Surroundings) -> str:
-    """Return the path of the only data set there is."""
+    """Return the path of the only data set of a file."""
     names, refused = _datasets(h5py, path, surroundings)
     if not names and refused:
         raise refused[0]
@@ -179,7 +180,7 @@ def _only_dataset(h5py: Any, path: str, surroundings: Surroundings) -> str:
 
 
 def _datasets(h5py: Any, path: str, surroundings: Surroundings) -> tuple[list[str], list[SourceError]]:
-    """Return the paths of all datasets that have a plane of numbers, and why links were not followed."""
+    """Return the paths of all data sets with a plane of numbers, and the errors of links that were not followed."""
     names: list[str] = []
     links: list[str] = []
     refused: list[SourceError] = []
@@ -201,7 +202,7 @@ def _datasets(h5py: Any, path: str, surroundings: Surroundings) -> tuple[list[st
         except SourceError as error:
             refused.append(error)
             continue
-        with contextlib.suppress(OSError), h5py.File(file_path, "r") as file:  # one that is not there is no image
+        with contextlib.suppress(OSError), h5py.File(file_path, "r") as file:  # a missing file is no image
             node = file.get(there)
             see(name, node)
             if isinstance(node, h5py.Group):
@@ -218,7 +219,7 @@ def _letters(dataset: Any, axes: str | None, location: str) -> str:
     shape = tuple(dataset.shape)
     if axes is not None:
         return check_axes(axes, shape)
-    labels = [str(dimension.label) for dimension in dataset.dims]
+    labels = _labels(dataset)
     tags = dataset.attrs.get("axistags")
     if not any(labels) and isinstance(tags, str | bytes):
         labels = [str(tag.get("key", "")) for tag in json.loads(tags).get("axes", [])]
@@ -226,11 +227,18 @@ def _letters(dataset: Any, axes: str | None, location: str) -> str:
     if len(shape) == 2 and not any(labels):
         return "YX"
     if None in letters or len(letters) != len(shape):
-        raise AxesError(
-            f"{location} does not define its axes (shape {shape}); pass axes= with one letter of TCZYXS per "
-            "dimension, such as 'ZYX'."
-        )
+        raise AxesError(f"{location} does not define its axes (shape {shape})", NAME_AXES)
     return check_axes("".join(letter or "" for letter in letters), shape)
+
+
+def _labels(dataset: Any) -> list[str]:
+    """Return the labels of the dimensions; an empty string for a dimension without label.
+
+    The attribute is read directly, because the function of HDF5 for labels crashes the process if they are damaged.
+    """
+    stored = np.ravel(dataset.attrs.get("DIMENSION_LABELS", ()))
+    labels = [label.decode(errors="replace") if isinstance(label, bytes) else str(label or "") for label in stored]
+    return labels if len(labels) == dataset.ndim else [""] * dataset.ndim
 
 
 def _pixel_size(dataset: Any, letters: str) -> tuple[dict[str, float], tuple[str, ...]]:

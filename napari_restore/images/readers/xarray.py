@@ -58,8 +58,8 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
     found = [letter_of(name) for name in source.dims]
     if axes is None and None in found:
         raise AxesError(
-            f"the dimensions {source.dims} of the DataArray do not define all axes; "
-            "pass axes= with one letter of TCZYXS per dimension, or rename them."
+            f"the dimensions {source.dims} of the DataArray do not define all axes; rename them, or "
+            "pass axes= with one letter of TCZYXS per dimension, such as 'ZYX'."
         )
     letters = check_axes(axes or "".join(letter or "" for letter in found), source.shape)
     pixel_size, origin, units, notes = {}, {}, {}, []

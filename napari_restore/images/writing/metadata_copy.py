@@ -17,6 +17,7 @@ from typing import Any
 from napari_restore.errors import OutputError
 from napari_restore.images.staging import Stage
 from napari_restore.images.store import Place, place_of
+from napari_restore.ways_out import REPLACE
 
 COPIES = ("0/.metadata.json", "0/.metadata.copy.json")
 """Names of the copies; results of earlier versions have only the first."""
@@ -187,7 +188,8 @@ def _check_against_damaged(place: Place) -> None:
             return
     raise OutputError(
         f"the metadata of {place.location} and all copies of them are damaged, and none confirms another; copy them or "
-        f"{COPIES[0]} back from a backup, or compute the result again with overwrite (--overwrite)."
+        f"{COPIES[0]} back from a backup, or compute the result again",
+        REPLACE,
     )
 
 

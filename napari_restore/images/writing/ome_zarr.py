@@ -48,6 +48,7 @@ from napari_restore.images.writing.layout import (
     to_stored,
 )
 from napari_restore.images.writing.metadata_copy import write_copy
+from napari_restore.ways_out import REPAIR
 
 ATTRIBUTES = "napari_restore"
 """Key of the attributes that this package adds to the group of an image."""
@@ -196,10 +197,7 @@ def read_attributes(path: str | Path) -> dict[str, Any] | None:
     except (FileNotFoundError, ContainsArrayError):
         return None
     except Exception as error:
-        raise OutputError(
-            f"the metadata of {path} cannot be read: {error!r}; `napari-restore verify --repair` writes those of a "
-            "result of this package back."
-        ) from error
+        raise OutputError(f"the metadata of {path} cannot be read: {error!r}", REPAIR) from error
     found = group.attrs.asdict().get(ATTRIBUTES)
     return dict(found) if isinstance(found, Mapping) else None
 
@@ -236,10 +234,7 @@ def open_level(path: str | Path, level: int, mode: Literal["r", "r+"] = "r") -> 
     except (MemoryError, RestoreError):
         raise
     except Exception as error:  # damaged metadata raise many kinds of errors in zarr
-        raise OutputError(
-            f"the metadata of level {level} of {path} cannot be read: {error!r}; `napari-restore verify --repair` "
-            "writes them back."
-        ) from error
+        raise OutputError(f"the metadata of level {level} of {path} cannot be read: {error!r}", REPAIR) from error
     return array.with_config({"write_empty_chunks": True})
 
 

@@ -18,6 +18,7 @@ from napari_restore.images.writing.layout import WriteUnit
 from napari_restore.images.writing.ome_zarr import unit_region
 from napari_restore.images.writing.unit_writer import UnitWriter
 from napari_restore.retrying import DISK, retried
+from napari_restore.ways_out import REPAIR
 
 
 def levels_for(shape: Sequence[int], axes: str, largest: int = 256) -> int:
@@ -145,6 +146,4 @@ def _read(array: zarr.Array[Any], region: Region) -> NDArray[Any]:
         raise
     except Exception as error:
         where = ", ".join(f"{s.start}:{s.stop}" for s in region)
-        raise OutputError(
-            f"region {where} of {array.store_path} cannot be read: {error}; `napari-restore verify --repair` mends it."
-        ) from error
+        raise OutputError(f"region {where} of {array.store_path} cannot be read: {error}", REPAIR) from error

@@ -14,7 +14,7 @@ from napari_restore.engine.planning.recipe import Recipe, make_recipe, settings
 from napari_restore.errors import RecipeError, RestoreError, SourceError
 from napari_restore.files import write_whole
 from napari_restore.widgets.jobs.job import Choices, Job
-from napari_restore.widgets.jobs.layers import full_resolution, whole
+from napari_restore.widgets.jobs.layers.image_layers import full_resolution, whole
 
 
 def as_python(job: Job) -> str:
@@ -26,7 +26,7 @@ def as_python(job: Job) -> str:
         source = repr(file[0])
         given = {**file[1], **given}
     else:
-        lines.insert(1, "from napari_restore.widgets.jobs.layers import layer_image")
+        lines.insert(1, "from napari_restore.widgets.jobs.layers.image_layers import layer_image")
         lines += [f"layer = viewer.layers[{job.layer.name!r}]", _image_code(job), ""]
         source = "image"
     if choices.output is not None:
@@ -159,7 +159,7 @@ def load_recipe(path: str | Path) -> Choices:
     try:
         recipe = make_recipe(**{name: value for name, value in content.items() if name not in ("output", "overwrite")})
     except RecipeError as error:
-        raise RecipeError(f"{path} cannot be used as a recipe: {error}") from None
+        raise RecipeError(f"{path} cannot be used as a recipe: {error.told('window')}") from None
     if Path(path).is_dir():
         recipe = Recipe.from_json(content)  # missing settings get the defaults of the version that stored it
     # Settings with their default are left out: a recipe that is stored with a result has every setting.

@@ -16,9 +16,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 from weakref import WeakSet
 
-from napari_restore.errors import RestoreError
+from napari_restore.errors import RestoreError, in_window
 from napari_restore.widgets.jobs.job import Job
-from napari_restore.widgets.jobs.layers import Region
+from napari_restore.widgets.jobs.layers.image_layers import Region
 from napari_restore.widgets.jobs.preflight import Preflight, make_preflight
 from napari_restore.widgets.jobs.preview import Preview, make_preview
 from napari_restore.widgets.jobs.results import Result
@@ -65,6 +65,9 @@ class View(Protocol):
 
     def region_on_screen(self) -> Region:
         """Return the region of the chosen layer that is on screen; raise `RestoreError` if there is none."""
+
+    def preview_note(self) -> str:
+        """Return what a preview leaves out of the view; empty if nothing."""
 
     def show_state(self, state: State) -> None: ...
 
@@ -151,7 +154,7 @@ class Controller:
             job = self._view.job()
         except RestoreError as error:
             self.preflight = None
-            self._view.show_obstacle(str(error))
+            self._view.show_obstacle(error.told("window"))
             return
 
         def start(stop: threading.Event) -> Generator[Preflight, None, None]:
@@ -167,7 +170,7 @@ class Controller:
 
     def _not_found(self, error: BaseException | None) -> None:
         if error is not None:
-            self._view.show_obstacle(str(error))
+            self._view.show_obstacle(in_window(error))
 
     # ---------------------------------------------------------------------------------------- preview
 
@@ -181,7 +184,7 @@ class Controller:
             job = self._view.job().in_memory()
             on_screen = self._view.region_on_screen()
         except RestoreError as error:
-            self._view.show_message(str(error), warning=True)
+            self._view.show_message(error.told("window"), warning=True)
             return
         plan = None if self.preflight is None else self.preflight.plan
         self._become("previewing")
@@ -190,7 +193,8 @@ class Controller:
         def show(made: Preview) -> None:
             self._view.show_result(Result.of_preview(job, made))
             so_far = "" if made.complete else "; the rest follows"
-            self._view.show_message(f"Preview: {human_shape(made.plan.axes, made.pixels.shape)}{so_far}")
+            shape = human_shape(made.plan.axes, made.pixels.shape)
+            self._view.show_message(f"Preview: {shape}{so_far}{self._view.preview_note()}")
 
         self._works.start("preview", lambda stop: make_preview(job, on_screen, plan, stop), show, self._preview_ended)
 
@@ -225,7 +229,7 @@ class Controller:
         try:
             job = self._view.job()
         except RestoreError as error:
-            self._view.show_message(str(error), warning=True)
+            self._view.show_message(error.told("window"), warning=True)
             return
         self._job, self._plan, self._stored, self._result_removed = job, None, 0, False
         drawn = threading.Event()
@@ -313,7 +317,7 @@ class Controller:
 
     def _tell_error(self, error: BaseException) -> None:
         if isinstance(error, RestoreError):
-            self._view.show_message(str(error), warning=True)
+            self._view.show_message(error.told("window"), warning=True)
             return
         details = "".join(traceback.format_exception(error))
         self._view.show_message(f"{type(error).__name__}: {error}", warning=True, details=details)

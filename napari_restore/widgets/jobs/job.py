@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Choices", "Job", "Task", "in_words"]
+__all__ = ["Choices", "Job", "Task", "check_task", "in_words"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,15 +10,44 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from napari_restore import api
 from napari_restore.engine.planning.recipe import SOURCE_FIELDS, Recipe, make_recipe
-from napari_restore.widgets.jobs.layers import Region, layer_image
+from napari_restore.errors import ModelError
+from napari_restore.widgets.jobs.layers.image_layers import Region, layer_image
 
 if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
 
     from napari_restore.engine.planning.plan import Plan
     from napari_restore.images.image import Image
+    from napari_restore.models.card import ModelCard
 
 Task = Literal["denoise", "super-resolve"]
+
+
+def check_task(card: ModelCard, task: Task) -> None:
+    """Check that a model is for the task of a dock widget.
+
+    Parameters
+    ----------
+    card : ModelCard
+        The model.
+    task : str
+        ``"denoise"`` or ``"super-resolve"``.
+
+    Raises
+    ------
+    ModelError
+        If a model for Super-resolution keeps the number of pixels, or one for Denoise changes it.
+    """
+    if task == "super-resolve" and card.scale == 1:
+        raise ModelError(
+            f"{card.name} keeps the number of pixels (×1), and Super-resolution takes models that increase it; use it "
+            "in Denoise, or choose another model."
+        )
+    if task == "denoise" and card.scale != 1:
+        raise ModelError(
+            f"{card.name} increases the number of pixels (×{card.scale}), and Denoise takes models that keep it; use "
+            "it in Super-resolution, or choose another model."
+        )
 
 
 @dataclass(frozen=True)
@@ -86,8 +115,8 @@ def in_words(settings: Mapping[str, Any]) -> str:
 
     Examples
     --------
-    >>> in_words({"chunks": (1, 64, 64), "compiled": True, "value_range": ((0.0, 255.0), (0.0, 99.0))})
-    'chunks 1,64,64; compiled; value_range 0.0,255.0 and 0.0,99.0'
+    >>> in_words({"chunks": (1, 64, 64), "fsync": True, "value_range": ((0.0, 255.0), (0.0, 99.0))})
+    'chunks 1,64,64; fsync; value_range 0.0,255.0 and 0.0,99.0'
     """
     return "; ".join(_in_words(name, value) for name, value in settings.items())
 
@@ -119,6 +148,8 @@ class Job:
         Settings and output.
     image : Image
         The region as an image, not read yet.
+    task : str or None
+        The task that the model has to be for; None: any.
     """
 
     layer: ImageLayer
@@ -126,14 +157,15 @@ class Job:
     region: Region
     choices: Choices
     image: Image
+    task: Task | None = None
 
     @classmethod
-    def of(cls, layer: ImageLayer, axes: str, region: Region, choices: Choices) -> Job:
+    def of(cls, layer: ImageLayer, axes: str, region: Region, choices: Choices, task: Task | None = None) -> Job:
         """Make a job. Call this on the main thread.
 
         Parameters
         ----------
-        layer, axes, region, choices
+        layer, axes, region, choices, task
             See the attributes.
 
         Raises
@@ -141,7 +173,7 @@ class Job:
         RestoreError
             If the axes do not fit the layer, or its data cannot be restored.
         """
-        return cls(layer, axes, region, choices, layer_image(layer, axes, region))
+        return cls(layer, axes, region, choices, layer_image(layer, axes, region), task)
 
     def in_memory(self) -> Job:
         """Return the same job with its result in memory."""
@@ -158,9 +190,12 @@ class Job:
         Raises
         ------
         RestoreError
-            See `api.plan`.
+            See `api.plan` and `check_task`.
         """
         chosen = self.choices
+        if self.task is not None:
+            recipe = chosen.recipe
+            check_task(api.model_card(recipe.model, img_range=recipe.img_range, mean=recipe.mean), self.task)
         return api.plan(
             self.image,
             model=chosen.model,

@@ -84,19 +84,21 @@ def make_preflight(job: Job) -> Preflight:
 
     output, obstacle = job.choices.output, ""
     recipe = job.choices.recipe
-    card = api.model_card(recipe.model, img_range=recipe.img_range, mean=recipe.mean)
-    here = not api.weights_state(card).startswith("will")
+    cards = [api.model_card(recipe.model, img_range=recipe.img_range, mean=recipe.mean)]
+    if recipe.denoise not in ("none", "auto"):
+        cards.append(api.model_card(recipe.denoise))
+    here = not any(api.weights_state(card).startswith("will") for card in cards)
     try:
         # Comparing an output with the plan takes the digest of the weights, so they have to be here.
         plan = job.plan(fetch=False) if here else job.in_memory().plan(fetch=False)
     except OutputError as error:
-        plan, obstacle = job.in_memory().plan(fetch=False), str(error)
+        plan, obstacle = job.in_memory().plan(fetch=False), error.told("window")
     report = api.report(plan, timed=here)
     no_memory = ""
     try:
         free = free_memory_for(plan)
     except OutputError as error:
-        free, no_memory = _available(), str(error)
+        free, no_memory = _available(), error.told("window")
     if output is None:
         return Preflight(report, free, 0, api.devices(), no_memory, no_memory)
     place = place_of(output)

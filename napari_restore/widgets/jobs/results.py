@@ -14,10 +14,10 @@ from napari_restore.images.axes import transposition
 from napari_restore.images.geometry import first_centre
 from napari_restore.widgets.jobs.filling import FillingView
 from napari_restore.widgets.jobs.job import Job
-from napari_restore.widgets.jobs.layers import Region, translation_of, whole
+from napari_restore.widgets.jobs.layers.image_layers import Region, translation_of, whole
+from napari_restore.widgets.jobs.layers.stored_view import StoredView
 from napari_restore.widgets.jobs.preview import Preview
 from napari_restore.widgets.jobs.run import Started
-from napari_restore.widgets.jobs.stored_view import StoredView
 
 if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer

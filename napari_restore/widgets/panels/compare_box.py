@@ -43,7 +43,7 @@ class CompareBox(Box):
             f"Hold to see the source instead of the result; or hold the key {hold_key} with the mouse on the canvas"
         )
         self.difference.setToolTip(
-            "Add a layer of source minus result for the region on screen; white: nothing changed"
+            "Add a layer of source minus result for the region on screen; white: zero, nothing changed"
         )
         self.grid.setToolTip("Source and result side by side, with one camera")
         self.measure.setToolTip("Measure the region on screen")

@@ -45,9 +45,10 @@ class Form(QWidget):
     def __init__(self, viewer: Viewer, task: Task) -> None:
         super().__init__()
         use_cache_folder()
+        self._task: Task = task
         self.input, self.model, self.output = InputBox(viewer), ModelBox(task), OutputBox()
         self.performance = PerformanceBox()
-        self.controls = {**self.output.controls, **self.performance.controls}
+        self.controls = {**self.model.controls, **self.output.controls, **self.performance.controls}
         self._carried: dict[str, Any] = {}
         self._carried_line, self.drop = (
             Note("Settings without a control, or with a value that their control cannot show"),
@@ -74,6 +75,7 @@ class Form(QWidget):
         for box in (self.input, self.model, self.output, self.performance):
             box.changed.connect(self._changed)
         self.model.changed.connect(self._model_changed)
+        self.model.denoise.changed.connect(self._changed)
         self.drop.clicked.connect(self._drop)
 
     def choices(self) -> Choices:
@@ -108,17 +110,19 @@ class Form(QWidget):
         region = self.input.region()
         layer = self.input.layer()
         assert layer is not None
-        return Job.of(layer, self.input.letters(), region, self.choices())
+        return Job.of(layer, self.input.letters(), region, self.choices(), self._task)
 
     def show_choices(self, choices: Choices) -> None:
         """Set all controls to choices, and keep the settings that no control shows."""
         self.model.choose(choices.model)
         given = choices.recipe.model_dump(exclude={"model"}, exclude_unset=True, exclude_none=True)
+        layer = self.input.layer()
+        self.output.range.set_source(None if layer is None else layer.unique_id)
         # Values for each channel can be shown only if their number is that of this layer's channels.
         self.output.range.set_channels(self.input.channels())
         usual, carried = settings(), dict(given)
         for name, control in self.controls.items():
-            if control.show_exactly(given.get(name, usual[name].default)):
+            if control.show_exactly(getattr(choices.recipe, name) if name in given else usual[name].default):
                 carried.pop(name, None)
         self.output.place.setCurrentIndex(0 if choices.output is None else 1)
         self.output.path.setText(choices.output or "")
@@ -131,6 +135,11 @@ class Form(QWidget):
         self.model.show_report(found.report)
         self.output.show_preflight(found)
         self.performance.show_preflight(found)
+
+    def warning_note(self, text: str) -> Note | None:
+        """Return the note that shows this warning, if there is one."""
+        notes = (self.input.description, self.input.extent, self.model.notice, self.output.cost)
+        return next((note for note in notes if note.text() == f"⚠ {text}"), None)
 
     def take_preferences(self) -> None:
         """Apply preferences that have changed since the last call."""
@@ -159,6 +168,9 @@ class Form(QWidget):
             self._unfollow = None
 
     def _changed(self) -> None:
+        self.model.suit_layer(self.input.samples())
+        layer = self.input.layer()
+        self.output.range.set_source(None if layer is None else layer.unique_id)
         self.output.range.set_channels(self.input.channels())
         # A value that is chosen by a control replaces that of the recipe.
         self._carry({name: value for name, value in self._carried.items() if not self._is_chosen(name)})

@@ -11,10 +11,11 @@ from qtpy.QtWidgets import QLineEdit
 from superqt.utils import QSignalDebouncer, signals_blocked
 
 from napari_restore.errors import RestoreError
-from napari_restore.widgets.jobs.layers import (
+from napari_restore.widgets.jobs.layers.image_layers import (
     Region,
     channel_names,
     describe_layer,
+    full_resolution,
     is_helper,
     is_made_here,
     suggested_axes,
@@ -111,6 +112,12 @@ class InputBox(Box):
         layer = self.layer()
         return () if layer is None else channel_names(layer, self.letters())
 
+    def samples(self) -> int:
+        """Return the number of colour samples of a pixel (axis S); 1 if there is no such axis or no layer."""
+        layer, letters = self.layer(), self.letters()
+        shape = () if layer is None else full_resolution(layer).shape
+        return int(shape[letters.index("S")]) if "S" in letters and len(letters) == len(shape) else 1
+
     def region(self, kind: RegionName | None = None) -> Region:
         """Return the chosen region, or that of another kind.
 
@@ -193,7 +200,7 @@ class InputBox(Box):
                 text = describe_region(self._region, self.letters())
             except RestoreError as error:
                 # The description shows an error of the axes.
-                text, wrong = ("", False) if self.description.text().startswith("⚠") else (str(error), True)
+                text, wrong = ("", False) if self.description.text().startswith("⚠") else (error.told("window"), True)
         self.extent.say(text, warning=wrong)
         return self._region
 
@@ -210,6 +217,6 @@ class InputBox(Box):
             try:
                 self.description.say(describe_layer(layer, self.letters()))
             except RestoreError as error:
-                self.description.say(str(error), warning=True)
+                self.description.say(error.told("window"), warning=True)
         self._show_region()
         self.changed.emit()

@@ -12,9 +12,12 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QFileDialog, QPushButton
 
 from napari_restore import api
-from napari_restore.widgets.jobs.job import Task
-from napari_restore.widgets.jobs.models import DownloadProgress, describe, weights_summary
+from napari_restore.errors import ModelError
+from napari_restore.widgets.jobs.job import Task, check_task
+from napari_restore.widgets.jobs.models.cards import DownloadProgress, default_model, describe, weights_summary
 from napari_restore.widgets.panels.controls.box import Box
+from napari_restore.widgets.panels.controls.control import Control, tip
+from napari_restore.widgets.panels.controls.denoise_edit import DenoiseEdit
 from napari_restore.widgets.panels.controls.model_list import ModelList
 from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.wording import human_bytes
@@ -24,8 +27,14 @@ if TYPE_CHECKING:
     from napari_restore.models.card import ModelCard
 
 
+_FILTER = "Checkpoints (*.safetensors *.pth *.pt *.ckpt *.bin)"
+
+
 class ModelBox(Box):
     """Model, its description and its download. A checkpoint can be dropped on the box.
+
+    A checkpoint stays in the list if its card can be read and the model is for the task. Otherwise the model before is
+    chosen again, and a note says why. Until the user chooses a model, the box chooses the bundled one for the layer.
 
     Parameters
     ----------
@@ -43,12 +52,20 @@ class ModelBox(Box):
         self.fetch.setToolTip("Download the weights now; otherwise a run or a preview does")
         self.fetch.hide()
         self.noise = Note("Noise of the layer, estimated from an even sample, as a fraction of the value range")
-        self._chosen = ""
-        self._fetching = False
+        self.notice = Note("Why a file was not taken, or which bundled model fits the layer better")
+        self._task: Task = task
+        self._chosen = self._suited = default_model(task)
+        self._unread = ""
+        self._own_choice = self._fetching = False
         self.add("Model", self.models, "Network and weights; drop a checkpoint of Restormer or SwinIR here")
+        self.add_wide(self.notice)
         self.add_wide(self.description)
         self.add_wide(self.fetch)
         self.add_wide(self.noise)
+        self.denoise, self.controls = DenoiseEdit(), dict[str, Control]()
+        if task == "super-resolve":
+            self.add("Denoise first", self.denoise, tip("denoise"))
+            self.controls["denoise"] = Control(self.denoise.value, self.denoise.show_value)
         self.setAcceptDrops(True)
         self.models.activated.connect(self._activated)
         self.models.currentIndexChanged.connect(self._describe)
@@ -61,14 +78,31 @@ class ModelBox(Box):
 
     def choose(self, model: str) -> None:
         """Choose a model by name, or by the path of a checkpoint, which is added to the list."""
+        self._own_choice = True
         self.models.choose(model)
+
+    def suit_layer(self, samples: int) -> None:
+        """Choose the bundled model for a layer with this number of colour samples, unless the user has chosen one."""
+        before, self._suited = self._suited, default_model(self._task, samples)
+        if before == self._suited:
+            return
+        if not self._own_choice and self.model() == before:
+            self.models.choose(self._suited)
+        elif self.model() != self._suited:
+            self.notice.say(f"For this layer, {self._suited} is bundled; {Path(self._chosen).name} is still chosen.")
 
     def is_file(self) -> bool:
         """Return whether the chosen model is a file, whose card has to be read."""
         return self.model() is not None and self._listed_card() is None
 
     def show_card(self, card: ModelCard) -> None:
-        """Describe a model, and show whether its weights are here."""
+        """Describe a model, and show whether its weights are here. A model for another task is not taken."""
+        try:
+            check_task(card, self._task)
+        except ModelError as error:
+            self.refuse(error.told("window"))
+            return
+        self._chosen, self._unread = self.model() or self._chosen, ""
         here = weights_summary(card)
         self.description.say(f"{describe(card)} {here[0].upper()}{here[1:]}.")
         self.models.show_detail(self.models.currentIndex(), card)
@@ -76,10 +110,16 @@ class ModelBox(Box):
         self.fetch.setText(f"Download {human_bytes(api.weights_size(card))}")
         self.fetch.setVisible(missing or self._fetching)
 
-    def show_no_card(self, text: str) -> None:
-        """Show why the file is not a model."""
-        self.description.say(text, warning=True)
-        self.fetch.hide()
+    def refuse(self, reason: str) -> None:
+        """Remove the chosen file from the list, choose the model before, and show why."""
+        refused = self._unread or self.model()
+        self._unread = ""
+        if refused == self._chosen:  # a file that could be read before
+            self._chosen = self._suited
+        self.models.choose(self._chosen)
+        if refused is not None:
+            self.models.remove(refused)
+        self.notice.say(f"{reason} The model is {Path(self._chosen).name}, as before.", warning=True)
 
     def show_fetched(self, event: DownloadProgress | None) -> None:
         """Show the progress of a download; None: it has ended."""
@@ -99,6 +139,7 @@ class ModelBox(Box):
 
     def show_report(self, report: Report | None) -> None:
         """Show whether the layer's noise fits the model."""
+        self.denoise.show_plan(report.plan if report is not None else None)
         if report is None:
             self.noise.say("")
             return
@@ -115,15 +156,22 @@ class ModelBox(Box):
 
     def _activated(self, index: int) -> None:
         if self.models.itemData(index) is not None:
+            self._own_choice = True
             return
-        path, _ = QFileDialog.getOpenFileName(self, "Open a checkpoint", "", "Checkpoints (*.safetensors *.pth *.pt)")
-        self.choose(path or self._chosen)
+        path, _ = QFileDialog.getOpenFileName(self, "Open a checkpoint", "", _FILTER)
+        if path:
+            self.choose(path)
+        else:
+            self.models.choose(self._chosen)
 
     def _describe(self, index: int = 0) -> None:
         name = self.model()
         if name is None:
             return  # a file is being chosen
-        self._chosen = name
+        if self._unread not in ("", name):
+            self.models.remove(self._unread)
+        self._unread = name if self.is_file() and name != self._chosen else ""
+        self.notice.say("")
         self.noise.say("")
         self.fetch.hide()
         self.description.say(f"Reading {Path(name).name}…" if self.is_file() else "")
@@ -135,12 +183,17 @@ class ModelBox(Box):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        if path := _dropped(event):
-            event.acceptProposedAction()
-            self.choose(path)
+        paths = _dropped(event)
+        if not paths:
+            return
+        event.acceptProposedAction()
+        if len(paths) == 1:
+            self.choose(paths[0])
+        else:
+            self.notice.say(f"{len(paths)} files were dropped, and a run uses one model; drop one file.", warning=True)
 
 
-def _dropped(event: QDropEvent) -> str:
-    """Return the path of the first dropped file; empty if there is none."""
+def _dropped(event: QDropEvent) -> list[str]:
+    """Return the paths of the dropped files."""
     data = event.mimeData()
-    return next((url.toLocalFile() for url in data.urls() if url.isLocalFile()), "") if data is not None else ""
+    return [url.toLocalFile() for url in data.urls() if url.isLocalFile()] if data is not None else []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QLineEdit, QPushButton, QSizePolicy
+from superqt.utils import signals_blocked
 
 from napari_restore.errors import RecipeError
 from napari_restore.images.store import is_url
@@ -16,12 +17,19 @@ from napari_restore.widgets.panels.controls.box import Box, side_by_side, wrappe
 from napari_restore.widgets.panels.controls.choice import Choice
 from napari_restore.widgets.panels.controls.control import Control, tip
 from napari_restore.widgets.panels.controls.intensity_edit import IntensityEdit
+from napari_restore.widgets.panels.controls.neighbours_edit import NeighboursEdit
 from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.widgets.panels.controls.range_edit import RangeEdit, ValueRange
-from napari_restore.wording import human_bytes, human_duration
+from napari_restore.wording import counted, human_bytes, human_duration
 
 if TYPE_CHECKING:
     from napari_restore.widgets.jobs.preflight import Preflight
+
+
+_OTHER_FORMATS = (
+    ".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".h5", ".hdf5", ".hdf", ".nd2", ".czi", ".lif",
+    ".ims", ".npy", ".npz", ".mrc", ".n5", ".ozx", ".zip",
+)  # fmt: skip
 
 
 class OutputBox(Box):
@@ -32,6 +40,7 @@ class OutputBox(Box):
     def __init__(self) -> None:
         super().__init__("Values and output")
         self.intensity, self.range = IntensityEdit(), RangeEdit()
+        self.neighbours = NeighboursEdit()
         self.low, self.high = self.range.low, self.range.high
         self.dtype, self.place = Choice(), Choice()
         self.dtype.addItems(["same", "uint8", "uint16", "float32"])
@@ -45,6 +54,7 @@ class OutputBox(Box):
         self.folder = self._suggestion = ""
         self.add("Intensity", self.intensity, self.intensity.kind.toolTip())
         self.add("Range", self.range, tip("value_range"))
+        self.add("Neighbours", self.neighbours, tip("neighbours"))
         self.add("Type", self.dtype, tip("dtype"))
         place = "Memory, if the result fits; an OME-Zarr is written block by block, and a run can be resumed"
         self.add("Place", self.place, place)
@@ -57,7 +67,7 @@ class OutputBox(Box):
             (self.path, "OME-Zarr", "OME-Zarr to write; an interrupted run with the same settings is resumed"),
             (self.browse, "Choose the OME-Zarr", "Choose a folder and name"),
             (self.pyramid, "Pyramid", f"{tip('pyramid')} They make zooming fast, and take a third more space."),
-            (self.overwrite, "Replace", "Replace an existing OME-Zarr"),
+            (self.overwrite, "Replace", "Replace an existing OME-Zarr, in the next run only"),
         ):
             widget.setToolTip(words)
             widget.setAccessibleName(name)
@@ -66,6 +76,7 @@ class OutputBox(Box):
             "intensity": Control(self.intensity.kind.currentData, self.intensity.set_kind),
             "value_range": Control(self.range.value, self.show_range),
             "noise": Control(lambda: self.intensity.value()[1], self.intensity.set_noise),
+            "neighbours": Control(self.neighbours.value, self.neighbours.show_value),
             "dtype": Control(self.dtype.currentText, self.show_dtype),
             "pyramid": Control(self.pyramid.isChecked, lambda wanted: self.pyramid.setChecked(wanted is not False)),
         }
@@ -73,9 +84,11 @@ class OutputBox(Box):
         self.pyramid.setChecked(True)
         self.range.changed.connect(self.changed)
         self.intensity.changed.connect(self.changed)
+        self.neighbours.changed.connect(self.changed)
         for box in (self.dtype, self.place):
             box.currentIndexChanged.connect(self._changed)
         self.path.editingFinished.connect(self.changed)
+        self.path.textChanged.connect(self.forget_replace)
         for check in (self.pyramid, self.overwrite):
             check.toggled.connect(self._changed)
         self.browse.clicked.connect(self._browse)
@@ -99,7 +112,7 @@ class OutputBox(Box):
         Raises
         ------
         RecipeError
-            If no file is named for an OME-Zarr.
+            If no file is named for an OME-Zarr, or its name has the ending of another format.
         """
         if self.place.currentData() == "memory":
             return None
@@ -109,6 +122,11 @@ class OutputBox(Box):
         if is_url(text):
             return text
         path = Path(self.folder).expanduser() / Path(text).expanduser()
+        if path.suffix.lower() in _OTHER_FORMATS:
+            raise RecipeError(
+                f"{path.name} has the ending of another format, and the result is an OME-Zarr, a folder; name it "
+                f"{path.stem}.zarr."
+            )
         return str(path if path.suffix else path.with_suffix(".zarr"))
 
     def suggest(self, folder: str, stem: str) -> None:
@@ -128,6 +146,11 @@ class OutputBox(Box):
             self.path.setText(suggestion)
         self._suggestion = suggestion
 
+    def forget_replace(self, text: str = "") -> None:
+        """Untick *Replace*: it is for one run to one output."""
+        with signals_blocked(self.overwrite):
+            self.overwrite.setChecked(False)
+
     def show_preflight(self, found: Preflight | None) -> None:
         """Show the values that the plan has chosen, and the size and time of the run."""
         memory = self.place.model().item(0)
@@ -135,6 +158,7 @@ class OutputBox(Box):
         memory.setEnabled(not reason)
         memory.setToolTip(reason)
         self.place.setToolTip(f"{self._place_tip}\n{reason}".strip())
+        self.neighbours.show_plan(found.plan if found is not None else None)
         if found is None:
             self.cost.say("")
             return
@@ -152,9 +176,12 @@ class OutputBox(Box):
         target = "memory" if not to_disk else "the object store" if free is None else "disk"
         room = "" if free is None else f" {human_bytes(free)} free,"
         text = f"{human_bytes(size)} to {target},{room} {time} on {plan.recipe.device}."
-        if found.stored_blocks:
+        if found.stored_blocks == plan.blocks:
+            blocks = counted(plan.blocks, "block")
+            text = f"The result is complete ({blocks}). Run shows it; Replace computes it again."
+        elif found.stored_blocks:
             text += f" {found.stored_blocks} of {plan.blocks} blocks are stored: the run is resumed."
-        full = to_disk and free is not None and size > free
+        full = to_disk and free is not None and size > free and found.stored_blocks < plan.blocks
         if full:
             text += " That is more than is free: it fits only if compression makes it smaller."
         self.cost.say(text, warning=full)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QWidget
 
-from napari_restore.errors import RestoreError
+from napari_restore.errors import RestoreError, in_window
 from napari_restore.widgets.jobs import calls
 from napari_restore.widgets.panels.form import Form
 
@@ -85,6 +85,6 @@ class RecipeMenu:
             try:
                 action()
             except (RestoreError, OSError) as error:
-                self._tell(str(error), warning=True)
+                self._tell(in_window(error), warning=True)
 
         return call

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_restore.errors import RestoreError
+from napari_restore.errors import RestoreError, in_window
 from napari_restore.widgets.jobs.compare.comparison import Comparison, History
 from napari_restore.widgets.jobs.compare.figures import measure_pair
 from napari_restore.widgets.jobs.compare.pairs import Pair, Planes, find_pairs
 from napari_restore.widgets.jobs.controller import Works
-from napari_restore.widgets.jobs.layers import is_comparison, is_made_here
+from napari_restore.widgets.jobs.layers.image_layers import is_comparison, is_made_here
 from napari_restore.widgets.jobs.viewport import Viewport
 from napari_restore.widgets.threads.turns import Turns
 from napari_restore.widgets.viewer.difference import show_differences
@@ -84,6 +84,7 @@ class CompareTools(QObject):
         """Connect to the layer list, unless connected already."""
         if not self._following:
             self._following = True
+            self.viewer.canvas.grid.events.enabled.connect(self._grid_enabled)
             self.viewer.layers.events.inserted.connect(self.list_references)
             self.viewer.layers.events.removed.connect(self._removed)
 
@@ -96,6 +97,7 @@ class CompareTools(QObject):
             self.viewer.bind_key(HOLD_KEY, bound)  # another dock widget has bound it since
         if self._following:
             self._following = False
+            self.viewer.canvas.grid.events.enabled.disconnect(self._grid_enabled)
             self.viewer.layers.events.inserted.disconnect(self.list_references)
             self.viewer.layers.events.removed.disconnect(self._removed)
 
@@ -248,6 +250,8 @@ class CompareTools(QObject):
         elif self.wipe.active:
             self.wipe.move(fraction)
         else:
+            self.show_grid(False)
+            self.viewer.canvas.grid.enabled = False  # also napari's own, which would give each layer a cell
             self.wipe.fraction = fraction
             self.view.follow(True)
             self._wipe_again()
@@ -257,6 +261,12 @@ class CompareTools(QObject):
             self.view.follow(False)
             self.wiped.emit(0.0)
         self.wipe.end()
+
+    def _grid_enabled(self, event: object = None) -> None:
+        """End the wipe when a grid is shown, because its line and its layers would take cells."""
+        if self.viewer.canvas.grid.enabled and (self.view.following or self.wipe.active):
+            self._end_wipe()
+            self._tell("The wipe has ended: a grid shows each layer in a cell of its own.")
 
     def _wipe_again(self) -> None:
         """Read the region on screen again, and show its wipe."""
@@ -325,7 +335,7 @@ class CompareTools(QObject):
         try:
             pairs = self._pairs()
         except RestoreError as error:
-            self._tell(str(error), warning=True)
+            self._tell(in_window(error), warning=True)
             return
         pairs = sorted(pairs, key=lambda pair: pair.result != first)
 
@@ -335,7 +345,7 @@ class CompareTools(QObject):
 
         def ended(error: BaseException | None) -> None:
             if error is not None:
-                self._tell(str(error), warning=True)
+                self._tell(in_window(error), warning=True)
 
         self._works.start(f"compare: {name}", start, show, ended)
 

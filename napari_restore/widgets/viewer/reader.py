@@ -1,24 +1,28 @@
-"""Reading the OME-Zarr of this package, and any in one file, with pyramid, scale and channels; the sample images."""
+"""Read OME-Zarr images with pyramid, scale, channels and labels, and the sample images."""
 
 from __future__ import annotations
 
 __all__ = ["get_reader", "open_sample_clean", "open_sample_noisy", "read_ome_zarr"]
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from napari_restore.errors import RestoreError, in_window
 from napari_restore.images.image import Image
 
 LayerData = tuple[Any, dict[str, Any], str]
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
-    """Give a reader for an OME-Zarr that this package wrote, or for any in one file; None for anything else."""
+    """Return a reader for an OME-Zarr image, or a group of images, of any version; None for anything else.
+
+    Plates are declined: they would be hundreds of layers.
+    """
     from napari_restore.images.readers import zipped
-    from napari_restore.images.writing.ome_zarr import read_attributes
 
     if isinstance(path, list) or "://" in str(path):
         return None
@@ -27,35 +31,127 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerD
     if not Path(path).is_dir():
         return None
     try:
-        # Plates and collections have attributes of this package too, but neither an image nor a recipe.
-        return read_ome_zarr if "recipe" in (read_attributes(path) or {}) else None
+        return read_ome_zarr if _images_in(os.path.abspath(path)) else None
     except Exception:  # napari asks about any folder: a reader must decline what it cannot read
         return None
 
 
 def read_ome_zarr(path: str | list[str]) -> list[LayerData]:
-    """Read all levels of an OME-Zarr lazily, as one layer, or one for each channel."""
+    """Read all images of an OME-Zarr lazily, with all levels, and the labels of each.
+
+    Parameters
+    ----------
+    path : str
+        A folder, or a file that holds an OME-Zarr.
+
+    Returns
+    -------
+    list of (data, keyword arguments, "image" or "labels")
+        One layer for each image without an axis C, otherwise one for each channel; then one for each of its labels.
+
+    Raises
+    ------
+    RestoreError
+        If an image cannot be read; in the words of the window.
+    """
+    assert isinstance(path, str)
+    path = os.path.abspath(path)
+    try:
+        return [layer for member in _images_in(path) for layer in _layers_of(path, member)]
+    except RestoreError as error:
+        raise type(error)(error.told("window")) from error
+
+
+def _images_in(path: str) -> tuple[str, ...]:
+    """Return the paths of the images in a group: "" for the group itself, or the members of a collection (no plate)."""
+    from napari_restore.images.collection import read_collection
+
+    if "multiscales" in _ome(path):
+        return ("",)
+    collection = read_collection(path)
+    return collection.members if collection is not None and collection.plate is None else ()
+
+
+def _ome(path: str, member: str = "") -> dict[str, Any]:
+    """Return the OME metadata of a group in a folder or in one file; empty for an array."""
+    import zarr
+
+    from napari_restore.images.guards.zarr_store import guarded_store
+    from napari_restore.images.ome_metadata import ome_part
+    from napari_restore.images.readers import zipped
+
+    if zipped.is_zipped(path):
+        node = zipped.inside(path, member)
+    else:
+        node = zarr.open(guarded_store(_join(path, member)), mode="r")
+    return dict(ome_part(node)) if isinstance(node, zarr.Group) else {}
+
+
+def _join(path: str, member: str) -> str:
+    return f"{path.rstrip('/')}/{member}" if member else path
+
+
+def _layers_of(path: str, member: str) -> list[LayerData]:
+    """Return the layers of an image of a group, and of its labels."""
     from napari_restore.api import open_image
+    from napari_restore.images.readers.ome_zarr.multiscales import multiscales
     from napari_restore.images.writing.ome_zarr import read_attributes
 
-    assert isinstance(path, str)
-    attributes = (read_attributes(path) if Path(path).is_dir() else None) or {}
-    image = open_image(path)
-    levels: list[Any] = []
-    while True:
+    ome, layers, place = _ome(path, member), [], _join(path, member)
+    own = (read_attributes(place) if Path(place).is_dir() else None) or {}
+    metadata = {"napari_restore": {key: own.get(key) for key in ("recipe", "fingerprint", "source")}} if own else {}
+    for series, multiscale in enumerate(multiscales(ome, place)):
+        image = open_image(place, series=series)
+        levels = [_dask(image)]
+        for number in range(1, len(multiscale.paths)):
+            try:
+                levels.append(_dask(open_image(place, level=number, series=series)))
+            except RestoreError as error:
+                _warn(f"{image.name} opens without its coarser levels from {number} on: {error.told('window')}")
+                break
+        found = image_layers(image, levels)
+        for _, arguments, _ in found:
+            arguments["metadata"] = metadata
+        layers += [_as_labels(*one) for one in found] if "image-label" in ome else found
+    return layers + _labels_of(path, member)
+
+
+def _labels_of(path: str, member: str) -> list[LayerData]:
+    """Return the layers of the labels of an image. Labels that cannot be read are left out, with a warning."""
+    folder = f"{member}/labels".lstrip("/")
+    try:
+        names = list(_ome(path, folder).get("labels") or [])
+    except Exception:  # most images have no labels
+        return []
+    layers: list[LayerData] = []
+    for name in names:
         try:
-            levels.append(_dask(open_image(path, level=len(levels))))
-        except ValueError:
-            break
-    (data, shown, kind), *others = image_layers(image, levels)
-    shown["metadata"] = (
-        {"napari_restore": {key: attributes.get(key) for key in ("recipe", "fingerprint", "source")}}
-        if attributes
-        else {}
-    )
-    for _, arguments, _ in others:
-        arguments["metadata"] = shown["metadata"]
-    return [(data, shown, kind), *others]
+            found = [_as_labels(*one) for one in _layers_of(path, f"{folder}/{name}")]
+        except Exception as error:
+            _warn(f"the labels {name} of {_join(path, member)} are left out: {in_window(error)}")
+            continue
+        for number, (_, arguments, _) in enumerate(found):
+            arguments["name"] = name if number == 0 else f"{name} · {number}"
+        layers += found
+    return layers
+
+
+def _as_labels(data: Any, arguments: dict[str, Any], kind: str) -> LayerData:
+    """Convert an image layer to a labels layer, if its pixels are integers."""
+    levels = data if isinstance(data, list) else [data]
+    if kind == "labels" or levels[0].dtype.kind not in "uib":
+        return data, arguments, kind  # labels already, or no integers
+    kept = ("name", "scale", "translate", "units", "axis_labels", "metadata")
+    whole = [level.astype(np.uint8) if level.dtype.kind == "b" else level for level in levels]
+    shown = {name: arguments[name] for name in kept if name in arguments}
+    shown["name"] = str(shown["name"]).removesuffix(" · channel 0")
+    return (whole if isinstance(data, list) else whole[0]), shown, "labels"
+
+
+def _warn(text: str) -> None:
+    from napari.utils.notifications import show_warning
+
+    show_warning(text)
 
 
 def open_sample_noisy() -> list[LayerData]:

@@ -127,11 +127,13 @@ def test_whole_chunks_are_counted(checkpoints: dict[str, Path], tmp_path: Path) 
     settings = {"model": checkpoints["denoiser"], "value_range": (0, 1), "lanes": 1, "workers": 1}
     for chunk in ((256, 256), (4096, 4096)):
         array = zarr.create_array(tmp_path / f"{chunk[0]}.zarr", shape=(4096, 4096), chunks=chunk, dtype="uint16")
+        array[0, 0] = 1  # an array without any chunk is refused
         plan = api.plan(array, axes="YX", shards=(256, 256), chunks=(256, 256), **settings)  # type: ignore[arg-type]
         assert block_bytes(plan)[1] >= 3 * 2 * chunk[0] ** 2
     with pytest.raises(RecipeError, match=r"stored in chunks of 33.6 MB, which are read whole: .*smaller chunks"):
         api.plan(array, axes="YX", memory_budget="200MB", **settings)  # type: ignore[arg-type]
     many = zarr.create_array(tmp_path / "many.zarr", shape=(4096, 4096), chunks=(2048, 2048), dtype="uint16")
+    many[0, 0] = 1
     words = r"the run takes .* each, its source in chunks of 8.4 MB that are read whole, and"
     with pytest.raises(RecipeError, match=words):
         api.plan(many, axes="YX", memory_budget="185MB", shards=(256, 256), chunks=(256, 256), **settings)  # type: ignore[arg-type]

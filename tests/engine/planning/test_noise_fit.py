@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from napari_restore import api
 from napari_restore.engine.planning.noise_fit import noise_fit
@@ -26,9 +30,9 @@ def noise(sigma: float, *, correlation: float = 0.0, gain: float = 0.0) -> Noise
         ("restormer-gray-denoise-blind", 100, "expects less noise"),
         ("restormer-denoise-light", 1, ""),
         ("swinir-classical-df2k-x2", 1, ""),
-        ("swinir-classical-df2k-x2", 10, "denoise first"),
+        ("swinir-classical-df2k-x2", 10, "denoise in the same run"),
         ("swinir-x2-light", 2, ""),
-        ("swinir-x2-light", 5, "denoise first"),
+        ("swinir-x2-light", 5, "denoise in the same run"),
     ],
 )
 def test_levels(model: str, sigma: float, word: str) -> None:
@@ -68,3 +72,74 @@ def test_of_an_image() -> None:
     found = estimate_noise(smooth + rng.normal(0, 25, smooth.shape))
     assert not noise_fit(api.model_card("restormer-gray-denoise-25"), [found], RANGE).warnings
     assert noise_fit(api.model_card("restormer-gray-denoise-50"), [found], RANGE).warnings
+
+
+def scene(dim: float, bright: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Dim blobs and lines on a dark ground, a bright part beside them, and where the dim part is."""
+    rng = np.random.default_rng(seed)
+    field = sum(ndimage.gaussian_filter(rng.normal(size=(192, 192)), s) * s for s in (1.5, 4.0))
+    clean = 500 + dim * np.clip(field / field.std(), 0, 3) / 3
+    rows = np.arange(192)[:, None] * np.ones(192)
+    if bright:
+        clean = np.where(rows < 20, 500 + bright * (clean - 500) / dim, clean)
+    return clean, rows >= 28
+
+
+def psnr(result: np.ndarray, clean: np.ndarray, where: np.ndarray) -> float:
+    return float(-10 * np.log10(((result - clean)[where] ** 2).mean() / np.ptp(clean[where]) ** 2))
+
+
+def advised(warning: str) -> tuple[float, float]:
+    """The value range that a warning advises."""
+    pair = re.search(r"value_range=\(([-\d.e+]+), ([-\d.e+]+)\)|spans ([-\d.e+]+) to ([-\d.e+]+)", warning)
+    assert pair is not None, warning
+    low, high = (float(number) for number in pair.groups() if number is not None)
+    return low, high
+
+
+@pytest.mark.parametrize(
+    ("dim", "bright", "sigma", "given", "word", "better"),
+    [
+        (300, 60000, 10, None, "dim beside its brightest part", 8),
+        (300, 60000, 40, None, "dim beside its brightest part", 4),
+        (300, 0, 10, (0, 65535), "the image spans", 8),
+        (2000, 0, 60, (0, 65535), "expects more noise", 0.3),
+        (300, 0, 60, (500, 560), "expects less noise", 0.3),
+    ],
+)
+def test_following_the_advice_makes_the_result_better(
+    dim: float, bright: float, sigma: float, given: tuple[float, float] | None, word: str, better: float
+) -> None:
+    clean, where = scene(dim, bright)
+    noisy = (clean + np.random.default_rng(1).normal(0, sigma, clean.shape)).astype(np.float32)
+    model = "restormer-denoise-light"
+    settings = {"device": "cpu", **({"value_range": given} if given else {})}
+    plan = api.plan(noisy, model=model, **settings)
+    assert len(plan.warnings) == 1 and word in plan.warnings[0]
+    before = api.denoise(noisy, model=model, **settings)
+    after = api.denoise(noisy, model=model, device="cpu", value_range=advised(plan.warnings[0]))
+    assert psnr(after, clean, where) > psnr(before, clean, where) + better
+    assert psnr(after, clean, where) > psnr(noisy, clean, where)
+    if not bright:  # what the image spans is what it is planned with by itself
+        assert not api.plan(noisy, model=model, device="cpu").warnings
+
+
+def test_an_image_of_little_noise_is_better_as_it_is() -> None:
+    angle = np.arange(192) / 12
+    clean, where = 1500 + 1000 * np.sin(angle) * np.sin(angle)[:, None], np.ones((192, 192), bool)
+    noisy = (clean + np.random.default_rng(1).normal(0, 0.5, clean.shape)).astype(np.float32)
+    plan = api.plan(noisy, model="restormer-denoise-light", device="cpu")
+    assert "may be better as it is" in plan.warnings[0]
+    result = api.denoise(noisy, model="restormer-denoise-light", device="cpu")
+    assert psnr(result, clean, where) < psnr(noisy, clean, where)
+
+
+def test_it_is_said_in_plan_log_and_report(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    clean, _ = scene(300, 60000)
+    noisy = (clean + np.random.default_rng(1).normal(0, 10, clean.shape)).astype(np.float32)
+    api.denoise(noisy, output=tmp_path / "out.zarr", device="cpu")
+    plan = api.plan(noisy, device="cpu")
+    assert "warning    The model expects more noise" in str(plan)
+    assert str(api.report(plan, timed=False)).count("The model expects more noise") == 1
+    assert plan.warnings[0] in caplog.messages
+    assert plan.warnings[0] in api.run_report(tmp_path / "out.zarr").page

@@ -43,9 +43,9 @@ def test_open_fields_come_from_the_earlier_run() -> None:
 
 
 def test_of_how_to_run_only_what_moves_last_bits_comes_from_the_earlier_run() -> None:
-    how = {"batch": 4, "compiled": True, "workers": 3, "lanes": 2, "memory_budget": 9, "device": "cuda:3"}
+    how = {"batch": 4, "backend": "compiled", "workers": 3, "lanes": 2, "memory_budget": 9, "device": "cuda:3"}
     merged = make_recipe(model="m").merged(make_recipe(model="m", on_error="fill", fsync=True, **how))
-    assert merged == make_recipe(model="m", batch=4, compiled=True)
+    assert merged == make_recipe(model="m", batch=4, backend="compiled")
 
 
 def test_nothing_comes_from_a_run_with_another_model() -> None:
@@ -56,3 +56,27 @@ def test_how_to_run_is_not_what_comes_out() -> None:
     one, other = make_recipe(model="m", device="cpu", batch=1, workers=1), make_recipe(model="m", batch=4)
     assert digest(one.pixel_settings()) == digest(other.pixel_settings())
     assert digest(one.pixel_settings()) != digest(make_recipe(model="m", tile=64).pixel_settings())
+
+
+def test_a_setting_of_earlier_versions_stands_for_a_back_end() -> None:
+    assert make_recipe(model="m", compiled=True).backend == "compiled"
+    assert make_recipe(model="m", compiled=False).backend == "eager"
+    assert make_recipe(model="m", compiled=None).backend is None
+    with pytest.raises(RecipeError, match="earlier name of a back end; give the back end alone"):
+        make_recipe(model="m", compiled=True, backend="openvino")
+    with pytest.raises(RecipeError, match="compiled"):
+        make_recipe(model="m", compiled="very")
+
+
+def test_a_back_end_is_stored_so_that_earlier_versions_read_it() -> None:
+    for backend, compiled in (("eager", False), ("compiled", True), (None, None)):
+        recipe = make_recipe(model="m", backend=backend)
+        assert recipe.as_json()["compiled"] is compiled and "backend" not in recipe.as_json()
+    stored = make_recipe(model="m", backend="openvino").as_json()
+    assert stored["backend"] == "openvino" and "compiled" not in stored
+    assert Recipe.from_json(stored).backend == "openvino"
+    # What was made before there were back ends was made by torch as it is, and goes on so.
+    assert Recipe.from_json({"model": "m"}).backend == "eager"
+    assert Recipe.from_json({"model": "m", "compiled": True}).backend == "compiled"
+    one, other = (make_recipe(model="m", backend=name) for name in ("eager", "openvino"))
+    assert digest(one.pixel_settings()) == digest(other.pixel_settings())

@@ -319,16 +319,16 @@ def test_what_another_batch_moves_in_bfloat16_is_no_difference(tmp_path: Path, s
 
 
 def test_a_run_that_was_compiled_is_computed_anew_so(result: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[bool] = []
+    asked: list[str] = []
 
-    def load(*arguments: Any, compile_first: bool = False) -> Any:
-        asked.append(compile_first)
-        return predictor_for(*arguments)
+    def load(card: Any, device: Any, precision: Any, backend: str) -> Any:
+        asked.append(backend)
+        return predictor_for(card, device, precision)
 
     predictor_for = predictor.predictor_for
     monkeypatch.setattr(predictor, "predictor_for", load)
-    monkeypatch.setattr(verify, "make_plan", lambda *given: make_plan(*given).with_settings(compiled=True))
-    assert api.verify(result, recompute=1).ok and asked == [True]
+    monkeypatch.setattr(verify, "make_plan", lambda *given: make_plan(*given).with_settings(backend="compiled"))
+    assert api.verify(result, recompute=1).ok and asked == ["compiled"]
 
 
 def test_only_results_of_this_package(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_each_setting_is_part_of_the_pixels_or_is_varied_here() -> None:
     """A new field is to be thought of: in `EXECUTION_FIELDS` if it changes no pixel, and then in `CHANGES`, or kept."""
     varied = {name for _, _, settings in CHANGES.values() for name in settings}
     assert EXECUTION_FIELDS - _KEPT_ON_RESUME - {"device"} == varied
-    assert {"batch", "compiled", "threads"} == _KEPT_ON_RESUME
+    assert {"batch", "backend", "threads"} == _KEPT_ON_RESUME
     assert set(Recipe.model_fields) >= EXECUTION_FIELDS
 
 

@@ -146,3 +146,22 @@ def test_the_only_dataset_may_lie_behind_a_link(tmp_path: Path, stack: np.ndarra
         with h5py.File(tmp_path / "master.h5", "w") as master:
             master["link"] = h5py.ExternalLink("raw.h5", name)
         np.testing.assert_array_equal(open_image(tmp_path / "master.h5", axes="ZYX").read((slice(None),) * 3), stack)
+
+
+def test_damaged_labels_of_dimensions_are_an_error_and_do_not_end_the_process(tmp_path: Path) -> None:
+    """The library frees their memory twice; so this is done in a process of its own."""
+    import subprocess
+    import sys
+
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        found = file.create_dataset("raw", data=np.zeros((2, 8, 8), np.uint16))
+        for axis, label in enumerate(("depth", "height", "width")):
+            found.dims[axis].label = label
+    content = (tmp_path / "a.h5").read_bytes()
+    heap = content.index(b"GCOL")
+    (tmp_path / "a.h5").write_bytes(content[: heap + 8] + b"\1\2\3\0" + content[heap + 12 :])
+    script = "import sys; from napari_restore.images.opening import open_image; open_image(sys.argv[1])"
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "a.h5"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and "SourceError" in done.stderr.splitlines()[-1], (done.returncode, done.stderr)

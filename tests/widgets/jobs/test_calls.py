@@ -20,7 +20,7 @@ from napari_restore.errors import RecipeError, SourceError
 from napari_restore.images.writing import ome_zarr
 from napari_restore.widgets.jobs.calls import as_command, as_python, load_recipe, save_recipe
 from napari_restore.widgets.jobs.job import Choices, Job
-from napari_restore.widgets.jobs.layers import whole
+from napari_restore.widgets.jobs.layers.image_layers import whole
 from napari_restore.widgets.jobs.run import restore
 
 
@@ -132,7 +132,7 @@ def test_the_command_takes_every_setting_that_it_is_copied_with(
         dtype="float32", pyramid=False, device="cpu", precision="float32", tile=(64, 96), halo=8, memory_budget=10**9,
         img_range=255.0, mean=(0.5,), blend=16, padding="authors", ome_version="0.4", on_error="fill", fsync=True,
         axes="ZYX", level=1, series=2, chunks=(1, 64, 64), shards=(2, 128, 128), batch=3, workers=2, lanes=4,
-        compiled=False, valid_range=((0.0, 9.5),), fill_values=((0.0,), ()), threads=2, neighbours="T,3",
+        backend="eager", valid_range=((0.0, 9.5),), fill_values=((0.0,), ()), threads=2, neighbours="T,3",
         output="s3://bucket/o.zarr", overwrite=True,
     )  # fmt: skip
     layer, of_source = Image(stack, name="cells"), {"axes": "ZYX", "level": 1, "series": 2}

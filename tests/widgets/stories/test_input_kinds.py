@@ -82,4 +82,5 @@ def test_what_cannot_be_restored_is_told_of(qtbot: Any, viewer: Viewer, checkpoi
     dock = dock_in(viewer, checkpoints["denoiser"])
     assert dock.input.description.text().startswith("⚠") and "bool" in dock.input.description.text()
     click(qtbot, dock.bar.run)
-    assert "bool" in dock.bar.line.text() and dock.bar.state == "idle"
+    assert dock.bar.line.text() == "⚠ Not possible: see ⚠ above." and dock.bar.state == "idle"
+    assert dock.output.cost.text() == ""

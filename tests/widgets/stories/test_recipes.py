@@ -68,7 +68,7 @@ STORED: dict[str, tuple[str, dict[str, Any]]] = {
     "how": ("denoiser", {"workers": 2, "lanes": 1, "on_error": "fill", "fsync": True, "memory_budget": 2_345_678_901}),
     "as earlier versions did": ("denoiser", {"valid_range": "all", "fill_values": "none", "neighbours": "none"}),
     "neighbours": ("denoiser", {"neighbours": "Z,1", "fill_values": [(0,), ()], "valid_range": (0, 4000)}),
-    "whole planes": ("denoiser", {"padding": "authors", "compiled": False, "value_range": (3, 4000)}),
+    "whole planes": ("denoiser", {"padding": "authors", "backend": "eager", "value_range": (3, 4000)}),
 }
 
 
@@ -159,10 +159,10 @@ def test_what_a_control_cannot_show_is_kept_until_it_is_changed(qtbot: Any, dock
 def test_another_model_takes_only_what_is_about_the_network_away(
     dock: RestoreDock, checkpoints: dict[str, Path]
 ) -> None:
-    dock.form.show_choices(dock.choices().replaced(blend=8, img_range=255.0, chunks=(1, 64, 64), compiled=True))
-    assert said(dock) == "Also set by the recipe: img_range 255.0; blend 8; chunks 1,64,64; compiled."
+    dock.form.show_choices(dock.choices().replaced(blend=8, img_range=255.0, chunks=(1, 64, 64), backend="compiled"))
+    assert said(dock) == "Also set by the recipe: img_range 255.0; blend 8; chunks 1,64,64; backend compiled."
     dock.model.choose(str(checkpoints["local"]))
-    assert said(dock) == "Also set by the recipe: chunks 1,64,64; compiled."
+    assert said(dock) == "Also set by the recipe: chunks 1,64,64; backend compiled."
 
 
 def test_the_source_of_a_recipe_is_told_and_not_taken_for_the_layer(dock: RestoreDock, tmp_path: Path) -> None:

@@ -17,9 +17,11 @@ __all__ = [
     "list_of_one",
     "named_neighbours",
     "open_intensity",
+    "path_as_text",
     "size_in_bytes",
 ]
 
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -39,6 +41,11 @@ def size_in_bytes(value: Any) -> Any:
 def open_intensity(value: Any) -> Any:
     """Convert ``"auto"`` to None, which leaves the setting open."""
     return None if value == "auto" else value
+
+
+def path_as_text(value: Any) -> Any:
+    """Convert a path to text."""
+    return str(value) if isinstance(value, Path) else value
 
 
 def named_neighbours(value: Any) -> Any:

@@ -14,6 +14,7 @@ from napari_restore.engine.compute.block import Receipt
 from napari_restore.engine.hardware.device import CPU, Device
 from napari_restore.engine.hardware.devices import free_memory
 from napari_restore.engine.planning.plan import Plan
+from napari_restore.engine.run.cluster.backends import check_backend
 from napari_restore.engine.run.cluster.local import processes
 from napari_restore.engine.run.cluster.retries import ANSWER, Window, within
 from napari_restore.engine.run.cluster.worker import Run, first_pixel, obstacle
@@ -70,6 +71,7 @@ def run_on(
     BlocksFailed
         At the end, if some blocks could not be computed by any worker.
     """
+    check_backend(plan.recipe.backend, cluster.openvino)
     cluster.fit(plan, memory)
     check_sendable((plan, sink), plan.image)
     name = f"napari-restore-{uuid4().hex[:12]}"

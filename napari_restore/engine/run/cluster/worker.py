@@ -215,11 +215,12 @@ def obstacle(name: str, pixel: bytes | None, dask_worker: Any) -> str | None:
         attributes = read_attributes(sink.path) or {}
         if attributes.get("fingerprint") != plan.fingerprint:
             return f"the output {sink.path} is missing on the worker"
-        path = weights_path(local_card(plan.card))
-        if not path.is_file():
-            return f"the weights {path} are missing on the worker"
-        if file_digest(path) != plan.card.sha256:
-            return f"the weights {path} are different on the worker"
+        for card in plan.card.networks:
+            path = weights_path(local_card(card))
+            if not path.is_file():
+                return f"the weights {path} are missing on the worker"
+            if file_digest(path) != card.sha256:
+                return f"the weights {path} are different on the worker"
     except Exception as error:
         return str(error) or repr(error)
     return None

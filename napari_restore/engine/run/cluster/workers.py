@@ -18,6 +18,7 @@ from uuid import uuid4
 from napari_restore.engine.hardware.device import Device
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.recipe import Recipe
+from napari_restore.engine.run.cluster.backends import check_backend, shared_backend
 from napari_restore.engine.run.cluster.worker import planned
 from napari_restore.errors import ClusterError, RestoreError, SourceError
 from napari_restore.images.image import Image
@@ -170,6 +171,11 @@ class Cluster:
             raise ClusterError(f"{self.address}: {listed}. Install the same versions on all machines.")
 
     @property
+    def openvino(self) -> list[str | None]:
+        """Version of OpenVINO of each worker; None for a worker that has none."""
+        return [facts["openvino"] for facts in self._facts.values()]
+
+    @property
     def threads(self) -> int:
         """Number of torch threads in each worker: cores of a machine divided by its workers, the least of all machines.
 
@@ -231,7 +237,11 @@ def _facts_asker() -> Callable[[], dict[str, Any]]:
                 versions[name] = importlib.metadata.version(name)
             except importlib.metadata.PackageNotFoundError:
                 versions[name] = None
-        return {"versions": versions, "cores": CPU_COUNT, "host": socket.gethostname()}
+        try:
+            openvino = importlib.metadata.version("openvino")
+        except importlib.metadata.PackageNotFoundError:
+            openvino = None
+        return {"versions": versions, "openvino": openvino, "cores": CPU_COUNT, "host": socket.gethostname()}
 
     return facts
 
@@ -303,6 +313,7 @@ def plan_on(cluster: Cluster, image: Image, card: ModelCard, recipe: Recipe) -> 
     from distributed.comm.core import CommClosedError
 
     check_sendable((image, card), image)
+    check_backend(recipe.backend, cluster.openvino)
     try:
         while (plan := _planned_by(cluster, list(cluster.workers()), image, card, recipe)) is None:
             pass
@@ -313,6 +324,8 @@ def plan_on(cluster: Cluster, image: Image, card: ModelCard, recipe: Recipe) -> 
         ) from error
     if isinstance(plan, RestoreError):
         raise plan
+    if not recipe.backend and plan.recipe.backend == "openvino":
+        plan = plan.with_settings(backend=shared_backend(cluster.openvino))
     return on_device(plan, plan.device)
 
 

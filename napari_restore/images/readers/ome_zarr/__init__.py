@@ -1,1 +1,1 @@
-"""What the metadata of OME-Zarr say of an image, in all their versions, and Zarrs in a file."""
+"""Read the metadata of OME-Zarr, all versions, and check the stored objects of its arrays."""

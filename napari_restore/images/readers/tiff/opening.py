@@ -18,6 +18,7 @@ from napari_restore.images.readers.tiff.imagej import imagej_metadata
 from napari_restore.images.readers.tiff.makers import makers_metadata
 from napari_restore.images.readers.tiff.metadata import TiffMetadata
 from napari_restore.images.readers.tiff.ome import ome_metadata
+from napari_restore.ways_out import NAME_AXES
 
 ENDINGS = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".lsm", ".stk", ".svs", ".ndpi", ".scn", ".qptiff")
 
@@ -84,6 +85,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
         chunks=tuple(chunks[i] for i in transposition(letters, canonical)),
         location=path,
         series_count=len(opened.names),
+        series_names=opened.names if several else (),
         notes=(*opened.notes, *described.notes),
     )
 
@@ -118,8 +120,8 @@ def _axes_of(path: str, opened: OpenedSeries, axes: str | None) -> str:
     unknown = sorted(set(opened.axes) - set(CANONICAL))
     if unknown or not {"Y", "X"} <= set(opened.axes):
         raise AxesError(
-            f"{path} does not define its axes: shape {opened.shape} is {opened.axes!r} to tifffile; "
-            "pass axes= with one letter of TCZYXS per dimension, such as 'ZYX'."
+            f"{path} does not define its axes: shape {opened.shape} is {opened.axes!r} to tifffile",
+            NAME_AXES,
         )
     return check_axes(opened.axes, opened.shape)
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QStyledItemDelegate
+from superqt.utils import signals_blocked
 
 from napari_restore.widgets.jobs.job import Task
-from napari_restore.widgets.jobs.models import describe, detail, groups, weights_summary
+from napari_restore.widgets.jobs.models.cards import describe, detail, groups, weights_summary
 from napari_restore.widgets.panels.controls.choice import Choice
 
 if TYPE_CHECKING:
@@ -69,6 +70,12 @@ class ModelList(Choice):
             index = self.count() - 1
             self.insertItem(index, Path(model).name, model)
         self.setCurrentIndex(index)
+
+    def remove(self, model: str) -> None:
+        """Remove the path of a checkpoint from the list. If it is chosen, choose another model first."""
+        index = self.findData(model)
+        with signals_blocked(self):
+            self.removeItem(index)
 
 
 class _NamesWithDetails(QStyledItemDelegate):

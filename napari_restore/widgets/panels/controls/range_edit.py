@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["RangeEdit", "ValueRange"]
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from qtpy.QtCore import QLocale, Signal
 from qtpy.QtGui import QDoubleValidator
@@ -50,9 +50,29 @@ class RangeEdit(QWidget):
         """Typed text for each channel; key -1 is for all channels."""
         self._shown = -1
         self._estimate: tuple[Pair, ...] = ()
+        self._source: Hashable = None
+        self._typed_of: dict[Hashable, dict[int, tuple[str, str]]] = {}
+        """Typed text of the sources before."""
         self.set_channels(())
         self.channel.currentIndexChanged.connect(self._switched)
         self.reset.clicked.connect(self._reset)
+
+    def set_source(self, source: Hashable) -> None:
+        """Set what the range is for. Each source has its own typed range, and no estimate yet.
+
+        Parameters
+        ----------
+        source : hashable
+            Identifies the source; None: there is none. A range that is typed before there is one is for the first.
+        """
+        if source == self._source:
+            return
+        self._remember()
+        if self._source is not None:
+            self._typed_of[self._source] = self._typed
+            self._typed = dict(self._typed_of.get(source, {}))
+        self._source, self._estimate = source, ()
+        self._show(-1)
 
     def set_channels(self, names: Sequence[str]) -> None:
         """Set the names of the channels. If they change, typed ranges of single channels are dropped."""

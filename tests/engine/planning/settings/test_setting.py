@@ -17,7 +17,7 @@ VALUES: dict[str, Any] = {
     "tile": (64, 96), "halo": 8, "blend": 16, "padding": "authors", "intensity": "range",
     "value_range": ((-5.5, 99.0), (1e-7, 3e9)), "noise": ((2.0, 100.0, 1.5),), "dtype": "float32",
     "precision": "bfloat16", "chunks": (1, 64, 64), "shards": (2, 128, 128), "pyramid": False, "ome_version": "0.4",
-    "device": "cuda:0,cuda:2", "batch": 3, "workers": 2, "on_error": "fill", "fsync": True, "compiled": False,
+    "device": "cuda:0,cuda:2", "batch": 3, "workers": 2, "on_error": "fill", "fsync": True, "backend": "compiled",
     "lanes": 4, "memory_budget": 123_456_789, "valid_range": ((-5.0, 500.0), (0.0, 9.0)),
     "threads": 2, "fill_values": ((0.0, 65535.0), (7.0,)), "neighbours": Neighbours(axis="T", planes=3, strength=0.8),
 }  # fmt: skip
@@ -82,7 +82,7 @@ def test_a_list_of_one_is_one_where_one_is_allowed() -> None:
 
 
 def test_a_switch_that_cannot_be_turned_off_is_left_out() -> None:
-    assert settings()["fsync"].words(False) == [] and settings()["compiled"].words(False) == ["--not-compiled"]
+    assert settings()["fsync"].words(False) == [] and settings()["backend"].words("eager") == ["--backend", "eager"]
 
 
 @pytest.mark.parametrize(
@@ -137,6 +137,6 @@ def test_what_is_stored_and_known_by_a_fingerprint_stays() -> None:
     )
     assert digest(recipe.pixel_settings()) == "8e1fa29d20857c3bb3a0165782af8d4bb49c3e52e4851f465d1aea4c923aa922"
     assert {
-        "batch", "compiled", "device", "fsync", "lanes", "memory_budget", "on_error", "workers"
+        "backend", "batch", "device", "fsync", "lanes", "memory_budget", "on_error", "workers"
     } <= EXECUTION_FIELDS  # fmt: skip
     assert {"axes", "level", "series"} <= SOURCE_FIELDS

@@ -91,3 +91,15 @@ def test_arrays_in_memory():
     with pytest.raises(SourceError, match="not one chunk"):
         open_image(zarr.create_array({}, shape=(64, 64), dtype="u2"))
     assert open_image(zarr.create_array({}, data=PIXELS[0])).shape == (32, 48)
+
+
+def test_links_that_go_round_do_not_multiply(tmp_path):
+    """Two links to their own folder would be 2^40 folders."""
+    path = tmp_path / "a.zarr"
+    write(path, 3, "/")
+    shutil.rmtree(path / "c")
+    (path / "c").mkdir()
+    for name in ("0", "1"):
+        (path / "c" / name).symlink_to(".")
+    with pytest.raises(SourceError):
+        open_image(path)

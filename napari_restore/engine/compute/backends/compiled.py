@@ -1,16 +1,16 @@
-"""Compile a network at its first batch."""
+"""Run a network through torch's compiler; it is compiled at its first batch."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from napari_restore.engine.compute.backends.backend import Backend, Eager
 from napari_restore.engine.hardware.device import Device
 from napari_restore.networks.restormer import TransformerBlock
 
@@ -18,8 +18,11 @@ __all__ = ["Compiled"]
 
 _log = logging.getLogger(__name__)
 
+_VARIANTS = 1000
+"""Largest number of compiled variants of a block in a process; each model, tile size and precision needs five."""
 
-class Compiled:
+
+class Compiled(Backend):
     """A network that is compiled at its first batch, for tiles of one shape.
 
     On a CPU, the network's blocks are compiled, and equal blocks share the compiled code: compiling the whole network
@@ -33,16 +36,19 @@ class Compiled:
         Network in evaluation mode, on `device`. On a CPU its blocks are changed in place.
     device : Device
         Device of the network.
+    precision : {"float32", "bfloat16"}
+        Precision of the network.
     """
 
-    def __init__(self, network: nn.Module, device: Device) -> None:
-        self._network: Callable[[Tensor], Tensor] = network
+    def __init__(self, network: nn.Module, device: Device, precision: str = "float32") -> None:
         if device.is_cuda:
-            self._network = torch.compile(network, dynamic=False, mode="reduce-overhead")
+            compiled: Any = torch.compile(network, dynamic=False, mode="reduce-overhead")
+            self._network = Eager(compiled, device, precision)
         else:
             for block in network.modules():
                 if isinstance(block, TransformerBlock):
                     block.compile(dynamic=False)
+            self._network = Eager(network, device, precision)
         self._state: Literal["untried", "works", "fails"] = "untried"
         self._first = threading.Lock()
 
@@ -51,6 +57,7 @@ class Compiled:
             return self._restored(tiles)
 
     def _restored(self, tiles: Tensor) -> Tensor:
+        _allow_variants()
         if self._state == "fails":
             return self._as_it_is(tiles)
         try:
@@ -68,3 +75,15 @@ class Compiled:
     def _as_it_is(self, tiles: Tensor) -> Tensor:
         with torch.compiler.set_stance("force_eager"):
             return self._network(tiles)
+
+
+def _allow_variants() -> None:
+    """Raise torch's limit of 8 compiled variants of a function. Beyond the limit torch runs eagerly, without a warning.
+
+    In some versions of torch the limit belongs to the thread, in others to the process.
+    """
+    import torch._dynamo as dynamo
+
+    for name in ("recompile_limit", "accumulated_recompile_limit"):
+        if getattr(dynamo.config, name, _VARIANTS) < _VARIANTS:
+            setattr(dynamo.config, name, _VARIANTS)

@@ -9,8 +9,9 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_restore import api
+from napari_restore.errors import in_window
 from napari_restore.widgets.jobs.controller import Works
-from napari_restore.widgets.jobs.models import DownloadProgress, fetch_weights
+from napari_restore.widgets.jobs.models.cards import DownloadProgress, fetch_weights
 
 if TYPE_CHECKING:
     from napari_restore.models.card import ModelCard
@@ -26,7 +27,8 @@ class ModelView(Protocol):
 
     def show_card(self, card: ModelCard, /) -> None: ...
 
-    def show_no_card(self, text: str, /) -> None: ...
+    def refuse(self, reason: str, /) -> None:
+        """Show why a file is not taken, and choose the model before."""
 
     def show_fetched(self, event: DownloadProgress | None, /) -> None:
         """Show the progress of a download; None: it has ended."""
@@ -62,7 +64,7 @@ class ModelController:
 
         def ended(error: BaseException | None) -> None:
             if error is not None:
-                self._view.show_no_card(str(error))
+                self._view.refuse(in_window(error))
 
         self._works.start("card", start, self._view.show_card, ended)
 
@@ -75,7 +77,7 @@ class ModelController:
         def ended(error: BaseException | None) -> None:
             self._view.show_fetched(None)
             if error is not None:
-                self._tell(str(error), warning=True)
+                self._tell(in_window(error), warning=True)
             self._fetched()
 
         self._view.show_fetched(DownloadProgress(0, None))

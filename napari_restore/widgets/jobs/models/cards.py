@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["DownloadProgress", "describe", "detail", "fetch_weights", "groups", "noise_of", "weights_summary"]
+__all__ = [
+    "DownloadProgress",
+    "default_model",
+    "describe",
+    "detail",
+    "fetch_weights",
+    "groups",
+    "noise_of",
+    "weights_summary",
+]
 
 import threading
 from collections.abc import Generator
@@ -43,6 +52,26 @@ def groups(task: Task) -> dict[str, tuple[ModelCard, ...]]:
         "Restormer": tuple(card for card in cards if card.architecture == "restormer" and not card.bundled),
         "SwinIR": tuple(card for card in cards if card.architecture == "swinir" and not card.bundled),
     }
+
+
+def default_model(task: Task, samples: int = 1) -> str:
+    """Return the bundled model for a kind of layer.
+
+    Parameters
+    ----------
+    task : str
+        ``"denoise"`` or ``"super-resolve"``.
+    samples : int
+        Number of colour samples of a pixel (axis S); 1 for a layer without that axis.
+
+    Returns
+    -------
+    str
+        Name of the first bundled model that restores these samples together, otherwise of the first one, which restores
+        each on its own.
+    """
+    bundled = groups(task)["Bundled"]
+    return next((card for card in bundled if card.in_channels == samples), bundled[0]).name
 
 
 def weights_summary(card: ModelCard) -> str:

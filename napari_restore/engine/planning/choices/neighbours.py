@@ -23,6 +23,7 @@ from napari_restore.intensity.plane_pairs import calibrated, compare, summarise
 from napari_restore.intensity.stabilise import CameraNoise
 from napari_restore.intensity.validity import Validity
 from napari_restore.models.card import ModelCard
+from napari_restore.ways_out import WayOut
 
 __all__ = ["Chosen", "choose_neighbours", "fusion_noises"]
 
@@ -87,12 +88,10 @@ def choose_neighbours(image: Image, card: ModelCard, recipe: Recipe, values: Int
     if automatic and (reason := _reason_for_none(card, recipe)):
         return Chosen(NONE, f"{reason}; name an axis to use them")
     if not automatic and (lacking := [axis for axis in asked.axis if axis not in image.sizes]):
+        others = f"{available} or none" if available else "none"
         raise RecipeError(
-            f"neighbours={asked.axis!r}: the image has no axis {lacking[0]} (its axes are {image.axes}); use "
-            f"{available!r}, or 'none'."
-            if available
-            else f"neighbours={asked.axis!r}: the image has no axis {lacking[0]} "
-            f"(its axes are {image.axes}); use 'none'."
+            f"neighbours along {asked.axis}: the image has no axis {lacking[0]} (its axes are {image.axes})",
+            WayOut(f"use {others}.", f"use {others}.", "drop that setting of the recipe."),
         )
     axes = "".join(axis for axis in (available if automatic else asked.axis) if axis in available)
     source, skip = with_retries(image, "raise", ()), recipe.on_error == "fill"
@@ -103,24 +102,29 @@ def choose_neighbours(image: Image, card: ModelCard, recipe: Recipe, values: Int
         if automatic:
             return Chosen(NONE, "as the noise cannot be estimated from this image")
         raise SourceError(
-            f"the noise of {image.name} cannot be estimated, and is needed to compare planes; give it as "
-            "noise=(gain, offset, read noise) in data units, or use neighbours='none'."
+            f"the noise of {image.name} cannot be estimated, and is needed to compare planes",
+            WayOut(
+                "give it as noise=(gain, offset, read noise) in data units, or use neighbours='none'.",
+                "give gain, offset and read noise in data units with --noise, or use --neighbours none.",
+                "choose the Intensity Camera noise and type gain, offset and read noise, or drop the neighbours.",
+            ),
         )
     known = asked.model_copy(update={"noise": noise})
     valid = broadcast(validity_of(recipe.model_copy(update=values.settings)), len(sample))
+    found = {axis: _agreement(known, axis, sample, valid) for axis in axes}
     if automatic:
-        found = {axis: _agreement(known, axis, sample, valid).agreeing for axis in axes}
-        axes = "".join(axis for axis in axes if found[axis] >= _WORTH)
+        axes = "".join(axis for axis in axes if found[axis].agreeing >= _WORTH)
         if not axes:
-            return Chosen(NONE, f"as no more than {max(found.values()):.1f} of them agree")
-    agreement = _agreement(known, axes, sample, valid)
-    chosen = known.model_copy(update={"axis": axes or asked.axis, "left": asked.left or agreement.left})
-    return Chosen(chosen, agreement.words(image, chosen))
+            most = max(agreement.agreeing for agreement in found.values())
+            return Chosen(NONE, f"as no more than {most:.1f} of them agree")
+    together = found[axes] if axes in found else _agreement(known, axes, sample, valid)
+    chosen = known.model_copy(update={"axis": axes or asked.axis, "left": asked.left or together.left})
+    return Chosen(chosen, _words(found, together.left, image, chosen))
 
 
 def _reason_for_none(card: ModelCard, recipe: Recipe) -> str:
     """Return the reason why no neighbours are chosen automatically; "" if there is none."""
-    if card.task != "denoise":
+    if card.task != "denoise" and card.first is None:
         return f"as the model is for {card.task}" if card.task != "other" else "as the task of the model is unknown"
     return "as padding='authors' is for comparison with the authors' figures" if recipe.padding == "authors" else ""
 
@@ -193,12 +197,18 @@ class _Agreement:
     agreeing: float
     left: tuple[float, ...]
 
-    def words(self, image: Image, chosen: Neighbours) -> str:
-        most = 1 + sum(min(2 * chosen.planes, image.sizes[axis] - 1) for axis in chosen.axis)
-        return (
-            f"{1 + self.agreeing:.1f} of {most} planes agree; noise falls to {np.mean(self.left):.2f}; the first and "
-            "last planes have fewer neighbours"
-        )
+
+def _words(found: dict[str, _Agreement], left: tuple[float, ...], image: Image, chosen: Neighbours) -> str:
+    """Describe how many planes agree along each axis, and the noise that is left."""
+    each = ", ".join(
+        f"{axis}: {1 + found[axis].agreeing:.1f} of {1 + min(2 * chosen.planes, image.sizes[axis] - 1)} planes agree"
+        for axis in chosen.axis
+        if axis in found
+    )
+    return (
+        f"{each or 'no plane has neighbours'}; noise falls to {np.mean(left):.2f}; the first and last planes have "
+        "fewer neighbours"
+    )
 
 
 def _agreement(

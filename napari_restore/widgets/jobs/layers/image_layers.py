@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_restore.images.axes import CANONICAL, canonical_axes, check_axes, letter_of, transposition
 from napari_restore.images.image import Channel, Image
 from napari_restore.images.units import unit_name
+from napari_restore.widgets.jobs.layers.layer_files import describe_sizes, sizes_in_file
 
 if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
@@ -89,7 +90,7 @@ def layer_image(layer: ImageLayer, axes: str, region: Region | None = None) -> I
     Returns
     -------
     Image
-        With pixel size, origin, units and channels of the layer.
+        With pixel size, origin, units and channels of the layer; pixel size and units of its file if it has none.
 
     Raises
     ------
@@ -101,14 +102,17 @@ def layer_image(layer: ImageLayer, axes: str, region: Region | None = None) -> I
     data = full_resolution(layer)
     letters = check_axes(axes, tuple(data.shape))
     inside = whole(layer) if region is None else region
-    scale, translate = np.asarray(layer.scale), np.asarray(layer.translate)
     spatial = [letter for letter in letters if letter != "S"]
+    in_file = sizes_in_file(layer, letters, tuple(data.shape))
+    sizes = np.array([in_file.pixel_size.get(letter, 1.0) for letter in spatial])
+    scale, translate = np.asarray(layer.scale) * sizes, np.asarray(layer.translate) * sizes
     geometry = {
         letter: (float(scale[i]), float(translate[i] + inside[i].start * scale[i]))
         for i, letter in enumerate(spatial)
         if letter != "C"
     }
     units = {letter: unit_name(str(unit)) for letter, unit in zip(spatial, layer.units, strict=True)}
+    units |= in_file.units
     names = channel_names(layer, letters)
     opened = open_image(data, axes=letters)  # checks data type and shape
     cropped = _cropped(opened.data, inside)
@@ -175,4 +179,6 @@ def describe_layer(layer: ImageLayer, axes: str) -> str:
     kind = type(full_resolution(layer)).__module__.partition(".")[0]
     levels = f", {len(layer.data)} levels" if layer.multiscale else ""
     assert set(image.canonical) <= set(CANONICAL)
-    return f"{human_shape(image.canonical, image.shape)}, {image.dtype}, {human_bytes(image.nbytes)}, {kind}{levels}"
+    in_file = describe_sizes(sizes_in_file(layer, image.axes, tuple(full_resolution(layer).shape)))
+    shape, size = human_shape(image.canonical, image.shape), human_bytes(image.nbytes)
+    return f"{shape}, {image.dtype}, {size}, {kind}{levels}{'; ' if in_file else ''}{in_file}"

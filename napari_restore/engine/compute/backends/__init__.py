@@ -1,0 +1,1 @@
+"""Back ends, which run a network on a device: eager torch, torch's compiler, or OpenVINO."""

@@ -1,0 +1,56 @@
+"""The interface of back ends, and the back end that needs no preparation: eager torch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from napari_restore.engine.hardware.device import Device
+
+__all__ = ["Backend", "Eager"]
+
+
+class Backend(ABC):
+    """A network that is ready to run on a device, in a precision. Results of two back ends differ in the last bits.
+
+    Several threads call it at the same time; each has set its number of torch threads.
+    """
+
+    @abstractmethod
+    def __call__(self, tiles: Tensor) -> Tensor:
+        """Restore a batch.
+
+        Parameters
+        ----------
+        tiles : torch.Tensor
+            ``(b, channels, height, width)`` float32, on the device. The caller is in `torch.inference_mode`.
+
+        Returns
+        -------
+        torch.Tensor
+            ``(b, channels, height * scale, width * scale)`` on the device. The next call on the same thread may
+            overwrite it.
+        """
+
+
+class Eager(Backend):
+    """A network in torch, without compiling it.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Network in evaluation mode, on the device; or a compiled function of it.
+    device : Device
+        Device of the network.
+    precision : {"float32", "bfloat16"}
+        Precision of the network.
+    """
+
+    def __init__(self, network: nn.Module, device: Device, precision: str = "float32") -> None:
+        self._network, self._device, self._precision = network, device, precision
+
+    def __call__(self, tiles: Tensor) -> Tensor:
+        with torch.autocast(self._device.kind, torch.bfloat16, enabled=self._precision == "bfloat16"):
+            return self._network(tiles)  # type: ignore[no-any-return]

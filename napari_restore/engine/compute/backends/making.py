@@ -1,0 +1,51 @@
+"""Make the back end of a plan."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from napari_restore.engine.compute.backends.backend import Backend, Eager
+from napari_restore.engine.compute.backends.compiled import Compiled
+from napari_restore.engine.compute.backends.openvino import OpenVINO
+from napari_restore.engine.hardware.backends import BackendName, check_backend
+from napari_restore.engine.hardware.device import Device
+from napari_restore.models.card import ModelCard
+from napari_restore.networks.restormer import Restormer
+from napari_restore.networks.swinir import SwinIR
+
+__all__ = ["make_backend"]
+
+
+def make_backend(name: BackendName, network: nn.Module, card: ModelCard, device: Device, precision: str) -> Backend:
+    """Make a back end for a loaded network.
+
+    Parameters
+    ----------
+    name : {"eager", "compiled", "openvino"}
+        Name of the back end.
+    network : torch.nn.Module
+        Network with its weights; it is moved to the device and put in evaluation mode.
+    card : ModelCard
+        Card of the model.
+    device : Device
+        Device of the run.
+    precision : {"float32", "bfloat16"}
+        Precision of the network.
+
+    Returns
+    -------
+    Backend
+        The back end.
+
+    Raises
+    ------
+    RecipeError
+        If the back end is not installed.
+    """
+    network = network.to(str(device)).eval()
+    eager = Eager(network, device, precision)
+    if name == "openvino":
+        check_backend(name, device)
+        assert isinstance(network, Restormer | SwinIR)
+        return OpenVINO(network, eager, card, precision)
+    return Compiled(network, device, precision) if name == "compiled" else eager

@@ -1,0 +1,135 @@
+"""List the back ends of this machine, and choose the back end of a run."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import metadata
+from importlib.util import find_spec
+from typing import Literal, NamedTuple
+
+from napari_restore.engine.hardware import compiling
+from napari_restore.engine.hardware.converted import Conversion, find_converted
+from napari_restore.engine.hardware.device import Device
+from napari_restore.errors import RecipeError
+from napari_restore.models.card import ModelCard
+from napari_restore.ways_out import WayOut
+
+__all__ = ["INSTALL", "BackendName", "Choice", "check_backend", "choose_backend", "openvino_version"]
+
+BackendName = Literal["eager", "compiled", "openvino"]
+
+INSTALL = 'pip install "napari-restore[openvino]"'
+"""Command that installs OpenVINO."""
+_OPENVINO_PAYS_FROM = 3e6
+"""Pixels in all tiles of a run from which converting a network pays for itself.
+
+The time of the conversion and the time saved per pixel both grow with the depth of a network, see
+`napari_restore.engine.hardware.compiling.PAYS_FROM`. The bundled denoiser is converted in about 10 s of one core for
+tiles of 256 x 256, and saves half of 15 microseconds per pixel.
+"""
+_LONG_RUN = 20e6
+"""Pixels in all tiles of a run from which the plan recommends OpenVINO if it is not installed."""
+_GAINS = {"restormer": 1.8, "swinir": 2.0}
+"""Measured speed of OpenVINO relative to torch, in float32 on one core with AVX-512."""
+
+
+class Choice(NamedTuple):
+    """The back end of a run, and the reason of an automatic choice; empty if there is none."""
+
+    name: BackendName
+    why: str
+
+
+@cache
+def openvino_version() -> str | None:
+    """Return the version of OpenVINO, without importing it; None if it is not installed."""
+    try:
+        return metadata.version("openvino") if find_spec("openvino") else None
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def check_backend(name: BackendName, device: Device) -> None:
+    """Check that this machine and a device have a back end.
+
+    Parameters
+    ----------
+    name : {"eager", "compiled", "openvino"}
+        Back end.
+    device : Device
+        Device of the run.
+
+    Raises
+    ------
+    RecipeError
+        If they do not.
+    """
+    if name != "openvino":
+        return
+    if not device.is_cpu:
+        raise RecipeError(
+            f"OpenVINO runs on a CPU, and not on {str(device)!r}",
+            WayOut(
+                "use device='cpu', or backend='eager'.",
+                "use --device cpu, or --backend eager.",
+                "choose cpu as the Device, or drop the back end of the recipe.",
+            ),
+        )
+    if openvino_version() is None:
+        raise RecipeError(
+            "OpenVINO is not installed",
+            WayOut(
+                f"{INSTALL}, or use backend='eager', which changes the last bits.",
+                f"{INSTALL}, or use --backend eager, which changes the last bits.",
+                f"{INSTALL}, or drop the back end of the recipe, which changes the last bits.",
+            ),
+        )
+
+
+def choose_backend(
+    card: ModelCard, device: Device, precision: str, shape: tuple[int, ...], pixels: float, wanted: BackendName | None
+) -> Choice:
+    """Choose the back end of a run.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Card of the model.
+    device : Device
+        Device of the run.
+    precision : {"float32", "bfloat16"}
+        Precision of the network.
+    shape : tuple of int
+        Shape of a batch: ``(b, channels, height, width)``.
+    pixels : float
+        Number of pixels in all tiles of the run.
+    wanted : {"eager", "compiled", "openvino"} or None
+        Back end in the recipe. None to choose the one with which the run takes the least time, including conversion or
+        compilation.
+
+    Returns
+    -------
+    Choice
+        The back end and the reason.
+
+    Raises
+    ------
+    RecipeError
+        If the wanted back end is not available.
+    """
+    if wanted is not None:
+        check_backend(wanted, device)
+        if wanted == "compiled" and not compiling.gains(card, device):
+            return Choice("eager", "compiling gains nothing here")
+        return Choice(wanted, "")
+    if device.is_cpu and (version := openvino_version()):
+        there = find_converted(Conversion(card, shape, precision, version), whole=False)
+        if there is not None and not there.refused:
+            return Choice("openvino", "converted before")
+        if there is None and pixels >= _OPENVINO_PAYS_FROM:
+            return Choice("openvino", "converting pays in a run this long")
+    if compiling.pays(card, device, pixels):
+        return Choice("compiled", "compiling pays in a run this long")
+    missing = device.is_cpu and openvino_version() is None and pixels >= _LONG_RUN
+    gain = f"OpenVINO would take about {100 / _GAINS[card.architecture]:.0f} % of the time: {INSTALL}"
+    return Choice("eager", gain if missing else "")

@@ -1,0 +1,65 @@
+"""Folder and keys of what is measured or converted once on this machine, and kept in the user's cache.
+
+Environment
+-----------
+``NAPARI_RESTORE_CACHE``
+    Folder of the cache; by default the cache folder of the user. It may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+__all__ = ["cache_folder", "key_digest", "networks_digest", "processor"]
+
+
+def cache_folder(name: str) -> Path:
+    """Return the subfolder of the cache with a name; it need not exist."""
+    chosen = os.environ.get("NAPARI_RESTORE_CACHE")
+    if chosen:
+        return Path(chosen).expanduser() / name
+    import pooch
+
+    return Path(pooch.os_cache("napari-restore")) / name
+
+
+def key_digest(key: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of JSON-like content, independent of the order of keys."""
+    return hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def processor() -> str:
+    """Return the name of the processor, with the vector extensions that torch uses on it."""
+    import torch
+
+    return f"{_processor_name()}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _processor_name() -> str:
+    """Return the name of the processor that the system reports."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # no Linux
+        return platform.processor() or platform.machine()
+    told = dict(line.replace("\t", "").split(":", 1) for line in reversed(lines) if ":" in line)
+    named = " ".join(told[name].strip() for name in ("model name", "cpu family", "model", "stepping") if name in told)
+    return named or platform.machine()
+
+
+@cache
+def networks_digest() -> str:
+    """Return the SHA-256 of the source code of the networks: conversions are repeated if it has changed."""
+    from napari_restore import networks
+
+    folder, found = Path(next(iter(networks.__path__))), hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        found.update(path.read_bytes())
+    return found.hexdigest()

@@ -1,0 +1,1 @@
+"""Settings that are chosen from a sample of the image, besides the normalisation."""

@@ -1,0 +1,61 @@
+"""Advice for errors, in the terms of each interface: Python, the command line and the window of napari.
+
+An error says what is wrong. The interface that shows it adds the advice that its users can follow.
+"""
+
+from __future__ import annotations
+
+__all__ = ["NAME_AXES", "REPAIR", "REPLACE", "Face", "WayOut"]
+
+from dataclasses import dataclass
+from typing import Literal
+
+Face = Literal["call", "command", "window"]
+"""Interface that shows an error: Python, the command line, or the window of napari."""
+
+
+@dataclass(frozen=True)
+class WayOut:
+    """Advice for an error; each text ends with a full stop.
+
+    Attributes
+    ----------
+    call : str
+        For callers of `napari_restore.api`: names of arguments.
+    command : str
+        For users of the command line: options.
+    window : str
+        For users of the plugin: titles of controls.
+    """
+
+    call: str
+    command: str
+    window: str
+
+    def after(self, words: str) -> WayOut:
+        """Return the advice with the same words before each text.
+
+        Parameters
+        ----------
+        words : str
+            Words before each text.
+
+        Returns
+        -------
+        WayOut
+            The new advice.
+        """
+        return WayOut(*(f"{words}{way}" for way in (self.call, self.command, self.window)))
+
+
+NAME_AXES = WayOut(
+    "pass axes= with one letter of TCZYXS per dimension, such as 'ZYX'.",
+    "give --axes one letter of TCZYXS per dimension, such as ZYX.",
+    "type one letter of TCZYXS per dimension in Axes, such as ZYX.",
+)
+REPLACE = WayOut("replace it with overwrite=True.", "replace it with --overwrite.", "tick Replace to replace it.")
+REPAIR = WayOut(
+    "`napari-restore verify --repair` repairs the results of this package.",
+    "`napari-restore verify --repair` repairs the results of this package.",
+    "if this package wrote it, repair it on the command line with `napari-restore verify --repair`.",
+)

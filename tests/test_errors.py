@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from napari_restore import api
+from napari_restore.errors import AxesError, RestoreError, in_window
+from napari_restore.ways_out import NAME_AXES, REPLACE
+
+
+def test_each_face_has_its_own_way_out() -> None:
+    with pytest.raises(AxesError) as raised:
+        api.open_image(np.zeros((3, 40, 50)))
+    error = raised.value
+    assert "pass axes=" in str(error) == error.told("call") and "--axes" not in str(error)
+    assert "give --axes" in error.told("command") and "axes=" not in error.told("command")
+    assert "in Axes" in error.told("window") == in_window(error)
+    assert {error.told(face).partition(";")[0] for face in ("call", "command", "window")} == {error.fault}  # type: ignore[arg-type]
+
+
+def test_a_way_out_survives_the_way_from_a_worker() -> None:
+    sent = pickle.loads(pickle.dumps(AxesError("no axes", NAME_AXES)))
+    assert type(sent) is AxesError and sent.told("window") == f"no axes; {NAME_AXES.window}"
+    assert str(sent) == f"no axes; {NAME_AXES.call}"
+
+
+def test_an_error_without_one_is_the_same_everywhere() -> None:
+    assert (
+        RestoreError("tile 100; use 96.").told("window")
+        == "tile 100; use 96."
+        == str(RestoreError("tile 100; use 96."))
+    )
+    assert in_window(OSError("gone")) == "gone"
+    assert REPLACE.after("or ").window == "or tick Replace to replace it."
