@@ -100,6 +100,10 @@ class View(Protocol):
         """Draw all pixels of the result now: they will not change any more."""
 
 
+def _none() -> int:
+    return 0
+
+
 _controllers: WeakSet[Controller] = WeakSet()
 
 
@@ -130,7 +134,7 @@ class Controller:
         self.live = False
         self._job: Job | None = None
         self._plan: Plan | None = None
-        self._stored = 0
+        self._stored_blocks: Callable[[], int] = _none
         self._result_removed = False
         self._is_new = True
         self._told = 0.0
@@ -231,7 +235,8 @@ class Controller:
         except RestoreError as error:
             self._view.show_message(error.told("window"), warning=True)
             return
-        self._job, self._plan, self._stored, self._result_removed = job, None, 0, False
+        self._job, self._plan, self._result_removed = job, None, False
+        self._stored_blocks = _none
         drawn = threading.Event()
         on_screen: Region | None = None
         with suppress(RestoreError):  # nothing of the layer is on screen
@@ -239,8 +244,8 @@ class Controller:
 
         def advance(event: Started | Progress | BlocksStored) -> None:
             if isinstance(event, Started):
-                self._plan, self._stored = event.plan, event.stored_blocks
-                if self.state == "cancelling" and not self._stored:
+                self._plan, self._stored_blocks = event.plan, event.stored_blocks
+                if self.state == "cancelling" and not event.stored_blocks():
                     return
                 self._view.show_result(Result.of_run(job, event), drawn.set)
             elif isinstance(event, BlocksStored):
@@ -256,8 +261,6 @@ class Controller:
         self._view.show_run(job.layer.name)
 
     def _advance(self, event: Progress) -> None:
-        if event.stage == "restoring":
-            self._stored = event.done
         if time.monotonic() - self._told >= _TELL_EVERY and self._plan is not None:
             self._told = time.monotonic()
             self._view.show_progress(event, self._plan)
@@ -287,7 +290,7 @@ class Controller:
         else:
             self._view.show_message(self._cancelled_text() if cancelled else self._done_text())
         complete = error is None and not cancelled
-        if self._stored or complete:
+        if self._stored_blocks() or complete:
             self._view.result_complete(all_restored=complete)
         else:
             self._view.remove_result()
@@ -298,11 +301,12 @@ class Controller:
     def _cancelled_text(self) -> str:
         if self._result_removed and not self.keeps_result:
             return "Stopped: the layer of the result was removed."
-        if not self._stored or self._plan is None:
+        stored = self._stored_blocks()
+        if not stored or self._plan is None:
             return "Cancelled before the first block; nothing is stored."
         if self.keeps_result:
             return "Cancelled; stored blocks are kept, and Resume continues the run."
-        return f"Cancelled; {self._stored} of {self._plan.blocks} blocks are restored."
+        return f"Cancelled; {stored} of {self._plan.blocks} blocks are restored."
 
     def _done_text(self) -> str:
         if self._result_removed and self._job is not None:

@@ -6,7 +6,7 @@ __all__ = ["BlocksStored", "Started", "restore", "wait_until_drawn"]
 
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -43,13 +43,14 @@ class Started:
         The plan of the run.
     levels : tuple of FillingView
         Levels of the result, level 0 first, in canonical order; pixels that are not restored yet are transparent.
-    stored_blocks : int
-        Blocks that earlier sessions of the run have stored.
+    stored_blocks : callable
+        Returns the number of blocks that are stored, those of earlier sessions included; exact before and after the
+        run.
     """
 
     plan: Plan
     levels: tuple[FillingView, ...]
-    stored_blocks: int = 0
+    stored_blocks: Callable[[], int]
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,7 @@ def restore(job: Job, on_screen: Region | None = None) -> Generator[Started | Pr
         events = api.run(plan, output, overwrite=job.choices.overwrite, first=first)
     try:
         started = next(events)  # the output is created when the first event is asked for
-        stored = started.done if started.stage == "restoring" else plan.blocks
-        yield Started(plan, filling.levels(), stored)
+        yield Started(plan, filling.levels(), filling.stored_blocks)
         yield started
         done = (started.stage, started.done)
         for event in events:
@@ -115,6 +115,9 @@ class _Filling(Protocol):
     def levels(self) -> tuple[FillingView, ...]:
         """Return views of all levels; called once the output has been created."""
 
+    def stored_blocks(self) -> int:
+        """Return the number of blocks that are stored, as of the last update."""
+
     def take(self, event: Progress) -> None:
         """Update the masks of the views."""
 
@@ -131,6 +134,9 @@ class _InMemory:
 
     def levels(self) -> tuple[FillingView, ...]:
         return (self._view,)
+
+    def stored_blocks(self) -> int:
+        return int(self._mask.units.sum())
 
     def take(self, event: Progress) -> None:
         if event.block is not None:
@@ -162,6 +168,9 @@ class _Stored:
             found.append(FillingView.of(StoredView(array).transpose(order), self._masks[-1][0], axes))
         self._list()
         return tuple(found)
+
+    def stored_blocks(self) -> int:
+        return int(self._masks[0][0].units.sum())
 
     def take(self, event: Progress) -> None:
         if (event.stage, event.done) != self._done and time.monotonic() >= self._again:

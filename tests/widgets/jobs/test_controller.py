@@ -166,7 +166,7 @@ def test_cancelling(view: NotebookView, tmp_path: Path) -> None:
     controller.cancel()
     assert controller.state == "idle"  # there is nothing to cancel
     controller.start_run()
-    works.do("run", items=2)
+    works.do("run", items=1)
     controller.cancel()
     assert controller.state == "cancelling"
     controller.start_preview()
