@@ -8,7 +8,7 @@ at a multiple of `STEP` in both directions and has `REACH` more pixels on each i
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,8 @@ _WINDOW = window(9)
 _GAIN = 0.05
 """Smallest reduction of the mean squared difference of the low-passed planes for which a displacement is used, in
 variances of the noise: about three times the reduction by chance in a window."""
+_SMALL_GAIN = 0.15
+"""The same for a displacement of less than a pixel of half the resolution. Lower values moved still structure."""
 REACH = len(_LOW_PASS) // 2 + STEP * (len(_WINDOW) // 2 + 1) + 2 * FARTHEST + 1
 
 
@@ -94,7 +96,7 @@ def search(plane: Plane, other: Plane, chance: float = 1.0) -> Displacement:
             better = costs[dy, dx] < best
             best = np.where(better, costs[dy, dx], best)
             at[:, better] = np.array([[dy], [dx]])
-    return _refine(costs, at, _GAIN * chance)
+    return _refine(costs, at, _SMALL_GAIN * chance)
 
 
 def _step_means(values: Plane) -> Plane:
@@ -108,7 +110,8 @@ def _step_means(values: Plane) -> Plane:
 def _refine(costs: Plane, at: npt.NDArray[np.int_], least: float) -> Displacement:
     """Refine displacements to half pixels, by a parabola through the lowest cost and those beside.
 
-    The refinement of a displacement of 0 is used where the parabolas lower the cost by more than `least`.
+    Displacements of less than a pixel of half the resolution are used where the parabolas lower the cost by more than
+    `least`, because noise alone lowers it too.
     """
     steps = tuple(np.indices(at.shape[1:]))
     lowest = costs[(at[0], at[1], *steps)]
@@ -143,13 +146,11 @@ def warp(values: npt.NDArray[T], by: Displacement) -> npt.NDArray[T]:
         return values
     rows, columns = values.shape[-2:]
     y, x = (steps_to_pixels(d, (rows, columns)) for d in by)
-    row, below = (np.clip(np.arange(rows)[:, None] + ((y + odd) >> 1), 0, rows - 1) for odd in (0, 1))
-    column, right = (np.clip(np.arange(columns) + ((x + odd) >> 1), 0, columns - 1) for odd in (0, 1))
-    found = values[..., row, column]
+    row, below = (np.clip(np.arange(rows, dtype=np.int32)[:, None] + ((y + odd) >> 1), 0, rows - 1) for odd in (0, 1))
+    column, right = (np.clip(np.arange(columns, dtype=np.int32) + ((x + odd) >> 1), 0, columns - 1) for odd in (0, 1))
+    found: npt.NDArray[Any] = values[..., row, column]
     if not by.between.any():
-        return np.asarray(found)
-    others = (values[..., below, column], values[..., row, right], values[..., below, right])
-    if values.dtype == np.bool_:
-        return np.asarray(found | others[0] | others[1] | others[2])
-    mean = ((found + others[0]) + (others[1] + others[2])) * values.dtype.type(0.25)
-    return np.asarray(mean)
+        return found
+    for rows_of, columns_of in ((below, column), (row, right), (below, right)):
+        found = found + values[..., rows_of, columns_of]  # of a mask, the sum is "or"
+    return found if values.dtype == np.bool_ else np.asarray(found * values.dtype.type(0.25))

@@ -204,7 +204,7 @@ def _warnings(
     share = noise.sigma_median / (value_range[1] - value_range[0])
     if card.task == "super-resolve" and card.noise_levels is not None:
         if share > _TOO_LITTLE_TO_TELL:
-            yield "Super-resolution keeps this noise or sharpens it; denoise in the same run (denoise='auto')."
+            yield "Super-resolution keeps this noise or sharpens it; denoise first, in the same run (denoise='auto')."
     elif card.noise_levels is not None and _misfit(card, share) > TOLERANCE:
         low, high = card.noise_levels
         if share < low:
