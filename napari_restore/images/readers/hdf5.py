@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["ENDINGS", "Hdf5Array", "h5py_module", "is_hdf5", "open", "recognises"]
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_restore.errors import AxesError, ChunkError, RestoreError, SourceError
-from napari_restore.images.axes import canonical_axes, check_axes, letter_of, transposition
+from napari_restore.errors import ChunkError, RestoreError, SourceError
+from napari_restore.images.axes import canonical_axes, transposition
 from napari_restore.images.guards.files import Surroundings, surroundings_of
 from napari_restore.images.guards.hdf5_files import check_chunks, check_dataset, follow_links
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region, chunks_in
-from napari_restore.images.readers.reader import check_level, pixel_sizes, series_number
-from napari_restore.ways_out import NAME_AXES
+from napari_restore.images.readers.hdf5_axes import axes_of, metadata_of
+from napari_restore.images.readers.reader import check_level, series_number
 
 ENDINGS = (".h5", ".hdf5", ".hdf", ".he5")
 
@@ -93,8 +92,8 @@ def h5py_module(path: str) -> Any:
 def open(source: str, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
     """Open a dataset of an HDF5 file without reading pixels.
 
-    The axes are read from dimension labels, or from the attribute ``axistags`` of vigra and ilastik, and the pixel size
-    from the attribute ``element_size_um``.
+    The axes are read from dimension labels, dimension scales, or the attribute ``axistags`` of vigra and ilastik, and
+    the pixel size from the attribute ``element_size_um``, dimension scales, or ``axistags``.
 
     Parameters
     ----------
@@ -125,9 +124,9 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     try:
         named = f"/{inside}" if inside else _only_dataset(h5py, path, surroundings)
         with _opened(h5py, path, named, surroundings) as dataset:
-            letters = _letters(dataset, axes, f"{path}::{named}")
+            letters = axes_of(dataset, axes, f"{path}::{named}")
             data = Hdf5Array(path, named, tuple(dataset.shape), np.dtype(dataset.dtype), dataset.chunks)
-            size, notes = _pixel_size(dataset, letters)
+            described = metadata_of(h5py, dataset, letters, surroundings)
     except (RestoreError, MemoryError):
         raise
     except Exception as error:  # h5py raises OSError, KeyError, RuntimeError and more for damaged files
@@ -136,11 +135,13 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
         data=data,
         axes=letters,
         name=f"{os.path.basename(path)}{data.inside}",
-        pixel_size=size,
-        units=dict.fromkeys(size, "micrometer"),
+        pixel_size=described.pixel_size,
+        origin=described.origin,
+        units=described.units,
+        channels=described.channels,
         chunks=tuple((data.chunks or data.shape)[i] for i in transposition(letters, canonical_axes(letters))),
         location=f"{path}::{data.inside}",
-        notes=notes,
+        notes=tuple(described.notes),
     )
 
 
@@ -213,40 +214,6 @@ def _datasets(h5py: Any, path: str, surroundings: Surroundings) -> tuple[list[st
 def _listed(names: Any) -> str:
     listed = list(names)
     return (", ".join(listed[:20]) or "none") + (", ..." if len(listed) > 20 else "")
-
-
-def _letters(dataset: Any, axes: str | None, location: str) -> str:
-    shape = tuple(dataset.shape)
-    if axes is not None:
-        return check_axes(axes, shape)
-    labels = _labels(dataset)
-    tags = dataset.attrs.get("axistags")
-    if not any(labels) and isinstance(tags, str | bytes):
-        labels = [str(tag.get("key", "")) for tag in json.loads(tags).get("axes", [])]
-    letters = [letter_of(label) for label in labels]
-    if len(shape) == 2 and not any(labels):
-        return "YX"
-    if None in letters or len(letters) != len(shape):
-        raise AxesError(f"{location} does not define its axes (shape {shape})", NAME_AXES)
-    return check_axes("".join(letter or "" for letter in letters), shape)
-
-
-def _labels(dataset: Any) -> list[str]:
-    """Return the labels of the dimensions, empty strings where they have none.
-
-    The attribute is read itself, because the library's function for labels ends the process on damaged ones.
-    """
-    stored = np.ravel(dataset.attrs.get("DIMENSION_LABELS", ()))
-    labels = [label.decode(errors="replace") if isinstance(label, bytes) else str(label or "") for label in stored]
-    return labels if len(labels) == dataset.ndim else [""] * dataset.ndim
-
-
-def _pixel_size(dataset: Any, letters: str) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Return the pixel size in micrometres, which Fiji, ilastik and PlantSeg store as Z, Y, X, and notes."""
-    sizes = np.ravel(dataset.attrs.get("element_size_um", ()))
-    if len(sizes) != 3:
-        return {}, ()
-    return pixel_sizes({axis: size for axis, size in zip("ZYX", sizes.tolist(), strict=True) if axis in letters})
 
 
 class Hdf5Array:
