@@ -164,7 +164,7 @@ def running(name: str, network: nn.Module, given: argparse.Namespace) -> Callabl
 
 
 def compare(name: str, given: argparse.Namespace) -> list[str]:
-    """Give the row of one network."""
+    """Return the row of one network."""
     side, device = given.side, given.device
     ours, theirs, channels = pair(name, alone=given.alone)
     theirs = theirs.to(device)

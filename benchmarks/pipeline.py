@@ -6,13 +6,13 @@
 
 Each case is a network with seeded or bundled weights and a stack of uint16 planes in a Zarr. In one process and in
 turn, twice each: the bare network on resident tiles, one call after the other with all threads ("bare") and as many
-calls at a time as there are cores, with one thread each ("bare, lanes"); then the whole job with the settings that
+concurrent calls as there are cores, with one thread each ("bare, lanes"); then the whole job with the settings that
 `napari_restore.api.plan` chooses: read, normalise, restore, blend, convert, compress, write, and make all levels.
 
 Columns: pixels/s of tiles of the bare network; output pixels of the job per second, divided by those of the bare
 network ("job/bare"), and the same with every pixel of a tile counted, halo included ("after halo"); the share of time
-that lanes wait; bytes read, divided by the bytes of the volume; seconds until the first block is stored; resident
-memory at its peak above that before the run, and what the plan says it is at most.
+that concurrent batches wait; bytes read, divided by the bytes of the volume; seconds until the first block is stored;
+resident memory at its peak above that before the run, and the most that the plan says it is.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def peak_memory() -> Iterator[Callable[[], float]]:
 
 
 def bare(network: nn.Module, plan: Plan, lanes: int, seconds: float) -> float:
-    """Measure pixels per second of tiles in memory, in `lanes` calls at a time."""
+    """Measure pixels per second of tiles in memory, in `lanes` concurrent calls."""
     threads = torch.get_num_threads()
     tiles = torch.rand(plan.recipe.batch or 1, plan.card.in_channels, *plan.grid.tile_shape)
 

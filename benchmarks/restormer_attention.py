@@ -152,6 +152,6 @@ def four_cells(cells: Tensor) -> Tensor:
 
 
 def use(kind: Attention) -> None:
-    """Give every attention of the network its forward function."""
+    """Replace the forward function of every attention of the network."""
     for level, attention in attentions():
         setattr(attention, "forward", kind(attention, level))  # noqa: B010

@@ -12,8 +12,8 @@ Restormer's attention is built from sums over all pixels of whatever it is given
 Columns:
 
 - PSNR in dB against the truth: FMD, W2S, the three channels of the bundled image.
-- *seams*: mean absolute gradient within a pixel of the middle of the hand-overs over that elsewhere (`seam_ratio`),
-  mean over all planes, divided by the same of the same way without tiles; and of the clean planes.
+- *seams*: mean absolute gradient within a pixel of the middle of the blended strips over that elsewhere
+  (`seam_ratio`), mean over all planes, divided by the same of the same way without tiles; and of the clean planes.
 - *off whole*: the difference from the same way without tiles; *moved*: what changes when the grid of tiles is moved by
   half a stride. Root mean square, over that of the noise removed.
 - *time*: of the processor, over that of tile 256. That of *shared* is with the first pass, over all tiles of the plane.
@@ -239,7 +239,7 @@ def table(rows: dict[str, list[dict[str, float]]], pairs: list[Pair], gathering_
 
 
 def halos(pair: Pair) -> list[str]:
-    """How far tiles with shared attention are from the whole plane, and how far the two ways to gather are apart."""
+    """Measure the difference of tiles with shared attention from the whole plane, and of the two ways to gather."""
     plane, _ = pair.given()
     in_one, in_turn = gathered(plane), gathered(plane, together=True)
     results = []

@@ -1,4 +1,4 @@
-"""Errors for the user. Each message names the value, the rule and the way out, which each face says in its own words.
+"""Errors for the user. Each message names the value and the rule, with advice in the terms of each interface.
 
 All derive from `RestoreError`, so a script can catch them together. The command line prints one line and exits with
 code 2.
@@ -31,14 +31,14 @@ from napari_restore.ways_out import Face, WayOut
 
 
 class RestoreError(Exception):
-    """Base class of the errors of napari-restore. As a string, it is in the words of a caller of the api.
+    """Base class of the errors of napari-restore. As a string, it has the advice for Python.
 
     Parameters
     ----------
     fault : str
-        What is wrong; with the way out, if that is the same in all faces.
+        What is wrong; with the advice, if it is the same in all interfaces.
     way_out : WayOut, optional
-        What to do about it, in the words of each face.
+        Advice for each interface.
     """
 
     def __init__(self, fault: str = "", way_out: WayOut | None = None) -> None:
@@ -46,7 +46,18 @@ class RestoreError(Exception):
         self.fault, self.way_out = fault, way_out
 
     def told(self, face: Face) -> str:
-        """Return the message in the words of a face."""
+        """Return the message with the advice for an interface.
+
+        Parameters
+        ----------
+        face : {"call", "command", "window"}
+            The interface.
+
+        Returns
+        -------
+        str
+            The message.
+        """
         return str(self) if self.way_out is None else f"{self.fault}; {getattr(self.way_out, face)}"
 
 
@@ -115,7 +126,7 @@ class OutOfMemory(RestoreError, MemoryError):
 
 
 def in_window(error: BaseException) -> str:
-    """Return the message of any error in the words of napari's window.
+    """Return the message of any error, with the advice for the window of napari.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""What to do about an error, in the words of each face: a call of the api, a command, the plugin's window.
+"""Advice for errors, in the terms of each interface: Python, the command line and the window of napari.
 
-An error says what is wrong; the face that shows it adds the way out that can be followed there.
+An error says what is wrong. The interface that shows it adds the advice that its users can follow.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 Face = Literal["call", "command", "window"]
-"""Where an error is shown: Python, the command line, or napari's window."""
+"""Interface that shows an error: Python, the command line, or the window of napari."""
 
 
 @dataclass(frozen=True)
 class WayOut:
-    """What to do about an error; each text ends with a full stop.
+    """Advice for an error; each text ends with a full stop.
 
     Attributes
     ----------
@@ -33,7 +33,18 @@ class WayOut:
     window: str
 
     def after(self, words: str) -> WayOut:
-        """Return a way out that begins with words that are the same in all faces."""
+        """Return the advice with the same words before each text.
+
+        Parameters
+        ----------
+        words : str
+            Words before each text.
+
+        Returns
+        -------
+        WayOut
+            The new advice.
+        """
         return WayOut(*(f"{words}{way}" for way in (self.call, self.command, self.window)))
 
 

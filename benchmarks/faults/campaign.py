@@ -312,7 +312,7 @@ class Campaign:
         return rows
 
     def sources(self, count: int) -> list[Row]:
-        """Let sources vanish, be replaced, lack parts of theirs, or be made to harm."""
+        """Remove, replace and damage sources, or make them malicious."""
         from benchmarks.faults import sources
 
         rows = [Row("source moved away in the middle"), Row("source replaced in the middle")]

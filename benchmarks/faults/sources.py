@@ -1,4 +1,4 @@
-"""What can happen to a source while a run reads it, or before: it is gone, replaced, incomplete, or made to harm."""
+"""Faults of sources, before or during a run: they are removed, replaced, incomplete or malicious."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SOURCES = ("source.zarr", "source.tif", "raw.tif")
 
 
 def _prepared(todo: Campaign, number: int) -> tuple[Path, str]:
-    """Give a trial a room with the model and one of the sources."""
+    """Make a folder for a trial, with the model and one of the sources."""
     room, name = todo.room(), SOURCES[number % len(SOURCES)]
     shutil.copy(todo.folder / "model.safetensors", room)
     _put_back(todo.folder, room, name)
@@ -45,7 +45,7 @@ def _put_back(folder: Path, room: Path, name: str) -> None:
 
 
 def _in_the_middle(todo: Campaign, row: Row, count: int, fault: Callable[[Path], Any], expected: str) -> None:
-    """Do something to a source at a random block; then put it back, and run to the end."""
+    """Change a source at a random block; then put it back, and run to the end."""
     for number in range(count):
         room, name = _prepared(todo, number)
         passing = todo.dice.randint(2, 10)
@@ -84,12 +84,12 @@ def _same(todo: Campaign, room: Path) -> bool:
 
 
 def lost_sources(todo: Campaign, row: Row, count: int) -> None:
-    """Move a source away, as when its disk is unmounted."""
+    """Move a source away, as if its disk were unmounted."""
     _in_the_middle(todo, row, count, lambda path: path.rename(path.with_name("moved")), "SourceLost")
 
 
 def replaced_sources(todo: Campaign, row: Row, count: int) -> None:
-    """Put an image of other pixels in the place of a source."""
+    """Replace a source by an image with other pixels."""
 
     def replaced(path: Path) -> None:
         pixels = np.random.default_rng(9).poisson(150, trials.SHAPE).astype(np.uint16)
@@ -130,7 +130,7 @@ def _harmful_chunk(path: Path, dice: Any) -> None:
 
 
 def incomplete_sources(todo: Campaign, row: Row, count: int) -> None:
-    """Leave out strips of a TIFF, or put what would harm in the place of a chunk; then put the source back."""
+    """Remove strips of a TIFF, or replace a chunk by a malicious one; then put the source back."""
     for number in range(count):
         room, name = _prepared(todo, number)
         harm = _harmful_chunk if name.endswith(".zarr") else _without_strips

@@ -1,1 +1,1 @@
-"""Small files of every kind that the package reads, damaged or made to harm, by the thousand."""
+"""Fuzzing: thousands of damaged or malicious small files of every format that the package reads."""

@@ -1,13 +1,13 @@
-"""Files of other people, by the thousand: none may end in a traceback, hang, fill the memory, or reach outside.
+"""Fuzz the readers: no damaged file may cause a traceback, hang, fill the memory, or access files outside its folder.
 
     python -m benchmarks.fuzz                          # 10,000 files; about half an hour of one core
-    python -m benchmarks.fuzz --count 300 --only tiff  # some of one kind
-    python -m benchmarks.fuzz --keep FOLDER            # files that were not taken well are kept there
+    python -m benchmarks.fuzz --count 300 --only tiff  # 300 TIFF files
+    python -m benchmarks.fuzz --keep FOLDER            # copy files with faults to the folder
 
-Each file is a sound one of a few kilobytes with one to four damages, opened in a process of its own, which may take
-10 s of the processor and 600 MB. Counted are tracebacks and faults that the package calls its own, processes that end
-by a signal or hang, memory, pixels or writes outside the folder, and programs that ran. All have to be 0; the exit code
-says so.
+Each file is a valid file of a few kilobytes with one to four mutations. It is opened in a separate process, which may
+use 10 s of processor time and 600 MB. Counted are tracebacks and unexpected errors of the package, processes that end
+by a signal or hang, use of too much memory, pixels from or writes to files outside the folder, and code that was run.
+All counts must be 0; otherwise the exit code is 1.
 
 Linux only.
 """
@@ -36,7 +36,7 @@ FAULTS = ("traceback", "crash", "hang", "memory", "outside", "code")
 
 
 def campaign(folder: Path, count: int, kinds: tuple[str, ...], seed: int, keep: Path | None) -> int:
-    """Do all trials, print a line for each kind and for each file that was not taken well; return how many were not."""
+    """Do all trials, print a line for each kind and for each fault, and return the number of faults."""
     from benchmarks.faults.trials import fork
 
     seeds, outside, room = folder / "seeds", folder / "outside", folder / "trial"
@@ -79,7 +79,7 @@ def campaign(folder: Path, count: int, kinds: tuple[str, ...], seed: int, keep: 
 
 
 def _warm_up() -> None:
-    """Import what trials would import each for itself."""
+    """Import modules once, before the trials are forked."""
     import imagecodecs
     import tifffile.zarr  # noqa: F401
     import zarr.codecs.numcodecs  # noqa: F401
@@ -94,7 +94,7 @@ def _warm_up() -> None:
 
 
 def _target(path: Path, kind: str, dice: random.Random) -> Path:
-    """Choose what of a result is damaged: its own files, its report, or the recipe."""
+    """Choose the part of a result to damage: its files, its report, or the recipe."""
     if kind != "result":
         return path
     return dice.choice((path / "out.zarr", path / "out.zarr", path / "out.zarr.report.json", path / "recipe.json"))

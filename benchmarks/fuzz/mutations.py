@@ -1,4 +1,4 @@
-"""Ways to damage a file: bit by bit, in pieces, by numbers that formats stumble over, by the grammar of JSON or XML."""
+"""Mutations of files: of bits, of parts, of integers (with boundary values), and of values in JSON or XML."""
 
 from __future__ import annotations
 
@@ -23,14 +23,19 @@ _GZIP_BOMB = bytes(numcodecs.GZip(9).encode(bytes(10**8)))
 
 
 def mutate(path: Path, dice: random.Random) -> str:
-    """Damage a file, or one file of a folder, and say how.
+    """Damage a file, or one file of a folder.
 
     Parameters
     ----------
     path : Path
         A file, or a folder such as a Zarr.
     dice : random.Random
-        What chooses.
+        Random generator.
+
+    Returns
+    -------
+    str
+        Description of the mutations.
     """
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file() and not file.is_symlink())
@@ -54,7 +59,7 @@ def mutate(path: Path, dice: random.Random) -> str:
 
 
 def _place(content: bytes, dice: random.Random) -> int:
-    """Choose a place, oftener near the beginning and the end, where directories are."""
+    """Choose an offset, more often near the start and the end, where directories are."""
     length = max(len(content), 1)
     near = min(length, 512)
     return dice.choice((dice.randrange(near), length - 1 - dice.randrange(near), dice.randrange(length)))
@@ -94,12 +99,12 @@ def _noise(content: bytes, dice: random.Random) -> bytes:
 
 
 def _replaced(content: bytes, dice: random.Random) -> bytes:
-    """Put something else in the place of a chunk."""
+    """Replace a chunk by something else."""
     return dice.choice((b"", b"\0", _BOMB, _GZIP_BOMB, struct.pack("<IIII", 2, 2**31, 2**31, 64) + content[16:]))
 
 
 def _odd_json(content: bytes, dice: random.Random) -> bytes:
-    """Put a value of another kind somewhere in a JSON, leave one out, or nest it without an end."""
+    """Replace a value in JSON by one of another type, remove it, or nest it very deeply."""
     try:
         root = json.loads(content)
     except (ValueError, RecursionError):
@@ -124,7 +129,7 @@ def _places(node: Any) -> Any:
 
 
 def _odd_text(content: bytes, dice: random.Random) -> bytes:
-    """Put another number, of as many digits, or a name in the place of one in an OME-XML or a description of ImageJ."""
+    """Replace a number or name in an OME-XML or an ImageJ description by another one of the same length."""
     found = list(re.finditer(rb'(?<=[="])[-0-9.]+', content))
     if not found:
         return _flipped(content, dice)

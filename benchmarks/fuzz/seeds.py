@@ -1,4 +1,4 @@
-"""Sound small files of every kind: what the campaign damages."""
+"""Write small valid files of every kind: the seeds that are mutated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from napari_restore.models.architecture import build
 __all__ = ["MARK", "make_seeds"]
 
 MARK = 54321
-"""Value of all pixels of files outside the folder of a trial: none of them may come back from a source."""
+"""Value of all pixels of files outside the folder of a trial. It must not appear in pixels that a trial reads."""
 
 PIXELS = np.random.default_rng(0).poisson(100, (3, 48, 64)).astype(np.uint16)
 
@@ -33,9 +33,9 @@ def make_seeds(folder: Path, outside: Path) -> None:
     Parameters
     ----------
     folder : Path
-        An empty folder.
+        Empty folder for the seeds.
     outside : Path
-        An empty folder, which some of the seeds name.
+        Empty folder for the files outside, which some seeds name.
     """
     tifffile.imwrite(outside / "secret.tif", np.full((48, 64), MARK, np.uint16), photometric="minisblack")
     with h5py.File(outside / "secret.h5", "w") as file:
@@ -136,7 +136,7 @@ def _safetensors(folder: Path, outside: Path) -> None:
 
 
 class _Harm:
-    """A pickle that writes a file when it is loaded as a program."""
+    """An object whose pickle writes a file when it is loaded."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,4 +1,4 @@
-"""One trial: a damaged file is opened in a process of its own, which may take only so much time and memory."""
+"""Run one trial: open a damaged file in a separate process with limits on time and memory."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from napari_restore.errors import RestoreError, UnexpectedError
 __all__ = ["Outcome", "run_trial", "use"]
 
 SECONDS = 10.0
-"""Processor time of a trial at most; waiting longer than six times as long counts as standing still."""
+"""Limit of the processor time of a trial; a trial that takes six times as long by the clock counts as hanging."""
 MEGABYTES = 600.0
-"""Memory of a trial at most, beside that of the program."""
+"""Limit of the memory of a trial, in addition to that of the parent process."""
 _SYSTEM = ("/usr", "/lib", "/etc", "/proc", "/sys", "/dev", "/root/.cache", "/tmp/torchinductor", "/opt")
 
 
 @dataclass
 class Outcome:
-    """What a trial came to.
+    """The outcome of a trial.
 
     Attributes
     ----------
     fault : str
         Empty, or ``traceback``, ``crash``, ``hang``, ``memory``, ``outside`` or ``code``.
     said : str
-        What the program said, or the traceback.
+        Message of the program, or the traceback.
     seconds, megabytes : float
-        Of the processor, and of memory beside the program's.
+        Processor time, and memory in addition to that of the parent process.
     """
 
     fault: str
@@ -53,7 +53,7 @@ class Outcome:
 
 
 def use(kind: str, path: Path) -> str:
-    """Do with a file what a user would: open and read it, load it, verify it; say what came."""
+    """Use a file as a user would: open and read it, load it, or verify it. Return a description of the result."""
     if kind in ("tiff", "zarr", "hdf5"):
         image = api.open_image(path)
         part = tuple(slice(0, min(length, 256 if axis in "YX" else 4)) for axis, length in image.sizes.items())
@@ -77,11 +77,11 @@ def use(kind: str, path: Path) -> str:
 
 
 class _Outside(Exception):
-    """What a trial must not do."""
+    """A trial did something that is forbidden."""
 
 
 def _watch(room: Path) -> None:
-    """Let nothing outside the folder of the trial be written, and no program be started."""
+    """Forbid writing outside the folder of the trial, and starting programs."""
     allowed = (str(room), "/dev/null", *sys.path)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -100,7 +100,7 @@ def _watch(room: Path) -> None:
 
 
 def run_trial(kind: str, path: Path, room: Path, before: float) -> Outcome:
-    """Use a file in a forked process, and judge how that ended.
+    """Use a file in a forked process, and classify how the process ended.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def _child(function: Callable[[], str], room: Path, write: int) -> None:
 
 
 def _collected(read: int, pid: int) -> tuple[bytes, bool]:
-    """Collect what the child writes; end it if it stands still."""
+    """Collect the output of the child process; kill it if it hangs."""
     hang = not select.select([read], [], [], 6 * SECONDS)[0]
     if hang:
         os.kill(pid, signal.SIGKILL)
@@ -164,7 +164,7 @@ def _collected(read: int, pid: int) -> tuple[bytes, bool]:
 
 
 def copied(seed: Path, room: Path) -> Path:
-    """Copy a seed into the folder of a trial; links stay links."""
+    """Copy a seed to the folder of a trial, with links as links."""
     target = room / seed.name
     if seed.is_dir():
         shutil.copytree(seed, target, symlinks=True)

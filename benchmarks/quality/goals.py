@@ -115,7 +115,7 @@ def best_filter(records: Records, group: str, start: str = "") -> tuple[str, flo
 
 
 def beside_ours(records: Records, group: str, row: str, names: Collection[str]) -> float | None:
-    """How far a row is ahead of the default model's, in dB, over those of the images that both were run on."""
+    """Return the lead of a row over the default model in dB, over the images that both were run on."""
     ours = UPSCALER.get(group.partition("-")[0], api.DENOISER)
     if row == ours:
         return None

@@ -22,7 +22,7 @@ Borders = tuple[list[int], list[int]]
 
 @dataclass(frozen=True)
 class Scores:
-    """Of one result.
+    """The scores of one result.
 
     Attributes
     ----------
@@ -32,8 +32,8 @@ class Scores:
     seconds : float
         Of processor time, of all cores together: other work on the machine hardly counts.
     seam : float
-        `seam_ratio` of the result in the middle of the hand-over from tile to tile, divided by that of the truth at
-        the same places, which cannot have seams.
+        `seam_ratio` of the result in the middle of the blended strips between tiles, divided by that of the truth
+        at the same positions, which cannot have seams.
     along_y, along_x : float
         Autocorrelation at lag 1 of what was taken away: that of the noise, if only noise was.
     slope, offset : float
@@ -82,7 +82,7 @@ def noise_alone(pair: Pair) -> Scores:
 
 
 def tile_borders(model: str, pair: Pair) -> Borders:
-    """Rows and columns in the middle of where one tile of a run hands over to the next, and beside it."""
+    """Rows and columns in the middle of the blended strips between tiles, and beside them."""
     grid = api.plan(pair.noisy, model=model, axes=pair.axes).grid
     return _middles(grid.y), _middles(grid.x)
 

@@ -29,13 +29,13 @@ __all__ = ["MICROGRAPHS", "SETS", "Pair", "clean_structure", "real_truths"]
 Plane = NDArray[np.float32]
 
 PHOTONS = {"bright": 100.0, "dim": 12.0}
-"""Of the generated set: photons a pixel at the 99.9 percentile of the structure."""
+"""Photons per pixel of the generated set, at the 99.9 percentile of the structure."""
 MICROGRAPHS = tuple(kind for kind in KINDS if kind != "dead_leaves")
 """The kinds of structure that stand for what a microscope looks at."""
 SEED = 20_260
 """The generated set's seeds are sequences that begin with this; those of training are single small numbers."""
 STAINS = {"nuclei": 0.12, "textures": 0.05, "vesicles": 0.08}
-"""What is stained by haematoxylin, eosin and DAB, and how strongly at most, in scikit-image's units."""
+"""Structures that haematoxylin, eosin and DAB stain, and the strongest stain, in scikit-image's units."""
 COMPOSITE = 256
 """Side of the colour composites, cut from the middle of the frames."""
 
@@ -100,7 +100,7 @@ def generated(folder: Path) -> Iterator[Pair]:
 
 
 def _exposed(name: str, clean: Plane, photons: float, seed: list[int]) -> Pair:
-    """What a simulated camera makes of a clean image, with its expectation as the truth."""
+    """Simulate a camera image of a clean image, with its expectation as the truth."""
     noisy, truth = simulated_camera(clean, photons, np.random.default_rng(seed))
     low = float(truth.min())
     return Pair(name, noisy, truth.astype(np.float32), low, low + GAIN * photons)

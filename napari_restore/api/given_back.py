@@ -1,4 +1,4 @@
-"""What a result comes back as: the kind of array that the source was, with its mask."""
+"""Convert a result to the kind of array that the source is: a masked array, a tensor, or neither."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ __all__ = ["in_kind_of"]
 
 
 def in_kind_of(source: Any, result: Any, image: Image, scale: int, dtype: str | None) -> Any:
-    """Return a result, a numpy or dask array in the source's axes, as the kind of array that the source is.
+    """Convert a result to the kind of array that the source is.
 
     Parameters
     ----------
-    source
-        What the user passed.
-    result
-        Of a masked source, with NaN where it is masked.
-    image
+    source : array-like
+        Source that the user passed.
+    result : numpy.ndarray or dask.array.Array
+        Result in the axes of the source; NaN where a masked source is masked.
+    image : Image
         The opened source.
-    scale
-        How many times as long Y and X have become.
-    dtype
-        Data type that the user asked for; None or "same" for that of the source.
+    scale : int
+        Factor of super-resolution along Y and X; 1 for a denoiser.
+    dtype : str or None
+        Data type that the user chose; None or "same" for that of the source.
 
     Returns
     -------
     numpy.ndarray, numpy.ma.MaskedArray, torch.Tensor or dask.array.Array
-        A masked array is masked where the source was, and has the source's values below the mask. A tensor is on the
-        source's device and has its data type, unless another one was asked for.
+        A masked array has the mask of the source, and the values of the source below the mask. A tensor is on the
+        device of the source and has its data type, unless another one was chosen. Other results are not converted.
     """
     same = dtype in (None, "same")
     if is_tensor(source):
@@ -51,7 +51,7 @@ def _as_tensor(source: Any, result: Any, same: bool) -> Any:
 
 
 def _as_masked(source: Any, result: Any, image: Image, scale: int, dtype: np.dtype[Any]) -> Any:
-    """Put mask and masked values of the source into a result; they are repeated where it is larger."""
+    """Copy mask and masked values of the source to a result. They are repeated if the result has more pixels."""
     lazy = hasattr(source, "__dask_graph__")
     if lazy:
         import dask.array as da

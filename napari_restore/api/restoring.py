@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from napari_restore.engine.planning.plan import Plan
     from napari_restore.engine.store.progress import Progress
+    from napari_restore.images.lazy_arrays import Region
 
 __all__ = ["denoise", "iter_restore", "restore", "run", "super_resolve"]
 

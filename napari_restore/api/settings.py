@@ -99,9 +99,8 @@ class Settings(TypedDict, total=False):
         Flush each stored object to the disk before it counts as done, so that a power cut does not lose it. If left
         out: no.
     backend : {"eager", "compiled", "openvino"} or None
-        What runs the network: eager (torch as it is), compiled (by torch, which takes minutes first) or openvino (on a
-        CPU, where it is installed). If left out: openvino on a CPU that has it, else compiled, each in runs long enough
-        to pay; else eager.
+        What runs the network: eager (torch as it is), compiled (by torch, in minutes) or openvino (on a CPU). If left
+        out: openvino on a CPU that has it, else compiled, where either pays; else eager.
     lanes : int or None
         Number of concurrent batches in the network; on a CPU they share its cores. If left out: one per core of a CPU
         if memory allows, else 1.

@@ -135,7 +135,7 @@ def _escaped(pattern: str) -> str:
 
 
 def _images(path: str, name: str) -> Iterator[Found]:
-    """Yield a file's one image, or each of a collection's."""
+    """Yield the image of a file, or all images of a collection."""
     collection = read_collection(path) if is_url(path) or is_zarr(path) or is_zipped(path) else None
     if collection is None:
         yield Found(path, name)

@@ -178,7 +178,7 @@ class Image:
         ChunkError
             If a stored chunk is damaged or cannot be read; the message names the file and the chunk or the region.
         SourceLost
-            If the whole image is gone: its file was deleted or moved, or its disk is not there any more.
+            If the whole image is gone: its file was deleted or moved, or its disk was unmounted.
         ValueError
             If `region` does not have one slice of step 1 per axis.
         """
@@ -202,9 +202,9 @@ class Image:
         return np.require(pixels, dtype=self.dtype, requirements=["C", "W", "O"])
 
     def _is_gone(self) -> bool:
-        """Tell whether the file or folder of an image on a disk is not there; a pattern is of many files."""
-        place = (self.location or "").partition("::")[0]
-        return bool(place) and not set("*?") & set(place) and "://" not in place and not os.path.exists(place)
+        """Check whether the file or folder of an image on a disk no longer exists; False for patterns and URLs."""
+        path = (self.location or "").partition("::")[0]
+        return bool(path) and not set("*?") & set(path) and "://" not in path and not os.path.exists(path)
 
     def _resolved(self, region: Region) -> Region:
         """Fill in the open ends of `region`."""

@@ -44,7 +44,7 @@ def read_chunks(array: zarr.Array[Any], region: Region, location: str) -> NDArra
     ChunkError
         If a chunk cannot be read or decoded.
     SourceLost
-        If chunks are missing because the whole array is.
+        If chunks are missing because the whole array is gone.
     """
     store: Any = array.store
     missing = getattr(store, "missing", 0)
@@ -69,7 +69,7 @@ def read_chunks(array: zarr.Array[Any], region: Region, location: str) -> NDArra
 
 
 def _is_final(error: Exception) -> bool:
-    """Tell whether an error says all that there is to say: it is about more than one chunk."""
+    """Check whether an error concerns more than one chunk, so that naming a chunk would be wrong."""
     return isinstance(error, MemoryError) or (isinstance(error, RestoreError) and not isinstance(error, ChunkError))
 
 
@@ -97,7 +97,7 @@ def chunks_in(region: Region, chunks: tuple[int, ...]) -> Iterator[tuple[tuple[i
 
 
 class ChunkedArray:
-    """A zarr array whose errors name the damaged chunk, and whose chunks are decoded to their declared size at most.
+    """A zarr array whose errors name the damaged chunk, and whose chunks are decoded up to their declared size.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import zarr
 
 COLLECTION = "bioformats2raw.layout"
-"""Attribute of a group that holds several images, as bioformats2raw makes it."""
+"""Attribute of a group of several images in the layout of bioformats2raw."""
 
 _AXIS_TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
 
@@ -26,16 +26,32 @@ _RGB = ("FF0000", "00FF00", "0000FF", "FFFFFF")
 
 
 def ome_part(group: zarr.Group) -> Mapping[str, Any]:
-    """Return the part of a group's attributes that OME-Zarr defines; since 0.5 it has its own key."""
+    """Return the part of a group's attributes that OME-Zarr defines; since 0.5 it has its own key.
+
+    Parameters
+    ----------
+    group : zarr.Group
+        Group of an OME-Zarr, of any version.
+    """
     attributes = group.attrs.asdict()
     ome = attributes.get("ome", attributes)
     return ome if isinstance(ome, Mapping) else {}
 
 
 def collection_members(group: zarr.Group) -> list[str]:
-    """Return the paths of the images in a group of `COLLECTION`, in their order.
+    """Return the paths of the images in a group in the layout of bioformats2raw, in order.
 
-    The group "OME" lists them; where it does not, they are the numbered groups, or else all groups that are images.
+    They are those that the group "OME" lists, or else the numbered groups, or else all groups that are images.
+
+    Parameters
+    ----------
+    group : zarr.Group
+        Group with the attribute `COLLECTION`.
+
+    Returns
+    -------
+    list of str
+        Paths in the group.
     """
     import zarr
 

@@ -36,8 +36,8 @@ def open_image(
     series : int or str
         Number or name of the image in a file that holds several.
     allow_outside : bool
-        Let the source be read from files outside its folder too: those that an HDF5 file or an OME-XML names, or that
-        links in the folder of a Zarr lead to. Pipes and devices are never read.
+        Allow reading files outside the folder of the source that an HDF5 file or an OME-XML names, or that links in
+        the folder of a Zarr lead to. Pipes and devices are never read.
 
     Returns
     -------

@@ -50,7 +50,7 @@ _WINDOWS = (np.full(3, 1 / 3), np.full(5, 1 / 5), np.full(7, 1 / 7))
 _TOLERANCES = (0.7, 0.35, 0.25)
 """Difference at each scale, in standard deviations of the noise of a pixel, at which a weight is 1/e."""
 _MOVED = 0.7
-"""Excess added where a displacement is not 0: the best of many displacements always agrees better than by chance."""
+"""Excess added where a displacement is more than a pixel: the best of many always agrees better than by chance."""
 _LAST = 8.0
 """Excess, in squared tolerances, at which a weight becomes exactly 0."""
 _GATE = max(
@@ -180,7 +180,7 @@ def fuse(
             matched = np.where(lacking, 0, matched)
         total += weight * matched
         planes += weight
-        variance += weight * weight * np.float32(relative)
+        variance += weight * weight * np.float32(relative) * _between_pixels(shift, noise, weight.shape)
         means.append(float(weight[inner].mean(dtype=np.float64)))
     total /= planes
     if own_missing is not None:
@@ -199,6 +199,14 @@ def _match_brightness(neighbour: Neighbour) -> npt.NDArray[np.floating]:
     if (neighbour.gain, neighbour.offset) != (1.0, 0.0):
         values = (values - values.dtype.type(neighbour.offset)) / values.dtype.type(neighbour.gain)
     return values
+
+
+def _between_pixels(shift: displacement.Displacement, noise: FusionNoise, shape: tuple[int, int]) -> Plane:
+    """Compute the factor on the variance of noise where a displacement averages the pixels on both sides."""
+    factor = np.ones(shift.y.shape, np.float32)
+    for along, correlation in zip(shift, noise.correlation, strict=True):
+        factor[(along & 1) == 1] *= np.float32((1 + correlation) / 2)
+    return steps_to_pixels(factor, shape)
 
 
 def _relative_variance(neighbour: Neighbour, camera: CameraNoise) -> float:
@@ -223,7 +231,7 @@ def _weight(
     expected = _MARGIN * (1 + relative)
     excess = _excess(difference, gains, white, expected)
     if shift.any:
-        excess += np.float32(_MOVED) * steps_to_pixels((shift.y != 0) | (shift.x != 0), excess.shape)
+        excess += np.float32(_MOVED) * steps_to_pixels((abs(shift.y) > 2) | (abs(shift.x) > 2), excess.shape)
     excess *= np.float32(2 / (1 + relative) / strength**2)
     # (1 - x / 8) ** 8 approximates exp(-x) and has the same bits on every processor.
     weight = np.maximum(1 - excess / np.float32(_LAST), 0)

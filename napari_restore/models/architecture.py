@@ -155,7 +155,7 @@ def _swinir(state: State) -> dict[str, Any]:
 
 
 def _swinir_variant(state: State, block: str) -> dict[str, Any]:
-    """Hyper-parameters that no published file has otherwise, where this one has."""
+    """Return the hyper-parameters in which a checkpoint differs from all published files."""
     if "absolute_pos_embed" in state:
         side = isqrt(state["absolute_pos_embed"].shape[1])
         raise ValueError(

@@ -84,10 +84,9 @@ class ModelCard(BaseModel):
         Hyper-parameters that neither the checkpoint nor the user gave: they have default values.
     bundled : bool
         Whether the weights are part of the package.
-    first : ModelCard or None
-        Denoiser whose result the network takes: see `napari_restore.models.chain.denoised_first`. All other fields
-        that say what the network needs are those of both networks; weights, digest and hyper-parameters are those of
-        the second one.
+    chain : tuple of ModelCard
+        Cards of two networks in a row, which this card describes as one: see `napari_restore.models.chain`. Weights,
+        digest and hyper-parameters are those of the second one; all other fields describe both.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -125,12 +124,17 @@ class ModelCard(BaseModel):
     parameters: int | None = None
     assumed: tuple[str, ...] = ()
     bundled: bool = False
-    first: ModelCard | None = None
+    chain: tuple[ModelCard, ...] = ()
 
     @property
     def networks(self) -> tuple[ModelCard, ...]:
         """Cards of the single networks, in the order in which they run."""
-        return (self,) if self.first is None else (self.first, self.model_copy(update={"first": None}))
+        return self.chain or (self,)
+
+    @property
+    def first(self) -> ModelCard | None:
+        """Card of the denoiser whose result the network takes; None if there is none."""
+        return self.chain[0] if self.chain else None
 
     @property
     def noise_levels(self) -> tuple[float, float] | None:

@@ -1,6 +1,6 @@
-"""Put a denoiser before a model that super-resolves: the card of the two networks in a row.
+"""Combine a denoiser and a model that super-resolves its result: the card of both networks in sequence.
 
-To the engine, the two networks are one: there is one tile grid, whose halo is the sum of both. So all pixels that the
+For the engine they are one network with one tile grid. Its halo is the sum of both halos, so that all pixels that the
 second network needs are denoised with their own halo.
 """
 
@@ -14,11 +14,11 @@ from napari_restore.models.card import ModelCard
 __all__ = ["denoised_first"]
 
 _BETWEEN = 4
-"""Bytes of a denoised pixel of one channel, float32."""
+"""Bytes of a denoised pixel of one channel (float32)."""
 
 
 def denoised_first(first: ModelCard, card: ModelCard) -> ModelCard:
-    """Return the card of a denoiser and a model that takes its result.
+    """Return the card of a denoiser followed by a model that super-resolves.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def denoised_first(first: ModelCard, card: ModelCard) -> ModelCard:
     Returns
     -------
     ModelCard
-        The card of both: with the scale of `card`, the noise that `first` was trained for, and tiles for both.
+        The card of both networks, with the scale of `card`, the training noise of `first`, and tiles that fit both.
 
     Raises
     ------
@@ -65,10 +65,10 @@ def denoised_first(first: ModelCard, card: ModelCard) -> ModelCard:
     return card.model_copy(
         update={
             **texts,
-            "first": first,
+            "chain": (first, card),
             "noise": first.noise, "sigmas": first.sigmas, "correlated": first.correlated,
             "alignment": alignment,
-            # Half as much again, as the overlap of tiles costs (T / (T - 2 halo - blend))^2.
+            # Tiles are 1.5 times as large, because the overlap of tiles of size T costs (T / (T - 2 halo - blend))^2.
             "tile": max(first.tile, card.tile) * 3 // 2 // alignment * alignment,
             "halo": first.halo + card.halo,
             "blend": max(first.blend, card.blend),

@@ -99,7 +99,7 @@ def _read_pickle(path: Path) -> Any:
 
 
 def _harmless() -> list[Any]:
-    """What training programs store beside tensors, and what runs no code: numbers of numpy, paths, options."""
+    """Return types that training programs store beside tensors and that run no code: NumPy numbers, paths, options."""
     from numpy._core import multiarray
 
     kinds = [type(np.dtype(code)) for code in "?bBhHiIlLqQefdFD"]
@@ -111,7 +111,7 @@ def _harmless() -> list[Any]:
 
 
 def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
-    """Refuse an archive whose contents are larger than the file: torch does not compress."""
+    """Refuse an archive whose members are larger than the file: torch does not compress."""
     members = archive.infolist()
     if any(member.filename.endswith("/constants.pkl") for member in members):
         raise ModelError(
@@ -251,35 +251,34 @@ def write_checkpoint(
 def read_network(
     path: Path, expected: tuple[Architecture, Mapping[str, Any]] | None = None
 ) -> tuple[Entries, Architecture, dict[str, Any]]:
-    """Read the parameters of a checkpoint, find out which network they are, and see that it takes them all.
+    """Read the parameters of a checkpoint, infer their network, and check that they fit it.
 
     Parameters
     ----------
     path : Path
         A ``.safetensors`` file or a file of ``torch.save`` (any other suffix).
-    expected
-        Architecture and hyper-parameters where a card tells them; inferred from the shapes otherwise.
+    expected : (str, mapping of str to object), optional
+        Architecture and hyper-parameters, as a card gives them; by default they are inferred from the shapes.
 
     Returns
     -------
-    entries, architecture, hyperparameters
-        The parameters in float32, under their plain names.
-
-    Returns
-    -------
-    dict of str to torch.Tensor
-        On the CPU.
+    entries : Entries
+        The parameters on the CPU, in float32, without prefix.
+    architecture : {"restormer", "swinir"}
+        The network.
+    hyperparameters : dict of str to object
+        Keyword arguments of its class.
 
     Raises
     ------
     ModelError
-        If the file is missing or damaged, holds no state dict or several, or is a pickle that would run code; or if a
-        parameter is missing, of another shape, or too many.
+        If the file is missing or damaged, contains no state dict or several, or is a pickle that would run code; or if
+        a parameter is missing, has another shape, or does not belong to the network.
     """
     found = _entries(path)
     architecture, hyperparameters = expected if expected is not None else infer_architecture(found.state)
     try:
-        with torch.device("meta"):  # of no size: names and shapes are compared
+        with torch.device("meta"):  # takes no memory: only names and shapes are compared
             network = build(architecture, hyperparameters)
         entries = found.of(network.state_dict())
         network.load_state_dict(entries.state, assign=True)
@@ -290,7 +289,23 @@ def read_network(
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read the parameters of a checkpoint under their plain names, in float32. See `read_network`."""
+    """Read the parameters of a checkpoint.
+
+    Parameters
+    ----------
+    path : Path
+        See `read_network`.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        Parameters by name without prefix, on the CPU, in float32.
+
+    Raises
+    ------
+    ModelError
+        See `read_network`.
+    """
     return read_network(path)[0].state
 
 

@@ -1,6 +1,6 @@
-"""Which entries of a checkpoint are the parameters of a network, below whatever wrappers and prefixes they stand.
+"""Find the parameters of a network among the entries of a checkpoint, below any wrappers and prefixes.
 
-Training programs store more than one network: averaged copies of it, counters, losses, optimizers, other networks.
+Training programs store more than one network: averaged copies, counters, losses, optimizers, other networks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WRAPPERS = (
     "params_ema", "params", "state_dict_ema", "state_dict", "model_state_dict", "model_ema", "ema", "model", "netG",
     "net_g", "net", "network", "generator", "weights", "module", "_orig_mod",
 )  # fmt: skip
-"""Where networks are looked for first."""
+"""Keys below which training programs store a network, in order of preference."""
 DERIVED = (".attn_mask", ".relative_position_index")
 """Buffers that follow from the architecture."""
 
@@ -29,31 +29,31 @@ _MARKS = (
     ("patch_embed.proj.weight", "latent.0.attn.temperature"),
     ("conv_first.weight", "layers.0.residual_group.blocks.0.attn.qkv.weight"),
 )
-"""Two parameters that each network has, which no other one has both."""
+"""Two parameters of each network that no other network has together."""
 _PARTS = re.compile(
     r"(patch_embed|encoder_level\d|down\d_\d|latent|up\d_\d|reduce_chan_level\d|decoder_level\d|refinement|skip_conv|"
     r"output|conv_first|layers|norm|conv_after_body|conv_before_upsample|upsample|conv_up\d|conv_hr|conv_last)\."
 )
-"""How the names of parameters of the two networks begin."""
+"""First parts of the names of parameters of the two networks."""
 _AVERAGED = re.compile(r"(^|[._])(ema|averaged|swa)([._]|$)")
 _BESIDE = re.compile(
     r"^(loss|losses|criterion|metrics?|psnr|ssim|lpips|vgg|perceptual|discriminator|net_?d|ema|teacher|optimizer|"
     r"scheduler|data_preprocessor)(_|\.|$)|(_|\.)(loss|losses|metrics?|ema)(\.|$)",
     re.IGNORECASE,
 )
-"""What stands beside a network, in the module that trains it, and is none of its parts."""
+"""Names beside a network, in the module that trains it, that are not part of the network."""
 
 
 @dataclass(frozen=True)
 class Entries:
-    """Entries of a checkpoint that are one network's.
+    """Entries of a checkpoint that belong to one network.
 
     Attributes
     ----------
     state : dict of str to Tensor
-        Parameters under their plain names.
+        Parameters by name, without prefix.
     where : str
-        What stands before their names in the file; empty where nothing does.
+        Prefix of the names in the file; empty if there is none.
     left_out : tuple of str
         Names of all other tensors in the file.
     """
@@ -63,12 +63,17 @@ class Entries:
     left_out: tuple[str, ...] = ()
 
     def of(self, names: Iterable[str]) -> Entries:
-        """Keep the parameters that a network has, and leave out what training programs put beside it.
+        """Select the parameters of a network, without the entries that training programs store beside it.
 
         Parameters
         ----------
-        names
-            Of all parameters and buffers of the network.
+        names : iterable of str
+            Names of all parameters and buffers of the network.
+
+        Returns
+        -------
+        Entries
+            The selected entries.
 
         Raises
         ------
@@ -93,7 +98,7 @@ class Entries:
         return Entries(kept, self.where, (*self.left_out, *(self.where + name for name in beside)))
 
     def words(self) -> str:
-        """Say what was left out, and where the network was found; empty where nothing was."""
+        """Describe what was left out, and where the network was found; empty if nothing was left out."""
         if not self.left_out:
             return ""
         groups = list(dict.fromkeys(map(self._group, self.left_out)))
@@ -101,30 +106,30 @@ class Entries:
         return f"{taken}left out: {', '.join(groups[:6])}{', ...' if len(groups) > 6 else ''}"
 
     def _group(self, path: str) -> str:
-        """Return the first key of a path that is not one of those that the network stands below."""
+        """Return the first key of a path that differs from the prefix of the network."""
         keys, shared = path.split("."), self.where.split(".")
         return next((key for key, other in zip_longest(keys, shared) if key != other and key is not None), path)
 
 
 def find_entries(content: Any) -> Entries | None:
-    """Find the parameters of Restormer or SwinIR in what a file holds.
+    """Find the parameters of Restormer or SwinIR in the content of a file.
 
-    Averaged copies (``ema``) come before others, and `WRAPPERS` in their order.
+    Averaged copies (``ema``) are preferred, then prefixes in the order of `WRAPPERS`.
 
     Parameters
     ----------
     content : object
-        Mappings of mappings, tensors and anything else.
+        Nested mappings of tensors and other objects.
 
     Returns
     -------
     Entries or None
-        With everything that stands where the network stands; None where there is not a single tensor.
+        All entries with the prefix of the network; None if there is no tensor.
 
     Raises
     ------
     ModelError
-        If two networks have an equal right to be taken.
+        If there are two networks and neither is preferred.
     """
     tensors = dict(_tensors(content))
     if not tensors:
@@ -140,14 +145,14 @@ def find_entries(content: Any) -> Entries | None:
     state, taken = {path.removeprefix(where): tensors[path] for path in inside}, set(inside)
     left = [path for path in tensors if path not in taken]
     half = {_plain(path): path for path in left if _PARTS.match(_plain(path))}
-    if half and half.keys().isdisjoint(state):  # each name once: the two are halves of one network
+    if half and half.keys().isdisjoint(state):  # no name twice: both are halves of one network
         state |= {name: tensors[path] for name, path in half.items()}
         left = [path for path in left if path not in set(half.values())]
     return Entries(_without_derived(state), where, tuple(left))
 
 
 def _tensors(content: Any) -> Iterator[tuple[str, Tensor]]:
-    """Yield all tensors below mappings, by the path of their keys; each mapping once, as one may hold itself."""
+    """Yield all tensors in nested mappings with the path of their keys; each mapping once, as it may contain itself."""
     waiting, seen = [("", content)], {id(content)}
     while waiting:
         path, mapping = waiting.pop(0)
@@ -162,7 +167,7 @@ def _tensors(content: Any) -> Iterator[tuple[str, Tensor]]:
 
 
 def _places(tensors: Mapping[str, Tensor], marks: tuple[str, str]) -> Iterator[str]:
-    """Yield what stands before the names of a network, wherever it is."""
+    """Yield the prefixes under which a network is stored."""
     for path in tensors:
         if path.endswith(marks[0]):
             where = path[: -len(marks[0])]
@@ -171,14 +176,14 @@ def _places(tensors: Mapping[str, Tensor], marks: tuple[str, str]) -> Iterator[s
 
 
 def _rank(where: str) -> tuple[bool, int, int, str]:
-    """Sort key of places: averaged weights first, then known wrappers, then what is less deep."""
+    """Return the sort key of a prefix: averaged weights first, then known wrappers, then short paths."""
     first = where.partition(".")[0]
     known = WRAPPERS.index(first) if first in WRAPPERS else len(WRAPPERS)
     return not _AVERAGED.search(where.lower()), known, where.count("."), where
 
 
 def _unmarked(tensors: Mapping[str, Tensor]) -> Entries:
-    """Take wrappers off each name by itself: a file may have half of the names in one, and each of them once."""
+    """Remove the wrappers of each name, unless two names become the same: some names may have a wrapper, others not."""
     plain = {_plain(path): value for path, value in tensors.items()}
     return Entries(_without_derived(plain if len(plain) == len(tensors) else dict(tensors)))
 

@@ -271,8 +271,8 @@ def weights_path(card: ModelCard) -> Path:
 
 def weights_size(card: ModelCard) -> int:
     """Return the size of a model's weights in bytes; weights not yet fetched count four bytes per parameter."""
-    if card.first is not None:
-        return sum(map(weights_size, card.networks))
+    if card.chain:
+        return sum(map(weights_size, card.chain))
     path = weights_path(card)
     return path.stat().st_size if path.is_file() else 4 * (card.parameters or 0)
 
@@ -280,10 +280,10 @@ def weights_size(card: ModelCard) -> int:
 def weights_state(card: ModelCard) -> str:
     """Describe whether the weights are on this machine, and how their identity is verified.
 
-    Of two networks, those that have to be fetched are described, or else the second.
+    If the card has two networks, the one that must be fetched is described, or else the second.
     """
-    if card.first is not None:
-        states = [weights_state(network) for network in card.networks]
+    if card.chain:
+        states = [weights_state(network) for network in card.chain]
         return next((state for state in states if state.startswith("will")), states[-1])
     if card.url is None and not weights_path(card).is_file():
         return "missing"
@@ -316,27 +316,37 @@ def local_card(card: ModelCard, progress: Progress | None = None) -> ModelCard:
     ModelError
         See `napari_restore.models.fetch.fetch`.
     """
-    if card.first is not None:
-        card = card.model_copy(update={"first": local_card(card.first, progress)})
+    if card.chain:
+        chain = tuple(local_card(network, progress) for network in card.chain)
+        same = {name: getattr(chain[-1], name) for name in ("sha256", "pinned")}
+        return card.model_copy(update={"chain": chain, **same})
     if card.url is None or (card.sha256 and weights_path(card).is_file()):
         return card
     return fetch(card, progress)
 
 
 def check_weights(card: ModelCard) -> Path:
-    """Check that the weights of a card are here and are those that it was made for, and say where they are.
+    """Check that the weights of a card are on this machine and have its digest.
 
-    Of two networks, both are checked; the path is that of the second.
+    Parameters
+    ----------
+    card : ModelCard
+        Card of the model. If it has two networks, both are checked.
+
+    Returns
+    -------
+    Path
+        Path of the weights; of two networks, of the second.
 
     Raises
     ------
     ModelError
-        If the file is missing, or is another one.
+        If a file is missing, or has another digest.
     """
     from napari_restore.models.checkpoint import file_digest
 
-    if card.first is not None:
-        check_weights(card.first)
+    if card.chain:
+        return [check_weights(network) for network in card.chain][-1]
     path = weights_path(card)
     if not path.is_file():
         raise ModelError(
@@ -352,21 +362,29 @@ def check_weights(card: ModelCard) -> Path:
 
 
 def load_weights(card: ModelCard) -> nn.Module:
-    """Build the card's network and load its weights: on the CPU, float32, in evaluation mode.
+    """Build the network of a card and load its weights, which are fetched if they are not on this machine.
 
-    Weights of a published model that are not here are fetched.
+    Parameters
+    ----------
+    card : ModelCard
+        Card of the model.
+
+    Returns
+    -------
+    torch.nn.Module
+        The network on the CPU, float32, in evaluation mode.
 
     Raises
     ------
     ModelError
-        If the file is missing or damaged, or is not the one the card was made for.
+        If the file is missing or damaged, or has another digest than the card.
     """
     from napari_restore.models.checkpoint import load_network
 
-    if card.first is not None:
+    if card.chain:
         from torch import nn
 
-        return nn.Sequential(*map(load_weights, card.networks)).eval()
+        return nn.Sequential(*map(load_weights, card.chain)).eval()
     card = local_card(card)
     path = check_weights(card)
     network, _, _ = load_network(path, (card.architecture, card.hyperparameters))

@@ -249,7 +249,7 @@ class Restormer(nn.Module):
         self.output = nn.Conv2d(dim * 2, out_channels, 3, padding=1, bias=bias)
 
     def first(self, image: Tensor) -> Tensor:
-        """Make the first features of images, in float32.
+        """Compute the first features of images, in float32.
 
         Parameters
         ----------
@@ -265,7 +265,7 @@ class Restormer(nn.Module):
         return self.patch_embed(image.contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
 
     def inner(self, embedded: Tensor) -> Tensor:
-        """Run all that may be in bfloat16: what lies between the first and the last convolution.
+        """Run the part that may use bfloat16: all layers between the first and the last convolution.
 
         Parameters
         ----------
@@ -292,14 +292,14 @@ class Restormer(nn.Module):
         return refined + self.skip_conv(embedded) if self.dual_pixel else refined  # type: ignore[no-any-return]
 
     def last(self, refined: Tensor, image: Tensor) -> Tensor:
-        """Make the result from the last features, in float32.
+        """Compute the result from the last features, in float32.
 
         Parameters
         ----------
         refined : torch.Tensor
             Result of `inner`.
         image : torch.Tensor
-            What `first` was given.
+            Argument of `first`.
 
         Returns
         -------

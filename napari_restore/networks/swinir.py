@@ -7,7 +7,6 @@ Parameter names and shapes are those of the published state dicts, so the offici
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -17,6 +16,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from napari_restore.networks.exact import in_float32
+from napari_restore.networks.upsampling import pixel_shuffle_steps
 from napari_restore.networks.windows import Group, Layouts, relative_position_index, window_layouts
 
 __all__ = ["DIV2K_MEAN", "UPSAMPLING_FEATURES", "Head", "ResidualConv", "SwinIR"]
@@ -28,7 +28,7 @@ DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 """Mean colour of the training photographs, which every three-channel model subtracts; it is not in the state dict."""
 
 UPSAMPLING_FEATURES = 64
-"""Of the upsampling heads of all published models."""
+"""Number of features in the upsampling heads of all published models."""
 _WINDOWS_AT_ONCE = 64
 """Windows that go through a layer together on a CPU, so that intermediate values stay in the cache."""
 
@@ -102,7 +102,7 @@ class SwinLayer(nn.Module):
         sizes = [windows * x.shape[1] for windows, _ in groups]
         tokens = rearrange(x, "w b n c -> (w b) n c")
         masks = [bias if mask is None else bias + mask for _, mask in groups]
-        # A trace would not see what is written into parts of a tensor.
+        # A trace does not record writes into parts of a tensor.
         traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         if x.device.type != "cpu" or torch.is_grad_enabled() or traced:
             parts = zip(torch.split(tokens, sizes), masks, strict=True)
@@ -184,17 +184,6 @@ class _PatchNorm(nn.Module):
         return self.norm(x)  # type: ignore[no-any-return]
 
 
-def _pixel_shuffle_steps(scale: int, features: int) -> nn.Sequential:
-    """Make steps of convolution and pixel-shuffle: one for scale 3, one per factor of 2 for powers of 2."""
-    factors = [3] if scale == 3 else [2] * int(math.log2(scale))
-    if math.prod(factors) != scale:
-        raise ValueError(f"scale {scale} has no pixel-shuffle head; use 2, 3, 4 or 8")
-    steps: list[nn.Module] = []
-    for factor in factors:
-        steps += [nn.Conv2d(features, features * factor**2, 3, padding=1), nn.PixelShuffle(factor)]
-    return nn.Sequential(*steps)
-
-
 class SwinIR(nn.Module):
     """Shallow features, residual Swin transformer blocks, and one of four reconstruction heads.
 
@@ -224,7 +213,7 @@ class SwinIR(nn.Module):
     qkv_bias, patch_norm
         Whether queries, keys and values have a bias, and whether the shallow features are normalised.
     features
-        Of the upsampling heads ``"pixelshuffle"`` and ``"nearest+conv"``.
+        Number of features in the heads ``"pixelshuffle"`` and ``"nearest+conv"``.
 
     Raises
     ------
@@ -278,7 +267,7 @@ class SwinIR(nn.Module):
         if self.head in ("pixelshuffle", "nearest+conv"):
             self.conv_before_upsample = nn.Sequential(conv(embed_dim, features), nn.LeakyReLU())
         if self.head == "pixelshuffle":
-            self.upsample = _pixel_shuffle_steps(self.scale, features)
+            self.upsample = pixel_shuffle_steps(self.scale, features)
             self.conv_last = conv(features, out_channels)
         elif self.head == "pixelshuffledirect":
             self.upsample = nn.Sequential(conv(embed_dim, out_channels * self.scale**2), nn.PixelShuffle(self.scale))
@@ -317,7 +306,7 @@ class SwinIR(nn.Module):
         return self.conv_after_body(x) + shallow  # type: ignore[no-any-return]
 
     def _normalised(self, image: Tensor) -> Tensor:
-        """Enlarge an image to whole windows, and bring it to the range of the training."""
+        """Pad an image to whole windows, and normalise it to the values that the network was trained on."""
         height, width = image.shape[-2:]
         pad_y, pad_x = -height % self.window, -width % self.window
         if pad_y or pad_x:
@@ -326,7 +315,7 @@ class SwinIR(nn.Module):
         return (image - self.mean) * self.img_range
 
     def first(self, image: Tensor) -> Tensor:
-        """Make the first features of images, padded to whole windows, in float32.
+        """Compute the shallow features of images, padded to whole windows, in float32.
 
         Parameters
         ----------
@@ -341,7 +330,7 @@ class SwinIR(nn.Module):
         return in_float32(self.conv_first, self._normalised(image))
 
     def inner(self, shallow: Tensor) -> Tensor:
-        """Run all that may be in bfloat16: the body, and the head without its last convolution.
+        """Run the part that may use bfloat16: the body, and the head without its last convolution.
 
         Parameters
         ----------
@@ -351,7 +340,7 @@ class SwinIR(nn.Module):
         Returns
         -------
         torch.Tensor
-            Shape ``(b, features, h, w)``; of some heads h and w are those of the result.
+            Shape ``(b, features, h, w)``; for some heads h and w are those of the result.
         """
         features = self._body(shallow)
         if self.head == "pixelshuffle":
@@ -364,14 +353,14 @@ class SwinIR(nn.Module):
         return features
 
     def last(self, features: Tensor, image: Tensor) -> Tensor:
-        """Make the result from the last features, in float32.
+        """Compute the result from the last features, in float32.
 
         Parameters
         ----------
         features : torch.Tensor
             Result of `inner`.
         image : torch.Tensor
-            What `first` was given.
+            Argument of `first`.
 
         Returns
         -------

@@ -15,7 +15,7 @@ from superqt.utils import QSignalDebouncer
 from napari_restore.widgets.jobs.compare.comparison import Comparison
 from napari_restore.widgets.jobs.controller import Controller, State
 from napari_restore.widgets.jobs.job import Choices, Job, Task
-from napari_restore.widgets.jobs.layers import Region
+from napari_restore.widgets.jobs.layers.image_layers import Region
 from napari_restore.widgets.jobs.models.controller import ModelController
 from napari_restore.widgets.jobs.preflight import Preflight
 from napari_restore.widgets.jobs.results import Result

@@ -57,7 +57,7 @@ class Receipt:
     failures : tuple of str
         Error message of each attempt that failed.
     fusion : dict or None
-        What the averaging of neighbouring planes did, as `FusionCounts.as_json`; None if there was none.
+        Statistics of the averaging of neighbouring planes, as `FusionCounts.as_json`; None if there was none.
     """
 
     index: Block

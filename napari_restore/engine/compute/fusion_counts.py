@@ -1,4 +1,4 @@
-"""Count what the averaging of neighbouring planes did: mean weights, the noise that is left, and planes left out."""
+"""Collect statistics of the averaging of neighbouring planes: mean weights, remaining noise, and planes left out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LISTED = 1000
 
 @dataclass
 class FusionCounts:
-    """What the averaging of neighbouring planes did in a part of a result, for a report.
+    """Statistics of the averaging of neighbouring planes in a part of a result, for a report.
 
     Attributes
     ----------

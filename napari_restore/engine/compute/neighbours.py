@@ -92,7 +92,7 @@ class FusedPlanes:
     Attributes
     ----------
     counts : FusionCounts
-        What the averaging did in the planes that were fused.
+        Statistics of the planes that were fused.
     """
 
     def __init__(self, plan: Plan, where: dict[str, slice], counted: tuple[slice, slice] | None = None) -> None:

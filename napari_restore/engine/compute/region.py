@@ -65,7 +65,7 @@ def restore_region(
     after_batch : callable
         Called with the number of tiles of each finished batch; may raise `Cancelled`.
     record : callable
-        Called at the end with what the averaging of neighbouring planes did, if there was any.
+        Called at the end with the statistics of the averaging of neighbouring planes, if there was any.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The back ends of this machine: which there are, and which one a run is given."""
+"""List the back ends of this machine, and choose the back end of a run."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ __all__ = ["INSTALL", "BackendName", "Choice", "check_backend", "choose_backend"
 BackendName = Literal["eager", "compiled", "openvino"]
 
 INSTALL = 'pip install "napari-restore[openvino]"'
-"""How OpenVINO is installed."""
+"""Command that installs OpenVINO."""
 _OPENVINO_PAYS_FROM = 3e6
 """Pixels in all tiles of a run from which converting a network pays for itself.
 
-Both the time to convert and the time saved a pixel grow with the depth of a network, see
-`napari_restore.engine.hardware.compiling.PAYS_FROM`. The bundled denoiser takes about 10 s of one core for a tile of
-256 x 256, and saves half of 15 microseconds a pixel.
+The time of the conversion and the time saved per pixel both grow with the depth of a network, see
+`napari_restore.engine.hardware.compiling.PAYS_FROM`. The bundled denoiser is converted in about 10 s of one core for
+tiles of 256 x 256, and saves half of 15 microseconds per pixel.
 """
 _LONG_RUN = 20e6
-"""Pixels in all tiles of a run from which it says what OpenVINO would gain where that is not installed."""
+"""Pixels in all tiles of a run from which the plan recommends OpenVINO if it is not installed."""
 _GAINS = {"restormer": 1.8, "swinir": 2.0}
-"""How many times as fast as torch OpenVINO ran the networks, in float32 on one core with AVX-512."""
+"""Measured speed of OpenVINO relative to torch, in float32 on one core with AVX-512."""
 
 
 class Choice(NamedTuple):
-    """The back end of a run, and what there is to say of it: a clause, or nothing."""
+    """The back end of a run, and the reason of an automatic choice; empty if there is none."""
 
     name: BackendName
     why: str
@@ -42,7 +42,7 @@ class Choice(NamedTuple):
 
 @cache
 def openvino_version() -> str | None:
-    """Version of OpenVINO; None where it is not installed. It is not imported for that."""
+    """Return the version of OpenVINO, without importing it; None if it is not installed."""
     try:
         return metadata.version("openvino") if find_spec("openvino") else None
     except metadata.PackageNotFoundError:
@@ -50,12 +50,19 @@ def openvino_version() -> str | None:
 
 
 def check_backend(name: BackendName, device: Device) -> None:
-    """Refuse a back end that this machine or the device does not have.
+    """Check that this machine and a device have a back end.
+
+    Parameters
+    ----------
+    name : {"eager", "compiled", "openvino"}
+        Back end.
+    device : Device
+        Device of the run.
 
     Raises
     ------
     RecipeError
-        With the way out.
+        If they do not.
     """
     if name != "openvino":
         return
@@ -82,23 +89,33 @@ def check_backend(name: BackendName, device: Device) -> None:
 def choose_backend(
     card: ModelCard, device: Device, precision: str, shape: tuple[int, ...], pixels: float, wanted: BackendName | None
 ) -> Choice:
-    """Choose what runs the network.
+    """Choose the back end of a run.
 
     Parameters
     ----------
-    card, device, precision
-        Of the run.
-    shape
-        Of a batch: ``(b, channels, height, width)``.
-    pixels
-        In all tiles of the run.
-    wanted
-        What the recipe says; None: the fastest that is here, once what it takes to get it ready is counted in.
+    card : ModelCard
+        Card of the model.
+    device : Device
+        Device of the run.
+    precision : {"float32", "bfloat16"}
+        Precision of the network.
+    shape : tuple of int
+        Shape of a batch: ``(b, channels, height, width)``.
+    pixels : float
+        Number of pixels in all tiles of the run.
+    wanted : {"eager", "compiled", "openvino"} or None
+        Back end in the recipe. None to choose the one with which the run takes the least time, including conversion or
+        compilation.
+
+    Returns
+    -------
+    Choice
+        The back end and the reason.
 
     Raises
     ------
     RecipeError
-        If the one that is wanted is not here.
+        If the wanted back end is not available.
     """
     if wanted is not None:
         check_backend(wanted, device)

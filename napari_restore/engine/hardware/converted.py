@@ -1,8 +1,8 @@
-"""Networks that were converted for OpenVINO, kept on this machine for the next start.
+"""Cache of networks that were converted for OpenVINO, on this machine.
 
-A file holds a line of JSON (what was converted, the digest of what follows, or why it is not to be used) and behind it
-what OpenVINO gives of a compiled network. It is written whole or not at all, so a process that is killed leaves nothing
-that could be taken for a network, and two that convert at the same time do not mind each other.
+A file has a line of JSON (the key of the conversion, and the digest of the network or the reason why it must not be
+used), followed by the compiled network that OpenVINO exports. It is written whole or not at all: a killed process
+leaves no partial file, and two processes can convert at the same time.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from napari_restore.models.card import ModelCard
 __all__ = ["MOST_BYTES", "Conversion", "Converted", "find_converted", "keep_converted", "refuse"]
 
 MOST_BYTES = 2 * 10**9
-"""Bytes that converted networks may take; those that were not used for longest are deleted."""
+"""Largest size of the cache in bytes; the least recently used networks are deleted."""
 _FORMAT = 1
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a converted network depends on, besides the machine.
+    """Everything that a converted network depends on, besides the machine.
 
     Attributes
     ----------
-    card
-        Of the model.
+    card : ModelCard
+        Card of the model.
     shape : tuple of int
-        Of a batch: ``(b, channels, height, width)``.
+        Shape of a batch: ``(b, channels, height, width)``.
     precision : {"float32", "bfloat16"}
-        Of the network.
+        Precision of the network.
     version : str
-        Of OpenVINO.
+        Version of OpenVINO.
     """
 
     card: ModelCard
@@ -50,7 +50,7 @@ class Conversion:
     version: str
 
     def key(self) -> dict[str, Any]:
-        """Everything that the file depends on, as JSON types."""
+        """Return everything that the file depends on, as JSON types."""
         return {
             "format": _FORMAT, "sha256": self.card.sha256, "architecture": self.card.architecture,
             "hyperparameters": self.card.model_dump(mode="json")["hyperparameters"], "shape": list(self.shape),
@@ -60,7 +60,7 @@ class Conversion:
 
     @property
     def path(self) -> Path:
-        """Where its file is, or will be."""
+        """Path of the file, which need not exist."""
         size = "x".join(map(str, self.shape))
         return cache_folder("converted") / f"{self.card.sha256[:12]}-{size}-{key_digest(self.key())[:16]}.openvino"
 
@@ -72,9 +72,9 @@ class Converted:
     Attributes
     ----------
     content : bytes
-        What OpenVINO imports; empty where it must not be used.
+        Compiled network that OpenVINO imports; empty if it must not be used.
     refused : str
-        Why it must not be used; empty where it may.
+        Reason why it must not be used; empty if it may.
     """
 
     content: bytes
@@ -82,14 +82,19 @@ class Converted:
 
 
 def find_converted(conversion: Conversion, *, whole: bool = True) -> Converted | None:
-    """Look for a converted network; None where there is none, or where the file is damaged.
+    """Find a converted network in the cache.
 
     Parameters
     ----------
-    conversion
-        What is looked for.
-    whole
-        Read and check the network as well; without it only its first line, and `content` is empty.
+    conversion : Conversion
+        The conversion.
+    whole : bool
+        Whether to read and check the network too. Otherwise only the first line is read, and `content` is empty.
+
+    Returns
+    -------
+    Converted or None
+        The network; None if there is none, or the file is damaged.
     """
     try:
         with open(conversion.path, "rb") as file:
@@ -111,17 +116,33 @@ def find_converted(conversion: Conversion, *, whole: bool = True) -> Converted |
 
 
 def keep_converted(conversion: Conversion, content: bytes) -> None:
-    """Keep a converted network that was found to agree with torch."""
+    """Store a converted network whose result agrees with torch.
+
+    Parameters
+    ----------
+    conversion : Conversion
+        The conversion.
+    content : bytes
+        Compiled network that OpenVINO exports.
+    """
     _write(conversion, content, "")
 
 
 def refuse(conversion: Conversion, reason: str) -> None:
-    """Keep that a network cannot be used converted, so that nobody tries again with this version of OpenVINO."""
+    """Store that a network cannot be used in OpenVINO, so that it is not converted again with this version.
+
+    Parameters
+    ----------
+    conversion : Conversion
+        The conversion.
+    reason : str
+        Why it cannot be used.
+    """
     _write(conversion, b"", reason)
 
 
 def _write(conversion: Conversion, content: bytes, refused: str) -> None:
-    """Write the file; without room or rights for it, the network is converted again next time."""
+    """Write the file. If there is no space or permission, the network is converted again next time."""
     said = {"key": conversion.key(), "sha256": hashlib.sha256(content).hexdigest(), "refused": refused}
     try:
         conversion.path.parent.mkdir(parents=True, exist_ok=True)
@@ -132,7 +153,7 @@ def _write(conversion: Conversion, content: bytes, refused: str) -> None:
 
 
 def _make_room(newest: Path) -> None:
-    """Delete the networks that were not used for longest while all together are too large."""
+    """Delete the least recently used networks until the cache is small enough."""
     found = []
     for path in newest.parent.glob("*.openvino"):
         with contextlib.suppress(FileNotFoundError):

@@ -1,9 +1,9 @@
-"""What has been found out on this machine, and is kept for the next start: in the user's cache, file by file.
+"""Folder and keys of what is measured or converted once on this machine, and kept in the user's cache.
 
 Environment
 -----------
 ``NAPARI_RESTORE_CACHE``
-    Folder that it is kept in; by default the user's cache. All of it may be deleted at any time.
+    Folder of the cache; by default the cache folder of the user. It may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["cache_folder", "key_digest", "networks_digest", "processor"]
 
 
 def cache_folder(name: str) -> Path:
-    """Folder of the cache for one kind of thing; it need not be there."""
+    """Return the subfolder of the cache with a name; it need not exist."""
     chosen = os.environ.get("NAPARI_RESTORE_CACHE")
     if chosen:
         return Path(chosen).expanduser() / name
@@ -31,20 +31,20 @@ def cache_folder(name: str) -> Path:
 
 
 def key_digest(key: Mapping[str, Any]) -> str:
-    """SHA-256 of JSON-like content, independent of the order of keys."""
+    """Return the SHA-256 of JSON-like content, independent of the order of keys."""
     return hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()
 
 
 @cache
 def processor() -> str:
-    """Name of the processor, with the vector extensions that torch uses on it."""
+    """Return the name of the processor, with the vector extensions that torch uses on it."""
     import torch
 
     return f"{_processor_name()}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _processor_name() -> str:
-    """Name of the processor, as the system tells it."""
+    """Return the name of the processor that the system reports."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:  # no Linux
@@ -56,7 +56,7 @@ def _processor_name() -> str:
 
 @cache
 def networks_digest() -> str:
-    """SHA-256 of the source of our networks: what was made of them is made anew when they have changed."""
+    """Return the SHA-256 of the source code of the networks: conversions are repeated if it has changed."""
     from napari_restore import networks
 
     folder, found = Path(next(iter(networks.__path__))), hashlib.sha256()

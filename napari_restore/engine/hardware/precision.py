@@ -1,4 +1,4 @@
-"""The precision of a network: bfloat16 where it runs faster in it, which is timed once on this machine, and kept."""
+"""Choose the precision of a network: bfloat16 if the network runs faster in it, which is timed once on this machine."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from napari_restore.models.card import ModelCard
 __all__ = ["BFLOAT16_ERROR", "LOSS_ALLOWED", "WORTH", "bfloat16_gain", "choose_precision"]
 
 LOSS_ALLOWED = 0.02
-"""PSNR in dB that bfloat16 may cost."""
+"""Largest accepted loss of PSNR by bfloat16, in dB."""
 BFLOAT16_ERROR = math.sqrt(10**-3.5 * (10 ** (LOSS_ALLOWED / 10) - 1))
-"""Root mean square of the error, as a share of the range, that costs a result of 35 dB so much: 1.2e-3."""
+"""Root mean square error, as a share of the range, that causes this loss in a result of 35 dB: 1.2e-3."""
 
 WORTH = 1.15
-"""How many times as fast bfloat16 has to be: what is less may be other work of the machine."""
+"""Speed relative to float32 from which bfloat16 is chosen; smaller gains can be due to other load of the machine."""
 _SIDE = 128
-"""Height and width in pixels of what is timed, about: with smaller ones other things than a tile's decide."""
+"""Approximate height and width in pixels of the timed image; smaller images are not representative of tiles."""
 _ROUNDS = 4
 _log = logging.getLogger(__name__)
 _timing = threading.Lock()
@@ -37,7 +37,20 @@ _known: dict[str, float] = {}
 
 
 def choose_precision(card: ModelCard, device: Device) -> Literal["float32", "bfloat16"]:
-    """Choose bfloat16 where the model runs faster in it here, and is known to lose `LOSS_ALLOWED` at most."""
+    """Choose bfloat16 if the model runs faster in it on this machine and loses at most `LOSS_ALLOWED`.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Card of the model, with its measured loss.
+    device : Device
+        Device of the run.
+
+    Returns
+    -------
+    {"float32", "bfloat16"}
+        The precision.
+    """
     if card.bfloat16_loss is None or card.bfloat16_loss > LOSS_ALLOWED:
         return "float32"
     if device.is_cuda:
@@ -48,10 +61,11 @@ def choose_precision(card: ModelCard, device: Device) -> Literal["float32", "bfl
 
 
 def bfloat16_gain(card: ModelCard) -> float:
-    """Give how many times as fast a network runs in bfloat16, in torch on one core; timed once for each machine.
+    """Return the speed of a network in bfloat16 relative to float32, in torch on one core; timed once on each machine.
 
-    Processors differ in more than whether they have such instructions: networks of small products gain nothing by them,
-    and others twice. The weights do not matter for that, so the network is timed with those that it is built with.
+    The gain depends on processor and network: networks of small matrix products gain nothing from bfloat16
+    instructions, others a factor of two. It does not depend on the weights, so the network is timed with its initial
+    weights.
     """
     key = {
         "architecture": card.architecture, "hyperparameters": card.model_dump(mode="json")["hyperparameters"],
@@ -66,7 +80,7 @@ def bfloat16_gain(card: ModelCard) -> float:
 
 
 def _kept(name: str, key: dict[str, Any]) -> float | None:
-    """Read what was timed earlier; None where there is nothing to be read."""
+    """Read the gain that was timed earlier; None if there is none, or it cannot be read."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         said = json.loads((cache_folder("speed") / f"{name}.json").read_bytes())
         if said["key"] == key:
@@ -75,7 +89,7 @@ def _kept(name: str, key: dict[str, Any]) -> float | None:
 
 
 def _timed_and_kept(card: ModelCard, name: str, key: dict[str, Any]) -> float:
-    with ThreadPoolExecutor(1) as own:  # torch's number of threads is a thread's own
+    with ThreadPoolExecutor(1) as own:  # each thread has its own number of torch threads
         gain = round(own.submit(_timed, card).result(), 2)
     _log.info("%s in bfloat16 is %.2f times as fast on this processor", card.name, gain)
     path = cache_folder("speed") / f"{name}.json"
@@ -88,7 +102,7 @@ def _timed_and_kept(card: ModelCard, name: str, key: dict[str, Any]) -> float:
 
 
 def _timed(card: ModelCard) -> float:
-    """Time the network in both precisions in turn on one core, the best of a few each."""
+    """Time the network alternately in both precisions on one core; return the best times."""
     from napari_restore.models.architecture import build
 
     network = build(card.architecture, card.hyperparameters).eval()
@@ -96,7 +110,7 @@ def _timed(card: ModelCard) -> float:
     image = torch.rand(1, card.in_channels, side, side, generator=torch.Generator().manual_seed(0))
 
     def seconds(enabled: bool) -> float:
-        began = time.thread_time()  # of this thread's own work: others that wait for the core do not count
+        began = time.thread_time()  # processor time of this thread, so that other load does not count
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
             network(image)
         return time.thread_time() - began
@@ -104,5 +118,5 @@ def _timed(card: ModelCard) -> float:
     set_own_threads(1)
     torch.set_flush_denormal(True)
     with torch.inference_mode():
-        times = [(seconds(False), seconds(True)) for _ in range(_ROUNDS + 1)][1:]  # the first ones prepare kernels
+        times = [(seconds(False), seconds(True)) for _ in range(_ROUNDS + 1)][1:]  # the first round prepares kernels
     return min(exact for exact, _ in times) / min(rough for _, rough in times)

@@ -207,6 +207,6 @@ def check_budget(plan: Sized, free: int) -> None:
         f"the run takes {human_bytes(needed)}, more than the {what}: {plan.recipe.workers} blocks in progress of "
         f"{human_bytes(blocks)} each{chunks}, and {human_bytes(network_bytes(plan))} for {plan.recipe.lanes} "
         f"concurrent batches of {plan.recipe.batch} tiles of {human_bytes(tile_bytes(plan.card, plan.grid))}; use "
-        "smaller shards, a smaller tile, a smaller batch, fewer workers or lanes",
+        "smaller shards, a smaller tile, a smaller batch, fewer workers or concurrent batches (lanes)",
         _MORE_MEMORY.after("or "),
     )

@@ -24,15 +24,15 @@ TOLERANCE = 1.5
 _TOO_LITTLE_TO_TELL = 0.01
 """Share of the range below which noise cannot be distinguished from structure (`napari_restore.intensity.noise`)."""
 _FAR_BELOW = 3.0
-"""Factor below the least noise of a model, if that is less than 1 % of the range, within which the model does no harm.
-Measured on the bundled one (least 0.8 %): at 0.2 % of the range the result is 4 dB better than the image, at 0.1 % it
-is 1 dB worse, and at 0.02 % 15 dB; a dim image beside bright areas loses 2 dB at 0.18 %, and 8 dB at 0.12 %."""
+"""Factor below the lowest noise level of a model, if that is less than 1 % of the range, up to which it does no harm.
+Measured with the bundled model (lowest level 0.8 %): at 0.2 % of the range the result is 4 dB better than the image,
+at 0.1 % 1 dB worse, and at 0.02 % 15 dB worse; a dim image beside bright areas loses 2 dB at 0.18 %, 8 dB at 0.12 %."""
 _MUCH_NARROWER = 4.0
-"""Factor by which the dim part of an image is narrower than the whole, to be restored at a range of its own."""
+"""Ratio of the range of the image to that of its dim part from which a separate value range is recommended."""
 _COMFORTABLE = 2.5
-"""Times the least noise of a model to which a narrower range is to bring the noise."""
+"""Noise that a recommended range results in, as a multiple of the lowest noise level of the model."""
 _NOISE_MARGIN = 4.0
-"""Standard deviations of the noise around the darkest and the brightest level of an image that its range takes in."""
+"""Margin of the range below the darkest and above the brightest level, in standard deviations of the noise."""
 _CORRELATED = 0.2
 """Autocorrelation between neighbouring pixels from which a network for independent noise leaves noise in."""
 _TOO_BRIGHT = 2.5
@@ -204,7 +204,7 @@ def _warnings(
     share = noise.sigma_median / (value_range[1] - value_range[0])
     if card.task == "super-resolve" and card.noise_levels is not None:
         if share > _TOO_LITTLE_TO_TELL:
-            yield "Super-resolution keeps this noise or sharpens it; denoise in the same run (denoise='auto')."
+            yield "Super-resolution keeps this noise or sharpens it; denoise first, in the same run (denoise='auto')."
     elif card.noise_levels is not None and _misfit(card, share) > TOLERANCE:
         low, high = card.noise_levels
         if share < low:
@@ -225,7 +225,7 @@ def _warnings(
 
 
 def _spanned(noise: NoiseEstimate) -> tuple[float, float]:
-    """Return the range that the image itself spans, its noise included."""
+    """Return the range of the values of the image, including its noise."""
     dark, bright = noise.levels
     return (
         dark - _NOISE_MARGIN * float(noise.sigma(dark)),
@@ -234,7 +234,7 @@ def _spanned(noise: NoiseEstimate) -> tuple[float, float]:
 
 
 def _narrower(card: ModelCard, noise: NoiseEstimate, value_range: tuple[float, float]) -> str:
-    """Say which range shows the network more noise, for a model that knows many levels of noise."""
+    """Describe a value range in which the noise is higher, for a model that is trained for many noise levels."""
     assert card.noise_levels is not None
     (low, high), least = _spanned(noise), card.noise_levels[0]
     width = noise.sigma_median / (_COMFORTABLE * least)
@@ -245,16 +245,16 @@ def _narrower(card: ModelCard, noise: NoiseEstimate, value_range: tuple[float, f
         )
     narrower = high - low < (value_range[1] - value_range[0]) / TOLERANCE
     if narrower and _misfit(card, noise.sigma_median / (high - low)) <= TOLERANCE:
-        return f"the image spans {low:.4g} to {high:.4g}: give that as value_range"
+        return f"the image spans {low:.4g} to {high:.4g}: give that as the value range"
     return "an image of so little noise may be better as it is"
 
 
 def _wider(card: ModelCard, noise: NoiseEstimate, share: float) -> str:
-    """Say which range shows the network less noise; nothing where the image spans no wider one."""
+    """Describe a value range in which the noise is lower; empty if the image does not have a wider range."""
     low, high = _spanned(noise)
     if high <= low or _misfit(card, noise.sigma_median / (high - low)) > _misfit(card, share) / TOLERANCE:
         return ""
-    return f"the image spans {low:.4g} to {high:.4g}: give that as value_range"
+    return f"the image spans {low:.4g} to {high:.4g}: give that as the value range"
 
 
 def _better(card: ModelCard, share: float, others: Sequence[ModelCard]) -> str:
@@ -281,7 +281,7 @@ def plan_noise_fit(plan: Plan, noise: Sequence[NoiseEstimate | None]) -> NoiseFi
     Parameters
     ----------
     plan : Plan
-        With its value range chosen.
+        Plan whose value range is chosen.
     noise : sequence of (NoiseEstimate or None)
         Estimate of each channel, in data units.
     """

@@ -32,7 +32,7 @@ Block = tuple[int, ...]
 """Index of a block along each axis, in canonical order. A block is stored as one `WriteUnit` of level 0."""
 
 _BACKENDS = {None: "", "eager": "", "compiled": "compiled first, ", "openvino": "OpenVINO, "}
-"""How a plan names what runs the network."""
+"""Text of each back end in a plan."""
 _LISTED = 12
 """Number of images of a file that a plan names at most."""
 
@@ -66,7 +66,7 @@ class Plan:
     given : dict of str to Any
         Settings that were given and not chosen; see `Recipe.given`.
     warnings : tuple of str
-        What about the image does not suit the model, with advice; of the sample that was read for the plan.
+        Differences between the image and what the model is trained for, with advice; found in the sample of the plan.
     """
 
     image: Image

@@ -123,7 +123,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
 
 
 def _series_number(image: Image, series: int | str) -> int | str:
-    """Return the number of the image in its file: given by its name, it is the same setting."""
+    """Return the number of the image in its file, so that name and number are the same setting."""
     if isinstance(series, int):
         return series
     if series in image.series_names:

@@ -217,13 +217,11 @@ class Recipe(BaseModel):
             "run", flag="--fsync", page="survival.md",
         ),
     ] = False
-    # Another back end moves the last bits.
     backend: Annotated[
         Literal["eager", "compiled", "openvino"] | None,
         Setting(
-            "What runs the network: eager (torch as it is), compiled (by torch, which takes minutes first) or openvino "
-            "(on a CPU, where it is installed).", "run",
-            otherwise="openvino on a CPU that has it, else compiled, each in runs long enough to pay; else eager",
+            "What runs the network: eager (torch as it is), compiled (by torch, in minutes) or openvino (on a CPU).",
+            "run", otherwise="openvino on a CPU that has it, else compiled, where either pays; else eager",
             page="performance.md#back-ends", last_bits=True,
         ),
     ] = None
@@ -319,8 +317,7 @@ class Recipe(BaseModel):
     def given(self) -> dict[str, Any]:
         """Return the given fields that the stored result depends on, as JSON types, without fields left open."""
         left = {*EXECUTION_FIELDS, "model"}
-        settings = self.model_dump(mode="json", exclude=left, exclude_defaults=True)
-        return {name: value for name, value in settings.items() if name in self.model_fields_set}
+        return self.model_dump(mode="json", include=self.model_fields_set - left, exclude_defaults=True)
 
     def pixel_settings(self) -> dict[str, Any]:
         """Return all fields that the stored result depends on, as JSON types."""
@@ -335,7 +332,7 @@ class Recipe(BaseModel):
         return backend_written(self._since_earlier())
 
     def _since_earlier(self) -> dict[str, Any]:
-        """All settings but those that came later and leave a run as it was before."""
+        """Return the settings as JSON types, without newer settings whose value means the behaviour before them."""
         return self.model_dump(mode="json", exclude={n for n, value in _EARLIER.items() if getattr(self, n) == value})
 
     @classmethod
@@ -396,5 +393,5 @@ def make_recipe(**settings: Any) -> Recipe:
         name = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise RecipeError(f"there is no setting {name!r}; use one of {', '.join(Recipe.model_fields)}.") from None
-        what = f"{name}={first['input']!r}: " if name else ""
-        raise RecipeError(f"{what}{first['msg'].removeprefix('Value error, ')}.") from None
+        name = f"{name}={first['input']!r}: " if name else ""
+        raise RecipeError(f"{name}{first['msg'].removeprefix('Value error, ')}.") from None

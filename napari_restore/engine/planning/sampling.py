@@ -150,7 +150,7 @@ def sample_planes(image: Image, channel: int, *, crops: int = CROPS, skip_damage
 def _crops(
     image: Image, channel: int, crops: int, side: int, skip_damaged: bool
 ) -> tuple[list[NDArray[Any]], ChunkError | None]:
-    """Read crops of a height and width, and give what went wrong with the last one that cannot be read."""
+    """Read crops of a height and width; return them and the error of the last crop that cannot be read."""
     sizes = image.sizes
     planes = sizes.get("T", 1) * sizes.get("Z", 1)
     rows, columns = min(sizes["Y"], side), min(sizes["X"], side)

@@ -1,7 +1,7 @@
-"""Compare the source at the end of a run with what it was at its beginning, and mark the blocks that are in doubt.
+"""Compare the source at the end of a run with the source at its start, and mark the blocks that are in doubt.
 
-A file can be replaced, or written to, while a run reads it. The result would then consist of two images, and nothing in
-it would show that.
+A file can be replaced or changed while a run reads it. The result would then be a mixture of two images, and nothing
+would show it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from napari_restore.ways_out import REPLACE
 __all__ = ["SourceWatch"]
 
 _NAMED = 10
-"""Number of blocks in a message."""
+"""Number of blocks that a message lists, at most."""
 
 _log = logging.getLogger(__name__)
 
 
 class SourceWatch:
-    """The source of a run while the run is going on.
+    """The source of a run that is in progress.
 
     Parameters
     ----------
@@ -47,24 +47,24 @@ class SourceWatch:
         self._after_change: list[Block] = []
 
     def block(self, receipt: Receipt) -> None:
-        """Note a block of the run; if the file is the same as at the beginning, it was read from that file."""
+        """Record a block that is stored, and whether the file had changed by then."""
         self._blocks.append(receipt.index)
         if self._stamp is not None and _stamp(self._plan.image) != self._stamp:
             self._after_change.append(receipt.index)
 
     def check(self, cause: Exception | None = None) -> None:
-        """Compare crops of the source with those of the beginning.
+        """Compare crops of the source with those at the start of the run.
 
         Parameters
         ----------
         cause : Exception or None
-            The error that ended the run.
+            Error that ended the run.
 
         Raises
         ------
         SourceChanged
-            If they differ. The blocks in doubt are marked, so that `verify` lists them, and the next run of the same
-            command, with the first source, computes them again.
+            If they differ. The blocks in doubt are marked: `verify` lists them, and a run of the same command with the
+            first source computes them again.
         """
         doubtful = self._after_change or self._blocks
         if not doubtful:
@@ -92,7 +92,7 @@ class SourceWatch:
         ) from cause
 
     def _known(self) -> dict[str, str]:
-        """Return the digests of the source that the result was begun with."""
+        """Return the digests of the source at the start of the result."""
         try:
             there = (ome_zarr.read_attributes(self._sink.path) or {}).get("source_crops")
         except OutputError:
@@ -101,7 +101,7 @@ class SourceWatch:
 
 
 def _stamp(image: Image) -> tuple[int, int, int] | None:
-    """Return inode, size and time of change of a source that is one file; None for any other."""
+    """Return inode, size and modification time of a source that is one file; None for other sources."""
     try:
         found = os.stat((image.location or "").partition("::")[0])
     except (OSError, ValueError):

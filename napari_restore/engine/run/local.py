@@ -225,6 +225,18 @@ def run_here(
     *,
     first: Region | None = None,
 ) -> Generator[Progress, None, None]:
-    """Run a plan on this machine: first its blocks (see `run_blocks`), then its coarser levels."""
+    """Run a plan on this machine: first its blocks, then its coarser levels.
+
+    Parameters
+    ----------
+    plan : Plan
+        The run, with its value range chosen.
+    sink : OmeZarrSink
+        Stores the blocks and coarser levels.
+    record : callable
+        Called with the receipt of each block, on the thread that iterates over the events.
+    first : tuple of slice, optional
+        Region of the result whose blocks are restored before all others.
+    """
     yield from run_blocks(plan, sink, record, first=first)
     yield from build_pyramid(sink)

@@ -1,1 +1,1 @@
-"""What is checked before a file from somebody else is believed: which files it makes us read, how large it grows."""
+"""Checks of untrusted sources: which other files they make the program read, and how large their chunks decode."""

@@ -1,8 +1,9 @@
-"""Which files a source may make the program read besides itself: regular ones, inside the folder that was named.
+"""Restrict the files that a source can make the program read to regular files in the folder of the source.
 
-An HDF5 file names others (external storage, virtual data sets, links), and so do an OME-XML and links in the folder of
-a Zarr. Whoever made the source has chosen these names, and the pixels of what they name would come out in a result. So
-what leaves the folder is refused, unless the user allows it; a pipe or a device, which may have no end, always is.
+An HDF5 file can name other files (external storage, virtual data sets, links), and so can an OME-XML and links in the
+folder of a Zarr. The author of the source has chosen these names, and the pixels of these files would appear in a
+result. So files outside the folder are refused, unless the user allows them. Pipes and devices, which may have no end,
+are always refused.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def allowing_outside(allowed: bool) -> Iterator[None]:
     Parameters
     ----------
     allowed : bool
-        Whether they may.
+        Whether files outside the folder may be read.
     """
     token = _ALLOWED.set(allowed)
     try:
@@ -39,7 +40,7 @@ def allowing_outside(allowed: bool) -> Iterator[None]:
 
 
 def outside_allowed() -> bool:
-    """Return whether the context allows it. An array keeps the answer, for when it opens its file again anywhere."""
+    """Check whether the context allows files outside the folder. Arrays store the answer, to open their file again."""
     return _ALLOWED.get()
 
 
@@ -50,11 +51,11 @@ class Surroundings:
     Attributes
     ----------
     source : str
-        What to call the source in messages.
+        Name of the source in messages.
     folders : tuple of str
-        Real paths of folders; what lies below them may be read.
+        Real paths of folders. Files below them may be read.
     outside : bool
-        Whether what lies elsewhere may be read as well.
+        Whether files outside these folders may be read too.
     """
 
     source: str
@@ -62,18 +63,23 @@ class Surroundings:
     outside: bool = False
 
     def check(self, path: str) -> None:
-        """Raise SourceError if a path is none that the source may read; one that is not there passes.
+        """Check that the source may read a path. A path that does not exist passes.
 
         Parameters
         ----------
         path : str
             Absolute path; links in it are followed.
+
+        Raises
+        ------
+        SourceError
+            If the source may not read it.
         """
         try:
             found = os.stat(path)
         except FileNotFoundError:
             return
-        except (OSError, ValueError) as error:  # links that go round in a circle; a null byte
+        except (OSError, ValueError) as error:  # a circle of links; a null byte
             raise SourceError(f"{self.source} is read from {path!r}, which cannot be opened: {error}.") from error
         if not stat.S_ISREG(found.st_mode):
             raise SourceError(
@@ -96,12 +102,17 @@ class Surroundings:
 
 
 def surroundings_of(source: str) -> Surroundings:
-    """Give the files that a source may read.
+    """Return the files that a source may read.
 
     Parameters
     ----------
     source : str
-        Absolute path of a file or a folder. Links on the way to it, and itself, are followed: the user has named it.
+        Absolute path of a file or a folder. The user has named it, so links in the path are followed.
+
+    Returns
+    -------
+    Surroundings
+        The folder of the path, and the folder that its links lead to.
     """
     named = source if os.path.isdir(source) else os.path.dirname(source)
     real = os.path.realpath(source)

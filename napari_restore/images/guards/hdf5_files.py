@@ -1,7 +1,7 @@
-"""Which files an HDF5 file makes the library read: links to others, external storage, and virtual data sets.
+"""Check the files that an HDF5 file makes h5py read: links to other files, external storage and virtual data sets.
 
-The library follows all of them by itself, into any file that the user may read, and without an end where a virtual data
-set is made of itself. So they are followed here first.
+HDF5 follows all of them into any file that the user may read, and without an end if a virtual data set contains itself.
+So this module follows them first.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from napari_restore.images.guards.inflation import check_deflate, most_bytes
 
 _MOST_LINKS = 32
 _DEFLATE, _FLETCHER = 1, 3
-"""Numbers of filters of HDF5."""
+"""Numbers of HDF5 filters."""
 
 
 def follow_links(h5py: Any, path: str, inside: str, surroundings: Surroundings) -> tuple[str, str]:
-    """Follow soft links and links to other files, up to what is there without a link.
+    """Follow soft links and external links to the path of a data set or group without links.
 
     Parameters
     ----------
-    h5py
-        The module.
+    h5py : module
+        The h5py module.
     path : str
         Absolute path of the file.
     inside : str
-        Path of a dataset or group in it.
+        Path of a data set or group in the file.
     surroundings : Surroundings
-        Which files may be opened.
+        Files that may be opened.
 
     Returns
     -------
     file, inside : str
-        Where it is; as far as it was found, if something on the way is not there.
+        File, and path in it. If a part of the path does not exist, the links before it are followed.
 
     Raises
     ------
     SourceError
-        If a link leads to a file that may not be read, or links go round in a circle.
+        If a link leads to a file that may not be read, or links form a circle.
     """
     for _ in range(_MOST_LINKS):
         surroundings.check(path)
@@ -61,7 +61,7 @@ def follow_links(h5py: Any, path: str, inside: str, surroundings: Surroundings) 
 
 
 def _follow_one(h5py: Any, path: str, inside: str) -> tuple[str, str] | None:
-    """Replace the first link in a path by what it names; None where there is none."""
+    """Replace the first link in a path by its target; None if there is no link."""
     parts = [part for part in inside.split("/") if part not in ("", ".")]
     with h5py.File(path, "r") as file:
         group = file
@@ -80,7 +80,7 @@ def _follow_one(h5py: Any, path: str, inside: str) -> tuple[str, str] | None:
 
 
 def _found(path: str, name: str) -> str:
-    """Return the path of a file that another one names: beside it if the name has the folder of another machine."""
+    """Return the path of a file that another file names. If it does not exist, look for it beside that file."""
     folder = os.path.dirname(os.path.abspath(path))
     named = os.path.normpath(os.path.join(folder, name))
     beside = os.path.join(folder, re.split(r"[/\\]", name)[-1])
@@ -92,20 +92,20 @@ def check_dataset(h5py: Any, dataset: Any, path: str, surroundings: Surroundings
 
     Parameters
     ----------
-    h5py
-        The module.
+    h5py : module
+        The h5py module.
     dataset : h5py.Dataset
-        Of an open file.
+        Data set of an open file.
     path : str
         Absolute path of that file.
     surroundings : Surroundings
-        Which files may be read.
+        Files that may be read.
 
     Raises
     ------
     SourceError
-        If it is, if a file of a virtual data set is not there (the library takes it for zeros), or if it is made of
-        itself.
+        If a file may not be read, if a file of a virtual data set does not exist (HDF5 would return zeros), or if a
+        virtual data set contains itself.
     """
     _check(h5py, dataset, path, surroundings, ((os.path.realpath(path), dataset.name),))
 
@@ -120,8 +120,8 @@ def _check(h5py: Any, dataset: Any, path: str, surroundings: Surroundings, above
         for file in [path] if name == "." else _files_of(path, name, surroundings):
             surroundings.check(file)
             real, there = follow_links(h5py, file, inside, surroundings)
-            place = (os.path.realpath(real), there)
-            if place in above:
+            node = (os.path.realpath(real), there)
+            if node in above:
                 raise SourceError(
                     f"{surroundings.source}: the virtual data set {dataset.name} is made of itself; name what it was "
                     "made of."
@@ -131,17 +131,17 @@ def _check(h5py: Any, dataset: Any, path: str, surroundings: Surroundings, above
             with h5py.File(real, "r") as opened:
                 found = opened.get(there) if "%" not in there else None
                 if isinstance(found, h5py.Dataset):
-                    _check(h5py, found, real, surroundings, (*above, place))
+                    _check(h5py, found, real, surroundings, (*above, node))
 
 
 def _candidates(path: str, name: str) -> list[str]:
-    """Give the paths that the library may take a name for: it looks in the folder of the file, and in its own."""
+    """Return the paths where HDF5 looks for a name: the folder of the file, and the working directory."""
     folders = (os.path.dirname(os.path.abspath(path)), os.getcwd())
     return list(dict.fromkeys(os.path.normpath(os.path.join(folder, name)) for folder in folders))
 
 
 def _files_of(path: str, name: str, surroundings: Surroundings) -> list[str]:
-    """Give the files that a virtual data set names, of which there may be many (``img_%b.h5``)."""
+    """Return the files that a virtual data set names; a pattern (``img_%b.h5``) may name many."""
     found = [file for candidate in _candidates(path, name) for file in _matching(candidate)]
     if not found:
         raise SourceError(
@@ -160,27 +160,27 @@ def _matching(candidate: str) -> list[str]:
 
 
 def check_chunks(dataset: Any, region: tuple[slice, ...]) -> None:
-    """Refuse a region of which a chunk would become more than its data set says.
+    """Refuse a region if one of its chunks would decode to more bytes than the data set declares.
 
-    The library makes room for whatever Deflate gives.
+    HDF5 allocates memory for everything that Deflate returns.
 
     Parameters
     ----------
     dataset : h5py.Dataset
-        A data set.
+        The data set.
     region : tuple of slice
-        What is going to be read.
+        Region that will be read, one slice for each dimension.
 
     Raises
     ------
     ChunkError
-        With the chunk.
+        If a chunk is too large; the message names it.
     """
     if not dataset.chunks or not dataset._filters:
         return
     declared = math.prod(dataset.chunks) * dataset.dtype.itemsize
     filters = dataset.id.get_create_plist()
-    numbers = [filters.get_filter(place)[0] for place in range(filters.get_nfilters())]
+    numbers = [filters.get_filter(number)[0] for number in range(filters.get_nfilters())]
     coded = [number for number in numbers if number != _FLETCHER][-1:] == [_DEFLATE]
     firsts = (range(s.start // c * c, s.stop, c) for s, c in zip(region, dataset.chunks, strict=True))
     for offset in itertools.product(*firsts):
@@ -198,5 +198,5 @@ def check_chunks(dataset: Any, region: tuple[slice, ...]) -> None:
 
 
 def _direct(dataset: Any, offset: tuple[int, ...]) -> bytes:
-    """Return a chunk as it is stored."""
+    """Read a chunk without decoding it."""
     return bytes(dataset.id.read_direct_chunk(offset)[1])

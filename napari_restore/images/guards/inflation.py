@@ -1,8 +1,8 @@
-"""Decoding no more than was declared: a chunk of a few kilobytes can become gigabytes.
+"""Decode chunks up to their declared size: a damaged or malicious chunk of a few kilobytes can become gigabytes.
 
-A stored chunk belongs to an array whose metadata say how many bytes a chunk has. Where the coded bytes say their own
-length (Zstandard, Blosc, LZ4), it is compared before they are decoded; where they do not (Deflate in all its wrappers,
-BZip2, LZMA), decoding stops when there is more.
+The metadata of an array declare how many bytes a chunk has. Some formats store the decoded length (Zstandard, Blosc,
+LZ4): it is compared before decoding. For the others (Deflate in all its wrappers, BZip2, LZMA) decoding stops at the
+limit.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from napari_restore.errors import ChunkError
 
 _SLACK = 2**16
 _DICTIONARY = 2**28
-"""Most bytes that a decoder of LZMA may take."""
+"""Memory limit of the LZMA decoder in bytes."""
 _BLOCK = 2**17
-"""Most bytes that a block of Zstandard has, in any frame (RFC 8878, 3.1.1.2.4)."""
+"""Largest size of a Zstandard block in bytes (RFC 8878, 3.1.1.2.4)."""
 _ZSTD, _SKIPPED = 0xFD2FB528, 0x184D2A50
 _DEFLATE = 1032
-"""Most bytes that one byte of Deflate stands for."""
+"""Largest compression ratio of Deflate."""
 _HARMLESS = 2**26
-"""What a chunk may become without another look, in bytes."""
+"""Decoded size in bytes up to which a chunk is not checked further."""
 
 
 class Codec(Protocol):
-    """What numcodecs' codecs offer."""
+    """Interface of the codecs of numcodecs."""
 
     @property
     def codec_id(self) -> str: ...
@@ -48,29 +48,44 @@ class _Decompressor(Protocol):
 
 
 def most_bytes(declared: int) -> int:
-    """Give what a chunk of a declared number of bytes may become at most.
+    """Return the largest accepted size of a chunk: twice the declared size, and 64 KiB for headers and checksums.
 
-    Twice as much, because a codec before this one may add to its input, and a little for headers and checksums.
+    Twice, because another codec that was applied before may have enlarged its input.
+
+    Parameters
+    ----------
+    declared : int
+        Declared size of the decoded chunk in bytes.
+
+    Returns
+    -------
+    int
+        Size in bytes.
     """
     return 2 * declared + _SLACK
 
 
 def decode_bounded(codec: Codec, data: Any, declared: int) -> Any:
-    """Decode a chunk with a codec of numcodecs, unless it would become more than was declared.
+    """Decode a chunk with a codec of numcodecs, unless it would become larger than declared.
 
     Parameters
     ----------
-    codec
-        Of any kind. Of those that neither say how long their output is nor are listed above, the output is compared.
-    data
-        What is stored, of any type that has a buffer.
-    declared
-        Bytes of a decoded chunk, by the array's metadata.
+    codec : Codec
+        Any codec. If its size is not known before or during decoding, the size of the output is compared.
+    data : bytes-like
+        The stored chunk.
+    declared : int
+        Size of the decoded chunk in bytes, from the metadata of the array.
+
+    Returns
+    -------
+    bytes-like
+        The decoded chunk.
 
     Raises
     ------
     ChunkError
-        If it would, with both figures.
+        If the chunk is larger than `most_bytes` of the declared size; the message has both sizes.
     """
     if said := _SAID.get(codec.codec_id):
         _check(said(memoryview(data).cast("B")), declared)
@@ -90,7 +105,7 @@ def _check(size: int, declared: int) -> None:
 
 
 def _inflate(opened: Callable[[], Any], data: bytes, declared: int) -> bytes:
-    """Decode all members that follow each other, up to a limit."""
+    """Decode all concatenated members, up to the limit."""
     parts, size, limit = list[bytes](), 0, most_bytes(declared)
     while data:
         decompressor = opened()
@@ -100,12 +115,12 @@ def _inflate(opened: Callable[[], Any], data: bytes, declared: int) -> bytes:
         _check(size, declared)
         if not decompressor.eof:
             raise ChunkError("it ends too early; copy the image again")
-        data = decompressor.unused_data.lstrip(b"\0")  # some writers pad what follows
+        data = decompressor.unused_data.lstrip(b"\0")  # some writers pad with zeros
     return b"".join(parts)
 
 
 def _open_lzma(codec: Any) -> lzma.LZMADecompressor:
-    if getattr(codec, "format", None) == lzma.FORMAT_RAW:  # numcodecs writes no header then
+    if getattr(codec, "format", None) == lzma.FORMAT_RAW:  # numcodecs writes raw streams without a header
         return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=codec.filters)
     return lzma.LZMADecompressor(memlimit=_DICTIONARY)
 
@@ -127,26 +142,26 @@ def _said_by_lz4(data: memoryview) -> int:
 
 
 def _said_by_zstd(data: memoryview) -> int:
-    """Give the length that the frames say, or the most that their blocks can become."""
-    size, place = 0, 0
-    while place + 8 <= len(data):
-        (magic,) = struct.unpack_from("<I", data, place)
+    """Return the decoded length that the frames declare, or else the largest length that their blocks can have."""
+    size, offset = 0, 0
+    while offset + 8 <= len(data):
+        (magic,) = struct.unpack_from("<I", data, offset)
         if magic & 0xFFFFFFF0 == _SKIPPED:
-            place += 8 + int(struct.unpack_from("<I", data, place + 4)[0])
+            offset += 8 + int(struct.unpack_from("<I", data, offset + 4)[0])
             continue
         if magic != _ZSTD:
-            break  # the decoder says what is wrong with it
-        frame, place = _zstd_frame(data, place)
+            break  # the decoder reports what is wrong
+        frame, offset = _zstd_frame(data, offset)
         size += frame
     return size
 
 
-def _zstd_frame(data: memoryview, place: int) -> tuple[int, int]:
-    """Give the length of a frame's content, and where it ends (RFC 8878, 3.1.1)."""
-    descriptor = data[place + 4]
+def _zstd_frame(data: memoryview, offset: int) -> tuple[int, int]:
+    """Return the decoded length of a frame, and the offset of its end (RFC 8878, 3.1.1)."""
+    descriptor = data[offset + 4]
     single, checksum = descriptor >> 5 & 1, descriptor >> 2 & 1
     width = (single, 2, 4, 8)[descriptor >> 6]
-    at = place + 5 + (not single) + (0, 1, 2, 4)[descriptor & 3]
+    at = offset + 5 + (not single) + (0, 1, 2, 4)[descriptor & 3]
     said = int.from_bytes(data[at : at + width], "little") + (256 if width == 2 else 0)
     at += width
     most, last = 0, False
@@ -155,7 +170,7 @@ def _zstd_frame(data: memoryview, place: int) -> tuple[int, int]:
         last, kind, length = bool(header & 1), header >> 1 & 3, header >> 3
         most += length if kind in (0, 1) else _BLOCK
         at += 3 + (1 if kind == 1 else length)
-    # A frame that was written bit by bit does not say its length, and many of its blocks may be small.
+    # A frame that was written as a stream does not declare its length, and many of its blocks may be small.
     most = most if most > _HARMLESS else 0
     return (said if width else most), at + 4 * checksum
 
@@ -164,21 +179,21 @@ _SAID = {"blosc": _said_by_blosc, "lz4": _said_by_lz4, "zstd": _said_by_zstd}
 
 
 def check_deflate(read: Callable[[], bytes], stored: int, declared: int) -> None:
-    """Refuse a chunk of zlib that another library is going to decode, if it would become more than was declared.
+    """Refuse a zlib chunk that another library will decode, if it would become larger than declared.
 
-    One that cannot become much is not looked at.
+    A chunk that cannot become large, by its stored size, is not read.
 
     Parameters
     ----------
-    read
-        Gives it as it is stored.
+    read : callable
+        Returns the stored chunk.
     stored, declared : int
-        Its bytes as stored, and decoded by what the image says.
+        Size of the chunk in bytes: stored, and decoded as the metadata declare.
 
     Raises
     ------
     ChunkError
-        If it would.
+        If the chunk is larger than `most_bytes` of the declared size.
     """
     if stored * _DEFLATE <= most_bytes(declared) + _HARMLESS:
         return
@@ -186,7 +201,7 @@ def check_deflate(read: Callable[[], bytes], stored: int, declared: int) -> None
     while rest and not decompressor.eof:
         try:
             size += len(decompressor.decompress(rest, 2**20))
-        except zlib.error:  # the library says what is wrong with it
+        except zlib.error:  # the other library reports it
             return
         _check(size, declared)
         rest = decompressor.unconsumed_tail

@@ -1,4 +1,4 @@
-"""Zarr arrays whose chunks become no more than their metadata say."""
+"""Limit the decoded size of the chunks of Zarr arrays to the size that the metadata declare."""
 
 from __future__ import annotations
 
@@ -24,26 +24,31 @@ if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
 
 _CODECS: dict[type[Codec], str] = {BloscCodec: "blosc", GzipCodec: "gzip", ZstdCodec: "zstd"}
-"""Codecs of Zarr 3, by the name of the one of numcodecs that decodes the same."""
+"""Codecs of Zarr 3, and the names of the codecs of numcodecs that decode the same format."""
 
 _INDEX = 16
-"""Bytes of the index of a shard, for each of its chunks."""
+"""Bytes per chunk in the index of a shard."""
 
 
 def bounded(array: zarr.Array[Any]) -> zarr.Array[Any]:
-    """Give an array that reads the same, and refuses objects that are, or would become, more than a chunk has.
+    """Return a view of an array that refuses objects that are, or decode to, more bytes than a chunk has.
 
     Parameters
     ----------
-    array
-        Of either version of Zarr; it is not changed.
+    array : zarr.Array
+        Array of Zarr 2 or 3; it is not changed.
+
+    Returns
+    -------
+    zarr.Array
+        The same array with other codecs.
     """
     import zarr
 
     metadata = copy.copy(array.metadata)
     if array.metadata.zarr_format == 2:
         compressor, filters = array.metadata.compressor, array.metadata.filters
-        # What filters take may be of a wider type than what they give.
+        # The input of a filter may have a wider type than its output.
         declared = math.prod(array.chunks) * array.dtype.itemsize * (4 if filters else 1)
         object.__setattr__(metadata, "compressor", compressor and _BoundedNumcodec(compressor, declared))
         object.__setattr__(metadata, "filters", filters and tuple(_BoundedNumcodec(f, declared) for f in filters))
@@ -71,7 +76,7 @@ def _bounded_codec(codec: Codec) -> Codec:
 
 @dataclass(frozen=True)
 class _BoundedCodec(BytesBytesCodec):
-    """A codec of Zarr 3 that is decoded by one of numcodecs, up to the size of a chunk."""
+    """A codec of Zarr 3 that decodes with a codec of numcodecs, up to the size of a chunk."""
 
     original: BytesBytesCodec
     decoder: Any
@@ -94,7 +99,7 @@ class _BoundedCodec(BytesBytesCodec):
 
 
 class _BoundedNumcodec(numcodecs.abc.Codec):  # type: ignore[misc]
-    """A codec of Zarr 2, which decodes up to the size of a chunk."""
+    """A codec of Zarr 2 that decodes up to the size of a chunk."""
 
     def __init__(self, original: Any, declared: int) -> None:
         self.original, self.declared = original, declared

@@ -1,7 +1,7 @@
-"""A store that Zarr sources are read through: regular files of the folder alone, and none too large.
+"""A store for reading Zarr sources: it reads only regular files of the source's folder, up to a size.
 
-By the rules of Zarr a chunk that is not stored is full of the fill value. That holds as long as the array is there: of
-a disk that was unmounted, or a folder that was moved away, no chunk can be found either, and nothing would tell.
+In Zarr, a chunk that is not stored has the fill value. This is wrong if the whole array is gone, because its disk was
+unmounted or its folder was moved. So the store counts missing chunks, and `GuardedStore.check_array` checks the array.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from napari_restore.wording import human_bytes
 
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 _MOST = 2**28
-"""Bytes of metadata at most."""
+"""Largest size of metadata in bytes."""
 
 
 def _is_metadata(key: str) -> bool:
@@ -33,21 +33,21 @@ def _is_metadata(key: str) -> bool:
 
 
 class GuardedStore(WrapperStore[Store]):
-    """A store that is read with care.
+    """A store that checks each object before it is read.
 
     Parameters
     ----------
-    store
-        What is read.
-    surroundings
-        Which files it may read, where it is a folder on a disk.
-    most
-        Bytes of the largest object that is read whole.
+    store : Store
+        Store that is read.
+    surroundings : Surroundings, optional
+        Files that may be read, for a folder on a disk.
+    most : int
+        Size in bytes of the largest object that is read whole.
 
     Attributes
     ----------
     missing : int
-        How many chunks have been asked for that are not stored; it only grows.
+        Number of requested chunks that are not stored; it never decreases.
     """
 
     def __init__(self, store: Store, surroundings: Surroundings | None = None, most: int = _MOST) -> None:
@@ -59,17 +59,17 @@ class GuardedStore(WrapperStore[Store]):
 
     @property
     def root(self) -> Any:
-        """Folder of a store on a disk; None for others."""
+        """Folder of a store on a disk; None for other stores."""
         return getattr(self._store, "root", None)
 
     def for_objects_of(self, size: int) -> GuardedStore:
-        """Give a store for an array whose chunks, or shards, have so many bytes when they are decoded."""
+        """Return a store for an array whose write units have `size` bytes when decoded."""
         return GuardedStore(self._store, self.surroundings, most_bytes(size))
 
     async def get(
         self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
-        """Read an object, after a look at what it is."""
+        """Read an object, after checking its kind and size."""
         if isinstance(self._store, LocalStore):
             most = None if byte_range is not None else _MOST if _is_metadata(key) else self.most
             await asyncio.to_thread(self._check, key, most)
@@ -92,7 +92,7 @@ class GuardedStore(WrapperStore[Store]):
     async def get_partial_values(
         self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
     ) -> list[Buffer | None]:
-        """Read parts of objects as `get` does."""
+        """Read parts of objects with the checks of `get`."""
         return list(await asyncio.gather(*(self.get(key, prototype, part) for key, part in key_ranges)))
 
     async def _get_many(
@@ -102,14 +102,19 @@ class GuardedStore(WrapperStore[Store]):
             yield key, await self.get(key, prototype, part)
 
     def check_array(self, array: Any, location: str) -> None:
-        """Raise SourceLost unless an array is still there as it was opened: what is missing of it is missing then.
+        """Check that an array still exists as it was opened, so that its missing chunks have the fill value.
 
         Parameters
         ----------
         array : zarr.Array
-            Of this store.
+            Array of this store.
         location : str
-            What to call it in messages.
+            Name of the array in messages.
+
+        Raises
+        ------
+        SourceLost
+            If its metadata are gone, or describe another array.
         """
         import zarr
 
@@ -125,18 +130,23 @@ class GuardedStore(WrapperStore[Store]):
             raise SourceLost(f"{location} is another array now than when it was opened; put the first one back.")
 
 
-def guarded_store(place: str) -> GuardedStore:
-    """Open a folder on a disk, or a URL of an object store, to be read with care.
+def guarded_store(location: str) -> GuardedStore:
+    """Open a folder on a disk, or a URL of an object store, for reading with checks.
 
     Parameters
     ----------
-    place : str
+    location : str
         Absolute path or URL.
+
+    Returns
+    -------
+    GuardedStore
+        The store, read-only.
     """
-    scheme, url, path = place.rpartition("://")
+    scheme, url, path = location.rpartition("://")
     if not url or scheme.lower() in ("file", "local"):
         path = path.removeprefix("localhost")
         return GuardedStore(LocalStore(path, read_only=True), surroundings_of(path))
     from zarr.storage import FsspecStore
 
-    return GuardedStore(FsspecStore.from_url(place, read_only=True))
+    return GuardedStore(FsspecStore.from_url(location, read_only=True))

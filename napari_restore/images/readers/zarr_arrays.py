@@ -1,4 +1,4 @@
-"""Zarr arrays (versions 2 and 3) and OME-Zarr groups (0.1 to 0.6, and collections made by bioformats2raw)."""
+"""Read Zarr arrays (versions 2 and 3) and OME-Zarr groups (0.1 to 0.6, and collections made by bioformats2raw)."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _check_filesystem(url: str) -> None:
 def open_node(
     node: zarr.Group | zarr.Array[Any], location: str, axes: str | None, level: int, series: int | str
 ) -> Image:
-    """Open what zarr has opened: an array, or a group of OME-Zarr. See `open`."""
+    """Open an image from an opened Zarr array or OME-Zarr group; see `open`."""
     import zarr
 
     try:
@@ -134,7 +134,7 @@ def open_node(
 
 
 def _open_array(array: zarr.Array[Any], location: str | None, axes: str | None, level: int, series: int | str) -> Image:
-    """Take an array for an image; where it lies is found out for one on the local disk."""
+    """Open an array as an image; the location of an array on a local disk is found from its store."""
     place = location or "the Zarr array"
     check_level(level, 1, place)
     series_number(series, [""], place)
@@ -149,7 +149,7 @@ def _open_array(array: zarr.Array[Any], location: str | None, axes: str | None, 
 
 
 def _as_level(array: zarr.Array[Any], place: str) -> tuple[zarr.Group, Multiscale, int] | None:
-    """Return the OME-Zarr image that an array is a level of, with its group and the level's number; None for none."""
+    """Return the group, the image and the number of the level that an array is; None if it is no level."""
     import zarr
 
     store, (parent, _, name) = array.store, array.path.rpartition("/")
@@ -167,12 +167,12 @@ def _as_level(array: zarr.Array[Any], place: str) -> tuple[zarr.Group, Multiscal
 
 
 def _outside(store: Any) -> tuple[Any, str] | None:
-    """Return a store of the folder or prefix that a store lies in, and its name there."""
+    """Return a store of the parent folder or prefix of a store, and the name of the store in it."""
     from zarr.storage import FsspecStore, LocalStore
 
     from napari_restore.images.guards.zarr_store import guarded_store
 
-    inner = getattr(store, "_store", store)  # of a guarded one
+    inner = getattr(store, "_store", store)  # the store in a GuardedStore
     if isinstance(inner, LocalStore):
         root = os.path.abspath(inner.root)
         return guarded_store(os.path.dirname(root)), os.path.basename(root)
@@ -265,7 +265,7 @@ def _image_of(
     axes: str | None,
     location: str | None,
 ) -> Image:
-    """Return one level of an image, with what its group says of it."""
+    """Return one level of an image, with the metadata of its group."""
     letters = _letters(multiscale.letters(array.ndim), axes, array.shape, place)
     placement = apply(
         multiscale.transformations[level], letters, lambda path: np.asarray(_dataset(group, place, path)[...])
@@ -307,7 +307,7 @@ def _open_collection(group: zarr.Group, location: str, axes: str | None, level: 
     if COLLECTION in ome:
         return _member(group, location, axes, level, series)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # zarr warns of each folder that is no part of a Zarr
+        warnings.simplefilter("ignore")  # zarr warns about folders that are not part of a Zarr
         inside = sorted(name for name, _ in group.members())
     what = "a scene, which places several images" if "scene" in ome else "a Zarr group without an OME-Zarr image"
     raise SourceError(f"{location} is {what}; open one of what is in it: {inside}.")

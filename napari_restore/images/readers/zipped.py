@@ -1,4 +1,4 @@
-"""A Zarr in one file: ``.ozx`` (OME-Zarr) and ``.zarr.zip``."""
+"""Read a Zarr in one ZIP file: ``.ozx`` (OME-Zarr) and ``.zarr.zip``."""
 
 from __future__ import annotations
 
@@ -20,23 +20,34 @@ ENDINGS = (".ozx", ".zarr.zip")
 
 _MARKS = ("zarr.json", ".zarray", ".zgroup")
 _MOST_METADATA = 2**26
-"""Bytes that the metadata of a node have at most; larger ones would fill the memory."""
+"""Largest size of the metadata of a node in bytes; larger metadata could fill the memory."""
 _BOMB = 2**28
-"""Bytes from which a member that was compressed to less than a hundredth is refused: chunks are compressed already."""
+"""Size in bytes above which a compression ratio of more than 100 is refused: chunks are compressed already."""
 
 
 def is_zipped(path: str) -> bool:
-    """Tell from its name and its first bytes whether a file is a Zarr in a ZIP archive."""
+    """Check by its name and first bytes whether a file is a Zarr in a ZIP archive.
+
+    Parameters
+    ----------
+    path : str
+        Path of the file.
+
+    Returns
+    -------
+    bool
+        Whether it is one.
+    """
     return path.lower().endswith(ENDINGS) and begins_with(path, b"PK\x03\x04", b"PK\x05\x06")
 
 
 def recognises(source: Any) -> bool:
-    """Tell whether a source is the path of a Zarr in one file, or of what is in one."""
+    """Check whether a source is the path of a Zarr in one file, or of a node in such a file."""
     return isinstance(source, str) and (found := _split(source)) is not None and is_zipped(found[0])
 
 
 def _split(path: str) -> tuple[str, str] | None:
-    """Split a path into that of a file and that of a node in it: ``"a.ozx/A/1/0"`` and ``"a.ozx::A/1/0"`` mean one."""
+    """Split a path into a file and a node in it: ``"a.ozx/A/1/0"`` and ``"a.ozx::A/1/0"`` mean the same."""
     parts = path.replace("::", "/").split("/")
     for count in range(len(parts), 0, -1):
         file = "/".join(parts[:count])
@@ -51,32 +62,44 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     Parameters
     ----------
     source : str
-        Absolute path of the file, with "/" or "::" and the path of an image in it behind.
+        Absolute path of the file; optionally "/" or "::" and the path of an image in it.
     axes, level, series
         See `napari_restore.images.readers.zarr_arrays.open`.
 
     Returns
     -------
     Image
-        The image. What is read from it are single members of the archive.
+        The image. Reading a region reads single members of the archive.
 
     Raises
     ------
     AxesError, SourceError
-        See there; also if the archive is damaged, or holds no Zarr.
+        See `napari_restore.images.readers.zarr_arrays.open`; also if the archive is damaged, or contains no Zarr.
     """
-    path, place = _split(source) or (source, "")
-    location = f"{path}/{place}" if place else path
-    return zarr_arrays.open_node(inside(path, place), location, axes, level, series)
+    path, node = _split(source) or (source, "")
+    location = f"{path}/{node}" if node else path
+    return zarr_arrays.open_node(inside(path, node), location, axes, level, series)
 
 
-def inside(path: str, place: str = "") -> zarr.Group | zarr.Array[Any]:
-    """Open a node of a Zarr in one file; its first one where no place is given.
+def inside(path: str, node: str = "") -> zarr.Group | zarr.Array[Any]:
+    """Open a node of a Zarr in one file.
+
+    Parameters
+    ----------
+    path : str
+        Path of the file.
+    node : str
+        Path of the node; by default the root.
+
+    Returns
+    -------
+    zarr.Group or zarr.Array
+        The node, read-only.
 
     Raises
     ------
     SourceError
-        If the archive is damaged, or holds no such node.
+        If the archive is damaged, or contains no such node.
     """
     import zarr
     from zarr.storage import ZipStore
@@ -84,17 +107,17 @@ def inside(path: str, place: str = "") -> zarr.Group | zarr.Array[Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             root = _root(archive, path)
-        return zarr.open(ZipStore(path, mode="r"), path="/".join(filter(None, (root, place))), mode="r")
+        return zarr.open(ZipStore(path, mode="r"), path="/".join(filter(None, (root, node))), mode="r")
     except (RestoreError, MemoryError):
         raise
     except FileNotFoundError as error:
-        raise SourceError(f"{path} has no {place or 'Zarr'} in it; check the path behind the file.") from error
+        raise SourceError(f"{path} has no {node or 'Zarr'} in it; check the path behind the file.") from error
     except Exception as error:
         raise SourceError(f"{path} cannot be read as a Zarr in a file: {error!r}. Copy the file again.") from error
 
 
 def _root(archive: zipfile.ZipFile, path: str) -> str:
-    """Return the folder of the archive that its Zarr is in: the outermost that has metadata."""
+    """Return the folder of the Zarr in the archive: the outermost one that has metadata."""
     folders = []
     for member in archive.infolist():
         folder, _, name = member.filename.rpartition("/")

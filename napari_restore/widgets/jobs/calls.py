@@ -14,7 +14,7 @@ from napari_restore.engine.planning.recipe import Recipe, make_recipe, settings
 from napari_restore.errors import RecipeError, RestoreError, SourceError
 from napari_restore.files import write_whole
 from napari_restore.widgets.jobs.job import Choices, Job
-from napari_restore.widgets.jobs.layers import full_resolution, whole
+from napari_restore.widgets.jobs.layers.image_layers import full_resolution, whole
 
 
 def as_python(job: Job) -> str:
@@ -26,7 +26,7 @@ def as_python(job: Job) -> str:
         source = repr(file[0])
         given = {**file[1], **given}
     else:
-        lines.insert(1, "from napari_restore.widgets.jobs.layers import layer_image")
+        lines.insert(1, "from napari_restore.widgets.jobs.layers.image_layers import layer_image")
         lines += [f"layer = viewer.layers[{job.layer.name!r}]", _image_code(job), ""]
         source = "image"
     if choices.output is not None:

@@ -18,7 +18,7 @@ from weakref import WeakSet
 
 from napari_restore.errors import RestoreError, in_window
 from napari_restore.widgets.jobs.job import Job
-from napari_restore.widgets.jobs.layers import Region
+from napari_restore.widgets.jobs.layers.image_layers import Region
 from napari_restore.widgets.jobs.preflight import Preflight, make_preflight
 from napari_restore.widgets.jobs.preview import Preview, make_preview
 from napari_restore.widgets.jobs.results import Result

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_restore.widgets.jobs.stored_view import StoredView
+from napari_restore.widgets.jobs.layers.stored_view import StoredView
 
 
 class StoredMask:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from napari_restore import api
 from napari_restore.engine.planning.recipe import SOURCE_FIELDS, Recipe, make_recipe
 from napari_restore.errors import ModelError
-from napari_restore.widgets.jobs.layers import Region, layer_image
+from napari_restore.widgets.jobs.layers.image_layers import Region, layer_image
 
 if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer

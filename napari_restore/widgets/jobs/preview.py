@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_restore import api
 from napari_restore.widgets.jobs.job import Job
-from napari_restore.widgets.jobs.layers import Region
+from napari_restore.widgets.jobs.layers.image_layers import Region
 from napari_restore.widgets.jobs.regions import overlap, result_region
 
 if TYPE_CHECKING:

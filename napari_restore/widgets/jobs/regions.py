@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_restore.errors import RestoreError, SourceError
-from napari_restore.widgets.jobs.layers import Region, whole
+from napari_restore.widgets.jobs.layers.image_layers import Region, whole
 from napari_restore.widgets.jobs.viewport import Viewport
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from napari_restore import api
 from napari_restore.errors import RestoreError
 from napari_restore.widgets.jobs.filling import FillingView, StoredMask
 from napari_restore.widgets.jobs.job import Job
-from napari_restore.widgets.jobs.layers import Region
+from napari_restore.widgets.jobs.layers.image_layers import Region
+from napari_restore.widgets.jobs.layers.stored_view import StoredView
 from napari_restore.widgets.jobs.preflight import free_memory_for
 from napari_restore.widgets.jobs.regions import result_region
-from napari_restore.widgets.jobs.stored_view import StoredView
 
 if TYPE_CHECKING:
     from napari_restore.engine.planning.plan import Plan

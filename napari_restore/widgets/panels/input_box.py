@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QLineEdit
 from superqt.utils import QSignalDebouncer, signals_blocked
 
 from napari_restore.errors import RestoreError
-from napari_restore.widgets.jobs.layers import (
+from napari_restore.widgets.jobs.layers.image_layers import (
     Region,
     channel_names,
     describe_layer,

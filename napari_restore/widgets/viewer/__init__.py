@@ -1,1 +1,1 @@
-"""What the dock widgets do to layers, canvas and camera of the viewer."""
+"""Changes of layers, canvas and camera of the viewer by the dock widgets."""

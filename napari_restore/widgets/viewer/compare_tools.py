@@ -15,7 +15,7 @@ from napari_restore.widgets.jobs.compare.comparison import Comparison, History
 from napari_restore.widgets.jobs.compare.figures import measure_pair
 from napari_restore.widgets.jobs.compare.pairs import Pair, Planes, find_pairs
 from napari_restore.widgets.jobs.controller import Works
-from napari_restore.widgets.jobs.layers import is_comparison, is_made_here
+from napari_restore.widgets.jobs.layers.image_layers import is_comparison, is_made_here
 from napari_restore.widgets.jobs.viewport import Viewport
 from napari_restore.widgets.threads.turns import Turns
 from napari_restore.widgets.viewer.difference import show_differences

@@ -63,7 +63,7 @@ def read_ome_zarr(path: str | list[str]) -> list[LayerData]:
 
 
 def _images_in(path: str) -> tuple[str, ...]:
-    """Return where images are in a group: in itself (""), or in the members of a collection that is no plate."""
+    """Return the paths of the images in a group: "" for the group itself, or the members of a collection (no plate)."""
     from napari_restore.images.collection import read_collection
 
     if "multiscales" in _ome(path):
@@ -73,7 +73,7 @@ def _images_in(path: str) -> tuple[str, ...]:
 
 
 def _ome(path: str, member: str = "") -> dict[str, Any]:
-    """Return the metadata of OME-Zarr of a group in a folder or in one file; empty for an array."""
+    """Return the OME metadata of a group in a folder or in one file; empty for an array."""
     import zarr
 
     from napari_restore.images.guards.zarr_store import guarded_store
@@ -126,14 +126,18 @@ def _labels_of(path: str, member: str) -> list[LayerData]:
     layers: list[LayerData] = []
     for name in names:
         try:
-            layers += [_as_labels(*one) for one in _layers_of(path, f"{folder}/{name}")]
+            found = [_as_labels(*one) for one in _layers_of(path, f"{folder}/{name}")]
         except Exception as error:
             _warn(f"the labels {name} of {_join(path, member)} are left out: {in_window(error)}")
+            continue
+        for number, (_, arguments, _) in enumerate(found):
+            arguments["name"] = name if number == 0 else f"{name} · {number}"
+        layers += found
     return layers
 
 
 def _as_labels(data: Any, arguments: dict[str, Any], kind: str) -> LayerData:
-    """Turn the layer of an image into one of labels, if its pixels are integers."""
+    """Convert an image layer to a labels layer, if its pixels are integers."""
     levels = data if isinstance(data, list) else [data]
     if kind == "labels" or levels[0].dtype.kind not in "uib":
         return data, arguments, kind  # labels already, or no integers

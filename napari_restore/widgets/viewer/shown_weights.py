@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_restore.engine.planning.plan import Plan
     from napari_restore.widgets.jobs.controller import Works
     from napari_restore.widgets.jobs.job import Job
-    from napari_restore.widgets.jobs.layers import Region
+    from napari_restore.widgets.jobs.layers.image_layers import Region
 
 _WORK = "weights"
 

@@ -143,6 +143,7 @@ def test_auto_denoises_where_noise_hurts(source: Path, tmp_path: Path) -> None:
     assert "denoise " not in str(api.plan(plane(0), model="swinir-x2-light", axes="YX"))
     # Both networks see the halo that they need, and tiles start where both can start.
     first, second = noisy.card.networks
+    assert (first.name, second.name) == ("restormer-denoise-light", "swinir-x2-light")
     assert noisy.card.halo == first.halo + second.halo and noisy.card.alignment % first.alignment == 0
     assert noisy.card.bytes_per_pixel >= max(first.bytes_per_pixel, second.bytes_per_pixel)
     colour = np.stack([plane(0.05)] * 3, axis=-1)
@@ -151,7 +152,7 @@ def test_auto_denoises_where_noise_hurts(source: Path, tmp_path: Path) -> None:
 
 
 def test_auto_resumes_with_the_stored_denoiser(checkpoints: dict[str, Path], source: Path, tmp_path: Path) -> None:
-    given = TILES | {"model": checkpoints["upscaler"]}
+    given = TILES | {"model": checkpoints["upscaler"], "axes": "ZYX"}
     api.restore(source, output=tmp_path / "a.zarr", denoise=checkpoints["denoiser"], **given)
     plan = api.plan(source, output=tmp_path / "a.zarr", denoise="auto", **given)
     assert plan.recipe.denoise == str(checkpoints["denoiser"])

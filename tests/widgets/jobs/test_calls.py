@@ -20,7 +20,7 @@ from napari_restore.errors import RecipeError, SourceError
 from napari_restore.images.writing import ome_zarr
 from napari_restore.widgets.jobs.calls import as_command, as_python, load_recipe, save_recipe
 from napari_restore.widgets.jobs.job import Choices, Job
-from napari_restore.widgets.jobs.layers import whole
+from napari_restore.widgets.jobs.layers.image_layers import whole
 from napari_restore.widgets.jobs.run import restore
 
 

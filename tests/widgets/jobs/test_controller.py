@@ -14,7 +14,7 @@ from napari.layers import Image
 from napari_restore.errors import RestoreError
 from napari_restore.widgets.jobs.controller import Controller
 from napari_restore.widgets.jobs.job import Choices, Job
-from napari_restore.widgets.jobs.layers import whole
+from napari_restore.widgets.jobs.layers.image_layers import whole
 
 
 class NotebookView:

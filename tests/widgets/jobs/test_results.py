@@ -12,10 +12,10 @@ from seeded_weights import fill
 from napari_restore.models.architecture import build
 from napari_restore.models.zoo import find_card
 from napari_restore.widgets.jobs.job import Choices, Job
-from napari_restore.widgets.jobs.layers import whole
+from napari_restore.widgets.jobs.layers.image_layers import whole
+from napari_restore.widgets.jobs.layers.stored_view import StoredView
 from napari_restore.widgets.jobs.results import result_layers
 from napari_restore.widgets.jobs.run import Started, restore
-from napari_restore.widgets.jobs.stored_view import StoredView
 
 
 def corners_of_pixels(layer: Image) -> np.ndarray:

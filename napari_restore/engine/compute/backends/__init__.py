@@ -1,1 +1,1 @@
-"""What runs a network on a device: torch as it is, torch's compiler, or OpenVINO."""
+"""Back ends, which run a network on a device: eager torch, torch's compiler, or OpenVINO."""

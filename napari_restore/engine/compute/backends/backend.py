@@ -1,4 +1,4 @@
-"""What all back ends have in common, and the one that needs nothing: torch as it is."""
+"""The interface of back ends, and the back end that needs no preparation: eager torch."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["Backend", "Eager"]
 
 
 class Backend(ABC):
-    """Runs a network on a device, in a precision; another back end rounds the last bits another way.
+    """A network that is ready to run on a device, in a precision. Results of two back ends differ in the last bits.
 
-    It is called by several threads at a time, each of which has told torch how many threads it may use.
+    Several threads call it at the same time; each has set its number of torch threads.
     """
 
     @abstractmethod
@@ -24,7 +24,7 @@ class Backend(ABC):
 
         Parameters
         ----------
-        tiles
+        tiles : torch.Tensor
             ``(b, channels, height, width)`` float32, on the device. The caller is in `torch.inference_mode`.
 
         Returns
@@ -36,14 +36,16 @@ class Backend(ABC):
 
 
 class Eager(Backend):
-    """Torch as it is.
+    """A network in torch, without compiling it.
 
     Parameters
     ----------
-    network
-        In evaluation mode, on the device; or what stands for it.
-    device, precision
-        See `napari_restore.engine.planning.recipe.Recipe`.
+    network : torch.nn.Module
+        Network in evaluation mode, on the device; or a compiled function of it.
+    device : Device
+        Device of the network.
+    precision : {"float32", "bfloat16"}
+        Precision of the network.
     """
 
     def __init__(self, network: nn.Module, device: Device, precision: str = "float32") -> None:

@@ -19,7 +19,7 @@ __all__ = ["Compiled"]
 _log = logging.getLogger(__name__)
 
 _VARIANTS = 1000
-"""How many variants of a block may be compiled in a process: five for each model, size of a tile and precision."""
+"""Largest number of compiled variants of a block in a process; each model, tile size and precision needs five."""
 
 
 class Compiled(Backend):
@@ -78,9 +78,9 @@ class Compiled(Backend):
 
 
 def _allow_variants() -> None:
-    """Raise torch's limit of 8 variants of one function, beyond which it runs as it is without saying so.
+    """Raise torch's limit of 8 compiled variants of a function. Beyond the limit torch runs eagerly, without a warning.
 
-    The limit is this thread's where torch keeps it so, and else the process's.
+    In some versions of torch the limit belongs to the thread, in others to the process.
     """
     import torch._dynamo as dynamo
 

@@ -1,4 +1,4 @@
-"""Making the back end that a plan has chosen."""
+"""Make the back end of a plan."""
 
 from __future__ import annotations
 
@@ -17,18 +17,25 @@ __all__ = ["make_backend"]
 
 
 def make_backend(name: BackendName, network: nn.Module, card: ModelCard, device: Device, precision: str) -> Backend:
-    """Make a back end for a network that is loaded.
+    """Make a back end for a loaded network.
 
     Parameters
     ----------
-    name
-        Of the back end.
-    network
-        With its weights; it is moved to the device and put in evaluation mode.
-    card
-        Of the model.
-    device, precision
-        See `napari_restore.engine.planning.recipe.Recipe`.
+    name : {"eager", "compiled", "openvino"}
+        Name of the back end.
+    network : torch.nn.Module
+        Network with its weights; it is moved to the device and put in evaluation mode.
+    card : ModelCard
+        Card of the model.
+    device : Device
+        Device of the run.
+    precision : {"float32", "bfloat16"}
+        Precision of the network.
+
+    Returns
+    -------
+    Backend
+        The back end.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""OpenVINO: the network converted for tiles of one shape, checked against torch before it is used."""
+"""Run a network in OpenVINO: it is converted for each shape of tiles, and compared with torch before it is used."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ __all__ = ["FLOAT32_ERROR", "OpenVINO"]
 _log = logging.getLogger(__name__)
 
 FLOAT32_ERROR = 1e-5
-"""Largest difference from torch in float32, as a share of the range."""
+"""Largest accepted difference from torch in float32, as a share of the range."""
 _converting = threading.Lock()
-"""Tracing changes torch's own state, so one network is converted at a time."""
+"""Tracing changes global state of torch, so only one network is converted at a time."""
 
 
 class OpenVINO(Backend):
-    """The network converted by OpenVINO, for each shape of tiles when it is first met.
+    """A network that OpenVINO runs. It is converted at the first batch of each shape.
 
-    A conversion takes seconds and is kept on this machine (`napari_restore.engine.hardware.converted`), for later
-    processes. It is compared with torch before it is kept: one that fails or disagrees is never used, which is logged
-    and kept as well, and torch runs the network as it is.
+    A conversion takes seconds and is stored on this machine (`napari_restore.engine.hardware.converted`). It is
+    compared with torch before it is stored. If it fails or disagrees, it is never used: torch runs the network, which
+    is logged, and a disagreement is stored too.
 
     Parameters
     ----------
-    network
-        With its weights, on the CPU.
-    eager
-        That network in torch, in the same precision.
-    card
-        Of the model.
+    network : Restormer or SwinIR
+        Network with its weights, on the CPU.
+    eager : Eager
+        The same network in torch, in the same precision.
+    card : ModelCard
+        Card of the model.
     precision : {"float32", "bfloat16"}
-        Of the network.
+        Precision of the network.
     """
 
     def __init__(self, network: Restormer | SwinIR, eager: Eager, card: ModelCard, precision: str) -> None:
@@ -67,8 +67,8 @@ class OpenVINO(Backend):
         return self._network.last(features, tiles)
 
     def _graph(self, shape: tuple[int, ...], threads: int) -> _Graph | None:
-        """Give the network for a shape of tiles and the threads of a lane; None where torch has to do."""
-        with self._loading:  # other lanes wait until it is there
+        """Return the network for a shape of a batch and the threads of a lane; None if torch has to run it."""
+        with self._loading:  # other lanes wait until it is loaded
             if (shape, threads) not in self._graphs:
                 self._graphs[shape, threads] = self._loaded(shape, threads)
             return self._graphs[shape, threads]
@@ -85,13 +85,13 @@ class OpenVINO(Backend):
         except _Disagrees as error:
             reason = str(error)
             refuse(conversion, reason)
-        except Exception as error:  # of whatever kind a library of another language raises
+        except Exception as error:  # OpenVINO raises errors of many types
             reason = " ".join(str(error).split())[:300] or repr(error)
         _log.warning("%s does not run in OpenVINO, and torch runs it as it is: %s", self._card.name, reason)
         return None
 
     def _converted(self, conversion: Conversion, threads: int) -> _Graph:
-        """Convert the network, compare it with torch, and keep it."""
+        """Convert the network, compare it with torch, and store it."""
         began = time.perf_counter()
         with _converting, torch.inference_mode(False), torch.no_grad():
             example = _example(conversion.shape)
@@ -103,12 +103,13 @@ class OpenVINO(Backend):
         return graph
 
     def _check(self, graph: _Graph, example: Tensor) -> None:
-        """Compare with torch in float32.
+        """Compare the result of an example with that of torch in float32.
 
         Raises
         ------
         _Disagrees
-            If float32 is further off than `FLOAT32_ERROR`, or bfloat16 costs more than a card may lose.
+            If the largest error in float32 exceeds `FLOAT32_ERROR`, or the root mean square error in bfloat16 exceeds
+            `BFLOAT16_ERROR`.
         """
         expected = self._network(example)
         apart = (self._through(graph, example) - expected).double()
@@ -135,11 +136,11 @@ class _Inner(nn.Module):
 
 
 class _Disagrees(Exception):
-    """A converted network gives something else than torch."""
+    """The result of a converted network differs from that of torch."""
 
 
 class _Graph:
-    """A network that OpenVINO has compiled for one shape, with a request for each thread that calls it."""
+    """A network that OpenVINO has compiled for one shape of batches, with an inference request for each thread."""
 
     def __init__(self, content: bytes, precision: str, threads: int) -> None:
         from openvino import Core
@@ -157,7 +158,7 @@ class _Graph:
 
 
 def _settings(precision: str, lanes: int, threads: int) -> dict[str, Any]:
-    """OpenVINO's settings: as many streams as lanes, none of which is bound to a core that others use."""
+    """Return the settings of OpenVINO: one stream for each lane; no stream is pinned to a core."""
     return {
         "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
         "NUM_STREAMS": lanes, "INFERENCE_NUM_THREADS": lanes * threads, "ENABLE_CPU_PINNING": False,
@@ -166,17 +167,17 @@ def _settings(precision: str, lanes: int, threads: int) -> dict[str, Any]:
 
 
 def _exported(network: nn.Module, example: Tensor, precision: str) -> bytes:
-    """Convert a network for inputs of one shape, and give what `Core.import_model` reads.
+    """Convert a network for inputs of one shape to the bytes that `Core.import_model` reads.
 
-    Not by OpenVINO's `convert_model`, which sends statistics of its use unless a user has told it not to.
+    OpenVINO's `convert_model` is not used, because it sends usage statistics unless the user has opted out.
     """
     from openvino import Core
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-    network(example)  # what depends on the size of an image is made before, and the trace holds it
+    network(example)  # computes the cached masks for this size first, so that the trace contains them as constants
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that the trace is for one size, and that torch.jit has successors
+        warnings.simplefilter("ignore")  # the trace is for one size; torch.jit is deprecated
         traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
         frontend = FrontEndManager().load_by_framework("pytorch")
         decoder = TorchScriptPythonDecoder(traced)  # the frontend does not keep it alive
@@ -187,6 +188,6 @@ def _exported(network: nn.Module, example: Tensor, precision: str) -> bytes:
 
 
 def _example(shape: tuple[int, ...]) -> Tensor:
-    """An image in [0, 1): noise over a ramp, the same one each time."""
+    """Return an image in [0, 1): a ramp with noise, always the same."""
     noise = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     return 0.4 * noise + 0.6 * torch.linspace(0, 1, shape[-1])

@@ -1,1 +1,1 @@
-"""What a plan chooses by a sample of the image, beside the normalisation."""
+"""Settings that are chosen from a sample of the image, besides the normalisation."""

@@ -42,7 +42,7 @@ class ChosenDenoiser:
 
 
 def choose_denoiser(image: Image, card: ModelCard, recipe: Recipe, values: Intensity) -> ChosenDenoiser:
-    """Choose the denoiser of a run by the recipe; ``"auto"``: by the noise of the image.
+    """Choose the denoiser of a run by the recipe, or by the noise of the image for ``"auto"``.
 
     Parameters
     ----------

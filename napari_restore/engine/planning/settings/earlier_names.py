@@ -1,4 +1,4 @@
-"""Settings under the names that they had earlier: read, and still written where earlier versions know the value."""
+"""Read settings under earlier names, and write them under these names if earlier versions know the value."""
 
 from __future__ import annotations
 
@@ -9,12 +9,22 @@ __all__ = ["backend_read", "backend_written"]
 
 
 def backend_read(content: Any) -> Any:
-    """Read ``compiled``, which was a setting of its own, as the back end that it stands for.
+    """Replace the earlier setting ``compiled`` by the back end that it means.
+
+    Parameters
+    ----------
+    content : object
+        Settings by name. Anything else is returned unchanged, for the recipe to refuse.
+
+    Returns
+    -------
+    object
+        The settings with ``backend``.
 
     Raises
     ------
     ValueError
-        If both are given.
+        If both settings are given.
 
     Examples
     --------
@@ -34,7 +44,17 @@ def backend_read(content: Any) -> Any:
 
 
 def backend_written(content: dict[str, Any]) -> dict[str, Any]:
-    """Write a back end that earlier versions have as they do, in its place.
+    """Replace a back end that earlier versions have by their setting ``compiled``, in the same position.
+
+    Parameters
+    ----------
+    content : dict of str to object
+        All settings by name.
+
+    Returns
+    -------
+    dict of str to object
+        The settings as they are stored.
 
     Examples
     --------

@@ -52,7 +52,18 @@ class Neighbours(BaseModel):
         return "none" if self.axis == "none" else f"{self.axis},{self.planes},{self.strength!r}"
 
     def agrees_with(self, chosen: Neighbours) -> bool:
-        """Return whether a complete setting has the values that were given in this one."""
+        """Check whether a complete setting has the values that are set in this one.
+
+        Parameters
+        ----------
+        chosen : Neighbours
+            The complete setting.
+
+        Returns
+        -------
+        bool
+            Whether all values that are set here are the same; ``"auto"`` agrees with any axis.
+        """
         return all(
             getattr(self, name) == getattr(chosen, name) or (name, self.axis) == ("axis", "auto")
             for name in self.model_fields_set

@@ -1,4 +1,4 @@
-"""Check that all workers of a cluster have the back end of a run: another version moves the last bits."""
+"""Check that all workers of a cluster have the back end of a run: versions differ in the last bits of results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 def _differing(versions: Sequence[str | None]) -> str:
-    """Describe the versions of OpenVINO of all workers, if it is not the same one on each; "" if it is."""
+    """Describe the versions of OpenVINO of the workers; "" if all workers have the same version."""
     counts = Counter(versions)
     if len(counts) == 1 and None not in counts:
         return ""
@@ -35,17 +35,17 @@ def check_backend(backend: BackendName | None, versions: Sequence[str | None]) -
     Raises
     ------
     ClusterError
-        If the workers cannot run it, or would round differently.
+        If a worker has no OpenVINO, or another version than the others.
     """
     if backend == "openvino" and (problem := _differing(versions)):
         raise ClusterError(
             f"this run uses OpenVINO, and the workers have {problem}. Install the same version everywhere ({INSTALL}), "
-            "or use backend='eager' (--backend eager), which moves the last bits."
+            "or use backend='eager' (--backend eager), which changes the last bits."
         )
 
 
 def shared_backend(versions: Sequence[str | None]) -> BackendName:
-    """Choose OpenVINO if all workers have the same version of it, and torch otherwise, which is logged.
+    """Choose OpenVINO if all workers have the same version, otherwise eager torch; log why.
 
     Parameters
     ----------

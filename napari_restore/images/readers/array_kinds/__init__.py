@@ -1,1 +1,1 @@
-"""Arrays in memory that are more, or other, than those of numpy."""
+"""Readers of arrays in memory that are not plain NumPy arrays."""

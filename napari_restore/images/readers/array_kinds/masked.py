@@ -1,4 +1,4 @@
-"""Masked arrays (`numpy.ma`), and dask arrays of them: what is masked is no image, and is read as NaN."""
+"""Read masked arrays (`numpy.ma`), and dask arrays of them: masked pixels are missing, and are read as NaN."""
 
 from __future__ import annotations
 
@@ -18,7 +18,18 @@ ENDINGS: tuple[str, ...] = ()
 
 
 def is_masked(source: Any) -> bool:
-    """Check whether an object is a masked array, or a dask array of masked chunks."""
+    """Check whether an object is a masked array, or a dask array of masked chunks.
+
+    Parameters
+    ----------
+    source : object
+        Any object.
+
+    Returns
+    -------
+    bool
+        Whether it is masked.
+    """
     return isinstance(source, np.ma.MaskedArray) or isinstance(getattr(source, "_meta", None), np.ma.MaskedArray)
 
 
@@ -26,19 +37,20 @@ recognises = is_masked
 
 
 def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
-    """Open a masked array as an image of floating-point values that are NaN where it is masked.
+    """Open a masked array as an image of floating-point values, with NaN for masked pixels.
 
     Parameters
     ----------
     source : numpy.ma.MaskedArray or dask.array.Array
-        Integers become float32, those of 32 bits and more float64.
+        The array. Integers of 8 and 16 bits become float32, larger ones float64.
     axes, level, series
         See `napari_restore.images.readers.arrays.open`.
 
     Returns
     -------
     Image
-        A note says that a stored result has NaN there; what is masked nowhere stays as it is.
+        The image. A note says that a stored result has NaN for masked pixels. An array without masked pixels keeps its
+        data type.
     """
     image = arrays.open(source, axes=axes, level=level, series=series)
     if isinstance(source, np.ma.MaskedArray) and not np.ma.is_masked(source):
@@ -49,7 +61,7 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
 
 
 class _WithNaN:
-    """A masked array whose regions are read with NaN where they are masked."""
+    """A masked array whose masked pixels are read as NaN."""
 
     def __init__(self, array: Any) -> None:
         self.array = array
@@ -63,5 +75,5 @@ class _WithNaN:
         if hasattr(part, "compute"):
             part = part.compute(scheduler="synchronous")  # as `napari_restore.images.image` reads dask arrays
         if self.dtype.kind != "f":
-            return np.asarray(part)  # of a type that is refused
+            return np.asarray(part)  # the data type will be refused
         return np.ma.filled(np.ma.asarray(part).astype(self.dtype), np.nan)

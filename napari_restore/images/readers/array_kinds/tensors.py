@@ -1,4 +1,4 @@
-"""Tensors of torch, which this module does not import: an object of theirs means that it is loaded."""
+"""Read tensors of torch. This module does not import torch: if an object is a tensor, torch is loaded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,18 @@ ENDINGS: tuple[str, ...] = ()
 
 
 def is_tensor(source: Any) -> bool:
-    """Check whether an object is a `torch.Tensor`."""
+    """Check whether an object is a `torch.Tensor`.
+
+    Parameters
+    ----------
+    source : object
+        Any object.
+
+    Returns
+    -------
+    bool
+        Whether it is a tensor.
+    """
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(source, torch.Tensor)
 
@@ -27,17 +38,22 @@ recognises = is_tensor
 
 
 def as_numpy(tensor: Any) -> NDArray[Any]:
-    """Return the values of a tensor: those of bfloat16, which numpy does not have, as float32.
+    """Convert a tensor to a NumPy array; bfloat16, which NumPy lacks, becomes float32.
 
     Parameters
     ----------
     tensor : torch.Tensor
-        On any device, with or without a gradient.
+        Tensor on any device, with or without a gradient.
+
+    Returns
+    -------
+    numpy.ndarray
+        The values, without a copy if they are in memory of the CPU and not bfloat16.
 
     Raises
     ------
     SourceError
-        If it is sparse, quantized, or has no values.
+        If the tensor is sparse, quantised, or has no values.
     """
     try:
         values = tensor.detach().cpu()
@@ -48,5 +64,5 @@ def as_numpy(tensor: Any) -> NDArray[Any]:
 
 
 def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
-    """Open a tensor as an image. See `napari_restore.images.readers.arrays.open`; on a CPU, nothing is copied."""
+    """Open a tensor as an image, see `napari_restore.images.readers.arrays.open`. A tensor on the CPU is not copied."""
     return arrays.open(as_numpy(source), axes=axes, level=level, series=series)

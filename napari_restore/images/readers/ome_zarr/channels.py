@@ -1,4 +1,4 @@
-"""The omero block of OME-Zarr: names, colours and display limits of channels. What is odd in it costs a hint alone."""
+"""Read the omero block of OME-Zarr: names, colours and display limits of channels. Invalid parts are only noted."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _DIGITS = re.compile(r"[0-9A-F]{6}")
 
 
 def read_channels(omero: Any, count: int) -> tuple[tuple[Channel, ...], tuple[str, ...]]:
-    """Read how channels are called and shown.
+    """Read names, colours and display limits of channels.
 
     Parameters
     ----------
     omero : object
-        The block, or what a file has in its place.
+        The omero block, valid or not.
     count : int
-        How many channels the image has.
+        Number of channels of the image.
 
     Returns
     -------
     channels : tuple of Channel
-        One for each channel; empty where the block does not describe each of them.
+        All channels; empty if the block does not describe each of them.
     notes : tuple of str
-        What was left out: one sentence each.
+        One sentence for each part that is left out.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def _channel(number: int, described: Mapping[str, Any]) -> tuple[Channel, list[s
 
 
 def _six_digits(colour: Any) -> str | None:
-    """Return a colour as RRGGBB; one of three digits is doubled, and the opacity of one of eight is left out."""
+    """Return a colour as RRGGBB. Three digits are each doubled; of eight digits the opacity is removed."""
     if not isinstance(colour, str):
         return None
     digits = colour.strip().removeprefix("#").upper()

@@ -1,4 +1,4 @@
-"""The objects of a Zarr array: whether there is any, and whether they are called as the metadata say."""
+"""Check that a Zarr array has stored objects, and that their keys are those of its metadata."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ if TYPE_CHECKING:
     import zarr
 
 _METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
-_LOOKED_AT = 1000
-"""Names in a folder or prefix that are looked at, to see how chunks are called."""
+_LISTED = 1000
+"""Number of keys that are listed at most, to find the form of the keys."""
 
 
-def found_chunks(array: zarr.Array[Any], place: str) -> tuple[zarr.Array[Any], tuple[str, ...]]:
-    """Return an array whose chunks can be found, and what to note of them.
+def found_chunks(array: zarr.Array[Any], location: str) -> tuple[zarr.Array[Any], tuple[str, ...]]:
+    """Return an array whose chunks can be found by their keys.
 
-    Zarr takes a chunk that is not there for one of the fill value. So an array without any is an image of which nothing
-    was copied, or one whose chunks are called otherwise than its metadata say.
+    In Zarr, a chunk that is not stored has the fill value. So of an array without any stored chunk, either the chunks
+    were not copied, or their keys differ from those of its metadata.
 
     Parameters
     ----------
     array : zarr.Array
-        As its metadata describe it.
-    place : str
-        What to call it.
+        The array that the metadata describe.
+    location : str
+        Name of the array in messages.
 
     Returns
     -------
     array : zarr.Array
-        It, or one that looks for its chunks in folders where they are ("0/0/1" for "0.0.1"), or the other way round.
+        The same array, or one with the other separator in its keys ("0/0/1" for "0.0.1", or the reverse).
     notes : tuple of str
-        That it was found so.
+        A note if the separator was changed.
 
     Raises
     ------
     SourceError
-        If there is no chunk at all.
+        If no chunk is stored.
     """
     if not array.size or _exists(array):
         return array, ()
-    other = _otherwise_called(array)
+    other = _with_other_separator(array)
     keys = _keys(array)
     if keys == []:
         raise SourceError(
-            f"{place} has metadata, and not one chunk of pixels: all of it would be its fill value, "
+            f"{location} has metadata, and not one chunk of pixels: all of it would be its fill value, "
             f"{array.fill_value!r}. Copy the image again."
         )
     if other is None or any(_fits(array, key) for key in keys or ()):
@@ -62,23 +62,23 @@ def found_chunks(array: zarr.Array[Any], place: str) -> tuple[zarr.Array[Any], t
 
 
 def _exists(array: zarr.Array[Any]) -> bool:
-    """Tell whether the first chunk of an array is there."""
+    """Check whether the first chunk of an array is stored."""
     from zarr.core.sync import sync
 
     return bool(sync((array.store_path / array.metadata.encode_chunk_key((0,) * array.ndim)).exists()))
 
 
 def _keys(array: zarr.Array[Any]) -> list[str] | None:
-    """Return the keys of some objects of an array, relative to it; None where the store cannot tell.
+    """Return the keys of some objects of an array, relative to it; None if the store cannot list them.
 
-    On an object store, they are the names in its prefix: what is below that may be millions.
+    On an object store, only the names directly below its prefix are listed: there may be millions of objects.
     """
     from zarr.storage import FsspecStore, LocalStore
 
-    store: Any = getattr(array.store, "_store", array.store)  # of a guarded one
+    store: Any = getattr(array.store, "_store", array.store)  # the store in a GuardedStore
     prefix = f"{array.path}/" if array.path else ""
     if isinstance(store, LocalStore):
-        return list(islice(_files(os.path.join(store.root, array.path), "", array.ndim + 1), _LOOKED_AT))
+        return list(islice(_files(os.path.join(store.root, array.path), "", array.ndim + 1), _LISTED))
     try:
         remote = isinstance(store, FsspecStore)
         names = _first(store.list_dir(array.path) if remote else store.list_prefix(prefix))
@@ -89,14 +89,14 @@ def _keys(array: zarr.Array[Any]) -> list[str] | None:
 
 
 def _first(names: AsyncIterator[str]) -> list[str]:
-    """Return the first of what a store lists."""
+    """Return the first names of a listing."""
     from zarr.core.sync import sync
 
     async def some() -> list[str]:
         found: list[str] = []
         async for name in names:
             found.append(name)
-            if len(found) == _LOOKED_AT:
+            if len(found) == _LISTED:
                 break
         return found
 
@@ -105,9 +105,9 @@ def _first(names: AsyncIterator[str]) -> list[str]:
 
 
 def _files(directory: str, prefix: str, depth: int) -> Iterator[str]:
-    """Yield the files in a directory and its numbered folders, without the metadata; relative to it.
+    """Yield the files in a directory and its numbered folders, relative to it and without the metadata.
 
-    Chunks are in as many folders as there are axes; links may make more of them.
+    Chunks are in at most as many nested folders as there are axes; the limit also ends circles of links.
     """
     folders = []
     try:
@@ -125,8 +125,8 @@ def _files(directory: str, prefix: str, depth: int) -> Iterator[str]:
             yield from _files(os.path.join(directory, name), f"{prefix}{name}/", depth - 1)
 
 
-def _otherwise_called(array: zarr.Array[Any]) -> zarr.Array[Any] | None:
-    """Return the array with chunks in folders instead of one folder, or the other way round; None for other names."""
+def _with_other_separator(array: zarr.Array[Any]) -> zarr.Array[Any] | None:
+    """Return the array with keys "0/0/1" instead of "0.0.1", or the reverse; None for other forms of keys."""
     import zarr
     from zarr.core.array import AsyncArray
 
@@ -144,7 +144,7 @@ def _otherwise_called(array: zarr.Array[Any]) -> zarr.Array[Any] | None:
 
 
 def _fits(array: zarr.Array[Any], key: str) -> bool:
-    """Tell whether a key may be that of a chunk of an array."""
+    """Check whether a key can be that of a chunk of an array."""
     numbers = [part for part in key.replace(".", "/").split("/") if part != "c"]
     if not all(part.isdecimal() for part in numbers):
         return False

@@ -1,4 +1,4 @@
-"""The images that a group of OME-Zarr describes, from 0.1 to 0.6: their levels, axes, units and places."""
+"""Read the multiscales metadata of an OME-Zarr group, versions 0.1 to 0.6: levels, axes, units, transformations."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from napari_restore.images.axes import letter_of
 from napari_restore.images.units import unit_name
 
 _BEFORE_0_3 = tuple({"name": name} for name in "tczyx")
-"""OME-Zarr before 0.3 knows these five axes only."""
+"""The five axes of OME-Zarr before 0.3."""
 
 
 @dataclass(frozen=True)
 class Multiscale:
-    """One image of a group, all its levels.
+    """One image of a group, with all levels.
 
     Attributes
     ----------
     name : str
-        Empty where it has none.
+        Name of the image; empty if it has none.
     paths : tuple of str
-        Path of each level's array in the group, the largest first.
+        Path of the array of each level in the group, the largest level first.
     axes : tuple of mapping
-        What is said of each axis: its name, and maybe its type and unit.
+        For each axis its name, and optionally its type and unit.
     transformations : tuple of list
-        For each level, what places its pixels.
+        For each level its coordinate transformations, in order.
     notes : tuple of str
-        What is said of the image that a result cannot say.
+        Metadata that cannot be copied to a result, one sentence each.
     """
 
     name: str
@@ -41,11 +41,11 @@ class Multiscale:
     notes: tuple[str, ...] = ()
 
     def letters(self, dimensions: int) -> list[str | None]:
-        """Letter of each axis, by its name or its type; None for one that says neither, nothing where none is named."""
+        """Return the letter of each axis, by its name or type; None for an unknown one. Empty if no axis is named."""
         return [letter_of(axis.get("name")) or letter_of(axis.get("type")) for axis in self._axes(dimensions)]
 
     def units(self, letters: str) -> dict[str, str]:
-        """Unit by letter, for the letters of all axes; those that are unknown are left out."""
+        """Return the known units by letter, given the letters of all axes."""
         named = zip(letters, self._axes(len(letters)), strict=False)
         return {letter: unit for letter, axis in named if (unit := unit_name(axis.get("unit")))}
 
@@ -53,15 +53,20 @@ class Multiscale:
         return self.axes or (_BEFORE_0_3 if dimensions == len(_BEFORE_0_3) else ())
 
 
-def multiscales(ome: Mapping[str, Any], place: str) -> list[Multiscale]:
+def multiscales(ome: Mapping[str, Any], location: str) -> list[Multiscale]:
     """Read the images of a group.
 
     Parameters
     ----------
     ome : mapping
-        OME-Zarr's part of its attributes.
-    place : str
-        What to call the group.
+        OME metadata in the attributes of the group.
+    location : str
+        Name of the group in messages.
+
+    Returns
+    -------
+    list of Multiscale
+        The images; empty if the group has none.
 
     Raises
     ------
@@ -69,13 +74,15 @@ def multiscales(ome: Mapping[str, Any], place: str) -> list[Multiscale]:
         If an image has no level.
     """
     found = ome.get("multiscales")
-    return [_multiscale(one, place) for one in found] if isinstance(found, Sequence) else []
+    return [_multiscale(one, location) for one in found] if isinstance(found, Sequence) else []
 
 
-def _multiscale(one: Mapping[str, Any], place: str) -> Multiscale:
+def _multiscale(one: Mapping[str, Any], location: str) -> Multiscale:
     datasets = one.get("datasets") or ()
     if not datasets:
-        raise SourceError(f"the multiscales of {place} name no array; copy the image again, or give the array's path.")
+        raise SourceError(
+            f"the multiscales of {location} name no array; copy the image again, or give the array's path."
+        )
     name, paths = str(one.get("name") or ""), tuple(str(level["path"]) for level in datasets)
     of_levels = [list(level.get("coordinateTransformations") or ()) for level in datasets]
     of_all = list(one.get("coordinateTransformations") or ())
@@ -83,7 +90,8 @@ def _multiscale(one: Mapping[str, Any], place: str) -> Multiscale:
     if not systems:
         described = tuple(axis if isinstance(axis, Mapping) else {"name": axis} for axis in one.get("axes") or ())
         return Multiscale(name, paths, described, tuple(own + of_all for own in of_levels))
-    # Since 0.6 those of a level lead to the image's own coordinate system, and the others from there to further ones.
+    # Since 0.6 the transformations of a level lead to the coordinate system of the image, and those of the image from
+    # there to other systems.
     own = _name(of_levels[0][0].get("output")) if of_levels[0] else None
     by_name = {system.get("name"): system for system in systems}
     system = by_name.get(own, systems[0])

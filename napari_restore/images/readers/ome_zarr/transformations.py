@@ -1,4 +1,4 @@
-"""Coordinate transformations of OME-Zarr: where they put the pixels of an array."""
+"""Apply the coordinate transformations of OME-Zarr: compute pixel size and origin of an array."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 from napari_restore.errors import SourceError
 
 Matrix = NDArray[np.float64]
-"""Of homogeneous coordinates, shape (axes + 1, axes + 1)."""
+"""Matrix of homogeneous coordinates, shape (axes + 1, axes + 1)."""
 ArrayReader = Callable[[str], NDArray[Any]]
-"""Reads a small array by its path in the group, for parameters that are stored as one."""
+"""Function that reads a small array by its path in the group, for parameters that are stored as an array."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the pixels of an array lie, as far as even steps along its axes can say it.
+    """Position of the pixels of an array, in equal steps along each axis.
 
     Attributes
     ----------
     scale, translation : tuple of float
-        Distance of pixels and position of the first one, along each axis of the array; NaN where they are not known.
+        Distance of pixels, and position of the first pixel, along each axis of the array; NaN if unknown.
     notes : tuple of str
-        What cannot be said so, one sentence each.
+        One sentence for each transformation that scale and translation cannot express.
     """
 
     scale: tuple[float, ...]
@@ -42,23 +42,23 @@ def apply(transformations: Iterable[Mapping[str, Any]], axes: Sequence[str], rea
     Parameters
     ----------
     transformations : iterable of mapping
-        As OME-Zarr has them, 0.4 to 0.6: identity, scale, translation, affine, rotation, mapAxis, byDimension, and
-        sequence of these.
+        Transformations of OME-Zarr 0.4 to 0.6: identity, scale, translation, affine, rotation, mapAxis, byDimension,
+        and sequence of these.
     axes : sequence of str
-        What to call each axis of the array in a note.
+        Name of each axis of the array, for notes.
     read_array : callable
-        Reads parameters that are stored as an array.
+        Function that reads parameters that are stored as an array.
 
     Returns
     -------
     Placement
-        With NaN along the axes that are turned or sheared into each other, and along all of them where a
-        transformation is of another kind.
+        Scale and translation. They are NaN along axes that are rotated or sheared into each other, and along all axes
+        if a transformation is of another kind.
 
     Raises
     ------
     SourceError
-        If a transformation has not one number for each axis.
+        If the parameters of a transformation do not have the shape that the axes need.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def _of_another_kind(transformation: Mapping[str, Any]) -> str:
 
 
 def _matrix(transformation: Mapping[str, Any], count: int, read_array: ArrayReader) -> Matrix | None:
-    """Return the matrix of a transformation; None for a kind that has none."""
+    """Return the matrix of a transformation; None for an unknown kind."""
     kind = transformation.get("type")
     matrix = np.eye(count + 1)
     if kind == "scale":
@@ -121,7 +121,7 @@ def _matrix(transformation: Mapping[str, Any], count: int, read_array: ArrayRead
 
 
 def _after(second: Matrix, first: Matrix) -> Matrix:
-    """Return the product of two matrices in which 0 times anything is 0: one odd number does not spoil other axes."""
+    """Return the product of two matrices where 0 times infinity or NaN is 0, so that other axes stay finite."""
     with np.errstate(invalid="ignore"):
         terms = second[:, :, None] * first[None]
     terms[(second[:, :, None] == 0) | (first[None] == 0)] = 0
@@ -130,7 +130,7 @@ def _after(second: Matrix, first: Matrix) -> Matrix:
 
 
 def _by_dimension(transformation: Mapping[str, Any], count: int, read_array: ArrayReader) -> Matrix | None:
-    """Return the matrix of transformations that are each for some of the axes, which are given by number."""
+    """Return the matrix of transformations that each apply to some axes, given by number."""
     matrix = np.zeros((count + 1, count + 1))
     matrix[count, count] = 1
     for part in transformation.get("transformations") or ():
@@ -149,7 +149,7 @@ def _by_dimension(transformation: Mapping[str, Any], count: int, read_array: Arr
 def _numbers(
     transformation: Mapping[str, Any], name: str, shape: tuple[int, ...], read_array: ArrayReader
 ) -> NDArray[np.float64]:
-    """Return the numbers of a transformation, which stand in it or in an array that it names."""
+    """Return the parameters of a transformation, which are stored in it or in an array that it names."""
     given = transformation.get(name)
     if given is None and "path" in transformation:
         given = read_array(str(transformation["path"]))

@@ -106,7 +106,7 @@ class OpenedSeries:
 
     @property
     def nodata(self) -> float | None:
-        """What strips and tiles that are not stored stand for, where the file says so (GDAL's tag for it)."""
+        """Value of strips and tiles that are not stored, from the nodata tag of GDAL; None without that tag."""
         keyframe = self.pages.keyframe
         return keyframe.nodata if _GDAL_NODATA in keyframe.tags else None
 
@@ -192,7 +192,7 @@ def _open(path: str) -> tuple[tifffile.TiffFile, tuple[str, ...]]:
 
 
 def _with_files_beside(tiff: tifffile.TiffFile, path: str) -> tifffile.TiffFile:
-    """Return a file that reads no others than its OME-XML may make it read; it is opened anew if it has to be."""
+    """Restrict the files that an OME-XML names to those that may be read; reopen the file if the OME-XML changes."""
     import tifffile
 
     xml = tiff.ome_metadata if tiff.is_ome else None
@@ -357,7 +357,7 @@ def _check_extent(path: str, series: tifffile.TiffPageSeries, *, missing: bool) 
 
 
 def _gaps(series: tifffile.TiffPageSeries, missing: int, total: int) -> str:
-    """Say what strips and tiles stand for that are not stored."""
+    """Describe how strips or tiles that are not stored are treated."""
     if _GDAL_NODATA in series.keyframe.tags:
         return f"{missing} of {total} strips or tiles are not stored: they are the file's nodata value."
     return (
@@ -367,7 +367,7 @@ def _gaps(series: tifffile.TiffPageSeries, missing: int, total: int) -> str:
 
 
 def _stored_chunks(page: tifffile.TiffPage | tifffile.TiffFrame) -> tuple[int, int]:
-    """Count the strips or tiles of a page that have a place in the file, and those that there should be."""
+    """Count the strips or tiles of a page that are stored, and all of them."""
     there = sum(bool(offset and count) for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False))
     return there, math.prod(page.chunked)
 

@@ -26,9 +26,9 @@ from napari_restore.errors import SourceError
 from napari_restore.images.guards.files import surroundings_of
 
 _MOST_PLANES = 10**7
-"""What an OME-XML may describe: a list of all planes is made before anything is known of them."""
+"""Largest number of planes that an OME-XML may describe: tifffile makes a list of all planes first."""
 _MOST_XML = 2**28
-"""Bytes of a companion file that is read."""
+"""Largest size of a companion file in bytes."""
 _FILE_NAMES = re.compile(r"""<(?:\w+:)?UUID\b[^>]*?\bFileName\s*=\s*["']([^"']+)["']""")
 
 
@@ -88,19 +88,19 @@ def description(path: str) -> str:
 
 
 def check_description(xml: str, path: str) -> None:
-    """Refuse an OME-XML that describes more planes than any image has, before a list of them is made.
+    """Refuse an OME-XML that describes too many planes, before tifffile makes a list of them.
 
     Parameters
     ----------
     xml : str
-        The OME-XML. One that cannot be parsed passes: it is not used.
+        The OME-XML. If it cannot be parsed, it passes, because it is not used.
     path : str
-        What to call the file.
+        Name of the file in messages.
 
     Raises
     ------
     SourceError
-        With what it describes.
+        If it describes more than ten million planes.
     """
     try:
         root = ElementTree.fromstring(xml)
@@ -117,14 +117,14 @@ def check_description(xml: str, path: str) -> None:
 
 
 def _planes(pixels: ElementTree.Element) -> int:
-    """Return how many planes are described, or how many one element says that it stands for."""
+    """Return the number of planes that a Pixels element, or one TiffData element in it, declares."""
     sizes = [abs(_integer(pixels.get(f"Size{axis}"))) for axis in "TCZ"]
     counts = [data.get(name) for data in pixels.findall("{*}TiffData") for name in ("PlaneCount", "NumPlanes")]
     return max([math.prod(sizes), *map(_integer, counts)])
 
 
 def _labels(along: ElementTree.Element) -> int:
-    """Return into how many parts an axis is divided."""
+    """Return the number of parts that an element divides its axis into."""
     try:
         start, end, step = (float(along.get(name, default)) for name, default in _MODULO)
         return int(min(abs((end - start) / step), 1e18)) if step else 10**18
@@ -143,34 +143,39 @@ def _integer(text: str | None) -> int:
 
 
 def with_files_beside(xml: str, path: str) -> str:
-    """Return an OME-XML in which no file is named that the image may not make the program read.
+    """Check the files that an OME-XML names, and replace paths by the names of files beside the image.
 
-    A name with folders in it, of the place where the set was made, becomes the name alone if such a file lies beside.
+    A path of the machine that wrote the file set is replaced by its last part if the folder has a file of that name.
 
     Parameters
     ----------
     xml : str
         The OME-XML.
     path : str
-        Path of the file that it is from.
+        Path of the file that contains it.
+
+    Returns
+    -------
+    str
+        OME-XML that names only files that may be read.
 
     Raises
     ------
     SourceError
-        If a file is named that is there, outside the folder, or no regular file; see
+        If a named file exists, but is outside the folder or not a regular file; see
         `napari_restore.images.guards.files.Surroundings`.
     """
     surroundings, folder = surroundings_of(path), os.path.dirname(os.path.abspath(path))
     for name in dict.fromkeys(_FILE_NAMES.findall(xml)):
         named = os.path.join(folder, html.unescape(name))
         if named != _beside(path, name) and os.path.isfile(_beside(path, name)):
-            xml = re.sub(rf"""(?<=["']){re.escape(name)}(?=["'])""", _plain(name), xml)
+            xml = re.sub(rf"""(?<=["']){re.escape(name)}(?=["'])""", _last_part(name), xml)
             named = _beside(path, name)
         surroundings.check(named)
     return xml
 
 
-def _plain(name: str) -> str:
+def _last_part(name: str) -> str:
     return re.split(r"[/\\]", name)[-1]
 
 

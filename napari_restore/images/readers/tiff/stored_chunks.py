@@ -1,4 +1,4 @@
-"""Tifffile's view of a TIFF as a Zarr, in which a strip or tile that is not stored is an error, and is not zeros."""
+"""Read a TIFF through tifffile's Zarr store, with an error, and not zeros, for a strip or tile that is not stored."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
 
 class StoredChunks(WrapperStore[Store]):
-    """A store of tifffile's.
+    """A wrapper of the Zarr store of tifffile.
 
     Parameters
     ----------
-    store
-        What `tifffile.TiffPageSeries.aszarr` returns.
+    store : zarr.abc.store.Store
+        Store that `tifffile.TiffPageSeries.aszarr` returns.
     """
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import RestoreError
 from napari_restore.images.geometry import first_centre
-from napari_restore.widgets.jobs.layers import full_resolution, translation_of
+from napari_restore.widgets.jobs.layers.image_layers import full_resolution, translation_of
 from napari_restore.widgets.jobs.regions import current_view
 from napari_restore.widgets.jobs.results import result_axes
 from napari_restore.widgets.jobs.viewport import Viewport
@@ -249,7 +249,7 @@ def find_reference(layers: Sequence[Any], name: str | None, source: Any, placed:
 def tile_borders(
     plan: Plan, origin: tuple[int, int], where: tuple[tuple[int, int], tuple[int, int]]
 ) -> tuple[list[int], list[int]]:
-    """Find the borders between pixels at which tiles are blended, along y and x.
+    """Find the edges between pixels where tiles are blended, along y and x.
 
     Parameters
     ----------

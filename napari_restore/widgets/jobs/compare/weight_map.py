@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_restore import api
 from napari_restore.images.axes import transposition
 from napari_restore.widgets.jobs.job import Job
-from napari_restore.widgets.jobs.layers import Region, translation_of
+from napari_restore.widgets.jobs.layers.image_layers import Region, translation_of
 from napari_restore.widgets.jobs.preview import middle
 from napari_restore.widgets.jobs.regions import overlap, result_region
 

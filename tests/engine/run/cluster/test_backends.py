@@ -12,9 +12,7 @@ def test_workers_that_lack_openvino_are_found_before_a_run() -> None:
     check_backend("openvino", ["1.2.3", "1.2.3"])
     for other in ("eager", "compiled", None):
         check_backend(other, [None, "1.2.3"])  # type: ignore[arg-type]
-    with pytest.raises(
-        ClusterError, match=r"1\.2\.3 on 1 of 2 workers, no OpenVINO on 1 of 2 workers.*backend='eager'"
-    ):
+    with pytest.raises(ClusterError, match=r"1\.2\.3 on 1 of 2 workers, no OpenVINO on 1.*backend='eager'"):
         check_backend("openvino", [None, "1.2.3"])
     with pytest.raises(ClusterError, match=r"1\.2\.3 on 1 of 2 workers, 1\.2\.4 on 1 of 2 workers"):
         check_backend("openvino", ["1.2.4", "1.2.3"])

@@ -8,7 +8,7 @@ import xarray
 import zarr
 from napari.layers import Image
 
-from napari_restore.widgets.jobs.layers import describe_layer, layer_image, suggested_axes
+from napari_restore.widgets.jobs.layers.image_layers import describe_layer, layer_image, suggested_axes
 
 
 def test_axes_are_suggested_by_labels_and_rgb() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_restore.widgets.jobs.stored_view import StoredView
+from napari_restore.widgets.jobs.layers.stored_view import StoredView
 
 PIXELS = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
 

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_restore.images.axes import CANONICAL, canonical_axes, check_axes, letter_of, transposition
 from napari_restore.images.image import Channel, Image
 from napari_restore.images.units import unit_name
-from napari_restore.widgets.jobs.layer_files import describe_sizes, sizes_in_file
+from napari_restore.widgets.jobs.layers.layer_files import describe_sizes, sizes_in_file
 
 if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
