@@ -28,8 +28,8 @@ if importlib.util.find_spec("napari") is None:
 
 @pytest.fixture
 def qtbot(qtbot: Any) -> Any:
-    """Wait for up to a minute where a test names no time: a wait is no measurement, and a busy machine is slow."""
-    qtbot.waitUntil = partial(qtbot.waitUntil, timeout=60_000)
+    """Wait for up to two minutes where a test names no time: a wait is no measurement, and a busy machine is slow."""
+    qtbot.waitUntil = partial(qtbot.waitUntil, timeout=120_000)
     return qtbot
 
 

@@ -245,7 +245,7 @@ def _narrower(card: ModelCard, noise: NoiseEstimate, value_range: tuple[float, f
         )
     narrower = high - low < (value_range[1] - value_range[0]) / TOLERANCE
     if narrower and _misfit(card, noise.sigma_median / (high - low)) <= TOLERANCE:
-        return f"the image spans {low:.4g} to {high:.4g}: give that as value_range"
+        return f"the image spans {low:.4g} to {high:.4g}: give that as the value range"
     return "an image of so little noise may be better as it is"
 
 
@@ -254,7 +254,7 @@ def _wider(card: ModelCard, noise: NoiseEstimate, share: float) -> str:
     low, high = _spanned(noise)
     if high <= low or _misfit(card, noise.sigma_median / (high - low)) > _misfit(card, share) / TOLERANCE:
         return ""
-    return f"the image spans {low:.4g} to {high:.4g}: give that as value_range"
+    return f"the image spans {low:.4g} to {high:.4g}: give that as the value range"
 
 
 def _better(card: ModelCard, share: float, others: Sequence[ModelCard]) -> str:

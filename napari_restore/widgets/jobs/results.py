@@ -53,6 +53,8 @@ class Result:
         Whether it is a preview.
     whole : bool
         Whether it covers the whole source.
+    blending : tuple of str
+        Blending of the layers where they cover the source. Until then, the lowest layer is drawn over the source.
     """
 
     source: ImageLayer
@@ -62,13 +64,15 @@ class Result:
     layers: list[LayerData]
     preview: bool = False
     whole: bool = False
+    blending: tuple[str, ...] = ()
 
     @classmethod
     def of_run(cls, job: Job, started: Started) -> Result:
         """Make the result of a run that has just started; it is still empty."""
         layers = result_layers(job.layer, started.plan, job.region, started.levels)
+        blending = _draw_over_source(layers)
         covers = job.region == whole(job.layer)
-        return cls(job.layer, job.axes, started.plan, (0, 0), layers, whole=covers)
+        return cls(job.layer, job.axes, started.plan, (0, 0), layers, whole=covers, blending=blending)
 
     @classmethod
     def of_preview(cls, job: Job, made: Preview) -> Result:
@@ -77,7 +81,15 @@ class Result:
         for _data, arguments, _kind in layers:
             arguments["name"] = f"{PREVIEW}{arguments['name']}"
             arguments["metadata"]["napari_restore"]["preview"] = True
-        return cls(job.layer, job.axes, made.plan, made.origin, layers, preview=True)
+        blending = _draw_over_source(layers)
+        return cls(job.layer, job.axes, made.plan, made.origin, layers, preview=True, blending=blending)
+
+
+def _draw_over_source(layers: list[LayerData]) -> tuple[str, ...]:
+    """Make the lowest layer cover what is below it, and return the blending of all layers before that."""
+    blending = tuple(arguments["blending"] for _, arguments, _ in layers)
+    layers[0][1]["blending"] = "translucent"
+    return blending
 
 
 def result_axes(axes: str) -> str:

@@ -126,9 +126,13 @@ def _labels_of(path: str, member: str) -> list[LayerData]:
     layers: list[LayerData] = []
     for name in names:
         try:
-            layers += [_as_labels(*one) for one in _layers_of(path, f"{folder}/{name}")]
+            found = [_as_labels(*one) for one in _layers_of(path, f"{folder}/{name}")]
         except Exception as error:
             _warn(f"the labels {name} of {_join(path, member)} are left out: {in_window(error)}")
+            continue
+        for number, (_, arguments, _) in enumerate(found):
+            arguments["name"] = name if number == 0 else f"{name} · {number}"
+        layers += found
     return layers
 
 

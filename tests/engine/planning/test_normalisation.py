@@ -50,7 +50,7 @@ def test_the_noise_of_each_channel_is_estimated(photons: np.ndarray) -> None:
 
 
 def test_settings_that_do_not_go_together(photons: np.ndarray) -> None:
-    with pytest.raises(RecipeError, match="needs the range: give value_range"):
+    with pytest.raises(RecipeError, match="needs the value range; give value_range"):
         chosen(photons, BLIND, intensity="range")
     with pytest.raises(RecipeError, match="does not use noise"):
         chosen(photons, BLIND, intensity="percentile", noise=(2, 100, 3))

@@ -184,7 +184,7 @@ def test_a_result_of_single_planes_goes_on_as_such(
 
 def test_what_is_asked_for_and_cannot_be(checkpoints: dict[str, Path], source: NDArray[np.uint16]) -> None:
     model = checkpoints["denoiser"]
-    with pytest.raises(RecipeError, match=r"neighbours='Z'.*no axis Z .*use 'T', or 'none'"):
+    with pytest.raises(RecipeError, match=r"neighbours along Z: .*no axis Z .*use T or none"):
         api.plan(source[:, 0], axes="TYX", model=model, neighbours="Z")
     with pytest.raises(RecipeError, match="neighbours 'C' is not auto, none"):
         api.plan(source, axes="TZYX", model=model, neighbours="C")

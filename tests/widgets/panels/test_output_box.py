@@ -30,7 +30,7 @@ def test_memory_only_where_it_fits(
     assert "Noise here" in dock.model.noise.text()  # the rest is told all the same
     click(qtbot, dock.bar.run)
     until_idle(qtbot, dock)
-    assert "choose an OME-Zarr" in dock.bar.line.text()
+    assert dock.bar.line.text() == "⚠ Not possible: see ⚠ above."
     to_disk(dock, tmp_path / "o.zarr")
     until_preflight(qtbot, dock)
     assert dock.output.cost.text().startswith("49.5 kB to disk, ")

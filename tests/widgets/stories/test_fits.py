@@ -15,6 +15,6 @@ import pytest
 def test_everything_fits(scale: str) -> None:
     script = Path(__file__).parents[2] / "fits.py"
     environment = {**os.environ, "QT_SCALE_FACTOR": scale}
-    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=220)
+    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=235)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == []

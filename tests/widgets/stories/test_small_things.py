@@ -121,9 +121,9 @@ def test_the_grid_of_napari_ends_the_wipe_and_the_wipe_ends_the_grid(
     dock.compare.wipe.setValue(50)
     qtbot.waitUntil(lambda: LINE in viewer.layers)
     click(qtbot, viewer.window._qt_viewer.viewerButtons.gridViewButton)
-    assert viewer.grid.enabled
+    assert viewer.canvas.grid.enabled
     qtbot.waitUntil(lambda: LINE not in viewer.layers)
     assert "wipe has ended" in dock.bar.line.text() and len(viewer.layers) == 2
     dock.compare.wipe.setValue(50)
     qtbot.waitUntil(lambda: LINE in viewer.layers)
-    assert not viewer.grid.enabled
+    assert not viewer.canvas.grid.enabled

@@ -54,7 +54,7 @@ class Comparison:
         """Make the comparison of a result from the layers that show it."""
         return cls(
             result.source, result.axes, tuple(layers), result.plan, result.origin, result.preview, result.whole,
-            complete=result.preview, blending=tuple(arguments["blending"] for _, arguments, _ in result.layers),
+            complete=result.preview, blending=result.blending,
         )  # fmt: skip
 
     @property

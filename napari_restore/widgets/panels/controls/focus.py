@@ -21,7 +21,8 @@ def focus_style(colour: str) -> str:
         QToolButton:focus {{ {border} }}
         QComboBox:focus {{ {border} padding: 2px 9px 2px 7px; }}
         QLineEdit:focus {{ {border} padding: 1px; }}
-        QAbstractSpinBox:focus {{ {border} padding: 0px 9px; }}
+        QAbstractSpinBox {{ border: 1px solid transparent; padding: 0px 9px; }}
+        QAbstractSpinBox:focus {{ {border} }}
         QCheckBox::indicator:focus {{ {border} width: 14px; height: 14px; }}
         QSlider:focus {{ {border} border-radius: 2px; }}
     """
