@@ -22,6 +22,7 @@ HEIGHT = 128
 
 def draw(data: Path, folder: Path) -> None:
     """Draw all planes of one row of pixels of each stack: noisy, restored one by one and with neighbours, and truth."""
+    folder.mkdir(parents=True, exist_ok=True)
     for picture, (name, axis) in PICTURES.items():
         file = {name.rpartition(" ")[0]: REAL[name.rpartition(" ")[0]]}
         stack = next(stack for stack in real(data, file) if stack.name == name)

@@ -33,7 +33,10 @@ from napari_restore.intensity.local_means import gaussian, noise_gain, separable
 from napari_restore.intensity.scaling import missing
 from napari_restore.intensity.stabilise import CameraNoise
 
-__all__ = ["REACH", "STEP", "Fused", "FusionNoise", "Missing", "Neighbour", "fuse"]
+__all__ = ["REACH", "STEP", "VERSION", "Fused", "FusionNoise", "Missing", "Neighbour", "fuse"]
+
+VERSION = 2
+"""Version of the method, part of the fingerprint of runs with neighbours: increase it if a change moves the pixels."""
 
 Plane = npt.NDArray[np.float32]
 Gains = tuple[float, float, float]

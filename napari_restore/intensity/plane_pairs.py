@@ -47,6 +47,12 @@ _CHANCE = 3.5
 of pairs."""
 _ALIKE = (0.1, 0.5)
 """Lower and upper limit of the correlation that planes must reach."""
+_BRIGHT = 0.02
+"""Share of the pixels that count as bright in the estimate of the gain."""
+_FEWEST = 20_000
+"""Smallest number of pixels from which the gain is estimated by the bright ones."""
+_MEDIAN_OF_SQUARES = 0.4549
+"""Median of the squares of normally distributed numbers of variance 1."""
 _SURE = 0.55
 """Share of the structure that must agree before a relative brightness other than 1 is used: less may be chance."""
 
@@ -241,8 +247,41 @@ def calibrated(noise: FusionNoise, pairs: Sequence[tuple[npt.NDArray[Any], npt.N
         return noise
     share = min(max(estimate.sigma_median**2, _LEAST_SHARE), 1.0)
     along = tuple(min(one, max(other, 0.0)) for one, other in zip(noise.correlation, estimate.correlation, strict=True))
-    lower = CameraNoise(camera.gain * share, camera.offset, camera.read_noise * share**0.5)
-    return FusionNoise(lower, (along[0], along[1]))
+    gain = max(camera.gain * share, _gain_of_bright_pixels(pairs))
+    return FusionNoise(CameraNoise(gain, camera.offset, camera.read_noise * share**0.5), (along[0], along[1]))
+
+
+def _gain_of_bright_pixels(pairs: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any]]]) -> float:
+    """Estimate the gain by the noise of the brightest pixels beside that of the others; 0 if they are too few.
+
+    In a sparse image hardly any pixel is bright, and an estimate from all pixels is about the background alone. Fine
+    structure raises the variance within a plane, and motion that of differences, so the lower of the two counts.
+    """
+    within, between, levels = [], [], []
+    for one, other in pairs:
+        one, other = one.astype(np.float64), other.astype(np.float64)
+        level = ndimage.gaussian_filter((one + other) / 2, 2.0)[:-1, :-1]
+        each = [_mixed_difference(plane) ** 2 for plane in (one, (one - other) / np.sqrt(2))]
+        there = np.isfinite(level) & np.isfinite(each[0]) & np.isfinite(each[1])
+        levels.append(level[there])
+        within.append(each[0][there])
+        between.append(each[1][there])
+    level = np.concatenate(levels)
+    if level.size < _FEWEST:
+        return 0.0
+    bright, dark = level >= np.quantile(level, 1 - _BRIGHT), level <= np.median(level)
+    span = float(level[bright].mean() - level[dark].mean())
+    rise = min(
+        float(np.median(squares[bright]) - np.median(squares[dark])) / _MEDIAN_OF_SQUARES
+        for squares in map(np.concatenate, (within, between))
+    )
+    return max(rise / span, 0.0) if span > 0 else 0.0
+
+
+def _mixed_difference(plane: Floats) -> Floats:
+    """Compute differences along both axes: the variance is that of independent noise, and smooth structure cancels."""
+    across = plane[:, 1:] - plane[:, :-1]
+    return np.asarray((across[1:] - across[:-1]) / 2, np.float64)
 
 
 def _standard_difference(one: npt.NDArray[Any], other: npt.NDArray[Any], camera: CameraNoise) -> Floats:

@@ -12,7 +12,7 @@ from pathlib import Path
 import napari_restore
 
 PACKAGE = Path(napari_restore.__file__).parent
-PROJECT = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 DISTRIBUTIONS = {"skimage": "scikit-image"}
 """Names to install of modules that are called otherwise."""

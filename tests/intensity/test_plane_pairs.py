@@ -8,7 +8,7 @@ from noisy_planes import CAMERA, NOISE, exposed, structure
 from numpy.typing import NDArray
 
 from napari_restore.intensity.fusion import FusionNoise
-from napari_restore.intensity.plane_pairs import Pair, compare, sample_regions, summarise
+from napari_restore.intensity.plane_pairs import Pair, calibrated, compare, sample_regions, summarise
 from napari_restore.intensity.stabilise import CameraNoise
 
 
@@ -76,3 +76,19 @@ def test_the_sample_depends_on_the_shape_alone_and_lies_within() -> None:
 def test_small_planes(shape: tuple[int, int]) -> None:
     found = pair(exposed(np.full(shape, 30.0), 0), exposed(np.full(shape, 30.0), 1))
     assert found.gain > 0
+
+
+def test_the_gain_of_a_sparse_image_is_that_of_its_bright_pixels() -> None:
+    """The noise of the background alone says nothing of the gain."""
+    rng = np.random.default_rng(0)
+    truth = np.zeros((192, 192))
+    truth[20:60, 20:60] = 60
+    pairs = [tuple(2.0 * rng.poisson(truth) + rng.normal(0, 4, truth.shape) for _ in range(2)) for _ in range(4)]
+    found = calibrated(FusionNoise(CameraNoise(0.3, 0.0, 4.0)), pairs)
+    assert found.camera.gain == pytest.approx(2.0, rel=0.15)
+    # Structure that moves is no noise, and fine structure that stays is none either.
+    moved = [(one, np.roll(other, 5, axis=1)) for one, other in pairs]
+    assert calibrated(FusionNoise(CameraNoise(0.3, 0.0, 4.0)), moved).camera.gain < 2.6
+    grain = truth * rng.uniform(0.5, 1.5, truth.shape)
+    still = [tuple(2.0 * rng.poisson(grain) + rng.normal(0, 4, truth.shape) for _ in range(2)) for _ in range(4)]
+    assert calibrated(FusionNoise(CameraNoise(0.3, 0.0, 4.0)), still).camera.gain == pytest.approx(2.0, rel=0.15)

@@ -213,7 +213,8 @@ def _warnings(
         elif high == 0 or card.task != "denoise":
             yield "The model may sharpen this noise; denoise first."
         else:
-            advice = _wider(card, noise, share) or _better(card, share, others)
+            wider = "" if low == high else _wider(card, noise, share)
+            advice = wider or _better(card, share, others)
             yield f"The model expects less noise and will leave some; {advice}."
     yield from _correlation_warning(card, noise)
     darkest, brightest = (float(noise.sigma(level)) for level in noise.levels)

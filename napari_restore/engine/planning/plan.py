@@ -21,6 +21,7 @@ from napari_restore.engine.planning.source_identity import crop_digests
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.images.writing.layout import WriteUnit, stored_order
+from napari_restore.intensity.fusion import VERSION
 from napari_restore.intensity.validity import Validity
 from napari_restore.models.card import ModelCard
 from napari_restore.tiling.grid import TileGrid
@@ -260,6 +261,7 @@ class Plan:
         return {
             "model_sha256": self.card.sha256,
             **({"denoiser_sha256": self.card.first.sha256} if self.card.first else {}),
+            **({"fusion_version": VERSION} if neighbour_axes(self.image, self.recipe) else {}),
             "recipe": {k: v for k, v in self.recipe.pixel_settings().items() if k not in ("model", "axes", "denoise")},
             "source": source_kind(self.image),
             "result": {"shape": self.shape, "dtype": self.dtype.name, "block": self.block, "levels": self.levels},

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["ENDINGS", "Hdf5Array", "h5py_module", "is_hdf5", "open", "recognises"]
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_restore.errors import AxesError, ChunkError, RestoreError, SourceError
-from napari_restore.images.axes import canonical_axes, check_axes, letter_of, transposition
+from napari_restore.errors import ChunkError, RestoreError, SourceError
+from napari_restore.images.axes import canonical_axes, transposition
 from napari_restore.images.guards.files import Surroundings, surroundings_of
 from napari_restore.images.guards.hdf5_files import check_chunks, check_dataset, follow_links
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region, chunks_in
-from napari_restore.images.readers.reader import check_level, pixel_sizes, series_number
-from napari_restore.ways_out import NAME_AXES
+from napari_restore.images.readers.hdf5_axes import axes_of, metadata_of
+from napari_restore.images.readers.reader import check_level, series_number
 
 ENDINGS = (".h5", ".hdf5", ".hdf", ".he5")
 
@@ -93,8 +92,8 @@ def h5py_module(path: str) -> Any:
 def open(source: str, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:
     """Open a dataset of an HDF5 file without reading pixels.
 
-    The axes are read from dimension labels, or from the attribute ``axistags`` of vigra and ilastik, and the pixel size
-    from the attribute ``element_size_um``.
+    The axes are read from dimension labels, dimension scales, or the attribute ``axistags`` of vigra and ilastik, and
+    the pixel size from the attribute ``element_size_um``, dimension scales, or ``axistags``.
 
     Parameters
     ----------
@@ -125,9 +124,9 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     try:
         named = f"/{inside}" if inside else _only_dataset(h5py, path, surroundings)
         with _opened(h5py, path, named, surroundings) as dataset:
-            letters = _letters(dataset, axes, f"{path}::{named}")
+            letters = axes_of(dataset, axes, f"{path}::{named}")
             data = Hdf5Array(path, named, tuple(dataset.shape), np.dtype(dataset.dtype), dataset.chunks)
-            size, notes = _pixel_size(dataset, letters)
+            described = metadata_of(h5py, dataset, letters, surroundings)
     except (RestoreError, MemoryError):
         raise
     except Exception as error:  # h5py raises OSError, KeyError, RuntimeError and more for damaged files
@@ -136,22 +135,24 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
         data=data,
         axes=letters,
         name=f"{os.path.basename(path)}{data.inside}",
-        pixel_size=size,
-        units=dict.fromkeys(size, "micrometer"),
+        pixel_size=described.pixel_size,
+        origin=described.origin,
+        units=described.units,
+        channels=described.channels,
         chunks=tuple((data.chunks or data.shape)[i] for i in transposition(letters, canonical_axes(letters))),
         location=f"{path}::{data.inside}",
-        notes=notes,
+        notes=tuple(described.notes),
     )
 
 
 @contextlib.contextmanager
 def _opened(h5py: Any, path: str, inside: str, surroundings: Surroundings) -> Iterator[Any]:
-    """Open a data set, following links, if all files that it is read from may be read.
+    """Open a data set, wherever links lead to, if all that it is read from may be read.
 
     Raises
     ------
     SourceError
-        If a file may not be read, or the data set does not exist.
+        If not, or if it is not there.
     """
     file_path, there = follow_links(h5py, path, inside, surroundings)
     if not os.path.isfile(file_path) and file_path != path:
@@ -167,7 +168,7 @@ def _opened(h5py: Any, path: str, inside: str, surroundings: Surroundings) -> It
 
 
 def _only_dataset(h5py: Any, path: str, surroundings: Surroundings) -> str:
-    """Return the path of the only data set of a file."""
+    """Return the path of the only data set there is."""
     names, refused = _datasets(h5py, path, surroundings)
     if not names and refused:
         raise refused[0]
@@ -180,7 +181,7 @@ def _only_dataset(h5py: Any, path: str, surroundings: Surroundings) -> str:
 
 
 def _datasets(h5py: Any, path: str, surroundings: Surroundings) -> tuple[list[str], list[SourceError]]:
-    """Return the paths of all data sets with a plane of numbers, and the errors of links that were not followed."""
+    """Return the paths of all datasets that have a plane of numbers, and why links were not followed."""
     names: list[str] = []
     links: list[str] = []
     refused: list[SourceError] = []
@@ -202,7 +203,7 @@ def _datasets(h5py: Any, path: str, surroundings: Surroundings) -> tuple[list[st
         except SourceError as error:
             refused.append(error)
             continue
-        with contextlib.suppress(OSError), h5py.File(file_path, "r") as file:  # a missing file is no image
+        with contextlib.suppress(OSError), h5py.File(file_path, "r") as file:  # one that is not there is no image
             node = file.get(there)
             see(name, node)
             if isinstance(node, h5py.Group):
@@ -213,40 +214,6 @@ def _datasets(h5py: Any, path: str, surroundings: Surroundings) -> tuple[list[st
 def _listed(names: Any) -> str:
     listed = list(names)
     return (", ".join(listed[:20]) or "none") + (", ..." if len(listed) > 20 else "")
-
-
-def _letters(dataset: Any, axes: str | None, location: str) -> str:
-    shape = tuple(dataset.shape)
-    if axes is not None:
-        return check_axes(axes, shape)
-    labels = _labels(dataset)
-    tags = dataset.attrs.get("axistags")
-    if not any(labels) and isinstance(tags, str | bytes):
-        labels = [str(tag.get("key", "")) for tag in json.loads(tags).get("axes", [])]
-    letters = [letter_of(label) for label in labels]
-    if len(shape) == 2 and not any(labels):
-        return "YX"
-    if None in letters or len(letters) != len(shape):
-        raise AxesError(f"{location} does not define its axes (shape {shape})", NAME_AXES)
-    return check_axes("".join(letter or "" for letter in letters), shape)
-
-
-def _labels(dataset: Any) -> list[str]:
-    """Return the labels of the dimensions; an empty string for a dimension without label.
-
-    The attribute is read directly, because the function of HDF5 for labels crashes the process if they are damaged.
-    """
-    stored = np.ravel(dataset.attrs.get("DIMENSION_LABELS", ()))
-    labels = [label.decode(errors="replace") if isinstance(label, bytes) else str(label or "") for label in stored]
-    return labels if len(labels) == dataset.ndim else [""] * dataset.ndim
-
-
-def _pixel_size(dataset: Any, letters: str) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Return the pixel size in micrometres, which Fiji, ilastik and PlantSeg store as Z, Y, X, and notes."""
-    sizes = np.ravel(dataset.attrs.get("element_size_um", ()))
-    if len(sizes) != 3:
-        return {}, ()
-    return pixel_sizes({axis: size for axis, size in zip("ZYX", sizes.tolist(), strict=True) if axis in letters})
 
 
 class Hdf5Array:

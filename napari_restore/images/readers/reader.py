@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-__all__ = ["WAY_ON", "Reader", "begins_with", "check_level", "pixel_sizes", "series_number"]
+__all__ = ["WAY_ON", "Reader", "begins_with", "check_level", "evenly_spaced", "pixel_sizes", "series_number"]
 
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_restore.errors import SourceError
+from napari_restore.images.geometry import Sampling
 from napari_restore.images.image import Image
 
 _LISTED = 20
 """Largest number of images named in a message."""
+
+_UNEVEN = 0.1
+"""Largest deviation of a step of a coordinate that counts as jitter of a stage, as a share of the mean step."""
 
 WAY_ON = 'on_error="fill" (--on-error fill) continues without it.'
 """Advice if a part of an image was never stored."""
@@ -81,6 +88,44 @@ def pixel_sizes(given: Mapping[str, Any]) -> tuple[dict[str, float], tuple[str, 
         elif value is not None:
             notes.append(f"The source gives the pixel size {value} along {axis}, which is not valid; it is unknown.")
     return sizes, tuple(notes)
+
+
+def evenly_spaced(values: NDArray[Any], name: object, axis: str) -> tuple[Sampling | None, str | None]:
+    """Return the sampling of a coordinate, and a note if its steps vary.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Positions of the pixel centres, shape ``(count,)``, in the unit of the axis.
+    name : object
+        Name of the coordinate in the note.
+    axis : str
+        Letter of the axis in the note.
+
+    Returns
+    -------
+    sampling : Sampling or None
+        None if the positions are not evenly spaced, or are fewer than two.
+    note : str or None
+        Note for `napari_restore.images.image.Image`; None if the positions are evenly spaced, or there is only one.
+
+    Examples
+    --------
+    >>> evenly_spaced(np.array([3.0, 2.5, 2.0]), "y", "Y")
+    (Sampling(pixel_size=-0.5, origin=3.0), None)
+    """
+    sampling = Sampling.of(values, tolerance=_UNEVEN)
+    if sampling is None:
+        if values.size == 1 and np.isfinite(values).all():
+            return None, None
+        return None, f"The coordinate {name!r} is not of evenly spaced numbers; the pixel size along {axis} is unknown."
+    if Sampling.of(values) is not None:
+        return sampling, None
+    steps = np.diff(values.astype(float))
+    return sampling, (
+        f"The steps of the coordinate {name!r} vary from {steps.min():g} to {steps.max():g}; "
+        f"the pixel size along {axis} is their mean, {sampling.pixel_size:g}."
+    )
 
 
 def check_level(level: int, count: int, source: str, way_out: str = "") -> None:

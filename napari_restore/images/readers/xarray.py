@@ -11,16 +11,12 @@ import numpy as np
 
 from napari_restore.errors import AxesError
 from napari_restore.images.axes import check_axes, letter_of
-from napari_restore.images.geometry import Sampling
 from napari_restore.images.image import Channel, Image
 from napari_restore.images.readers.arrays import array_chunks
-from napari_restore.images.readers.reader import check_level, series_number
+from napari_restore.images.readers.reader import check_level, evenly_spaced, series_number
 from napari_restore.images.units import unit_name
 
 ENDINGS: tuple[str, ...] = ()
-
-_UNEVEN = 0.1
-"""Largest deviation of a step of a coordinate that counts as jitter of a stage, as a share of the mean step."""
 
 
 def recognises(source: Any) -> bool:
@@ -67,23 +63,13 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
         if letter in "CS" or name not in source.coords:
             continue
         values, unit = _numbers(source.coords[name])
-        sampling = Sampling.of(values, tolerance=_UNEVEN)
-        if sampling is not None:
-            pixel_size[letter], origin[letter] = sampling.pixel_size, sampling.origin
-            if Sampling.of(values) is None:
-                steps = np.diff(values)
-                notes.append(
-                    f"The steps of the coordinate {name!r} vary from {steps.min():g} to {steps.max():g}; "
-                    f"the pixel size along {letter} is their mean, {sampling.pixel_size:g}."
-                )
-        elif values.size == 1 and np.isfinite(values).all():
-            origin[letter] = float(values[0])
+        sampling, note = evenly_spaced(values, name, letter)
+        notes += [note] if note else []
+        if sampling is None:
+            if not note:
+                origin[letter] = float(values[0])
             continue
-        else:
-            notes.append(
-                f"The coordinate {name!r} is not of evenly spaced numbers; the pixel size along {letter} is unknown."
-            )
-            continue
+        pixel_size[letter], origin[letter] = sampling.pixel_size, sampling.origin
         if source.coords[name].dtype.kind == "M":
             notes.append(f"The times begin at {source.coords[name].values[0]}; along {letter} they count from there.")
         if unit:

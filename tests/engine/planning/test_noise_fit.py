@@ -30,9 +30,9 @@ def noise(sigma: float, *, correlation: float = 0.0, gain: float = 0.0) -> Noise
         ("restormer-gray-denoise-blind", 100, "expects less noise"),
         ("restormer-denoise-light", 1, ""),
         ("swinir-classical-df2k-x2", 1, ""),
-        ("swinir-classical-df2k-x2", 10, "denoise in the same run"),
+        ("swinir-classical-df2k-x2", 10, "denoise first, in the same run"),
         ("swinir-x2-light", 2, ""),
-        ("swinir-x2-light", 5, "denoise in the same run"),
+        ("swinir-x2-light", 5, "denoise first, in the same run"),
     ],
 )
 def test_levels(model: str, sigma: float, word: str) -> None:

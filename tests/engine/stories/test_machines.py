@@ -72,6 +72,7 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "on the disk first": ({"cores": 2}, {"cores": 2}, {"fsync": True}),
     "another environment": ({"cores": 2}, {"cores": 2, "TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONHASHSEED": "7"}, {}),
     "filling": ({"cores": 2}, {"cores": 2}, {"on_error": "fill"}),
+    "other files allowed": ({"cores": 2}, {"cores": 2}, {"allow_outside": True}),
 }
 
 

@@ -18,6 +18,7 @@ from stored_files import files
 
 from napari_restore import api
 from napari_restore.errors import ChunkError, OutputError, RecipeError, SourceError
+from napari_restore.intensity.fusion import VERSION
 
 AXES = ("T", "Z", "TZ")
 SETTINGS: dict[str, Any] = {"tile": 64, "halo": 8, "blend": 8, "dtype": "float32", "workers": 1}
@@ -169,6 +170,7 @@ def test_a_recipe_without_neighbours_is_what_it_was(checkpoints: dict[str, Path]
         assert "neighbours" not in plan.recipe.as_json() and "neighbours" not in plan.identity()["recipe"]
     some = api.plan(source, axes="TZYX", model=checkpoints["denoiser"], neighbours="Z,1")
     assert some.identity()["recipe"]["neighbours"]["planes"] == 1 and some.fingerprint != none.fingerprint
+    assert some.identity()["fusion_version"] == VERSION and "fusion_version" not in none.identity()
 
 
 def test_a_result_of_single_planes_goes_on_as_such(
@@ -184,7 +186,7 @@ def test_a_result_of_single_planes_goes_on_as_such(
 
 def test_what_is_asked_for_and_cannot_be(checkpoints: dict[str, Path], source: NDArray[np.uint16]) -> None:
     model = checkpoints["denoiser"]
-    with pytest.raises(RecipeError, match=r"neighbours='Z'.*no axis Z .*use 'T', or 'none'"):
+    with pytest.raises(RecipeError, match=r"neighbours along Z: .*no axis Z .*use T or none"):
         api.plan(source[:, 0], axes="TYX", model=model, neighbours="Z")
     with pytest.raises(RecipeError, match="neighbours 'C' is not auto, none"):
         api.plan(source, axes="TZYX", model=model, neighbours="C")

@@ -136,7 +136,7 @@ def test_a_run_from_preflight_to_result(view: NotebookView) -> None:
     assert view.states == ["running", "idle"] and view.told == ["Done."] and view.runs == ["cells", None]
     (result,) = view.results
     (layer,) = result.layers
-    assert result.source is view.layer and layer[0].shape == (90, 120) and layer[0].any()
+    assert result.source is view.layer and layer[0].shape == (90, 120) and np.asarray(layer[0]).any()
     assert layer[1]["name"] == "cells · denoiser" and view.progress
 
 

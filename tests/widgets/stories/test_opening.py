@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -134,13 +133,11 @@ def test_our_own_ome_zarr_opens_by_a_drop(viewer: Viewer, checkpoints: dict[str,
         assert layer.metadata["napari_restore"]["recipe"]["model"]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of ome-zarr-py itself
 def test_written_by_ome_zarr_py(tmp_path: Path) -> None:
     pytest.importorskip("ome_zarr", reason="ome-zarr-py is not a dependency")
     from ome_zarr.format import FormatV04, FormatV05
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of its own
-        from ome_zarr.writer import write_image, write_labels
+    from ome_zarr.writer import write_image, write_labels
 
     for number, form in {2: FormatV04(), 3: FormatV05()}.items():
         path = tmp_path / f"{number}.zarr"

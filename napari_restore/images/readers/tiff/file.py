@@ -29,6 +29,7 @@ from napari_restore.images.readers.tiff.file_set import (
     description_elsewhere,
     with_files_beside,
 )
+from napari_restore.images.readers.tiff.scanimage import name_axes
 
 if TYPE_CHECKING:
     import tifffile
@@ -143,6 +144,7 @@ def open_series(path: str, series: int | str, level: int, *, split: bool = True)
     try:
         with _complaints() as told:
             tiff, notes = _open(path)
+            name_axes(tiff)
             images = _images(tiff, split)
             names = tuple(name for _, _, name in images)
             number = series_number(series, names, path)

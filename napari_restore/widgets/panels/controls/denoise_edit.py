@@ -32,6 +32,9 @@ class DenoiseEdit(QWidget):
         ):
             self.model.addItem(name, name)
         self.model.setAccessibleName("Denoise first")
+        self.model.setToolTip(
+            "Denoiser that runs before super-resolution, in the same run; auto: the default one, if the noise needs it"
+        )
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -59,12 +60,19 @@ def both(
         return network(image), converted(image), converted
 
 
-CONFIGURATIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    **{card.name: (card.architecture, card.hyperparameters) for card in bundled_cards()},
-    **{f"swinir-{name}": ("swinir", parameters) for name, (parameters, _, _) in SWINIR.items() if "df2k" not in name},
-    **{f"restormer-{name}": ("restormer", parameters) for name, (parameters, _) in RESTORMER.items()},
-}
-"""Every bundled and every published network; those of DIV2K and DF2K differ in their weights alone."""
+def configurations() -> dict[str, tuple[str, dict[str, Any]]]:
+    """A network of each architecture; with `tox -e backends`, which takes long, every bundled and every published one.
+
+    Published ones of DIV2K and DF2K differ in their weights alone.
+    """
+    bundled = {card.name: (card.architecture, card.hyperparameters) for card in bundled_cards()}
+    if not os.environ.get("NAPARI_RESTORE_EVERY_NETWORK"):
+        return {name: bundled[name] for name in ("restormer-denoise-light", "swinir-x2-light")}
+    swinir = {f"swinir-{name}": ("swinir", found) for name, (found, _, _) in SWINIR.items() if "df2k" not in name}
+    return bundled | swinir | {f"restormer-{name}": ("restormer", found) for name, (found, _) in RESTORMER.items()}
+
+
+CONFIGURATIONS = configurations()
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
