@@ -153,11 +153,11 @@ def test_killed_while_it_was_made(
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"tile": 96}, "recipe.tile: 64 stored, 96 now"),
-        ({"value_range": (0, 200)}, "recipe.value_range: "),
+        ({"tile": 96}, "tile: 64 stored, 96 now"),
+        ({"value_range": (0, 200)}, "value_range: "),
         ({"dtype": "float32"}, "result.dtype: uint16 stored, float32 now"),
         ({"pyramid": False}, "result.levels: 2 stored, 1 now"),
-        ({"chunks": (1, 16, 260)}, "recipe.chunks: "),
+        ({"chunks": (1, 16, 260)}, "chunks: "),
     ],
 )
 def test_another_recipe_is_refused(
@@ -215,7 +215,7 @@ def test_another_source_of_the_same_shape_is_refused(
     assert files(output) == before
     api.denoise(source, output, model=checkpoints["denoiser"], **SETTINGS)
     before = files(output)
-    with pytest.raises(OutputError, match=r"--overwrite"):  # a result that is complete is no other's either
+    with pytest.raises(OutputError, match=r"overwrite=True"):  # a result that is complete is no other's either
         api.denoise(other_source, output, model=checkpoints["denoiser"], **SETTINGS)
     assert files(output) == before
 

@@ -30,7 +30,7 @@ def test_what_leaves_the_folder_is_refused_unless_it_is_allowed(source: Path) ->
     (source.parent / "up").symlink_to("..")
     ways = [source.parent / name for name in ("link", "../secret", "up/secret")]
     for way in [*ways, source.parent.parent / "secret", Path("/etc/passwd")]:
-        with pytest.raises(SourceError, match=r"outside its folder .*--allow-outside"):
+        with pytest.raises(SourceError, match=r"outside its folder .*allow_outside"):
             surroundings_of(str(source)).check(str(way))
         with allowing_outside(True):
             surroundings_of(str(source)).check(str(way))

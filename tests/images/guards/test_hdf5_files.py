@@ -66,7 +66,7 @@ def test_what_is_elsewhere_is_refused_unless_it_is_allowed(
     (folder / "there.h5").symlink_to(other / "raw.h5")
     (folder / "there.bin").symlink_to(other / "raw.bin")
     path = written(folder, kind(names[by]))
-    with pytest.raises(SourceError, match=r"outside its folder .*--allow-outside"):
+    with pytest.raises(SourceError, match=r"outside its folder .*allow_outside"):
         open_image(path)
     image = open_image(path, allow_outside=True)
     np.testing.assert_array_equal(image.read(BOTH), PIXELS + 1)
