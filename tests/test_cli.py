@@ -258,7 +258,7 @@ def test_a_run_does_not_need_anybody_to_tell(
 
 
 @pytest.mark.skipif(not hasattr(os, "kill") or sys.platform == "win32", reason="needs signals")
-@pytest.mark.parametrize("times", [1, 2, 3, 6])
+@pytest.mark.parametrize("times", [2, *(pytest.param(times, marks=pytest.mark.long) for times in (1, 3, 6))])
 def test_interrupted_many_times(checkpoints: dict[str, Path], tmp_path: Path, times: int) -> None:
     pixels = np.random.default_rng(0).poisson(100, (40, 128, 128)).astype(np.uint16)
     tifffile.imwrite(tmp_path / "in.tif", pixels, metadata={"axes": "ZYX"})

@@ -14,6 +14,7 @@ COUNTS = {"kills": 3, "points": 13, "zombies": 2, "locks": 1, "disks": 1, "error
 
 
 @pytest.mark.skipif(not hasattr(os, "fork") or sys.platform != "linux", reason="the campaign needs Linux")
+@pytest.mark.long
 def test_nothing_is_lost_wrong_or_silent() -> None:
     counts = [f"--{name}={count}" for name, count in COUNTS.items()]
     only = "--only=kills,points,zombies,locks,disk,errors,flips,sources"

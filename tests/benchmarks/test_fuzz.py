@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork") or sys.platform != "linux", reason="the campaign needs Linux")
 
 
+@pytest.mark.long
 def test_damaged_files_are_taken_well() -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "benchmarks.fuzz", "--count", "120", "--seed", "7"]

@@ -106,7 +106,7 @@ def test_resume_and_overwrite(source: str, server: str, checkpoints: dict[str, P
     events = list(api.iter_restore(source, output=url, model=checkpoints["denoiser"], **SETTINGS))
     assert events[0].done >= 2
     assert objects(url) == only_pixels(whole)
-    with pytest.raises(OutputError, match=r"recipe\.tile: 64 stored, 96 now"):
+    with pytest.raises(OutputError, match=r"tile: 64 stored, 96 now"):
         api.denoise(source, url, model=checkpoints["denoiser"], **SETTINGS | {"tile": 96})
     files, root = filesystem(url)
     files.pipe_file(f"{root}/0/c/extra", b"of something else")

@@ -29,8 +29,10 @@ def psnr(result: np.ndarray, truth: np.ndarray, where: np.ndarray) -> float:
 
 @pytest.mark.parametrize(
     ("dtype", "fill"),
-    [("float32", -3.4028235e38), ("float32", -9999.0), ("float64", 1e20), ("uint16", 0), ("uint16", 65535),
-     ("int16", -32768), ("int32", -2147483648)],
+    [("float32", -3.4028235e38), ("uint16", 0), ("int16", -32768)] + [
+        pytest.param(dtype, fill, marks=pytest.mark.long)
+        for dtype, fill in (("float32", -9999.0), ("float64", 1e20), ("uint16", 65535), ("int32", -2147483648))
+    ],
 )  # fmt: skip
 def test_fill_has_no_say_and_comes_back(dtype: str, fill: float) -> None:
     truth, noisy = scene()
@@ -80,6 +82,7 @@ def test_bright_structure_is_restored_at_its_own_range() -> None:
     assert psnr(result, truth, away) > psnr(image, truth, away) + 5
 
 
+@pytest.mark.long
 def test_blocks_leave_no_trace(tmp_path: Path) -> None:
     _, noisy = scene(160)
     image = np.rint(noisy).astype(np.uint16)

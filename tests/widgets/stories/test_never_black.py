@@ -17,6 +17,7 @@ from napari_restore.images.writing import ome_zarr
 from napari_restore.widgets.jobs.run import BlocksStored, Started, restore
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]

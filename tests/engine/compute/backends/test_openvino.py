@@ -84,6 +84,7 @@ def test_every_configuration_gives_what_torch_gives(name: str, caplog: pytest.Lo
     assert float((found - expected).abs().max()) <= FLOAT32_ERROR * max(1, float(expected.abs().max()))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CASES)
 def test_heads_windows_and_sizes_that_are_enlarged(name: str, caplog: pytest.LogCaptureFixture) -> None:
     case = CASES[name]
