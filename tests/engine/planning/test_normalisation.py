@@ -52,7 +52,7 @@ def test_the_noise_of_each_channel_is_estimated(photons: np.ndarray) -> None:
 def test_settings_that_do_not_go_together(photons: np.ndarray) -> None:
     with pytest.raises(RecipeError, match="needs the value range; give value_range"):
         chosen(photons, BLIND, intensity="range")
-    with pytest.raises(RecipeError, match="does not use noise"):
+    with pytest.raises(RecipeError, match="does not use the noise"):
         chosen(photons, BLIND, intensity="percentile", noise=(2, 100, 3))
     with pytest.raises(RecipeError, match="noise has 3 cameras, but the image has 2 channels"):
         chosen(photons, BLIND, noise=[(2, 100, 3)] * 3)
