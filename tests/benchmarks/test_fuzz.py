@@ -48,7 +48,8 @@ print([outcome(f) for f in (lambda: "read", lambda: 1 / 0, lambda: os.kill(os.ge
     )
 
 
-def test_every_way_of_damage_is_repeatable(tmp_path: Path) -> None:
+def test_every_way_of_damage_is_repeatable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT)
     from benchmarks.fuzz.mutations import mutate
 
     for seed in range(50):
