@@ -26,6 +26,7 @@ from napari_restore.widgets.dock import RestoreDock
 from napari_restore.widgets.jobs.results import PREVIEW
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]

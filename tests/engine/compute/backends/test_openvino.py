@@ -93,6 +93,7 @@ def test_heads_windows_and_sizes_that_are_enlarged(name: str, caplog: pytest.Log
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * max(1.0, float(expected.abs().max())))
 
 
+@pytest.mark.long
 def test_bfloat16_keeps_the_first_and_the_last_convolution_in_float32() -> None:
     """A result of bfloat16 has 8 significant bits, and would show as steps in an image of 16."""
     card = find_card(api.UPSCALERS[4])
@@ -113,7 +114,9 @@ SETTINGS: dict[str, Any] = {
 SHARDS = {"chunks": (1, 64, 64), "shards": (1, 64, 64)}
 
 
-@pytest.mark.parametrize("model", ["denoiser", "local", "upscaler"])
+@pytest.mark.parametrize(
+    "model", ["local", *(pytest.param(name, marks=pytest.mark.long) for name in ("denoiser", "upscaler"))]
+)
 def test_a_result_does_not_depend_on_chunks_workers_or_lanes(
     model: str, checkpoints: dict[str, Path], stack: np.ndarray, tmp_path: Path
 ) -> None:
