@@ -94,6 +94,7 @@ def test_a_block_that_fails_once_is_made_elsewhere(
     assert (tmp_path / "failed").exists() and stored(output) == 12
 
 
+@pytest.mark.long
 def test_blocks_that_fail_or_kill_are_named_at_the_end(
     checkpoints: dict[str, Path], tmp_path: Path, mortal_client: Any
 ) -> None:
@@ -126,6 +127,7 @@ def test_a_unit_meant_for_a_worker_that_is_gone_is_sent_elsewhere(
     assert len(recalled) == 2 and files(output) == whole
 
 
+@pytest.mark.long
 def test_what_fails_everywhere_ends_the_run_early(checkpoints: dict[str, Path], tmp_path: Path, client: Any) -> None:
     image = Image(Poison((200, 32, 32), range(1, 200), "fail"), "ZYX")
     settings = KNOWN | {"shards": (1, 32, 32), "chunks": (1, 32, 32)}
