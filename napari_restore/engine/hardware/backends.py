@@ -123,11 +123,13 @@ def choose_backend(
             return Choice("eager", "compiling gains nothing here")
         return Choice(wanted, "")
     if device.is_cpu and (version := openvino_version()):
-        there = find_converted(Conversion(card, shape, precision, version), whole=False)
-        if there is not None and not there.refused:
-            return Choice("openvino", "converted before")
-        if there is None and pixels >= _OPENVINO_PAYS_FROM:
-            return Choice("openvino", "converting pays in a run this long")
+        conversions = [Conversion(network, shape, precision, version) for network in card.networks]
+        found = [find_converted(conversion, whole=False) for conversion in conversions]
+        if not any(there is not None and there.refused for there in found):
+            if None not in found:
+                return Choice("openvino", "converted before")
+            if pixels >= _OPENVINO_PAYS_FROM:
+                return Choice("openvino", "converting pays in a run this long")
     if compiling.pays(card, device, pixels):
         return Choice("compiled", "compiling pays in a run this long")
     missing = device.is_cpu and openvino_version() is None and pixels >= _LONG_RUN

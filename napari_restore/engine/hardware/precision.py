@@ -56,7 +56,7 @@ def choose_precision(card: ModelCard, device: Device) -> Literal["float32", "bfl
     if device.is_cuda:
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        fast = device.is_cpu and bfloat16_gain(card) >= WORTH
+        fast = device.is_cpu and min(bfloat16_gain(network) for network in card.networks) >= WORTH
     return "bfloat16" if fast else "float32"
 
 

@@ -12,6 +12,7 @@ from napari_restore.engine.hardware.backends import choose_backend
 from napari_restore.engine.hardware.converted import Conversion, keep_converted, refuse
 from napari_restore.engine.hardware.device import CPU, Device
 from napari_restore.errors import RecipeError
+from napari_restore.models.chain import denoised_first
 from napari_restore.models.zoo import find_card
 
 DENOISER, UPSCALER = (find_card(name) for name in (api.DENOISER, api.UPSCALERS[2]))
@@ -46,6 +47,17 @@ def test_what_was_converted_before_is_used_in_short_runs_too(monkeypatch: pytest
     assert chosen(1e5) == "openvino" and chosen(1e5, card=UPSCALER) == "eager"
     monkeypatch.setattr(backends, "openvino_version", lambda: "1.2.4")
     assert chosen(1e5) == "eager"
+
+
+def test_of_two_networks_both_have_to_be_converted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "openvino_version", lambda: "1.2.3")
+    both = denoised_first(DENOISER, UPSCALER)
+    keep_converted(Conversion(UPSCALER, SHAPE, "float32", "1.2.3"), b"network")
+    assert chosen(1e5, card=both) == "eager" and chosen(1e9, card=both) == "openvino"
+    keep_converted(Conversion(DENOISER, SHAPE, "float32", "1.2.3"), b"network")
+    assert chosen(1e5, card=both) == "openvino"
+    refuse(Conversion(DENOISER, SHAPE, "float32", "1.2.3"), "it differs")
+    assert chosen(1e9, card=both) != "openvino"
 
 
 def test_what_disagreed_with_torch_is_not_chosen_again(monkeypatch: pytest.MonkeyPatch) -> None:

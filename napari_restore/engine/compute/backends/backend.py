@@ -1,15 +1,16 @@
-"""The interface of back ends, and the back end that needs no preparation: eager torch."""
+"""The interface of back ends, several in sequence, and the back end that needs no preparation: eager torch."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from napari_restore.engine.hardware.device import Device
 
-__all__ = ["Backend", "Eager"]
+__all__ = ["Backend", "Eager", "InSequence"]
 
 
 class Backend(ABC):
@@ -33,6 +34,24 @@ class Backend(ABC):
             ``(b, channels, height * scale, width * scale)`` on the device. The next call on the same thread may
             overwrite it.
         """
+
+
+class InSequence(Backend):
+    """Networks of which each takes the result of the one before.
+
+    Parameters
+    ----------
+    backends : sequence of Backend
+        The networks, in the order in which they run.
+    """
+
+    def __init__(self, backends: Sequence[Backend]) -> None:
+        self._backends = tuple(backends)
+
+    def __call__(self, tiles: Tensor) -> Tensor:
+        for backend in self._backends:
+            tiles = backend(tiles)
+        return tiles
 
 
 class Eager(Backend):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from napari_restore.engine.compute.backends.backend import Backend, Eager
+from napari_restore.engine.compute.backends.backend import Backend, Eager, InSequence
 from napari_restore.engine.compute.backends.compiled import Compiled
 from napari_restore.engine.compute.backends.openvino import OpenVINO
 from napari_restore.engine.hardware.backends import BackendName, check_backend
@@ -24,7 +24,8 @@ def make_backend(name: BackendName, network: nn.Module, card: ModelCard, device:
     name : {"eager", "compiled", "openvino"}
         Name of the back end.
     network : torch.nn.Module
-        Network with its weights; it is moved to the device and put in evaluation mode.
+        Network with its weights, or an `nn.Sequential` of the networks of `card.chain`; it is moved to the device and
+        put in evaluation mode.
     card : ModelCard
         Card of the model.
     device : Device
@@ -43,9 +44,12 @@ def make_backend(name: BackendName, network: nn.Module, card: ModelCard, device:
         If the back end is not installed.
     """
     network = network.to(str(device)).eval()
-    eager = Eager(network, device, precision)
     if name == "openvino":
         check_backend(name, device)
+        if card.chain:
+            assert isinstance(network, nn.Sequential)
+            each = zip(network, card.chain, strict=True)
+            return InSequence([make_backend(name, part, of, device, precision) for part, of in each])
         assert isinstance(network, Restormer | SwinIR)
-        return OpenVINO(network, eager, card, precision)
-    return Compiled(network, device, precision) if name == "compiled" else eager
+        return OpenVINO(network, Eager(network, device, precision), card, precision)
+    return (Compiled if name == "compiled" else Eager)(network, device, precision)

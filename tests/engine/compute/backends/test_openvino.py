@@ -135,6 +135,15 @@ def read(output: Path) -> np.ndarray:
     return np.asarray(ome_zarr.open_level(output, 0)[...])
 
 
+def test_both_networks_of_a_run_are_converted(
+    checkpoints: dict[str, Path], stack: np.ndarray, empty_cache: Path
+) -> None:
+    both: dict[str, Any] = {"model": checkpoints["upscaler"], "denoise": checkpoints["denoiser"], **SETTINGS}
+    found = api.restore(stack, **both)
+    plain = api.restore(stack, **both | {"backend": "eager"})
+    assert 0 < np.abs(found - plain).max() < 1e-4 * 1100 and len(list(empty_cache.iterdir())) == 2
+
+
 def test_a_run_that_is_stopped_goes_on_in_the_same_back_end(
     checkpoints: dict[str, Path], stack: np.ndarray, tmp_path: Path
 ) -> None:
