@@ -204,7 +204,10 @@ def _warnings(
     share = noise.sigma_median / (value_range[1] - value_range[0])
     if card.task == "super-resolve" and card.noise_levels is not None:
         if share > _TOO_LITTLE_TO_TELL:
-            yield "Super-resolution keeps this noise or sharpens it; denoise first, in the same run (denoise='auto')."
+            yield (
+                "Super-resolution keeps this noise or sharpens it; denoise first, in the same run (the setting denoise "
+                "at auto)."
+            )
     elif card.noise_levels is not None and _misfit(card, share) > TOLERANCE:
         low, high = card.noise_levels
         if share < low:
@@ -221,7 +224,7 @@ def _warnings(
     if card.sigma is not None and brightest > TOLERANCE**2 * darkest:
         yield (
             f"The noise grows with the signal, from σ {darkest:.3g} to {brightest:.3g}, and the model expects the same "
-            'everywhere: stabilise it (intensity="poisson-gaussian").'
+            "everywhere: stabilise it (the setting intensity at poisson-gaussian)."
         )
 
 
@@ -242,7 +245,7 @@ def _narrower(card: ModelCard, noise: NoiseEstimate, value_range: tuple[float, f
     if noise.median_level < low + width < low + (high - low) / _MUCH_NARROWER:
         return (
             "most of the image is dim beside its brightest part: give the range of that, such as "
-            f"value_range=({low:.4g}, {low + width:.4g}); what is brighter is restored at a range of its own"
+            f"{low:.4g} to {low + width:.4g}, as the value range; what is brighter is restored at a range of its own"
         )
     narrower = high - low < (value_range[1] - value_range[0]) / TOLERANCE
     if narrower and _misfit(card, noise.sigma_median / (high - low)) <= TOLERANCE:
@@ -272,7 +275,7 @@ def _better(card: ModelCard, share: float, others: Sequence[ModelCard]) -> str:
 
     best = min(like, key=rank, default=None)
     if best is None and card.sigma is not None:
-        return 'intensity="poisson-gaussian" brings it to the level of this model'
+        return "the setting intensity at poisson-gaussian brings it to the level of this model"
     return "choose a model trained for this noise level" if best is None else f"{best.name} fits better"
 
 

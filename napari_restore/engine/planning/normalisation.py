@@ -143,7 +143,7 @@ def _check(image: Image, recipe: Recipe) -> None:
             "the intensity 'range' needs the value range",
             WayOut(
                 "give value_range=(low, high), or use 'percentile'.",
-                "give --value-range, or use percentile.",
+                "give --range, or use percentile.",
                 "type both ends in Range, or choose another Intensity.",
             ),
         )

@@ -82,7 +82,7 @@ class ShownWeights(QObject):
         try:
             job, view, plan = self._what()
         except RestoreError as error:
-            self._tell(str(error), warning=True)
+            self._tell(error.told("window"), warning=True)
             self._end()
             return
 
@@ -105,7 +105,7 @@ class ShownWeights(QObject):
 
     def _made(self, error: BaseException | None) -> None:
         if error is not None:
-            self._tell(str(error), warning=True)
+            self._tell(error.told("window") if isinstance(error, RestoreError) else str(error), warning=True)
             self._end()
 
     def _end(self) -> None:

@@ -91,7 +91,8 @@ def psnr(result: np.ndarray, clean: np.ndarray, where: np.ndarray) -> float:
 
 def advised(warning: str) -> tuple[float, float]:
     """The value range that a warning advises."""
-    pair = re.search(r"value_range=\(([-\d.e+]+), ([-\d.e+]+)\)|spans ([-\d.e+]+) to ([-\d.e+]+)", warning)
+    number = r"([-\d.e+]+)"
+    pair = re.search(f"such as {number} to {number}, as the value range|spans {number} to {number}", warning)
     assert pair is not None, warning
     low, high = (float(number) for number in pair.groups() if number is not None)
     return low, high

@@ -262,7 +262,7 @@ def _what_is_there(
         first = ", ".join(f"{a} {n}" for a, n in zip(letters, np.argwhere(~there)[0], strict=True))
         notes.append(
             f"{np.count_nonzero(~there)} of {there.size} planes are missing, the first of them {first}; reading one "
-            "is an error, unless what cannot be read is to be filled (on_error='fill', --on-error fill)."
+            "is an error, unless what cannot be read is to be filled (the setting on_error at fill)."
         )
     return tuple(window), tuple(notes)
 
@@ -362,7 +362,7 @@ def _gaps(series: tifffile.TiffPageSeries, missing: int, total: int) -> str:
         return f"{missing} of {total} strips or tiles are not stored: they are the file's nodata value."
     return (
         f"{missing} of {total} strips or tiles are not stored; reading one is an error, unless what cannot be read is "
-        "to be filled (on_error='fill', --on-error fill)."
+        "to be filled (the setting on_error at fill)."
     )
 
 

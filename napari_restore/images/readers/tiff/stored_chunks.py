@@ -28,7 +28,7 @@ class StoredChunks(WrapperStore[Store]):
         found = await self._store.get(key, prototype, byte_range)
         if found is None and key.rsplit("/", 1)[-1] not in _METADATA:
             raise ChunkError(
-                f"the strip or tile is not stored, its place in the file is empty. Copy the file again; {WAY_ON} If it "
+                f"the strip or tile is not stored, its place in the file is empty. Copy the file again. {WAY_ON} If it "
                 "is left out on purpose (GDAL's SPARSE_OK), 'gdal_translate IN.tif OUT.tif' writes it, and "
                 "'gdal_edit.py -a_nodata 0 IN.tif' says what it stands for."
             )
