@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -67,3 +68,21 @@ def test_only_widgets_import_napari_or_qt(path: Path) -> None:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             imported.add(node.module.partition(".")[0])
     assert not imported & GUI
+
+
+_ONLY_PRIVATE = {("images/readers/ome_zarr/chunks.py", "zarr.core.sync")}
+"""What has no public name: waiting for a coroutine on the event loop of zarr, which its object stores are bound to."""
+
+
+def test_names_of_zarr_and_dask_are_public() -> None:
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            found |= {
+                (path.relative_to(PACKAGE).as_posix(), name)
+                for name in names
+                if name.startswith("zarr.core") or re.match(r"(zarr|dask|distributed)\.(.*\.)?_", name)
+            }
+    assert found == _ONLY_PRIVATE

@@ -20,8 +20,7 @@ from napari_restore.images.guards.zarr_store import GuardedStore
 
 if TYPE_CHECKING:
     import zarr
-    from zarr.core.array_spec import ArraySpec
-    from zarr.core.buffer import Buffer
+    from zarr.abc.buffer import Buffer
 
 _CODECS: dict[type[Codec], str] = {BloscCodec: "blosc", GzipCodec: "gzip", ZstdCodec: "zstd"}
 """Codecs of Zarr 3, and the names of the codecs of numcodecs that decode the same format."""
@@ -85,13 +84,14 @@ class _BoundedCodec(BytesBytesCodec):
     def is_fixed_size(self) -> bool:  # type: ignore[override]
         return self.original.is_fixed_size
 
-    async def _decode_single(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> Buffer:
+    async def _decode_single(self, chunk_bytes: Buffer, chunk_spec: Any) -> Buffer:
         declared = math.prod(chunk_spec.shape) * int(getattr(chunk_spec.dtype, "item_size", 8))
         data = chunk_bytes.as_numpy_array()
         decoded = await asyncio.to_thread(decode_bounded, self.decoder, data, declared)
-        return chunk_spec.prototype.buffer.from_bytes(bytes(decoded))
+        buffer: Buffer = chunk_spec.prototype.buffer.from_bytes(bytes(decoded))
+        return buffer
 
-    def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
+    def compute_encoded_size(self, input_byte_length: int, chunk_spec: Any) -> int:
         return self.original.compute_encoded_size(input_byte_length, chunk_spec)
 
     def to_dict(self) -> Any:

@@ -13,23 +13,19 @@ import os
 from collections.abc import AsyncGenerator, Iterable
 from typing import Any, Self
 
+from zarr.abc.buffer import Buffer, BufferPrototype
 from zarr.abc.store import ByteRequest, Store
-from zarr.core.buffer import Buffer, BufferPrototype
-from zarr.core.buffer.core import default_buffer_prototype
+from zarr.buffer import default_buffer_prototype
 from zarr.storage import LocalStore, WrapperStore
 
 from napari_restore.errors import ChunkError, SourceLost
 from napari_restore.images.guards.files import Surroundings, surroundings_of
 from napari_restore.images.guards.inflation import most_bytes
+from napari_restore.images.guards.zarr_keys import is_metadata
 from napari_restore.wording import human_bytes
 
-_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 _MOST = 2**28
 """Largest size of metadata in bytes."""
-
-
-def _is_metadata(key: str) -> bool:
-    return key.rsplit("/", 1)[-1] in _METADATA
 
 
 class GuardedStore(WrapperStore[Store]):
@@ -71,10 +67,10 @@ class GuardedStore(WrapperStore[Store]):
     ) -> Buffer | None:
         """Read an object, after checking its kind and size."""
         if isinstance(self._store, LocalStore):
-            most = None if byte_range is not None else _MOST if _is_metadata(key) else self.most
+            most = None if byte_range is not None else _MOST if is_metadata(key) else self.most
             await asyncio.to_thread(self._check, key, most)
         found = await self._store.get(key, prototype or default_buffer_prototype(), byte_range)
-        if found is None and not _is_metadata(key):
+        if found is None and not is_metadata(key):
             self.missing += 1
         return found
 

@@ -9,6 +9,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from napari_restore.errors import RestoreError, SourceError
+from napari_restore.images.guards.zarr_keys import MARKS, METADATA
 from napari_restore.images.image import Image
 from napari_restore.images.readers import zarr_arrays
 from napari_restore.images.readers.reader import begins_with
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 ENDINGS = (".ozx", ".zarr.zip")
 
-_MARKS = ("zarr.json", ".zarray", ".zgroup")
 _MOST_METADATA = 2**26
 """Largest size of the metadata of a node in bytes; larger metadata could fill the memory."""
 _BOMB = 2**28
@@ -121,9 +121,9 @@ def _root(archive: zipfile.ZipFile, path: str) -> str:
     folders = []
     for member in archive.infolist():
         folder, _, name = member.filename.rpartition("/")
-        if name in _MARKS:
+        if name in MARKS:
             folders.append(folder)
-        if name in (*_MARKS, ".zattrs", ".zmetadata") and member.file_size > _MOST_METADATA:
+        if name in METADATA and member.file_size > _MOST_METADATA:
             raise SourceError(f"{path}: {member.filename} has {member.file_size} bytes, which no metadata have.")
         if member.file_size > max(_BOMB, 100 * member.compress_size):
             raise SourceError(
@@ -131,5 +131,5 @@ def _root(archive: zipfile.ZipFile, path: str) -> str:
                 "fill the memory; store the members of the archive without compression."
             )
     if not folders:
-        raise SourceError(f"{path} holds no Zarr: none of its files is called {', '.join(_MARKS)}.")
+        raise SourceError(f"{path} holds no Zarr: none of its files is called {', '.join(MARKS)}.")
     return min(folders, key=lambda folder: (folder.count("/") + bool(folder), folder))

@@ -15,9 +15,10 @@ from uuid import uuid4
 
 from napari_restore.errors import OutputError
 from napari_restore.files import write_whole
+from napari_restore.images.guards.zarr_keys import MARKS
 from napari_restore.images.sameness import lies_in
 from napari_restore.images.staging import Stage, check_way
-from napari_restore.images.store.place import MARKS, Holds, as_location, something_foreign
+from napari_restore.images.store.place import Holds, as_location, something_foreign
 
 _GROUP_MARKS = ("zarr.json", ".zgroup")
 """Metadata files of a Zarr that may contain others."""

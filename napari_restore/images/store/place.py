@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["MARKS", "METADATA", "Holds", "Place", "as_location", "is_url", "something_foreign"]
+__all__ = ["Holds", "Place", "as_location", "is_url", "something_foreign"]
 
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from napari_restore.images.guards.zarr_keys import METADATA
 from napari_restore.images.staging import Stage
 
 Holds = Literal["nothing", "zarr", "other"]
 
-MARKS = ("zarr.json", ".zgroup", ".zarray")
-"""Objects that mark a place as a Zarr."""
-METADATA = (*MARKS, ".zattrs", ".zmetadata")
 _LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")  # what file managers leave
 _CHUNK = re.compile(r"(c\.)?[0-9]+(\.[0-9]+)*")  # a chunk of an array, by its name in one folder
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from napari_restore.errors import OutputError, RestoreError
+from napari_restore.images.guards.zarr_keys import MARKS, METADATA
 from napari_restore.images.staging import Stage
-from napari_restore.images.store.place import MARKS, METADATA, Holds, something_foreign
+from napari_restore.images.store.place import Holds, something_foreign
 
 _UNFINISHED = ".napari_restore.new"
 """Object that exists under a prefix while the metadata of an image are written there."""

@@ -11,11 +11,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from napari_restore.errors import SourceError
+from napari_restore.images.guards.zarr_keys import is_metadata
 
 if TYPE_CHECKING:
     import zarr
 
-_METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 _LISTED = 1000
 """Number of keys that are listed at most, to find the form of the keys."""
 
@@ -85,7 +85,7 @@ def _keys(array: zarr.Array[Any]) -> list[str] | None:
     except Exception:  # a web server lists nothing, and each kind of store has errors of its own
         return None
     keys = [name.removeprefix(prefix).strip("/") for name in names]
-    return [key for key in keys if key and key.rpartition("/")[2] not in _METADATA]
+    return [key for key in keys if key and not is_metadata(key)]
 
 
 def _first(names: AsyncIterator[str]) -> list[str]:
@@ -118,7 +118,7 @@ def _files(directory: str, prefix: str, depth: int) -> Iterator[str]:
         for entry in entries:
             if entry.is_dir():
                 folders += [entry.name] if depth else []
-            elif entry.name not in _METADATA:
+            elif not is_metadata(entry.name):
                 yield prefix + entry.name
     for name in folders:
         if name == "c" or name.isdecimal():
@@ -128,7 +128,6 @@ def _files(directory: str, prefix: str, depth: int) -> Iterator[str]:
 def _with_other_separator(array: zarr.Array[Any]) -> zarr.Array[Any] | None:
     """Return the array with keys "0/0/1" instead of "0.0.1", or the reverse; None for other forms of keys."""
     import zarr
-    from zarr.core.array import AsyncArray
 
     metadata: Any = array.metadata
     if metadata.zarr_format == 2:
@@ -140,7 +139,7 @@ def _with_other_separator(array: zarr.Array[Any]) -> zarr.Array[Any] | None:
         changed = dataclasses.replace(metadata, chunk_key_encoding=encoding)
     else:
         return None
-    return zarr.Array(AsyncArray(metadata=changed, store_path=array.store_path))
+    return zarr.Array(zarr.AsyncArray(metadata=changed, store_path=array.store_path))
 
 
 def _fits(array: zarr.Array[Any], key: str) -> bool:

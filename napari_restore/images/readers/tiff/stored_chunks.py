@@ -4,14 +4,13 @@ from __future__ import annotations
 
 __all__ = ["StoredChunks"]
 
+from zarr.abc.buffer import Buffer, BufferPrototype
 from zarr.abc.store import ByteRequest, Store
-from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import WrapperStore
 
 from napari_restore.errors import ChunkError
+from napari_restore.images.guards.zarr_keys import is_metadata
 from napari_restore.images.readers.reader import WAY_ON
-
-_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
 
 class StoredChunks(WrapperStore[Store]):
@@ -26,7 +25,7 @@ class StoredChunks(WrapperStore[Store]):
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """Read metadata, or decode a strip or tile."""
         found = await self._store.get(key, prototype, byte_range)
-        if found is None and key.rsplit("/", 1)[-1] not in _METADATA:
+        if found is None and not is_metadata(key):
             raise ChunkError(
                 f"the strip or tile is not stored, its place in the file is empty. Copy the file again. {WAY_ON} If it "
                 "is left out on purpose (GDAL's SPARSE_OK), 'gdal_translate IN.tif OUT.tif' writes it, and "
