@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_restore.engine.hardware.machine_cache import cache_folder, key_digest, networks_digest, processor
+from napari_restore.engine.hardware.machine_cache import cache_folder, networks_digest, processor
 from napari_restore.files import write_whole
+from napari_restore.fingerprint import digest
 from napari_restore.models.card import ModelCard
 
 __all__ = ["MOST_BYTES", "Conversion", "Converted", "find_converted", "keep_converted", "refuse"]
@@ -62,7 +63,7 @@ class Conversion:
     def path(self) -> Path:
         """Path of the file, which need not exist."""
         size = "x".join(map(str, self.shape))
-        return cache_folder("converted") / f"{self.card.sha256[:12]}-{size}-{key_digest(self.key())[:16]}.openvino"
+        return cache_folder("converted") / f"{self.card.sha256[:12]}-{size}-{digest(self.key())[:16]}.openvino"
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,12 @@ Environment
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-__all__ = ["cache_folder", "key_digest", "networks_digest", "processor"]
+__all__ = ["cache_folder", "networks_digest", "processor"]
 
 
 def cache_folder(name: str) -> Path:
@@ -28,11 +25,6 @@ def cache_folder(name: str) -> Path:
     import pooch
 
     return Path(pooch.os_cache("napari-restore")) / name
-
-
-def key_digest(key: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of JSON-like content, independent of the order of keys."""
-    return hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()
 
 
 @cache

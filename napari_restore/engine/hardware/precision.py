@@ -15,8 +15,9 @@ import torch
 
 from napari_restore.engine.hardware.device import Device
 from napari_restore.engine.hardware.devices import set_own_threads
-from napari_restore.engine.hardware.machine_cache import cache_folder, key_digest, networks_digest, processor
+from napari_restore.engine.hardware.machine_cache import cache_folder, networks_digest, processor
 from napari_restore.files import write_whole
+from napari_restore.fingerprint import digest
 from napari_restore.models.card import ModelCard
 
 __all__ = ["BFLOAT16_ERROR", "LOSS_ALLOWED", "WORTH", "bfloat16_gain", "choose_precision"]
@@ -71,7 +72,7 @@ def bfloat16_gain(card: ModelCard) -> float:
         "architecture": card.architecture, "hyperparameters": card.model_dump(mode="json")["hyperparameters"],
         "networks": networks_digest(), "torch": torch.__version__, "processor": processor(),
     }  # fmt: skip
-    name = key_digest(key)
+    name = digest(key)
     with _timing:
         if name not in _known:
             found = _kept(name, key)

@@ -16,8 +16,8 @@ from napari_restore.engine.planning.memory import neighbour_axes, run_bytes
 from napari_restore.engine.planning.normalisation import Scale, scales_of, validity_of
 from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.engine.planning.result_shape import gray_through_colour
-from napari_restore.engine.planning.settings.fingerprint import digest
 from napari_restore.engine.planning.source_identity import crop_digests
+from napari_restore.fingerprint import digest
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.images.writing.layout import WriteUnit, stored_order

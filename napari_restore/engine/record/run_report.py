@@ -27,7 +27,6 @@ from napari_restore.engine.compute.block import Receipt
 from napari_restore.engine.compute.fusion_counts import merged_counts
 from napari_restore.engine.hardware.device import Device
 from napari_restore.engine.planning.plan import Plan
-from napari_restore.engine.planning.settings.fingerprint import digest
 from napari_restore.engine.record.page import report_page
 from napari_restore.engine.record.seams import measure_seams
 from napari_restore.engine.record.source_watch import SourceWatch
@@ -35,6 +34,7 @@ from napari_restore.engine.run.local import Stages, run_here
 from napari_restore.engine.store.filled import read_marks
 from napari_restore.engine.store.progress import Progress
 from napari_restore.errors import OutputError, SourceLost
+from napari_restore.fingerprint import digest
 from napari_restore.images.staging import Stage
 from napari_restore.images.store import Place, place_of
 

@@ -16,7 +16,6 @@ from napari_restore.engine.hardware.backends import check_backend
 from napari_restore.engine.hardware.devices import choose_devices
 from napari_restore.engine.planning.plan import Block, Plan, source_kind
 from napari_restore.engine.planning.planner import make_plan
-from napari_restore.engine.planning.settings.fingerprint import digest
 from napari_restore.engine.record.run_report import now, read_content, report_place, reported, write_report
 from napari_restore.engine.run.local import build_pyramid, run_blocks
 from napari_restore.engine.store.filled import read_marks
@@ -24,6 +23,7 @@ from napari_restore.engine.store.progress import Progress
 from napari_restore.engine.store.resume import check_attributes, other_pixels, recipe_in, what_differs
 from napari_restore.engine.store.sinks import OmeZarrSink, lock_output
 from napari_restore.errors import OutputError, RecipeError
+from napari_restore.fingerprint import digest
 from napari_restore.images.opening import open_image
 from napari_restore.images.readers import file_series
 from napari_restore.images.staging import Stage

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from napari_restore.engine.planning.recipe import Recipe, make_recipe
-from napari_restore.engine.planning.settings.fingerprint import digest
 from napari_restore.errors import RecipeError
+from napari_restore.fingerprint import digest
 
 
 def test_json_round_trip() -> None:

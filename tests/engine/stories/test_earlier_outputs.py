@@ -19,7 +19,7 @@ from earlier.make_earlier import CASES, Case, digests, machine, make_source
 from napari_restore import api
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.recipe import EXECUTION_FIELDS, Recipe
-from napari_restore.engine.planning.settings.fingerprint import digest
+from napari_restore.fingerprint import digest
 
 ROOT = Path(__file__).parents[3]
 VERSIONS = {file.parent.name: file.parent for file in sorted((ROOT / "tests/earlier").glob("*/digests.json"))}

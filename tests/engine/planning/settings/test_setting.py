@@ -7,10 +7,10 @@ from typing import Any, Literal
 import pytest
 
 from napari_restore.engine.planning.recipe import EXECUTION_FIELDS, SOURCE_FIELDS, Recipe, make_recipe, settings
-from napari_restore.engine.planning.settings.fingerprint import digest
 from napari_restore.engine.planning.settings.neighbours import Neighbours
 from napari_restore.engine.planning.settings.setting import Setting, type_text
 from napari_restore.errors import RecipeError
+from napari_restore.fingerprint import digest
 
 VALUES: dict[str, Any] = {
     "model": "m", "img_range": 255.0, "mean": (0.45, 0.44, 0.4), "axes": "CZYX", "level": 1, "series": 2,
