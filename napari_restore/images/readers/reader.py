@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["WAY_ON", "Reader", "begins_with", "check_level", "evenly_spaced", "pixel_sizes", "series_number"]
+__all__ = [
+    "WAY_ON",
+    "Reader",
+    "begins_with",
+    "check_level",
+    "evenly_spaced",
+    "loaded_types",
+    "pixel_sizes",
+    "series_number",
+]
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -55,6 +65,25 @@ def begins_with(source: Any, *marks: bytes) -> bool:
         return False
     with Path(source).open("rb") as file:
         return file.read(max(map(len, marks))).startswith(marks)
+
+
+def loaded_types(module: str, *names: str) -> tuple[type, ...]:
+    """Return types of a package, without importing it: if it is not imported, no object is of them.
+
+    Parameters
+    ----------
+    module : str
+        Name of the package.
+    names : str
+        Names of the types.
+
+    Returns
+    -------
+    tuple of type
+        The types that the package has by now: while another thread imports it, some are missing.
+    """
+    loaded = sys.modules.get(module)
+    return tuple(getattr(loaded, name) for name in names if hasattr(loaded, name))
 
 
 def pixel_sizes(given: Mapping[str, Any]) -> tuple[dict[str, float], tuple[str, ...]]:

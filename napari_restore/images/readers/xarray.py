@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["ENDINGS", "open", "recognises"]
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from napari_restore.errors import AxesError
 from napari_restore.images.axes import check_axes, letter_of
 from napari_restore.images.image import Channel, Image
 from napari_restore.images.readers.arrays import array_chunks
-from napari_restore.images.readers.reader import check_level, evenly_spaced, series_number
+from napari_restore.images.readers.reader import check_level, evenly_spaced, loaded_types, series_number
 from napari_restore.images.units import unit_name
 
 ENDINGS: tuple[str, ...] = ()
@@ -21,8 +20,7 @@ ENDINGS: tuple[str, ...] = ()
 
 def recognises(source: Any) -> bool:
     """Check whether an object is an `xarray.DataArray`."""
-    # If it is one, xarray is imported. While another thread imports xarray, the module may lack this name.
-    return isinstance(source, getattr(sys.modules.get("xarray"), "DataArray", ()))
+    return isinstance(source, loaded_types("xarray", "DataArray"))
 
 
 def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:

@@ -7,7 +7,6 @@ __all__ = ["ENDINGS", "is_zarr", "open", "open_node", "recognises"]
 import contextlib
 import math
 import os
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ import numpy as np
 
 from napari_restore.errors import AxesError, OutputError, RestoreError, SourceError
 from napari_restore.images.axes import canonical_axes, check_axes, letter_of, transposition
+from napari_restore.images.guards.zarr_keys import MARKS
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import ChunkedArray
 from napari_restore.images.ome_metadata import COLLECTION, collection_members, ome_part
@@ -24,7 +24,7 @@ from napari_restore.images.readers.ome_zarr.channels import read_channels
 from napari_restore.images.readers.ome_zarr.chunks import found_chunks
 from napari_restore.images.readers.ome_zarr.multiscales import Multiscale, multiscales
 from napari_restore.images.readers.ome_zarr.transformations import Placement, apply
-from napari_restore.images.readers.reader import check_level, pixel_sizes, series_number
+from napari_restore.images.readers.reader import check_level, loaded_types, pixel_sizes, series_number
 from napari_restore.images.store import filesystem, is_url
 from napari_restore.ways_out import NAME_AXES
 
@@ -33,21 +33,17 @@ if TYPE_CHECKING:
 
 ENDINGS: tuple[str, ...] = ()
 
-_METADATA_FILES = ("zarr.json", ".zarray", ".zgroup")
-
 
 def is_zarr(path: str) -> bool:
     """Check whether a directory is a Zarr array or group."""
-    return any(os.path.isfile(os.path.join(path, name)) for name in _METADATA_FILES)
+    return any(os.path.isfile(os.path.join(path, name)) for name in MARKS)
 
 
 def recognises(source: Any) -> bool:
     """Check whether a source is a directory or URL of a Zarr, or an array or group of the package zarr."""
     if isinstance(source, str):
         return is_url(source) or is_zarr(source) or _is_n5(source)
-    # If the source is an object of zarr, zarr is imported. While another thread imports zarr, it may lack these names.
-    zarr = sys.modules.get("zarr")
-    return isinstance(source, (getattr(zarr, "Array", ()), getattr(zarr, "Group", ())))
+    return isinstance(source, loaded_types("zarr", "Array", "Group"))
 
 
 def _is_n5(path: str) -> bool:

@@ -41,7 +41,7 @@ def test_no_reader_fails_at_what_it_does_not_know(source):
         assert not reader.recognises(source), name
 
 
-@pytest.mark.parametrize("package", ["zarr", "xarray"])
+@pytest.mark.parametrize("package", ["zarr", "xarray", "torch"])
 def test_a_package_that_another_thread_is_importing(monkeypatch, package):
     # As the dock widgets' main thread opens a layer while a worker imports what a run needs.
     monkeypatch.setitem(sys.modules, package, types.ModuleType(package))

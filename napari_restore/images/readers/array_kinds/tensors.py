@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["ENDINGS", "as_numpy", "is_tensor", "open", "recognises"]
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from napari_restore.errors import SourceError
 from napari_restore.images.image import Image
 from napari_restore.images.readers import arrays
+from napari_restore.images.readers.reader import loaded_types
 
 ENDINGS: tuple[str, ...] = ()
 
@@ -30,8 +30,7 @@ def is_tensor(source: Any) -> bool:
     bool
         Whether it is a tensor.
     """
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(source, torch.Tensor)
+    return isinstance(source, loaded_types("torch", "Tensor"))
 
 
 recognises = is_tensor
