@@ -40,6 +40,8 @@ class OpenVINO(Backend):
     compared with torch before it is stored. If it fails or disagrees, it is never used: torch runs the network, which
     is logged, and a disagreement is stored too.
 
+    A thread that calls it has subnormal numbers flushed to zero from then on, as the threads of a `Predictor` have.
+
     Parameters
     ----------
     network : Restormer or SwinIR
