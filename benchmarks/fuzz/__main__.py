@@ -1,6 +1,6 @@
 """Fuzz the readers: no damaged file may cause a traceback, hang, fill the memory, or access files outside its folder.
 
-    python -m benchmarks.fuzz                          # 10,000 files; about half an hour of one core
+    python -m benchmarks.fuzz                          # 10,000 files
     python -m benchmarks.fuzz --count 300 --only tiff  # 300 TIFF files
     python -m benchmarks.fuzz --keep FOLDER            # copy files with faults to the folder
 
