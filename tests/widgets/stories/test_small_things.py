@@ -14,7 +14,7 @@ from qtpy.QtCore import QPoint, Qt
 
 from napari_restore import api
 from napari_restore.widgets.dock import RestoreDock
-from napari_restore.widgets.viewer.wipe import LINE
+from napari_restore.widgets.viewer.compare.wipe import LINE
 
 pytestmark = pytest.mark.long
 
