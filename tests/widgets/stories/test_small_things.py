@@ -16,7 +16,6 @@ from napari_restore import api
 from napari_restore.widgets.dock import RestoreDock
 from napari_restore.widgets.viewer.wipe import LINE
 
-pytestmark = pytest.mark.long
 
 
 def tick(qtbot: Any, box: Any) -> None:
