@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_restore import api
 from napari_restore.cli.options import Overwrite, Quiet, Source, given
 from napari_restore.cli.screen import downloads, errors, follow, follow_batch, out
 from napari_restore.errors import RecipeError
+from napari_restore.models.defaults import DENOISER
 
 Output = Annotated[str, typer.Argument(help="OME-Zarr to write, a path or URL. An incomplete one is resumed.")]
 Scheduler = Annotated[str | None, typer.Option(help="Run on the Dask cluster of this scheduler, tcp://host:8786.")]
@@ -44,6 +44,8 @@ def _run(
     settings: Any,
 ) -> None:
     """Make a plan, print it, and run it."""
+    from napari_restore import api
+
     if output.startswith("memory://"):
         raise RecipeError(f"{output} is lost when this process ends; give a path, or the URL of an object store.")
     where: dict[str, Any] = {"scheduler": scheduler, "resources": _amounts(resources)}
@@ -60,7 +62,7 @@ def denoise(
     context: typer.Context,
     source: Source,
     output: Output,
-    model: Annotated[str, typer.Option(help="Name of a model, or path of a checkpoint.")] = api.DENOISER,
+    model: Annotated[str, typer.Option(help="Name of a model, or path of a checkpoint.")] = DENOISER,
     overwrite: Overwrite = False,
     scheduler: Scheduler = None,
     resources: Resources = None,
@@ -85,6 +87,8 @@ def upscale(
     quiet: Quiet = False,
 ) -> None:
     """Super-resolve SOURCE into the OME-Zarr OUTPUT. The same command resumes an interrupted run."""
+    from napari_restore import api
+
     _run(
         source, output, api.upscaler(scale, model), quiet=quiet, overwrite=overwrite, scheduler=scheduler,
         resources=resources, settings=given(context),
@@ -97,7 +101,7 @@ def batch(
         list[str], typer.Argument(help="Folders, patterns in quotes, files, OME-Zarr images, plates and collections.")
     ],
     folder: Annotated[str, typer.Argument(help="Folder for the results: an OME-Zarr for each image.")],
-    model: Annotated[str, typer.Option(help="Name of a model, or path of a checkpoint.")] = api.DENOISER,
+    model: Annotated[str, typer.Option(help="Name of a model, or path of a checkpoint.")] = DENOISER,
     shared_range: Annotated[
         bool, typer.Option("--shared-range", help="One value range for all images, estimated from all of them.")
     ] = False,
@@ -106,6 +110,8 @@ def batch(
     quiet: Quiet = False,
 ) -> None:
     """Restore many images by one recipe. The same command resumes a batch; exit code 1 if an image failed."""
+    from napari_restore import api
+
     with downloads(model, quiet) as show:
         plan = api.plan_batch(
             sources, folder, model=model, overwrite=overwrite, shared_range=shared_range, download=show,
