@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import tifffile
 from docks import click, dock_in, to_disk, until_idle, until_preflight
 from napari import Viewer
