@@ -1,49 +1,67 @@
-"""The list of models, with details of each, and of the user's checkpoints."""
+"""The list of models: those for the layer first, all others in groups, and the user's checkpoints."""
 
 from __future__ import annotations
 
-__all__ = ["ModelList"]
+__all__ = ["DETAIL", "ModelList"]
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QStyledItemDelegate
 from superqt.utils import signals_blocked
 
 from napari_restore.widgets.jobs.job import Task
 from napari_restore.widgets.jobs.models.cards import describe, detail, groups, weights_summary
 from napari_restore.widgets.panels.controls.choice import Choice
+from napari_restore.widgets.panels.models.model_search import DETAIL, ModelSearch
 
 if TYPE_CHECKING:
+    from napari_restore.engine.planning.choices.models import Recommendation
     from napari_restore.models.card import ModelCard
 
 _FILE = "Your file…"
-_DETAIL = Qt.ItemDataRole.UserRole + 1
+_BEST = "Best for this layer"
+_MOST_BEST = 3
+"""Largest number of recommended models."""
 
 
 class ModelList(Choice):
     """A grouped list of models. The data of an item is the name of a model, or the path of a checkpoint.
 
-    The last item opens a file dialog; its data is None.
+    Recommended models stand first, with the reason, and again in their group. The last item opens a file dialog; its
+    data is None. The open list has a field to search in names and details.
     """
 
     def __init__(self, task: Task) -> None:
         super().__init__()
-        self.setItemDelegate(_NamesWithDetails(self))
-        for heading, cards in groups(task).items():
+        self._groups = groups(task)
+        self._files: list[tuple[str, ModelCard | None]] = []
+        self._best: tuple[Recommendation, ...] = ()
+        self._search: ModelSearch | None = None
+        self._fill()
+        self.setCurrentIndex(1)
+
+    def _fill(self) -> None:
+        self.clear()
+        if self._best:
+            self._add_heading(_BEST)
+        for advised in self._best:
+            self.addItem(advised.card.name, advised.card.name)
+            self.show_detail(self.count() - 1, advised.card)
+            self.setItemData(self.count() - 1, advised.reason, DETAIL)
+        for heading, cards in self._groups.items():
             if cards:
                 self._add_heading(heading)
             for card in cards:
                 self.addItem(card.name, card.name)
                 self.show_detail(self.count() - 1, card)
         self._add_heading("Your file")
+        for path, card in self._files:
+            self.addItem(Path(path).name, path)
+            if card is not None:
+                self.show_detail(self.count() - 1, card)
         self.addItem(_FILE, None)
-        self.setCurrentIndex(1)
-        view = self.view()
-        assert view is not None
-        # The open list may be wider than the dock widget, so that the details fit.
-        view.setMinimumWidth(min(view.sizeHintForColumn(0) + 80, 760))
 
     def _add_heading(self, title: str) -> None:
         self.addItem(title)
@@ -53,9 +71,22 @@ class ModelList(Choice):
         font.setBold(True)
         item.setFont(font)
 
+    def recommend(self, advised: Sequence[Recommendation]) -> None:
+        """Put the best models that fit first, or else the best one; the choice stays."""
+        fitting = [one for one in advised if one.fits][:_MOST_BEST]
+        best = tuple(fitting or advised[:1])
+        if best == self._best:
+            return
+        self._best, chosen = best, self.chosen()
+        with signals_blocked(self):
+            self._fill()
+            self.setCurrentIndex(self.count() - 1 if chosen is None else self.findData(chosen))
+
     def show_detail(self, index: int, card: ModelCard) -> None:
-        """Set the details that the open list shows after the name of an item."""
-        self.setItemData(index, detail(card), _DETAIL)
+        """Set the details that the open list shows below the name of an item."""
+        path = self.itemData(index)
+        self._files = [(file, card if file == path else known) for file, known in self._files]
+        self.setItemData(index, detail(card), DETAIL)
         tip = f"{card.title}\n{describe(card)}\n{card.paper}\n{weights_summary(card)}"
         self.setItemData(index, tip, Qt.ItemDataRole.ToolTipRole)
 
@@ -68,21 +99,29 @@ class ModelList(Choice):
         index = self.findData(model)
         if index < 0:
             index = self.count() - 1
+            self._files.append((model, None))
             self.insertItem(index, Path(model).name, model)
         self.setCurrentIndex(index)
 
     def remove(self, model: str) -> None:
         """Remove the path of a checkpoint from the list. If it is chosen, choose another model first."""
+        self._files = [(path, card) for path, card in self._files if path != model]
         index = self.findData(model)
         with signals_blocked(self):
             self.removeItem(index)
 
+    def showPopup(self) -> None:
+        """Open the list with its search field."""
+        self._search = ModelSearch(self)
+        self._search.open()
 
-class _NamesWithDetails(QStyledItemDelegate):
-    """A delegate that shows details after each name in the open list; the closed list shows the name only."""
+    def hidePopup(self) -> None:
+        super().hidePopup()
+        if self._search is not None:
+            self._search.close()
+            self._search = None
 
-    def initStyleOption(self, option: Any, index: Any) -> None:
-        super().initStyleOption(option, index)
-        details = index.data(_DETAIL)
-        if details:
-            option.text = f"{option.text}  ·  {details}"
+    def take(self, row: int) -> None:
+        """Choose a row, as a click on the list does."""
+        self.setCurrentIndex(row)
+        self.activated.emit(row)
