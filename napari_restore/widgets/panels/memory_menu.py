@@ -102,11 +102,10 @@ class MemoryMenu:
         self._untouched = self._settings()
 
     def _say_recalled(self, choices: Choices) -> None:
-        given = choices.settings()
-        model = Path(choices.model).name
-        words = in_words({"model": model, **given})
-        self.line.say(f"As in your last run: {words}.")
-        self.row.setVisible(bool(given) or choices.model != self._form.model.suited)
+        own = {} if choices.model == self._form.model.suited else {"model": Path(choices.model).name}
+        chosen = {**own, **choices.settings()}
+        self.line.say(f"As in your last run: {in_words(chosen)}." if chosen else "")
+        self.row.setVisible(bool(chosen))
 
     def _kind_of_layer(self) -> str:
         return layer_kind(self._form.input.letters(), self._form.input.samples())

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from napari_restore.widgets.jobs.preflight import Preflight
 
 
+_FIRST = ("device", "precision", "backend", "memory_budget", "tile", "halo", "blend", "padding")
+
+
 class PerformanceBox(SettingsFold):
     """Device, memory, tiles and batches. The devices of this machine are listed when they are known."""
 
     def __init__(self) -> None:
-        super().__init__("Performance", "Device, memory, tiles and batches; “auto” suits most runs")
+        super().__init__("Performance", "Device, memory, tiles and batches; “auto” suits most runs", *_FIRST)
         self.device, self.precision, self.memory = map(self.native, ("device", "precision", "memory_budget"))
         self.tile, self.halo = self.native("tile"), self.native("halo")
 

@@ -23,19 +23,22 @@ class SettingsFold(QCollapsible):
         Its title, and the section of `Setting.control`.
     tooltip : str
         What is in it.
+    *first : str
+        Names of the settings that stand first.
 
     Attributes
     ----------
     made : dict of str to Made
-        Its controls, by the name of the setting: those that say how to run first.
+        Its controls, by the name of the setting.
     """
 
     changed = Signal()
 
-    def __init__(self, section: str, tooltip: str) -> None:
+    def __init__(self, section: str, tooltip: str, *first: str) -> None:
         super().__init__(section)
-        chosen = sorted(section_settings(section).items(), key=lambda pair: pair[1].group != "run")
-        self.made: dict[str, Made] = {name: make_control(name) for name, _ in chosen}
+        self.made: dict[str, Made] = {
+            name: make_control(name) for name in dict.fromkeys((*first, *section_settings(section)))
+        }
         inner = Box("")
         for made in self.made.values():
             inner.add_made(made)

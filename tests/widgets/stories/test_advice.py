@@ -15,10 +15,16 @@ from napari_restore import api
 from napari_restore.widgets.dock import RestoreDock, SuperResolutionDock
 
 
+@pytest.fixture(autouse=True)
+def timed_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks that are not timed, which takes seconds."""
+    monkeypatch.setattr("napari_restore.engine.compute.estimate.tile_seconds", lambda plan: 0.5)
+
+
 def noisy(sigma: float, low: float = 500, high: float = 1500) -> np.ndarray:
     """Smooth stripes with Gaussian noise of a standard deviation in data units."""
     rng = np.random.default_rng(0)
-    y, x = np.mgrid[:256, :256]
+    y, x = np.mgrid[:160, :160]
     stripes = low + (high - low) * np.sin(x / 17) ** 2 * np.cos(y / 23) ** 2
     return np.clip(stripes + rng.normal(0, sigma, stripes.shape), 0, 65535).astype(np.uint16)
 
@@ -30,7 +36,7 @@ def test_a_model_that_fits_says_so_with_what_will_change(qtbot: Any, viewer: Vie
     assert dock.verdict.verdict.text().startswith("✓ Fits: ") and "made for 0.8–28 %" in dock.verdict.verdict.text()
     assert dock.verdict.button.isHidden() and dock.verdict.advice.isHidden()
     line = dock.verdict.change.text()
-    assert line.startswith("Will change: 2 channels × 1 plane, 262.1 kB → memory, about ") and line.endswith("on cpu.")
+    assert line.startswith("Will change: 2 channels × 1 plane, 102.4 kB → memory, about ") and line.endswith("on cpu.")
     to_disk(dock, tmp_path / "o.zarr")
     until_preflight(qtbot, dock)
     assert " → OME-Zarr, about " in dock.verdict.change.text()

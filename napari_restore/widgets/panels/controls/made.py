@@ -111,7 +111,7 @@ class _Choice(Made):
         box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def _type(self) -> Any:
-        return str | None
+        return str  # magicgui gives optional types an item of its own
 
     def _options(self) -> dict[str, Any]:
         given = self.setting.options.get("choices") or self.setting.values

@@ -57,10 +57,10 @@ class ModelList(Choice):
                 self.addItem(card.name, card.name)
                 self.show_detail(self.count() - 1, card)
         self._add_heading("Your file")
-        for path, card in self._files:
+        for path, known in self._files:
             self.addItem(Path(path).name, path)
-            if card is not None:
-                self.show_detail(self.count() - 1, card)
+            if known is not None:
+                self.show_detail(self.count() - 1, known)
         self.addItem(_FILE, None)
 
     def _add_heading(self, title: str) -> None:

@@ -119,7 +119,7 @@ class _Found(QSortFilterProxyModel):
         model = self.sourceModel()
         assert model is not None
         index = model.index(row, 0)
-        text = f"{index.data()} {index.data(DETAIL) or ''} {index.data(Qt.ItemDataRole.ToolTipRole) or ''}".lower()
+        text = f"{index.data()} {index.data(DETAIL) or ''}".lower()
         return all(word in text for word in self._words)
 
 

@@ -25,6 +25,10 @@ def test_every_value_of_a_setting_goes_through_its_control(qtbot: Any, name: str
     setting = settings()[name]
     qtbot.addWidget(made.native)
     assert made.value() == setting.default
+    if setting.widget == "ComboBox":
+        listed = [made.native.itemData(index) for index in range(made.native.count())]
+        auto = [None] if setting.default is None else []
+        assert listed == [*auto, *(setting.options.get("choices") or setting.values)]
     assert made.label == setting.control.partition(" › ")[2] and setting.help in made.native.toolTip()
     told: list[Any] = []
     made.when_changed(lambda: told.append(made.value()))
