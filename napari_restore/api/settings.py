@@ -115,6 +115,9 @@ class Settings(TypedDict, total=False):
     denoise : str or Path
         Denoiser that runs before a model that super-resolves, in the same run: name of a model, path of a checkpoint,
         auto (the bundled one, if the noise of the image would hurt), or none. If left out: none.
+    strength : float
+        Share of the restored image in the result, the rest being the source: 0 is the source, 1 the restored image; for
+        models that keep the number of pixels. If left out: 1.0.
     """
 
     img_range: float | None
@@ -149,6 +152,7 @@ class Settings(TypedDict, total=False):
     neighbours: str | Mapping[str, object] | None
     allow_outside: bool
     denoise: str | Path
+    strength: float
 
 
 # End of what is written.

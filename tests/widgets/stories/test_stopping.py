@@ -142,7 +142,7 @@ def test_settings_that_change_during_a_run_are_checked_after_it(qtbot: Any, larg
     qtbot.waitUntil(lambda: "when the run has ended" in large.output.cost.text() or large.bar.state == "idle")
     until_idle(qtbot, large)
     until_preflight(qtbot, large)
-    assert "288.0 kB to memory" in large.output.cost.text() and "Noise here" in large.model.noise.text()
+    assert "288.0 kB to memory" in large.output.cost.text() and "Noise here" in large.verdict.verdict.toolTip()
 
 
 def test_a_result_that_is_deleted_ends_its_run(qtbot: Any, viewer: Viewer, large: RestoreDock) -> None:
