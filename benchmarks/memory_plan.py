@@ -174,7 +174,7 @@ def measure(source: Path, model: Path, output: Path, settings: dict[str, Any], s
     planning, began, done = memory("VmHWM") - before, time.monotonic(), 0
     for event in api.run(plan, output):
         done = event.done
-        if seconds and time.monotonic() - began > seconds:
+        if seconds and done >= 2 and time.monotonic() - began > seconds:
             break
     peak = memory("VmHWM") - before
     return {"planned": plan.memory_bytes / 1e6, "planning": planning / 1e6, "peak": peak / 1e6, "blocks": done}
@@ -225,7 +225,9 @@ def _verdict(kind: str, found: Any, budget: float | None) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.memory_plan", description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="part of the names of configurations")
-    parser.add_argument("--seconds", type=float, default=0, help="stop each run after that; 0: run to the end")
+    parser.add_argument(
+        "--seconds", type=float, default=0, help="stop each run after that and two blocks; 0: run to the end"
+    )
     parser.add_argument("--keep", type=Path, help="folder for the sources")
     given = parser.parse_args()
     chosen = [one for one in CONFIGURATIONS if given.only.lower() in one.name.lower()]
