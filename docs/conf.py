@@ -62,6 +62,7 @@ autodoc_typehints = "none"  # the docstrings have the types
 autodoc_default_options = {"show-inheritance": True}
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True  # or the attributes of a class would be listed twice
 default_role = "code"  # a name in single backticks, as docstrings of this field write it
 # Filled only where `DOCS_INTERSPHINX=1`: a build needs no network.
 intersphinx_mapping = (

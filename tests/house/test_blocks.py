@@ -11,6 +11,7 @@ import shlex
 import shutil
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -189,9 +190,15 @@ def wrong_with(words: list[str]) -> str:
     return f"no extra {unknown}" if unknown else ""
 
 
+@cache
+def command_line() -> Any:
+    """The parser of the command line."""
+    return typer.main.get_command(cli.app)
+
+
 def parsed(arguments: list[str]) -> str:
     """Say what the parser of the command line says of arguments."""
-    command: Any = typer.main.get_command(cli.app)
+    command = command_line()
     while arguments and hasattr(command, "commands") and arguments[0] in command.commands:
         command, arguments = command.commands[arguments[0]], arguments[1:]
     if hasattr(command, "commands"):
