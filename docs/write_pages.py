@@ -26,9 +26,18 @@ GROUPS = {
     "Check a result": ("verify", "run_report"),
     "Many images": ("plan_batch", "restore_batch", "run_batch", "BatchPlan", "BatchItem", "BatchProgress"),
     "Regions and neighbours": ("part", "neighbour_weights"),
-    "Models": ("models", "model_card", "fetch", "convert_model", "weights_state", "weights_size", "upscaler"),
+    "Models": (
+        "models",
+        "recommend",
+        "model_card",
+        "fetch",
+        "convert_model",
+        "weights_state",
+        "weights_size",
+        "upscaler",
+    ),
     "Machine": ("devices",),
-    "Settings": ("Settings", "DENOISER", "UPSCALERS"),
+    "Settings": ("Settings", "load_recipe", "DENOISER", "UPSCALERS"),
 }
 """Public names of the api, by what they are for."""
 RETURNED = (
@@ -72,10 +81,15 @@ def commands(command: Any, name: str = "napari-restore") -> Iterator[tuple[str, 
         yield from commands(inner, f"{name} {part}")
 
 
+def parameters(command: Any) -> list[Any]:
+    """Return the arguments and options of a command, without ``--help``."""
+    return [one for one in command.get_params(typer.Context(command)) if one.name != "help"]
+
+
 def usage(name: str, command: Any) -> str:
     """Return the line that shows how a command is called."""
     words = [name]
-    for one in command.params:
+    for one in parameters(command):
         if one.param_type_name == "argument":
             word = (one.metavar or one.name).upper() + ("..." if one.nargs == -1 else "")
             words.append(word if one.required else f"[{word}]")
@@ -104,8 +118,8 @@ def command_line() -> str:
     ]
     of_settings = {name for name, setting in settings().items() if setting.flags and name != "model"}
     for name, command in commands(typer.main.get_command(cli.app)):
-        shared = [one for one in command.params if one.name in of_settings]
-        own = [one for one in command.params if one.name not in of_settings]
+        shared = [one for one in parameters(command) if one.name in of_settings]
+        own = [one for one in parameters(command) if one.name not in of_settings]
         parts.append(f"## {name}\n\n{' '.join((command.help or '').split())}\n")
         parts.append(f"```text\n{usage(name, command)}\n```\n")
         rows: list[tuple[object, ...]] = [
