@@ -12,6 +12,8 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt.utils import QSignalDebouncer
 
+from napari_restore.widgets.jobs.advice.change import change_of
+from napari_restore.widgets.jobs.advice.verdict import verdict_of
 from napari_restore.widgets.jobs.compare.comparison import Comparison
 from napari_restore.widgets.jobs.controller import Controller, State
 from napari_restore.widgets.jobs.job import Choices, Job, Task
@@ -24,12 +26,14 @@ from napari_restore.widgets.panels.controls.column import Column
 from napari_restore.widgets.panels.controls.focus import focus_style
 from napari_restore.widgets.panels.controls.wheel import WheelNeedsFocus
 from napari_restore.widgets.panels.form import Form
-from napari_restore.widgets.panels.frame.close_question import CloseQuestion
 from napari_restore.widgets.panels.frame.looking import Looking
 from napari_restore.widgets.panels.frame.pages import Pages
+from napari_restore.widgets.panels.memory_menu import MemoryMenu
 from napari_restore.widgets.panels.recipe_menu import RecipeMenu
 from napari_restore.widgets.panels.run_bar import RunBar
-from napari_restore.widgets.sections.batch import WORK, Batch
+from napari_restore.widgets.panels.verdict_box import VerdictBox
+from napari_restore.widgets.sections.batch import Batch
+from napari_restore.widgets.sections.closing import Closing
 from napari_restore.widgets.sections.comparing import Comparing
 from napari_restore.widgets.sections.run_display import RunDisplay
 from napari_restore.widgets.threads.turns import Turns, main_window
@@ -68,7 +72,7 @@ class RestoreDock(QWidget):
         self.viewer = napari_viewer
         self.form, self.bar = Form(napari_viewer, self.task), RunBar()
         self.input, self.model, self.output = self.form.input, self.form.model, self.form.output
-        self.performance, self.looking = self.form.performance, Looking()
+        self.verdict, self.performance, self.looking = VerdictBox(), self.form.performance, Looking()
         self._turns = Turns(self)
         self.works = Works(self._turns)
         self.results, self.live = ShownResults(napari_viewer, self._turns), LiveView(napari_viewer, self)
@@ -78,14 +82,15 @@ class RestoreDock(QWidget):
         self.models = ModelController(self.model, self.works, self.bar.tell, self._changed)
         self.weights = ShownWeights(napari_viewer, self.works, self._mapped, self.bar.tell, self)
         self.recipes = RecipeMenu(self.form, self.bar.menu, self.bar.tell, self)
+        self.memory = MemoryMenu(self.form, self.task, self.bar.menu, self.bar.tell, self)
         self.batch = Batch(napari_viewer, self.works, self._turns, self.form.choices, self.task)
+        self.closing = Closing(self.works, self.controller, self.batch)
         self._removal = RemovalContext(napari_viewer)
         self.display = RunDisplay(napari_viewer, self._turns, self.controller.cancel, self.bar.tell)
         self._window: QWidget | None = None
         self._closed = self._following = False
         self._running = ""
         self._shown_run: list[Any] = []
-        self._question: CloseQuestion | None = None
         self._settling = QSignalDebouncer(parent=self)
         self._settling.setTimeout(PREFLIGHT_AFTER)
         self._lay_out()
@@ -93,7 +98,7 @@ class RestoreDock(QWidget):
         self._changed()
 
     def _lay_out(self) -> None:
-        self._column = Column(self.form, self.compare)
+        self._column = Column(self.verdict, self.memory.row, self.form, self.compare)
         page = QWidget()
         rows = QVBoxLayout(page)
         rows.setContentsMargins(0, 0, 0, 0)
@@ -111,6 +116,7 @@ class RestoreDock(QWidget):
 
     def _connect(self) -> None:
         self.form.changed.connect(self._changed)
+        self.verdict.help_wanted.connect(self.form.take_settings)
         self._settling.triggered.connect(self.controller.start_preflight)
         self.bar.preview_wanted.connect(self.controller.start_preview)
         self.bar.run_wanted.connect(self.controller.start_run)
@@ -127,6 +133,7 @@ class RestoreDock(QWidget):
         self.model.changed.connect(self.models.read_card)
         self.model.fetch_wanted.connect(self.models.fetch)
         self.model.fetch_cancelled.connect(self.models.cancel_fetch)
+        self.model.sample_wanted.connect(self.models.make_sample)
         self.output.neighbours.map_wanted.connect(self.weights.switch)
         self.weights.ended.connect(lambda: self.output.neighbours.map.setChecked(False))
         self.comparing.scroll(self._column)
@@ -208,8 +215,11 @@ class RestoreDock(QWidget):
         """Show a preflight; None: there is none for the current choices."""
         if found is None:
             self.output.show_preflight(None)
+            self.verdict.show_pending()
         else:
             self.form.show_preflight(found)
+            change = change_of(found, to_disk=self.output.to_disk)
+            self.verdict.show_verdict(verdict_of(found.report), "" if found.obstacle else change)
             self.weights.update_map()
         self.bar.set_resumes(found is not None and 0 < found.stored_blocks < found.plan.blocks)
 
@@ -224,6 +234,7 @@ class RestoreDock(QWidget):
 
     def show_obstacle(self, text: str) -> None:
         """Show why the current choices cannot be run, unless no layer is open or a box shows it already."""
+        self.verdict.show_nothing()
         if self.input.layer() is not None and self.form.warning_note(text) is None:
             self.output.show_error(text)
 
@@ -286,6 +297,7 @@ class RestoreDock(QWidget):
                 self._turns.call(self.end)  # after the message that ends the run
             return
         self._running = name
+        self.memory.remember_run()
         self._follow_window()
         self.bar.tell("Planning…" if self.model.fetch.isHidden() else "Fetching the weights, then planning…")
         self.display.begin(name)
@@ -330,24 +342,12 @@ class RestoreDock(QWidget):
 
     def _close(self) -> None:
         """Stop previews and comparisons. If a run is in progress, ask whether to stop it."""
-        if "run" not in self.works and not self.batch.running:
+        if not self.closing.goes_on:
             self.end()
             return
         self._closed = True
         self._leave()
-        state = self.batch.box.state if self.batch.running else self.controller.state
-        if state == "running" and self._window is not None:
-            name, kept = ("The batch", True) if self.batch.running else (self._running, self.controller.keeps_result)
-            self._question = CloseQuestion(name, kept, self._window)
-            self._question.stop_wanted.connect(self.controller.cancel)
-            self._question.stop_wanted.connect(self.batch.cancel)
-            self._question.finished.connect(self._answered)
-            self._question.open()
-
-    def _answered(self) -> None:
-        if self._question is not None:
-            self._question.deleteLater()
-            self._question = None
+        self.closing.ask(self._running, self._window)
 
     def _leave(self) -> None:
         """Disconnect from the viewer, and stop all work except a run."""
@@ -356,7 +356,7 @@ class RestoreDock(QWidget):
         self.output.neighbours.map.setChecked(False)
         self.form.leave()
         self.controller.drop_preview()
-        self.works.end(keep=("run", WORK) if self.batch.running else ("run",))
+        self.works.end(keep=self.closing.goes_on)
         self.batch.window = None
         self.looking.say("")
         self.results.remove_previews()
@@ -369,8 +369,7 @@ class RestoreDock(QWidget):
             # A reference would keep the closed window and its canvas in memory.
             self._window.removeEventFilter(self)
             self._window = None
-        if self._question is not None:
-            self._question.reject()
+        self.closing.end()
         self._turns.end()
         self.works.end()
         self.display.end()

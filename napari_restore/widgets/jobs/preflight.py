@@ -17,6 +17,7 @@ from napari_restore.widgets.jobs.job import Job
 
 if TYPE_CHECKING:
     from napari_restore.engine.compute.estimate import Report
+    from napari_restore.engine.planning.choices.models import Recommendation
     from napari_restore.engine.planning.plan import Plan
 
 _MEMORY_SHARE = 0.5
@@ -41,6 +42,8 @@ class Preflight:
         Why the result cannot be kept in memory; empty if it can.
     obstacle : str
         Why the run is not possible with the current choices; empty if it is.
+    recommended : tuple of Recommendation
+        Models of the same task, best for the layer first.
     """
 
     report: Report
@@ -49,6 +52,7 @@ class Preflight:
     devices: tuple[str, ...] = ("cpu",)
     no_memory: str = ""
     obstacle: str = ""
+    recommended: tuple[Recommendation, ...] = ()
 
     @property
     def plan(self) -> Plan:
@@ -104,19 +108,21 @@ def look_at(job: Job) -> Generator[str | Preflight, None, None]:
         plan, obstacle = job.in_memory().plan(fetch=False), error.told("window")
     yield f"Estimating noise and time of {job.image.name}…"
     report = api.report(plan, timed=here)
+    recommended = api.recommend(report)
     no_memory = ""
     try:
         free = free_memory_for(plan)
     except OutputError as error:
         free, no_memory = _available(), error.told("window")
     if output is None:
-        yield Preflight(report, free, 0, api.devices(), no_memory, no_memory)
+        yield Preflight(report, free, 0, api.devices(), no_memory, no_memory, recommended)
         return
     place = place_of(output)
     replaced = job.choices.overwrite and here and not continues(plan, output)
     blocks = 0 if replaced or obstacle or not here else _stored_blocks(place)
     room = place.free()
-    yield Preflight(report, None if room is None else room[0], blocks, api.devices(), no_memory, obstacle)
+    free_there = None if room is None else room[0]
+    yield Preflight(report, free_there, blocks, api.devices(), no_memory, obstacle, recommended)
 
 
 def free_memory_for(plan: Plan) -> int:

@@ -116,7 +116,7 @@ def test_a_closed_dock_widget_asks_whether_the_batch_goes_on(qtbot: Any, dock: R
     click(qtbot, dock.batch.box.run)
     qtbot.waitUntil(lambda: "%" in table(dock).get("a.zarr", ""))
     click(qtbot, close_button(dock))
-    question = dock._question
+    question = dock.closing.question
     assert question is not None and question.text().startswith("The batch is still being restored.")
     click(qtbot, question.stop)
     qtbot.waitUntil(lambda: not dock.works)
