@@ -66,9 +66,11 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     """
     from napari_restore.engine.hardware.backends import choose_backend
     from napari_restore.engine.hardware.devices import choose_devices, free_memory, spare_devices
+    from napari_restore.engine.hardware.host_memory import return_free_memory
     from napari_restore.engine.hardware.precision import choose_precision
 
     _check_channels(image, card)
+    _check_strength(card, recipe)
     free = free_memory(CPU)
     sampled = estimate and None in (recipe.value_range, recipe.valid_range, recipe.fill_values)
     check_sample(image, recipe.memory_budget, free, sampled=sampled)
@@ -120,6 +122,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     check_budget(plan, free)
     if any(estimate is not None for estimate in intensity.noise):
         plan = replace(plan, warnings=plan_noise_fit(plan, intensity.noise).warnings)
+    return_free_memory()  # the sample's, which the run would not use again
     return plan
 
 
@@ -165,6 +168,19 @@ def _check_channels(image: Image, card: ModelCard) -> None:
         )
     if min(image.shape) == 0:
         raise SourceError(f"{image.name} has no pixels: its shape is {image.shape}.")
+
+
+def _check_strength(card: ModelCard, recipe: Recipe) -> None:
+    if recipe.strength != 1 and card.scale > 1:
+        raise RecipeError(
+            f"strength {recipe.strength:g} mixes the result with the source, and {card.name} makes {card.scale} times "
+            "as many pixels along Y and X",
+            WayOut(
+                "leave out strength=, or use a model that keeps the number of pixels.",
+                "leave out --strength, or use a model that keeps the number of pixels.",
+                "drop the strength of the recipe, or use Denoise.",
+            ),
+        )
 
 
 def _check_samples(image: Image, card: ModelCard, lengths: dict[str, int], block: tuple[int, ...]) -> None:

@@ -57,6 +57,8 @@ def check_opens(source: str, file: str, module: str, function: str) -> None:
     SourceError
         If the process crashed, or had to be stopped.
     """
+    if getattr(sys, "frozen", False):  # an application in one file: its program is not Python, and would start anew
+        return
     try:
         found = os.stat(file)
     except (OSError, ValueError):
