@@ -360,6 +360,7 @@ def _text(plan: Plan) -> str:
         **_denoiser(plan),
         "values": _values(plan),
         "missing": _missing(plan),
+        **(image.annotations.told(card.scale) if image.annotations else {}),
         "channels": _channels(plan),
         **_neighbours(plan),
         "tiles": f"{tile_y} x {tile_x}, halo {recipe.halo}, blend {recipe.blend}; {plan.tiles} in total, "
