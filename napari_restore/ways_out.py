@@ -51,7 +51,7 @@ class WayOut:
 LEAVE_OUT = WayOut(
     "or leave it out by on_error='fill'.",
     "or leave it out by --on-error fill.",
-    "or leave it out on the command line by --on-error fill.",
+    "or choose fill in On error to leave it out.",
 )
 NAME_AXES = WayOut(
     "pass axes= with one letter of TCZYXS per dimension, such as 'ZYX'.",

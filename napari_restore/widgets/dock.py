@@ -12,6 +12,8 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt.utils import QSignalDebouncer
 
+from napari_restore.widgets.jobs.advice.change import change_of
+from napari_restore.widgets.jobs.advice.verdict import verdict_of
 from napari_restore.widgets.jobs.compare.comparison import Comparison
 from napari_restore.widgets.jobs.controller import Controller, State
 from napari_restore.widgets.jobs.job import Choices, Job, Task
@@ -26,8 +28,10 @@ from napari_restore.widgets.panels.controls.column import Column
 from napari_restore.widgets.panels.controls.focus import focus_style
 from napari_restore.widgets.panels.controls.wheel import WheelNeedsFocus
 from napari_restore.widgets.panels.form import Form
+from napari_restore.widgets.panels.memory_menu import MemoryMenu
 from napari_restore.widgets.panels.recipe_menu import RecipeMenu
 from napari_restore.widgets.panels.run_bar import RunBar
+from napari_restore.widgets.panels.verdict_box import VerdictBox
 from napari_restore.widgets.threads.turns import Turns, main_window
 from napari_restore.widgets.threads.works import Works
 from napari_restore.widgets.viewer.compare_tools import HOLD_KEY, CompareTools
@@ -67,6 +71,7 @@ class RestoreDock(QWidget):
         self.viewer = napari_viewer
         self.form, self.compare, self.bar = Form(napari_viewer, self.task), CompareBox(HOLD_KEY), RunBar()
         self.input, self.model, self.output = self.form.input, self.form.model, self.form.output
+        self.verdict = VerdictBox()
         self.performance = self.form.performance
         self._turns = Turns(self)
         self.works = Works(self._turns)
@@ -76,6 +81,7 @@ class RestoreDock(QWidget):
         self.models = ModelController(self.model, self.works, self.bar.tell, self._changed)
         self.weights = ShownWeights(napari_viewer, self.works, self._mapped, self.bar.tell, self)
         self.recipes = RecipeMenu(self.form, self.bar.menu, self.bar.tell, self)
+        self.memory = MemoryMenu(self.form, self.task, self.bar.menu, self.bar.tell, self)
         self._removal = RemovalContext(napari_viewer)
         self.activity = RunActivity(self._turns, self.controller.cancel)
         self._window: QWidget | None = None
@@ -90,7 +96,7 @@ class RestoreDock(QWidget):
         self._changed()
 
     def _lay_out(self) -> None:
-        self._column = Column(self.form, self.compare)
+        self._column = Column(self.verdict, self.memory.row, self.form, self.compare)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(6, 6, 6, 6)
         outer.addWidget(self._column, 1)
@@ -102,6 +108,7 @@ class RestoreDock(QWidget):
 
     def _connect(self) -> None:
         self.form.changed.connect(self._changed)
+        self.verdict.help_wanted.connect(self.form.take_settings)
         self._settling.triggered.connect(self.controller.start_preflight)
         self.bar.preview_wanted.connect(self.controller.start_preview)
         self.bar.run_wanted.connect(self.controller.start_run)
@@ -118,6 +125,7 @@ class RestoreDock(QWidget):
         self.model.changed.connect(self.models.read_card)
         self.model.fetch_wanted.connect(self.models.fetch)
         self.model.fetch_cancelled.connect(self.models.cancel_fetch)
+        self.model.sample_wanted.connect(self.models.make_sample)
         self.output.neighbours.map_wanted.connect(self.weights.switch)
         self.weights.ended.connect(lambda: self.output.neighbours.map.setChecked(False))
         box, tools = self.compare, self.tools
@@ -207,13 +215,17 @@ class RestoreDock(QWidget):
         """Show a preflight; None: there is none for the current choices."""
         if found is None:
             self.output.show_preflight(None)
+            self.verdict.show_pending()
         else:
             self.form.show_preflight(found)
+            change = change_of(found, to_disk=self.output.to_disk)
+            self.verdict.show_verdict(verdict_of(found.report), "" if found.obstacle else change)
             self.weights.update_map()
         self.bar.set_resumes(found is not None and 0 < found.stored_blocks < found.plan.blocks)
 
     def show_obstacle(self, text: str) -> None:
         """Show why the current choices cannot be run, unless no layer is open or a box shows it already."""
+        self.verdict.show_nothing()
         if self.input.layer() is not None and self.form.warning_note(text) is None:
             self.output.show_error(text)
 
@@ -276,6 +288,7 @@ class RestoreDock(QWidget):
                 self._turns.call(self.end)  # after the message that ends the run
             return
         self._running = name
+        self.memory.remember_run()
         self._follow_window()
         self.bar.tell("Planning…" if self.model.fetch.isHidden() else "Fetching the weights, then planning…")
         self.activity.begin(name)

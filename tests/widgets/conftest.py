@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,12 @@ def qtbot(qtbot: Any) -> Any:
     """Wait for up to two minutes where a test names no time: a wait is no measurement, and a busy machine is slow."""
     qtbot.waitUntil = partial(qtbot.waitUntil, timeout=120_000)
     return qtbot
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> None:
+    """Dock widgets that remember no run and no preset of the test before."""
+    shutil.rmtree(Path(_PREFERENCES.name) / "napari-restore", ignore_errors=True)
 
 
 @pytest.fixture

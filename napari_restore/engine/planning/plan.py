@@ -362,6 +362,7 @@ def _text(plan: Plan) -> str:
         "missing": _missing(plan),
         **(image.annotations.told(card.scale) if image.annotations else {}),
         "channels": _channels(plan),
+        "strength": f"{100 * recipe.strength:.3g} % of the restored image, plus source" if recipe.strength < 1 else "",
         **_neighbours(plan),
         "tiles": f"{tile_y} x {tile_x}, halo {recipe.halo}, blend {recipe.blend}; {plan.tiles} in total, "
         f"{plan.tile_share:.2f} times the pixels of the image"

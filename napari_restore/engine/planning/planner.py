@@ -69,6 +69,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     from napari_restore.engine.hardware.precision import choose_precision
 
     _check_channels(image, card)
+    _check_strength(card, recipe)
     intensity = choose_intensity(image, card, recipe, estimate=estimate)
     denoiser = choose_denoiser(image, card, recipe, intensity)
     card = denoiser.card
@@ -164,6 +165,19 @@ def _check_channels(image: Image, card: ModelCard) -> None:
         )
     if min(image.shape) == 0:
         raise SourceError(f"{image.name} has no pixels: its shape is {image.shape}.")
+
+
+def _check_strength(card: ModelCard, recipe: Recipe) -> None:
+    if recipe.strength != 1 and card.scale > 1:
+        raise RecipeError(
+            f"strength {recipe.strength:g} mixes the result with the source, and {card.name} makes {card.scale} times "
+            "as many pixels along Y and X",
+            WayOut(
+                "leave out strength=, or use a model that keeps the number of pixels.",
+                "leave out --strength, or use a model that keeps the number of pixels.",
+                "drop the strength of the recipe, or use Denoise.",
+            ),
+        )
 
 
 def _check_samples(image: Image, card: ModelCard, lengths: dict[str, int], block: tuple[int, ...]) -> None:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from napari_restore.engine.compute.block import Receipt, restore_block
 from napari_restore.engine.compute.predictor import predictor_of
 from napari_restore.engine.compute.region import Cancelled
+from napari_restore.engine.compute.speed import Stopwatch, remember_tile_seconds
 from napari_restore.engine.planning.plan import Block, Plan
 from napari_restore.engine.store.progress import Progress
 from napari_restore.engine.store.protocol import Sink
@@ -148,9 +149,10 @@ def run_blocks(
         return
     # Load the model before any block, so that an error of loading is not reported as an error of a block.
     predictor_of(plan)
+    watch = Stopwatch(counter)
 
     def restore(index: Block) -> Receipt:
-        receipt = restore_block(plan, sink, index, counter)
+        receipt = restore_block(plan, sink, index, watch)
         sink.settle(index)
         return receipt
 
@@ -160,6 +162,7 @@ def run_blocks(
                 done += 1
                 record(receipt)
             yield progress(None if receipt is None else receipt.index)
+    remember_tile_seconds(plan, watch.tiles, watch.seconds)
 
 
 def _first_in(plan: Plan, region: Region, some: Iterable[Block], others: Iterable[Block]) -> Iterator[Block]:

@@ -16,6 +16,7 @@ from napari_restore.widgets.jobs.job import Job
 
 if TYPE_CHECKING:
     from napari_restore.engine.compute.estimate import Report
+    from napari_restore.engine.planning.choices.models import Recommendation
     from napari_restore.engine.planning.plan import Plan
 
 _MEMORY_SHARE = 0.5
@@ -40,6 +41,8 @@ class Preflight:
         Why the result cannot be kept in memory; empty if it can.
     obstacle : str
         Why the run is not possible with the current choices; empty if it is.
+    recommended : tuple of Recommendation
+        Models of the same task, best for the layer first.
     """
 
     report: Report
@@ -48,6 +51,7 @@ class Preflight:
     devices: tuple[str, ...] = ("cpu",)
     no_memory: str = ""
     obstacle: str = ""
+    recommended: tuple[Recommendation, ...] = ()
 
     @property
     def plan(self) -> Plan:
@@ -94,18 +98,20 @@ def make_preflight(job: Job) -> Preflight:
     except OutputError as error:
         plan, obstacle = job.in_memory().plan(fetch=False), error.told("window")
     report = api.report(plan, timed=here)
+    recommended = api.recommend(report)
     no_memory = ""
     try:
         free = free_memory_for(plan)
     except OutputError as error:
         free, no_memory = _available(), error.told("window")
     if output is None:
-        return Preflight(report, free, 0, api.devices(), no_memory, no_memory)
+        return Preflight(report, free, 0, api.devices(), no_memory, no_memory, recommended)
     place = place_of(output)
     replaced = job.choices.overwrite and here and not continues(plan, output)
     blocks = 0 if replaced or obstacle or not here else _stored_blocks(place)
     room = place.free()
-    return Preflight(report, None if room is None else room[0], blocks, api.devices(), no_memory, obstacle)
+    free_there = None if room is None else room[0]
+    return Preflight(report, free_there, blocks, api.devices(), no_memory, obstacle, recommended)
 
 
 def free_memory_for(plan: Plan) -> int:

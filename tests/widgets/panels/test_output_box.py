@@ -27,7 +27,7 @@ def test_memory_only_where_it_fits(
     until_preflight(qtbot, dock)
     assert dock.output.cost.text().startswith("⚠ the result takes 49.5 kB, and of 80.0 kB free memory half")
     assert not dock.output.place.model().item(0).isEnabled() and "half" in dock.output.place.toolTip()
-    assert "Noise here" in dock.model.noise.text()  # the rest is told all the same
+    assert "Noise here" in dock.verdict.verdict.toolTip()  # the rest is told all the same
     click(qtbot, dock.bar.run)
     until_idle(qtbot, dock)
     assert dock.bar.line.text() == "⚠ Not possible: see ⚠ above."

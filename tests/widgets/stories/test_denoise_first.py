@@ -30,10 +30,10 @@ def test_the_choice_is_shown_and_preview_and_run_are_equal(
     dock = dock_in(viewer, checkpoints["upscaler"], SuperResolutionDock)
     edit = dock.model.denoise
     assert edit.value() == "none"
-    edit.model.setCurrentIndex(edit.model.findData("auto"))
+    edit.native.setCurrentIndex(edit.native.findData("auto"))
     until_preflight(qtbot, dock)
-    assert edit.model.currentText() == f"auto ({api.DENOISER})"
-    assert edit.found.text().startswith("As the noise is ")
+    assert edit.native.currentText() == f"auto ({api.DENOISER})"
+    assert dock.model.denoiser.text().startswith("As the noise is ")
 
     file = str(checkpoints["denoiser"])
     dock.form.show_choices(Choices.of(str(checkpoints["upscaler"]), denoise=file, tile=96, halo=8))

@@ -15,9 +15,11 @@ from napari_restore.widgets.dock import RestoreDock, SuperResolutionDock
 def test_says_what_the_layer_is_and_what_the_run_takes(qtbot: Any, dock: RestoreDock) -> None:
     assert dock.input.description.text() == "Z 3 · Y 75 · X 110, uint16, 49.5 kB, numpy"
     qtbot.waitUntil(lambda: dock.preflight is not None)
-    assert "49.5 kB to memory" in dock.output.cost.text() and "on cpu" in dock.output.cost.text()
+    assert "49.5 kB to memory" in dock.output.cost.text()
+    assert dock.verdict.change.text().startswith("Will change: 3 planes, 49.5 kB → memory, about ")
+    assert dock.verdict.change.text().endswith(" on cpu.")
     assert float(dock.output.low.placeholderText()) < float(dock.output.high.placeholderText())
-    assert "Noise here: σ" in dock.model.noise.text()
+    assert "Noise here: σ" in dock.verdict.verdict.toolTip()
 
 
 def test_run_in_memory_equals_the_api(qtbot: Any, viewer: Viewer, dock: RestoreDock, stack: np.ndarray) -> None:
