@@ -270,7 +270,13 @@ def weights_path(card: ModelCard) -> Path:
 
 
 def weights_size(card: ModelCard) -> int:
-    """Return the size of a model's weights in bytes; weights not yet fetched count four bytes per parameter."""
+    """Return the size of a model's weights in bytes; weights not yet fetched count four bytes per parameter.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Card of the model.
+    """
     if card.chain:
         return sum(map(weights_size, card.chain))
     path = weights_path(card)
@@ -280,7 +286,10 @@ def weights_size(card: ModelCard) -> int:
 def weights_state(card: ModelCard) -> str:
     """Describe whether the weights are on this machine, and how their identity is verified.
 
-    If the card has two networks, the one that must be fetched is described, or else the second.
+    Parameters
+    ----------
+    card : ModelCard
+        Card of the model. Of two networks, the one that must be fetched is described, or else the second.
     """
     if card.chain:
         states = [weights_state(network) for network in card.chain]

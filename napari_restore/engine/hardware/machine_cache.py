@@ -18,7 +18,13 @@ __all__ = ["cache_folder", "networks_digest", "processor"]
 
 
 def cache_folder(name: str) -> Path:
-    """Return the subfolder of the cache with a name; it need not exist."""
+    """Return a subfolder of the cache; it need not exist.
+
+    Parameters
+    ----------
+    name : str
+        Name of the subfolder.
+    """
     chosen = os.environ.get("NAPARI_RESTORE_CACHE")
     if chosen:
         return Path(chosen).expanduser() / name

@@ -11,7 +11,7 @@ from superqt import QCollapsible
 
 from napari_restore.widgets.panels.controls.box import Box
 from napari_restore.widgets.panels.controls.control import Control
-from napari_restore.widgets.panels.controls.made import Made, make_control, section_settings
+from napari_restore.widgets.panels.controls.made import Made, make_controls
 
 
 class SettingsFold(QCollapsible):
@@ -36,9 +36,7 @@ class SettingsFold(QCollapsible):
 
     def __init__(self, section: str, tooltip: str, *first: str) -> None:
         super().__init__(section)
-        self.made: dict[str, Made] = {
-            name: make_control(name) for name in dict.fromkeys((*first, *section_settings(section)))
-        }
+        self.made: dict[str, Made] = make_controls(section, *first)
         inner = Box("")
         for made in self.made.values():
             inner.add_made(made)
