@@ -1,4 +1,4 @@
-"""The settings that functions of the api take by keyword, and the default models."""
+"""The settings that functions of the api take by keyword."""
 
 from __future__ import annotations
 
@@ -9,16 +9,12 @@ from typing import Literal, ParamSpec, TypedDict, TypeVar
 
 from numpy.typing import DTypeLike
 
+from napari_restore.models.defaults import DENOISER, UPSCALERS
+
 __all__ = ["DENOISER", "UPSCALERS", "Settings", "describes_settings"]
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
-
-DENOISER = "restormer-denoise-light"
-"""Default model of `denoise`."""
-
-UPSCALERS = {2: "swinir-x2-light", 4: "swinir-x4-light"}
-"""Default models of `super_resolve`, by scale."""
 
 
 # Written by napari_restore.api.write_settings.

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_restore import api
 from napari_restore.cli.options import Overwrite, Quiet, Recipe, Source, with_recipe
 from napari_restore.cli.screen import downloads, errors, follow, follow_batch, out
 from napari_restore.errors import RecipeError
+from napari_restore.models.defaults import DENOISER
 
 Output = Annotated[str, typer.Argument(help="OME-Zarr to write, a path or URL. An incomplete one is resumed.")]
 Scheduler = Annotated[str | None, typer.Option(help="Run on the Dask cluster of this scheduler, tcp://host:8786.")]
@@ -44,6 +44,8 @@ def _run(
     settings: Any,
 ) -> None:
     """Make a plan, print it, and run it."""
+    from napari_restore import api
+
     if output.startswith("memory://"):
         raise RecipeError(f"{output} is lost when this process ends; give a path, or the URL of an object store.")
     where: dict[str, Any] = {"scheduler": scheduler, "resources": _amounts(resources)}
@@ -58,6 +60,8 @@ def _run(
 
 def _scale(context: typer.Context, scale: int, recipe: str | None, model: str | None) -> int:
     """Return the scale that was given, or else that of the model of a recipe."""
+    from napari_restore import api
+
     source = context.get_parameter_source("scale")
     if recipe is None or model is None or (source is not None and source.name != "DEFAULT"):
         return scale
@@ -68,7 +72,7 @@ def denoise(
     context: typer.Context,
     source: Source,
     output: Output,
-    model: Annotated[str, typer.Option(help="Name of a model, or path of a checkpoint.")] = api.DENOISER,
+    model: Annotated[str, typer.Option(help="Name of a model, or path of a checkpoint.")] = DENOISER,
     recipe: Recipe = None,
     overwrite: Overwrite = False,
     scheduler: Scheduler = None,
@@ -96,6 +100,8 @@ def upscale(
     quiet: Quiet = False,
 ) -> None:
     """Super-resolve SOURCE into the OME-Zarr OUTPUT. The same command resumes an interrupted run."""
+    from napari_restore import api
+
     chosen, settings = with_recipe(context, recipe, model)
     _run(
         source, output, api.upscaler(_scale(context, scale, recipe, chosen), chosen), quiet=quiet, overwrite=overwrite,
@@ -109,7 +115,7 @@ def batch(
         list[str], typer.Argument(help="Folders, patterns in quotes, files, OME-Zarr images, plates and collections.")
     ],
     folder: Annotated[str, typer.Argument(help="Folder for the results: an OME-Zarr for each image.")],
-    model: Annotated[str, typer.Option(help="Name of a model, or path of a checkpoint.")] = api.DENOISER,
+    model: Annotated[str, typer.Option(help="Name of a model, or path of a checkpoint.")] = DENOISER,
     recipe: Recipe = None,
     shared_range: Annotated[
         bool, typer.Option("--shared-range", help="One value range for all images, estimated from all of them.")
@@ -119,6 +125,8 @@ def batch(
     quiet: Quiet = False,
 ) -> None:
     """Restore many images by one recipe. The same command resumes a batch; exit code 1 if an image failed."""
+    from napari_restore import api
+
     chosen, settings = with_recipe(context, recipe, model)
     with downloads(chosen or model, quiet) as show:
         plan = api.plan_batch(

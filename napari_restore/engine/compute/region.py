@@ -230,7 +230,8 @@ class _RegionWork:
                 else:
                     tile = cut_tile(plane, self.origin, self.plan.grid, ky, kx)
                 for filled in self._filled(tile, (outer, ky, kx), scale, valid):
-                    yield (outer, ky, kx), np.repeat(filled, self.plan.repeats, axis=0)
+                    repeats = self.plan.repeats
+                    yield (outer, ky, kx), filled if repeats == 1 else np.repeat(filled, repeats, axis=0)
 
     def _plane(self, outer: Outer) -> NDArray[Any]:
         """Return a plane image, with its neighbours averaged in if the recipe says so."""

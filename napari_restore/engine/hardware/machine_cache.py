@@ -23,7 +23,12 @@ def cache_folder(name: str) -> Path:
     Parameters
     ----------
     name : str
-        Name of the subfolder.
+        Name of the subfolder; empty for the cache itself.
+
+    Returns
+    -------
+    Path
+        The folder.
     """
     chosen = os.environ.get("NAPARI_RESTORE_CACHE")
     if chosen:

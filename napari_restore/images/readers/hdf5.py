@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ENDINGS", "Hdf5Array", "h5py_module", "is_hdf5", "open", "recognises"]
+__all__ = ["ENDINGS", "Hdf5Array", "check_survives", "h5py_module", "is_hdf5", "open", "recognises", "survey"]
 
 import contextlib
 import os
@@ -17,6 +17,7 @@ from napari_restore.errors import ChunkError, RestoreError, SourceError
 from napari_restore.images.axes import canonical_axes, transposition
 from napari_restore.images.guards.files import Surroundings, surroundings_of
 from napari_restore.images.guards.hdf5_files import check_chunks, check_dataset, follow_links
+from napari_restore.images.guards.separate_process import check_opens
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region, chunks_in
 from napari_restore.images.readers.hdf5_axes import axes_of, metadata_of
@@ -24,6 +25,8 @@ from napari_restore.images.readers.reader import check_level, series_number
 
 ENDINGS = (".h5", ".hdf5", ".hdf", ".he5")
 
+_LISTED = 20
+"""Number of datasets that a message lists."""
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
@@ -115,9 +118,11 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     AxesError
         If the axes are unknown, or `axes` does not fit.
     SourceError
-        If h5py is not installed, the file is damaged, or the dataset does not exist.
+        If h5py is not installed, the file is damaged, or the dataset does not exist. A damaged file makes the library
+        loop or crash only in a separate process, where it is opened first.
     """
     path, inside = _split(source) or (source, "")
+    check_survives(source)
     check_level(level, 1, path, "give the path of a dataset behind '::'")
     series_number(series, [""], path, "give the path of a dataset behind '::'")
     h5py, surroundings = h5py_module(path), surroundings_of(path)
@@ -143,6 +148,44 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
         location=f"{path}::{data.inside}",
         notes=tuple(described.notes),
     )
+
+
+def check_survives(source: str) -> None:
+    """Check that the HDF5 library opens a file without looping forever or crashing, in a separate process.
+
+    Parameters
+    ----------
+    source : str
+        As for `open`.
+
+    Raises
+    ------
+    SourceError
+        If it does not.
+    """
+    check_opens(source, (_split(source) or (source, ""))[0], __name__, "survey")
+
+
+def survey(source: str) -> None:
+    """Read what opening a file reads: its objects and their attributes, but no pixels.
+
+    Parameters
+    ----------
+    source : str
+        As for `open`.
+    """
+    path, inside = _split(source) or (source, "")
+    h5py, surroundings = h5py_module(path), surroundings_of(path)
+    with h5py.File(path, "r") as file:
+        for group in ("DataSet", "DataSetInfo"):  # those of Imaris
+            if isinstance(file.get(group), h5py.Group):
+                file[group].visititems(lambda _, node: list(node.attrs.items()) and None)
+    named = f"/{inside}" if inside else _only_dataset(h5py, path, surroundings)
+    with _opened(h5py, path, named, surroundings) as dataset:
+        letters = "TCZYXS"[: len(dataset.shape)]
+        with contextlib.suppress(Exception):
+            letters = axes_of(dataset, None, path)
+        metadata_of(h5py, dataset, letters, surroundings)
 
 
 @contextlib.contextmanager
@@ -181,14 +224,18 @@ def _only_dataset(h5py: Any, path: str, surroundings: Surroundings) -> str:
 
 
 def _datasets(h5py: Any, path: str, surroundings: Surroundings) -> tuple[list[str], list[SourceError]]:
-    """Return the paths of all datasets that have a plane of numbers, and why links were not followed."""
+    """Return the paths of datasets that have a plane of numbers, one more than are listed at most.
+
+    The second value is why links were not followed.
+    """
     names: list[str] = []
     links: list[str] = []
     refused: list[SourceError] = []
 
-    def see(name: str, node: Any) -> None:
+    def see(name: str, node: Any) -> bool | None:
         if isinstance(node, h5py.Dataset) and len(node.shape or ()) >= 2 and node.dtype.kind in "uif":
             names.append(f"/{name}")
+        return len(names) > _LISTED or None  # True ends the walk
 
     def note(name: str, link: Any) -> None:
         if isinstance(link, h5py.ExternalLink):
@@ -213,7 +260,7 @@ def _datasets(h5py: Any, path: str, surroundings: Surroundings) -> tuple[list[st
 
 def _listed(names: Any) -> str:
     listed = list(names)
-    return (", ".join(listed[:20]) or "none") + (", ..." if len(listed) > 20 else "")
+    return (", ".join(listed[:_LISTED]) or "none") + (", ..." if len(listed) > _LISTED else "")
 
 
 class Hdf5Array:

@@ -123,7 +123,6 @@ def test_swinir_in_tiles_equals_the_whole_image(
     assert np.abs(tiled - whole).max() <= 1e-4
 
 
-@pytest.mark.long
 def test_swinir_in_tiles_equals_the_whole_image_for_the_bundled_model() -> None:
     image = tile_source()[:171, :205]
     settings = {"model": "swinir-x2-light", "value_range": (0, 1)}

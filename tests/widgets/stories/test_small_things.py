@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import tifffile
 from docks import click, dock_in, to_disk, until_idle, until_preflight
 from napari import Viewer
@@ -15,8 +14,6 @@ from qtpy.QtCore import QPoint, Qt
 from napari_restore import api
 from napari_restore.widgets.dock import RestoreDock
 from napari_restore.widgets.viewer.wipe import LINE
-
-pytestmark = pytest.mark.long
 
 
 def tick(qtbot: Any, box: Any) -> None:

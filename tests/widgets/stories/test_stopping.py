@@ -26,7 +26,6 @@ from napari_restore.widgets.dock import RestoreDock
 from napari_restore.widgets.jobs.results import PREVIEW
 
 pytestmark = [
-    pytest.mark.long,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -119,7 +118,7 @@ def test_the_focus_can_be_seen(qtbot: Any, viewer: Viewer, dock: RestoreDock) ->
             other = dock.input.layers if widget is not dock.input.layers else dock.bar.preview
             for focused in (widget, other, widget):  # Qt lays out some controls once more at their first focus
                 focus(qtbot, dock, focused)
-                qtbot.wait(10)
+                qtbot.wait(30)
                 image = widget.grab().toImage()
                 sizes.append(widget.size())
                 pictures.append(
