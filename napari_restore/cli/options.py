@@ -106,8 +106,6 @@ def with_recipe(context: typer.Context, recipe: str | None, model: str | None) -
     RecipeError
         If there is no recipe at that path, or it cannot be used.
     """
-    from napari_restore import api
-
     if recipe is None:
         return model, given(context)
     from napari_restore import api
