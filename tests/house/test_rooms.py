@@ -12,7 +12,7 @@ TEXTS = [
     *ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("tests/**/*.md"), *ROOT.glob("*.ini"), *ROOT.glob("*.toml"),
     ROOT / ".importlinter", *MODULES,
 ]  # fmt: skip
-ACROSS = {"stories", "house", "oracle", "makers", "earlier"}
+ACROSS = {"stories", "house", "oracle", "makers", "earlier", "ngff"}
 """Folders of tests that go through several modules, or look at the repository itself."""
 LINES, IN_A_ROOM = 400, 12
 
