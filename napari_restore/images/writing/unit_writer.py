@@ -100,6 +100,21 @@ class UnitWriter:
                 "free space or restore the access, and run again: stored write units are kept."
             ) from error
 
+    def stores(self, unit: WriteUnit) -> bool:
+        """Check whether a write unit is stored.
+
+        Parameters
+        ----------
+        unit : WriteUnit
+            The write unit.
+
+        Returns
+        -------
+        bool
+            False if its object is missing or empty.
+        """
+        return self.place.stores(object_name(self.level(unit.level), unit))
+
     def delete(self, unit: WriteUnit) -> None:
         """Delete a write unit, if it is stored.
 
