@@ -60,11 +60,11 @@ def _run(
 
 def _scale(context: typer.Context, scale: int, recipe: str | None, model: str | None) -> int:
     """Return the scale that was given, or else that of the model of a recipe."""
-    from napari_restore import api
-
     source = context.get_parameter_source("scale")
     if recipe is None or model is None or (source is not None and source.name != "DEFAULT"):
         return scale
+    from napari_restore import api
+
     return api.model_card(model).scale
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["OutputBox"]
+__all__ = ["OutputBox", "file_stem"]
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +32,17 @@ _OTHER_FORMATS = (
     ".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".h5", ".hdf5", ".hdf", ".nd2", ".czi", ".lif",
     ".ims", ".npy", ".npz", ".mrc", ".n5", ".ozx", ".zip",
 )  # fmt: skip
+
+
+def file_stem(name: str) -> str:
+    """Return the name of a layer with all signs replaced that a file name should not have.
+
+    Examples
+    --------
+    >>> file_stem("cells: DAPI/1")
+    'cells__DAPI_1'
+    """
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
 
 
 class OutputBox(Box):
@@ -143,8 +154,7 @@ class OutputBox(Box):
             Stem of the file name.
         """
         self.folder = folder
-        clean = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in stem)
-        suggestion = str(Path(folder).expanduser() / f"{clean}.zarr") if folder else ""
+        suggestion = str(Path(folder).expanduser() / f"{file_stem(stem)}.zarr") if folder else ""
         if self.path.text() in ("", self._suggestion):
             self.path.setText(suggestion)
         self._suggestion = suggestion
