@@ -30,6 +30,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_restore.widgets.jobs.compare.figures import Figure, Measures
+
 NAME = "2026-11-25_sample-A_well-B03_field-017_cycle-2_very_long_file_name_that_never_ends_0001"
 PATH = "/a/very/long/path/that/goes/on/and/on/forever/2026-11-25_sample-A_well-B03.zarr"
 WIDTHS = (320, 420, 600)
@@ -135,7 +137,9 @@ def main() -> None:
         dock.output.path.setText(PATH)
         dock.output.path.editingFinished.emit()
         dock.compare.set_comparisons([f"{NAME} ▸ restormer-denoise-light, preview"], 0)
-        dock.compare.show_figures(NAME, [("Seams 1.02", "gradient at tile borders over that elsewhere; about 1")])
+        figure = Figure("Seams 1.02", "gradient at tile borders over that elsewhere; about 1", True)
+        words = "What was removed looks like pure noise."
+        dock.compare.show_measures(NAME, Measures((figure,), words, np.zeros(0, int), 0.0))
         dock.bar.tell(
             f"{PATH} holds another result; choose another output, or tick Replace.", warning=True, details="d"
         )

@@ -70,14 +70,15 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
 
     _check_channels(image, card)
     _check_strength(card, recipe)
+    free = free_memory(CPU)
+    sampled = estimate and None in (recipe.value_range, recipe.valid_range, recipe.fill_values)
+    check_sample(image, recipe.memory_budget, free, sampled=sampled)
     intensity = choose_intensity(image, card, recipe, estimate=estimate)
     denoiser = choose_denoiser(image, card, recipe, intensity)
     card = denoiser.card
     devices = choose_devices(recipe.device)
     device = devices[0]  # with several devices, each process is planned as if it were the only one
-    free = free_memory(CPU)
     budget = recipe.memory_budget or free // 2
-    check_sample(image, recipe.memory_budget, free)
     # A budget that the user gave is never exceeded, so a part of it is reserved for everything but the network.
     for_network = max(budget - LIBRARIES, 0) * 3 // 4 if recipe.memory_budget else budget
     room = for_network if device.is_cpu else free_memory(device) // 2

@@ -20,6 +20,7 @@ from napari_restore.engine.planning.plan import Block, Plan
 from napari_restore.engine.store.progress import Progress
 from napari_restore.engine.store.protocol import Sink
 from napari_restore.engine.store.sinks import OmeZarrSink
+from napari_restore.errors import OutputError
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.images.writing import ome_zarr
 from napari_restore.images.writing.layout import WriteUnit
@@ -195,7 +196,17 @@ def coarser_levels(
     Progress
         One event for each value of `make`. Done and total count the write units of the level; the seconds count from
         the start of the first level.
+
+    Raises
+    ------
+    OutputError
+        If a block is not stored any more.
     """
+    if (gone := next(ome_zarr.missing_units(path, 0), None)) is not None:
+        raise OutputError(
+            f"{gone} of {path} was stored and is not there: another program deletes files, or the file system does not "
+            "show all of them yet; run the same again, which computes it."
+        )
     began = time.monotonic()
     for level in range(1, plan.levels):
         total = math.prod(ome_zarr.unit_counts(ome_zarr.open_level(path, level)))

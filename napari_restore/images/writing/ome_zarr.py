@@ -22,8 +22,10 @@ __all__ = [
     "unit_counts",
     "unit_region",
     "unit_shape",
+    "without_checksum",
 ]
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -128,6 +130,9 @@ def create(
         group = zarr.create_group(place_of(path).location, zarr_format=3 if version == "0.5" else 2)
         for level, its_shape in enumerate(shapes):
             _create_level(group, str(level), its_shape, kind, letters, chunks, shards)
+            if version == "0.4":
+                name = f"{level}/.zarray"
+                place_of(path).put(name, without_checksum(place_of(path).get(name) or b""))
         group.update_attributes({ATTRIBUTES: dict(attributes or {}), **metadata})
         write_copy(path, levels)
     except OSError as error:
@@ -169,6 +174,27 @@ def _create_level(
             fill_value=0,
             chunk_key_encoding={"name": "v2", "separator": "/"},
         )
+
+
+def without_checksum(metadata: bytes) -> bytes:
+    """Remove the field ``checksum`` of Zstandard from metadata of Zarr 2, where some readers do not know it.
+
+    It says how to write. Chunks have their checksums all the same, and every reader of Zstandard checks them.
+
+    Parameters
+    ----------
+    metadata : bytes
+        Content of ``.zarray``.
+
+    Returns
+    -------
+    bytes
+        The content without the field.
+    """
+    described = json.loads(metadata)
+    if described.get("compressor"):
+        described["compressor"].pop("checksum", None)
+    return json.dumps(described, indent=2).encode()
 
 
 def read_attributes(path: str | Path) -> dict[str, Any] | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["UnitWriter"]
+__all__ = ["UnitWriter", "encoded"]
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import zarr
+from numcodecs import Zstd  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from zarr.abc.buffer import Buffer
 from zarr.storage import MemoryStore, StorePath
@@ -87,7 +89,7 @@ class UnitWriter:
                 f"{expected} of {array.dtype}."
             )
         try:
-            name, content = self._name(unit), _encoded(array, unit, pixels)
+            name, content = self._name(unit), encoded(array, unit, pixels)
             if self.stage is not None and isinstance(self.place, Folder):
                 record_digest(self.stage, self.place.path, name, content)
             # Not by array[region]: zarr reads a shard before it writes it, which fails for a damaged shard.
@@ -99,6 +101,21 @@ class UnitWriter:
                 f"{unit} of {self.place.location} cannot be written: {error}; "
                 "free space or restore the access, and run again: stored write units are kept."
             ) from error
+
+    def stores(self, unit: WriteUnit) -> bool:
+        """Check whether a write unit is stored.
+
+        Parameters
+        ----------
+        unit : WriteUnit
+            The write unit.
+
+        Returns
+        -------
+        bool
+            False if its object is missing or empty.
+        """
+        return self.place.stores(object_name(self.level(unit.level), unit))
 
     def delete(self, unit: WriteUnit) -> None:
         """Delete a write unit, if it is stored.
@@ -118,10 +135,28 @@ class UnitWriter:
         return object_name(self.level(unit.level), unit)
 
 
-def _encoded(array: zarr.Array[Any], unit: WriteUnit, pixels: NDArray[Any]) -> Any:
-    """Encode a write unit to the bytes that zarr would store."""
+def encoded(array: zarr.Array[Any], unit: WriteUnit, pixels: NDArray[Any]) -> Any:
+    """Encode a write unit to the bytes that zarr would store.
+
+    Parameters
+    ----------
+    array : zarr.Array
+        Array of the write unit, with ``write_empty_chunks``. It is not changed.
+    unit : WriteUnit
+        The write unit.
+    pixels : numpy.ndarray
+        All its pixels, in stored order and of the data type of the array.
+
+    Returns
+    -------
+    buffer
+        The bytes.
+    """
     objects: dict[str, Buffer] = {}
     own = array.async_array
-    alone = zarr.Array(zarr.AsyncArray(own.metadata, StorePath(MemoryStore(objects), ""), own.config))
+    metadata: Any = own.metadata
+    if metadata.zarr_format == 2:  # its metadata do not mention checksums, see `without_checksum`
+        metadata = replace(metadata, compressor=Zstd(level=0, checksum=True))
+    alone = zarr.Array(zarr.AsyncArray(metadata, StorePath(MemoryStore(objects), ""), own.config))
     alone[unit_region(array, unit)] = pixels
     return objects[array.metadata.encode_chunk_key(unit.index)].as_buffer_like()

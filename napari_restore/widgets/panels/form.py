@@ -4,8 +4,10 @@ from __future__ import annotations
 
 __all__ = ["Form"]
 
+import os
 from collections.abc import Mapping, Set
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
@@ -13,11 +15,12 @@ from qtpy.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from napari_restore.engine.planning.recipe import EXECUTION_FIELDS, SOURCE_FIELDS, Recipe, make_recipe, settings
 from napari_restore.errors import RestoreError
+from napari_restore.images.store import is_url
 from napari_restore.widgets.jobs.job import Choices, Job, Task, in_words
 from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.widgets.panels.input_box import InputBox
 from napari_restore.widgets.panels.model_box import ModelBox
-from napari_restore.widgets.panels.output_box import OutputBox
+from napari_restore.widgets.panels.output_box import OutputBox, file_stem
 from napari_restore.widgets.panels.performance_box import PerformanceBox
 from napari_restore.widgets.panels.settings_fold import SettingsFold
 from napari_restore.widgets.preferences import Preferences, follow_preferences, preferences, use_cache_folder
@@ -116,6 +119,37 @@ class Form(QWidget):
         layer = self.input.layer()
         assert layer is not None
         return Job.of(layer, self.input.letters(), region, self.choices(), self._task)
+
+    def jobs(self) -> list[Job]:
+        """Return the jobs of a run: one for each layer that is ticked, with the same choices.
+
+        Raises
+        ------
+        RestoreError
+            If no layer is ticked, the choices make no job, or two results would have the same name.
+        """
+        chosen, layers = self.input.layer(), self.input.run_layers()
+        if layers == [chosen] or chosen is None:
+            return [self.job()]
+        choices, axes = self.choices(), self.input.letters()
+        outputs = [choices.output if layer == chosen else self._output_of(layer, choices.output) for layer in layers]
+        if choices.output is not None and len(set(outputs)) < len(outputs):
+            raise RestoreError("two of the layers would be written to the same OME-Zarr; rename one of the layers.")
+        return [
+            Job.of(layer, axes, self.input.region(layer=layer), replace(choices, output=output), self._task)
+            for layer, output in zip(layers, outputs, strict=True)
+        ]
+
+    def _output_of(self, layer: Any, output: str | None) -> str | None:
+        """Return the output of another layer: that of the chosen one with the name of the layer."""
+        chosen = self.input.layer()
+        if output is None or chosen is None:
+            return None
+        folder, name = output.rpartition("/")[0::2] if is_url(output) else os.path.split(output)
+        stem, ending = os.path.splitext(name)
+        own, other = file_stem(chosen.name), file_stem(layer.name)
+        named = stem.replace(own, other, 1) if own in stem else f"{stem}-{other}"
+        return f"{folder}/{named}{ending}" if is_url(output) else os.path.join(folder, named + ending)
 
     def show_choices(self, choices: Choices) -> None:
         """Set all controls to choices, and keep the settings that no control shows."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["OutputBox"]
+__all__ = ["OutputBox", "file_stem"]
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from napari_restore.widgets.panels.controls.box import Box, side_by_side, wrappe
 from napari_restore.widgets.panels.controls.choice import Choice
 from napari_restore.widgets.panels.controls.control import Control, tip
 from napari_restore.widgets.panels.controls.intensity_edit import IntensityEdit
-from napari_restore.widgets.panels.controls.made import make_control, section_settings
+from napari_restore.widgets.panels.controls.made import make_controls
 from napari_restore.widgets.panels.controls.neighbours_edit import NeighboursEdit
 from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.widgets.panels.controls.range_edit import RangeEdit, ValueRange
@@ -34,6 +34,17 @@ _OTHER_FORMATS = (
 )  # fmt: skip
 
 
+def file_stem(name: str) -> str:
+    """Return the name of a layer with all signs replaced that a file name should not have.
+
+    Examples
+    --------
+    >>> file_stem("cells: DAPI/1")
+    'cells__DAPI_1'
+    """
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
+
+
 class OutputBox(Box):
     """Normalisation, value range, data type and output of the result."""
 
@@ -41,7 +52,7 @@ class OutputBox(Box):
 
     def __init__(self, task: Task) -> None:
         super().__init__("Values and output")
-        self.made = {name: make_control(name) for name in section_settings("Values and output")}
+        self.made = make_controls("Values and output")
         if task == "super-resolve":  # its result has other pixels than the source
             self.made.pop("strength").native.deleteLater()
         self.intensity, self.range = IntensityEdit(), RangeEdit()
@@ -143,8 +154,7 @@ class OutputBox(Box):
             Stem of the file name.
         """
         self.folder = folder
-        clean = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in stem)
-        suggestion = str(Path(folder).expanduser() / f"{clean}.zarr") if folder else ""
+        suggestion = str(Path(folder).expanduser() / f"{file_stem(stem)}.zarr") if folder else ""
         if self.path.text() in ("", self._suggestion):
             self.path.setText(suggestion)
         self._suggestion = suggestion

@@ -14,6 +14,7 @@ import npe2
 import pytest
 import yaml
 from napari import Viewer
+from napari._qt.widgets.qt_command_palette import QCommandPalette
 from pydantic import BaseModel
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QMenu
@@ -134,12 +135,21 @@ def test_both_docks_open_from_the_menus(qtbot: Any, viewer: Viewer) -> None:
     filters.aboutToShow.emit()
     titles = {command["id"]: command["title"] for command in CONTENT["contributions"]["commands"]}
     wanted = [titles[entry["command"]] for entry in CONTENT["contributions"]["menus"]["napari/layers/filter"]]
-    shown = {action.text().partition(" (")[0]: action for action in entries(filters)}
-    assert wanted == ["Denoise", "Super-resolution"] and set(wanted) <= set(shown)
+    shown = {action.text().removesuffix(" (napari-restore)"): action for action in entries(filters)}
+    assert wanted == ["Denoise image", "Upscale image (super-resolution)"] and set(wanted) <= set(shown)
     for title in wanted:
         shown[title].trigger()
     assert any("Denoise" in action.text() for action in entries(viewer.window.plugins_menu))
-    assert {name.partition(" (")[0] for name in viewer.window.dock_widgets} >= set(wanted)
+    assert {name.partition(" (")[0] for name in viewer.window.dock_widgets} >= {"Denoise", "Super-resolution"}
+
+
+@pytest.mark.parametrize("typed", ["upscale image", "super-resolution", "denoise image"])
+def test_the_command_palette_finds_plain_words(qtbot: Any, viewer: Viewer, typed: str) -> None:
+    viewer.window.layers_menu.aboutToShow.emit()
+    palette = viewer.window._qt_window.findChild(QCommandPalette)
+    qtbot.keyClicks(palette._line, typed)
+    titles = [command.title for command in palette._list.iter_top_hits(typed)]
+    assert any(typed in title.lower() for title in titles), titles[:5]
 
 
 def test_configurations_are_the_preferences() -> None:

@@ -32,20 +32,20 @@ def test_run_in_memory_equals_the_api(qtbot: Any, viewer: Viewer, dock: RestoreD
     model = dock.model.model()
     assert model is not None
     expected = api.denoise(stack, axes="ZYX", model=model, tile=96, halo=8)
-    np.testing.assert_array_equal(viewer.layers["cells · denoiser"].data, expected)
+    np.testing.assert_array_equal(viewer.layers["cells ▸ denoiser"].data, expected)
 
 
 def test_preview_shows_the_pixels_of_a_run(qtbot: Any, viewer: Viewer, dock: RestoreDock) -> None:
     click(qtbot, dock.bar.run)
     until_idle(qtbot, dock)
-    whole = viewer.layers["cells · denoiser"]
+    whole = viewer.layers["cells ▸ denoiser"]
     viewer.layers["cells"].visible = True
     viewer.scene.camera.zoom = 20
     viewer.dims.set_current_step(0, 1)
     qtbot.wait(300)
     click(qtbot, dock.bar.preview)
     until_idle(qtbot, dock)
-    preview = viewer.layers["preview · cells · denoiser"]
+    preview = viewer.layers["preview · cells ▸ denoiser"]
     assert preview.data.shape[0] == 1 and preview.data.size < whole.data[0].size
     start = np.round(whole.world_to_data(preview.translate)).astype(int)
     stop = start + preview.data.shape
@@ -57,7 +57,7 @@ def test_super_resolution_lies_on_its_source(qtbot: Any, viewer: Viewer, checkpo
     dock = dock_in(viewer, checkpoints["upscaler"], SuperResolutionDock)
     click(qtbot, dock.bar.run)
     until_idle(qtbot, dock)
-    result = viewer.layers["plane · upscaler"]
+    result = viewer.layers["plane ▸ upscaler"]
     assert result.data.shape == (80, 100) and result.data.dtype == np.float32
     np.testing.assert_allclose(result.scale, (0.25, 0.125))
     np.testing.assert_allclose(result.translate, (-0.125, -0.0625))

@@ -13,7 +13,7 @@ from qtpy.QtCore import QPoint, Qt
 
 from napari_restore import api
 from napari_restore.widgets.dock import RestoreDock
-from napari_restore.widgets.viewer.wipe import LINE
+from napari_restore.widgets.viewer.compare.wipe import LINE
 
 
 def tick(qtbot: Any, box: Any) -> None:

@@ -222,7 +222,8 @@ class Fields(BaseModel):
         Literal["raise", "fill"],
         Setting(
             "Action if a part of the source cannot be read: raise ends the run and names the part; fill writes the "
-            "lower end of the value range instead, continues, and lists the parts.", "run", page="survival.md",
+            "lower end of the value range instead, continues, and lists the parts; a label or table that cannot be "
+            "copied is left out.", "run", page="survival.md",
             control="Missing pixels › On error", widget="ComboBox",
         ),
     ] = "raise"
