@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_restore.engine.compute.estimate import Report
     from napari_restore.engine.planning.plan import Plan
     from napari_restore.engine.record.run_report import RunReport
-    from napari_restore.engine.record.verify import Verification
+    from napari_restore.engine.record.verification import Verification
     from napari_restore.engine.store.progress import Progress
 
 __all__ = ["inspect", "report", "run_report", "verify"]
@@ -128,7 +128,7 @@ def verify(
     if repair and found.metadata:
         repair_metadata(as_location(output))
         found = verify_output(as_location(output), recompute=recompute, source=source)
-    if repair and found.bad:
+    if repair and (found.bad or found.annotations):
         for event in repair_output(found, source=source):
             if progress is not None:
                 progress(event)

@@ -90,7 +90,8 @@ class Settings(TypedDict, total=False):
         is short.
     on_error : {"raise", "fill"}
         Action if a part of the source cannot be read: raise ends the run and names the part; fill writes the lower end
-        of the value range instead, continues, and lists the parts. If left out: raise.
+        of the value range instead, continues, and lists the parts; a label or table that cannot be copied is left out.
+        If left out: raise.
     fsync : bool
         Flush each stored object to the disk before it counts as done, so that a power cut does not lose it. If left
         out: no.

@@ -106,10 +106,10 @@ def with_recipe(context: typer.Context, recipe: str | None, model: str | None) -
     RecipeError
         If there is no recipe at that path, or it cannot be used.
     """
-    from napari_restore import api
-
     if recipe is None:
         return model, given(context)
+    from napari_restore import api
+
     taken = api.load_recipe(recipe)
     stored, source = taken.pop("model"), context.get_parameter_source("model")
     return stored if source is None or source.name == "DEFAULT" else model, {**taken, **given(context)}

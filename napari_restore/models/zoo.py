@@ -261,7 +261,13 @@ def weights_path(card: ModelCard) -> Path:
 
 
 def weights_size(card: ModelCard) -> int:
-    """Return the size of a model's weights in bytes; weights not yet fetched count four bytes per parameter."""
+    """Return the size of a model's weights in bytes; weights not yet fetched count four bytes per parameter.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Card of the model.
+    """
     if card.chain:
         return sum(map(weights_size, card.chain))
     path = weights_path(card)

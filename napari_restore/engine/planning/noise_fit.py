@@ -221,12 +221,23 @@ def _correlation_warning(card: ModelCard, noise: NoiseEstimate, others: Sequence
 
 
 def percent(share: float) -> str:
-    """Write a share as a percentage with two digits."""
+    """Write a share as a percentage with two digits.
+
+    Parameters
+    ----------
+    share : float
+        The share, 1 for 100 %.
+    """
     return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
 
 
 def percent_span(levels: tuple[float, float]) -> str:
     """Write the smallest and largest of several shares as percentages.
+
+    Parameters
+    ----------
+    levels : (float, float)
+        The shares, 1 for 100 %.
 
     Examples
     --------

@@ -360,6 +360,7 @@ def _text(plan: Plan) -> str:
         **_denoiser(plan),
         "values": _values(plan),
         "missing": _missing(plan),
+        **(image.annotations.told(card.scale) if image.annotations else {}),
         "channels": _channels(plan),
         "strength": f"{100 * recipe.strength:.3g} % of the restored image, plus source" if recipe.strength < 1 else "",
         **_neighbours(plan),

@@ -202,6 +202,8 @@ def _opened(h5py: Any, path: str, inside: str, surroundings: Surroundings) -> It
         raise SourceError(f"{path}: {inside} is a link to {file_path}, which is not there; put it there.")
     with h5py.File(file_path, "r") as file:
         dataset = file.get(there)
+        if isinstance(dataset, h5py.Dataset) and dataset.shape is None:
+            raise SourceError(f"{path}: {inside} is an empty data set, without pixels; name another one.")
         if isinstance(dataset, h5py.Dataset):
             check_dataset(h5py, dataset, file_path, surroundings)
             yield dataset
@@ -229,32 +231,41 @@ def _datasets(h5py: Any, path: str, surroundings: Surroundings) -> tuple[list[st
     The second value is why links were not followed.
     """
     names: list[str] = []
-    links: list[str] = []
     refused: list[SourceError] = []
-
-    def see(name: str, node: Any) -> bool | None:
-        if isinstance(node, h5py.Dataset) and len(node.shape or ()) >= 2 and node.dtype.kind in "uif":
-            names.append(f"/{name}")
-        return len(names) > _LISTED or None  # True ends the walk
-
-    def note(name: str, link: Any) -> None:
-        if isinstance(link, h5py.ExternalLink):
-            links.append(name)
-
-    with h5py.File(path, "r") as file:
-        file.visititems(see)
-        file.visititems_links(note)
-    for name in links:
+    links, seen = [""], set()  # links lead on to files with links, and may lead back
+    for link in links:
+        if len(names) > _LISTED:
+            break
         try:
-            file_path, there = follow_links(h5py, path, name, surroundings)
+            file_path, there = follow_links(h5py, path, link, surroundings)
         except SourceError as error:
             refused.append(error)
             continue
-        with contextlib.suppress(OSError), h5py.File(file_path, "r") as file:  # one that is not there is no image
-            node = file.get(there)
-            see(name, node)
-            if isinstance(node, h5py.Group):
-                node.visititems(lambda inner, found, outer=name: see(f"{outer}/{inner}", found))
+
+        def see(name: str, node: Any, link: str = link, file_path: str = file_path) -> bool | None:
+            key = (os.path.realpath(file_path), node.name)
+            if isinstance(node, h5py.Dataset) and len(node.shape or ()) >= 2 and node.dtype.kind in "uif":
+                names.extend([f"{link}/{name}".rstrip("/")] if key not in seen else [])
+            seen.add(key)
+            return len(names) > _LISTED or None  # True ends the walk
+
+        def note(name: str, found: Any, link: str = link) -> None:
+            if isinstance(found, h5py.ExternalLink):
+                links.append(f"{link}/{name}")
+
+        try:
+            file = h5py.File(file_path, "r")
+        except OSError:
+            if link:
+                continue  # a file that is not there has no image
+            raise
+        with file:
+            node = file.get(there or "/")
+            if isinstance(node, h5py.Group) and (os.path.realpath(file_path), node.name) not in seen:
+                node.visititems(see)
+                node.visititems_links(note)
+            if node is not None:
+                see("", node)
     return names, refused
 
 

@@ -12,6 +12,7 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QFileDialog, QPushButton, QToolButton
 
 from napari_restore import api
+from napari_restore.engine.planning.recipe import settings
 from napari_restore.errors import ModelError
 from napari_restore.widgets.jobs.job import Task, check_task
 from napari_restore.widgets.jobs.models.cards import DownloadProgress, default_model, describe, weights_summary
@@ -71,7 +72,10 @@ class ModelBox(Box):
         self.add_wide(self.notice)
         self.add_wide(self.description)
         self.add_wide(self.fetch)
-        self.denoise, self.denoiser = make_control("denoise"), Note("The denoiser that the noise of the layer asks for")
+        self.denoise, self.denoiser = (
+            make_control(settings()["denoise"]),
+            Note("The denoiser that the noise of the layer asks for"),
+        )
         self.controls: dict[str, Control] = {}
         if task == "super-resolve":
             self.denoise.add([card.name for card in api.models() if card.task == "denoise" and not card.sigma])

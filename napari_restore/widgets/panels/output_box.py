@@ -19,7 +19,7 @@ from napari_restore.widgets.panels.controls.box import Box, side_by_side, wrappe
 from napari_restore.widgets.panels.controls.choice import Choice
 from napari_restore.widgets.panels.controls.control import Control, tip
 from napari_restore.widgets.panels.controls.intensity_edit import IntensityEdit
-from napari_restore.widgets.panels.controls.made import make_control, section_settings
+from napari_restore.widgets.panels.controls.made import make_controls
 from napari_restore.widgets.panels.controls.neighbours_edit import NeighboursEdit
 from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.widgets.panels.controls.range_edit import RangeEdit, ValueRange
@@ -42,7 +42,7 @@ class OutputBox(Box):
 
     def __init__(self, task: Task) -> None:
         super().__init__("Values and output")
-        self.made = {name: make_control(name) for name in section_settings("Values and output")}
+        self.made = make_controls("Values and output")
         if task == "super-resolve":  # its result has other pixels than the source
             self.made.pop("strength").native.deleteLater()
         self.intensity, self.range = IntensityEdit(), RangeEdit()

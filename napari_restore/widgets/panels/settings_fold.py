@@ -11,7 +11,7 @@ from superqt import QCollapsible
 
 from napari_restore.widgets.panels.controls.box import Box
 from napari_restore.widgets.panels.controls.control import Control
-from napari_restore.widgets.panels.controls.made import Made, make_control, section_settings
+from napari_restore.widgets.panels.controls.made import Made, make_controls
 
 
 class SettingsFold(QCollapsible):
@@ -36,15 +36,14 @@ class SettingsFold(QCollapsible):
 
     def __init__(self, section: str, tooltip: str, *first: str) -> None:
         super().__init__(section)
-        self.made: dict[str, Made] = {
-            name: make_control(name) for name in dict.fromkeys((*first, *section_settings(section)))
-        }
+        self.made: dict[str, Made] = make_controls(section, *first)
         inner = Box("")
         for made in self.made.values():
             inner.add_made(made)
             made.when_changed(self.changed.emit)
         self.controls = {name: Control(made.value, made.show) for name, made in self.made.items()}
         self.setContent(inner)
+        self.toggled.connect(inner.setVisible)  # or the tab key would reach controls that are folded away
         self._draw_arrows()
         self.toggleButton().setToolTip(tooltip)
         self.collapse(animate=False)

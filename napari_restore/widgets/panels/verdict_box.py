@@ -29,6 +29,7 @@ class VerdictBox(QFrame):
         font.setBold(True)
         self.verdict.setFont(font)
         self.advice, self.button = Note("Estimated and expected noise, and what helps"), QPushButton()
+        self.button.setToolTip("Follow the advice")
         self._helps: Mapping[str, Any] = {}
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 2, 8, 2)

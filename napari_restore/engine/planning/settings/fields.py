@@ -222,7 +222,8 @@ class Fields(BaseModel):
         Literal["raise", "fill"],
         Setting(
             "Action if a part of the source cannot be read: raise ends the run and names the part; fill writes the "
-            "lower end of the value range instead, continues, and lists the parts.", "run", page="survival.md",
+            "lower end of the value range instead, continues, and lists the parts; a label or table that cannot be "
+            "copied is left out.", "run", page="survival.md",
             control="Missing pixels › On error", widget="ComboBox",
         ),
     ] = "raise"
@@ -300,7 +301,7 @@ class Fields(BaseModel):
         Setting(
             "Share of the restored image in the result, the rest being the source: 0 is the source, 1 the restored "
             "image; for models that keep the number of pixels.", "values", page="usage.md#strength", earlier=1.0,
-            control="Values and output › Strength (%)", widget="Slider",
+            control="Values and output › Strength", widget="Slider",
         ),
     ] = 1.0
     # fmt: on

@@ -39,7 +39,9 @@ class HistogramSlider(QWidget):
         column.setSpacing(0)
         column.addWidget(self.drawing)
         column.addWidget(self.slider)
-        self.setToolTip("Histogram of an even sample of the layer; the handles are the values that become 0 and 1")
+        words = "Histogram of an even sample of the layer; the handles are the values that become 0 and 1"
+        for part in (self, self.slider):
+            part.setToolTip(words)
         self._dragged = False
         self.slider.sliderPressed.connect(self._pressed)
         self.slider.valueChanged.connect(self._moved)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["Made", "make_control", "section_settings"]
+__all__ = ["Made", "make_control", "make_controls", "section_settings"]
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from magicgui.widgets import create_widget
-from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QSizePolicy
+from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QLabel, QSizePolicy, QWidget
 
 from napari_restore.engine.planning.recipe import make_recipe, settings
 from napari_restore.engine.planning.settings.setting import Setting
@@ -34,15 +34,28 @@ def section_settings(section: str) -> dict[str, Setting]:
     }
 
 
-def make_control(name: str) -> Made:
+def make_controls(section: str, *first: str) -> dict[str, Made]:
+    """Make the controls of a section, by the name of the setting.
+
+    Parameters
+    ----------
+    section : str
+        As for `section_settings`.
+    *first : str
+        Names of the settings that stand first.
+    """
+    found = section_settings(section)
+    return {name: make_control(found[name]) for name in dict.fromkeys((*first, *found))}
+
+
+def make_control(setting: Setting) -> Made:
     """Make the control of a setting, with its default.
 
     Parameters
     ----------
-    name : str
-        Name of a setting with a `Setting.widget`.
+    setting : Setting
+        A setting with a `Setting.widget`.
     """
-    setting = settings()[name]
     kinds: dict[str, type[Made]] = {"ComboBox": _Choice, "FloatSpinBox": _Number, "Slider": _Share, "LineEdit": _Text}
     made = kinds.get(setting.widget, Made)(setting)
     made.show(setting.default)
@@ -187,6 +200,10 @@ class _Share(Made):
         for readout in self.native.findChildren(QAbstractSpinBox):
             readout.setStyleSheet("background: transparent; border: 0; padding: 0; min-width: 0;")  # napari's are wide
             readout.setFixedWidth(_READOUT)
+        self.native.layout().addWidget(QLabel("%"))
+        for part in self.native.findChildren(QWidget):
+            part.setToolTip(setting.description)
+            part.setAccessibleName(self.label)
         self.native.setMinimumWidth(2 * _READOUT)
 
     def _type(self) -> Any:

@@ -21,7 +21,7 @@ VALUES: dict[str, list[Any]] = {
 
 @pytest.mark.parametrize("name", WITH_CONTROL)
 def test_every_value_of_a_setting_goes_through_its_control(qtbot: Any, name: str) -> None:
-    made = make_control(name)
+    made = make_control(settings()[name])
     setting = settings()[name]
     qtbot.addWidget(made.native)
     assert made.value() == setting.default
@@ -47,7 +47,7 @@ def test_every_value_of_a_setting_goes_through_its_control(qtbot: Any, name: str
     [("tile", (64, 96)), ("halo", 2000), ("memory_budget", 1_234_567_890), ("strength", 0.333), ("batch", 1000)],
 )
 def test_a_value_that_a_control_cannot_show_is_seen_to_differ(qtbot: Any, name: str, value: Any) -> None:
-    made = make_control(name)
+    made = make_control(settings()[name])
     qtbot.addWidget(made.native)
     made.show(value)
     assert made.value() != value
@@ -63,7 +63,7 @@ def test_a_value_that_a_control_cannot_show_is_seen_to_differ(qtbot: Any, name: 
     ],
 )
 def test_text_that_is_no_value_is_refused(qtbot: Any, name: str, text: str, words: str) -> None:
-    made = make_control(name)
+    made = make_control(settings()[name])
     qtbot.addWidget(made.native)
     made.native.setText(text)
     with pytest.raises(RecipeError, match=words):
@@ -72,12 +72,12 @@ def test_text_that_is_no_value_is_refused(qtbot: Any, name: str, text: str, word
 
 def test_auto_says_what_it_stands_for(qtbot: Any) -> None:
     for name, planned, text in (("tile", 96, "auto (96)"), ("precision", "bfloat16", "auto (bfloat16)")):
-        made = make_control(name)
+        made = make_control(settings()[name])
         qtbot.addWidget(made.native)
         made.show_planned(planned)
         assert (made.native.text() if name == "tile" else made.native.currentText()) == text
         assert made.value() is None
-    made = make_control("chunks")
+    made = make_control(settings()["chunks"])
     qtbot.addWidget(made.native)
     made.show_planned((1, 64, 64))
     assert made.native.placeholderText() == "auto (1,64,64)" and made.value() is None
