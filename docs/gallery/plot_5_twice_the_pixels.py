@@ -33,7 +33,7 @@ for panel, name, image in zip(
 ):
     compared = name in ("bicubic", "SwinIR ×2")
     if image is error:
-        panel.imshow(image, cmap="RdBu", vmin=-0.2, vmax=0.2)
+        panel.imshow(image, cmap="RdBu", vmin=-0.05, vmax=0.05)
     else:
         panel.imshow(image, cmap="gray")
     panel.set_title(name + (f", {quality.psnr(truth, image, span):.1f} dB" if compared else ""))
