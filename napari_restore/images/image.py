@@ -76,7 +76,18 @@ class Annotations:
         return {kind: names for kind, names in (("labels", self.labels), ("tables", self.tables)) if names}
 
     def told(self, scale: int) -> dict[str, str]:
-        """Describe by kind how they are copied into a result with `scale` times as many pixels along Y and X."""
+        """Describe by kind how they are copied into a result.
+
+        Parameters
+        ----------
+        scale : int
+            Pixels of the result for each pixel of the source, along Y and X.
+
+        Returns
+        -------
+        dict of str to str
+            Text for "labels" and "tables".
+        """
         as_they_are = {
             "labels": f": their pixels keep their size and are {scale} times as large as those of the result",
             "tables": ": sizes and positions in micrometers fit the result; numbers of pixels are of the source",

@@ -28,8 +28,8 @@ from napari_restore.widgets.panels.controls.wheel import WheelNeedsFocus
 from napari_restore.widgets.panels.form import Form
 from napari_restore.widgets.panels.frame.looking import Looking
 from napari_restore.widgets.panels.frame.pages import Pages
-from napari_restore.widgets.panels.memory_menu import MemoryMenu
-from napari_restore.widgets.panels.recipe_menu import RecipeMenu
+from napari_restore.widgets.panels.menus.memory_menu import MemoryMenu
+from napari_restore.widgets.panels.menus.recipe_menu import RecipeMenu
 from napari_restore.widgets.panels.run_bar import RunBar
 from napari_restore.widgets.panels.verdict_box import VerdictBox
 from napari_restore.widgets.sections.batch import Batch

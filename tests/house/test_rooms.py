@@ -13,7 +13,7 @@ TEXTS = [
     *(page for page in ROOT.glob("docs/**/*.md") if page.parent.name not in {"gallery_pages", "generated"}),
     *ROOT.glob("docs/*.py"), *ROOT.glob("docs/gallery/*.py"), *MODULES,
 ]  # fmt: skip
-ACROSS = {"stories", "house", "oracle", "makers", "earlier"}
+ACROSS = {"stories", "house", "oracle", "makers", "earlier", "ngff"}
 """Folders of tests that go through several modules, or look at the repository itself."""
 LINES, IN_A_ROOM = 400, 12
 

@@ -66,6 +66,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     """
     from napari_restore.engine.hardware.backends import choose_backend
     from napari_restore.engine.hardware.devices import choose_devices, free_memory, spare_devices
+    from napari_restore.engine.hardware.host_memory import return_free_memory
     from napari_restore.engine.hardware.precision import choose_precision
 
     _check_channels(image, card)
@@ -121,6 +122,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     check_budget(plan, free)
     if any(estimate is not None for estimate in intensity.noise):
         plan = replace(plan, warnings=plan_noise_fit(plan, intensity.noise).warnings)
+    return_free_memory()  # the sample's, which the run would not use again
     return plan
 
 

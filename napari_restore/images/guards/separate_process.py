@@ -57,7 +57,7 @@ def check_opens(source: str, file: str, module: str, function: str) -> None:
     SourceError
         If the process crashed, or had to be stopped.
     """
-    if getattr(sys, "frozen", False):  # an application in one file: its program is not Python, and would start anew
+    if not sys.executable or getattr(sys, "frozen", False):  # this program is no Python, and would start anew
         return
     try:
         found = os.stat(file)

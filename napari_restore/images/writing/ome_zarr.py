@@ -27,6 +27,7 @@ __all__ = [
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -261,7 +262,13 @@ def open_level(path: str | Path, level: int, mode: Literal["r", "r+"] = "r") -> 
         raise
     except Exception as error:  # damaged metadata raise many kinds of errors in zarr
         raise OutputError(f"the metadata of level {level} of {path} cannot be read: {error!r}", REPAIR) from error
-    return array.with_config({"write_empty_chunks": True})
+    array = array.with_config({"write_empty_chunks": True})
+    if array.metadata.zarr_format == 2:  # its metadata do not mention checksums, see `without_checksum`
+        from numcodecs import Zstd
+
+        metadata = replace(array.metadata, compressor=Zstd(level=0, checksum=True))
+        array = zarr.Array(zarr.AsyncArray(metadata, array.store_path, array.async_array.config))
+    return array
 
 
 def unit_shape(array: zarr.Array[Any]) -> tuple[int, ...]:

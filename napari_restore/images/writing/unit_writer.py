@@ -4,12 +4,10 @@ from __future__ import annotations
 
 __all__ = ["UnitWriter", "encoded"]
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import zarr
-from numcodecs import Zstd  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from zarr.abc.buffer import Buffer
 from zarr.storage import MemoryStore, StorePath
@@ -154,9 +152,6 @@ def encoded(array: zarr.Array[Any], unit: WriteUnit, pixels: NDArray[Any]) -> An
     """
     objects: dict[str, Buffer] = {}
     own = array.async_array
-    metadata: Any = own.metadata
-    if metadata.zarr_format == 2:  # its metadata do not mention checksums, see `without_checksum`
-        metadata = replace(metadata, compressor=Zstd(level=0, checksum=True))
-    alone = zarr.Array(zarr.AsyncArray(metadata, StorePath(MemoryStore(objects), ""), own.config))
+    alone = zarr.Array(zarr.AsyncArray(own.metadata, StorePath(MemoryStore(objects), ""), own.config))
     alone[unit_region(array, unit)] = pixels
     return objects[array.metadata.encode_chunk_key(unit.index)].as_buffer_like()

@@ -17,10 +17,11 @@ from napari_restore.engine.planning.recipe import EXECUTION_FIELDS, SOURCE_FIELD
 from napari_restore.errors import RestoreError
 from napari_restore.images.store import is_url
 from napari_restore.widgets.jobs.job import Choices, Job, Task, in_words
+from napari_restore.widgets.jobs.layers.layer_files import file_stem
 from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.widgets.panels.input_box import InputBox
 from napari_restore.widgets.panels.model_box import ModelBox
-from napari_restore.widgets.panels.output_box import OutputBox, file_stem
+from napari_restore.widgets.panels.output_box import OutputBox
 from napari_restore.widgets.panels.performance_box import PerformanceBox
 from napari_restore.widgets.panels.settings_fold import SettingsFold
 from napari_restore.widgets.preferences import Preferences, follow_preferences, preferences, use_cache_folder

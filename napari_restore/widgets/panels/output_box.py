@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["OutputBox", "file_stem"]
+__all__ = ["OutputBox"]
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from superqt.utils import signals_blocked
 from napari_restore.errors import RecipeError
 from napari_restore.images.store import is_url
 from napari_restore.widgets.jobs.job import Task
+from napari_restore.widgets.jobs.layers.layer_files import file_stem
 from napari_restore.widgets.panels.controls.box import Box, side_by_side, wrapped
 from napari_restore.widgets.panels.controls.choice import Choice
 from napari_restore.widgets.panels.controls.control import Control, tip
@@ -32,17 +33,6 @@ _OTHER_FORMATS = (
     ".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".h5", ".hdf5", ".hdf", ".nd2", ".czi", ".lif",
     ".ims", ".npy", ".npz", ".mrc", ".n5", ".ozx", ".zip",
 )  # fmt: skip
-
-
-def file_stem(name: str) -> str:
-    """Return the name of a layer with all signs replaced that a file name should not have.
-
-    Examples
-    --------
-    >>> file_stem("cells: DAPI/1")
-    'cells__DAPI_1'
-    """
-    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
 
 
 class OutputBox(Box):

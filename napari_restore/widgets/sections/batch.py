@@ -17,7 +17,7 @@ from superqt.utils import signals_blocked
 from napari_restore import api
 from napari_restore.errors import RestoreError, in_window
 from napari_restore.widgets.jobs.batch import BatchChoices, find_batch, state_in_words
-from napari_restore.widgets.panels.batch_box import BatchBox
+from napari_restore.widgets.panels.frame.batch_box import BatchBox
 from napari_restore.widgets.panels.frame.report_window import ReportWindow
 from napari_restore.widgets.threads.turns import Turns
 from napari_restore.widgets.viewer.run_notice import notify_end

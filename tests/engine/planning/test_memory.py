@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import ctypes
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -214,3 +216,19 @@ def test_a_sample_takes_two_copies_of_it_and_no_more() -> None:
     finally:
         tracemalloc.stop()
     assert taken < 1.4 * size  # one new copy, and masks
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
+def test_memory_that_was_freed_goes_back_to_the_system() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    if not hasattr(ctypes.CDLL(None), "malloc_trim"):
+        pytest.skip("another C library than glibc")
+    np.ones(2**23)  # freed: from now on, arrays of this size come from the heap
+    arrays = [np.ones(2**17) for _ in range(200)]
+    kept = arrays[-1]
+    most = resident()
+    del arrays
+    host_memory.return_free_memory()
+    assert most - resident() > 150 * kept.nbytes

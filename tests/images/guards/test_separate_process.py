@@ -97,3 +97,10 @@ def test_an_hdf5_file_whose_groups_go_round_in_a_circle_is_refused(
         open_image(str(path))
     assert time.monotonic() - began < separate_process.PATIENCE
     assert imaris.recognises(str(path)) is (path.suffix == ".ims")
+
+
+def test_without_a_python_nothing_is_tried(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a frozen program, `sys.executable` is that program, which would be started again."""
+    monkeypatch.setattr("sys.frozen", True, raising=False)
+    check_opens(file, file, "a_library", "not_python")
+    assert not Path(f"{file}.log").exists()

@@ -35,8 +35,8 @@ def test_names_histogram_figures_and_a_sentence(qtbot: Any, viewer: Viewer, comp
     canvas = canvas_of(compared)
     assert bar.frame.parent().rect().contains(bar.frame.geometry())
     assert bar.source.text() == "◀ cells" and bar.result.text() == "denoiser ▶"
-    removed = viewer.layers["cells"].data.astype(float) - viewer.layers["cells ▸ denoiser"].data
-    assert bar.histogram.isVisible() and bar.histogram.counts.sum() > 0.99 * removed.size
+    # The pixels on screen: the canvas does not show the whole layer.
+    assert bar.histogram.isVisible() and bar.histogram.counts.sum() > 0.5 * viewer.layers["cells"].data.size
     said = bar.figures.text()
     assert "Whiteness" in said and "Structure" in said and ("✓" in said or "?" in said)
     assert bar.sentence.text().endswith(".")

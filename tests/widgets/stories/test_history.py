@@ -121,6 +121,9 @@ def test_says_what_is_being_found_out(qtbot: Any, viewer: Viewer, small: Restore
     said: list[str] = []
     looked = small.looking.say
     small.looking.say = lambda text: (said.append(text), looked(text))  # type: ignore[method-assign]
+    until_preflight(qtbot, small)
+    said.clear()
+    small.performance.halo.setValue(16)
     qtbot.waitUntil(lambda: small.looking.isVisible())
     until_preflight(qtbot, small)
     expected = ["Loading libraries…", "Reading a sample of cells…", "Estimating noise and time of cells…"]

@@ -301,7 +301,7 @@ class Fields(BaseModel):
         Setting(
             "Share of the restored image in the result, the rest being the source: 0 is the source, 1 the restored "
             "image; for models that keep the number of pixels.", "values", page="usage.md#strength", earlier=1.0,
-            control="Values and output › Strength (%)", widget="Slider",
+            control="Values and output › Strength", widget="Slider",
         ),
     ] = 1.0
     # fmt: on

@@ -60,6 +60,11 @@ class Tree:
     def file(self, path: str) -> bytes:
         """Read an object that is not Zarr.
 
+        Parameters
+        ----------
+        path : str
+            One of `files`.
+
         Raises
         ------
         ChunkError
@@ -73,7 +78,13 @@ class Tree:
             raise ChunkError(f"{self.source.name}/{path} cannot be read: {error!r}") from error
 
     def reader(self, path: str) -> Callable[[Region], Any]:
-        """Return a function that reads a region of an array, and raises `ChunkError` if it cannot be read."""
+        """Return a function that reads a region of an array, and raises `ChunkError` if it cannot be read.
+
+        Parameters
+        ----------
+        path : str
+            Path of the array.
+        """
         stored = ChunkedArray(self.arrays[path], f"{self.source.name}/{path}").__getitem__
         return self.computed.get(path, stored)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from magicgui.widgets import create_widget
-from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QSizePolicy, QWidget
+from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QLabel, QSizePolicy, QWidget
 
 from napari_restore.engine.planning.recipe import make_recipe, settings
 from napari_restore.engine.planning.settings.setting import Setting
@@ -200,6 +200,7 @@ class _Share(Made):
         for readout in self.native.findChildren(QAbstractSpinBox):
             readout.setStyleSheet("background: transparent; border: 0; padding: 0; min-width: 0;")  # napari's are wide
             readout.setFixedWidth(_READOUT)
+        self.native.layout().addWidget(QLabel("%"))
         for part in self.native.findChildren(QWidget):
             part.setToolTip(setting.description)
             part.setAccessibleName(self.label)

@@ -1,1 +1,1 @@
-"""What is around the boxes of a dock widget: pages, the line that turns, and windows of their own."""
+"""What is around the boxes of a dock widget: pages, the page of batches, the line that turns, and own windows."""
