@@ -115,6 +115,10 @@ class Settings(TypedDict, total=False):
     denoise : str or Path
         Denoiser that runs before a model that super-resolves, in the same run: name of a model, path of a checkpoint,
         auto (the bundled one, if the noise of the image would hurt), or none. If left out: none.
+    attention_window : int or None
+        Side of the windows of the image that Restormer sums its attention over, a multiple of 56; 0 to sum it over each
+        tile. Unit: input pixels. If left out: the model's own, unless the tile is no multiple of a seventh of it; else
+        0.
     """
 
     img_range: float | None
@@ -149,6 +153,7 @@ class Settings(TypedDict, total=False):
     neighbours: str | Mapping[str, object] | None
     allow_outside: bool
     denoise: str | Path
+    attention_window: int | None
 
 
 # End of what is written.

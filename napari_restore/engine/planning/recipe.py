@@ -84,8 +84,8 @@ class Recipe(BaseModel):
     blend: Annotated[
         int | None,
         Setting(
-            "Width of the band in which two neighbouring tiles are blended.", "network",
-            unit="input pixels", otherwise="the model's own",
+            "Width of the band in which two neighbouring tiles are blended.", "network", unit="input pixels",
+            otherwise="the model's own",
         ),
     ] = None
     padding: Annotated[
@@ -198,10 +198,8 @@ class Recipe(BaseModel):
     ] = None
     workers: Annotated[
         int | None, Field(ge=1),
-        Setting(
-            "Number of blocks in progress, so that reading, computing and writing overlap.", "run",
-            otherwise="3, or fewer if memory is short",
-        ),
+        Setting("Number of blocks in progress, so that reading, computing and writing overlap.", "run",
+                otherwise="3, or fewer if memory is short"),
     ] = None
     on_error: Annotated[
         Literal["raise", "fill"],
@@ -227,25 +225,21 @@ class Recipe(BaseModel):
     ] = None
     lanes: Annotated[
         int | None, Field(ge=1),
-        Setting(
-            "Number of concurrent batches in the network; on a CPU they share its cores.", "run",
-            otherwise="one per core of a CPU if memory allows, else 1",
-        ),
+        Setting("Number of concurrent batches in the network; on a CPU they share its cores.", "run",
+                otherwise="one per core of a CPU if memory allows, else 1"),
     ] = None
     memory_budget: Annotated[
         int | None, Field(ge=1),
         Setting(
-            "Maximum memory of the run beyond Python, torch and the weights; a run that cannot fit is refused.",
-            "run", unit="bytes, or a text such as 8GB", otherwise="half of the free memory", accepts="int | str | None",
+            "Maximum memory of the run beyond Python, torch and the weights; a run that cannot fit is refused.", "run",
+            unit="bytes, or a text such as 8GB", otherwise="half of the free memory", accepts="int | str | None",
             flag="--memory", control="Performance › Memory",
         ),
     ] = None
     threads: Annotated[
         int | None, Field(ge=1),
-        Setting(
-            "Number of CPU threads of each concurrent batch.", "run", otherwise="an equal share of the cores",
-            last_bits=True, page="survival.md",
-        ),
+        Setting("Number of CPU threads of each concurrent batch.", "run", otherwise="an equal share of the cores",
+                last_bits=True, page="survival.md"),
     ] = None
     neighbours: Annotated[
         Neighbours | None,
@@ -273,6 +267,14 @@ class Recipe(BaseModel):
             control="Model › Denoise first",
         ),
     ] = "none"
+    attention_window: Annotated[
+        int | None, Field(ge=0),
+        Setting(
+            "Side of the windows of the image that Restormer sums its attention over, a multiple of 56; 0 to sum it "
+            "over each tile.", "network", unit="input pixels", page="restormer-tiles.md", earlier=0,
+            otherwise="the model's own, unless the tile is no multiple of a seventh of it; else 0",
+        ),
+    ] = None
     # fmt: on
 
     _earlier_names = model_validator(mode="before")(backend_read)
