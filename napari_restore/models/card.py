@@ -50,6 +50,9 @@ class ModelCard(BaseModel):
         Tile sizes and origins are multiples of this many pixels.
     tile, halo, blend : int
         Default tile, halo and blend, in input pixels.
+    tile_error : float or None
+        Largest difference of tiles with this halo from a whole plane, as a share of the value range, as
+        `benchmarks/halo.py` measures it; None if it was not measured.
     exact_tiles : bool
         Whether the inner pixels of a tile equal those of the whole image (SwinIR), or only nearly (Restormer, whose
         attention uses the whole tile).
@@ -110,6 +113,7 @@ class ModelCard(BaseModel):
     tile: int
     halo: int
     blend: int
+    tile_error: float | None = None
     exact_tiles: bool
     minimum_size: int
     bytes_per_pixel: int

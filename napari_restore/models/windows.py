@@ -14,7 +14,7 @@ _CELLS_ACROSS = 7
 be seen between them; with 5 it can just be measured (docs/restormer-tiles.md)."""
 WINDOW_STEP = 8 * _CELLS_ACROSS
 """Sides of windows are multiples of this many input pixels, as cells are multiples of 8."""
-_HALO, _BLEND = 32, 16
+_HALO, _BLEND = 16, 32
 """Halo and blend for windows of `_MEASURED` pixels, in input pixels."""
 _MEASURED = 112
 _TILE = 320
@@ -46,7 +46,7 @@ def with_windows(card: ModelCard, window: int) -> ModelCard:
     >>> from napari_restore.models.zoo import find_card
     >>> card = with_windows(find_card("restormer-denoise-light"), 112)
     >>> card.alignment, card.tile, card.halo, card.blend
-    (16, 320, 32, 16)
+    (16, 320, 16, 32)
     """
     if card.architecture != "restormer" or card.chain:
         raise RecipeError(f"{card.name} has no attention over whole tiles; leave attention_window out.")
@@ -62,6 +62,6 @@ def with_windows(card: ModelCard, window: int) -> ModelCard:
         update={
             "hyperparameters": {**card.hyperparameters, "attention_window": window, "attention_cell": cell},
             "alignment": cell, "minimum_size": cell, "tile": round(_TILE * larger / cell) * cell,
-            "halo": halo, "blend": blend,
+            "halo": halo, "blend": blend, "tile_error": None,
         }
     )  # fmt: skip
