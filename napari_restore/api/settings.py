@@ -38,7 +38,7 @@ class Settings(TypedDict, total=False):
         Number or name of the image in a source that holds several. If left out: 0.
     tile : int or tuple[int, int] or None
         Side of a tile, or its height and width; a multiple of the model's alignment. Unit: input pixels. If left out:
-        the model's own, if it fits the memory.
+        by the size of the plane and the memory; the model's own if results depend on it.
     halo : int or None
         Pixels at each inner edge of a tile that the network sees and the result does not take. Unit: input pixels. If
         left out: the model's own.
@@ -90,7 +90,8 @@ class Settings(TypedDict, total=False):
         is short.
     on_error : {"raise", "fill"}
         Action if a part of the source cannot be read: raise ends the run and names the part; fill writes the lower end
-        of the value range instead, continues, and lists the parts. If left out: raise.
+        of the value range instead, continues, and lists the parts; a label or table that cannot be copied is left out.
+        If left out: raise.
     fsync : bool
         Flush each stored object to the disk before it counts as done, so that a power cut does not lose it. If left
         out: no.
@@ -115,6 +116,9 @@ class Settings(TypedDict, total=False):
     denoise : str or Path
         Denoiser that runs before a model that super-resolves, in the same run: name of a model, path of a checkpoint,
         auto (the bundled one, if the noise of the image would hurt), or none. If left out: none.
+    strength : float
+        Share of the restored image in the result, the rest being the source: 0 is the source, 1 the restored image; for
+        models that keep the number of pixels. If left out: 1.0.
     attention_window : int or None
         Side of the windows of the image that Restormer sums its attention over, a multiple of 56; 0 to sum it over each
         tile. Unit: input pixels. If left out: the model's own, unless the tile is no multiple of a seventh of it; else
@@ -153,6 +157,7 @@ class Settings(TypedDict, total=False):
     neighbours: str | Mapping[str, object] | None
     allow_outside: bool
     denoise: str | Path
+    strength: float
     attention_window: int | None
 
 

@@ -6,7 +6,7 @@ typer makes the options of a command from the parameters of its function. The op
 
 from __future__ import annotations
 
-__all__ = ["Overwrite", "Quiet", "Source", "given", "with_settings"]
+__all__ = ["Overwrite", "Quiet", "Recipe", "Source", "given", "with_recipe", "with_settings"]
 
 from dataclasses import field, make_dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 Source = Annotated[str, typer.Argument(help="TIFF, OME-TIFF, pattern of files, Zarr, OME-Zarr, HDF5, Imaris, ...")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing OME-Zarr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        help="Recipe file, or OME-Zarr made by this package, whose model and settings are used; options replace them.",
+    ),
+]
 
 _GIVEN = "settings that were given"
 """Key of the given settings in the `meta` of a context."""
@@ -79,6 +87,32 @@ def given(context: typer.Context) -> dict[str, Any]:
     """Return the settings that the user has given to a command, as keyword arguments for `napari_restore.api`."""
     found: dict[str, Any] = context.meta[_GIVEN]
     return found
+
+
+def with_recipe(context: typer.Context, recipe: str | None, model: str | None) -> tuple[str | None, dict[str, Any]]:
+    """Return the model and the settings of a command: those of a recipe, replaced by those that the user has given.
+
+    Parameters
+    ----------
+    context : typer.Context
+        Context of the command.
+    recipe : str or None
+        A recipe file, or the folder of an OME-Zarr; None for no recipe.
+    model : str or None
+        Value of the option ``--model``, given or by default.
+
+    Raises
+    ------
+    RecipeError
+        If there is no recipe at that path, or it cannot be used.
+    """
+    if recipe is None:
+        return model, given(context)
+    from napari_restore import api
+
+    taken = api.load_recipe(recipe)
+    stored, source = taken.pop("model"), context.get_parameter_source("model")
+    return stored if source is None or source.name == "DEFAULT" else model, {**taken, **given(context)}
 
 
 def _options(settings: dict[str, Setting]) -> list[Any]:

@@ -114,7 +114,9 @@ class ValueRange:
         return np.add(scaled, self.low, out=scaled)
 
 
-def estimate_range(samples: Array, percentiles: tuple[float, float] = (0.1, 99.9)) -> ValueRange:
+def estimate_range(
+    samples: Array, percentiles: tuple[float, float] = (0.1, 99.9), *, overwrite: bool = False
+) -> ValueRange:
     """Estimate the value range of the data from a sample of its values.
 
     Parameters
@@ -123,6 +125,8 @@ def estimate_range(samples: Array, percentiles: tuple[float, float] = (0.1, 99.9
         Integer or floating-point values, any shape. NaN and infinities are left out.
     percentiles : (float, float)
         Percentiles that become 0 and 1, rising, in [0, 100]. The default leaves out hot and dead pixels.
+    overwrite : bool
+        Whether the order of `samples` may be changed, which saves memory.
 
     Returns
     -------
@@ -142,11 +146,11 @@ def estimate_range(samples: Array, percentiles: tuple[float, float] = (0.1, 99.9
     """
     if not 0 <= percentiles[0] < percentiles[1] <= 100:
         raise RecipeError(f"percentiles {percentiles} are not rising within 0..100; use for example (0.1, 99.9).")
-    finite = samples[np.isfinite(samples)]
+    finite = samples if overwrite and np.isfinite(samples).all() else samples[np.isfinite(samples)]
     if finite.size == 0:
         return ValueRange(0.0, 1.0)
     # "nearest" returns values of the data: interpolation between extremes of float64 would overflow.
-    low, high = (float(value) for value in np.percentile(finite, percentiles, method="nearest"))
+    low, high = (float(value) for value in np.percentile(finite, percentiles, method="nearest", overwrite_input=True))
     if low == high:
         low, high = float(finite.min()), float(finite.max())
     if low == high:

@@ -85,7 +85,7 @@ def test_only_widgets_import_napari_or_qt(path: Path) -> None:
     assert not imported & GUI
 
 
-_ONLY_PRIVATE = {("images/readers/ome_zarr/chunks.py", "zarr.core.sync")}
+_ONLY_PRIVATE = {("images/guards/zarr_objects.py", "zarr.core.sync")}
 """What has no public name: waiting for a coroutine on the event loop of zarr, which its object stores are bound to."""
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_restore.errors import OutputError
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.images.writing.layout import WriteUnit
-from napari_restore.images.writing.ome_zarr import unit_region
+from napari_restore.images.writing.ome_zarr import unit_counts, unit_region
 from napari_restore.images.writing.unit_writer import UnitWriter
 from napari_restore.retrying import DISK, retried
 from napari_restore.ways_out import REPAIR
@@ -70,7 +70,7 @@ def downsample_unit(writer: UnitWriter, unit: WriteUnit) -> None:
     Raises
     ------
     OutputError
-        If the level or the write unit does not exist, or a chunk of the level before is damaged.
+        If the level or the write unit does not exist, or a chunk of the level before is damaged or missing.
     """
     if unit.level < 1:
         raise OutputError(f"level {unit.level} is not computed from another level; coarser levels start at 1.")
@@ -80,6 +80,12 @@ def downsample_unit(writer: UnitWriter, unit: WriteUnit) -> None:
     for part in _chunks_of(target, region):
         inside = tuple(slice(p.start - r.start, p.stop - r.start) for p, r in zip(part, region, strict=True))
         pixels[inside] = downsample(_read(source, _doubled(part, source.shape)))
+    for below in unit.below(unit_counts(source)):
+        if not writer.stores(below):  # zarr has read fill values instead
+            raise OutputError(
+                f"{below} of {writer.place.location} was stored and is not there: another program deletes files, or "
+                "the file system does not show all of them yet; run the same again, which computes it."
+            )
     writer.write(unit, pixels)
 
 

@@ -96,7 +96,6 @@ def test_gone_on_with_on_another_machine(
     assert files(output) == files(reference)
 
 
-@pytest.mark.long
 def test_a_tight_machine_takes_the_blocks_that_are_there(checkpoints: dict[str, Path], tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).poisson(100, (2, 1600, 1700)).astype(np.uint16)
     tifffile.imwrite(tmp_path / "in.tif", pixels, photometric="minisblack", metadata={"axes": "ZYX"})

@@ -17,7 +17,6 @@ from napari_restore.images.writing import ome_zarr
 from napari_restore.widgets.jobs.run import BlocksStored, Started, restore
 
 pytestmark = [
-    pytest.mark.long,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -173,7 +172,7 @@ def test_a_region_covers_no_more_than_itself(
     assert all(np.asarray(layer.data).min() > 0 for layer in dock.tools.wipe.layers)
 
 
-@pytest.mark.parametrize("blending", ["translucent", "additive"])
+@pytest.mark.parametrize("blending", ["translucent", pytest.param("additive", marks=pytest.mark.long)])
 def test_the_source_is_seen_around_a_preview(
     qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path], blending: str
 ) -> None:

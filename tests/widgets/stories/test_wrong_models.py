@@ -17,8 +17,6 @@ from qtpy.QtWidgets import QApplication
 from napari_restore import api
 from napari_restore.widgets.dock import DenoiseDock, RestoreDock, SuperResolutionDock
 
-pytestmark = pytest.mark.long
-
 
 def drop(dock: RestoreDock, *paths: Path) -> None:
     data = QMimeData()

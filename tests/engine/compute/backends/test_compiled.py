@@ -60,7 +60,6 @@ def test_a_network_that_cannot_be_compiled_runs_as_it_is(
     assert len(caplog.records) == 1 and "Python.h" in caplog.text
 
 
-@pytest.mark.long
 def test_no_variant_of_a_block_falls_back_silently(monkeypatch: pytest.MonkeyPatch) -> None:
     """Torch compiles 8 variants of one function unless told otherwise, and runs all later ones as they are."""
     graphs = 0
