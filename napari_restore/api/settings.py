@@ -38,7 +38,7 @@ class Settings(TypedDict, total=False):
         Number or name of the image in a source that holds several. If left out: 0.
     tile : int or tuple[int, int] or None
         Side of a tile, or its height and width; a multiple of the model's alignment. Unit: input pixels. If left out:
-        by the size of the plane and the memory; the model's own if results depend on it.
+        by the size of the plane and the memory; the model's own if the result depends on the tile.
     halo : int or None
         Pixels at each inner edge of a tile that the network sees and the result does not take. Unit: input pixels. If
         left out: the model's own.

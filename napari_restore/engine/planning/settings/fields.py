@@ -66,7 +66,8 @@ class Fields(BaseModel):
         int | tuple[int, int] | None,
         Setting(
             "Side of a tile, or its height and width; a multiple of the model's alignment.", "network",
-            unit="input pixels", otherwise="by the size of the plane and the memory; the model's own if results depend on it", metavar="SIDE or Y,X",
+            unit="input pixels", metavar="SIDE or Y,X",
+            otherwise="by the size of the plane and the memory; the model's own if the result depends on the tile",
             control="Performance › Tile", widget="FloatSpinBox",
             options={"max": 4096, "step": 8, "suffix": " px"},
         ),
