@@ -69,9 +69,9 @@ def middle(region: Region, axes: str, largest: int = LARGEST) -> Region:
 def make_preview(job: Job, view: Region, plan: Plan | None, stop: threading.Event) -> Generator[Preview, None, None]:
     """Restore the centre of the region on screen, with the same pixels that a run of the job would store.
 
-    The piece that comes first has smaller tiles than the run if these take long. Then it differs from the run: with
-    SwinIR in the last bits, with attention windows of a Restormer by a small part of the noise that is removed
-    (docs/restormer-tiles.md). The whole region has the tiles of the run, but for SwinIR, where they cost time only.
+    The piece that comes first has smaller tiles than the run if those would take long. Then it differs a little from
+    the run: with SwinIR by less than a step of 16 bits, with attention windows of a Restormer by about a hundredth of
+    the noise that is removed (docs/restormer-tiles.md).
 
     Parameters
     ----------
@@ -97,7 +97,6 @@ def make_preview(job: Job, view: Region, plan: Plan | None, stop: threading.Even
     """
     plan = plan or job.in_memory().plan()
     quick = _quick_plan(job, plan)
-    plan = quick if plan.card.exact_tiles else plan
     result_region(plan, view, job.region)  # raises if nothing of it is on screen
     region = middle(overlap(view, job.region), job.axes)
 
