@@ -17,7 +17,6 @@ from napari_restore.widgets.dock import RestoreDock
 from napari_restore.widgets.viewer.wipe import LINE
 
 
-
 def tick(qtbot: Any, box: Any) -> None:
     qtbot.mouseClick(box, Qt.MouseButton.LeftButton, pos=QPoint(8, box.height() // 2))
 

@@ -18,7 +18,6 @@ from napari_restore import api
 from napari_restore.widgets.dock import DenoiseDock, RestoreDock, SuperResolutionDock
 
 
-
 def drop(dock: RestoreDock, *paths: Path) -> None:
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
