@@ -42,8 +42,8 @@ _OUTER = (0.9, 1.6449)
 """Share of normal numbers that lie within so many standard deviations."""
 _LEVELS = 8
 _FEW_PIXELS = 2000
-_UNITS = 0.25
-"""Relative difference of the slope from 1 from which source and result have other units."""
+_UNITS = 3.0
+"""Ratio of contrasts from which source and result have other units; less may be contrast that was lost."""
 _JPEG = 1.15
 """Gradient across the borders of 8 x 8 blocks, relative to others, from which an image was compressed as JPEG."""
 
@@ -194,13 +194,13 @@ def in_units_of(paired: Paired) -> Paired:
             f"{agreement:.2f}); give the result of this source, with the same orientation and order of axes."
         )
     shift = float(np.median(y) - np.median(x))
-    same = agreement < 0.5 or (abs(slope - 1) <= _UNITS and abs(shift) <= spread)
+    same = agreement < 0.5 or (1 / _UNITS <= slope <= _UNITS and abs(shift) <= spread)
     if same:
         return paired
     slope = float(np.polyfit(x, y, 1)[0])
     offset = float(y.mean() - slope * x.mean())
     note = (
-        f"The result has other units than the source: {slope:.4g} x value + {offset:.4g} matches it, and was divided "
+        f"The result has other units than the source: {slope:.4g} x value {offset:+.4g} matches it, and was divided "
         "out. A change of contrast of all structure cannot be seen then."
     )
     return dataclasses.replace(paired, slope=slope, offset=offset, notes=(*paired.notes, note))

@@ -78,9 +78,10 @@ def assess(
     except ValueError:
         raise typer.BadParameter("write three numbers, such as 2.1,100,3") from None
     found = api.assess(
-        source, result, output, axes=axes, result_axes=result_axes,
-        series=int(series) if series.isdecimal() else series, noise=numbers, psf=psf, wavelength=wavelength, numerical_aperture=numerical_aperture, regions=regions,
-        tolerance=tolerance, significance=significance, overwrite=overwrite, workers=workers,
+        source, result, output,
+        axes=axes, result_axes=result_axes, series=int(series) if series.isdecimal() else series, noise=numbers,
+        psf=psf, wavelength=wavelength, numerical_aperture=numerical_aperture, regions=regions, tolerance=tolerance,
+        significance=significance, workers=workers, overwrite=overwrite,
     )  # fmt: skip
     out.print(json.dumps(found.content, indent=1) if as_json else str(found))
     if found.location is not None and not as_json:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import tifffile
 from docks import click, dock_in, to_disk, until_idle, until_preflight
 from napari import Viewer
@@ -14,7 +13,7 @@ from qtpy.QtCore import QPoint, Qt
 
 from napari_restore import api
 from napari_restore.widgets.dock import RestoreDock
-from napari_restore.widgets.viewer.wipe import LINE
+from napari_restore.widgets.viewer.compare.wipe import LINE
 
 
 def tick(qtbot: Any, box: Any) -> None:
