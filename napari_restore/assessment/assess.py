@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_restore.assessment.blocks import Assessed, BlockPlace, Settings, assess_block, block_side, blocks_of
+from napari_restore.assessment.blocks import (
+    Assessed,
+    BlockPlace,
+    Settings,
+    assess_block,
+    block_planes,
+    block_side,
+    blocks_of,
+)
 from napari_restore.assessment.calibration import Null, calibrate, in_units_of, sample_pairs
 from napari_restore.assessment.maps import InMemory, Maps, Nowhere, Stored, place_in_result
 from napari_restore.assessment.page import Assessment, assessment_page, headline
@@ -210,10 +218,8 @@ def _told(done: int, total: int, progress: Callable[[int, int], None] | None) ->
 
 
 def _count(paired: Paired) -> int:
-    from napari_restore.assessment.blocks import RUN
-
     side, sizes = block_side(paired.scale), paired.sizes
-    steps = {"T": 1, "C": 1, "Z": 1, "Y": side, "X": side} | ({paired.stack: RUN} if paired.stack else {})
+    steps = {"T": 1, "C": 1, "Z": 1, "Y": side, "X": side} | block_planes(paired)
     count = 1
     for axis, length in sizes.items():
         count *= -(-length // steps[axis])

@@ -29,7 +29,17 @@ from napari_restore.quality.structure import (
     window_sum,
 )
 
-__all__ = ["CELL", "KINDS", "Assessed", "BlockPlace", "Settings", "assess_block", "blocks_of"]
+__all__ = [
+    "CELL",
+    "KINDS",
+    "Assessed",
+    "BlockPlace",
+    "Settings",
+    "assess_block",
+    "block_planes",
+    "block_side",
+    "blocks_of",
+]
 
 KINDS = ("structure", "contrast", "neighbours")
 """What a window was found by: a spot or filament in the residual, contrast of the restored image in the residual, or a
@@ -120,6 +130,11 @@ def block_side(scale: int) -> int:
     return max(SIDE // scale // CELL, 1) * CELL
 
 
+def block_planes(paired: Paired) -> dict[str, int]:
+    """Return the number of planes of a block along the stack; empty if there is none."""
+    return {paired.stack: min(RUN, paired.sizes[paired.stack])} if paired.stack else {}
+
+
 def blocks_of(paired: Paired) -> Iterator[BlockPlace]:
     """Yield all blocks, in the order of the axes TCZYX.
 
@@ -134,10 +149,10 @@ def blocks_of(paired: Paired) -> Iterator[BlockPlace]:
         A block.
     """
     sizes, side = paired.sizes, block_side(paired.scale)
-    steps = {axis: RUN if axis == paired.stack else 1 for axis in "TCZ"}
+    steps = dict.fromkeys("TCZ", 1) | block_planes(paired)
     for index in itertools.product(*(range(0, sizes[axis], steps[axis]) for axis in "TCZ")):
         where = dict(zip("TCZ", index, strict=True))
-        count = min(RUN, sizes[paired.stack] - where[paired.stack]) if paired.stack else 1
+        count = min(steps[paired.stack], sizes[paired.stack] - where[paired.stack]) if paired.stack else 1
         for top, left in itertools.product(range(0, sizes["Y"], side), range(0, sizes["X"], side)):
             rows, columns = slice(top, min(top + side, sizes["Y"])), slice(left, min(left + side, sizes["X"]))
             yield BlockPlace(where, count, rows, columns)

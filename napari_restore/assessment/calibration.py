@@ -248,14 +248,14 @@ def calibrate(paired: Paired, channel: int, camera: CameraNoise | None = None) -
     rough = Null(camera, correlation, validity, bias, (np.array([0.0]), np.array([1.0])))
     planes = [(standardise(noisy, restored, rough), restored) for _, noisy, restored in found]
     removed = _wide_spread(np.concatenate([plane.residual[plane.valid] for plane, _ in planes]))
-    if not removed > _NOTHING:
+    if not _difference(found, camera) > _NOTHING:
         raise SourceError(
-            f"source and result differ by {removed:.2g} standard deviations of the noise: nothing was removed, so "
-            "there is nothing to assess."
+            f"source and result of channel {channel} differ by less than {_NOTHING:g} standard deviations of the "
+            "noise: nothing was removed, so there is nothing to assess."
         )
     null = dataclasses.replace(rough, scale=_scale(planes), removed=removed)
     planes = [(standardise(noisy, restored, null), restored) for _, noisy, restored in found]
-    notes += _notes(removed, [noisy for _, noisy, _ in found])
+    notes += [*_notes(removed), *_jpeg_note(found)]
     return dataclasses.replace(
         null, factors=_factors([plane for plane, _ in planes], correlation),
         contrast_factor=_contrast_factor([plane for plane, _ in planes], correlation), notes=tuple(notes),
@@ -333,7 +333,14 @@ def _contrast_factor(planes: Sequence[Standardised], correlation: tuple[float, f
     return float(np.clip(_NORMAL * np.median(np.abs(tested - np.median(tested))), 1.0, _FACTOR))
 
 
-def _notes(removed: float, noisy: Sequence[Floats]) -> list[str]:
+def _difference(found: Sequence[tuple[dict[str, slice], Floats, Floats]], camera: CameraNoise) -> float:
+    """Return the spread of the difference of source and result, in standard deviations of the noise."""
+    differences = [camera.stabilise(noisy) - camera.stabilise(restored) for _, noisy, restored in found]
+    values = np.concatenate([plane[np.isfinite(plane)] for plane in differences])
+    return _wide_spread(values)
+
+
+def _notes(removed: float) -> list[str]:
     notes = []
     if removed < 0.7:
         notes.append(
@@ -345,10 +352,19 @@ def _notes(removed: float, noisy: Sequence[Floats]) -> list[str]:
             f"The residual has {removed:.0%} of the standard deviation of the estimated noise: structure was removed "
             "almost everywhere, or the noise is larger than estimated."
         )
-    ratios = [seam_ratio(plane, range(8, plane.shape[0], 8), range(8, plane.shape[1], 8)) for plane in noisy]
-    if np.nanmedian(ratios) > _JPEG:
-        notes.append(
-            "The source has the 8 x 8 blocks of JPEG compression: its noise is not that of a camera, and the "
-            "probabilities are not reliable. Assess with the image as it was recorded."
-        )
     return notes
+
+
+def _jpeg_note(found: Sequence[tuple[dict[str, slice], Floats, Floats]]) -> list[str]:
+    """Look for the borders of 8 x 8 blocks."""
+    ratios = []
+    for region, noisy, _ in found:
+        borders = [range(8 - region[axis].start % 8, length, 8) for axis, length in zip("YX", noisy.shape, strict=True)]
+        ratios.append(seam_ratio(noisy, *borders))
+    finite = [ratio for ratio in ratios if np.isfinite(ratio)]
+    if not finite or np.median(finite) <= _JPEG:
+        return []
+    return [
+        "The source has the 8 x 8 blocks of JPEG compression: its noise is not that of a camera, and the probabilities "
+        "are not reliable. Assess with the image as it was recorded."
+    ]

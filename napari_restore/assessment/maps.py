@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
-from napari_restore.assessment.blocks import KINDS, RUN, Assessed, block_side
+from napari_restore.assessment.blocks import KINDS, Assessed, block_planes, block_side
 from napari_restore.assessment.pairing import Paired
 from napari_restore.errors import OutputError
 from napari_restore.images.axes import canonical_axes
@@ -114,7 +114,7 @@ class Stored(Nowhere):
         image = paired.source
         axes = canonical_axes(image.canonical.replace("S", "C"))
         self._axes = axes
-        side, along = block_side(paired.scale), {paired.stack: RUN} if paired.stack else {}
+        side, along = block_side(paired.scale), block_planes(paired)
         for name, step in ((RESIDUAL, 1), (SIGNIFICANCE, WINDOW)):
             lengths = {axis: -(-n // step) if axis in "YX" else n for axis, n in self._sizes.items()}
             chunks = {axis: side // step if axis in "YX" else along.get(axis, 1) for axis in axes}
