@@ -16,6 +16,7 @@ __all__ = [
     "is_plain",
     "open_own",
     "remove_ours",
+    "rename",
     "write_whole",
 ]
 
@@ -113,6 +114,32 @@ def has_linked_parent(path: Path) -> bool:
     return os.path.realpath(path.parent) != os.path.abspath(path.parent)
 
 
+def rename(source: Path, target: Path) -> None:
+    """Rename a file or a folder, and replace an existing file or an empty folder.
+
+    A network file system repeats a request if the reply is lost. If the first request was carried out, the second one
+    fails, because the source has gone. So after this error the target is compared with what the source was.
+
+    Parameters
+    ----------
+    source, target : Path
+        Path before, and path afterwards.
+
+    Raises
+    ------
+    OSError
+        If it was not renamed.
+    """
+    was = os.lstat(source)
+    try:
+        os.replace(source, target)
+    except FileNotFoundError:
+        with contextlib.suppress(OSError):
+            if os.path.samestat(was, os.lstat(target)):
+                return
+        raise
+
+
 @contextlib.contextmanager
 def fresh_file(path: Path) -> Iterator[Path]:
     """Replace a file atomically: write to a temporary path beside it, which is renamed at the end.
@@ -132,7 +159,7 @@ def fresh_file(path: Path) -> Iterator[Path]:
     fresh = path.with_name(f".{path.stem}.{uuid4().hex}.new{path.suffix}")
     try:
         yield fresh
-        os.replace(fresh, path)
+        rename(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)
     _sweep(path)

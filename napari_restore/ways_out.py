@@ -5,7 +5,7 @@ An error says what is wrong. The interface that shows it adds the advice that it
 
 from __future__ import annotations
 
-__all__ = ["NAME_AXES", "REPAIR", "REPLACE", "Face", "WayOut"]
+__all__ = ["LEAVE_OUT", "NAME_AXES", "REPAIR", "REPLACE", "Face", "WayOut"]
 
 from dataclasses import dataclass
 from typing import Literal
@@ -48,6 +48,11 @@ class WayOut:
         return WayOut(*(f"{words}{way}" for way in (self.call, self.command, self.window)))
 
 
+LEAVE_OUT = WayOut(
+    "or leave it out by on_error='fill'.",
+    "or leave it out by --on-error fill.",
+    "or choose fill in On error to leave it out.",
+)
 NAME_AXES = WayOut(
     "pass axes= with one letter of TCZYXS per dimension, such as 'ZYX'.",
     "give --axes one letter of TCZYXS per dimension, such as ZYX.",

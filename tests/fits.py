@@ -30,6 +30,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_restore.widgets.jobs.advice.verdict import Verdict
+from napari_restore.widgets.jobs.compare.figures import Figure, Measures
+
 NAME = "2026-11-25_sample-A_well-B03_field-017_cycle-2_very_long_file_name_that_never_ends_0001"
 PATH = "/a/very/long/path/that/goes/on/and/on/forever/2026-11-25_sample-A_well-B03.zarr"
 WIDTHS = (320, 420, 600)
@@ -130,16 +133,27 @@ def main() -> None:
         outer, dock = viewer.window.add_plugin_dock_widget("napari-restore", title)
         docks.append((outer, dock))
         wait_for(lambda dock=dock: dock.preflight is not None and not dock.works)  # type: ignore[misc]
-        dock.performance.expand(animate=False)
+        for fold in (dock.performance, dock.form.missing, dock.form.storage):
+            fold.expand(animate=False)
         dock.output.place.setCurrentIndex(1)
         dock.output.path.setText(PATH)
         dock.output.path.editingFinished.emit()
         dock.compare.set_comparisons([f"{NAME} ▸ restormer-denoise-light, preview"], 0)
-        dock.compare.show_figures(NAME, [("Seams 1.02", "gradient at tile borders over that elsewhere; about 1")])
+        figure = Figure("Seams 1.02", "gradient at tile borders over that elsewhere; about 1", True)
+        words = "What was removed looks like pure noise."
+        dock.compare.show_measures(NAME, Measures((figure,), words, np.zeros(0, int), 0.0))
         dock.bar.tell(
             f"{PATH} holds another result; choose another output, or tick Replace.", warning=True, details="d"
         )
         wait_for(lambda dock=dock: not dock.works)  # type: ignore[misc]
+        verdict = Verdict(
+            "Hardly any noise", f"{NAME}: little.", True, {"model": "m"}, "Use restormer-color-denoise-blind"
+        )
+        dock.verdict.show_verdict(
+            verdict, "Will change: 3 channels × 40 planes, 2.1 GB → OME-Zarr, about 14 min on cpu."
+        )
+        dock.memory.line.say(f"As in your last run: model {NAME}.")
+        dock.memory.row.show()
         if dock.minimumSizeHint().width() > min(WIDTHS) or dock.minimumWidth() > min(WIDTHS):
             found.append(f"{title} cannot be made {min(WIDTHS)} wide: {dock.minimumSizeHint().width()}")
         outer.setFloating(True)

@@ -111,7 +111,10 @@ def test_on_a_cluster(run, tiff: Path, checkpoints: dict[str, Path], tmp_path: P
 
 def test_each_setting_is_an_option_of_each_command_that_restores() -> None:
     commands = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
-    given = {name: {option.name for option in commands[name].params} for name in ("denoise", "upscale", "batch")}
+    given = {
+        name: {option.name for option in commands[name].get_params(typer.Context(commands[name]))}
+        for name in ("denoise", "upscale", "batch")
+    }
     shared = set.intersection(*given.values())
     assert set(api.Settings.__annotations__) <= shared
     assert given["batch"] - shared == {"sources", "folder", "shared_range", "dry_run"}

@@ -9,7 +9,7 @@ interrupted is run again to its end. Counted are results that differ by a single
 interrupted (`wrong`), damage that nobody noticed (`silent`), processes that did not end (`hangs`), and files that were
 left behind (`left`). All of them have to be 0; the exit code says so.
 
-Linux only. A small file system to be filled up needs root.
+Linux only. A small file system to be filled up needs root, and the object store needs moto[server].
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ def campaign(folder: Path, given: argparse.Namespace) -> list[Row]:
         "errors": lambda: todo.failing_disks(given.errors),
         "flips": lambda: todo.flips(given.flips),
         "sources": lambda: todo.sources(given.sources),
+        "network": lambda: todo.network(given.network, given.clients, given.stores),
         "cluster": lambda: todo.cluster(given.workers, given.schedulers, given.sleepers),
     }
     rows: list[Row] = []
@@ -55,11 +56,14 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.faults", description=__doc__.splitlines()[0])
     for name, count in (
         ("kills", 200), ("points", 200), ("zombies", 24), ("locks", 20), ("disks", 10), ("errors", 20), ("flips", 200),
-        ("sources", 30), ("workers", 50), ("schedulers", 10), ("sleepers", 6), ("seed", 0),
+        ("sources", 30), ("network", 26), ("clients", 10), ("stores", 5),
+        ("workers", 50), ("schedulers", 10), ("sleepers", 6), ("seed", 0),
     ):  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=count)
     parser.add_argument(
-        "--only", type=lambda text: text.split(","), help="kills,points,zombies,locks,disk,errors,flips,sources,cluster"
+        "--only",
+        type=lambda text: text.split(","),
+        help="names of parts: kills,points,zombies,...",
     )
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

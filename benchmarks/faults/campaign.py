@@ -76,7 +76,14 @@ class Campaign:
         self.other = {"value_range": (0, 500), "shards": (1, 64, 264)}
         self.must(lambda: trials.restore(folder, folder / "other.zarr", **self.other) and None)
         self.other_whole = trials.files(folder / "other.zarr")
-        self._count = 0
+        self._count, self._wholes = 0, dict[str, dict[str, bytes]]()
+
+    def whole_of(self, name: str, **settings: Any) -> dict[str, bytes]:
+        """Return the result of an undisturbed run with other settings."""
+        if name not in self._wholes:
+            self.must(lambda: trials.restore(self.folder, self.folder / f"{name}.zarr", **settings) and None)
+            self._wholes[name] = trials.files(self.folder / f"{name}.zarr")
+        return self._wholes[name]
 
     def must(self, function: Callable[[], Any]) -> Any:
         """Call a function in a child process that has to succeed."""
@@ -323,6 +330,22 @@ class Campaign:
             function(self, row, count)
             row.seconds = time.monotonic() - began
         return rows
+
+    def network(self, disks: int, shared: int, stores: int) -> list[Row]:
+        """Kill and contend on a network disk with its faults, and on an object store."""
+        from benchmarks.faults import network
+
+        rows = [Row("network disk, SIGKILL, another client"), Row("network disk, two clients, wrong clocks")]
+        for row, function, count in zip(
+            rows, (network.kill_on_network_disks, network.share_network_disks), (disks, shared), strict=True
+        ):
+            row.seconds = -time.monotonic()
+            function(self, row, count)
+            row.seconds += time.monotonic()
+        names = ("killed", "overwritten, killed", "contended: two runs at once", "flipped: a bit in an object")
+        in_store = [Row(f"{name} (S3)") for name in names]
+        network.kill_on_object_stores(self, in_store, stores)
+        return rows + in_store
 
     def cluster(self, workers: int, schedulers: int, sleepers: int) -> list[Row]:
         """Kill workers and schedulers of a Dask cluster, and continue workers whose blocks were given to others."""

@@ -16,7 +16,7 @@ from napari_restore.api.batch_plan import BatchItem, BatchPlan, BatchProgress
 from napari_restore.api.batches import plan_batch, restore_batch, run_batch
 from napari_restore.api.checking import assess, inspect, report, run_report, verify
 from napari_restore.api.parts import neighbour_weights, part
-from napari_restore.api.planning import open_image, plan
+from napari_restore.api.planning import load_recipe, open_image, plan
 from napari_restore.api.restoring import denoise, iter_restore, restore, run, super_resolve
 from napari_restore.api.settings import DENOISER, UPSCALERS, Settings
 from napari_restore.api.zoo import (
@@ -25,6 +25,7 @@ from napari_restore.api.zoo import (
     fetch,
     model_card,
     models,
+    recommend,
     upscaler,
     weights_size,
     weights_state,
@@ -44,6 +45,7 @@ __all__ = [
     "fetch",
     "inspect",
     "iter_restore",
+    "load_recipe",
     "model_card",
     "models",
     "neighbour_weights",
@@ -51,6 +53,7 @@ __all__ = [
     "part",
     "plan",
     "plan_batch",
+    "recommend",
     "report",
     "restore",
     "restore_batch",

@@ -24,6 +24,9 @@ from napari_restore.images.store import as_location, is_url
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from napari_restore.engine.planning.recipe import Recipe
+    from napari_restore.images.collection import Collection
+
 __all__ = ["plan_batch", "restore_batch", "run_batch"]
 
 
@@ -64,9 +67,9 @@ def plan_batch(
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
-        `denoise`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result:
-        `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`,
-        `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+        `denoise`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`, `strength`.
+        Result: `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`,
+        `on_error`, `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -205,9 +208,9 @@ def restore_batch(
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
-        `denoise`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result:
-        `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`,
-        `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+        `denoise`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`, `strength`.
+        Result: `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`,
+        `on_error`, `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -241,6 +244,7 @@ def _with_state(
     download: Callable[[int, int | None], None] | None,
 ) -> BatchItem:
     """Open an image and find out how much of its result is stored."""
+    from napari_restore.engine.store.annotations import annotations_are_copied
     from napari_restore.engine.store.resume import check_output
     from napari_restore.images.writing import ome_zarr
 
@@ -253,7 +257,9 @@ def _with_state(
         return item
     stored = [ome_zarr.stored_units(item.output, level) for level in range(plan.levels)]
     if all(units.all() for units in stored):
-        return replace(item, state="done")
+        if annotations_are_copied(plan.image, item.output):
+            return replace(item, state="done")
+        return replace(item, state="begun", message="labels and tables are not copied yet")
     return replace(item, state="begun", message=f"{np.count_nonzero(stored[0])} of {plan.blocks} blocks are stored")
 
 
@@ -280,12 +286,22 @@ def _run_item(
         )  # fmt: skip
         for path in _collections_of(item, to_make):
             create_collection(path, plan.collections[path], chosen.recipe.ome_version)
+            _copy_of_collection(path, plan.collections[path], chosen.recipe)
             to_make.remove(path)
         for event in run(chosen, item.output, overwrite=plan.overwrite):
             yield BatchProgress(item, number, len(plan.items), event)
     except Exception as error:  # of any type: the next image does not depend on this one
         return replace(item, state="failed", message=_line(error))
     return replace(item, state="done", message="")
+
+
+def _copy_of_collection(path: Path, collection: Collection, recipe: Recipe) -> None:
+    """Copy the labels and tables of a plate and its wells, which belong to no single image."""
+    from napari_restore.engine.store.annotations import copy_annotations
+
+    for inside, found in collection.annotations.items():
+        for _ in copy_annotations(found, path / inside, recipe.ome_version, None, [], skip=recipe.on_error == "fill"):
+            pass
 
 
 def _shared_range(plan: BatchPlan) -> tuple[tuple[float, float], ...]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_restore.engine.compute.estimate import Report
     from napari_restore.engine.planning.plan import Plan
     from napari_restore.engine.record.run_report import RunReport
-    from napari_restore.engine.record.verify import Verification
+    from napari_restore.engine.record.verification import Verification
     from napari_restore.engine.store.progress import Progress
     from napari_restore.images.image import Image
     from napari_restore.intensity.stabilise import CameraNoise
@@ -45,9 +45,9 @@ def inspect(source: Any, *, model: str | Path = DENOISER, **settings: Unpack[Set
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
-        `denoise`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result:
-        `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`,
-        `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+        `denoise`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`, `strength`.
+        Result: `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`,
+        `on_error`, `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def report(plan: Plan, *, timed: bool = True) -> Report:
     plan : Plan
         Plan that `plan` has returned.
     timed : bool
-        Load the network to measure its speed.
+        Load the network to measure its speed, if no earlier run or preview has.
 
     Returns
     -------
@@ -134,7 +134,7 @@ def verify(
     if repair and found.metadata:
         repair_metadata(as_location(output))
         found = verify_output(as_location(output), recompute=recompute, source=source)
-    if repair and found.bad:
+    if repair and (found.bad or found.annotations):
         for event in repair_output(found, source=source):
             if progress is not None:
                 progress(event)

@@ -43,9 +43,13 @@ def part(
     """
     from napari_restore.engine.compute.predictor import predictor_of
     from napari_restore.engine.compute.region import restore_region
+    from napari_restore.engine.compute.speed import Stopwatch, remember_tile_seconds
 
     assert plan.recipe.value_range is not None
-    return restore_region(plan, region, predictor_of(plan), after_batch)
+    watch = Stopwatch(after_batch)
+    pixels = restore_region(plan, region, predictor_of(plan), watch)
+    remember_tile_seconds(plan, watch.tiles, watch.seconds)
+    return pixels
 
 
 @bounded("averaging neighbouring planes in a part of")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_restore.api.boundary import bounded
 from napari_restore.api.settings import DENOISER, Settings, describes_settings
-from napari_restore.errors import SourceError
+from napari_restore.errors import RecipeError, SourceError
 from napari_restore.images.store import as_location
 
 if TYPE_CHECKING:
@@ -19,7 +19,35 @@ if TYPE_CHECKING:
     from napari_restore.engine.planning.recipe import Recipe
     from napari_restore.images.image import Image
 
-__all__ = ["open_image", "plan", "plan_source", "plan_unestimated"]
+__all__ = ["load_recipe", "open_image", "plan", "plan_source", "plan_unestimated"]
+
+
+@bounded("reading the recipe", RecipeError)
+def load_recipe(path: str | Path) -> dict[str, Any]:
+    """Read the model and the settings of a recipe, as keyword arguments for the functions here.
+
+    Settings that select what of a source is restored, such as axes and level, are left out: they are about the source
+    of that recipe.
+
+    Parameters
+    ----------
+    path : str or Path
+        A recipe file, such as a preset of the dock widgets, or the folder of an OME-Zarr that this package made.
+
+    Returns
+    -------
+    dict of str to object
+        ``model`` and the settings that are not at their defaults.
+
+    Raises
+    ------
+    RecipeError
+        If there is no recipe, or it has settings that are unknown or not allowed.
+    """
+    from napari_restore.engine.planning.recipe import SOURCE_FIELDS
+    from napari_restore.engine.planning.recipe_file import read_recipe
+
+    return read_recipe(path).recipe.model_dump(exclude_unset=True, exclude=set(SOURCE_FIELDS))
 
 
 @bounded("opening", SourceError)
@@ -104,9 +132,9 @@ def plan(
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
-        `denoise`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`. Result:
-        `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`,
-        `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+        `denoise`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`, `strength`.
+        Result: `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`, `batch`, `workers`,
+        `on_error`, `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The settings that functions of the api take by keyword, and the default models."""
+"""The settings that functions of the api take by keyword."""
 
 from __future__ import annotations
 
@@ -9,16 +9,12 @@ from typing import Literal, ParamSpec, TypedDict, TypeVar
 
 from numpy.typing import DTypeLike
 
+from napari_restore.models.defaults import DENOISER, UPSCALERS
+
 __all__ = ["DENOISER", "UPSCALERS", "Settings", "describes_settings"]
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
-
-DENOISER = "restormer-denoise-light"
-"""Default model of `denoise`."""
-
-UPSCALERS = {2: "swinir-x2-light", 4: "swinir-x4-light"}
-"""Default models of `super_resolve`, by scale."""
 
 
 # Written by napari_restore.api.write_settings.
@@ -94,7 +90,8 @@ class Settings(TypedDict, total=False):
         is short.
     on_error : {"raise", "fill"}
         Action if a part of the source cannot be read: raise ends the run and names the part; fill writes the lower end
-        of the value range instead, continues, and lists the parts. If left out: raise.
+        of the value range instead, continues, and lists the parts; a label or table that cannot be copied is left out.
+        If left out: raise.
     fsync : bool
         Flush each stored object to the disk before it counts as done, so that a power cut does not lose it. If left
         out: no.
@@ -119,6 +116,9 @@ class Settings(TypedDict, total=False):
     denoise : str or Path
         Denoiser that runs before a model that super-resolves, in the same run: name of a model, path of a checkpoint,
         auto (the bundled one, if the noise of the image would hurt), or none. If left out: none.
+    strength : float
+        Share of the restored image in the result, the rest being the source: 0 is the source, 1 the restored image; for
+        models that keep the number of pixels. If left out: 1.0.
     """
 
     img_range: float | None
@@ -153,6 +153,7 @@ class Settings(TypedDict, total=False):
     neighbours: str | Mapping[str, object] | None
     allow_outside: bool
     denoise: str | Path
+    strength: float
 
 
 # End of what is written.

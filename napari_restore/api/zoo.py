@@ -11,9 +11,21 @@ from napari_restore.api.settings import UPSCALERS
 from napari_restore.errors import ModelError, RecipeError
 
 if TYPE_CHECKING:
+    from napari_restore.engine.compute.estimate import Report
+    from napari_restore.engine.planning.choices.models import Recommendation
     from napari_restore.models.card import ModelCard
 
-__all__ = ["convert_model", "devices", "fetch", "model_card", "models", "upscaler", "weights_size", "weights_state"]
+__all__ = [
+    "convert_model",
+    "devices",
+    "fetch",
+    "model_card",
+    "models",
+    "recommend",
+    "upscaler",
+    "weights_size",
+    "weights_state",
+]
 
 
 @bounded("listing models")
@@ -28,6 +40,25 @@ def models() -> tuple[ModelCard, ...]:
     from napari_restore.models.zoo import all_cards
 
     return all_cards()
+
+
+@bounded("recommending models for")
+def recommend(report: Report) -> tuple[Recommendation, ...]:
+    """Order the models of a task by how they suit an image: its channels and its noise.
+
+    Parameters
+    ----------
+    report : Report
+        What `inspect` or `report` has returned for the image and any model of the task.
+
+    Returns
+    -------
+    tuple of Recommendation
+        Best first, each with its `card`, the `reason` in words, and whether it `fits`.
+    """
+    from napari_restore.engine.planning.choices import models
+
+    return models.recommend(report.plan, report.noise)
 
 
 @bounded("fetching", ModelError)

@@ -60,6 +60,18 @@ def demo(
 
 
 @app.command()
+def doctor() -> None:
+    """Print what a report of a fault should say: versions, extras, devices, back ends, folders, state of the plugin."""
+    from napari_restore.doctor import examine
+
+    found = list(examine())
+    for finding in found:
+        out.print(f"{finding.what}: {finding.state}" if finding.good else f"{finding.what}: ! {finding.state}")
+    if not all(finding.good for finding in found):
+        raise typer.Exit(1)
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     out.print(__version__)

@@ -9,17 +9,19 @@ from typing import Annotated
 
 import typer
 
-from napari_restore import api
 from napari_restore.cli.options import Overwrite, Source, given
 from napari_restore.cli.screen import out
+from napari_restore.models.defaults import DENOISER
 
 
 def info(
     context: typer.Context,
     source: Source,
-    model: Annotated[str, typer.Option(help="Model whose run is planned.")] = api.DENOISER,
+    model: Annotated[str, typer.Option(help="Model whose run is planned.")] = DENOISER,
 ) -> None:
     """Print what SOURCE is, how noisy it is, and what a run would cost."""
+    from napari_restore import api
+
     report = api.inspect(source, model=model, **given(context))
     out.print(str(report))
 
@@ -31,6 +33,8 @@ def verify(
     source: Annotated[str | None, typer.Option(help="Where the source is now, if it has moved.")] = None,
 ) -> None:
     """Read back every stored object of OUTPUT; exit code 1 if any is bad."""
+    from napari_restore import api
+
     found = api.verify(output, recompute=recompute, repair=repair, source=source)
     out.print(str(found))
     raise typer.Exit(0 if found.ok else 1)
@@ -41,6 +45,8 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="Print the JSON instead of the page.")] = False,
 ) -> None:
     """Print the report of the run that wrote OUTPUT: when, from which source, how fast, and what went wrong."""
+    from napari_restore import api
+
     found = api.run_report(output)
     out.print(json.dumps(found.content, indent=1) if as_json else str(found))
 
@@ -73,6 +79,8 @@ def assess(
     as_json: Annotated[bool, typer.Option("--json", help="Print the JSON instead of the page.")] = False,
 ) -> None:
     """Assess how far RESULT can be trusted, and whether what was removed from SOURCE is noise alone."""
+    from napari_restore import api
+
     try:
         numbers = None if noise is None else [float(number) for number in noise.split(",")]
     except ValueError:

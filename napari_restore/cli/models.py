@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from napari_restore import api
 from napari_restore.cli.options import Quiet, given, with_settings
 from napari_restore.cli.screen import downloads, out
 from napari_restore.wording import human_bytes
@@ -23,6 +22,8 @@ def models(context: typer.Context) -> None:
     """List the models with a name: the bundled ones, and those that are downloaded on first use."""
     if context.invoked_subcommand is not None:
         return
+    from napari_restore import api
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("name", "task", "scale", "channels", "size", "state", "licence", "trained for"):
         table.add_column(heading, no_wrap=True)
@@ -37,6 +38,8 @@ def models(context: typer.Context) -> None:
 @models_app.command()
 def fetch(names: Annotated[list[str], typer.Argument(help="Names of published models.")], quiet: Quiet = False) -> None:
     """Download the weights of published models, to use them later without an internet connection."""
+    from napari_restore import api
+
     for name in names:
         with downloads(name, quiet) as show:
             card = api.fetch(name, show)
@@ -49,6 +52,8 @@ def inspect(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A checkpoint, or the name of a model.")],
 ) -> None:
     """Print the network and hyper-parameters of FILE, inferred from the shapes of its weights."""
+    from napari_restore import api
+
     card = api.model_card(file, **given(context))
     out.print(card.description())
 
@@ -61,5 +66,7 @@ def convert(
     half: Annotated[bool, typer.Option("--half", help="Store float16: half the size.")] = False,
 ) -> None:
     """Write only the weights of FILE to OUT, with the hyper-parameters in its metadata."""
+    from napari_restore import api
+
     card = api.convert_model(file, target, half=half, **given(context))
     out.print(f"{target}: {human_bytes(api.weights_size(card))}")

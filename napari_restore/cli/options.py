@@ -6,21 +6,30 @@ typer makes the options of a command from the parameters of its function. The op
 
 from __future__ import annotations
 
-__all__ = ["Overwrite", "Quiet", "Source", "given", "with_settings"]
+__all__ = ["Overwrite", "Quiet", "Recipe", "Source", "given", "with_recipe", "with_settings"]
 
 from dataclasses import field, make_dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from napari_restore.engine.planning.recipe import settings
-from napari_restore.engine.planning.settings.setting import Setting
 from napari_restore.errors import RecipeError
+
+if TYPE_CHECKING:
+    from napari_restore.engine.planning.settings.setting import Setting
 
 Source = Annotated[str, typer.Argument(help="TIFF, OME-TIFF, pattern of files, Zarr, OME-Zarr, HDF5, Imaris, ...")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing OME-Zarr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        help="Recipe file, or OME-Zarr made by this package, whose model and settings are used; options replace them.",
+    ),
+]
 
 _GIVEN = "settings that were given"
 """Key of the given settings in the `meta` of a context."""
@@ -45,19 +54,24 @@ def with_settings(*names: str) -> type[TyperCommand]:
     """
 
     class Command(TyperCommand):
-        """Command with options for settings."""
+        """Command with options for settings, which are made when the command is used, not for a list of commands."""
 
-        def __init__(self, *arguments: Any, **keywords: Any) -> None:
-            super().__init__(*arguments, **keywords)
-            self._settings = {
-                name: setting
-                for name, setting in settings().items()
-                if setting.flags and name != "model" and (not names or name in names)
-            }
-            self.params = [*self.params, *_options(self._settings)]
+        _chosen: dict[str, Setting] | None = None
+
+        def get_params(self, ctx: Any) -> Any:
+            if self._chosen is None:
+                from napari_restore.engine.planning.recipe import settings
+
+                self._chosen = {
+                    name: setting
+                    for name, setting in settings().items()
+                    if setting.flags and name != "model" and (not names or name in names)
+                }
+                self.params = [*self.params, *_options(self._chosen)]
+            return super().get_params(ctx)
 
         def invoke(self, ctx: Any) -> Any:
-            read = {name: (setting, ctx.params.pop(name)) for name, setting in self._settings.items()}
+            read = {name: (setting, ctx.params.pop(name)) for name, setting in (self._chosen or {}).items()}
             ctx.meta[_GIVEN] = {
                 # Options that are not given are not passed on either, so a resumed run keeps its stored settings.
                 name: setting.read(value)
@@ -73,6 +87,32 @@ def given(context: typer.Context) -> dict[str, Any]:
     """Return the settings that the user has given to a command, as keyword arguments for `napari_restore.api`."""
     found: dict[str, Any] = context.meta[_GIVEN]
     return found
+
+
+def with_recipe(context: typer.Context, recipe: str | None, model: str | None) -> tuple[str | None, dict[str, Any]]:
+    """Return the model and the settings of a command: those of a recipe, replaced by those that the user has given.
+
+    Parameters
+    ----------
+    context : typer.Context
+        Context of the command.
+    recipe : str or None
+        A recipe file, or the folder of an OME-Zarr; None for no recipe.
+    model : str or None
+        Value of the option ``--model``, given or by default.
+
+    Raises
+    ------
+    RecipeError
+        If there is no recipe at that path, or it cannot be used.
+    """
+    if recipe is None:
+        return model, given(context)
+    from napari_restore import api
+
+    taken = api.load_recipe(recipe)
+    stored, source = taken.pop("model"), context.get_parameter_source("model")
+    return stored if source is None or source.name == "DEFAULT" else model, {**taken, **given(context)}
 
 
 def _options(settings: dict[str, Setting]) -> list[Any]:

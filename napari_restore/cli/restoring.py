@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_restore import api
-from napari_restore.cli.options import Overwrite, Quiet, Source, given
+from napari_restore.cli.options import Overwrite, Quiet, Recipe, Source, with_recipe
 from napari_restore.cli.screen import downloads, errors, follow, follow_batch, out
 from napari_restore.errors import RecipeError
+from napari_restore.models.defaults import DENOISER
 
 Output = Annotated[str, typer.Argument(help="OME-Zarr to write, a path or URL. An incomplete one is resumed.")]
 Scheduler = Annotated[str | None, typer.Option(help="Run on the Dask cluster of this scheduler, tcp://host:8786.")]
@@ -44,6 +44,8 @@ def _run(
     settings: Any,
 ) -> None:
     """Make a plan, print it, and run it."""
+    from napari_restore import api
+
     if output.startswith("memory://"):
         raise RecipeError(f"{output} is lost when this process ends; give a path, or the URL of an object store.")
     where: dict[str, Any] = {"scheduler": scheduler, "resources": _amounts(resources)}
@@ -56,20 +58,32 @@ def _run(
         out.print(str(output))
 
 
+def _scale(context: typer.Context, scale: int, recipe: str | None, model: str | None) -> int:
+    """Return the scale that was given, or else that of the model of a recipe."""
+    source = context.get_parameter_source("scale")
+    if recipe is None or model is None or (source is not None and source.name != "DEFAULT"):
+        return scale
+    from napari_restore import api
+
+    return api.model_card(model).scale
+
+
 def denoise(
     context: typer.Context,
     source: Source,
     output: Output,
-    model: Annotated[str, typer.Option(help="Name of a model, or path of a checkpoint.")] = api.DENOISER,
+    model: Annotated[str, typer.Option(help="Name of a model, or path of a checkpoint.")] = DENOISER,
+    recipe: Recipe = None,
     overwrite: Overwrite = False,
     scheduler: Scheduler = None,
     resources: Resources = None,
     quiet: Quiet = False,
 ) -> None:
     """Denoise SOURCE into the OME-Zarr OUTPUT. The same command resumes an interrupted run."""
+    chosen, settings = with_recipe(context, recipe, model)
     _run(
-        source, output, model, quiet=quiet, overwrite=overwrite, scheduler=scheduler,
-        resources=resources, settings=given(context),
+        source, output, chosen or model, quiet=quiet, overwrite=overwrite, scheduler=scheduler,
+        resources=resources, settings=settings,
     )  # fmt: skip
 
 
@@ -79,15 +93,19 @@ def upscale(
     output: Output,
     scale: Annotated[int, typer.Option(help="Factor by which Y and X get longer.")] = 2,
     model: Annotated[str | None, typer.Option(help="Name of a model, or path of a checkpoint.")] = None,
+    recipe: Recipe = None,
     overwrite: Overwrite = False,
     scheduler: Scheduler = None,
     resources: Resources = None,
     quiet: Quiet = False,
 ) -> None:
     """Super-resolve SOURCE into the OME-Zarr OUTPUT. The same command resumes an interrupted run."""
+    from napari_restore import api
+
+    chosen, settings = with_recipe(context, recipe, model)
     _run(
-        source, output, api.upscaler(scale, model), quiet=quiet, overwrite=overwrite, scheduler=scheduler,
-        resources=resources, settings=given(context),
+        source, output, api.upscaler(_scale(context, scale, recipe, chosen), chosen), quiet=quiet, overwrite=overwrite,
+        scheduler=scheduler, resources=resources, settings=settings,
     )  # fmt: skip
 
 
@@ -97,7 +115,8 @@ def batch(
         list[str], typer.Argument(help="Folders, patterns in quotes, files, OME-Zarr images, plates and collections.")
     ],
     folder: Annotated[str, typer.Argument(help="Folder for the results: an OME-Zarr for each image.")],
-    model: Annotated[str, typer.Option(help="Name of a model, or path of a checkpoint.")] = api.DENOISER,
+    model: Annotated[str, typer.Option(help="Name of a model, or path of a checkpoint.")] = DENOISER,
+    recipe: Recipe = None,
     shared_range: Annotated[
         bool, typer.Option("--shared-range", help="One value range for all images, estimated from all of them.")
     ] = False,
@@ -106,10 +125,13 @@ def batch(
     quiet: Quiet = False,
 ) -> None:
     """Restore many images by one recipe. The same command resumes a batch; exit code 1 if an image failed."""
-    with downloads(model, quiet) as show:
+    from napari_restore import api
+
+    chosen, settings = with_recipe(context, recipe, model)
+    with downloads(chosen or model, quiet) as show:
         plan = api.plan_batch(
-            sources, folder, model=model, overwrite=overwrite, shared_range=shared_range, download=show,
-            **given(context),
+            sources, folder, model=chosen or model, overwrite=overwrite, shared_range=shared_range, download=show,
+            **settings,
         )  # fmt: skip
     if dry_run:
         out.print(str(plan))

@@ -9,22 +9,14 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
-from napari_restore import api
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from napari_restore import api
 
 for _name in ("stdout", "stderr"):
     if getattr(sys, _name) is None:  # closed by the caller
@@ -49,6 +41,15 @@ errors = _Errors(stderr=True, **_plain)
 
 
 def _bar(quiet: bool) -> Progress:
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (
         TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
         TextColumn("{task.fields[rate]}", markup=False),
@@ -92,6 +93,8 @@ def follow_batch(events: Iterable[api.BatchProgress], quiet: bool) -> list[api.B
 @contextmanager
 def downloads(model: str, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
     """Show the download of a model, if there is one. Yield a function that takes the bytes done and the total bytes."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
     description = TextColumn("{task.description}", markup=False)
     columns = (description, BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=errors, disable=quiet or not errors.is_terminal, transient=True) as bar:

@@ -16,9 +16,10 @@ from typing import Any, Literal
 import zarr
 
 from napari_restore.errors import OutputError, RestoreError, SourceError
-from napari_restore.images.guards.zarr_store import guarded_store
+from napari_restore.images.image import Annotations
 from napari_restore.images.ome_metadata import COLLECTION, collection_members, ome_part
-from napari_restore.images.readers.zipped import inside, is_zipped
+from napari_restore.images.readers.ome_zarr.annotations import find_annotations
+from napari_restore.images.readers.zipped import node_at
 from napari_restore.images.store import place_of
 from napari_restore.images.writing.ome_zarr import ATTRIBUTES
 
@@ -37,12 +38,15 @@ class Collection:
         The plate's metadata; None for a collection of bioformats2raw.
     wells : dict of str to list
         Metadata of the images of each well of a plate, by the path of the well.
+    annotations : dict of str to Annotations
+        Labels and tables of the plate itself, with the path "", and of its wells, by their paths.
     """
 
     location: str
     members: tuple[str, ...]
     plate: dict[str, Any] | None = None
     wells: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    annotations: dict[str, Annotations] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -69,7 +73,7 @@ def read_collection(location: str) -> Collection | None:
         If the metadata are damaged, or list no image.
     """
     try:
-        node = inside(location) if is_zipped(location) else zarr.open(guarded_store(location), mode="r")
+        node = node_at(location)
         if not isinstance(node, zarr.Group):
             return None
         ome = ome_part(node)
@@ -92,6 +96,7 @@ def _plate(group: zarr.Group, location: str, ome: Mapping[str, Any]) -> Collecti
     rows, columns = ([str(line["name"]) for line in plate[lines]] for lines in ("rows", "columns"))
     listed = []
     wells: dict[str, list[dict[str, Any]]] = {}
+    annotations = {"": find_annotations(group, location)}
     for well in plate["wells"]:
         path = str(well["path"]).strip("/")
         row, column = path.split("/")
@@ -99,8 +104,10 @@ def _plate(group: zarr.Group, location: str, ome: Mapping[str, Any]) -> Collecti
         member = group.get(path)
         if isinstance(member, zarr.Group):  # a plate may list wells that were not imaged
             wells[path] = [dict(image) for image in ome_part(member)["well"]["images"]]
+            annotations[path] = find_annotations(member, f"{location}/{path}")
     members = tuple(f"{path}/{image['path']}" for path, images in wells.items() for image in images)
-    return Collection(location, members, {**plate, "wells": listed}, wells)
+    found = {path: one for path, one in annotations.items() if one is not None}
+    return Collection(location, members, {**plate, "wells": listed}, wells, found)
 
 
 def _series(group: zarr.Group, location: str) -> Collection:

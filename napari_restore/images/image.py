@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Channel", "Image", "LazyArray"]
+__all__ = ["Annotations", "Channel", "Image", "LazyArray"]
 
 import os
 from dataclasses import dataclass, field
@@ -54,6 +54,50 @@ class Channel:
     shown: bool = True
 
 
+@dataclass(frozen=True)
+class Annotations:
+    """Label images and tables beside an OME-Zarr image, which are copied into its result.
+
+    Attributes
+    ----------
+    location : str
+        Path or URL of the group of the image.
+    labels, tables : tuple of str
+        Their names.
+    """
+
+    location: str
+    labels: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """Names by kind, "labels" and "tables"; no key for a kind without any."""
+        return {kind: names for kind, names in (("labels", self.labels), ("tables", self.tables)) if names}
+
+    def told(self, scale: int) -> dict[str, str]:
+        """Describe by kind how they are copied into a result.
+
+        Parameters
+        ----------
+        scale : int
+            Pixels of the result for each pixel of the source, along Y and X.
+
+        Returns
+        -------
+        dict of str to str
+            Text for "labels" and "tables".
+        """
+        as_they_are = {
+            "labels": f": their pixels keep their size and are {scale} times as large as those of the result",
+            "tables": ": sizes and positions in micrometers fit the result; numbers of pixels are of the source",
+        }
+        return {
+            kind: f"{', '.join(names)}, copied as they are{as_they_are[kind] if scale > 1 else ''}"
+            for kind, names in self.names.items()
+        }
+
+
 @dataclass(frozen=True, eq=False)
 class Image:
     """A lazy image with axes, pixel size, units and channels.
@@ -88,6 +132,8 @@ class Image:
         Their names, in order; empty if they have none.
     notes : tuple of str
         One sentence for plan and report on each thing in the source that was left out, replaced or assumed.
+    annotations : Annotations or None
+        Labels and tables beside the image; None if there are none.
 
     Raises
     ------
@@ -107,6 +153,7 @@ class Image:
     series_count: int = 1
     series_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    annotations: Annotations | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", check_axes(self.axes, tuple(self.data.shape)))

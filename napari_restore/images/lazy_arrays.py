@@ -7,6 +7,7 @@ __all__ = ["ChunkedArray", "MappedArray", "RawArray", "Region", "StridedArray", 
 import itertools
 import mmap
 import os
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -42,35 +43,57 @@ def read_chunks(array: zarr.Array[Any], region: Region, location: str) -> NDArra
     Raises
     ------
     ChunkError
-        If a chunk cannot be read or decoded.
+        If a chunk cannot be read or decoded, or is not stored although the array has no fill value for it.
     SourceLost
         If chunks are missing because the whole array is gone.
     """
-    store: Any = array.store
-    missing = getattr(store, "missing", 0)
     try:
-        pixels = np.asarray(array[region])
-        if getattr(store, "missing", 0) != missing:
-            store.check_array(array, location)
-        return pixels
+        return _read_whole(array, region, location)
     except Exception as error:
         if _is_final(error):
             raise
         for index, part in chunks_in(region, array.chunks):
             try:
-                array[part]
+                _read_whole(array, part, location)
             except Exception as cause:
                 if _is_final(cause):
                     raise
-                fault = "cannot be read" if isinstance(cause, ChunkError) else "is damaged"
+                fault = "cannot be read" if isinstance(cause, ChunkError) or _is_unsupported(cause) else "is damaged"
                 raise ChunkError(f"{location}: chunk {index}{_object_key(array, index)} {fault}: {cause}") from cause
         where = ", ".join(f"{s.start}:{s.stop}" for s in region)
         raise ChunkError(f"{location}: region {where} cannot be read: {error}") from error
 
 
+def _read_whole(array: zarr.Array[Any], region: Region, location: str) -> NDArray[Any]:
+    """Read a region; check that chunks which are not stored have a value."""
+    store: Any = array.store
+    missing = getattr(store, "missing", None)
+    pixels = np.asarray(array[region])
+    if missing is None or store.missing != missing:
+        if missing is not None:
+            store.check_array(array, location)
+        if array.metadata.fill_value is None:
+            _check_stored(array, region)
+    return pixels
+
+
+def _check_stored(array: zarr.Array[Any], region: Region) -> None:
+    """Raise ChunkError if a chunk of a region is not stored. In Zarr 2, ``"fill_value": null`` gives it no value."""
+    from napari_restore.images.guards.zarr_objects import waited
+
+    for index, _ in chunks_in(region, array.chunks):
+        if not waited((array.store_path / array.metadata.encode_chunk_key(index)).exists()):
+            raise ChunkError(f"chunk {index} is not stored, and the array has no fill value (null) for it")
+
+
 def _is_final(error: Exception) -> bool:
     """Check whether an error concerns more than one chunk, so that naming a chunk would be wrong."""
     return isinstance(error, MemoryError) or (isinstance(error, RestoreError) and not isinstance(error, ChunkError))
+
+
+def _is_unsupported(error: Exception) -> bool:
+    """Check whether a codec is missing here, so that the chunk is not damaged."""
+    return bool(re.search(r"not supported|unsupported|requires the '\w+' package|codec not available", str(error)))
 
 
 def _object_key(array: zarr.Array[Any], index: tuple[int, ...]) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["COLLECTION", "collection_members", "ome_attributes", "ome_part"]
+__all__ = ["COLLECTION", "collection_members", "converted", "ome_attributes", "ome_part"]
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -62,6 +62,75 @@ def collection_members(group: zarr.Group) -> list[str]:
     groups = dict(group.groups())
     numbers = sorted((name for name in groups if name.isdecimal()), key=int)
     return numbers or sorted(name for name, member in groups.items() if ome_part(member).get("multiscales"))
+
+
+_OF_LABELS = ("multiscales", "omero", "labels", "image-label")
+"""Keys of OME-Zarr in the attributes of labels and of their list."""
+
+
+def converted(attributes: Mapping[str, Any], version: Literal["0.4", "0.5"]) -> dict[str, Any]:
+    """Return the attributes of a label image, or of the list of labels, as another version of OME-Zarr stores them.
+
+    Parameters
+    ----------
+    attributes : mapping
+        Attributes of the group, of OME-Zarr 0.4 or 0.5; those that are not OME-Zarr's stay.
+    version : {"0.5", "0.4"}
+        Version of OME-Zarr.
+
+    Returns
+    -------
+    dict
+        The attributes; the same if they have this version already, or nothing of OME-Zarr in them.
+
+    Raises
+    ------
+    ValueError
+        If they have a third version, or an image that does not fit the version.
+    """
+    attributes = dict(attributes)
+    inner = attributes.get("ome")
+    ome = dict(inner) if isinstance(inner, Mapping) else {k: attributes[k] for k in _OF_LABELS if k in attributes}
+    if not ome:
+        return attributes
+    images = [dict(one) for one in ome.get("multiscales", ())]
+    found = str(inner.get("version", "0.5")) if isinstance(inner, Mapping) else _version_of(images)
+    if found == version or (version == "0.4" and not isinstance(inner, Mapping)):  # earlier ones are like it
+        return attributes
+    if found not in ("0.4", "0.5"):
+        raise ValueError(f"it is OME-Zarr {found}, and only 0.4 and 0.5 can be stored in a result of {version}")
+    ome.pop("version", None)
+    versioned = {} if version == "0.5" else {"version": version}
+    if images:
+        ome["multiscales"] = [{k: v for k, v in one.items() if k != "version"} | versioned for one in images]
+    if isinstance(ome.get("image-label"), Mapping):
+        ome["image-label"] = {k: v for k, v in ome["image-label"].items() if k != "version"} | versioned
+    others = {k: v for k, v in attributes.items() if k != "ome" and k not in ome}
+    _check_images(ome, version)
+    return {**others, "ome": {"version": version, **ome}} if version == "0.5" else {**others, **ome}
+
+
+def _version_of(images: Sequence[Mapping[str, Any]]) -> str:
+    """Return the version of images outside the key "ome": that which they name, or 0.4 if they are like it."""
+    named = next((str(one["version"]) for one in images if one.get("version")), None)
+    return named or "0.4"
+
+
+def _check_images(ome: Mapping[str, Any], version: str) -> None:
+    """Raise ValueError if an image has no axes or sizes as the version describes them."""
+    if not ome.get("multiscales"):
+        return
+    from pydantic import ValidationError
+
+    try:
+        if version == "0.5":
+            from ome_zarr_models.v05.multiscales import Multiscale
+        else:
+            from ome_zarr_models.v04.multiscales import Multiscale  # type: ignore[assignment]
+        for one in ome["multiscales"]:
+            Multiscale.model_validate(one)
+    except ValidationError as error:
+        raise ValueError(f"its metadata do not fit OME-Zarr {version}: {error.errors()[0]['msg']}") from error
 
 
 def ome_attributes(

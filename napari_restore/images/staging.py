@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = ["Stage", "check_way"]
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from typing import Any
 from uuid import uuid4
 
 from napari_restore.errors import OutputError, OutputTaken
-from napari_restore.files import has_linked_parent
+from napari_restore.files import has_linked_parent, rename
 from napari_restore.retrying import DISK, retried
 
 
@@ -68,7 +69,7 @@ class Stage:
                 if self.fsync:
                     os.fsync(file.fileno())
             made = _make_folders(target.parent)
-            os.replace(partial, target)
+            rename(partial, target)
         except BaseException:
             with contextlib.suppress(OSError):
                 partial.unlink()
@@ -97,7 +98,7 @@ class Stage:
         check_way(target)
         if self.fsync:
             _fsync_all(source)
-        self._tried(lambda: os.replace(source, target))
+        self._tried(lambda: rename(source, target))
         if self.fsync:
             _fsync_folder(target.parent)
 
@@ -119,7 +120,7 @@ class Stage:
         check_way(target)
         grave = self.folder / f"{uuid4().hex}.discarded"
         try:
-            self._tried(lambda: os.replace(target, grave))
+            self._tried(lambda: rename(target, grave))
         except FileNotFoundError:
             return
         if grave.is_dir():
@@ -184,6 +185,10 @@ def _fsync_all(directory: Path) -> None:
         _fsync_folder(Path(folder))
 
 
+_CANNOT = {errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
+"""Errors of file systems, mostly of networks, that do not flush directories: the server does it when it renames."""
+
+
 def _fsync_folder(folder: Path) -> None:
     """Flush the entries of a directory to the disk, on systems that can do it."""
     if os.name != "posix":
@@ -191,5 +196,8 @@ def _fsync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _CANNOT:
+            raise
     finally:
         os.close(handle)

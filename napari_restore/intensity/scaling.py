@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_restore.errors import RecipeError
+from napari_restore.intensity.table import by_table
 
 __all__ = ["FAR", "ValueRange", "estimate_range", "fill_from_nearest", "missing", "put_back", "to_dtype"]
 
@@ -90,6 +91,9 @@ class ValueRange:
         numpy.ndarray
             ``(x - low) / (high - low)`` as float32, computed in float64, so that a large offset costs no precision.
         """
+        return by_table(ValueRange._normalised, self, x)
+
+    def _normalised(self, x: Array) -> npt.NDArray[np.float32]:
         shifted = np.subtract(x, self.low, dtype=np.float64)
         return np.divide(shifted, self.high - self.low, out=shifted).astype(np.float32)
 
@@ -110,7 +114,9 @@ class ValueRange:
         return np.add(scaled, self.low, out=scaled)
 
 
-def estimate_range(samples: Array, percentiles: tuple[float, float] = (0.1, 99.9)) -> ValueRange:
+def estimate_range(
+    samples: Array, percentiles: tuple[float, float] = (0.1, 99.9), *, overwrite: bool = False
+) -> ValueRange:
     """Estimate the value range of the data from a sample of its values.
 
     Parameters
@@ -119,6 +125,8 @@ def estimate_range(samples: Array, percentiles: tuple[float, float] = (0.1, 99.9
         Integer or floating-point values, any shape. NaN and infinities are left out.
     percentiles : (float, float)
         Percentiles that become 0 and 1, rising, in [0, 100]. The default leaves out hot and dead pixels.
+    overwrite : bool
+        Whether the order of `samples` may be changed, which saves memory.
 
     Returns
     -------
@@ -138,11 +146,11 @@ def estimate_range(samples: Array, percentiles: tuple[float, float] = (0.1, 99.9
     """
     if not 0 <= percentiles[0] < percentiles[1] <= 100:
         raise RecipeError(f"percentiles {percentiles} are not rising within 0..100; use for example (0.1, 99.9).")
-    finite = samples[np.isfinite(samples)]
+    finite = samples if overwrite and np.isfinite(samples).all() else samples[np.isfinite(samples)]
     if finite.size == 0:
         return ValueRange(0.0, 1.0)
     # "nearest" returns values of the data: interpolation between extremes of float64 would overflow.
-    low, high = (float(value) for value in np.percentile(finite, percentiles, method="nearest"))
+    low, high = (float(value) for value in np.percentile(finite, percentiles, method="nearest", overwrite_input=True))
     if low == high:
         low, high = float(finite.min()), float(finite.max())
     if low == high:
@@ -285,9 +293,11 @@ def put_back(result: Array, plane: Array, mask: npt.NDArray[np.bool_] | None) ->
 def _to_integer(y: Array, target: np.dtype[Any]) -> Array:
     info = np.iinfo(target)
     # float32 has no value between 2^32 - 256 and 2^32, so only 8 and 16 bits can be clipped in the type of y.
-    values = y.astype(np.float64) if target.itemsize > 2 else y.astype(np.result_type(y.dtype, np.float32))
-    np.rint(values, out=values)
-    np.nan_to_num(values, copy=False, nan=0.0, posinf=np.inf, neginf=-np.inf)
+    values = np.rint(y, dtype=np.float64 if target.itemsize > 2 else np.result_type(y.dtype, np.float32))
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = np.add.reduce(values, axis=None)
+    if not np.isfinite(total):
+        np.nan_to_num(values, copy=False, nan=0.0, posinf=np.inf, neginf=-np.inf)
     highest = float(info.max)
     if highest <= info.max:
         return np.clip(values, info.min, info.max, out=values).astype(target)

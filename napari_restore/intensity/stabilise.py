@@ -19,6 +19,7 @@ from scipy import special
 from napari_restore.errors import RecipeError
 from napari_restore.intensity.noise import NoiseEstimate
 from napari_restore.intensity.scaling import FAR
+from napari_restore.intensity.table import by_table
 
 __all__ = ["CameraNoise", "NoiseScale"]
 
@@ -268,6 +269,9 @@ class NoiseScale:
         numpy.ndarray
             Of the same shape, float32.
         """
+        return by_table(NoiseScale._normalised, self, x)
+
+    def _normalised(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         return ((self.camera.stabilise(x) - self._start) * self.sigma).astype(np.float32)
 
     def restore(self, y: npt.NDArray[Any]) -> Floats:

@@ -31,7 +31,7 @@ __all__ = ["Progress", "fetch", "models_folder", "origin", "pin_path", "pinned_d
 Progress = Callable[[int, int | None], None]
 """Callback with the number of bytes received and in all; the latter is None if the server does not report it."""
 
-TIMEOUT = (10.0, 30.0)
+TIMEOUT = (10.0, 20.0)
 """Timeouts of a connection, and of the next bytes, in seconds."""
 PAUSE = 1.0
 """Seconds to wait after a broken connection, times the number of attempts since the last progress."""
@@ -271,7 +271,9 @@ def _append(url: str, partial: Path, progress: Progress | None, *, checked: bool
             elif not have:
                 mark.unlink(missing_ok=True)
             length = answer.headers.get("Content-Length")
-            total = have + int(length) if length and length.isdecimal() else None
+            if length and not length.isdecimal():  # the end of the file is unknown, and would be waited for
+                raise _Broken(f"{host} sends {length!r} as the length of the file")
+            total = have + int(length) if length else None
             with open_own(partial, append=bool(have)) as stream:
                 for chunk in answer.iter_content(_CHUNK):
                     have += stream.write(chunk)

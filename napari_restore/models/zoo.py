@@ -18,18 +18,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = [
-    "all_cards",
-    "bundled_cards",
-    "card_of_file",
-    "check_weights",
-    "convert",
-    "find_card",
-    "load_weights",
-    "local_card",
-    "weights_path",
-    "weights_size",
-    "weights_state",
-]
+    "all_cards", "bundled_cards", "card_of_file", "check_weights", "convert", "find_card", "load_weights", "local_card",
+    "weights_path", "weights_size", "weights_state",
+]  # fmt: skip
 
 _TEXTS = {"title", "task", "noise", "sigma", "sigmas", "correlated", "licence", "licence_url"}
 """Fields that the card of a published file has and that cannot be inferred from its shapes."""
@@ -270,7 +261,13 @@ def weights_path(card: ModelCard) -> Path:
 
 
 def weights_size(card: ModelCard) -> int:
-    """Return the size of a model's weights in bytes; weights not yet fetched count four bytes per parameter."""
+    """Return the size of a model's weights in bytes; weights not yet fetched count four bytes per parameter.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Card of the model.
+    """
     if card.chain:
         return sum(map(weights_size, card.chain))
     path = weights_path(card)
@@ -280,10 +277,20 @@ def weights_size(card: ModelCard) -> int:
 def weights_state(card: ModelCard) -> str:
     """Describe whether the weights are on this machine, and how their identity is verified.
 
-    If the card has two networks, the one that must be fetched is described, or else the second.
+    Of two networks, the one that must be fetched is described, or else the second.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Card of a model.
+
+    Returns
+    -------
+    str
+        "bundled", "file", "missing", or words that begin with "downloaded" or "will download".
     """
     if card.chain:
-        states = [weights_state(network) for network in card.chain]
+        states = [*map(weights_state, card.chain)]
         return next((state for state in states if state.startswith("will")), states[-1])
     if card.url is None and not weights_path(card).is_file():
         return "missing"

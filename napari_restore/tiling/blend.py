@@ -175,12 +175,19 @@ class Canvas:
         columns, tile_columns = _clip(self.grid.x, kx, self.x_range, self.scale)
         if rows.start >= rows.stop or columns.start >= columns.stop:
             return
-        weights = np.multiply.outer(
-            self.grid.y.weights(ky, self.scale)[tile_rows], self.grid.x.weights(kx, self.scale)[tile_columns]
-        )
         self._move_to(self._done)
-        rows = slice(rows.start - self._top, rows.stop - self._top)
-        self._sum[:, rows, columns] += np.multiply(result[:, tile_rows, tile_columns], weights, dtype=np.float32)
+        total = self._sum[:, rows.start - self._top : rows.stop - self._top, columns]
+        part = result[:, tile_rows, tile_columns]
+        down = self.grid.y.weights(ky, self.scale)[tile_rows]
+        across = self.grid.x.weights(kx, self.scale)[tile_columns]
+        for y in _alone_and_blended(down):
+            for x in _alone_and_blended(across):
+                given, here = part[:, y, x], total[:, y, x]
+                if down[y.start] == across[x.start] == 1:  # no other tile has weight here
+                    np.add(given, np.float32(0), out=here)
+                else:
+                    weights = np.multiply.outer(down[y], across[x])
+                    here += np.multiply(given, weights, dtype=np.float32)
 
     def finished(self) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
         """Yield the rows that are complete since the last tile was added: those above the next row of tiles.
@@ -210,6 +217,15 @@ class Canvas:
         self._sum[:, :kept] = self._sum[:, gone:].copy()
         self._sum[:, kept:] = 0
         self._top = top
+
+
+def _alone_and_blended(weights: npt.NDArray[np.float32]) -> Iterator[slice]:
+    """Divide the weights along an axis into the part where they are one, and those before and after it."""
+    ones = np.flatnonzero(weights == 1)
+    first, last = (int(ones[0]), int(ones[-1]) + 1) if len(ones) else (0, 0)
+    for start, stop in ((0, first), (first, last), (last, len(weights))):
+        if start < stop:
+            yield slice(start, stop)
 
 
 def _mirror(index: npt.NDArray[np.intp], length: int) -> npt.NDArray[np.intp]:

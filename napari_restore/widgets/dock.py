@@ -12,6 +12,8 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt.utils import QSignalDebouncer
 
+from napari_restore.widgets.jobs.advice.change import change_of
+from napari_restore.widgets.jobs.advice.verdict import verdict_of
 from napari_restore.widgets.jobs.compare.comparison import Comparison
 from napari_restore.widgets.jobs.controller import Controller, State
 from napari_restore.widgets.jobs.job import Choices, Job, Task
@@ -19,25 +21,30 @@ from napari_restore.widgets.jobs.layers.image_layers import Region
 from napari_restore.widgets.jobs.models.controller import ModelController
 from napari_restore.widgets.jobs.preflight import Preflight
 from napari_restore.widgets.jobs.results import Result
-from napari_restore.widgets.panels.close_question import CloseQuestion
-from napari_restore.widgets.panels.compare_box import CompareBox
 from napari_restore.widgets.panels.controls.box import set_tab_order
 from napari_restore.widgets.panels.controls.column import Column
 from napari_restore.widgets.panels.controls.focus import focus_style
 from napari_restore.widgets.panels.controls.wheel import WheelNeedsFocus
 from napari_restore.widgets.panels.form import Form
-from napari_restore.widgets.panels.recipe_menu import RecipeMenu
+from napari_restore.widgets.panels.frame.looking import Looking
+from napari_restore.widgets.panels.frame.pages import Pages
+from napari_restore.widgets.panels.menus.memory_menu import MemoryMenu
+from napari_restore.widgets.panels.menus.recipe_menu import RecipeMenu
 from napari_restore.widgets.panels.run_bar import RunBar
+from napari_restore.widgets.panels.verdict_box import VerdictBox
+from napari_restore.widgets.sections.batch import Batch
+from napari_restore.widgets.sections.closing import Closing
+from napari_restore.widgets.sections.comparing import Comparing
+from napari_restore.widgets.sections.run_display import RunDisplay
 from napari_restore.widgets.threads.turns import Turns, main_window
 from napari_restore.widgets.threads.works import Works
-from napari_restore.widgets.viewer.compare_tools import HOLD_KEY, CompareTools
 from napari_restore.widgets.viewer.live_view import LiveView
 from napari_restore.widgets.viewer.removal import RemovalContext
-from napari_restore.widgets.viewer.run_activity import RunActivity
 from napari_restore.widgets.viewer.shown_results import ShownResults
 from napari_restore.widgets.viewer.shown_weights import ShownWeights
 
 if TYPE_CHECKING:
+    from napari.layers import Image as ImageLayer
     from napari.viewer import Viewer
 
     from napari_restore.engine.planning.plan import Plan
@@ -47,8 +54,6 @@ PREFLIGHT_AFTER = 400
 """Milliseconds after the last change of a setting until the preflight starts."""
 _NARROWEST = 280
 """Least width of a dock widget in pixels; at 320 nothing is cut off."""
-_LAID_OUT_AFTER = 50
-"""Milliseconds until Qt has laid out a column that has become longer."""
 
 
 class RestoreDock(QWidget):
@@ -65,24 +70,27 @@ class RestoreDock(QWidget):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self.viewer = napari_viewer
-        self.form, self.compare, self.bar = Form(napari_viewer, self.task), CompareBox(HOLD_KEY), RunBar()
+        self.form, self.bar = Form(napari_viewer, self.task), RunBar()
         self.input, self.model, self.output = self.form.input, self.form.model, self.form.output
-        self.performance = self.form.performance
+        self.verdict, self.performance, self.looking = VerdictBox(), self.form.performance, Looking()
         self._turns = Turns(self)
         self.works = Works(self._turns)
         self.results, self.live = ShownResults(napari_viewer, self._turns), LiveView(napari_viewer, self)
-        self.tools = CompareTools(napari_viewer, self.works, self._turns, self.bar.tell)
+        self.comparing = Comparing(napari_viewer, self.works, self._turns, self.bar.tell)
+        self.compare, self.tools = self.comparing.box, self.comparing.tools
         self.controller = Controller(self, self.works)
         self.models = ModelController(self.model, self.works, self.bar.tell, self._changed)
         self.weights = ShownWeights(napari_viewer, self.works, self._mapped, self.bar.tell, self)
         self.recipes = RecipeMenu(self.form, self.bar.menu, self.bar.tell, self)
+        self.memory = MemoryMenu(self.form, self.task, self.bar.menu, self.bar.tell, self)
+        self.batch = Batch(napari_viewer, self.works, self._turns, self.form.choices, self.task)
+        self.closing = Closing(self.works, self.controller, self.batch)
         self._removal = RemovalContext(napari_viewer)
-        self.activity = RunActivity(self._turns, self.controller.cancel)
+        self.display = RunDisplay(napari_viewer, self._turns, self.controller.cancel, self.bar.tell)
         self._window: QWidget | None = None
         self._closed = self._following = False
         self._running = ""
         self._shown_run: list[Any] = []
-        self._question: CloseQuestion | None = None
         self._settling = QSignalDebouncer(parent=self)
         self._settling.setTimeout(PREFLIGHT_AFTER)
         self._lay_out()
@@ -90,11 +98,17 @@ class RestoreDock(QWidget):
         self._changed()
 
     def _lay_out(self) -> None:
-        self._column = Column(self.form, self.compare)
+        self._column = Column(self.verdict, self.memory.row, self.form, self.compare)
+        page = QWidget()
+        rows = QVBoxLayout(page)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.addWidget(self._column, 1)
+        rows.addWidget(self.looking)
+        rows.addWidget(self.bar)
+        self.pages = Pages(Layers=page, Batch=self.batch.box)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(6, 6, 6, 6)
-        outer.addWidget(self._column, 1)
-        outer.addWidget(self.bar)
+        outer.addWidget(self.pages)
         set_tab_order(self)
         WheelNeedsFocus(self)
         self._show_theme()
@@ -102,6 +116,7 @@ class RestoreDock(QWidget):
 
     def _connect(self) -> None:
         self.form.changed.connect(self._changed)
+        self.verdict.help_wanted.connect(self.form.take_settings)
         self._settling.triggered.connect(self.controller.start_preflight)
         self.bar.preview_wanted.connect(self.controller.start_preview)
         self.bar.run_wanted.connect(self.controller.start_run)
@@ -118,26 +133,11 @@ class RestoreDock(QWidget):
         self.model.changed.connect(self.models.read_card)
         self.model.fetch_wanted.connect(self.models.fetch)
         self.model.fetch_cancelled.connect(self.models.cancel_fetch)
+        self.model.sample_wanted.connect(self.models.make_sample)
         self.output.neighbours.map_wanted.connect(self.weights.switch)
         self.weights.ended.connect(lambda: self.output.neighbours.map.setChecked(False))
-        box, tools = self.compare, self.tools
-        box.comparison_chosen.connect(tools.choose)
-        box.before_held.connect(tools.show_before)
-        box.wipe_wanted.connect(tools.wipe_to)
-        box.grid_wanted.connect(tools.show_grid)
-        box.difference_wanted.connect(tools.add_difference)
-        box.figures_wanted.connect(tools.measure)
-        tools.listed.connect(box.set_comparisons)
-        tools.wiped.connect(box.show_wipe)
-        tools.grid_shown.connect(box.show_grid)
-        tools.references_listed.connect(box.set_references)
-        tools.measured.connect(box.show_figures)
-        tools.list_references()
-        # Figures are shown at the bottom of a column that may be longer than the screen.
-        laid_out = QSignalDebouncer(parent=self)
-        laid_out.setTimeout(_LAID_OUT_AFTER)
-        box.figures_shown.connect(laid_out.throttle)
-        laid_out.triggered.connect(lambda: self._column.ensureWidgetVisible(box.figures))
+        self.comparing.scroll(self._column)
+        self.batch.ended.connect(self._batch_ended)
 
     def _show_theme(self, event: object = None) -> None:
         from napari.utils.theme import get_theme
@@ -158,6 +158,10 @@ class RestoreDock(QWidget):
         self.tools.choose_source(self.input.layer())
         self._settling.throttle()
 
+    def _batch_ended(self) -> None:
+        if self._closed:
+            self._turns.call(self.end)
+
     def _mapped(self) -> tuple[Job, Region, Plan | None]:
         """Return what the map of the weights of neighbouring planes shows: job, region on screen, and plan."""
         return self.job(), self.region_on_screen(), None if self.preflight is None else self.preflight.plan
@@ -175,9 +179,13 @@ class RestoreDock(QWidget):
         """Return the job of the current choices: see `Form.job`."""
         return self.form.job()
 
-    def region_on_screen(self) -> Region:
-        """Return the region of the chosen layer that is on screen: see `InputBox.region`."""
-        return self.input.region("view")
+    def jobs(self) -> list[Job]:
+        """Return the jobs of a run: see `Form.jobs`."""
+        return self.form.jobs()
+
+    def region_on_screen(self, layer: ImageLayer | None = None) -> Region:
+        """Return the region of a layer that is on screen: see `InputBox.region`."""
+        return self.input.region("view", layer)
 
     def preview_note(self) -> str:
         """Return what a preview leaves out of the view; empty if nothing."""
@@ -207,13 +215,26 @@ class RestoreDock(QWidget):
         """Show a preflight; None: there is none for the current choices."""
         if found is None:
             self.output.show_preflight(None)
+            self.verdict.show_pending()
         else:
             self.form.show_preflight(found)
+            change = change_of(found, to_disk=self.output.to_disk)
+            self.verdict.show_verdict(verdict_of(found.report), "" if found.obstacle else change)
             self.weights.update_map()
         self.bar.set_resumes(found is not None and 0 < found.stored_blocks < found.plan.blocks)
 
+    def show_looking(self, text: str) -> None:
+        """Show what is being found out about the layer; empty: nothing."""
+        self.looking.say(text)
+
+    def show_done(self, text: str, output: str | None) -> None:
+        """Show that a run is complete: here, and as a napari notification that leads to its report and folder."""
+        self.bar.tell(text)
+        self.display.done(self._running, output, self._window)
+
     def show_obstacle(self, text: str) -> None:
         """Show why the current choices cannot be run, unless no layer is open or a box shows it already."""
+        self.verdict.show_nothing()
         if self.input.layer() is not None and self.form.warning_note(text) is None:
             self.output.show_error(text)
 
@@ -225,19 +246,19 @@ class RestoreDock(QWidget):
         """Show the progress of a run, here and in napari's activity dock."""
         if self.bar.state == "running":
             self.bar.show_progress(event, plan)
-        self.activity.show(event)
+        self.display.show(event)
 
     def show_result(self, result: Result, drawn: Callable[[], None] | None = None) -> None:
         """Add the layers of a result to the layer list, and compare them with their source."""
         if not result.preview:
             self.output.forget_replace()
 
-        def shown() -> None:
+        def shown(named: Result) -> None:
             if not self._closed:
-                self.tools.compare(Comparison.of(result, self.results.layers))
-            self._shown_run = [] if result.preview else list(self.results.layers)
+                self.tools.compare(Comparison.of(named, self.results.layers))
+            self._shown_run = [] if named.preview else list(self.results.layers)
 
-        self.results.show(result.layers, shown, drawn)
+        self.results.show(result, shown, drawn)
 
     def remove_result(self) -> None:
         """Remove the layers of a run that has not restored any pixels of them."""
@@ -269,16 +290,17 @@ class RestoreDock(QWidget):
     def show_run(self, name: str | None) -> None:
         """Show the run of a layer of this name in napari's activity dock; None: the run has ended."""
         if name is None:
-            self.activity.end()
+            self.display.end()
             if self.controller.keeps_result and not self._closed:
                 self._settling.throttle()  # what is stored now
             if self._closed:
                 self._turns.call(self.end)  # after the message that ends the run
             return
         self._running = name
+        self.memory.remember_run()
         self._follow_window()
         self.bar.tell("Planning…" if self.model.fetch.isHidden() else "Fetching the weights, then planning…")
-        self.activity.begin(name)
+        self.display.begin(name)
 
     # ------------------------------------------------------------------------------------- opening and closing
 
@@ -298,7 +320,8 @@ class RestoreDock(QWidget):
         super().showEvent(event)
         self._closed = False
         self.form.follow()
-        self.tools.follow()
+        self.batch.window = main_window(self)
+        self.comparing.follow(main_window(self))
         self._removal.follow(main_window(self))
         if not self._following:
             self._following = True
@@ -319,21 +342,12 @@ class RestoreDock(QWidget):
 
     def _close(self) -> None:
         """Stop previews and comparisons. If a run is in progress, ask whether to stop it."""
-        if "run" not in self.works:
+        if not self.closing.goes_on:
             self.end()
             return
         self._closed = True
         self._leave()
-        if self.controller.state == "running" and self._window is not None:
-            self._question = CloseQuestion(self._running, self.controller.keeps_result, self._window)
-            self._question.stop_wanted.connect(self.controller.cancel)
-            self._question.finished.connect(self._answered)
-            self._question.open()
-
-    def _answered(self) -> None:
-        if self._question is not None:
-            self._question.deleteLater()
-            self._question = None
+        self.closing.ask(self._running, self._window)
 
     def _leave(self) -> None:
         """Disconnect from the viewer, and stop all work except a run."""
@@ -342,9 +356,11 @@ class RestoreDock(QWidget):
         self.output.neighbours.map.setChecked(False)
         self.form.leave()
         self.controller.drop_preview()
-        self.works.end(keep="run")
+        self.works.end(keep=self.closing.goes_on)
+        self.batch.window = None
+        self.looking.say("")
         self.results.remove_previews()
-        self.tools.end()
+        self.comparing.end()
 
     def end(self) -> None:
         """Stop all work and disconnect from the viewer. Events that have not arrived are dropped."""
@@ -353,11 +369,11 @@ class RestoreDock(QWidget):
             # A reference would keep the closed window and its canvas in memory.
             self._window.removeEventFilter(self)
             self._window = None
-        if self._question is not None:
-            self._question.reject()
+        self.closing.end()
         self._turns.end()
         self.works.end()
-        self.activity.end()
+        self.display.end()
+        self.batch.end()
         self._removal.leave()
         if self._following:
             self._following = False

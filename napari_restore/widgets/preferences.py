@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["Preferences", "follow_preferences", "preferences", "use_cache_folder"]
+__all__ = ["Preferences", "follow_preferences", "memory_folder", "preferences", "use_cache_folder"]
 
 import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 _PLUGIN = "napari-restore"
@@ -76,6 +77,14 @@ def follow_preferences(changed: Callable[[], None]) -> Callable[[], None]:
             emitter.disconnect(call)
 
     return end
+
+
+def memory_folder() -> Path | None:
+    """Return the folder of what the dock widgets remember, beside napari's settings; None if napari keeps none."""
+    from napari.settings import get_settings
+
+    path = get_settings().config_path
+    return None if path is None else Path(path).parent / _PLUGIN
 
 
 def use_cache_folder() -> None:

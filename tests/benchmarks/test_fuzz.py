@@ -41,8 +41,8 @@ def outcome(function):
     trial.use = lambda kind, path: function()
     return trial.run_trial("tiff", room, room, 200.0).fault
 def write(): open("/var/tmp/nothing", "w")
-def allocate(): return str(len(bytearray(10**9)))
-trial.SECONDS = 3
+def allocate(): return str(len(bytearray(2 * 10**8)))
+trial.SECONDS, trial.MEGABYTES = 2, 100
 print([outcome(f) for f in (lambda: "read", lambda: 1 / 0, lambda: os.kill(os.getpid(), 11), lambda: time.sleep(60),
        allocate, write, lambda: os.system("true"), lambda: exec("while True: pass"))])
 """

@@ -28,7 +28,7 @@ NOT_IMPORTED = {
 EXTRAS_OF_USERS = {
     name: needed
     for name, needed in PROJECT["optional-dependencies"].items()
-    if name not in {"test", "test-napari", "lint", "dev"}
+    if name not in {"docs", "test", "test-napari", "lint", "dev"}
 }
 
 

@@ -71,7 +71,9 @@ def test_each_face_names_what_it_has() -> None:
     while commands:
         command = commands.pop()
         commands += getattr(command, "commands", {}).values()
-        options.update(*(parameter.opts + parameter.secondary_opts for parameter in command.params))
+        options.update(
+            *(parameter.opts + parameter.secondary_opts for parameter in command.get_params(typer.Context(command)))
+        )
     arguments = {name for function in vars(api).values() if callable(function) for name in _parameters(function)}
     arguments |= settings().keys()
     seen = 0

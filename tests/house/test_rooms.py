@@ -9,10 +9,11 @@ ROOT = Path(__file__).parents[2]
 MODULES = [file for room in ("napari_restore", "benchmarks", "tests") for file in sorted((ROOT / room).rglob("*.py"))]
 ROOMS = sorted({file.parent for file in MODULES if not file.is_relative_to(ROOT / "tests")})
 TEXTS = [
-    *ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("tests/**/*.md"), *ROOT.glob("*.ini"), *ROOT.glob("*.toml"),
-    ROOT / ".importlinter", *MODULES,
+    *ROOT.glob("*.md"), *ROOT.glob("tests/**/*.md"), *ROOT.glob("*.ini"), *ROOT.glob("*.toml"), ROOT / ".importlinter",
+    *(page for page in ROOT.glob("docs/**/*.md") if page.parent.name not in {"gallery_pages", "generated"}),
+    *ROOT.glob("docs/*.py"), *ROOT.glob("docs/gallery/*.py"), *MODULES,
 ]  # fmt: skip
-ACROSS = {"stories", "house", "oracle", "makers", "earlier"}
+ACROSS = {"stories", "house", "oracle", "makers", "earlier", "ngff"}
 """Folders of tests that go through several modules, or look at the repository itself."""
 LINES, IN_A_ROOM = 400, 12
 

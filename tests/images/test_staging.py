@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +111,58 @@ def test_nothing_is_written_or_deleted_behind_a_link(stage: Stage, tmp_path: Pat
     (output / "object").symlink_to(outside / "file")  # a link to a file is replaced
     stage.put(output / "object", b"pixels")
     assert (outside / "file").read_text() == "precious" and (output / "object").read_bytes() == b"pixels"
+
+
+def test_a_rename_whose_reply_is_lost_has_stored_the_object(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network file system repeats the request, and then the source has gone."""
+    replace = os.replace
+
+    def lossy(source: Path, target: Path) -> None:
+        replace(source, target)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(source))
+
+    monkeypatch.setattr(os, "replace", lossy)
+    stage.put(tmp_path / "out/0/c/1", b"old")
+    stage.put(tmp_path / "out/0/c/1", b"new")
+    assert (tmp_path / "out/0/c/1").read_bytes() == b"new"
+    (stage.folder / "made").mkdir()
+    stage.move_in(stage.folder / "made", tmp_path / "there")
+    assert (tmp_path / "there").is_dir()
+    stage.discard(tmp_path / "out/0/c/1")
+    assert not (tmp_path / "out/0/c/1").exists() and os.listdir(stage.folder) == []
+
+
+def test_a_rename_that_was_not_done_is_an_error_though_the_target_exists(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "object").write_bytes(b"old")
+
+    def gone(source: Path, target: Path) -> None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(source))
+
+    monkeypatch.setattr(os, "replace", gone)
+    with pytest.raises(FileNotFoundError):
+        stage.put(tmp_path / "object", b"new")
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EIO])
+def test_folders_that_cannot_be_flushed_are_not(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    fsync = os.fsync
+
+    def of_files_only(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(number, os.strerror(number))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", of_files_only)
+    through = Stage(stage.folder, fsync=True)
+    if number == errno.EIO:  # it may be on no disk
+        with pytest.raises(OSError, match=os.strerror(number)):
+            through.put(tmp_path / "out/0/c/1", b"x")
+    else:
+        through.put(tmp_path / "out/0/c/1", b"x")
+        assert (tmp_path / "out/0/c/1").read_bytes() == b"x"

@@ -48,3 +48,30 @@ def test_the_first_crop_costs_little(files: dict[str, Path], kind: str) -> None:
             peak = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
             assert peak < 50e6
+
+
+_REAL = {"czi": "*.czi", "lif": "*.lif", "nd2": "*.nd2", "imaris": "*.ims", "tiff": "*.tif*", "ndtiff": "*",
+         "ome-tiff/companion": "*", "ome-tiff/master": "*"}  # fmt: skip
+
+
+@pytest.mark.parametrize("folder", _REAL)
+def test_the_first_crop_of_real_files_costs_little(makers: Path, folder: str) -> None:
+    if folder in ("lif", "nd2"):
+        pytest.importorskip({"lif": "liffile", "nd2": "nd2"}[folder])
+    paths = sorted((makers / folder).glob(_REAL[folder]))
+    assert paths
+
+    def crop(path: Path) -> None:
+        image = open_image(path)
+        image.read(tuple(slice(0, 256 if axis in "YXS" else 1) for axis in image.canonical))
+
+    crop(paths[0])  # imports the package that reads the format
+    for path in paths:
+        began = time.perf_counter()
+        crop(path)
+        assert time.perf_counter() - began < 0.5, path
+        tracemalloc.start()
+        crop(path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 50e6, path

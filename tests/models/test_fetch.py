@@ -331,15 +331,21 @@ def test_a_server_that_does_not_answer(folder: Path, known: ModelCard, monkeypat
             fetch(known)
 
 
-def test_a_server_that_stops_in_the_middle(folder: Path, known: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("length", "said"), [("1000", "does not answer|broke off"), ("-5", "sends '-5' as the length of the file")]
+)
+def test_a_server_that_stops_in_the_middle(
+    folder: Path, known: ModelCard, monkeypatch: pytest.MonkeyPatch, length: str, said: str
+) -> None:
     monkeypatch.setattr(fetching, "TIMEOUT", (0.2, 0.2))
-    Stalling.ends = threading.Event()
+    monkeypatch.setattr(fetching, "PAUSE", 0.0)
+    Stalling.ends, Stalling.length = threading.Event(), length
     server = ThreadingHTTPServer(("127.0.0.1", 0), Stalling)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     monkeypatch.setenv("NAPARI_RESTORE_MIRROR", f"http://127.0.0.1:{server.server_port}")
     try:
-        with pytest.raises(ModelError, match="not fetched"):
+        with pytest.raises(ModelError, match=f"not fetched: .*({said})"):
             fetch(known)
     finally:
         Stalling.ends.set()
@@ -350,13 +356,14 @@ def test_a_server_that_stops_in_the_middle(folder: Path, known: ModelCard, monke
 
 class Stalling(BaseHTTPRequestHandler):
     ends: ClassVar[threading.Event]
+    length: ClassVar[str]
 
     def log_message(self, *_: object) -> None:
         pass
 
     def do_GET(self) -> None:
         self.send_response(200)
-        self.send_header("Content-Length", "1000")
+        self.send_header("Content-Length", self.length)
         self.end_headers()
         self.wfile.write(b"ten bytes.")
         self.wfile.flush()

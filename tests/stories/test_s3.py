@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,41 @@ def test_resume_and_overwrite(source: str, server: str, checkpoints: dict[str, P
     files.pipe_file(f"{root}/0/c/extra", b"of something else")
     begin(source, url, checkpoints["denoiser"], 1, overwrite=True, dtype="float32")
     assert "0/c/extra" not in objects(url)
+
+
+def test_two_runs_at_once(source: str, server: str, checkpoints: dict[str, Path], whole: dict[str, bytes]) -> None:
+    url, refused = f"{server}/both.zarr", []
+    ready = threading.Barrier(2)
+
+    def run() -> None:
+        ready.wait()
+        try:
+            api.denoise(source, url, model=checkpoints["denoiser"], **SETTINGS)
+        except OutputError as error:
+            refused.append(error)
+
+    runs = [threading.Thread(target=run) for _ in range(2)]
+    for one in runs:
+        one.start()
+    for one in runs:
+        one.join()
+    assert len(refused) == 1 and "is being written by another run" in str(refused[0])
+    assert objects(url) == only_pixels(whole)
+    assert not filesystem(url)[0].exists(f"{filesystem(url)[1]}.lock")
+
+
+def test_an_object_that_goes_during_the_run_is_told(
+    source: str, server: str, checkpoints: dict[str, Path], whole: dict[str, bytes]
+) -> None:
+    url = f"{server}/gone.zarr"
+    events = api.iter_restore(source, output=url, model=checkpoints["denoiser"], **SETTINGS)
+    next(event for event in events if event.done >= 2)
+    files, root = filesystem(url)
+    files.rm_file(next(key for key in files.find(root) if "/0/c/" in key))
+    with pytest.raises(OutputError, match="was stored and is not there"):
+        list(events)
+    api.denoise(source, url, model=checkpoints["denoiser"], **SETTINGS)
+    assert objects(url) == only_pixels(whole)
 
 
 def test_killed_while_it_was_made(

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,12 +35,22 @@ def qtbot(qtbot: Any) -> Any:
     return qtbot
 
 
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> None:
+    """Dock widgets that remember no run and no preset of the test before."""
+    shutil.rmtree(Path(_PREFERENCES.name) / "napari-restore", ignore_errors=True)
+
+
 @pytest.fixture
-def viewer(make_napari_viewer: Any) -> Viewer:
-    """A window that is shown."""
+def viewer(make_napari_viewer: Any) -> Iterator[Viewer]:
+    """A window that is shown. Notifications, which would stay for seconds, are closed with it."""
+    from napari._qt.dialogs.qt_notification import NapariQtNotification
+
     viewer: Viewer = make_napari_viewer(show=True)
     viewer.window.resize(1280, 800)
-    return viewer
+    yield viewer
+    for notice in list(NapariQtNotification._instances):
+        notice.close()
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_restore.engine.compute.predictor import predictor_of
+from napari_restore.engine.compute.speed import remembered_tile_seconds
 from napari_restore.engine.planning.noise_fit import NoiseFit, plan_noise_fit
 from napari_restore.engine.planning.plan import Plan
-from napari_restore.engine.planning.sampling import estimate_image_noise
+from napari_restore.engine.planning.sampling import Histogram, sample_channels
 from napari_restore.intensity.noise import NoiseEstimate
 from napari_restore.wording import human_duration
 
@@ -29,11 +30,14 @@ class Report:
         Estimate of each channel; None if the noise cannot be estimated from a sample.
     seconds : float or None
         Expected time of the whole run in seconds; None if the speed of the network was not measured.
+    histograms : tuple of (Histogram or None)
+        Histogram of each channel; None if no value of the sample is finite.
     """
 
     plan: Plan
     noise: tuple[NoiseEstimate | None, ...]
     seconds: float | None
+    histograms: tuple[Histogram | None, ...] = ()
 
     @property
     def fit(self) -> NoiseFit:
@@ -86,7 +90,7 @@ def make_report(plan: Plan, *, timed: bool = True) -> Report:
     plan : Plan
         The run.
     timed : bool
-        Whether to load the network and measure its speed.
+        Whether to load the network and measure its speed, if that of an earlier run or preview is not known.
 
     Returns
     -------
@@ -100,5 +104,13 @@ def make_report(plan: Plan, *, timed: bool = True) -> Report:
     ModelError
         If the weights cannot be loaded.
     """
-    noise = estimate_image_noise(plan.image, skip_damaged=plan.recipe.on_error == "fill")
-    return Report(plan, noise, tile_seconds(plan) * plan.tiles if timed else None)
+    sampled = sample_channels(plan.image, skip_damaged=plan.recipe.on_error == "fill")
+    seconds = remembered_tile_seconds(plan)
+    if seconds is None and timed:
+        seconds = tile_seconds(plan)
+    return Report(
+        plan,
+        tuple(channel.noise for channel in sampled),
+        None if seconds is None else seconds * plan.tiles,
+        tuple(channel.histogram for channel in sampled),
+    )

@@ -230,7 +230,8 @@ class _RegionWork:
                 else:
                     tile = cut_tile(plane, self.origin, self.plan.grid, ky, kx)
                 for filled in self._filled(tile, (outer, ky, kx), scale, valid):
-                    yield (outer, ky, kx), np.repeat(filled, self.plan.repeats, axis=0)
+                    repeats = self.plan.repeats
+                    yield (outer, ky, kx), filled if repeats == 1 else np.repeat(filled, repeats, axis=0)
 
     def _plane(self, outer: Outer) -> NDArray[Any]:
         """Return a plane image, with its neighbours averaged in if the recipe says so."""
@@ -288,8 +289,22 @@ class _RegionWork:
         scale, plane = self._intensity(outer), self.values[outer]
         for first in range(0, finished.shape[-2], _ROWS):
             values = scale.restore(finished[:, first : first + _ROWS])
-            self._put_back(values, outer, self.y[0] + top + first)
+            row = self.y[0] + top + first
+            if self.plan.recipe.strength < 1:
+                values = self._mixed(values, outer, row)
+            if self.plan.recipe.strength > 0:
+                self._put_back(values, outer, row)
             plane[:, top + first : top + first + values.shape[-2]] = to_dtype(values, self.plan.dtype)
+
+    def _mixed(self, values: NDArray[Any], outer: Outer, first_row: int) -> NDArray[Any]:
+        """Mix restored rows with the same rows of the source, both in data units, by the strength of the recipe."""
+        row, column = first_row - self.origin[0], self.x[0] - self.origin[1]
+        source: NDArray[Any] = self.pixels[outer][:, row : row + values.shape[-2], column : column + values.shape[-1]]
+        strength = self.plan.recipe.strength
+        if strength == 0:
+            return source  # in its own type: float64 does not hold all integers of 64 bits
+        with np.errstate(invalid="ignore", over="ignore"):  # missing pixels are put back afterwards
+            return np.asarray((1 - strength) * source.astype(np.float64) + strength * values)
 
     def _put_back(self, values: NDArray[Any], outer: Outer, first_row: int) -> None:
         """Copy the missing pixels of the source into rows of the result, in place."""

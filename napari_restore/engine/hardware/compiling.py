@@ -22,7 +22,18 @@ hundred times as fast.
 
 
 def can_compile(device: Device) -> bool:
-    """Return whether this machine has the compiler that torch needs: a C++ compiler, or Triton for a GPU."""
+    """Return whether this machine has the compiler that torch needs: a C++ compiler, or Triton for a GPU.
+
+    Parameters
+    ----------
+    device : Device
+        Device that networks would be compiled for.
+
+    Returns
+    -------
+    bool
+        Whether it has.
+    """
     if device.is_cuda:
         return importlib.util.find_spec("triton") is not None
     return device.is_cpu and any(shutil.which(name) for name in ("g++", "clang++"))

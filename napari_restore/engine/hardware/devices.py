@@ -65,7 +65,18 @@ def devices() -> tuple[Device, ...]:
 
 
 def free_memory(device: Device) -> int:
-    """Return the free memory of a device in bytes: of a GPU, or of the host within the limits of this process."""
+    """Return the free memory of a device: of a GPU, or of the host within the limits of this process.
+
+    Parameters
+    ----------
+    device : Device
+        Device of this machine.
+
+    Returns
+    -------
+    int
+        Free memory in bytes.
+    """
     if device.is_cuda:
         return int(torch.cuda.mem_get_info(torch.device(str(device)))[0])
     return available_memory()

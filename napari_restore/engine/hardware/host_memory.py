@@ -6,11 +6,12 @@ the tree of control groups.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["available_memory"]
+__all__ = ["available_memory", "return_free_memory"]
 
 _MOUNT, _OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _FILES = {
@@ -51,3 +52,15 @@ def _free_in_group(group: Path, version: str) -> Iterator[int]:
         for name in limits:
             with suppress(OSError, ValueError):  # "max" means no limit
                 yield max(0, int((group / name).read_text()) - used)
+
+
+def return_free_memory() -> None:
+    """Return memory to the system that was freed and is kept by the C library, if it is glibc.
+
+    Of arrays of a few megabytes, as those of a sample, it keeps all that lies below one that is still used.
+    """
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # another C library; Windows
+        return
+    trim(0)

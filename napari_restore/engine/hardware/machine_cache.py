@@ -18,7 +18,18 @@ __all__ = ["cache_folder", "networks_digest", "processor"]
 
 
 def cache_folder(name: str) -> Path:
-    """Return the subfolder of the cache with a name; it need not exist."""
+    """Return a subfolder of the cache; it need not exist.
+
+    Parameters
+    ----------
+    name : str
+        Name of the subfolder; empty for the cache itself.
+
+    Returns
+    -------
+    Path
+        The folder.
+    """
     chosen = os.environ.get("NAPARI_RESTORE_CACHE")
     if chosen:
         return Path(chosen).expanduser() / name

@@ -14,6 +14,7 @@ import numpy as np
 from napari_restore.engine.hardware.device import Device
 from napari_restore.engine.planning.blocks import decoded_chunk
 from napari_restore.engine.planning.recipe import Recipe
+from napari_restore.engine.planning.sampling import CROP, CROPS
 from napari_restore.errors import RecipeError
 from napari_restore.images.image import Image
 from napari_restore.intensity.fusion import REACH, STEP
@@ -32,6 +33,7 @@ __all__ = [
     "neighbour_axes",
     "network_bytes",
     "run_bytes",
+    "sample_bytes",
     "tile_bytes",
 ]
 
@@ -47,6 +49,10 @@ _FUSING = 100
 """Bytes per pixel of these rows that averaging takes; measured maximum."""
 LIBRARIES = 150 * 10**6
 """Bytes for modules that a run imports, threads, and caches of torch, zarr and the allocator."""
+_PLANNING = 75 * 10**6
+"""Bytes for modules that planning imports, and caches; measured maximum."""
+_SAMPLED = 18
+"""Bytes per sampled value, besides the value itself: two arrays of float64, and masks."""
 _WRITE_TIMES = 3
 """Copies of a block while it is written: its pixels, its encoded chunks, and the stored object."""
 
@@ -162,19 +168,40 @@ def run_bytes(plan: Sized) -> int:
     return LIBRARIES + network_bytes(plan) + max(computed, moved) + others * moved
 
 
-def check_sample(image: Image, budget: int | None, free: int) -> None:
-    """Refuse a source whose chunks do not fit the memory, before any of them is read.
+def sample_bytes(image: Image) -> int:
+    """Return the maximum host memory for the estimates before a run, in bytes.
+
+    The crops of a channel and the chunks that they are read from are in memory at different times.
+    """
+    crops = min(CROPS * CROP**2, math.prod(image.sizes.get(axis, 1) for axis in "TZYX"))
+    values = crops * image.sizes.get("S", 1)
+    decoding = decoding_bytes(image, dict.fromkeys(image.sizes, 1))
+    return _PLANNING + max(decoding, values * (_SAMPLED + image.dtype.itemsize))
+
+
+def check_sample(image: Image, budget: int | None, free: int, *, sampled: bool = False) -> None:
+    """Refuse a source whose chunks, or whose sample, do not fit the memory, before anything is read.
+
+    `sampled` says whether a sample is read, because some value of the recipe is estimated from it.
 
     Raises
     ------
     RecipeError
-        If decoding chunks takes more memory than there is. The message says how much, and what to do.
+        If reading takes more memory than there is. The message says how much, and what to do.
     """
     decoding = decoding_bytes(image, dict.fromkeys(image.sizes, 1))
     limit = budget or free + LIBRARIES
-    if LIBRARIES + decoding <= limit or limit < LIBRARIES:  # `check_budget` refuses what is too little for any run
+    if limit < LIBRARIES:  # `check_budget` refuses what is too little for any run
         return
     what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
+    if LIBRARIES + decoding <= limit:
+        if sampled and (needed := sample_bytes(image)) > limit:
+            raise RecipeError(
+                f"the sample of {image.name}, from which value range and noise are estimated, takes "
+                f"{human_bytes(needed)}, more than the {what}",
+                _MORE_MEMORY,
+            )
+        return
     chunk = math.prod(decoded_chunk(image).values()) * image.dtype.itemsize
     raise RecipeError(
         f"{image.name} is stored in chunks of {human_bytes(chunk)}, which are read whole: that takes "

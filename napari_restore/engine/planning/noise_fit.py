@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from napari_restore.models.zoo import all_cards
 if TYPE_CHECKING:
     from napari_restore.engine.planning.plan import Plan
 
-__all__ = ["NoiseFit", "matched_noise_fit", "noise_fit", "plan_noise_fit"]
+__all__ = ["NoiseFit", "matched_noise_fit", "misfit", "noise_fit", "percent", "percent_span", "plan_noise_fit"]
 
 TOLERANCE = 1.5
 """Factor by which noise may differ from what a model expects. Published models are trained for 15, 25 and 50/255: at
@@ -37,6 +37,10 @@ _CORRELATED = 0.2
 """Autocorrelation between neighbouring pixels from which a network for independent noise leaves noise in."""
 _TOO_BRIGHT = 2.5
 """Brightness, relative to the brightest training images, from which a network may lose structure."""
+_STABILISED: Mapping[str, Any] = {"intensity": "poisson-gaussian"}
+
+_Warning = tuple[str, Mapping[str, Any]]
+"""A text, and the settings that follow its advice."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,30 @@ class NoiseFit:
         Estimated and expected noise, in one line.
     warnings : tuple of str
         One line for each difference that matters, with advice; empty if there is none.
+    helps : dict of str to object
+        Settings that follow the advice, by name, ``model`` among them; empty if no setting does.
+    share : float or None
+        Standard deviation of the noise of the worst channel, as a share of its value range; None if it is not estimated
+        or does not matter, as the noise is normalised to what the model expects.
+    expected : (float, float) or None
+        Smallest and largest noise that the model expects, as shares of the range; None if unknown.
     """
 
     text: str
     warnings: tuple[str, ...] = ()
+    helps: Mapping[str, Any] = field(default_factory=dict)
+    share: float | None = None
+    expected: tuple[float, float] | None = None
+
+    @property
+    def too_little(self) -> bool:
+        """Whether the noise is so far below what the model expects that a restoration may do harm."""
+        return (
+            self.share is not None
+            and self.expected is not None
+            and bool(self.warnings)
+            and self.share < self.expected[0]
+        )
 
     def __str__(self) -> str:
         return " ".join([self.text, *self.warnings])
@@ -102,12 +126,25 @@ def noise_fit(
     if not shares:
         return NoiseFit(f"Noise: cannot be estimated from this image{_expected(card)}.")
     # Report the channel that is farthest from what the model expects.
-    channel = max(shares, key=lambda c: (_misfit(card, shares[c]), shares[c]))
+    channel = max(shares, key=lambda c: (misfit(card, shares[c]), shares[c]))
     estimate, share = noise[channel], shares[channel]
     assert estimate is not None
     where = f" in channel {channel}" if len(noise) > 1 else " here"
-    text = f"Noise{where}: σ {estimate.sigma_median:.3g}, {_percent(share)} of the range{_expected(card)}."
-    return NoiseFit(text, tuple(_warnings(card, estimate, ranges[channel], others)))
+    text = f"Noise{where}: σ {estimate.sigma_median:.3g}, {percent(share)} of the range{_expected(card)}."
+    found = list(_warnings(card, estimate, ranges[channel], others))
+    helps = next((settings for _, settings in found if settings), {})
+    if "value_range" in helps:
+        helps = {"value_range": tuple(_helped(card, *each, others) for each in zip(noise, ranges, strict=False))}
+    return NoiseFit(text, tuple(warning for warning, _ in found), helps, share, card.noise_levels)
+
+
+def _helped(
+    card: ModelCard, noise: NoiseEstimate | None, value_range: tuple[float, float], others: Sequence[ModelCard]
+) -> tuple[float, float]:
+    """Return the value range that the advice for a channel names, or else the range that it has."""
+    found = [] if noise is None else [helps for _, helps in _warnings(card, noise, value_range, others)]
+    advised = (helps["value_range"] for helps in found if "value_range" in helps)
+    return next(advised, value_range)
 
 
 def matched_noise_fit(
@@ -145,20 +182,23 @@ def matched_noise_fit(
     if not found:
         return NoiseFit("Noise: as given; stabilised, and normalised to what the model expects.")
     worst = max(found, key=lambda estimate: estimate.sigma_median)
-    level = f"the {_percent(card.sigma)} that" if card.sigma else "what"
+    level = f"the {percent(card.sigma)} that" if card.sigma else "what"
     text = (
         f"Noise here: σ {worst.sigma_median:.3g}, gain {worst.gain:.3g} per photon; stabilised, and normalised to "
         f"{level} the model expects."
     )
-    warnings = list(_correlation_warning(card, max(found, key=lambda estimate: max(estimate.correlation))))
+    correlated = max(found, key=lambda estimate: max(estimate.correlation))
+    warnings = list(_correlation_warning(card, correlated, others))
     if card.sigma and max(brightest, default=0.0) > _TOO_BRIGHT:
         fitting = [o for o in _of_the_kind(card, others) if o.sigma and o.sigma < card.sigma]
-        better = f"; {max(fitting, key=lambda o: o.sigma or 0).name} fits better" if fitting else ""
-        warnings.append(
+        better = max(fitting, key=lambda o: o.sigma or 0).name if fitting else ""
+        text_of_it = (
             f"Relative to its noise, the image is {max(brightest):.1f} times as bright as the model's training images, "
-            f"and may lose faint structure{better}."
+            f"and may lose faint structure{f'; {better} fits better' if better else ''}."
         )
-    return NoiseFit(text, tuple(warnings))
+        warnings.append((text_of_it, {"model": better} if better else {}))
+    helps = next((settings for _, settings in warnings if settings), {})
+    return NoiseFit(text, tuple(warning for warning, _ in warnings), helps, None, card.noise_levels)
 
 
 def _of_the_kind(card: ModelCard, others: Sequence[ModelCard]) -> list[ModelCard]:
@@ -167,17 +207,45 @@ def _of_the_kind(card: ModelCard, others: Sequence[ModelCard]) -> list[ModelCard
     return [other for other in others if (other.task, other.architecture, other.in_channels) == kind]
 
 
-def _correlation_warning(card: ModelCard, noise: NoiseEstimate) -> Iterator[str]:
+def _correlation_warning(card: ModelCard, noise: NoiseEstimate, others: Sequence[ModelCard]) -> Iterator[_Warning]:
     correlation = max(noise.correlation)
     if card.task == "denoise" and not card.correlated and card.noise_levels and correlation > _CORRELATED:
-        yield (
+        text = (
             f"The noise is correlated between neighbouring pixels ({correlation:.2f}), and the model was trained for "
             "independent noise only: it may leave the noise in. The bundled model was trained for both."
         )
+        both = [
+            o for o in others if o.bundled and o.correlated and (o.task, o.in_channels) == (card.task, card.in_channels)
+        ]
+        yield text, {"model": both[0].name} if both else {}
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """Write a share as a percentage with two digits.
+
+    Parameters
+    ----------
+    share : float
+        The share, 1 for 100 %.
+    """
     return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
+def percent_span(levels: tuple[float, float]) -> str:
+    """Write the smallest and largest of several shares as percentages.
+
+    Parameters
+    ----------
+    levels : (float, float)
+        The shares, 1 for 100 %.
+
+    Examples
+    --------
+    >>> percent_span((0.008, 0.28)), percent_span((0.1, 0.1))
+    ('0.8–28 %', '10 %')
+    """
+    low, high = (percent(level) for level in levels)
+    return high if low == high else f"{low.removesuffix(' %')}–{high}"
 
 
 def _expected(card: ModelCard) -> str:
@@ -186,11 +254,19 @@ def _expected(card: ModelCard) -> str:
     low, high = card.noise_levels
     if high == 0:
         return "; the model expects none"
-    return f"; the model expects {_percent(low)}" + (f" to {_percent(high)}" if low != high else "")
+    return f"; the model expects {percent(low)}" + (f" to {percent(high)}" if low != high else "")
 
 
-def _misfit(card: ModelCard, share: float) -> float:
-    """Return the factor between noise and the noise levels that the model expects; at most 1 within them."""
+def misfit(card: ModelCard, share: float) -> float:
+    """Return the factor between noise and the noise levels that a model expects; at most 1 within them.
+
+    Parameters
+    ----------
+    card : ModelCard
+        The model.
+    share : float
+        Standard deviation of the noise as a share of the value range.
+    """
     if card.noise_levels is None:
         return 1.0
     low, high = card.noise_levels
@@ -200,32 +276,34 @@ def _misfit(card: ModelCard, share: float) -> float:
 
 def _warnings(
     card: ModelCard, noise: NoiseEstimate, value_range: tuple[float, float], others: Sequence[ModelCard]
-) -> Iterator[str]:
+) -> Iterator[_Warning]:
     share = noise.sigma_median / (value_range[1] - value_range[0])
     if card.task == "super-resolve" and card.noise_levels is not None:
         if share > _TOO_LITTLE_TO_TELL:
-            yield (
+            text = (
                 "Super-resolution keeps this noise or sharpens it; denoise first, in the same run (the setting denoise "
                 "at auto)."
             )
-    elif card.noise_levels is not None and _misfit(card, share) > TOLERANCE:
+            yield text, {"denoise": "auto"}
+    elif card.noise_levels is not None and misfit(card, share) > TOLERANCE:
         low, high = card.noise_levels
         if share < low:
-            advice = _better(card, share, others) if low == high else _narrower(card, noise, value_range)
-            yield f"The model expects more noise and will remove fine structure too; {advice}."
+            advice, helps = _better(card, share, others) if low == high else _narrower(card, noise, value_range)
+            yield f"The model expects more noise and will remove fine structure too; {advice}.", helps
         elif high == 0 or card.task != "denoise":
-            yield "The model may sharpen this noise; denoise first."
+            yield "The model may sharpen this noise; denoise first.", {}
         else:
-            wider = "" if low == high else _wider(card, noise, share)
-            advice = wider or _better(card, share, others)
-            yield f"The model expects less noise and will leave some; {advice}."
-    yield from _correlation_warning(card, noise)
+            wider = None if low == high else _wider(card, noise, share)
+            advice, helps = wider or _better(card, share, others)
+            yield f"The model expects less noise and will leave some; {advice}.", helps
+    yield from _correlation_warning(card, noise, others)
     darkest, brightest = (float(noise.sigma(level)) for level in noise.levels)
     if card.sigma is not None and brightest > TOLERANCE**2 * darkest:
-        yield (
+        text = (
             f"The noise grows with the signal, from σ {darkest:.3g} to {brightest:.3g}, and the model expects the same "
             "everywhere: stabilise it (the setting intensity at poisson-gaussian)."
         )
+        yield text, _STABILISED
 
 
 def _spanned(noise: NoiseEstimate) -> tuple[float, float]:
@@ -237,46 +315,59 @@ def _spanned(noise: NoiseEstimate) -> tuple[float, float]:
     )
 
 
-def _narrower(card: ModelCard, noise: NoiseEstimate, value_range: tuple[float, float]) -> str:
+def _narrower(card: ModelCard, noise: NoiseEstimate, value_range: tuple[float, float]) -> _Warning:
     """Describe a value range in which the noise is higher, for a model that is trained for many noise levels."""
     assert card.noise_levels is not None
     (low, high), least = _spanned(noise), card.noise_levels[0]
     width = noise.sigma_median / (_COMFORTABLE * least)
     if noise.median_level < low + width < low + (high - low) / _MUCH_NARROWER:
-        return (
+        text = (
             "most of the image is dim beside its brightest part: give the range of that, such as "
             f"{low:.4g} to {low + width:.4g}, as the value range; what is brighter is restored at a range of its own"
         )
+        return text, {"value_range": _rounded(low, low + width)}
     narrower = high - low < (value_range[1] - value_range[0]) / TOLERANCE
-    if narrower and _misfit(card, noise.sigma_median / (high - low)) <= TOLERANCE:
-        return f"the image spans {low:.4g} to {high:.4g}: give that as the value range"
-    return "an image of so little noise may be better as it is"
+    if narrower and misfit(card, noise.sigma_median / (high - low)) <= TOLERANCE:
+        return _spans(low, high)
+    return "an image of so little noise may be better as it is", {}
 
 
-def _wider(card: ModelCard, noise: NoiseEstimate, share: float) -> str:
-    """Describe a value range in which the noise is lower; empty if the image does not have a wider range."""
+def _wider(card: ModelCard, noise: NoiseEstimate, share: float) -> _Warning | None:
+    """Describe a value range in which the noise is lower; None if the image does not have a wider range."""
     low, high = _spanned(noise)
-    if high <= low or _misfit(card, noise.sigma_median / (high - low)) > _misfit(card, share) / TOLERANCE:
-        return ""
-    return f"the image spans {low:.4g} to {high:.4g}: give that as the value range"
+    if high <= low or misfit(card, noise.sigma_median / (high - low)) > misfit(card, share) / TOLERANCE:
+        return None
+    return _spans(low, high)
 
 
-def _better(card: ModelCard, share: float, others: Sequence[ModelCard]) -> str:
+def _spans(low: float, high: float) -> _Warning:
+    text = f"the image spans {low:.4g} to {high:.4g}: give that as the value range"
+    return text, {"value_range": _rounded(low, high)}
+
+
+def _rounded(low: float, high: float) -> tuple[float, float]:
+    """Return the values that a text with four digits names."""
+    return float(f"{low:.4g}"), float(f"{high:.4g}")
+
+
+def _better(card: ModelCard, share: float, others: Sequence[ModelCard]) -> _Warning:
     """Name the largest model of the same kind that expects this noise, or else the one with the nearest noise level."""
     like = [
         other
         for other in _of_the_kind(card, others)
-        if other.noise_levels is not None and _misfit(other, share) < _misfit(card, share)
+        if other.noise_levels is not None and misfit(other, share) < misfit(card, share)
     ]
 
     def rank(other: ModelCard) -> tuple[float, int, float]:
-        misfit = _misfit(other, share)
-        return max(misfit, TOLERANCE), -(other.parameters or 0), misfit
+        factor = misfit(other, share)
+        return max(factor, TOLERANCE), -(other.parameters or 0), factor
 
     best = min(like, key=rank, default=None)
     if best is None and card.sigma is not None:
-        return "the setting intensity at poisson-gaussian brings it to the level of this model"
-    return "choose a model trained for this noise level" if best is None else f"{best.name} fits better"
+        return "the setting intensity at poisson-gaussian brings it to the level of this model", _STABILISED
+    if best is None:
+        return "choose a model trained for this noise level", {}
+    return f"{best.name} fits better", {"model": best.name}
 
 
 def plan_noise_fit(plan: Plan, noise: Sequence[NoiseEstimate | None]) -> NoiseFit:

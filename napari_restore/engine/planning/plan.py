@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_restore.engine.hardware.device import Device, parse_devices
 from napari_restore.engine.planning.blocks import tile_share, times_read, z_order
-from napari_restore.engine.planning.memory import neighbour_axes, run_bytes
+from napari_restore.engine.planning.memory import neighbour_axes, run_bytes, sample_bytes
 from napari_restore.engine.planning.normalisation import Scale, scales_of, validity_of
 from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.engine.planning.result_shape import gray_through_colour
@@ -239,7 +239,7 @@ class Plan:
     @property
     def memory_bytes(self) -> int:
         """Maximum host memory of the run in bytes, beyond Python, torch and the weights."""
-        return run_bytes(self)
+        return max(run_bytes(self), sample_bytes(self.image))
 
     def with_settings(self, **settings: Any) -> Plan:
         """Return this plan with other settings.
@@ -360,7 +360,9 @@ def _text(plan: Plan) -> str:
         **_denoiser(plan),
         "values": _values(plan),
         "missing": _missing(plan),
+        **(image.annotations.told(card.scale) if image.annotations else {}),
         "channels": _channels(plan),
+        "strength": f"{100 * recipe.strength:.3g} % of the restored image, plus source" if recipe.strength < 1 else "",
         **_neighbours(plan),
         "tiles": f"{tile_y} x {tile_x}, halo {recipe.halo}, blend {recipe.blend}; {plan.tiles} in total, "
         f"{plan.tile_share:.2f} times the pixels of the image"

@@ -66,17 +66,20 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     """
     from napari_restore.engine.hardware.backends import choose_backend
     from napari_restore.engine.hardware.devices import choose_devices, free_memory, spare_devices
+    from napari_restore.engine.hardware.host_memory import return_free_memory
     from napari_restore.engine.hardware.precision import choose_precision
 
     _check_channels(image, card)
+    _check_strength(card, recipe)
+    free = free_memory(CPU)
+    sampled = estimate and None in (recipe.value_range, recipe.valid_range, recipe.fill_values)
+    check_sample(image, recipe.memory_budget, free, sampled=sampled)
     intensity = choose_intensity(image, card, recipe, estimate=estimate)
     denoiser = choose_denoiser(image, card, recipe, intensity)
     card = denoiser.card
     devices = choose_devices(recipe.device)
     device = devices[0]  # with several devices, each process is planned as if it were the only one
-    free = free_memory(CPU)
     budget = recipe.memory_budget or free // 2
-    check_sample(image, recipe.memory_budget, free)
     # A budget that the user gave is never exceeded, so a part of it is reserved for everything but the network.
     for_network = max(budget - LIBRARIES, 0) * 3 // 4 if recipe.memory_budget else budget
     room = for_network if device.is_cpu else free_memory(device) // 2
@@ -119,6 +122,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     check_budget(plan, free)
     if any(estimate is not None for estimate in intensity.noise):
         plan = replace(plan, warnings=plan_noise_fit(plan, intensity.noise).warnings)
+    return_free_memory()  # the sample's, which the run would not use again
     return plan
 
 
@@ -164,6 +168,19 @@ def _check_channels(image: Image, card: ModelCard) -> None:
         )
     if min(image.shape) == 0:
         raise SourceError(f"{image.name} has no pixels: its shape is {image.shape}.")
+
+
+def _check_strength(card: ModelCard, recipe: Recipe) -> None:
+    if recipe.strength != 1 and card.scale > 1:
+        raise RecipeError(
+            f"strength {recipe.strength:g} mixes the result with the source, and {card.name} makes {card.scale} times "
+            "as many pixels along Y and X",
+            WayOut(
+                "leave out strength=, or use a model that keeps the number of pixels.",
+                "leave out --strength, or use a model that keeps the number of pixels.",
+                "drop the strength of the recipe, or use Denoise.",
+            ),
+        )
 
 
 def _check_samples(image: Image, card: ModelCard, lengths: dict[str, int], block: tuple[int, ...]) -> None:

@@ -21,6 +21,7 @@ from napari_restore.intensity.validity import fill_values, robust_range, without
 
 __all__ = [
     "ChunkReader",
+    "Histogram",
     "Sampled",
     "estimate_image_noise",
     "sample_channels",
@@ -38,6 +39,8 @@ _MUCH_LARGER = 8
 """Size of chunks, relative to a crop, from which they are kept in memory for the next crop."""
 _KEPT = 2**29
 """Maximum bytes of chunks that are kept."""
+_COUNTED, _BINS, _SHOWN = 100_000, 64, (0.02, 99.98)
+"""Pixels, bins, and first and last percentile of a histogram."""
 
 
 def spread_regions(
@@ -176,6 +179,23 @@ def _crops(
 
 
 @dataclass(frozen=True)
+class Histogram:
+    """Histogram of the values of a sample, in bins of equal width.
+
+    Attributes
+    ----------
+    low, high : float
+        Lower end of the first bin and upper end of the last one, in data units.
+    counts : tuple of int
+        Number of values in each bin; values outside are left out.
+    """
+
+    low: float
+    high: float
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Sampled:
     """Estimates of a channel from a sample.
 
@@ -189,12 +209,15 @@ class Sampled:
         Noise; None if it cannot be estimated from the sample.
     filled : float
         Share of missing pixels in the sample, 0 to 1.
+    histogram : Histogram or None
+        Histogram of the values; None if no value is finite.
     """
 
     fill: tuple[float, ...]
     range: ValueRange
     noise: NoiseEstimate | None
     filled: float = 0.0
+    histogram: Histogram | None = None
 
 
 def sample_channels(
@@ -233,7 +256,22 @@ def _sampled(crops: list[NDArray[Any]], fill: tuple[float, ...] | None) -> Sampl
     found = fill_values(crops) if fill is None else fill
     planes, filled = without_fill(crops, found)
     noise = estimate_noise(_some(planes))
-    return Sampled(found, robust_range(planes, noise), noise, filled)
+    return Sampled(found, robust_range(planes, noise), noise, filled, _histogram(planes))
+
+
+def _histogram(planes: list[NDArray[np.float64]]) -> Histogram | None:
+    """Count the values of about 100 000 pixels, without a few outliers at both ends."""
+    step = max(1, math.isqrt(sum(plane.size for plane in planes) // _COUNTED))
+    values = np.concatenate([plane[..., ::step, ::step].ravel() for plane in planes])
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return None
+    low, high = (float(value) for value in np.percentile(values, _SHOWN))
+    # Beyond 2^53, float64 has no values between the ends of narrow bins.
+    if not math.isfinite(high - low) or high - low <= _BINS * np.spacing(max(abs(low), abs(high))):
+        return None
+    counts, _ = np.histogram(values, _BINS, (low, high))
+    return Histogram(low, high, tuple(int(count) for count in counts))
 
 
 def _some(planes: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:

@@ -51,6 +51,7 @@ def report_page(report: dict[str, Any]) -> str:
          f"{human_bytes(result['bytes'])} uncompressed, {result['blocks']} blocks, {result['levels']} levels"),
         *((("neighbours", _neighbours(fusion)),) if fusion else ()),
         ("throughput", _throughput(report["sessions"])),
+        *(("labels and tables", told) for told in report.get("copied", ())),
         ("seams", _seams(report["seams"])),
         ("verification", _verification(report["verification"])),
         ("fingerprint", report["fingerprint"][:16]),

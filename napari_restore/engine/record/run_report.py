@@ -18,6 +18,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -31,6 +32,7 @@ from napari_restore.engine.record.page import report_page
 from napari_restore.engine.record.seams import measure_seams
 from napari_restore.engine.record.source_watch import SourceWatch
 from napari_restore.engine.run.local import Stages, run_here
+from napari_restore.engine.store.annotations import copy_annotations_of_run
 from napari_restore.engine.store.filled import read_marks
 from napari_restore.engine.store.progress import Progress
 from napari_restore.errors import OutputError, SourceLost
@@ -60,6 +62,8 @@ FORMAT = 1
 """Version of the JSON format."""
 FLUSH = 5.0
 """Seconds between two writes. A killed session loses the records of this time."""
+_SECONDS = {"restoring": "seconds", "pyramid": "pyramid_seconds", "copying": "copying_seconds"}
+"""Key of a session for the seconds of each stage."""
 _AT_ONCE = 1000
 """Number of filled regions up to which the report is written immediately for each, and of failures that are kept."""
 
@@ -231,6 +235,7 @@ class Session:
     def __init__(self, plan: Plan, output: Path | str, *, keep: bool = False, stage: Stage | None = None) -> None:
         self.stage = stage
         self.plan, self.output, self.place, self.keep = plan, output, report_place(output), keep
+        self.copied: list[str] = []  # labels and tables, in words
         self._content: dict[str, Any] = {}
         self._session: dict[str, Any] = {}
         self._written = 0.0
@@ -241,7 +246,7 @@ class Session:
             if event.stage == "restoring" and event.done == event.total and read_content(self.place) is not None:
                 return
             self._begin(event)
-        self._session["seconds" if event.stage == "restoring" else "pyramid_seconds"] = round(event.seconds, 3)
+        self._session[_SECONDS[event.stage]] = round(event.seconds, 3)
         if time.monotonic() - self._written > FLUSH:
             self._flush()
 
@@ -279,6 +284,7 @@ class Session:
         self._content = {
             **self._run(),
             "sessions": [*sessions, self._session],
+            "copied": earlier.get("copied", []) if sessions else [],
             "filled": None,
             "seams": None,
             "verification": None,
@@ -319,6 +325,7 @@ class Session:
         how = "finished" if kind is None else "failed" if issubclass(kind, Exception) else "stopped"
         self._session.update(ended=now(), how=how, message=str(error) if how == "failed" else None)
         self._content["filled"] = self._filled()
+        self._content["copied"] = [*self._content["copied"], *self.copied]
         if how == "finished":
             self._content["seams"] = self._seams()
         self._flush()
@@ -377,7 +384,7 @@ def reported(
         closing(stages(plan, sink, record)) as events,
     ):
         try:
-            for event in events:
+            for event in chain(events, copy_annotations_of_run(plan, sink.path, sink.stage, session.copied)):
                 session.note(event)
                 yield event
         except (SourceLost, MemoryError):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from napari_restore.engine.hardware.devices import choose_devices
 from napari_restore.engine.planning.plan import Block, Plan, source_kind
 from napari_restore.engine.planning.planner import make_plan
 from napari_restore.engine.record.run_report import now, read_content, report_place, reported, write_report
+from napari_restore.engine.record.verification import Verification
 from napari_restore.engine.run.local import build_pyramid, run_blocks
+from napari_restore.engine.store.annotations import discard_annotations
 from napari_restore.engine.store.filled import read_marks
 from napari_restore.engine.store.progress import Progress
 from napari_restore.engine.store.resume import check_attributes, other_pixels, recipe_in, what_differs
@@ -27,8 +29,9 @@ from napari_restore.fingerprint import digest
 from napari_restore.images.opening import open_image
 from napari_restore.images.readers import file_series
 from napari_restore.images.staging import Stage
-from napari_restore.images.store import is_url, place_of
+from napari_restore.images.store import Folder, is_url, place_of
 from napari_restore.images.writing import ome_zarr
+from napari_restore.images.writing.annotations import copied_objects
 from napari_restore.images.writing.digests import (
     SUMS,
     Digests,
@@ -42,7 +45,6 @@ from napari_restore.images.writing.metadata_copy import COPIES, copied_metadata,
 from napari_restore.models.zoo import find_card
 
 __all__ = [
-    "Verification",
     "record_verification",
     "repair_metadata",
     "repair_output",
@@ -55,67 +57,6 @@ TOLERANCES = {"float32": 1e-5, "bfloat16": 1e-2}
 Measured with bundled models in bfloat16: batches of one and of two tiles differ by up to 4e-3, and a result by up to
 5e-3 from float32. Two devices may differ from float32 in opposite directions.
 """
-
-
-@dataclass(frozen=True)
-class Verification:
-    """Outcome of a verification. ``str(verification)`` has one line for each bad object, and a summary.
-
-    Attributes
-    ----------
-    path : Path or str
-        The result, a path or URL.
-    units : int
-        Number of write units of the complete result, over all levels.
-    missing : tuple of WriteUnit
-        Write units that are not stored.
-    damaged : tuple of WriteUnit
-        Write units that cannot be decoded, or do not have their digest.
-    differing : tuple of WriteUnit
-        Write units with other pixels than the recipe gives.
-    recomputed : int
-        Number of write units that were computed again to compare them.
-    fingerprint_intact : bool
-        Whether the stored fingerprint fits the stored identity of the run.
-    filled : mapping of WriteUnit to tuple of str
-        Filled blocks (see `on_error`), and their filled regions in words.
-    metadata : tuple of str
-        Files of metadata that were changed since they were written. If the metadata of a level were changed, no object
-        is checked until they are repaired, because they tell how to decode pixels.
-    """
-
-    path: Path | str
-    units: int
-    missing: tuple[WriteUnit, ...]
-    damaged: tuple[WriteUnit, ...]
-    differing: tuple[WriteUnit, ...]
-    recomputed: int
-    fingerprint_intact: bool
-    filled: Mapping[WriteUnit, tuple[str, ...]] = field(default_factory=dict)
-    metadata: tuple[str, ...] = ()
-
-    @property
-    def bad(self) -> tuple[WriteUnit, ...]:
-        """Write units that a repair would compute again."""
-        return tuple(dict.fromkeys((*self.missing, *self.damaged, *self.differing, *self.filled)))
-
-    @property
-    def ok(self) -> bool:
-        """Whether the result is sound."""
-        return not self.bad and not self.metadata and self.fingerprint_intact
-
-    def __str__(self) -> str:
-        rows = [
-            f"{kind}: {unit}"
-            for kind, units in (("missing", self.missing), ("damaged", self.damaged), ("differing", self.differing))
-            for unit in units
-        ]
-        rows += [f"filled: {unit}: {reason}" for unit, reasons in self.filled.items() for reason in reasons]
-        rows += [f"metadata changed: {name}" for name in self.metadata]
-        if not self.fingerprint_intact:
-            rows.append("the fingerprint does not fit the stored settings: the attributes were changed")
-        checked = f"{self.units} stored objects read back, {self.recomputed} computed again"
-        return "\n".join([*rows, f"{self.path}: {checked}, {len(self.bad)} bad"])
 
 
 def _attributes(path: Path | str) -> dict[str, Any]:
@@ -268,8 +209,13 @@ def verify_output(path: Path | str, *, recompute: int = 0, source: Any = None) -
     spread = {int((k + 0.5) * len(blocks) / recompute) for k in range(recompute)} if blocks else ()
     chosen = [blocks[i] for i in sorted(spread)]
     differing = tuple(_differing(path, _reopened(path, attributes, source), chosen)) if chosen else ()
-    units = len(missing) + len(damaged) + len(sound)
-    return Verification(path, units, tuple(missing), tuple(damaged), differing, len(chosen), intact, filled, changed)
+    place = place_of(path)
+    copied = dict(copied_objects(place, digests)) if digests is not None and isinstance(place, Folder) else {}
+    bad = tuple(name for name, fits in copied.items() if not fits)
+    units = len(missing) + len(damaged) + len(sound) + len(copied)
+    return Verification(
+        path, units, tuple(missing), tuple(damaged), differing, len(chosen), intact, filled, changed, bad
+    )
 
 
 def repair_metadata(path: Path | str) -> None:
@@ -343,6 +289,7 @@ def repair_output(verification: Verification, *, source: Any = None) -> Iterator
         for unit in verification.bad:
             if unit.level:
                 sink.writer.delete(unit)
+        discard_annotations(plan, path, verification.annotations, sink.stage)
         chosen = _ChosenBlocks(sink, [plan.block_of(unit) for unit in verification.bad if unit.level == 0])
 
         def stages(plan: Plan, sink: OmeZarrSink, record: Callable[[Receipt], Any]) -> Generator[Progress, None, None]:
@@ -391,6 +338,7 @@ def record_verification(found: Verification) -> None:
         "recomputed": found.recomputed,
         "fingerprint_intact": found.fingerprint_intact,
         "metadata": list(found.metadata),
+        "annotations": list(found.annotations),
         **{kind: [str(unit) for unit in getattr(found, kind)] for kind in ("missing", "damaged", "differing")},
     }
     content["filled"] = {unit.name: list(reasons) for unit, reasons in found.filled.items()}

@@ -15,10 +15,12 @@ from typing import Any, TypeVar
 from napari_restore.engine.compute.block import Receipt, restore_block
 from napari_restore.engine.compute.predictor import predictor_of
 from napari_restore.engine.compute.region import Cancelled
+from napari_restore.engine.compute.speed import Stopwatch, remember_tile_seconds
 from napari_restore.engine.planning.plan import Block, Plan
 from napari_restore.engine.store.progress import Progress
 from napari_restore.engine.store.protocol import Sink
 from napari_restore.engine.store.sinks import OmeZarrSink
+from napari_restore.errors import OutputError
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.images.writing import ome_zarr
 from napari_restore.images.writing.layout import WriteUnit
@@ -148,9 +150,10 @@ def run_blocks(
         return
     # Load the model before any block, so that an error of loading is not reported as an error of a block.
     predictor_of(plan)
+    watch = Stopwatch(counter)
 
     def restore(index: Block) -> Receipt:
-        receipt = restore_block(plan, sink, index, counter)
+        receipt = restore_block(plan, sink, index, watch)
         sink.settle(index)
         return receipt
 
@@ -160,6 +163,7 @@ def run_blocks(
                 done += 1
                 record(receipt)
             yield progress(None if receipt is None else receipt.index)
+    remember_tile_seconds(plan, watch.tiles, watch.seconds)
 
 
 def _first_in(plan: Plan, region: Region, some: Iterable[Block], others: Iterable[Block]) -> Iterator[Block]:
@@ -192,7 +196,17 @@ def coarser_levels(
     Progress
         One event for each value of `make`. Done and total count the write units of the level; the seconds count from
         the start of the first level.
+
+    Raises
+    ------
+    OutputError
+        If a block is not stored any more.
     """
+    if (gone := next(ome_zarr.missing_units(path, 0), None)) is not None:
+        raise OutputError(
+            f"{gone} of {path} was stored and is not there: another program deletes files, or the file system does not "
+            "show all of them yet; run the same again, which computes it."
+        )
     began = time.monotonic()
     for level in range(1, plan.levels):
         total = math.prod(ome_zarr.unit_counts(ome_zarr.open_level(path, level)))

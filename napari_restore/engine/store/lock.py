@@ -27,7 +27,7 @@ from uuid import uuid4
 import psutil
 
 from napari_restore.errors import OutputError, OutputInUse
-from napari_restore.files import OWNER, is_link, is_ours, remove_ours
+from napari_restore.files import OWNER, is_link, is_ours, remove_ours, rename
 from napari_restore.images.staging import Stage
 from napari_restore.wording import human_duration
 
@@ -141,10 +141,10 @@ class OutputLock:
             for attempt in itertools.count(1):
                 owner_file.touch()
                 try:
-                    os.rename(fresh, self._lock_path)  # POSIX allows an empty directory as the target
+                    rename(fresh, self._lock_path)  # POSIX allows an empty directory as the target
                     break
                 except OSError:
-                    if attempt == TRIES or (self._lock_path.exists() and not self._lock_path.is_dir()):
+                    if attempt == TRIES:
                         raise
                 self._clear(fresh)
         finally:
@@ -176,7 +176,7 @@ class OutputLock:
                 continue
             with contextlib.suppress(OSError):
                 replaced_folder(self.path).mkdir(exist_ok=True)
-                os.rename(found, replaced_folder(self.path) / found.name.removesuffix(".replaced"))
+                rename(found, replaced_folder(self.path) / found.name.removesuffix(".replaced"))
 
     def _clear(self, fresh: Path) -> None:
         """Move an abandoned lock away, or raise if its owner is alive."""
@@ -193,7 +193,7 @@ class OutputLock:
                 f"{human_duration(max(silent, 0))} ago); wait for it, stop it, or choose another output."
             )
         with contextlib.suppress(FileNotFoundError):  # another run has moved it
-            os.rename(folder, fresh / self.owner.token / f"{folder.name}.stale")
+            rename(folder, fresh / self.owner.token / f"{folder.name}.stale")
             _log.warning("%s: took over the lock of a run that %s (%s)", self.path, reason, owner or "owner unknown")
 
     def _beat(self) -> None:
@@ -238,6 +238,8 @@ def _held_by(lock: Path) -> tuple[Path, Owner | None] | None:
     """
     if is_link(lock):
         raise OutputError(f"{lock} is a link and not a lock of this package; remove it, or choose another output.")
+    if lock.is_file():
+        raise OutputError(f"{lock} is a file and not a lock of this package; move it away, or choose another output.")
     try:
         entries = sorted(lock.iterdir())
     except (FileNotFoundError, NotADirectoryError):
@@ -269,9 +271,12 @@ def read_owner(content: bytes) -> Owner | None:
 
 def _seconds_silent(folder: Path, now: Path) -> float:
     """Return the seconds since the last heartbeat, by the clock of the file system."""
-    owner_file = folder / OWNER
     try:
-        last = (owner_file if owner_file.exists() else folder).stat().st_mtime
+        try:
+            with (folder / OWNER).open("rb") as file:  # opening makes a network file system ask for the present time
+                last = os.fstat(file.fileno()).st_mtime
+        except FileNotFoundError:
+            last = folder.stat().st_mtime
     except FileNotFoundError:
         return 0.0  # it was released a moment ago
     return now.stat().st_mtime - last

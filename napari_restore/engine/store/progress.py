@@ -14,19 +14,20 @@ class Progress:
 
     Attributes
     ----------
-    stage : {"restoring", "pyramid"}
-        ``"pyramid"`` while coarser levels are computed after the blocks.
+    stage : {"restoring", "pyramid", "copying"}
+        ``"pyramid"`` while coarser levels are computed after the blocks, ``"copying"`` while labels and tables of the
+        source are copied after them.
     done, total : int
-        Write units of this stage, those of earlier sessions included.
+        Write units (of ``"copying"``: objects) of this stage, those of earlier sessions included.
     tiles_done, tiles_total : int
         Tiles of this session.
     seconds : float
-        Seconds since this session (or, for ``"pyramid"``, this stage) started.
+        Seconds since this session (or, for the other stages, this stage) started.
     block : tuple of int or None
         Index of the block whose completion this event reports; None for other events, and on a cluster.
     """
 
-    stage: Literal["restoring", "pyramid"]
+    stage: Literal["restoring", "pyramid", "copying"]
     done: int
     total: int
     tiles_done: int

@@ -183,20 +183,20 @@ def check_chunks(dataset: Any, region: tuple[slice, ...]) -> None:
     numbers = [filters.get_filter(number)[0] for number in range(filters.get_nfilters())]
     coded = [number for number in numbers if number != _FLETCHER][-1:] == [_DEFLATE]
     firsts = (range(s.start // c * c, s.stop, c) for s, c in zip(region, dataset.chunks, strict=True))
+    buffer = bytearray(min(most_bytes(declared), os.path.getsize(dataset.file.filename)))
     for offset in itertools.product(*firsts):
-        stored = dataset.id.get_chunk_info_by_coord(offset)
-        if not stored.size:
-            continue
         index = tuple(o // c for o, c in zip(offset, dataset.chunks, strict=True))
-        if stored.size > most_bytes(declared):
-            raise ChunkError(f"chunk {index} has {stored.size} bytes as it is stored, and {declared} decoded")
-        if coded and not stored.filter_mask:
+        try:
+            # The time for this does not grow with the number of chunks, unlike that for the information on a chunk.
+            mask, stored = dataset.id.read_direct_chunk(offset, out=buffer)
+        except ValueError:  # larger than that, or no chunk is stored
+            if (size := dataset.id.get_chunk_info_by_coord(offset).size) > most_bytes(declared):
+                raise ChunkError(f"chunk {index} has {size} bytes as it is stored, and {declared} decoded") from None
+            continue
+        except (RuntimeError, OSError):  # this chunk is not stored, or it is damaged: that shows when it is read
+            continue
+        if coded and not mask:
             try:
-                check_deflate(partial(_direct, dataset, offset), stored.size, declared)
+                check_deflate(partial(bytes, stored), len(stored), declared)
             except ChunkError as error:
                 raise ChunkError(f"chunk {index}: {error}") from None
-
-
-def _direct(dataset: Any, offset: tuple[int, ...]) -> bytes:
-    """Read a chunk without decoding it."""
-    return bytes(dataset.id.read_direct_chunk(offset)[1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ENDINGS", "Hdf5Array", "h5py_module", "is_hdf5", "open", "recognises"]
+__all__ = ["ENDINGS", "Hdf5Array", "check_survives", "h5py_module", "is_hdf5", "open", "recognises", "survey"]
 
 import contextlib
 import os
@@ -17,6 +17,7 @@ from napari_restore.errors import ChunkError, RestoreError, SourceError
 from napari_restore.images.axes import canonical_axes, transposition
 from napari_restore.images.guards.files import Surroundings, surroundings_of
 from napari_restore.images.guards.hdf5_files import check_chunks, check_dataset, follow_links
+from napari_restore.images.guards.separate_process import check_opens
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region, chunks_in
 from napari_restore.images.readers.hdf5_axes import axes_of, metadata_of
@@ -24,6 +25,8 @@ from napari_restore.images.readers.reader import check_level, series_number
 
 ENDINGS = (".h5", ".hdf5", ".hdf", ".he5")
 
+_LISTED = 20
+"""Number of datasets that a message lists."""
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
@@ -115,9 +118,11 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     AxesError
         If the axes are unknown, or `axes` does not fit.
     SourceError
-        If h5py is not installed, the file is damaged, or the dataset does not exist.
+        If h5py is not installed, the file is damaged, or the dataset does not exist. A damaged file makes the library
+        loop or crash only in a separate process, where it is opened first.
     """
     path, inside = _split(source) or (source, "")
+    check_survives(source)
     check_level(level, 1, path, "give the path of a dataset behind '::'")
     series_number(series, [""], path, "give the path of a dataset behind '::'")
     h5py, surroundings = h5py_module(path), surroundings_of(path)
@@ -145,6 +150,44 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     )
 
 
+def check_survives(source: str) -> None:
+    """Check that the HDF5 library opens a file without looping forever or crashing, in a separate process.
+
+    Parameters
+    ----------
+    source : str
+        As for `open`.
+
+    Raises
+    ------
+    SourceError
+        If it does not.
+    """
+    check_opens(source, (_split(source) or (source, ""))[0], __name__, "survey")
+
+
+def survey(source: str) -> None:
+    """Read what opening a file reads: its objects and their attributes, but no pixels.
+
+    Parameters
+    ----------
+    source : str
+        As for `open`.
+    """
+    path, inside = _split(source) or (source, "")
+    h5py, surroundings = h5py_module(path), surroundings_of(path)
+    with h5py.File(path, "r") as file:
+        for group in ("DataSet", "DataSetInfo"):  # those of Imaris
+            if isinstance(file.get(group), h5py.Group):
+                file[group].visititems(lambda _, node: list(node.attrs.items()) and None)
+    named = f"/{inside}" if inside else _only_dataset(h5py, path, surroundings)
+    with _opened(h5py, path, named, surroundings) as dataset:
+        letters = "TCZYXS"[: len(dataset.shape)]
+        with contextlib.suppress(Exception):
+            letters = axes_of(dataset, None, path)
+        metadata_of(h5py, dataset, letters, surroundings)
+
+
 @contextlib.contextmanager
 def _opened(h5py: Any, path: str, inside: str, surroundings: Surroundings) -> Iterator[Any]:
     """Open a data set, wherever links lead to, if all that it is read from may be read.
@@ -159,6 +202,8 @@ def _opened(h5py: Any, path: str, inside: str, surroundings: Surroundings) -> It
         raise SourceError(f"{path}: {inside} is a link to {file_path}, which is not there; put it there.")
     with h5py.File(file_path, "r") as file:
         dataset = file.get(there)
+        if isinstance(dataset, h5py.Dataset) and dataset.shape is None:
+            raise SourceError(f"{path}: {inside} is an empty data set, without pixels; name another one.")
         if isinstance(dataset, h5py.Dataset):
             check_dataset(h5py, dataset, file_path, surroundings)
             yield dataset
@@ -181,39 +226,52 @@ def _only_dataset(h5py: Any, path: str, surroundings: Surroundings) -> str:
 
 
 def _datasets(h5py: Any, path: str, surroundings: Surroundings) -> tuple[list[str], list[SourceError]]:
-    """Return the paths of all datasets that have a plane of numbers, and why links were not followed."""
+    """Return the paths of datasets that have a plane of numbers, one more than are listed at most.
+
+    The second value is why links were not followed.
+    """
     names: list[str] = []
-    links: list[str] = []
     refused: list[SourceError] = []
-
-    def see(name: str, node: Any) -> None:
-        if isinstance(node, h5py.Dataset) and len(node.shape or ()) >= 2 and node.dtype.kind in "uif":
-            names.append(f"/{name}")
-
-    def note(name: str, link: Any) -> None:
-        if isinstance(link, h5py.ExternalLink):
-            links.append(name)
-
-    with h5py.File(path, "r") as file:
-        file.visititems(see)
-        file.visititems_links(note)
-    for name in links:
+    links, seen = [""], set()  # links lead on to files with links, and may lead back
+    for link in links:
+        if len(names) > _LISTED:
+            break
         try:
-            file_path, there = follow_links(h5py, path, name, surroundings)
+            file_path, there = follow_links(h5py, path, link, surroundings)
         except SourceError as error:
             refused.append(error)
             continue
-        with contextlib.suppress(OSError), h5py.File(file_path, "r") as file:  # one that is not there is no image
-            node = file.get(there)
-            see(name, node)
-            if isinstance(node, h5py.Group):
-                node.visititems(lambda inner, found, outer=name: see(f"{outer}/{inner}", found))
+
+        def see(name: str, node: Any, link: str = link, file_path: str = file_path) -> bool | None:
+            key = (os.path.realpath(file_path), node.name)
+            if isinstance(node, h5py.Dataset) and len(node.shape or ()) >= 2 and node.dtype.kind in "uif":
+                names.extend([f"{link}/{name}".rstrip("/")] if key not in seen else [])
+            seen.add(key)
+            return len(names) > _LISTED or None  # True ends the walk
+
+        def note(name: str, found: Any, link: str = link) -> None:
+            if isinstance(found, h5py.ExternalLink):
+                links.append(f"{link}/{name}")
+
+        try:
+            file = h5py.File(file_path, "r")
+        except OSError:
+            if link:
+                continue  # a file that is not there has no image
+            raise
+        with file:
+            node = file.get(there or "/")
+            if isinstance(node, h5py.Group) and (os.path.realpath(file_path), node.name) not in seen:
+                node.visititems(see)
+                node.visititems_links(note)
+            if node is not None:
+                see("", node)
     return names, refused
 
 
 def _listed(names: Any) -> str:
     listed = list(names)
-    return (", ".join(listed[:20]) or "none") + (", ..." if len(listed) > 20 else "")
+    return (", ".join(listed[:_LISTED]) or "none") + (", ..." if len(listed) > _LISTED else "")
 
 
 class Hdf5Array:

@@ -23,7 +23,7 @@ from napari_restore.images.guards.files import surroundings_of
 from napari_restore.images.guards.hdf5_files import follow_links
 from napari_restore.images.image import Channel, Image
 from napari_restore.images.lazy_arrays import Region
-from napari_restore.images.readers.hdf5 import Hdf5Array, h5py_module, is_hdf5
+from napari_restore.images.readers.hdf5 import Hdf5Array, check_survives, h5py_module, is_hdf5
 from napari_restore.images.readers.reader import check_level, series_number
 from napari_restore.images.units import unit_name
 
@@ -37,6 +37,7 @@ def recognises(source: Any) -> bool:
     if source.lower().endswith(ENDINGS):
         return True
     try:
+        check_survives(source)
         with h5py_module(source).File(source, "r") as file:
             return "DataSet" in file and "DataSetInfo" in file
     except Exception:  # h5py raises errors of many types for damaged files, which the HDF5 reader reports
@@ -74,6 +75,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
     path = source
     series_number(series, [""], path)
     h5py = h5py_module(path)
+    check_survives(path)
     try:
         follow_links(h5py, path, f"DataSet/ResolutionLevel {level}/TimePoint 0/Channel 0/Data", surroundings_of(path))
         follow_links(h5py, path, "DataSetInfo/Image", surroundings_of(path))

@@ -103,8 +103,8 @@ def pixel_sizes(given: Mapping[str, Any]) -> tuple[dict[str, float], tuple[str, 
 
     Examples
     --------
-    >>> pixel_sizes({"Z": -0.5, "Y": "0.1", "X": 0})
-    ({'Z': -0.5, 'Y': 0.1}, ('The source gives the pixel size 0 along X, which is not valid; it is unknown.',))
+    >>> pixel_sizes({"Z": -0.5, "Y": "0.1", "X": "wide"})[0]
+    {'Z': -0.5, 'Y': 0.1}
     """
     sizes, notes = {}, []
     for axis, value in given.items():
@@ -115,7 +115,10 @@ def pixel_sizes(given: Mapping[str, Any]) -> tuple[dict[str, float], tuple[str, 
         if math.isfinite(size) and size:
             sizes[axis] = size
         elif value is not None:
-            notes.append(f"The source gives the pixel size {value} along {axis}, which is not valid; it is unknown.")
+            notes.append(
+                f"The source gives the pixel size {value} along {axis}, which is not valid; it is unknown, and 1 "
+                "without a unit in the result."
+            )
     return sizes, tuple(notes)
 
 

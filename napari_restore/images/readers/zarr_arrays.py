@@ -20,6 +20,7 @@ from napari_restore.images.guards.zarr_keys import MARKS
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import ChunkedArray
 from napari_restore.images.ome_metadata import COLLECTION, collection_members, ome_part
+from napari_restore.images.readers.ome_zarr.annotations import find_annotations
 from napari_restore.images.readers.ome_zarr.channels import read_channels
 from napari_restore.images.readers.ome_zarr.chunks import found_chunks
 from napari_restore.images.readers.ome_zarr.multiscales import Multiscale, multiscales
@@ -247,9 +248,19 @@ def _open_group(group: zarr.Group, location: str, axes: str | None, level: int, 
     check_level(level, len(chosen.paths), location)
     array = _dataset(group, location, chosen.paths[level])
     image = _image_of(group, chosen, level, array, location, axes, location)
+    notes = (*image.notes, *_out_of_order(group, chosen))
+    image = replace(image, annotations=find_annotations(group, location), notes=notes)
     if len(found) == 1:
         return image
     return replace(image, series_count=len(found), series_names=tuple(one.name for one in found))
+
+
+def _out_of_order(group: zarr.Group, chosen: Multiscale) -> tuple[str, ...]:
+    """Return a note if a later level is larger than the first one, against the rule of OME-Zarr."""
+    sizes = [getattr(group.get(path), "size", 0) for path in (chosen.paths[0], *chosen.paths[1:2], chosen.paths[-1])]
+    if sizes[0] >= max(sizes):
+        return ()
+    return ("Level 0 is not the largest one, as OME-Zarr requires; level= (--level) chooses another.",)
 
 
 def _image_of(

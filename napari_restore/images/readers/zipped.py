@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ENDINGS", "inside", "is_zipped", "open", "recognises"]
+__all__ = ["ENDINGS", "inside", "is_zipped", "node_at", "open", "recognises"]
 
 import os
 import zipfile
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_restore.errors import RestoreError, SourceError
 from napari_restore.images.guards.zarr_keys import MARKS, METADATA
+from napari_restore.images.guards.zarr_store import guarded_store
 from napari_restore.images.image import Image
 from napari_restore.images.readers import zarr_arrays
 from napari_restore.images.readers.reader import begins_with
@@ -114,6 +115,33 @@ def inside(path: str, node: str = "") -> zarr.Group | zarr.Array[Any]:
         raise SourceError(f"{path} has no {node or 'Zarr'} in it; check the path behind the file.") from error
     except Exception as error:
         raise SourceError(f"{path} cannot be read as a Zarr in a file: {error!r}. Copy the file again.") from error
+
+
+def node_at(location: str) -> zarr.Group | zarr.Array[Any]:
+    """Open a node of a Zarr in a folder, at a URL or in one file, with the checks of `guarded_store`.
+
+    Parameters
+    ----------
+    location : str
+        Absolute path or URL; optionally of a node in a file, such as ``"a.ozx/A/1/0"``.
+
+    Returns
+    -------
+    zarr.Group or zarr.Array
+        The node, read-only.
+
+    Raises
+    ------
+    SourceError
+        If a file is damaged, or contains no such node.
+    FileNotFoundError
+        If there is no Zarr in the folder or at the URL.
+    """
+    import zarr
+
+    if recognises(location):
+        return inside(*(_split(location) or (location,)))
+    return zarr.open(guarded_store(location), mode="r")
 
 
 def _root(archive: zipfile.ZipFile, path: str) -> str:

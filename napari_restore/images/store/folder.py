@@ -14,16 +14,23 @@ from typing import Any
 from uuid import uuid4
 
 from napari_restore.errors import OutputError
-from napari_restore.files import write_whole
+from napari_restore.files import rename, write_whole
 from napari_restore.images.guards.zarr_keys import MARKS
 from napari_restore.images.sameness import lies_in
 from napari_restore.images.staging import Stage, check_way
 from napari_restore.images.store.place import Holds, as_location, something_foreign
+from napari_restore.retrying import DISK, Retries, retried
 
 _GROUP_MARKS = ("zarr.json", ".zgroup")
 """Metadata files of a Zarr that may contain others."""
 _PARTIAL = re.compile(r"\.[0-9a-f]{32}\.(partial|new(\.[^.]*)?)$")
 """Names that zarr and `napari_restore.files.write_whole` give to files that are not yet renamed to their place."""
+
+
+# zarr renames the metadata, and a network file system may lose the reply: see `napari_restore.files.rename`.
+_MAKING = Retries(
+    DISK.pauses, lambda error: DISK.may_pass(error) or isinstance(error.__cause__ or error, FileNotFoundError)
+)
 
 
 class Folder:
@@ -55,13 +62,17 @@ class Folder:
     def create(self, make: Callable[[Path | str], None], stage: Stage | None = None) -> None:
         """Write the metadata beside the place and rename them, so that a killed run leaves nothing at the place."""
         fresh = self.path.with_name(f".{self.path.name}.{uuid4().hex}.new") if stage is None else stage.folder / "new"
-        try:
+
+        def remade() -> None:
             shutil.rmtree(fresh, ignore_errors=True)
             make(fresh)
+
+        try:
+            retried(remade, _MAKING, lambda error: None if stage is None else stage.check())
             if self.path.is_dir():
                 self.path.rmdir()  # it is empty
             if stage is None:
-                fresh.rename(self.path)
+                rename(fresh, self.path)
             else:
                 stage.move_in(fresh, self.path)
         except OSError as error:
@@ -71,6 +82,12 @@ class Folder:
 
     def has(self, name: str) -> bool:
         return (self.path / name).is_dir()
+
+    def stores(self, key: str) -> bool:
+        try:
+            return (self.path / key).stat().st_size > 0
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def keys(self, name: str, *, empty: bool = False) -> Iterator[str]:
         return _walk(os.path.join(self.path, name), "", empty)

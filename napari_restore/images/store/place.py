@@ -47,6 +47,9 @@ class Place(Protocol):
     def has(self, name: str) -> bool:
         """Check whether anything exists below a name."""
 
+    def stores(self, key: str) -> bool:
+        """Check whether an object is stored; an empty one counts as missing."""
+
     def keys(self, name: str, *, empty: bool = False) -> Iterator[str]:
         """Yield the keys of all objects below a name, relative to it; those of empty objects only with `empty`."""
 

@@ -126,6 +126,13 @@ class Prefix:
         with self._opened() as (files, root):
             return bool(files.exists(f"{root}/{name}"))
 
+    def stores(self, key: str) -> bool:
+        with self._opened() as (files, root):
+            try:
+                return bool(files.info(f"{root}/{key}").get("size") != 0)
+            except FileNotFoundError:
+                return False
+
     def keys(self, name: str, *, empty: bool = False) -> Iterator[str]:
         """List once, with a thousand objects per request; a million objects need about 1 GB of memory."""
         with self._opened() as (files, root):

@@ -25,7 +25,7 @@ from napari_restore.images.staging import Stage
 SUMS = "0/.sha256sums"
 """File of the digests after a run."""
 _FOLDER = "0/.digests"
-_LINE = re.compile(r"([0-9a-f]{64})  ([0-9]+(?:/c)?(?:/[0-9]+)+)")
+_LINE = re.compile(r"([0-9a-f]{64})  ([0-9]+(?:/c)?(?:/[0-9]+)+|(?:labels|tables)/.+)")
 _HEAD = "# SHA-256 of the lines below: "
 
 _own: dict[tuple[Path, int], Path] = {}  # the file of this process, for each run
@@ -41,7 +41,7 @@ def record_digest(stage: Stage, root: Path, name: str, content: Any) -> None:
     root : Path
         Folder of the image.
     name : str
-        Name of the object in the image, such as ``"0/c/0/1"``.
+        Name of the object in the image, such as ``"0/c/0/1"`` or ``"labels/nuclei/0/c/0/1"``.
     content : bytes-like
         Bytes of the object.
     """
@@ -126,9 +126,9 @@ def read_digests(root: Path) -> Digests:
     if text is not None:
         head, _, body = text.partition("\n")
         sound = head == f"{_HEAD}{hashlib.sha256(body.encode()).hexdigest()}"
-        _take(known, body.splitlines())
+        _take(known, body.split("\n"))
     for log in _logs(root):
-        _take(known, (_read(log) or "").splitlines())
+        _take(known, (_read(log) or "").split("\n"))
     return Digests(known, sound)
 
 
@@ -139,7 +139,7 @@ def _logs(root: Path) -> list[Path]:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="ascii", errors="replace")
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
 
@@ -199,5 +199,7 @@ def gather_digests(root: Path, stage: Stage) -> None:
         (root / _FOLDER).rmdir()
 
 
-def _order(name: str) -> list[int]:
-    return [int(part) for part in name.split("/") if part.isdecimal()]
+def _order(name: str) -> tuple[str, list[int], str]:
+    """Sort objects by array and position; those of the image before labels and tables."""
+    inside = name.split("/")
+    return name if not inside[0].isdecimal() else "", [int(part) for part in inside if part.isdecimal()], name

@@ -37,6 +37,20 @@ class WriteUnit:
         """The write unit of the next coarser level that this one is a quarter of (less at the end of the array)."""
         return WriteUnit(self.level + 1, (*self.index[:-2], self.index[-2] // 2, self.index[-1] // 2))
 
+    def below(self, counts: tuple[int, ...]) -> list[WriteUnit]:
+        """Return the write units of the level before that this one is computed from, at most four.
+
+        Parameters
+        ----------
+        counts : tuple of int
+            Number of write units of that level along each axis.
+        """
+        rows, columns = (
+            range(2 * place, min(2 * place + 2, count))
+            for place, count in zip(self.index[-2:], counts[-2:], strict=True)
+        )
+        return [WriteUnit(self.level - 1, (*self.index[:-2], row, column)) for row in rows for column in columns]
+
     @property
     def name(self) -> str:
         """Its index as text, such as ``"0/3/1"``."""

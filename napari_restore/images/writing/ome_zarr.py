@@ -22,9 +22,12 @@ __all__ = [
     "unit_counts",
     "unit_region",
     "unit_shape",
+    "without_checksum",
 ]
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -128,6 +131,9 @@ def create(
         group = zarr.create_group(place_of(path).location, zarr_format=3 if version == "0.5" else 2)
         for level, its_shape in enumerate(shapes):
             _create_level(group, str(level), its_shape, kind, letters, chunks, shards)
+            if version == "0.4":
+                name = f"{level}/.zarray"
+                place_of(path).put(name, without_checksum(place_of(path).get(name) or b""))
         group.update_attributes({ATTRIBUTES: dict(attributes or {}), **metadata})
         write_copy(path, levels)
     except OSError as error:
@@ -169,6 +175,27 @@ def _create_level(
             fill_value=0,
             chunk_key_encoding={"name": "v2", "separator": "/"},
         )
+
+
+def without_checksum(metadata: bytes) -> bytes:
+    """Remove the field ``checksum`` of Zstandard from metadata of Zarr 2, where some readers do not know it.
+
+    It says how to write. Chunks have their checksums all the same, and every reader of Zstandard checks them.
+
+    Parameters
+    ----------
+    metadata : bytes
+        Content of ``.zarray``.
+
+    Returns
+    -------
+    bytes
+        The content without the field.
+    """
+    described = json.loads(metadata)
+    if described.get("compressor"):
+        described["compressor"].pop("checksum", None)
+    return json.dumps(described, indent=2).encode()
 
 
 def read_attributes(path: str | Path) -> dict[str, Any] | None:
@@ -235,7 +262,13 @@ def open_level(path: str | Path, level: int, mode: Literal["r", "r+"] = "r") -> 
         raise
     except Exception as error:  # damaged metadata raise many kinds of errors in zarr
         raise OutputError(f"the metadata of level {level} of {path} cannot be read: {error!r}", REPAIR) from error
-    return array.with_config({"write_empty_chunks": True})
+    array = array.with_config({"write_empty_chunks": True})
+    if array.metadata.zarr_format == 2:  # its metadata do not mention checksums, see `without_checksum`
+        from numcodecs import Zstd
+
+        metadata = replace(array.metadata, compressor=Zstd(level=0, checksum=True))
+        array = zarr.Array(zarr.AsyncArray(metadata, array.store_path, array.async_array.config))
+    return array
 
 
 def unit_shape(array: zarr.Array[Any]) -> tuple[int, ...]:

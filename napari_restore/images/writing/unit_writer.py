@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["UnitWriter"]
+__all__ = ["UnitWriter", "encoded"]
 
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ class UnitWriter:
                 f"{expected} of {array.dtype}."
             )
         try:
-            name, content = self._name(unit), _encoded(array, unit, pixels)
+            name, content = self._name(unit), encoded(array, unit, pixels)
             if self.stage is not None and isinstance(self.place, Folder):
                 record_digest(self.stage, self.place.path, name, content)
             # Not by array[region]: zarr reads a shard before it writes it, which fails for a damaged shard.
@@ -99,6 +99,21 @@ class UnitWriter:
                 f"{unit} of {self.place.location} cannot be written: {error}; "
                 "free space or restore the access, and run again: stored write units are kept."
             ) from error
+
+    def stores(self, unit: WriteUnit) -> bool:
+        """Check whether a write unit is stored.
+
+        Parameters
+        ----------
+        unit : WriteUnit
+            The write unit.
+
+        Returns
+        -------
+        bool
+            False if its object is missing or empty.
+        """
+        return self.place.stores(object_name(self.level(unit.level), unit))
 
     def delete(self, unit: WriteUnit) -> None:
         """Delete a write unit, if it is stored.
@@ -118,8 +133,23 @@ class UnitWriter:
         return object_name(self.level(unit.level), unit)
 
 
-def _encoded(array: zarr.Array[Any], unit: WriteUnit, pixels: NDArray[Any]) -> Any:
-    """Encode a write unit to the bytes that zarr would store."""
+def encoded(array: zarr.Array[Any], unit: WriteUnit, pixels: NDArray[Any]) -> Any:
+    """Encode a write unit to the bytes that zarr would store.
+
+    Parameters
+    ----------
+    array : zarr.Array
+        Array of the write unit, with ``write_empty_chunks``. It is not changed.
+    unit : WriteUnit
+        The write unit.
+    pixels : numpy.ndarray
+        All its pixels, in stored order and of the data type of the array.
+
+    Returns
+    -------
+    buffer
+        The bytes.
+    """
     objects: dict[str, Buffer] = {}
     own = array.async_array
     alone = zarr.Array(zarr.AsyncArray(own.metadata, StorePath(MemoryStore(objects), ""), own.config))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 __all__ = ["as_command", "as_python", "load_recipe", "save_recipe"]
 
-import json
 import shlex
 from pathlib import Path
 from typing import Any
 
 from napari_restore import api
-from napari_restore.engine.planning.recipe import Recipe, make_recipe, settings
+from napari_restore.engine.planning.recipe import settings
+from napari_restore.engine.planning.recipe_file import RecipeFile, read_recipe, write_recipe
 from napari_restore.errors import RecipeError, RestoreError, SourceError
-from napari_restore.files import write_whole
 from napari_restore.widgets.jobs.job import Choices, Job
 from napari_restore.widgets.jobs.layers.image_layers import full_resolution, whole
 
@@ -119,9 +118,7 @@ def save_recipe(choices: Choices, path: str | Path) -> None:
     path : str or Path
         File to write.
     """
-    content = choices.recipe.model_dump(mode="json", exclude_unset=True, exclude_none=True)
-    content |= {"output": choices.output, "overwrite": choices.overwrite}
-    write_whole(Path(path), json.dumps(content, indent=1) + "\n")
+    write_recipe(RecipeFile(choices.recipe, choices.output, choices.overwrite), path)
 
 
 def load_recipe(path: str | Path) -> Choices:
@@ -142,25 +139,5 @@ def load_recipe(path: str | Path) -> Choices:
     RecipeError
         If the file holds no recipe, or one with settings that are unknown or not allowed.
     """
-    if Path(path).is_dir():
-        from napari_restore.images.writing.ome_zarr import read_attributes
-
-        content: Any = (read_attributes(path) or {}).get("recipe")
-        if content is None:
-            raise RecipeError(f"{path} holds no recipe; choose a recipe file, or an OME-Zarr that this package made.")
-    else:
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RecipeError(f"{path} cannot be read as a recipe: {error}.") from error
-    if not isinstance(content, dict) or not isinstance(content.get("model"), str):
-        raise RecipeError(f"{path} holds no recipe: it names no model.")
-    output, overwrite = content.get("output"), bool(content.get("overwrite"))
-    try:
-        recipe = make_recipe(**{name: value for name, value in content.items() if name not in ("output", "overwrite")})
-    except RecipeError as error:
-        raise RecipeError(f"{path} cannot be used as a recipe: {error.told('window')}") from None
-    if Path(path).is_dir():
-        recipe = Recipe.from_json(content)  # missing settings get the defaults of the version that stored it
-    # Settings with their default are left out: a recipe that is stored with a result has every setting.
-    return Choices(make_recipe(**recipe.model_dump(exclude_defaults=True)), output, overwrite)
+    content = read_recipe(path)
+    return Choices(content.recipe, content.output, content.overwrite)

@@ -19,13 +19,15 @@ from weakref import WeakSet
 from napari_restore.errors import RestoreError, in_window
 from napari_restore.widgets.jobs.job import Job
 from napari_restore.widgets.jobs.layers.image_layers import Region
-from napari_restore.widgets.jobs.preflight import Preflight, make_preflight
+from napari_restore.widgets.jobs.preflight import Preflight, look_at
 from napari_restore.widgets.jobs.preview import Preview, make_preview
 from napari_restore.widgets.jobs.results import Result
 from napari_restore.widgets.jobs.run import BlocksStored, Started, restore, wait_until_drawn
-from napari_restore.wording import human_shape
+from napari_restore.wording import counted, human_shape
 
 if TYPE_CHECKING:
+    from napari.layers import Image as ImageLayer
+
     from napari_restore.engine.planning.plan import Plan
     from napari_restore.engine.store.progress import Progress
 
@@ -63,8 +65,14 @@ class View(Protocol):
     def job(self) -> Job:
         """Return the job of the current choices; raise `RestoreError` if they make none."""
 
-    def region_on_screen(self) -> Region:
-        """Return the region of the chosen layer that is on screen; raise `RestoreError` if there is none."""
+    def jobs(self) -> list[Job]:
+        """Return the jobs of a run, one for each layer; raise `RestoreError` if the choices make none."""
+
+    def region_on_screen(self, layer: ImageLayer | None = None) -> Region:
+        """Return the region of a layer that is on screen; raise `RestoreError` if there is none.
+
+        By default that of the chosen layer.
+        """
 
     def preview_note(self) -> str:
         """Return what a preview leaves out of the view; empty if nothing."""
@@ -75,6 +83,12 @@ class View(Protocol):
 
     def show_preflight(self, found: Preflight | None) -> None:
         """Show a preflight; None: there is none for the current choices."""
+
+    def show_looking(self, text: str) -> None:
+        """Show what is being found out about the layer; empty: nothing."""
+
+    def show_done(self, text: str, output: str | None) -> None:
+        """Show that a run is complete, and where its result is; None: in memory."""
 
     def show_obstacle(self, text: str) -> None:
         """Show why the current choices cannot be run."""
@@ -133,6 +147,8 @@ class Controller:
         self.state: State = "idle"
         self.live = False
         self._job: Job | None = None
+        self._waiting: list[Job] = []
+        self._number_of_jobs, self._failed = 1, list[str]()
         self._plan: Plan | None = None
         self._stored_blocks: Callable[[], int] = _none
         self._result_removed = False
@@ -144,13 +160,13 @@ class Controller:
 
     def choices_changed(self) -> None:
         """Drop the preflight of earlier choices. The view calls `start_preflight` when the choices have settled."""
-        self._works.drop("preflight")
+        self._drop_preflight()
         self.preflight, self._is_new = None, True
         self._view.show_preflight(None)
 
     def start_preflight(self) -> None:
         """Start the preflight of the current choices."""
-        self._works.drop("preflight")
+        self._drop_preflight()
         if "run" in self._works:
             self._view.show_waiting()  # the preflight starts when the run has ended
             return
@@ -161,18 +177,25 @@ class Controller:
             self._view.show_obstacle(error.told("window"))
             return
 
-        def start(stop: threading.Event) -> Generator[Preflight, None, None]:
-            yield make_preflight(job)
+        self._view.show_looking("Loading libraries…")
+        self._works.start("preflight", lambda stop: look_at(job), self._found, self._not_found)
 
-        self._works.start("preflight", start, self._found, self._not_found)
-
-    def _found(self, found: Preflight) -> None:
+    def _found(self, found: str | Preflight) -> None:
+        if isinstance(found, str):
+            self._view.show_looking(found)
+            return
+        self._view.show_looking("")
         self.preflight = found
         self._view.show_preflight(found)
         if self.live and self._is_new:
             self.start_preview()
 
+    def _drop_preflight(self) -> None:
+        if self._works.drop("preflight"):
+            self._view.show_looking("")
+
     def _not_found(self, error: BaseException | None) -> None:
+        self._view.show_looking("")
         if error is not None:
             self._view.show_obstacle(in_window(error))
 
@@ -224,23 +247,32 @@ class Controller:
     # -------------------------------------------------------------------------------------------- run
 
     def start_run(self) -> None:
-        """Restore the chosen region, unless a run is in progress. Its layer is shown at once and fills in."""
+        """Restore the layers one after another, unless a run is in progress. A result is shown at once and fills in."""
         if self.state in ("running", "cancelling"):
             return
-        self._works.drop("preflight")
+        if "batch" in self._works:
+            self._view.show_message("A batch is in progress; run when it has ended.", warning=True)
+            return
+        self._drop_preflight()
         self.drop_preview()
         self._is_new = False
         try:
-            job = self._view.job()
+            self._waiting = self._view.jobs()
         except RestoreError as error:
             self._view.show_message(error.told("window"), warning=True)
             return
+        self._number_of_jobs, self._failed = len(self._waiting), []
+        self._start_next()
+
+    def _start_next(self) -> None:
+        """Start the next job of the run."""
+        job = self._waiting.pop(0)
         self._job, self._plan, self._result_removed = job, None, False
         self._stored_blocks = _none
         drawn = threading.Event()
         on_screen: Region | None = None
         with suppress(RestoreError):  # nothing of the layer is on screen
-            on_screen = self._view.region_on_screen()
+            on_screen = self._view.region_on_screen(job.layer)
 
         def advance(event: Started | Progress | BlocksStored) -> None:
             if isinstance(event, Started):
@@ -258,7 +290,8 @@ class Controller:
 
         self._become("running")
         self._works.start("run", start, advance, self._run_ended)
-        self._view.show_run(job.layer.name)
+        number, total = self._number_of_jobs - len(self._waiting), self._number_of_jobs
+        self._view.show_run(job.layer.name if total == 1 else f"{job.layer.name} ({number} of {total})")
 
     def _advance(self, event: Progress) -> None:
         if time.monotonic() - self._told >= _TELL_EVERY and self._plan is not None:
@@ -283,22 +316,36 @@ class Controller:
 
     def _run_ended(self, error: BaseException | None) -> None:
         cancelled = self.state == "cancelling"
-        self._view.show_run(None)
-        self._become("idle")
-        if error is not None:
+        goes_on = bool(self._waiting) and not cancelled
+        if not goes_on:
+            self._view.show_run(None)
+            self._become("idle")
+        if error is not None and self._number_of_jobs > 1 and self._job is not None:
+            self._failed.append(f"{self._job.layer.name}: {in_window(error)}")
+        if error is not None and self._number_of_jobs == 1:
             self._tell_error(error)
-        else:
-            self._view.show_message(self._cancelled_text() if cancelled else self._done_text())
+        elif cancelled:
+            self._view.show_message(self._cancelled_text())
+        elif not goes_on and self._failed:
+            self._view.show_message(self._done_text(), warning=True, details="\n".join(self._failed))
+        elif not goes_on:
+            self._view.show_done(self._done_text(), None if self._job is None else self._job.choices.output)
         complete = error is None and not cancelled
         if self._stored_blocks() or complete:
             self._view.result_complete(all_restored=complete)
         else:
             self._view.remove_result()
+        if goes_on:
+            self._start_next()
+            return
         if cancelled or self.preflight is None:
             self.start_preflight()  # how much is stored, and choices that were changed during the run
         self._release_models()
 
     def _cancelled_text(self) -> str:
+        if self._waiting:
+            left, self._waiting = len(self._waiting), []
+            return f"Cancelled; not started: {counted(left, 'layer')}."
         if self._result_removed and not self.keeps_result:
             return "Stopped: the layer of the result was removed."
         stored = self._stored_blocks()
@@ -311,6 +358,10 @@ class Controller:
     def _done_text(self) -> str:
         if self._result_removed and self._job is not None:
             return f"Done. The layer of the result was removed; the result is in {self._job.choices.output}."
+        if self._number_of_jobs > 1:
+            done = self._number_of_jobs - len(self._failed)
+            why = f" {self._failed[0]}" if self._failed else ""
+            return f"Done: {done} of {self._number_of_jobs} layers.{why}"
         return "Done."
 
     # ----------------------------------------------------------------------------------------- common

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Preflight", "free_memory_for", "make_preflight"]
+__all__ = ["Preflight", "free_memory_for", "look_at", "make_preflight"]
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from napari_restore.widgets.jobs.job import Job
 
 if TYPE_CHECKING:
     from napari_restore.engine.compute.estimate import Report
+    from napari_restore.engine.planning.choices.models import Recommendation
     from napari_restore.engine.planning.plan import Plan
 
 _MEMORY_SHARE = 0.5
@@ -40,6 +42,8 @@ class Preflight:
         Why the result cannot be kept in memory; empty if it can.
     obstacle : str
         Why the run is not possible with the current choices; empty if it is.
+    recommended : tuple of Recommendation
+        Models of the same task, best for the layer first.
     """
 
     report: Report
@@ -48,6 +52,7 @@ class Preflight:
     devices: tuple[str, ...] = ("cpu",)
     no_memory: str = ""
     obstacle: str = ""
+    recommended: tuple[Recommendation, ...] = ()
 
     @property
     def plan(self) -> Plan:
@@ -61,6 +66,13 @@ class Preflight:
 
 
 def make_preflight(job: Job) -> Preflight:
+    """Return the outcome of `look_at`."""
+    *_, found = look_at(job)
+    assert isinstance(found, Preflight)
+    return found
+
+
+def look_at(job: Job) -> Generator[str | Preflight, None, None]:
     """Plan a job, estimate its noise and time, and check the space for its result. Call this on a worker thread.
 
     Nothing is downloaded: the time of a model whose weights are missing is not estimated.
@@ -70,10 +82,10 @@ def make_preflight(job: Job) -> Preflight:
     job : Job
         The job.
 
-    Returns
-    -------
-    Preflight
-        Its `obstacle` is set if the output cannot take the result.
+    Yields
+    ------
+    str or Preflight
+        What is being found out; at last the preflight. Its `obstacle` is set if the output cannot take the result.
 
     Raises
     ------
@@ -88,24 +100,29 @@ def make_preflight(job: Job) -> Preflight:
     if recipe.denoise not in ("none", "auto"):
         cards.append(api.model_card(recipe.denoise))
     here = not any(api.weights_state(card).startswith("will") for card in cards)
+    yield f"Reading a sample of {job.image.name}…"
     try:
         # Comparing an output with the plan takes the digest of the weights, so they have to be here.
         plan = job.plan(fetch=False) if here else job.in_memory().plan(fetch=False)
     except OutputError as error:
         plan, obstacle = job.in_memory().plan(fetch=False), error.told("window")
+    yield f"Estimating noise and time of {job.image.name}…"
     report = api.report(plan, timed=here)
+    recommended = api.recommend(report)
     no_memory = ""
     try:
         free = free_memory_for(plan)
     except OutputError as error:
         free, no_memory = _available(), error.told("window")
     if output is None:
-        return Preflight(report, free, 0, api.devices(), no_memory, no_memory)
+        yield Preflight(report, free, 0, api.devices(), no_memory, no_memory, recommended)
+        return
     place = place_of(output)
     replaced = job.choices.overwrite and here and not continues(plan, output)
     blocks = 0 if replaced or obstacle or not here else _stored_blocks(place)
     room = place.free()
-    return Preflight(report, None if room is None else room[0], blocks, api.devices(), no_memory, obstacle)
+    free_there = None if room is None else room[0]
+    yield Preflight(report, free_there, blocks, api.devices(), no_memory, obstacle, recommended)
 
 
 def free_memory_for(plan: Plan) -> int:

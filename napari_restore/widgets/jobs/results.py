@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["PREVIEW", "LayerData", "Result", "result_axes", "result_layers"]
+__all__ = ["PREVIEW", "LayerData", "Result", "result_axes", "result_layers", "run_of", "short_name"]
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,12 +24,16 @@ if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
 
     from napari_restore.engine.planning.plan import Plan
+    from napari_restore.models.card import ModelCard
 
 LayerData = tuple[Any, dict[str, Any], str]
 """Data, keyword arguments and type of a layer: napari's layer data tuple."""
 
 PREVIEW = "preview · "
 """Prefix of the layer names of a preview."""
+
+_ARCHITECTURES = {"restormer": "Restormer", "swinir": "SwinIR"}
+"""The first word of the names of bundled and published models, as papers write it."""
 
 _COLORMAPS = ("cyan", "magenta", "yellow", "green", "red", "blue")
 
@@ -55,6 +60,11 @@ class Result:
         Whether it covers the whole source.
     blending : tuple of str
         Blending of the layers where they cover the source. Until then, the lowest layer is drawn over the source.
+    label : str
+        Short name of the model, and a number if there are other results of it: ``"Restormer light 2"``.
+    run : tuple of str
+        What makes runs the same: source, region and fingerprint; or the output. The layers of a run replace those of
+        the same run. Empty for a preview.
     """
 
     source: ImageLayer
@@ -65,6 +75,13 @@ class Result:
     preview: bool = False
     whole: bool = False
     blending: tuple[str, ...] = ()
+    label: str = ""
+    run: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Name of the result: ``"cells ▸ Restormer light 2"``."""
+        return f"{self.source.name} ▸ {self.label}"
 
     @classmethod
     def of_run(cls, job: Job, started: Started) -> Result:
@@ -72,7 +89,14 @@ class Result:
         layers = result_layers(job.layer, started.plan, job.region, started.levels)
         blending = _draw_over_source(layers)
         covers = job.region == whole(job.layer)
-        return cls(job.layer, job.axes, started.plan, (0, 0), layers, whole=covers, blending=blending)
+        output = job.choices.output
+        same = (str(job.layer.unique_id), str(job.region), started.plan.fingerprint) if output is None else (output,)
+        for _data, arguments, _kind in layers:
+            arguments["metadata"]["napari_restore"]["run"] = same
+        return cls(
+            job.layer, job.axes, started.plan, (0, 0), layers, whole=covers, blending=blending,
+            label=short_name(started.plan.card), run=same,
+        )  # fmt: skip
 
     @classmethod
     def of_preview(cls, job: Job, made: Preview) -> Result:
@@ -82,7 +106,57 @@ class Result:
             arguments["name"] = f"{PREVIEW}{arguments['name']}"
             arguments["metadata"]["napari_restore"]["preview"] = True
         blending = _draw_over_source(layers)
-        return cls(job.layer, job.axes, made.plan, made.origin, layers, preview=True, blending=blending)
+        label = short_name(made.plan.card)
+        return cls(
+            job.layer, job.axes, made.plan, made.origin, layers, preview=True, blending=blending, label=label
+        )  # fmt: skip
+
+    def among(self, layers: Iterable[Any]) -> Result:
+        """Return this result with a number if layers of another run have its name.
+
+        Parameters
+        ----------
+        layers : iterable of napari.layers.Layer
+            The layer list.
+        """
+        if self.preview:
+            return self
+        said = [layer.metadata.get("napari_restore", {}) for layer in layers]
+        runs = {each["title"]: tuple(each["run"]) for each in said if "title" in each}
+        numbered = (self.label if number == 1 else f"{self.label} {number}" for number in count(1))
+        label = next(one for one in numbered if runs.get(f"{self.source.name} ▸ {one}", self.run) == self.run)
+        named = replace(self, label=label)
+        described = []
+        for data, arguments, kind in self.layers:
+            metadata = {"napari_restore": {**arguments["metadata"]["napari_restore"], "title": named.name}}
+            name = arguments["name"].replace(self.name, named.name, 1)
+            described.append((data, {**arguments, "name": name, "metadata": metadata}, kind))
+        return replace(named, layers=described)
+
+
+def short_name(card: ModelCard) -> str:
+    """Return the name of a model for the layer list: that of a bundled or published model without its task.
+
+    Examples
+    --------
+    >>> from napari_restore import api
+    >>> short_name(api.model_card("restormer-denoise-light")), short_name(api.model_card("swinir-x2-light"))
+    ('Restormer light', 'SwinIR ×2 light')
+    """
+    return " + ".join(map(_short, card.name.split(" + ")))
+
+
+def _short(name: str) -> str:
+    first, _, rest = name.partition("-")
+    if first not in _ARCHITECTURES:
+        return name
+    words = [f"×{word[1:]}" if word[1:].isdigit() and word[0] == "x" else word for word in rest.split("-")]
+    return " ".join([_ARCHITECTURES[first], *(word for word in words if word not in ("", "denoise"))])
+
+
+def run_of(layer: Any) -> tuple[str, ...]:
+    """Return what makes the run of a result layer the same as another: see `Result`; empty for other layers."""
+    return tuple(layer.metadata.get("napari_restore", {}).get("run", ()))
 
 
 def _draw_over_source(layers: list[LayerData]) -> tuple[str, ...]:
@@ -200,7 +274,7 @@ def _shear_matrix(shear: np.ndarray, ndim: int) -> np.ndarray:
 def _appearance(layer: ImageLayer, plan: Plan) -> dict[str, Any]:
     """Return name, colours and metadata of a result layer: its keyword arguments except for the geometry."""
     shown = {
-        "name": f"{layer.name} · {plan.card.name}",
+        "name": f"{layer.name} ▸ {short_name(plan.card)}",
         "rgb": layer.rgb,
         "gamma": layer.gamma,
         "blending": "translucent" if layer.blending == "opaque" else layer.blending,

@@ -5,14 +5,19 @@ from __future__ import annotations
 __all__ = ["CompareBox"]
 
 from html import escape
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QPushButton, QSlider
+from qtpy.QtWidgets import QMenu, QPushButton, QSlider, QToolButton
 from superqt.utils import signals_blocked
 
 from napari_restore.widgets.panels.controls.box import Box, side_by_side, wrapped
 from napari_restore.widgets.panels.controls.choice import Choice
 from napari_restore.widgets.panels.controls.note import Note
+from napari_restore.wording import counted
+
+if TYPE_CHECKING:
+    from napari_restore.widgets.jobs.compare.figures import Measures
 
 
 class CompareBox(Box):
@@ -31,11 +36,22 @@ class CompareBox(Box):
     figures_wanted = Signal(object)
     """Name of the reference layer; None: search for one."""
     difference_wanted, figures_shown = Signal(), Signal()
+    removal_wanted = Signal(str)
+    """Which results are removed from the layer list: ``"this"``, ``"others"`` or ``"all"``."""
 
     def __init__(self, hold_key: str) -> None:
         super().__init__("Compare")
         self.comparisons = Choice()
-        self.add("Result", self.comparisons, "The result that is compared with its source; the latest comes first")
+        self.removal, self._removals = QToolButton(), QMenu(self)
+        self.removal.setText("⋯")
+        self.removal.setStyleSheet("QToolButton::menu-indicator { image: none; }")
+        self.removal.setMenu(self._removals)
+        self.removal.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.removal.setToolTip("Remove results from the layer list; OME-Zarrs stay on the disk")
+        self.removal.setAccessibleName("Remove results")
+        words = "The result that is compared with its source; the latest comes first, and the others are hidden"
+        self.add("Result", side_by_side(self.comparisons, self.removal), words)
+        self.comparisons.setAccessibleName("Result")
         self.hold, self.difference = QPushButton(f"Before ({hold_key})"), QPushButton("Difference")
         self.grid, self.measure = QPushButton("Grid"), QPushButton("Figures")
         self.grid.setCheckable(True)
@@ -85,6 +101,13 @@ class CompareBox(Box):
             self.comparisons.setCurrentIndex(chosen)
         self.comparisons.setToolTip("\n".join(names))
         self.setEnabled(bool(names))
+        self._removals.clear()
+        titles = {"this": "Remove this result"}
+        if len(names) > 1:
+            others = counted(len(names) - 1, "other result")
+            titles |= {"others": f"Remove {others}", "all": f"Remove all {len(names)} results"}
+        for which, title in titles.items():
+            self._removals.addAction(title, lambda which=which: self.removal_wanted.emit(which))
 
     def show_grid(self, shown: bool) -> None:
         """Show whether the grid is on, without a signal."""
@@ -105,11 +128,15 @@ class CompareBox(Box):
         with signals_blocked(self.wipe):
             self.wipe.setValue(round(100 * fraction))
 
-    def show_figures(self, what: str, figures: list[tuple[str, str]]) -> None:
-        """Show figures with the name of their comparison; an empty list removes them."""
-        if not figures:
+    def show_measures(self, what: str, measures: Measures | None) -> None:
+        """Show what was measured, with the name of its comparison; None removes it."""
+        if measures is None:
             self.figures.say("")
             return
-        rows = [f"<tr><td><b>{name}</b>&nbsp;&nbsp;</td><td>{meaning}</td></tr>" for name, meaning in figures]
-        self.figures.say(f"<p>{escape(what)}</p><table>{''.join(rows)}</table>")
+        rows = [
+            f"<tr><td>{each.mark}&nbsp;</td><td><b>{each.text}</b>&nbsp;&nbsp;</td><td>{each.meaning}</td></tr>"
+            for each in measures.figures
+        ]
+        head = f"<p>{escape(what)}: {escape(measures.sentence)}</p>"
+        self.figures.say(f"{head}<table>{''.join(rows)}</table>")
         self.figures_shown.emit()

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 __all__ = ["Form"]
 
+import os
+from collections.abc import Mapping, Set
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
-from napari_restore.engine.planning.recipe import EXECUTION_FIELDS, SOURCE_FIELDS, settings
+from napari_restore.engine.planning.recipe import EXECUTION_FIELDS, SOURCE_FIELDS, Recipe, make_recipe, settings
 from napari_restore.errors import RestoreError
+from napari_restore.images.store import is_url
 from napari_restore.widgets.jobs.job import Choices, Job, Task, in_words
+from napari_restore.widgets.jobs.layers.layer_files import file_stem
 from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.widgets.panels.input_box import InputBox
 from napari_restore.widgets.panels.model_box import ModelBox
 from napari_restore.widgets.panels.output_box import OutputBox
 from napari_restore.widgets.panels.performance_box import PerformanceBox
+from napari_restore.widgets.panels.settings_fold import SettingsFold
 from napari_restore.widgets.preferences import Preferences, follow_preferences, preferences, use_cache_folder
 
 if TYPE_CHECKING:
@@ -46,9 +52,13 @@ class Form(QWidget):
         super().__init__()
         use_cache_folder()
         self._task: Task = task
-        self.input, self.model, self.output = InputBox(viewer), ModelBox(task), OutputBox()
+        self.input, self.model, self.output = InputBox(viewer), ModelBox(task), OutputBox(task)
         self.performance = PerformanceBox()
-        self.controls = {**self.model.controls, **self.output.controls, **self.performance.controls}
+        self.missing = SettingsFold("Missing pixels", "Values that are no image, and what to do with damaged parts")
+        self.storage = SettingsFold("Storage", "How an OME-Zarr is stored: chunks, shards and version")
+        self._folds = (self.performance, self.missing, self.storage)
+        parts = (self.model, self.output, *self._folds)
+        self.controls = {name: control for part in parts for name, control in part.controls.items()}
         self._carried: dict[str, Any] = {}
         self._carried_line, self.drop = (
             Note("Settings without a control, or with a value that their control cannot show"),
@@ -64,7 +74,7 @@ class Form(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        for box in (self.input, self.model, self.output, self.performance, self.carried_row):
+        for box in (self.input, self.model, self.output, *self._folds, self.carried_row):
             column.addWidget(box)
         self._carry({})
         self._preferences = Preferences()
@@ -72,10 +82,9 @@ class Form(QWidget):
         self.take_preferences()
         self.follow()
         self._changed()
-        for box in (self.input, self.model, self.output, self.performance):
+        for box in (self.input, self.model, self.output, *self._folds):
             box.changed.connect(self._changed)
         self.model.changed.connect(self._model_changed)
-        self.model.denoise.changed.connect(self._changed)
         self.drop.clicked.connect(self._drop)
 
     def choices(self) -> Choices:
@@ -112,29 +121,99 @@ class Form(QWidget):
         assert layer is not None
         return Job.of(layer, self.input.letters(), region, self.choices(), self._task)
 
+    def jobs(self) -> list[Job]:
+        """Return the jobs of a run: one for each layer that is ticked, with the same choices.
+
+        Raises
+        ------
+        RestoreError
+            If no layer is ticked, the choices make no job, or two results would have the same name.
+        """
+        chosen, layers = self.input.layer(), self.input.run_layers()
+        if layers == [chosen] or chosen is None:
+            return [self.job()]
+        choices, axes = self.choices(), self.input.letters()
+        outputs = [choices.output if layer == chosen else self._output_of(layer, choices.output) for layer in layers]
+        if choices.output is not None and len(set(outputs)) < len(outputs):
+            raise RestoreError("two of the layers would be written to the same OME-Zarr; rename one of the layers.")
+        return [
+            Job.of(layer, axes, self.input.region(layer=layer), replace(choices, output=output), self._task)
+            for layer, output in zip(layers, outputs, strict=True)
+        ]
+
+    def _output_of(self, layer: Any, output: str | None) -> str | None:
+        """Return the output of another layer: that of the chosen one with the name of the layer."""
+        chosen = self.input.layer()
+        if output is None or chosen is None:
+            return None
+        folder, name = output.rpartition("/")[0::2] if is_url(output) else os.path.split(output)
+        stem, ending = os.path.splitext(name)
+        own, other = file_stem(chosen.name), file_stem(layer.name)
+        named = stem.replace(own, other, 1) if own in stem else f"{stem}-{other}"
+        return f"{folder}/{named}{ending}" if is_url(output) else os.path.join(folder, named + ending)
+
     def show_choices(self, choices: Choices) -> None:
         """Set all controls to choices, and keep the settings that no control shows."""
-        self.model.choose(choices.model)
-        given = choices.recipe.model_dump(exclude={"model"}, exclude_unset=True, exclude_none=True)
+        self._show_recipe(choices.recipe, frozenset())
+        self.output.place.setCurrentIndex(0 if choices.output is None else 1)
+        self.output.path.setText(choices.output or "")
+        self.output.overwrite.setChecked(choices.overwrite)
+        self.changed.emit()
+
+    def show_recipe(self, recipe: Recipe, keep: Set[str] = frozenset()) -> None:
+        """Set the controls to a recipe, and keep the settings that no control shows. The output stays.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            The recipe.
+        keep : set of str
+            Settings whose controls stay if the recipe does not set them.
+        """
+        self._show_recipe(recipe, keep)
+        self.changed.emit()
+
+    def show_defaults(self) -> None:
+        """Set all controls to their defaults, with the bundled model for the layer. The output stays."""
+        self.model.choose_suited()
+        model = self.model.model() or ""
+        self._show_recipe(make_recipe(model=model), frozenset())
+        self.model.choose_suited()
+        self._preferences = Preferences()
+        self.take_preferences()
+        self.changed.emit()
+
+    def _show_recipe(self, recipe: Recipe, keep: Set[str]) -> None:
+        self.model.choose(recipe.model)
+        given = recipe.model_dump(exclude={"model"}, exclude_unset=True, exclude_none=True)
         layer = self.input.layer()
         self.output.range.set_source(None if layer is None else layer.unique_id)
         # Values for each channel can be shown only if their number is that of this layer's channels.
         self.output.range.set_channels(self.input.channels())
         usual, carried = settings(), dict(given)
         for name, control in self.controls.items():
-            if control.show_exactly(getattr(choices.recipe, name) if name in given else usual[name].default):
+            if name in keep and name not in given:
+                continue
+            if control.show_exactly(getattr(recipe, name) if name in given else usual[name].default):
                 carried.pop(name, None)
-        self.output.place.setCurrentIndex(0 if choices.output is None else 1)
-        self.output.path.setText(choices.output or "")
-        self.output.overwrite.setChecked(choices.overwrite)
         self._carry(carried)
+
+    def take_settings(self, settings: Mapping[str, Any]) -> None:
+        """Set the controls of some settings, as advice names them; a model counts as chosen by the user."""
+        if "model" in settings:
+            self.model.choose(settings["model"])
+        for name, value in settings.items():
+            if name in self.controls:
+                self.controls[name].show(value)
         self.changed.emit()
 
     def show_preflight(self, found: Preflight) -> None:
         """Show a preflight."""
-        self.model.show_report(found.report)
+        self.model.show_preflight(found)
         self.output.show_preflight(found)
         self.performance.show_preflight(found)
+        for fold in (self.missing, self.storage):
+            fold.show_planned(dict(found.plan.recipe))
 
     def warning_note(self, text: str) -> Note | None:
         """Return the note that shows this warning, if there is one."""

@@ -26,6 +26,7 @@ from napari_restore.widgets.panels.controls.box import Box
 from napari_restore.widgets.panels.controls.choice import Choice
 from napari_restore.widgets.panels.controls.control import tip
 from napari_restore.widgets.panels.controls.note import Note
+from napari_restore.widgets.panels.layer_list import LayerList
 
 if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
@@ -48,12 +49,14 @@ class InputBox(Box):
         super().__init__("Input")
         self.viewer = viewer
         self.layers, self.axes, self.regions = Choice(), QLineEdit(), Choice()
+        self.several = LayerList()
         self.description = Note("Shape, data type and size of the layer, and the type of its array")
         self.extent = Note("Pixels of the layer that are restored")
         for name, title in REGIONS.items():
             self.regions.addItem(title, name)
         self.add("Layer", self.layers, "Image layer to restore; follows the selection in the layer list")
         self.add_wide(self.description)
+        self.add("Run on", self.several, self.several.button.toolTip())
         self.add("Axes", self.axes, tip("axes"))
         self.add("Region", self.regions, "Region of the layer that is restored")
         self.add_wide(self.extent)
@@ -64,6 +67,7 @@ class InputBox(Box):
         self._region: Region | None = None
         self.layers.currentIndexChanged.connect(self._chosen)
         self.axes.textEdited.connect(self._describe)
+        self.several.changed.connect(self.changed)
         self.regions.currentIndexChanged.connect(self._region_chosen)
         self.follow_viewer()
 
@@ -118,15 +122,31 @@ class InputBox(Box):
         shape = () if layer is None else full_resolution(layer).shape
         return int(shape[letters.index("S")]) if "S" in letters and len(letters) == len(shape) else 1
 
-    def region(self, kind: RegionName | None = None) -> Region:
-        """Return the chosen region, or that of another kind.
+    def run_layers(self) -> list[Any]:
+        """Return the layers that a run restores: those that are ticked, or the only one.
+
+        Raises
+        ------
+        RestoreError
+            If none is ticked.
+        """
+        if self.several.isHidden():
+            layer = self.layer()
+            return [] if layer is None else [layer]
+        ticked = self.several.ticked()
+        if not ticked:
+            raise RestoreError("no layer is ticked in the list Run on; tick those that a run restores.")
+        return ticked
+
+    def region(self, kind: RegionName | None = None, layer: ImageLayer | None = None) -> Region:
+        """Return the chosen region, or that of another kind or layer.
 
         Raises
         ------
         RestoreError
             If there is no layer or no such region.
         """
-        layer = self.layer()
+        layer = self.layer() if layer is None else layer
         if layer is None:
             raise RestoreError("there is no image layer; open an image first.")
         describe_layer(layer, self.letters())  # checks the axes
@@ -151,6 +171,7 @@ class InputBox(Box):
             self.layers.setCurrentIndex(-1 if wanted is None else layers.index(wanted))
         if self.layer() != chosen or chosen is None:
             self._chosen()
+        self._list_several()
         for layer in self.viewer.layers:
             if layer.__class__.__name__ == "Shapes":
                 for emitter in (layer.events.data, layer.events.highlight):
@@ -158,6 +179,20 @@ class InputBox(Box):
                         emitter.connect(self._moved)
                         self._followed.append((emitter, self._moved))
         self._moved()
+
+    def _list_several(self) -> None:
+        """List the layers that the settings of the chosen one fit: sources with as many axes, and of the same kind."""
+        chosen = self.layer()
+        listed = [self.layers.itemData(index) for index in range(self.layers.count())]
+        alike = [
+            layer
+            for layer in listed
+            if chosen is not None
+            and (layer == chosen or not is_made_here(layer))
+            and (layer.ndim, layer.rgb) == (chosen.ndim, chosen.rgb)
+        ]
+        self.several.set_layers(alike, chosen)
+        self.set_row_visible(self.several, len(alike) > 1)
 
     def _first_choice(self, layers: list[Any]) -> Any:
         """Return the selected layer, or else the last one; a result only if there are no other layers."""
@@ -168,6 +203,7 @@ class InputBox(Box):
     def _rename(self, event: object = None) -> None:
         for index in range(self.layers.count()):
             self.layers.setItemText(index, self.layers.itemData(index).name)
+        self._list_several()
 
     def _follow(self, event: object = None) -> None:
         active = self.viewer.layers.selection.active
@@ -207,6 +243,7 @@ class InputBox(Box):
     def _chosen(self, index: int = 0) -> None:
         layer = self.layer()
         self.axes.setText("" if layer is None else suggested_axes(layer))
+        self._list_several()
         self._describe()
 
     def _describe(self, text: str = "") -> None:

@@ -1,4 +1,4 @@
-"""The box that chooses a model and shows whether it fits the layer's noise."""
+"""The box that chooses and describes a model."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QFileDialog, QPushButton
+from qtpy.QtWidgets import QFileDialog, QPushButton, QToolButton
 
 from napari_restore import api
+from napari_restore.engine.planning.recipe import settings
 from napari_restore.errors import ModelError
 from napari_restore.widgets.jobs.job import Task, check_task
 from napari_restore.widgets.jobs.models.cards import DownloadProgress, default_model, describe, weights_summary
-from napari_restore.widgets.panels.controls.box import Box
-from napari_restore.widgets.panels.controls.control import Control, tip
-from napari_restore.widgets.panels.controls.denoise_edit import DenoiseEdit
-from napari_restore.widgets.panels.controls.model_list import ModelList
+from napari_restore.widgets.jobs.models.samples import Sample, kept_sample
+from napari_restore.widgets.panels.controls.box import Box, side_by_side
+from napari_restore.widgets.panels.controls.control import Control
+from napari_restore.widgets.panels.controls.made import make_control
 from napari_restore.widgets.panels.controls.note import Note
+from napari_restore.widgets.panels.models.model_card import ModelCardWindow
+from napari_restore.widgets.panels.models.model_list import ModelList
 from napari_restore.wording import human_bytes
 
 if TYPE_CHECKING:
-    from napari_restore.engine.compute.estimate import Report
     from napari_restore.models.card import ModelCard
+    from napari_restore.widgets.jobs.preflight import Preflight
 
 
 _FILTER = "Checkpoints (*.safetensors *.pth *.pt *.ckpt *.bin)"
@@ -42,34 +45,50 @@ class ModelBox(Box):
         ``"denoise"`` or ``"super-resolve"``.
     """
 
-    changed, fetch_wanted, fetch_cancelled = Signal(), Signal(), Signal()
+    changed, fetch_wanted, fetch_cancelled, sample_wanted = Signal(), Signal(), Signal(), Signal()
 
     def __init__(self, task: Task) -> None:
         super().__init__("Model")
-        self.models = ModelList(task)
+        self.models, self.about = ModelList(task), QToolButton()
+        self.about.setText("?")
+        self.about.setToolTip("The card of the model: training, scores, licence, and a sample before and after it")
+        self.about.setAccessibleName("Card of the model")
+        self.window_of_card = ModelCardWindow(self)
+        self._card: ModelCard | None = None
+        self._reasons: dict[str, str] = {}
         self.description = Note("Task, training noise and licence of the model")
         self.fetch = QPushButton()
         self.fetch.setToolTip("Download the weights now; otherwise a run or a preview does")
         self.fetch.hide()
-        self.noise = Note("Noise of the layer, estimated from an even sample, as a fraction of the value range")
         self.notice = Note("Why a file was not taken, or which bundled model fits the layer better")
         self._task: Task = task
         self._chosen = self._suited = default_model(task)
         self._unread = ""
         self._own_choice = self._fetching = False
-        self.add("Model", self.models, "Network and weights; drop a checkpoint of Restormer or SwinIR here")
+        about = "Network and weights; the list opens with a search. Drop a checkpoint of Restormer or SwinIR here"
+        self.add("Model", side_by_side(self.models, self.about), about)
+        self.models.setToolTip(about)
+        self.models.setAccessibleName("Model")
         self.add_wide(self.notice)
         self.add_wide(self.description)
         self.add_wide(self.fetch)
-        self.add_wide(self.noise)
-        self.denoise, self.controls = DenoiseEdit(), dict[str, Control]()
+        self.denoise, self.denoiser = (
+            make_control(settings()["denoise"]),
+            Note("The denoiser that the noise of the layer asks for"),
+        )
+        self.controls: dict[str, Control] = {}
         if task == "super-resolve":
-            self.add("Denoise first", self.denoise, tip("denoise"))
-            self.controls["denoise"] = Control(self.denoise.value, self.denoise.show_value)
+            self.denoise.add([card.name for card in api.models() if card.task == "denoise" and not card.sigma])
+            self.add_made(self.denoise)
+            self.add_wide(self.denoiser)
+            self.controls["denoise"] = Control(self.denoise.value, self.denoise.show)
+            self.denoise.when_changed(self.changed.emit)
         self.setAcceptDrops(True)
         self.models.activated.connect(self._activated)
         self.models.currentIndexChanged.connect(self._describe)
         self.fetch.clicked.connect(self._fetch_clicked)
+        self.about.clicked.connect(self._show_about)
+        self.window_of_card.sample_wanted.connect(self.sample_wanted)
         self._describe()
 
     def model(self) -> str | None:
@@ -80,6 +99,21 @@ class ModelBox(Box):
         """Choose a model by name, or by the path of a checkpoint, which is added to the list."""
         self._own_choice = True
         self.models.choose(model)
+
+    @property
+    def is_own_choice(self) -> bool:
+        """Whether the user, a recipe or a preset has chosen the model, and not the box for the layer."""
+        return self._own_choice
+
+    @property
+    def suited(self) -> str:
+        """Name of the bundled model for the layer."""
+        return self._suited
+
+    def choose_suited(self) -> None:
+        """Choose the bundled model for the layer, and let it change with the layer again."""
+        self._own_choice = False
+        self.models.choose(self._suited)
 
     def suit_layer(self, samples: int) -> None:
         """Choose the bundled model for a layer with this number of colour samples, unless the user has chosen one."""
@@ -103,6 +137,7 @@ class ModelBox(Box):
             self.refuse(error.told("window"))
             return
         self._chosen, self._unread = self.model() or self._chosen, ""
+        self._card = card
         here = weights_summary(card)
         self.description.say(f"{describe(card)} {here[0].upper()}{here[1:]}.")
         self.models.show_detail(self.models.currentIndex(), card)
@@ -137,15 +172,36 @@ class ModelBox(Box):
         if card is not None:
             self.show_card(card)
 
-    def show_report(self, report: Report | None) -> None:
-        """Show whether the layer's noise fits the model."""
-        self.denoise.show_plan(report.plan if report is not None else None)
-        if report is None:
-            self.noise.say("")
+    def show_preflight(self, found: Preflight | None) -> None:
+        """Show the card of a file, the denoiser that the plan has chosen, and the models for the layer first."""
+        if found is None:
+            self.denoiser.say("")
             return
+        if self.denoise.value() == "auto":
+            self.denoise.show_planned(found.plan.recipe.denoise)
+        why = found.plan.why.get("denoise", "")
+        self.denoiser.say(f"{why[0].upper()}{why[1:]}." if why else "")
         if self.is_file():
-            self.show_card(report.plan.card)
-        self.noise.say(str(report.fit), warning=bool(report.fit.warnings))
+            self.show_card(found.plan.card)
+        self._reasons = {advised.card.name: advised.reason for advised in found.recommended}
+        self.models.recommend(found.recommended)
+
+    def shown_card(self) -> ModelCard | None:
+        """Return the card of the chosen model; None while a file is read or chosen."""
+        return self._card
+
+    def show_sample(self, sample: Sample | None, error: str = "") -> None:
+        """Show the sample of the model in the window of its card; None: it is being made, or there is an error."""
+        if sample is None and not error:
+            self.window_of_card.show_busy()
+        else:
+            self.window_of_card.show_sample(sample, error)
+
+    def _show_about(self) -> None:
+        card = self._card
+        if card is not None:
+            here = not api.weights_state(card).startswith("will")
+            self.window_of_card.show_card(card, self._reasons.get(card.name, ""), kept_sample(card), here=here)
 
     def _listed_card(self) -> ModelCard | None:
         name = self.model()
@@ -166,13 +222,13 @@ class ModelBox(Box):
 
     def _describe(self, index: int = 0) -> None:
         name = self.model()
+        self._card = None
         if name is None:
             return  # a file is being chosen
         if self._unread not in ("", name):
             self.models.remove(self._unread)
         self._unread = name if self.is_file() and name != self._chosen else ""
         self.notice.say("")
-        self.noise.say("")
         self.fetch.hide()
         self.description.say(f"Reading {Path(name).name}…" if self.is_file() else "")
         self.show_state()

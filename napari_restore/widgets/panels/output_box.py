@@ -13,14 +13,17 @@ from superqt.utils import signals_blocked
 
 from napari_restore.errors import RecipeError
 from napari_restore.images.store import is_url
+from napari_restore.widgets.jobs.job import Task
+from napari_restore.widgets.jobs.layers.layer_files import file_stem
 from napari_restore.widgets.panels.controls.box import Box, side_by_side, wrapped
 from napari_restore.widgets.panels.controls.choice import Choice
 from napari_restore.widgets.panels.controls.control import Control, tip
 from napari_restore.widgets.panels.controls.intensity_edit import IntensityEdit
+from napari_restore.widgets.panels.controls.made import make_controls
 from napari_restore.widgets.panels.controls.neighbours_edit import NeighboursEdit
 from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.widgets.panels.controls.range_edit import RangeEdit, ValueRange
-from napari_restore.wording import counted, human_bytes, human_duration
+from napari_restore.wording import counted, human_bytes
 
 if TYPE_CHECKING:
     from napari_restore.widgets.jobs.preflight import Preflight
@@ -37,25 +40,29 @@ class OutputBox(Box):
 
     changed = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, task: Task) -> None:
         super().__init__("Values and output")
+        self.made = make_controls("Values and output")
+        if task == "super-resolve":  # its result has other pixels than the source
+            self.made.pop("strength").native.deleteLater()
         self.intensity, self.range = IntensityEdit(), RangeEdit()
         self.neighbours = NeighboursEdit()
         self.low, self.high = self.range.low, self.range.high
-        self.dtype, self.place = Choice(), Choice()
-        self.dtype.addItems(["same", "uint8", "uint16", "float32"])
+        self.dtype, self.place = self.made["dtype"].native, Choice()
         self.place.addItem("Memory", "memory")
         self.place.addItem("OME-Zarr", "zarr")
         self.path, self.browse = QLineEdit(), QPushButton("…")
         self.path.setPlaceholderText("result.zarr")
         self.browse.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
-        self.pyramid, self.overwrite = QCheckBox("Pyramid"), QCheckBox("Replace")
-        self.cost = Note("Size of the result, free space, and run time")
+        self.pyramid, self.overwrite = self.made["pyramid"].native, QCheckBox("Replace")
+        self.cost = Note("Size of the result, and free space")
         self.folder = self._suggestion = ""
         self.add("Intensity", self.intensity, self.intensity.kind.toolTip())
         self.add("Range", self.range, tip("value_range"))
         self.add("Neighbours", self.neighbours, tip("neighbours"))
-        self.add("Type", self.dtype, tip("dtype"))
+        if "strength" in self.made:
+            self.add_made(self.made["strength"])
+        self.add_made(self.made["dtype"])
         place = "Memory, if the result fits; an OME-Zarr is written block by block, and a run can be resumed"
         self.add("Place", self.place, place)
         self.file = side_by_side(self.path, self.browse)
@@ -77,20 +84,18 @@ class OutputBox(Box):
             "value_range": Control(self.range.value, self.show_range),
             "noise": Control(lambda: self.intensity.value()[1], self.intensity.set_noise),
             "neighbours": Control(self.neighbours.value, self.neighbours.show_value),
-            "dtype": Control(self.dtype.currentText, self.show_dtype),
-            "pyramid": Control(self.pyramid.isChecked, lambda wanted: self.pyramid.setChecked(wanted is not False)),
+            **{name: Control(made.value, made.show) for name, made in self.made.items()},
         }
         self.range.show_estimate(())
-        self.pyramid.setChecked(True)
         self.range.changed.connect(self.changed)
         self.intensity.changed.connect(self.changed)
         self.neighbours.changed.connect(self.changed)
-        for box in (self.dtype, self.place):
-            box.currentIndexChanged.connect(self._changed)
+        self.place.currentIndexChanged.connect(self._changed)
+        for made in self.made.values():
+            made.when_changed(self._changed)
         self.path.editingFinished.connect(self.changed)
         self.path.textChanged.connect(self.forget_replace)
-        for check in (self.pyramid, self.overwrite):
-            check.toggled.connect(self._changed)
+        self.overwrite.toggled.connect(self._changed)
         self.browse.clicked.connect(self._browse)
         self._changed()
 
@@ -99,12 +104,6 @@ class OutputBox(Box):
         names = [self.range.channel.itemText(i) for i in range(1, self.range.channel.count())]
         self.range.set_value(value)
         self.range.set_channels(names)
-
-    def show_dtype(self, name: str | None) -> None:
-        """Choose a data type by name; it is added to the list if it is not there."""
-        if self.dtype.findText(name or "same") < 0:
-            self.dtype.addItem(name)
-        self.dtype.setCurrentText(name or "same")
 
     def output(self) -> str | None:
         """Return the path or URL of the output; None: memory.
@@ -129,6 +128,11 @@ class OutputBox(Box):
             )
         return str(path if path.suffix else path.with_suffix(".zarr"))
 
+    @property
+    def to_disk(self) -> bool:
+        """Whether the result is stored as an OME-Zarr."""
+        return bool(self.place.currentData() == "zarr")
+
     def suggest(self, folder: str, stem: str) -> None:
         """Suggest an OME-Zarr in a folder. It replaces an earlier suggestion, but not a typed path.
 
@@ -140,8 +144,7 @@ class OutputBox(Box):
             Stem of the file name.
         """
         self.folder = folder
-        clean = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in stem)
-        suggestion = str(Path(folder).expanduser() / f"{clean}.zarr") if folder else ""
+        suggestion = str(Path(folder).expanduser() / f"{file_stem(stem)}.zarr") if folder else ""
         if self.path.text() in ("", self._suggestion):
             self.path.setText(suggestion)
         self._suggestion = suggestion
@@ -164,18 +167,16 @@ class OutputBox(Box):
             return
         plan = found.plan
         self.range.show_estimate(plan.recipe.value_range or ())
+        self.range.show_histograms(found.report.histograms)
         self.intensity.show_estimate(plan.recipe.intensity, plan.recipe.noise)
         if found.obstacle:
             self.show_error(found.obstacle)
             return
-        to_disk = self.place.currentData() == "zarr"
+        to_disk = self.to_disk
         size = found.stored_bytes if to_disk else plan.output_bytes
         free = found.free_bytes
-        seconds = found.report.seconds
-        time = f"about {human_duration(seconds)}" if seconds is not None else "time not known before the download,"
         target = "memory" if not to_disk else "the object store" if free is None else "disk"
-        room = "" if free is None else f" {human_bytes(free)} free,"
-        text = f"{human_bytes(size)} to {target},{room} {time} on {plan.recipe.device}."
+        text = f"{human_bytes(size)} to {target}{'' if free is None else f', {human_bytes(free)} free'}."
         if found.stored_blocks == plan.blocks:
             blocks = counted(plan.blocks, "block")
             text = f"The result is complete ({blocks}). Run shows it; Replace computes it again."
@@ -195,9 +196,8 @@ class OutputBox(Box):
         self.cost.say(text, warning=True)
 
     def _changed(self, value: object = None) -> None:
-        to_disk = self.place.currentData() == "zarr"
         for row in (self.file, self.options):
-            self.set_row_visible(row, to_disk)
+            self.set_row_visible(row, self.to_disk)
         self.changed.emit()
 
     def _browse(self) -> None:

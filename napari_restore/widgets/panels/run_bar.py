@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from napari_restore.engine.store.progress import Progress
     from napari_restore.widgets.jobs.controller import State
 
+_STAGES = {"restoring": "Blocks", "pyramid": "Coarser levels", "copying": "Labels and tables"}
+
 
 class RunBar(QWidget):
     """Preview or Stop, Live, Run or Cancel, the menu, and the progress of a run."""
@@ -101,7 +103,7 @@ class RunBar(QWidget):
         self.bar.setRange(0, max(total, 1))
         self.bar.setValue(done)
         if not tiles:
-            self.tell(f"{'Coarser levels' if event.stage == 'pyramid' else 'Blocks'}: {done} of {total}")
+            self.tell(f"{_STAGES[event.stage]}: {done} of {total}")
             return
         pixels = plan.image.sizes["Y"] * plan.image.sizes["X"] / max(plan.tiles_in_plane, 1)
         text = f"{done} of {total} tiles · {event.tiles_per_second * pixels / 1e6:.2g} Mpx/s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["Works"]
 
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from typing import Any
 
 from napari_restore.widgets.threads.turns import Turns
@@ -60,9 +60,9 @@ class Works:
         self._current.pop(name, None)
         return stopped
 
-    def end(self, *, keep: str = "") -> None:
-        """Drop all work, except that of the name `keep`."""
-        for name in [name for name in self._current if name != keep]:
+    def end(self, *, keep: Collection[str] = ()) -> None:
+        """Drop all work, except that of the names `keep`."""
+        for name in [name for name in self._current if name not in keep]:
             self.drop(name)
 
     def __contains__(self, name: object, /) -> bool:

@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject
 from superqt.utils import QSignalThrottler
 
 from napari_restore.widgets.jobs.filling import FillingView, final_pixels
-from napari_restore.widgets.jobs.results import PREVIEW, LayerData
+from napari_restore.widgets.jobs.results import PREVIEW, LayerData, Result, run_of
 from napari_restore.widgets.threads.turns import Steps, Turns
 
 if TYPE_CHECKING:
@@ -50,38 +50,46 @@ class ShownResults(QObject):
         """Return the layers that are still in the layer list."""
         return [layer for layer in self.layers if layer in self.viewer.layers]
 
-    def show(
-        self, described: list[LayerData], shown: Callable[[], None], drawn: Callable[[], None] | None = None
-    ) -> None:
-        """Add layers to the layer list, in place of the last previews and of the last layers of the same name.
+    def show(self, result: Result, shown: Callable[[Result], None], drawn: Callable[[], None] | None = None) -> None:
+        """Add the layers of a result to the layer list, in place of the last preview and of the same run.
 
         napari takes a tenth of a second or more for a new layer. So a layer is made, added, selected and drawn in
         separate steps, between which the window handles events.
 
         Parameters
         ----------
-        described : list of (data, dict, str)
-            napari's layer data tuples.
+        result : Result
+            The result.
         shown : callable
-            Called when all layers are visible.
+            Called when all layers are visible, with the result as it is named in the layer list.
         drawn : callable, optional
             Called when they have been drawn, or never will be.
         """
-        self._turns.take(self._show(described, shown, drawn))
+        self._turns.take(self._show(result, shown, drawn))
 
-    def _show(self, described: list[LayerData], shown: Callable[[], None], drawn: Callable[[], None] | None) -> Steps:
+    def _show(self, result: Result, shown: Callable[[Result], None], drawn: Callable[[], None] | None) -> Steps:
         try:
-            remaining = self.remaining()
-            if len(remaining) == len(described) and all(map(_same_kind, remaining, described)):
-                self._change(remaining, described)
-                shown()
+            named = result.among(self.viewer.layers)
+            previews = [layer for layer in self.remaining() if layer.name.startswith(PREVIEW)]
+            of_run = [layer for layer in self.viewer.layers if named.run and run_of(layer) == named.run]
+            same = previews if named.preview else of_run
+            if len(same) == len(named.layers) and all(map(_same_kind, same, named.layers)):
+                yield from self._remove([layer for layer in previews if layer not in same])
+                self._change(same, named.layers)
+                shown(named)
             else:
-                yield from self._replace(remaining, described)
-                shown()
+                yield from self._replace([*previews, *of_run], named.layers)
+                shown(named)
                 yield
         finally:
             if drawn is not None:
                 drawn()
+
+    def _remove(self, layers: list[Any]) -> Steps:
+        for layer in layers:
+            if layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)
+                yield
 
     def _change(self, remaining: list[Any], described: list[LayerData]) -> None:
         """Change pixels and position of layers in place.
@@ -94,13 +102,9 @@ class ShownResults(QObject):
             layer.metadata = arguments["metadata"]
         self.layers = remaining
 
-    def _replace(self, remaining: list[Any], described: list[LayerData]) -> Steps:
+    def _replace(self, earlier: list[Any], described: list[LayerData]) -> Steps:
         """Remove earlier layers and add new ones, up to painting them."""
-        names = {arguments["name"] for _, arguments, _ in described}
-        for layer in remaining:
-            if layer.name in names or layer.name.startswith(PREVIEW):
-                self.viewer.layers.remove(layer)
-                yield
+        yield from self._remove(earlier)
         self.layers = []
         for layer in described:
             yield from self._add(layer)

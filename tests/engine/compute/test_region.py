@@ -184,3 +184,41 @@ def test_a_network_that_makes_no_numbers_is_refused(
     image[1, 5, 6] = value  # what is no number in the source stays, and is no fault of the network
     plan = api.plan(image, axes="ZYX", model=checkpoints["denoiser"], tile=32, halo=4, blend=8)
     assert np.isfinite(restore_region(plan, region(plan), identity)).sum() == image.size - 1
+
+
+def brighter(tiles: Tiles, batch: int) -> Tiles:
+    return tiles + np.float32(0.25)
+
+
+@pytest.mark.parametrize("axes", ["ZYX", "CYX", "YXS"])
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_strength_mixes_the_result_with_the_source(checkpoints: dict[str, Path], axes: str, dtype: str) -> None:
+    image = np.random.default_rng(0).integers(0, 400, (3, 50, 60)).astype(dtype)
+    image = np.moveaxis(image, 0, -1) if axes == "YXS" else image
+    given = {"tile": 32, "halo": 4, "blend": 8, "value_range": (0, 400), "valid_range": "all", "fill_values": "none"}
+    for strength, added in ((1.0, 100), (0.5, 50), (0.1, 10), (0.0, 0)):
+        plan = api.plan(image, axes=axes, model=checkpoints["denoiser"], strength=strength, **given)
+        result = restore_region(plan, region(plan), brighter)
+        assert result.dtype == image.dtype
+        np.testing.assert_allclose(result, image + np.array(added, dtype), atol=1e-3)
+        part = restore_region(plan, region(plan, Y=slice(13, 41), X=slice(5, 50)), brighter)
+        np.testing.assert_array_equal(part, result[tuple(region(plan, Y=slice(13, 41), X=slice(5, 50)))])
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "float64"])
+def test_no_strength_is_the_source_exactly(checkpoints: dict[str, Path], dtype: str) -> None:
+    image = np.random.default_rng(0).integers(2**60, 2**60 + 999, (40, 40)).astype(dtype)
+    if dtype == "float64":
+        image[3, 4], image[5, 6] = np.nan, np.inf
+    plan = api.plan(image, model=checkpoints["denoiser"], strength=0, tile=32, halo=4, blend=8)
+    np.testing.assert_array_equal(restore_region(plan, region(plan), brighter), image)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
+def test_strength_leaves_missing_pixels_as_they_are(checkpoints: dict[str, Path], strength: float) -> None:
+    image = np.random.default_rng(0).poisson(100, (64, 64)).astype(np.float32)
+    image[20:30, 30:50], image[5, 5] = -1e30, np.nan
+    plan = api.plan(image, model=checkpoints["denoiser"], strength=strength, fill_values=-1e30)
+    result = restore_region(plan, region(plan), brighter)
+    np.testing.assert_array_equal(result[20:30, 30:50], image[20:30, 30:50])
+    assert np.isnan(result[5, 5]) and np.isfinite(result[31:]).all()

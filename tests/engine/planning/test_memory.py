@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import ctypes
+import os
+import tracemalloc
 from pathlib import Path
 
 import dask.array as da
@@ -11,13 +14,15 @@ from napari_restore import api
 from napari_restore.engine.hardware import host_memory
 from napari_restore.engine.hardware.device import CPU
 from napari_restore.engine.hardware.devices import free_memory
-from napari_restore.engine.planning.memory import block_bytes, network_bytes, run_bytes, tile_bytes
+from napari_restore.engine.planning.memory import block_bytes, network_bytes, run_bytes, sample_bytes, tile_bytes
 from napari_restore.engine.planning.recipe import make_recipe
 from napari_restore.engine.planning.sampling import sample_planes
 from napari_restore.engine.planning.source_identity import crop_digests
 from napari_restore.errors import OutputError, RecipeError
 from napari_restore.images.image import Image
 from napari_restore.images.opening import open_image
+from napari_restore.intensity.scaling import estimate_range
+from napari_restore.intensity.validity import robust_range
 from napari_restore.widgets.jobs.preflight import free_memory_for
 
 
@@ -180,3 +185,50 @@ def test_of_an_array_that_does_not_tell_its_chunks_any_part_is_read(checkpoints:
     plan = api.plan(Image(array, "ZYX"), model=checkpoints["denoiser"], memory_budget="400MB")
     assert max(np.prod(shape) for shape in array.reads) <= 256 * 256
     assert plan.memory_bytes <= 400e6
+
+
+class Unread:
+    """An image that must not be read."""
+
+    shape, dtype, ndim = (2048, 2048, 3), np.dtype(np.uint8), 3
+
+    def __getitem__(self, region: tuple[slice, ...]) -> np.ndarray:
+        raise AssertionError("it is read before the memory is checked")
+
+
+def test_the_sample_is_counted_before_it_is_read(checkpoints: dict[str, Path]) -> None:
+    image = Image(Unread(), "YXS", chunks=(256, 256, 3))
+    assert sample_bytes(image) > 64 * 256**2 * 3 * 16
+    words = r"the sample of .* takes .* MB, more than the memory_budget 200.0 MB; allow more memory"
+    with pytest.raises(RecipeError, match=words):
+        api.plan(image, model=checkpoints["denoiser"], memory_budget="200MB")
+
+
+def test_a_sample_takes_two_copies_of_it_and_no_more() -> None:
+    planes = [np.random.default_rng(k).poisson(100, (512, 512)).astype(np.float64) for k in range(8)]
+    planes[3][:9] = np.nan
+    size = sum(plane.nbytes for plane in planes)
+    expected = estimate_range(np.concatenate([plane[np.isfinite(plane)] for plane in planes]))
+    tracemalloc.start()
+    try:
+        assert robust_range(planes, None) == expected
+        taken = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert taken < 1.4 * size  # one new copy, and masks
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
+def test_memory_that_was_freed_goes_back_to_the_system() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    if not hasattr(ctypes.CDLL(None), "malloc_trim"):
+        pytest.skip("another C library than glibc")
+    np.ones(2**23)  # freed: from now on, arrays of this size come from the heap
+    arrays = [np.ones(2**17) for _ in range(200)]
+    kept = arrays[-1]
+    most = resident()
+    del arrays
+    host_memory.return_free_memory()
+    assert most - resident() > 150 * kept.nbytes

@@ -144,3 +144,28 @@ def test_it_is_said_in_plan_log_and_report(tmp_path: Path, caplog: pytest.LogCap
     assert str(api.report(plan, timed=False)).count("The model expects more noise") == 1
     assert plan.warnings[0] in caplog.messages
     assert plan.warnings[0] in api.run_report(tmp_path / "out.zarr").page
+
+
+def test_settings_follow_the_advice() -> None:
+    """Each warning that names a setting gives it as well, and with it the warning is gone."""
+    card = api.model_card("swinir-gray-denoise-50")
+    helps = noise_fit(card, [noise(14)], RANGE, api.models()).helps
+    assert helps == {"model": "swinir-gray-denoise-15"}
+    assert not noise_fit(api.model_card(helps["model"]), [noise(14)], RANGE, api.models()).warnings
+    grows = noise_fit(api.model_card("restormer-gray-denoise-25"), [noise(25, gain=6.0)], RANGE, api.models())
+    assert grows.helps == {"intensity": "poisson-gaussian"}
+    assert noise_fit(api.model_card("swinir-x2-light"), [noise(5)], RANGE).helps == {"denoise": "auto"}
+    correlated = noise_fit(
+        api.model_card("restormer-gray-denoise-25"), [noise(25, correlation=0.4)], RANGE, api.models()
+    )
+    assert correlated.helps == {"model": "restormer-denoise-light"}
+
+
+def test_advised_ranges_are_those_of_each_channel() -> None:
+    card = api.model_card("restormer-denoise-light")
+    wide, fitting = (0.0, 60_000.0), (0.0, 255.0)
+    fit = noise_fit(card, [noise(5), noise(5), noise(4)], [wide, fitting, wide])
+    assert fit.too_little and fit.share is not None and fit.expected == card.noise_levels
+    first, second, third = fit.helps["value_range"]
+    assert second == fitting and first != wide and third != wide
+    assert not noise_fit(card, [noise(5), noise(5), noise(4)], fit.helps["value_range"]).warnings

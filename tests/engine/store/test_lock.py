@@ -171,8 +171,9 @@ def test_a_lock_that_was_hardly_begun_is_swept_after_the_lease(tmp_path: Path) -
 
 def test_a_file_in_the_place_of_the_lock_is_told(tmp_path: Path) -> None:
     lock_of(tmp_path / "out.zarr").write_text("?")
-    with pytest.raises(OutputError, match="cannot hold the lock"):
+    with pytest.raises(OutputError, match=r"is a file and not a lock .* move it away"):
         OutputLock(tmp_path / "out.zarr")
+    assert lock_of(tmp_path / "out.zarr").read_text() == "?"
 
 
 @pytest.fixture
@@ -271,3 +272,41 @@ def test_runs_hold_it_and_give_it_back(tmp_path: Path, stack, checkpoints: dict[
     with pytest.raises(OutputError, match="another recipe"):
         api.restore(stack, **settings | {"halo": 16})
     assert left() == ["out.zarr"]
+
+
+def test_a_rename_whose_reply_is_lost_has_taken_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a network file system: it is done, and reported as if the source did not exist."""
+    replace = os.replace
+
+    def lossy(source: Path, target: Path) -> None:
+        replace(source, target)
+        raise FileNotFoundError(2, "No such file or directory", str(source))
+
+    monkeypatch.setattr(os, "replace", lossy)
+    held = OutputLock(tmp_path / "out.zarr")
+    assert owner_of(tmp_path / "out.zarr") == held.owner
+    with pytest.raises(OutputInUse):
+        OutputLock(tmp_path / "out.zarr")
+    held.release()
+    assert not os.listdir(tmp_path)
+
+
+def test_the_heartbeat_is_not_taken_from_what_a_client_remembers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client of a network file system may remember a time for a minute; it asks again when a file is opened."""
+    held, stat = OutputLock(tmp_path / "out.zarr"), os.stat
+    mark = next(lock_of(tmp_path / "out.zarr").glob("*/owner.json"))
+    monkeypatch.setattr(lock, "why_abandoned", lambda owner, silent: "is old" if silent > 60 else None)
+
+    def remembered(path: Path, **given: object) -> os.stat_result:
+        found = list(stat(path, **given))  # type: ignore[call-overload]
+        if Path(path) == mark:
+            found[8] -= 90
+        return os.stat_result(found)
+
+    monkeypatch.setattr(os, "stat", remembered)
+    assert mark.stat().st_mtime < time.time() - 80
+    with pytest.raises(OutputInUse):
+        OutputLock(tmp_path / "out.zarr")
+    held.release()

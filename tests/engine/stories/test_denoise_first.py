@@ -20,7 +20,6 @@ from napari_restore import api
 from napari_restore.cli import app
 from napari_restore.errors import ModelError, OutputError, RecipeError
 
-
 TILES: dict[str, Any] = {"tile": 64, "halo": 8, "blend": 16, "workers": 1}
 
 

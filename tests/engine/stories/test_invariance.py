@@ -14,6 +14,7 @@ import tifffile
 import zarr
 
 from napari_restore import api
+from napari_restore.errors import RecipeError
 
 SETTINGS: dict[str, Any] = {"tile": 32, "halo": 4, "blend": 8, "dtype": "float32", "batch": 1, "workers": 1}
 MODELS = ("denoiser", "upscaler")
@@ -146,3 +147,25 @@ def test_colour_samples_in_front(checkpoints: dict[str, Path], source: np.ndarra
     expected = api.denoise(image, axes="SYX", **settings)
     result = api.denoise(np.moveaxis(image, 0, -1), axes="YXS", **settings)
     np.testing.assert_array_equal(np.moveaxis(result, -1, 0), expected)
+
+
+def test_strength(checkpoints: dict[str, Path], source: np.ndarray, tmp_path: Path) -> None:
+    """The mix of source and result is the same for any blocks, workers and faces, and is part of the run's identity."""
+    given = SETTINGS | {"model": checkpoints["denoiser"], "axes": "ZYX"}
+    whole = api.restore(source, **given)
+    mixed = api.restore(source, strength=0.3, **given)
+    np.testing.assert_allclose(mixed, 0.7 * source + 0.3 * whole, rtol=1e-5)
+    np.testing.assert_array_equal(api.restore(source, strength=1, **given), whole)
+    np.testing.assert_array_equal(api.restore(source, strength=0, **given), source.astype(np.float32))
+    blocks = {"chunks": (1, 16, 16), "shards": (1, 32, 32), "workers": 2}
+    np.testing.assert_array_equal(stored(source, tmp_path / "a.zarr", strength=0.3, **given | blocks), mixed)
+    lazy = api.restore(da.from_array(source, chunks=(1, 20, 58)), strength=0.3, **given)
+    np.testing.assert_array_equal(lazy.compute(scheduler="synchronous"), mixed)
+    # A resumed run keeps the strength, and computes what is missing with it.
+    (tmp_path / "a.zarr/0/c/1/0/1").unlink()
+    np.testing.assert_array_equal(stored(source, tmp_path / "a.zarr", **given | blocks), mixed)
+    assert "30 % of the restored image" in str(api.plan(source, strength=0.3, **given))
+    assert api.plan(source, strength=1.0, **given).fingerprint == api.plan(source, **given).fingerprint
+    assert api.plan(source, strength=0.3, **given).fingerprint != api.plan(source, **given).fingerprint
+    with pytest.raises(RecipeError, match="makes 2 times as many pixels along Y and X; leave out strength="):
+        api.plan(source, strength=0.3, **given | {"model": checkpoints["upscaler"]})

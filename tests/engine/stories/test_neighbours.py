@@ -20,7 +20,6 @@ from napari_restore import api
 from napari_restore.errors import ChunkError, OutputError, RecipeError, SourceError
 from napari_restore.intensity.fusion import VERSION
 
-
 AXES = ("T", "Z", "TZ")
 SETTINGS: dict[str, Any] = {"tile": 64, "halo": 8, "blend": 8, "dtype": "float32", "workers": 1}
 

@@ -19,7 +19,6 @@ from napari_restore.models.zoo import find_card
 from napari_restore.quality.metrics import psnr
 from napari_restore.training.structures import render
 
-
 WEIGHTS = Path(__file__).parents[2] / "weights/restormer-sigma25-tiny.safetensors"
 """Trained by ``napari-restore-train restormer-sigma25-tiny --bf16``."""
 SIGMA = 25 / 255

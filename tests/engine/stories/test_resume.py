@@ -95,6 +95,22 @@ def test_lost_and_empty_objects_are_made_again(
     assert files(output) == whole
 
 
+@pytest.mark.parametrize("pyramid", [True, False])
+def test_an_object_that_goes_during_the_run_is_not_taken_for_an_empty_one(
+    source: Path, checkpoints: dict[str, Path], whole: dict[str, bytes], tmp_path: Path, pyramid: bool
+) -> None:
+    """Another program deletes files, or a network file system lists what has gone."""
+    output, settings = tmp_path / "out.zarr", SETTINGS | {"pyramid": pyramid}
+    events = api.iter_restore(source, output=output, model=checkpoints["denoiser"], **settings)
+    next(event for event in events if event.done >= 3)
+    next(output.glob("0/c/*/*/*")).unlink()
+    with pytest.raises(OutputError, match=r"level 0, unit .* was stored and is not there: .* run the same again"):
+        list(events)
+    api.denoise(source, output, model=checkpoints["denoiser"], **settings)
+    stored_now = {name: content for name, content in files(output).items() if "/c/" in name}
+    assert stored_now == {name: whole[name] for name in stored_now} and len(stored_now) == PLANES * (1 + pyramid)
+
+
 def test_settings_left_open_and_how_to_run_may_differ(
     source: Path, checkpoints: dict[str, Path], whole: dict[str, bytes], tmp_path: Path
 ) -> None:

@@ -1,4 +1,6 @@
 import os
+import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 
 from napari_restore.errors import ChunkError, SourceError
+from napari_restore.images.guards.hdf5_files import check_chunks
 from napari_restore.images.opening import open_image
 
 PIXELS = np.random.default_rng(0).poisson(100, (64, 64)).astype(np.uint16)
@@ -135,3 +138,33 @@ def test_a_chunk_that_would_become_more_than_a_chunk_is_refused(folder: Path) ->
     np.testing.assert_array_equal(image.read((slice(0, 32), slice(None))), PIXELS[:32])
     with pytest.raises(ChunkError, match=r"chunk \(1, 0\).* decoded|chunk \(1, 0\).*would become"):
         image.read(BOTH)
+
+
+def test_the_time_to_check_a_chunk_does_not_grow_with_their_number(tmp_path: Path) -> None:
+    """HDF5 goes through all chunks for the information on one of them: then a run takes time by their square."""
+    count, stored = 30_000, zlib.compress(bytes(8))
+    with h5py.File(tmp_path / "many.h5", "w") as file:
+        dataset = file.create_dataset("d", (2 * count, 4), "u1", chunks=(2, 4), compression="gzip")
+        for place in range(0, 2 * count, 2):
+            dataset.id.write_direct_chunk((place, 0), stored)
+    with h5py.File(tmp_path / "many.h5") as file:
+        dataset = file["d"]
+
+        def seconds(place: int) -> float:
+            began = time.process_time()
+            check_chunks(dataset, (slice(place, place + 2), slice(0, 4)))
+            return time.process_time() - began
+
+        first, last = (min(seconds(place) for _ in range(9)) for place in (0, 2 * count - 2))
+        assert last < 10 * first + 1e-4
+
+
+def test_chunks_that_are_not_stored_are_no_fault(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "sparse.h5", "w") as file:
+        some = file.create_dataset("some", (10, 10), "u2", chunks=(5, 5), compression="gzip", fillvalue=3)
+        some[:5, :5] = 7
+        file.create_dataset("none", (10, 10), "u2", chunks=(5, 5), compression="gzip", fillvalue=3)
+    expected = np.full((10, 10), 3)
+    assert np.array_equal(open_image(f"{tmp_path}/sparse.h5::none").read(BOTH), expected)
+    expected[:5, :5] = 7
+    assert np.array_equal(open_image(f"{tmp_path}/sparse.h5::some").read(BOTH), expected)

@@ -148,6 +148,49 @@ def test_the_only_dataset_may_lie_behind_a_link(tmp_path: Path, stack: np.ndarra
         np.testing.assert_array_equal(open_image(tmp_path / "master.h5", axes="ZYX").read((slice(None),) * 3), stack)
 
 
+def test_external_links_lead_on_to_other_files(tmp_path: Path, stack: np.ndarray) -> None:
+    (tmp_path / "day").mkdir()
+    with h5py.File(tmp_path / "day/raw.h5", "w") as raw:
+        raw["entry/data"] = stack
+        raw["back"] = h5py.ExternalLink("../master.h5", "/")  # the way back makes no circle
+    with h5py.File(tmp_path / "day/index.h5", "w") as index:
+        index["scans/first"] = h5py.ExternalLink("raw.h5", "/entry")  # relative to the folder of this file
+        index["entry/data"] = 0 * stack[0, 0]
+        index["alias"] = h5py.SoftLink("/scans/first/data")
+    for name, inside in (("/scans", "link/first/data"), ("/alias", "link"), ("/scans/first/data", "link")):
+        with h5py.File(tmp_path / "master.h5", "w") as master:
+            master["link"] = h5py.ExternalLink("day/index.h5", name)
+        named = open_image(f"{tmp_path / 'master.h5'}::/{inside}", axes="ZYX")
+        np.testing.assert_array_equal(named.read((slice(None),) * 3), stack)
+        alone = open_image(tmp_path / "master.h5", axes="ZYX")  # the only data set there is
+        assert alone.location == f"{tmp_path / 'master.h5'}::/{inside}"
+    with h5py.File(tmp_path / "master.h5", "w") as master:
+        master["one"] = h5py.ExternalLink("day/raw.h5", "/entry")
+        master["two"] = h5py.ExternalLink("day/raw.h5", "/entry/data")
+    assert open_image(tmp_path / "master.h5", axes="ZYX").location.endswith("::/one/data")
+    with h5py.File(tmp_path / "day/a.h5", "w") as first, h5py.File(tmp_path / "day/b.h5", "w") as second:
+        first["x"], second["x"] = h5py.ExternalLink("b.h5", "/x"), h5py.ExternalLink("a.h5", "/x")
+    with pytest.raises(SourceError, match="go round in a circle"):
+        open_image(f"{tmp_path / 'day/a.h5'}::/x")
+
+
+def test_external_links_stay_in_the_folder_of_the_file(tmp_path: Path, stack: np.ndarray) -> None:
+    (tmp_path / "mine").mkdir()
+    with h5py.File(tmp_path / "raw.h5", "w") as raw:
+        raw["data"] = stack
+    with h5py.File(tmp_path / "mine/between.h5", "w") as between:
+        between["data"] = h5py.ExternalLink("../raw.h5", "/data")
+    with h5py.File(tmp_path / "mine/master.h5", "w") as master:
+        master["data"] = h5py.ExternalLink("between.h5", "/data")
+    for name in ("master", "between"):
+        for inside in ("", "::/data"):
+            source = f"{tmp_path / 'mine' / name}.h5{inside}"
+            with pytest.raises(SourceError, match=r"raw.h5, which is outside its folder .* allow_outside=True"):
+                open_image(source, axes="ZYX")
+            allowed = open_image(source, axes="ZYX", allow_outside=True)
+            np.testing.assert_array_equal(allowed.read((slice(None),) * 3), stack)
+
+
 def test_damaged_labels_of_dimensions_are_an_error_and_do_not_end_the_process(tmp_path: Path) -> None:
     """The library frees their memory twice; so this is done in a process of its own."""
     import subprocess
@@ -165,3 +208,18 @@ def test_damaged_labels_of_dimensions_are_an_error_and_do_not_end_the_process(tm
         [sys.executable, "-c", script, tmp_path / "a.h5"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 1 and "SourceError" in done.stderr.splitlines()[-1], (done.returncode, done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("empty", h5py.Empty("f4"), "is an empty data set, without pixels"),
+        ("compound", np.zeros((8, 8), [("r", "u1"), ("g", "u1")]), "integers of 8 to 64 bits and floats"),
+        ("none", np.zeros((0, 8), np.uint16), "holds no pixels"),
+    ],
+)
+def test_data_sets_that_are_no_image(tmp_path: Path, name: str, value: Any, told: str) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file[name] = value
+    with pytest.raises(SourceError, match=told):
+        open_image(f"{tmp_path / 'a.h5'}::/{name}")

@@ -3,12 +3,14 @@ import multiprocessing
 import pickle
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
 from zarr.codecs import ZstdCodec
 
+from napari_restore import api
 from napari_restore.errors import AxesError, ChunkError, SourceError
 from napari_restore.images.image import Channel
 from napari_restore.images.opening import open_image
@@ -290,3 +292,53 @@ def test_a_small_region_of_a_large_array_does_not_read_it_all(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (got == 20).all() and peak < 8e6
+
+
+@pytest.mark.parametrize("fill", [None, 0])
+def test_chunks_that_are_not_stored_have_a_value_only_if_the_array_gives_one(tmp_path: Path, fill: int | None) -> None:
+    array = zarr.create_array(
+        tmp_path / "a.zarr", shape=(4, 6, 8), chunks=(1, 6, 8), dtype="u2", zarr_format=2, fill_value=fill
+    )
+    array[:3] = 5
+    image = open_image(tmp_path / "a.zarr", axes="ZYX")
+    assert image.read((slice(0, 3), slice(0, 6), slice(0, 8))).min() == 5
+    region = (slice(2, 4), slice(1, 3), slice(0, 8))
+    if fill == 0:
+        assert image.read(region)[1].max() == 0
+        return
+    with pytest.raises(ChunkError, match=r"chunk \(3, 0, 0\) .*is not stored, and the array has no fill value"):
+        image.read(region)
+    with pytest.raises(ChunkError, match="no fill value"):
+        open_image(zarr.open_array(tmp_path / "a.zarr", mode="r"), axes="ZYX").read(region)
+    out = api.denoise(tmp_path / "a.zarr", tmp_path / "out.zarr", axes="ZYX", on_error="fill", value_range=[(0, 9)],
+                      valid_range="all", fill_values="none", neighbours="none", device="cpu")  # fmt: skip
+    assert "1 region of the source could not be read" in str(api.run_report(out))
+
+
+def test_a_pixel_size_of_zero_is_unknown_and_said(tmp_path: Path) -> None:
+    group = zarr.create_group(tmp_path / "a.zarr")
+    group.create_array("0", data=np.ones((2, 16, 16), np.uint16))
+    axes = [{"name": axis, "type": "space", "unit": "micrometer"} for axis in "zyx"]
+    sets = [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [0, 0.5, 0.5]}]}]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": sets}]}
+    image = open_image(tmp_path / "a.zarr")
+    assert image.pixel_size == {"Y": 0.5, "X": 0.5} and "Z" not in image.units
+    assert any("pixel size 0.0 along Z" in note and "1 without a unit in the result" in note for note in image.notes)
+    out = api.denoise(tmp_path / "a.zarr", tmp_path / "out.zarr", value_range=[(0, 9)], valid_range="all",
+                      fill_values="none", neighbours="none", device="cpu")  # fmt: skip
+    stored = zarr.open_group(out, mode="r").attrs["ome"]["multiscales"][0]
+    assert "unit" not in stored["axes"][0] and stored["axes"][1]["unit"] == "micrometer"
+    assert stored["datasets"][0]["coordinateTransformations"][0]["scale"] == [1.0, 0.5, 0.5]
+    assert "pixel size 0.0 along Z" in str(api.run_report(out))
+
+
+def test_levels_in_another_order_are_said(tmp_path: Path) -> None:
+    group = zarr.create_group(tmp_path / "a.zarr")
+    sets = []
+    for name, step in (("0", 2), ("1", 1), ("2", 4)):
+        group.create_array(name, data=PIXELS[0, ::step, ::step])
+        sets.append({"path": name, "coordinateTransformations": [{"type": "scale", "scale": [step, step]}]})
+    axes = [{"name": axis, "type": "space"} for axis in "yx"]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": sets}]}
+    assert any("Level 0 is not the largest" in note for note in open_image(tmp_path / "a.zarr").notes)
+    assert open_image(tmp_path / "a.zarr", level=1).shape == PIXELS[0].shape

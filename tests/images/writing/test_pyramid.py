@@ -106,3 +106,16 @@ def test_damage_in_the_level_before_is_told(tmp_path):
     with pytest.raises(OutputError, match="cannot be read"):
         downsample_unit(writer, WriteUnit(1, (0, 0)))
     assert not ome_zarr.stored_units(path, 1).any()
+
+
+@pytest.mark.parametrize("index", [(0, 0), (1, 1), (0, 1)])
+def test_a_unit_that_is_gone_is_not_taken_for_fill_values(tmp_path, index):
+    path = tmp_path / "out.zarr"
+    ome_zarr.create(path, shape=(15, 13), dtype="u1", axes="YX", chunks=(8, 8), levels=2)
+    writer = UnitWriter(path)
+    for unit in ome_zarr.missing_units(path, 0):
+        writer.write(unit, np.full([s.stop - s.start for s in ome_zarr.unit_region(writer.level(0), unit)], 7, "u1"))
+    writer.delete(WriteUnit(0, index))
+    with pytest.raises(OutputError, match=f"level 0, unit {index[0]}/{index[1]} of .* was stored and is not there"):
+        downsample_unit(writer, WriteUnit(1, (0, 0)))
+    assert not writer.stores(WriteUnit(1, (0, 0)))

@@ -27,6 +27,7 @@ class NotebookView:
         self.results: list[Any] = []
         self.progress: list[Any] = []
         self.preflights: list[Any] = []
+        self.looked: list[str] = []
         self.obstacles: list[str] = []
         self.runs: list[str | None] = []
         self.obstacle = ""
@@ -37,7 +38,10 @@ class NotebookView:
             raise RestoreError(self.obstacle)
         return Job.of(self.layer, "YX", whole(self.layer), self.choices)
 
-    def region_on_screen(self) -> tuple[slice, ...]:
+    def jobs(self) -> list[Job]:
+        return [self.job()]
+
+    def region_on_screen(self, layer: Any = None) -> tuple[slice, ...]:
         return whole(self.layer)
 
     def preview_note(self) -> str:
@@ -51,6 +55,12 @@ class NotebookView:
 
     def show_preflight(self, found: Any) -> None:
         self.preflights.append(found)
+
+    def show_looking(self, text: str) -> None:
+        self.looked.append(text)
+
+    def show_done(self, text: str, output: str | None) -> None:
+        self.told.append(text)
 
     def show_obstacle(self, text: str) -> None:
         self.obstacles.append(text)
@@ -137,7 +147,7 @@ def test_a_run_from_preflight_to_result(view: NotebookView) -> None:
     (result,) = view.results
     (layer,) = result.layers
     assert result.source is view.layer and layer[0].shape == (90, 120) and np.asarray(layer[0]).any()
-    assert layer[1]["name"] == "cells · denoiser" and view.progress
+    assert layer[1]["name"] == "cells ▸ denoiser" and view.progress
 
 
 def test_a_change_of_the_choices_drops_what_was_found(view: NotebookView) -> None:
@@ -254,7 +264,7 @@ def test_a_preview_follows_the_preflight_where_it_is_live(view: NotebookView) ->
     controller.start_preflight()
     works.do("preflight")
     works.do("preview")
-    assert [layer[1]["name"] for result in view.results for layer in result.layers][-1] == "preview · cells · denoiser"
+    assert [layer[1]["name"] for result in view.results for layer in result.layers][-1] == "preview · cells ▸ denoiser"
     assert view.told[-1] == "Preview: Y 90 · X 120"
 
 

@@ -141,7 +141,7 @@ def test_looks_units_and_names_are_those_of_the_source(monkeypatch: pytest.Monke
         units=("um", "um"), axis_labels=("y", "x"),
     )  # fmt: skip
     result = restored(source, "YX", 1, whole(source), monkeypatch)
-    assert result.name == "cells · swinir-x2-light" and result.colormap.name == "green"
+    assert result.name == "cells ▸ SwinIR ×2 light" and result.colormap.name == "green"
     assert tuple(result.contrast_limits) == (0.1, 0.7) and result.gamma == 0.8
     assert result.units == source.units and result.axis_labels == ("y", "x")
     assert result.metadata["napari_restore"]["recipe"]["tile"] == 256

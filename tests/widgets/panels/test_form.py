@@ -10,10 +10,10 @@ from napari_restore.widgets.dock import RestoreDock
 
 def test_settings_of_a_recipe_without_control_are_shown_and_dropped(qtbot: Any, dock: RestoreDock) -> None:
 
-    dock.form.show_choices(dock.choices().replaced(blend=8))
-    assert dock.choices().recipe.blend == 8 and not dock.form.carried_row.isHidden()
+    dock.form.show_choices(dock.choices().replaced(img_range=255.0))
+    assert dock.choices().recipe.img_range == 255 and not dock.form.carried_row.isHidden()
     click(qtbot, dock.form.drop)
-    assert dock.choices().recipe.blend is None and dock.form.carried_row.isHidden()
+    assert dock.choices().recipe.img_range is None and dock.form.carried_row.isHidden()
 
 
 def test_settings_survive_saving_and_loading(dock: RestoreDock, tmp_path: Path) -> None:

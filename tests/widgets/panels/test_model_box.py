@@ -48,12 +48,16 @@ def test_noise_that_does_not_fit_is_warned_of_before_any_download(qtbot: Any, vi
     qtbot.keyClicks(dock.output.high, "255")
     dock.model.models.setCurrentText("swinir-gray-denoise-15")
     until_preflight(qtbot, dock)
-    text = dock.model.noise.text()
-    assert text.startswith("⚠ Noise here: σ 5") and "the model expects 5.9 %" in text
+    text = dock.verdict.advice.text()
+    assert text.startswith("Noise here: σ 5") and "the model expects 5.9 %" in text
+    assert dock.verdict.verdict.text().startswith("⚠ More noise (20 %) than the model is made for (5.9 %)")
     assert "expects less noise" in text and "swinir-gray-denoise-50 fits better" in text
-    assert "time not known before the download" in dock.output.cost.text()
-    dock.model.models.setCurrentText("swinir-gray-denoise-50")
-    qtbot.waitUntil(lambda: dock.model.noise.text().endswith("the model expects 20 %."))
+    assert dock.verdict.change.text().endswith("time known after the download.")
+    assert dock.verdict.button.text() == "Use swinir-gray-denoise-50"
+    click(qtbot, dock.verdict.button)
+    assert dock.model.model() == "swinir-gray-denoise-50"
+    qtbot.waitUntil(lambda: dock.verdict.verdict.toolTip().endswith("the model expects 20 %."))
+    assert dock.verdict.verdict.text() == "✓ Fits: 20 % noise, made for 20 %" and dock.verdict.button.isHidden()
     assert not (tmp_path / "models").exists()
 
 

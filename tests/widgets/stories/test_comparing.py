@@ -13,9 +13,9 @@ from napari import Viewer
 from qtpy.QtCore import Qt
 
 from napari_restore.widgets.dock import RestoreDock, SuperResolutionDock
-from napari_restore.widgets.viewer.compare_tools import HOLD_KEY
-from napari_restore.widgets.viewer.difference import DIFFERENCE
-from napari_restore.widgets.viewer.wipe import LINE, WIPE
+from napari_restore.widgets.viewer.compare.compare_tools import HOLD_KEY
+from napari_restore.widgets.viewer.compare.difference import DIFFERENCE
+from napari_restore.widgets.viewer.compare.wipe import LINE, WIPE
 
 # A window of napari that is closed leaves timers and sockets to the garbage collector.
 pytestmark = [
@@ -45,7 +45,7 @@ def test_nothing_to_compare_before_a_run(dock: RestoreDock) -> None:
 
 
 def test_the_button_is_held(qtbot: Any, viewer: Viewer, compared: RestoreDock) -> None:
-    result, source = viewer.layers["cells · denoiser"], viewer.layers["cells"]
+    result, source = viewer.layers["cells ▸ denoiser"], viewer.layers["cells"]
     assert result.visible and not source.visible
     qtbot.mousePress(compared.compare.hold, Qt.MouseButton.LeftButton)
     assert source.visible and not result.visible
@@ -54,7 +54,7 @@ def test_the_button_is_held(qtbot: Any, viewer: Viewer, compared: RestoreDock) -
 
 
 def test_the_key_is_held_on_the_canvas(qtbot: Any, viewer: Viewer, compared: RestoreDock) -> None:
-    result, source, canvas = viewer.layers["cells · denoiser"], viewer.layers["cells"], canvas_of(compared)
+    result, source, canvas = viewer.layers["cells ▸ denoiser"], viewer.layers["cells"], canvas_of(compared)
     assert f"({HOLD_KEY})" in compared.compare.hold.text()
     qtbot.keyPress(canvas, HOLD_KEY)
     assert source.visible and not result.visible
@@ -68,7 +68,7 @@ def test_the_key_is_held_on_the_canvas(qtbot: Any, viewer: Viewer, compared: Res
 
 
 def test_the_line_is_dragged_by_the_mouse(qtbot: Any, viewer: Viewer, compared: RestoreDock) -> None:
-    result = viewer.layers["cells · denoiser"]
+    result = viewer.layers["cells ▸ denoiser"]
     wipe_half(qtbot, viewer, compared)
     wiped, line = viewer.layers[WIPE], viewer.layers[LINE]
     assert not result.visible and viewer.layers.selection.active is not line
@@ -94,13 +94,13 @@ def test_the_line_is_dragged_by_the_mouse(qtbot: Any, viewer: Viewer, compared: 
 def test_the_wipe_follows_the_sliders(qtbot: Any, viewer: Viewer, compared: RestoreDock) -> None:
     wipe_half(qtbot, viewer, compared)
     viewer.dims.set_current_step(0, 2)
-    after = viewer.layers["cells · denoiser"].data[2]
+    after = viewer.layers["cells ▸ denoiser"].data[2]
     qtbot.waitUntil(lambda: np.array_equal(viewer.layers[WIPE].data[0, :, 60:], after[:, 60:]))
     qtbot.waitUntil(lambda: not compared.works)
 
 
 def test_difference_and_grid(qtbot: Any, viewer: Viewer, compared: RestoreDock) -> None:
-    source, result = viewer.layers["cells"], viewer.layers["cells · denoiser"]
+    source, result = viewer.layers["cells"], viewer.layers["cells ▸ denoiser"]
     click(qtbot, compared.compare.difference)
     qtbot.waitUntil(lambda: f"{DIFFERENCE}cells ▸ denoiser" in viewer.layers)
     expected = source.data[1].astype(np.float32) - result.data[1]

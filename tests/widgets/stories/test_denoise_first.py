@@ -30,10 +30,10 @@ def test_the_choice_is_shown_and_preview_and_run_are_equal(
     dock = dock_in(viewer, checkpoints["upscaler"], SuperResolutionDock)
     edit = dock.model.denoise
     assert edit.value() == "none"
-    edit.model.setCurrentIndex(edit.model.findData("auto"))
+    edit.native.setCurrentIndex(edit.native.findData("auto"))
     until_preflight(qtbot, dock)
-    assert edit.model.currentText() == f"auto ({api.DENOISER})"
-    assert edit.found.text().startswith("As the noise is ")
+    assert edit.native.currentText() == f"auto ({api.DENOISER})"
+    assert dock.model.denoiser.text().startswith("As the noise is ")
 
     file = str(checkpoints["denoiser"])
     dock.form.show_choices(Choices.of(str(checkpoints["upscaler"]), denoise=file, tile=96, halo=8))
@@ -41,13 +41,13 @@ def test_the_choice_is_shown_and_preview_and_run_are_equal(
     until_preflight(qtbot, dock)
     click(qtbot, dock.bar.run)
     until_idle(qtbot, dock)
-    result = viewer.layers["plane · denoiser + upscaler"]
+    result = viewer.layers["plane ▸ denoiser + upscaler"]
     settings: dict[str, Any] = {"axes": "YX", "denoise": file, "tile": 96, "halo": 8}
     expected = api.super_resolve(plane, model=checkpoints["upscaler"], **settings)
     np.testing.assert_array_equal(result.data, expected)
     click(qtbot, dock.bar.preview)
     until_idle(qtbot, dock)
-    preview = viewer.layers["preview · plane · denoiser + upscaler"]
+    preview = viewer.layers["preview · plane ▸ denoiser + upscaler"]
     start = np.round(result.world_to_data(preview.translate)).astype(int)
     on_screen = tuple(map(slice, start, start + preview.data.shape))
     np.testing.assert_array_equal(preview.data, result.data[on_screen])

@@ -14,7 +14,9 @@ import npe2
 import pytest
 import yaml
 from napari import Viewer
+from napari._qt.widgets.qt_command_palette import QCommandPalette
 from pydantic import BaseModel
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QMenu
 
@@ -22,6 +24,7 @@ import napari_restore
 from napari_restore.widgets.preferences import Preferences
 
 MANIFEST = Path(napari_restore.__file__).parent / "napari.yaml"
+IN_PALETTE_ONLY = {"napari-restore.upscale_image"}
 CONTENT: dict[str, Any] = yaml.safe_load(MANIFEST.read_text(encoding="utf-8"))
 
 
@@ -66,7 +69,7 @@ def dangling_commands(content: dict[str, Any]) -> set[str]:
     contributions = content["contributions"]
     kinds = [contributions[kind] for kind in ("widgets", "readers", "sample_data")]
     used = {entry["command"] for entries in (*kinds, *contributions["menus"].values()) for entry in entries}
-    return used ^ {command["id"] for command in contributions["commands"]}
+    return (used ^ {command["id"] for command in contributions["commands"]}) - IN_PALETTE_ONLY
 
 
 def test_npe2_finds_it_valid() -> None:
@@ -134,12 +137,30 @@ def test_both_docks_open_from_the_menus(qtbot: Any, viewer: Viewer) -> None:
     filters.aboutToShow.emit()
     titles = {command["id"]: command["title"] for command in CONTENT["contributions"]["commands"]}
     wanted = [titles[entry["command"]] for entry in CONTENT["contributions"]["menus"]["napari/layers/filter"]]
-    shown = {action.text().partition(" (")[0]: action for action in entries(filters)}
+    shown = {action.text().removesuffix(" (Image restoration)"): action for action in entries(filters)}
     assert wanted == ["Denoise", "Super-resolution"] and set(wanted) <= set(shown)
     for title in wanted:
         shown[title].trigger()
     assert any("Denoise" in action.text() for action in entries(viewer.window.plugins_menu))
-    assert {name.partition(" (")[0] for name in viewer.window.dock_widgets} >= set(wanted)
+    assert {name.partition(" (")[0] for name in viewer.window.dock_widgets} >= {"Denoise", "Super-resolution"}
+
+
+@pytest.mark.parametrize("typed", ["upscale image", "super-resolution", "denoise image"])
+def test_the_command_palette_finds_plain_words(viewer: Viewer, typed: str) -> None:
+    palette = viewer.window._qt_window.findChild(QCommandPalette)
+    first = next(palette._list.iter_top_hits(typed))
+    assert first.id.startswith("napari-restore."), first.title
+    first_word = typed.partition(" ")[0]
+    assert first_word in first.title.lower()
+
+
+def test_the_palette_opens_the_dock_widget(qtbot: Any, viewer: Viewer) -> None:
+    palette = viewer.window._qt_window.findChild(QCommandPalette)
+    palette.update_context(viewer.window._qt_window)
+    palette.show()
+    qtbot.keyClicks(palette._line, "upscale image")
+    qtbot.keyClick(palette._line, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: any("Super-resolution" in name for name in viewer.window.dock_widgets))
 
 
 def test_configurations_are_the_preferences() -> None:

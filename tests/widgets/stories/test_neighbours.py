@@ -61,8 +61,8 @@ def test_choice_preview_and_map(qtbot: Any, viewer: Viewer, opened: RestoreDock,
     until_preflight(qtbot, opened)
     click(qtbot, opened.bar.preview)
     until_idle(qtbot, opened)
-    preview = viewer.layers["preview · cells · denoiser"]
-    start = np.round(viewer.layers["cells · denoiser"].world_to_data(preview.translate)).astype(int)
+    preview = viewer.layers["preview · cells ▸ denoiser"]
+    start = np.round(viewer.layers["cells ▸ denoiser"].world_to_data(preview.translate)).astype(int)
     assert start[0] == 1 and preview.data.size > 3000
     on_screen = tuple(map(slice, start, start + preview.data.shape))
     np.testing.assert_array_equal(preview.data, stored[on_screen])

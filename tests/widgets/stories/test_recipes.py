@@ -160,10 +160,14 @@ def test_what_a_control_cannot_show_is_kept_until_it_is_changed(qtbot: Any, dock
 def test_another_model_takes_only_what_is_about_the_network_away(
     dock: RestoreDock, checkpoints: dict[str, Path]
 ) -> None:
-    dock.form.show_choices(dock.choices().replaced(blend=8, img_range=255.0, chunks=(1, 64, 64), backend="compiled"))
-    assert said(dock) == "Also set by the recipe: img_range 255.0; blend 8; chunks 1,64,64; backend compiled."
+    loaded = dock.choices().replaced(halo=2000, img_range=255.0, chunks=(1, 64, 64), batch=1000, backend="compiled")
+    dock.form.show_choices(loaded)
+    assert said(dock) == "Also set by the recipe: img_range 255.0; halo 2000; batch 1000."
+    assert dock.form.storage.native("chunks").text() == "1,64,64"
     dock.model.choose(str(checkpoints["local"]))
-    assert said(dock) == "Also set by the recipe: chunks 1,64,64; backend compiled."
+    assert said(dock) == "Also set by the recipe: batch 1000."
+    recipe = dock.choices().recipe
+    assert (recipe.halo, recipe.batch, recipe.chunks, recipe.backend) == (None, 1000, (1, 64, 64), "compiled")
 
 
 def test_the_source_of_a_recipe_is_told_and_not_taken_for_the_layer(dock: RestoreDock, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from napari import Viewer
 from qtpy.QtGui import QOpenGLContext
 
 from napari_restore.widgets.dock import RestoreDock
-from napari_restore.widgets.viewer.difference import DIFFERENCE
+from napari_restore.widgets.viewer.compare.difference import DIFFERENCE
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -43,7 +43,7 @@ def remove_the_source(qtbot: Any, viewer: Viewer, dock: RestoreDock) -> None:
 
 
 def remove_the_preview(qtbot: Any, viewer: Viewer, dock: RestoreDock) -> None:
-    viewer.layers.remove("preview · cells · denoiser")
+    viewer.layers.remove("preview · cells ▸ denoiser")
 
 
 def close(qtbot: Any, viewer: Viewer, dock: RestoreDock) -> None:

@@ -39,7 +39,7 @@ def test_cancel_then_resume_ends_with_the_same_bytes(
     until_idle(qtbot, dock)
     assert dock.bar.line.text().startswith("Cancelled")
     # What has landed is seen, and not what napari remembers of the empty output.
-    layer = viewer.layers["movie · denoiser"]
+    layer = viewer.layers["movie ▸ denoiser"]
     assert 0 < len(landed()) < 12
     for plane in landed():
         assert np.asarray(layer.data[plane]).std() > 0

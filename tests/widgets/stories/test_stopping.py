@@ -74,7 +74,7 @@ def test_a_preview_does_not_keep_a_run_from_starting(qtbot: Any, viewer: Viewer,
     click(qtbot, large.bar.run)
     assert work.stopping.is_set() and large.bar.state == "running" and large.bar.preview.text() == "Preview"
     until_idle(qtbot, large)
-    assert [layer.name for layer in viewer.layers] == ["large", "large · denoiser"]
+    assert [layer.name for layer in viewer.layers] == ["large", "large ▸ denoiser"]
 
 
 @pytest.mark.parametrize("enter", [Qt.Key.Key_Return, Qt.Key.Key_Enter])
@@ -142,13 +142,13 @@ def test_settings_that_change_during_a_run_are_checked_after_it(qtbot: Any, larg
     qtbot.waitUntil(lambda: "when the run has ended" in large.output.cost.text() or large.bar.state == "idle")
     until_idle(qtbot, large)
     until_preflight(qtbot, large)
-    assert "288.0 kB to memory" in large.output.cost.text() and "Noise here" in large.model.noise.text()
+    assert "288.0 kB to memory" in large.output.cost.text() and "Noise here" in large.verdict.verdict.toolTip()
 
 
 def test_a_result_that_is_deleted_ends_its_run(qtbot: Any, viewer: Viewer, large: RestoreDock) -> None:
     click(qtbot, large.bar.run)
-    qtbot.waitUntil(lambda: "large · denoiser" in viewer.layers)
-    viewer.layers.remove("large · denoiser")
+    qtbot.waitUntil(lambda: "large ▸ denoiser" in viewer.layers)
+    viewer.layers.remove("large ▸ denoiser")
     qtbot.waitUntil(lambda: large.bar.state != "running")
     until_idle(qtbot, large)
     assert large.bar.line.text() == "Stopped: the layer of the result was removed."
@@ -164,8 +164,8 @@ def test_a_stored_result_is_completed_without_its_layer(
     dock = dock_in(viewer, checkpoints["denoiser"])
     to_disk(dock, tmp_path / "o.zarr")
     click(qtbot, dock.bar.run)
-    qtbot.waitUntil(lambda: "movie · denoiser" in viewer.layers)
-    viewer.layers.remove("movie · denoiser")
+    qtbot.waitUntil(lambda: "movie ▸ denoiser" in viewer.layers)
+    viewer.layers.remove("movie ▸ denoiser")
     until_idle(qtbot, dock)
     assert ome_zarr.stored_units(tmp_path / "o.zarr", 0).all()
     assert dock.bar.line.text() == f"Done. The layer of the result was removed; the result is in {tmp_path / 'o.zarr'}."
@@ -176,11 +176,11 @@ def test_cancelled_before_the_first_block(qtbot: Any, viewer: Viewer, large: Res
         if output is not None:
             to_disk(large, output)
         click(qtbot, large.bar.run)
-        qtbot.waitUntil(lambda: "large · denoiser" in viewer.layers)
+        qtbot.waitUntil(lambda: "large ▸ denoiser" in viewer.layers)
         click(qtbot, large.bar.run)
         until_idle(qtbot, large)
         assert large.bar.line.text() == "Cancelled before the first block; nothing is stored."
-        assert large.bar.run.text() == "Run" and "large · denoiser" not in viewer.layers
+        assert large.bar.run.text() == "Run" and "large ▸ denoiser" not in viewer.layers
         assert viewer.layers["large"].visible
     click(qtbot, large.bar.run)
     until_idle(qtbot, large)
@@ -189,7 +189,7 @@ def test_cancelled_before_the_first_block(qtbot: Any, viewer: Viewer, large: Res
 
 def test_a_preview_that_is_stopped_keeps_what_it_has_shown(qtbot: Any, viewer: Viewer, large: RestoreDock) -> None:
     click(qtbot, large.bar.preview)
-    name = f"{PREVIEW}large · denoiser"
+    name = f"{PREVIEW}large ▸ denoiser"
     qtbot.waitUntil(lambda: name in viewer.layers or large.bar.state == "idle")
     click(qtbot, large.bar.preview) if large.bar.state == "previewing" else None
     until_idle(qtbot, large)

@@ -14,9 +14,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QComboBox
 
 from napari_restore.widgets.dock import RestoreDock
-from napari_restore.widgets.viewer.compare_tools import HOLD_KEY
-from napari_restore.widgets.viewer.difference import DIFFERENCE
-from napari_restore.widgets.viewer.wipe import LINE, WIPE
+from napari_restore.widgets.viewer.compare.compare_tools import HOLD_KEY
+from napari_restore.widgets.viewer.compare.difference import DIFFERENCE
+from napari_restore.widgets.viewer.compare.wipe import LINE, WIPE
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -198,13 +198,13 @@ def test_the_pair_follows_the_layer_that_is_chosen(qtbot: Any, viewer: Viewer, c
     assert dock.compare.comparisons.currentText() == "c ▸ denoiser"
     dock.compare.wipe.setValue(50)
     qtbot.waitUntil(lambda: dock.tools.wipe.active and not dock.works)
-    seen = [layer.visible for layer in viewer.layers if layer.name in ("a", "a · denoiser")]
+    seen = [layer.visible for layer in viewer.layers if layer.name in ("a", "a ▸ denoiser")]
     pick(qtbot, dock.input.layers, "a")
     assert dock.compare.comparisons.currentText() == "a ▸ denoiser" and WIPE not in viewer.layers
-    assert [layer.visible for layer in viewer.layers if layer.name in ("a", "a · denoiser")] == seen
+    assert [layer.visible for layer in viewer.layers if layer.name in ("a", "a ▸ denoiser")] == seen
     click(qtbot, dock.compare.difference)
     qtbot.waitUntil(lambda: f"{DIFFERENCE}a ▸ denoiser" in viewer.layers)
-    expected = viewer.layers["a"].data.astype(np.float32) - viewer.layers["a · denoiser"].data
+    expected = viewer.layers["a"].data.astype(np.float32) - viewer.layers["a ▸ denoiser"].data
     np.testing.assert_array_equal(viewer.layers[f"{DIFFERENCE}a ▸ denoiser"].data, expected)
 
 
@@ -215,5 +215,5 @@ def test_a_preview_is_a_pair_of_its_own(
     click(qtbot, dock.bar.preview)
     until_idle(qtbot, dock)
     assert choices(dock)[0] == "cells ▸ local, preview" and not newer.visible
-    viewer.layers.remove("preview · cells · local")
+    viewer.layers.remove("preview · cells ▸ local")
     assert dock.compare.comparisons.currentText() == "cells ▸ local" and newer.visible

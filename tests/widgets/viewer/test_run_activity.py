@@ -26,10 +26,10 @@ def test_the_activity_docks_button_cancels(
     window = dock.window()
     assert window is not None
     qtbot.waitUntil(lambda: dock.bar.bar.maximum() > 0 and dock.bar.bar.value() > 0)
-    assert dock.activity.bar.n > 0 and dock.activity.bar.total == dock.bar.bar.maximum()
+    assert dock.display.activity.bar.n > 0 and dock.display.activity.bar.total == dock.bar.bar.maximum()
     buttons = [b for b in window.findChildren(QPushButton) if b.text() == "Cancel" and b is not dock.bar.run]
     assert len(buttons) == 1
     buttons[0].click()
     assert dock.bar.run.text() == "Cancelling…"
     until_idle(qtbot, dock)
-    assert dock.bar.line.text().startswith("Cancelled") and dock.activity.bar is None
+    assert dock.bar.line.text().startswith("Cancelled") and dock.display.activity.bar is None

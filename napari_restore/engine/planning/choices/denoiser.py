@@ -13,12 +13,13 @@ from napari_restore.errors import RecipeError
 from napari_restore.images.image import Image
 from napari_restore.models.card import ModelCard
 from napari_restore.models.chain import denoised_first
+from napari_restore.models.defaults import DENOISER
 from napari_restore.models.zoo import find_card
 from napari_restore.ways_out import WayOut
 
 __all__ = ["ChosenDenoiser", "choose_denoiser"]
 
-_DENOISERS = {1: "restormer-denoise-light", 3: "restormer-denoise-rgb-light"}
+_DENOISERS = {1: DENOISER, 3: "restormer-denoise-rgb-light"}
 """Bundled denoisers, by number of channels."""
 
 

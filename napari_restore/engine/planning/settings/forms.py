@@ -125,6 +125,13 @@ def data_type(value: Any) -> str:
 def broadcast(values: tuple[Item, ...], count: int) -> tuple[Item, ...]:
     """Broadcast one value, or one per channel, to `count` channels.
 
+    Parameters
+    ----------
+    values : tuple
+        One value, or `count` values.
+    count : int
+        Number of channels.
+
     Examples
     --------
     >>> broadcast(((0, 255),), 2), broadcast(((0, 255), (0, 9)), 2)

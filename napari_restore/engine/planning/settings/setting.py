@@ -1,8 +1,8 @@
 """Describe a setting: its type, unit, default and meaning, and where it can be set.
 
-A `Setting` is part of the annotation of a field of `napari_restore.engine.planning.recipe.Recipe`. These are generated
-from it: `napari_restore.api.Settings`, the options of the command line, tool tips of the dock widgets, and the page
-``docs/settings.md``.
+A `Setting` is part of the annotation of a field of `napari_restore.engine.planning.settings.fields.Fields`. These are
+generated from it: `napari_restore.api.Settings`, the options of the command line, the controls of the dock widgets, and
+the page ``docs/settings.md``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 __all__ = ["GROUPS", "NEVER", "Group", "Setting", "Written", "type_text"]
 
 import types
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, Union, get_args, get_origin
 
 from napari_restore.errors import RecipeError
@@ -78,8 +78,13 @@ class Setting:
     metavar : str
         Placeholder of the value in the help of the command line; empty for the type.
     control : str
-        Place of its control in the dock widgets. Empty if there is no control: then a value that is loaded with a
-        recipe is kept and shown.
+        Place of its control in the dock widgets: section and label. Empty if there is no control: then a value that is
+        loaded with a recipe is kept and shown.
+    widget : str
+        Type of the magicgui widget that is made as its control; empty for a control of its own drawing, or none.
+    options : dict of str to object
+        Options of that widget: ``min``, ``max`` and ``step`` in the unit that is shown, ``suffix``, ``decimals``, the
+        ``factor`` from that unit to the stored one, ``choices``.
     page : str
         Page of the documentation with more information.
     last_bits : bool
@@ -104,6 +109,8 @@ class Setting:
     flag: str | None = ""
     metavar: str = ""
     control: str = ""
+    widget: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     page: str = ""
     last_bits: bool = False
     earlier: Any = NEVER

@@ -6,12 +6,13 @@ __all__ = ["found_chunks"]
 
 import dataclasses
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from napari_restore.errors import SourceError
 from napari_restore.images.guards.zarr_keys import is_metadata
+from napari_restore.images.guards.zarr_objects import listed, waited
 
 if TYPE_CHECKING:
     import zarr
@@ -63,9 +64,7 @@ def found_chunks(array: zarr.Array[Any], location: str) -> tuple[zarr.Array[Any]
 
 def _exists(array: zarr.Array[Any]) -> bool:
     """Check whether the first chunk of an array is stored."""
-    from zarr.core.sync import sync
-
-    return bool(sync((array.store_path / array.metadata.encode_chunk_key((0,) * array.ndim)).exists()))
+    return waited((array.store_path / array.metadata.encode_chunk_key((0,) * array.ndim)).exists())
 
 
 def _keys(array: zarr.Array[Any]) -> list[str] | None:
@@ -81,27 +80,11 @@ def _keys(array: zarr.Array[Any]) -> list[str] | None:
         return list(islice(_files(os.path.join(store.root, array.path), "", array.ndim + 1), _LISTED))
     try:
         remote = isinstance(store, FsspecStore)
-        names = _first(store.list_dir(array.path) if remote else store.list_prefix(prefix))
+        names = listed(store.list_dir(array.path) if remote else store.list_prefix(prefix), _LISTED)
     except Exception:  # a web server lists nothing, and each kind of store has errors of its own
         return None
     keys = [name.removeprefix(prefix).strip("/") for name in names]
     return [key for key in keys if key and not is_metadata(key)]
-
-
-def _first(names: AsyncIterator[str]) -> list[str]:
-    """Return the first names of a listing."""
-    from zarr.core.sync import sync
-
-    async def some() -> list[str]:
-        found: list[str] = []
-        async for name in names:
-            found.append(name)
-            if len(found) == _LISTED:
-                break
-        return found
-
-    listed: list[str] = sync(some())
-    return listed
 
 
 def _files(directory: str, prefix: str, depth: int) -> Iterator[str]:

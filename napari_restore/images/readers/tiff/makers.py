@@ -11,6 +11,7 @@ __all__ = ["makers_metadata"]
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -20,6 +21,7 @@ from napari_restore.images.geometry import Sampling
 from napari_restore.images.image import Channel
 from napari_restore.images.readers.reader import pixel_sizes
 from napari_restore.images.readers.tiff.metadata import TiffMetadata
+from napari_restore.images.readers.tiff.scanimage import frame_interval, settings
 from napari_restore.images.units import unit_name
 
 if TYPE_CHECKING:
@@ -122,16 +124,19 @@ def _scn(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetada
 
 
 def _scanimage(_: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetadata:
-    """Read ScanImage, lines ``SI.name = value``: field of view and step in micrometres, volumes per second."""
-    told = dict(re.findall(r"^SI\.(\S+) *= *(.*?)\s*$", series.keyframe.software, re.MULTILINE))
+    """Read ScanImage: step and, since 2016, field of view in micrometres, and the time between frames or volumes."""
+    told = settings(series.keyframe)
     corners = [float(n) for n in re.findall(r"-?[\d.]+(?:[eE][+-]?\d+)?", told.get("hRoiManager.imagingFovUm", ""))]
     lengths = dict(zip(series.axes, series.shape, strict=True))
     sizes: dict[str, Any] = {"Z": told.get("hStackManager.stackZStepSize")}
     if len(corners) == 8:
         for axis, positions in (("X", corners[0::2]), ("Y", corners[1::2])):
             sizes[axis] = (max(positions) - min(positions)) / lengths[axis]
-    rate = float(told.get("hRoiManager.scanVolumeRate") or 0)
-    return _told({**sizes, "T": rate and 1 / rate}, "micrometer")
+    found = _told({**sizes, "T": frame_interval(told, series.axes)}, "micrometer")
+    if told and len(corners) != 8:
+        note = "ScanImage wrote its zoom factor and no field of view here; the pixel size along Y and X is unknown."
+        return replace(found, notes=(*found.notes, note))
+    return found
 
 
 def _micro_manager(tiff: tifffile.TiffFile, _: tifffile.TiffPageSeries) -> TiffMetadata:

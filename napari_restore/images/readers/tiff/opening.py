@@ -16,6 +16,7 @@ from napari_restore.images.readers.tiff.array import TiffArray, array_of
 from napari_restore.images.readers.tiff.file import OpenedSeries, open_series, page_shape
 from napari_restore.images.readers.tiff.imagej import imagej_metadata
 from napari_restore.images.readers.tiff.makers import makers_metadata
+from napari_restore.images.readers.tiff.meaning import notes_on_meaning
 from napari_restore.images.readers.tiff.metadata import TiffMetadata
 from napari_restore.images.readers.tiff.ome import ome_metadata
 from napari_restore.ways_out import NAME_AXES
@@ -86,7 +87,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
         location=path,
         series_count=len(opened.names),
         series_names=opened.names if several else (),
-        notes=(*opened.notes, *described.notes),
+        notes=(*opened.notes, *described.notes, *notes_on_meaning(opened.tiff, opened.whole)),
     )
 
 

@@ -37,6 +37,8 @@ class Comparison:
         Whether all pixels of the result are restored. It becomes true when the run ends.
     blending : tuple of str
         Blending of the result layers where they cover their source.
+    label : str
+        Short name of the model, and a number if there are other results of it.
     """
 
     source: Any
@@ -48,13 +50,14 @@ class Comparison:
     whole: bool = False
     complete: bool = True
     blending: tuple[str, ...] = ()
+    label: str = ""
 
     @classmethod
     def of(cls, result: Result, layers: list[Any]) -> Comparison:
         """Make the comparison of a result from the layers that show it."""
         return cls(
             result.source, result.axes, tuple(layers), result.plan, result.origin, result.preview, result.whole,
-            complete=result.preview, blending=result.blending,
+            complete=result.preview, blending=result.blending, label=result.label,
         )  # fmt: skip
 
     @property
@@ -63,7 +66,7 @@ class Comparison:
         return self.whole and self.complete
 
     def __str__(self) -> str:
-        return f"{self.source.name} ▸ {self.plan.card.name}{', preview' if self.preview else ''}"
+        return f"{self.source.name} ▸ {self.label}{', preview' if self.preview else ''}"
 
 
 class History:

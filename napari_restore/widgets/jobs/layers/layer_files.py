@@ -1,8 +1,8 @@
-"""Read the pixel size of a layer from its file, where the reader that opened it has left it out."""
+"""Files of layers: their pixel size, where the reader that opened one has left it out, and names for new ones."""
 
 from __future__ import annotations
 
-__all__ = ["FileSizes", "describe_sizes", "sizes_in_file"]
+__all__ = ["FileSizes", "describe_sizes", "file_stem", "sizes_in_file"]
 
 import os
 from collections.abc import Mapping
@@ -64,6 +64,17 @@ def describe_sizes(sizes: FileSizes) -> str:
     """
     words = (f"{letter} {size:g} {sizes.units.get(letter, '')}".strip() for letter, size in sizes.pixel_size.items())
     return f"pixel size of the file: {', '.join(words)}" if sizes.pixel_size else ""
+
+
+def file_stem(name: str) -> str:
+    """Return the name of a layer with all signs replaced that a file name should not have.
+
+    Examples
+    --------
+    >>> file_stem("cells: DAPI/1")
+    'cells__DAPI_1'
+    """
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
 
 
 @lru_cache(maxsize=64)

@@ -41,16 +41,18 @@ class DownloadProgress:
 def groups(task: Task) -> dict[str, tuple[ModelCard, ...]]:
     """Return the models of a task by name, under the headings of the list.
 
-    For ``"denoise"``, models against blur, rain and JPEG artefacts come after those against noise.
+    For ``"denoise"``, models against blur, rain and JPEG artefacts are under "Other".
     """
     upscales = task == "super-resolve"
     order = {name: position for position, name in enumerate(_TASKS)}
     cards = [card for card in api.models() if (card.scale > 1) == upscales and card.in_channels == card.out_channels]
     cards.sort(key=lambda card: order[card.task])
+    published = [card for card in cards if card.task == task and not card.bundled]
     return {
         "Bundled": tuple(card for card in cards if card.bundled),
-        "Restormer": tuple(card for card in cards if card.architecture == "restormer" and not card.bundled),
-        "SwinIR": tuple(card for card in cards if card.architecture == "swinir" and not card.bundled),
+        "Restormer": tuple(card for card in published if card.architecture == "restormer"),
+        "SwinIR": tuple(card for card in published if card.architecture == "swinir"),
+        "Other": tuple(card for card in cards if card.task != task and not card.bundled),
     }
 
 

@@ -12,6 +12,7 @@ from napari_restore import api
 from napari_restore.errors import in_window
 from napari_restore.widgets.jobs.controller import Works
 from napari_restore.widgets.jobs.models.cards import DownloadProgress, fetch_weights
+from napari_restore.widgets.jobs.models.samples import Sample, make_sample
 
 if TYPE_CHECKING:
     from napari_restore.models.card import ModelCard
@@ -32,6 +33,12 @@ class ModelView(Protocol):
 
     def show_fetched(self, event: DownloadProgress | None, /) -> None:
         """Show the progress of a download; None: it has ended."""
+
+    def shown_card(self) -> ModelCard | None:
+        """Return the card of the chosen model, if it is known."""
+
+    def show_sample(self, sample: Sample | None, error: str = "", /) -> None:
+        """Show the sample of the chosen model; None: it is being made, or there is an error."""
 
 
 class ModelController:
@@ -82,6 +89,22 @@ class ModelController:
 
         self._view.show_fetched(DownloadProgress(0, None))
         self._works.start("fetch", lambda stop: fetch_weights(model, stop), self._view.show_fetched, ended)
+
+    def make_sample(self) -> None:
+        """Restore a sample with the chosen model."""
+        model, card = self._view.model(), self._view.shown_card()
+        if model is None or card is None:
+            return
+        self._view.show_sample(None)
+
+        def start(stop: threading.Event) -> Generator[Sample, None, None]:
+            yield make_sample(model, card)
+
+        def ended(error: BaseException | None) -> None:
+            if error is not None:
+                self._view.show_sample(None, in_window(error))
+
+        self._works.start("sample", start, self._view.show_sample, ended)
 
     def cancel_fetch(self) -> None:
         """Stop the download. The view is told when it has ended."""

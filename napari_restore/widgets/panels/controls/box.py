@@ -11,6 +11,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QGroupBox, QHBoxLayout, QLabel, QLayout, QScrollArea, QSizePolicy, QWidget
 from superqt.utils import QFlowLayout
 
+from napari_restore.widgets.panels.controls.made import Made
+
 
 def side_by_side(*widgets: QWidget) -> QWidget:
     """Put widgets in one row, without margins."""
@@ -60,6 +62,13 @@ class Box(QGroupBox):
             part.setToolTip(tooltip)
         self._labels[control].setBuddy(control)
         control.setAccessibleName(label)
+
+    def add_made(self, made: Made) -> None:
+        """Add a row with a control that magicgui has made; a check box has its own label."""
+        if made.setting.widget == "CheckBox":
+            self.add_wide(made.native)
+        else:
+            self.add(made.label, made.native, made.native.toolTip())
 
     def add_wide(self, widget: QWidget) -> None:
         """Add a row without a label, as wide as the box."""

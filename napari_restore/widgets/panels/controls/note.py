@@ -69,10 +69,11 @@ class Note(QLabel):
 
 
 def _breakable(text: str) -> str:
-    """Add zero-width spaces to long words: after separators, and otherwise every few letters."""
+    """Add zero-width spaces to long words: after separators, otherwise every few letters; keep percentages together."""
 
     def parted(match: re.Match[str]) -> str:
         after_signs = re.sub(r"([/\\_\-.:])", rf"\1{_BREAK}", match.group())
         return re.sub(rf"([^{_BREAK}]{{{_LONG}}})(?=[^{_BREAK}])", rf"\1{_BREAK}", after_signs)
 
-    return re.sub(rf"\S{{{_LONG + 1},}}", parted, text)
+    # A number is not parted from its sign of percent.
+    return re.sub(rf"\S{{{_LONG + 1},}}", parted, text.replace(" %", "\u00a0%"))

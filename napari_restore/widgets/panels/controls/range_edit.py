@@ -1,10 +1,12 @@
-"""The control of the value range, for all channels or for each."""
+"""The control of the value range, for all channels or for each, with the histogram of the layer."""
 
 from __future__ import annotations
 
 __all__ = ["RangeEdit", "ValueRange"]
 
 from collections.abc import Hashable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QLocale, Signal
 from qtpy.QtGui import QDoubleValidator
@@ -14,6 +16,10 @@ from superqt.utils import signals_blocked
 from napari_restore.errors import RecipeError
 from napari_restore.widgets.panels.controls.box import side_by_side
 from napari_restore.widgets.panels.controls.choice import Choice
+from napari_restore.widgets.panels.controls.histogram_slider import HistogramSlider
+
+if TYPE_CHECKING:
+    from napari_restore.engine.planning.sampling import Histogram
 
 Pair = tuple[float, float]
 ValueRange = tuple[Pair, ...] | None
@@ -21,7 +27,10 @@ ValueRange = tuple[Pair, ...] | None
 
 
 class RangeEdit(QWidget):
-    """Two fields for the ends of the value range, and a list of channels. Empty fields: estimated."""
+    """A histogram with a slider, two fields for the ends of the range, and a list of channels.
+
+    Empty fields: the range is estimated.
+    """
 
     changed = Signal()
 
@@ -44,18 +53,23 @@ class RangeEdit(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
+        self.histogram = HistogramSlider()
         column.addWidget(self.channel)
+        column.addWidget(self.histogram)
         column.addWidget(side_by_side(self.low, self.high, self.reset))
         self._typed: dict[int, tuple[str, str]] = {}
         """Typed text for each channel; key -1 is for all channels."""
         self._shown = -1
         self._estimate: tuple[Pair, ...] = ()
+        self._histograms: tuple[Histogram | None, ...] = ()
         self._source: Hashable = None
         self._typed_of: dict[Hashable, dict[int, tuple[str, str]]] = {}
         """Typed text of the sources before."""
         self.set_channels(())
         self.channel.currentIndexChanged.connect(self._switched)
         self.reset.clicked.connect(self._reset)
+        self.histogram.moved.connect(self._dragged)
+        self.histogram.released.connect(lambda pair: self._edited())
 
     def set_source(self, source: Hashable) -> None:
         """Set what the range is for. Each source has its own typed range, and no estimate yet.
@@ -71,7 +85,7 @@ class RangeEdit(QWidget):
         if self._source is not None:
             self._typed_of[self._source] = self._typed
             self._typed = dict(self._typed_of.get(source, {}))
-        self._source, self._estimate = source, ()
+        self._source, self._estimate, self._histograms = source, (), ()
         self._show(-1)
 
     def set_channels(self, names: Sequence[str]) -> None:
@@ -126,6 +140,29 @@ class RangeEdit(QWidget):
             shown = ranges[0] if len(ranges) == 1 else ranges[self._shown] if 0 <= self._shown < len(ranges) else None
             edit.setPlaceholderText(f"{shown[end]:g}" if shown else ("per channel" if ranges else ""))
             edit.setToolTip(f"{words}\n{lines}" if len(ranges) > 1 else words)
+        self._show_histogram()
+
+    def show_histograms(self, histograms: Sequence[Histogram | None]) -> None:
+        """Show the histograms of the layer, one for each channel; none: they are not known yet."""
+        self._histograms = tuple(histograms)
+        self._show_histogram()
+
+    def _show_histogram(self) -> None:
+        """Show the histogram of the channel, or that of the first one for all, with the typed or estimated range."""
+        number = max(self._shown, 0)
+        here = self._histograms[number] if number < len(self._histograms) else None
+        several = self._shown < 0 and len(self._histograms) > 1
+        self.histogram.show_histogram(None if several and len(self._estimate) > 1 else here)
+        pair: Pair | None = None
+        with suppress(RecipeError, ValueError):  # the text is not complete yet
+            pair = _pair((self.low.text().strip(), self.high.text().strip()))
+        if pair is None and self._estimate:
+            pair = self._estimate[min(number, len(self._estimate) - 1)]
+        self.histogram.show_range(pair)
+
+    def _dragged(self, pair: Pair) -> None:
+        for edit, value in zip((self.low, self.high), pair, strict=True):
+            edit.setText(f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}")
 
     def _show(self, channel: int) -> None:
         self._shown = channel
@@ -146,6 +183,7 @@ class RangeEdit(QWidget):
         before = dict(self._typed)
         self._remember()
         if self._typed.get(self._shown) != before.get(self._shown, ("", "")):
+            self._show_histogram()
             self.changed.emit()
 
     def _reset(self) -> None:

@@ -15,7 +15,7 @@ def layer(name: str) -> Image:
 
 def comparison(source: Image, *results: Image, model: str = "denoiser") -> Comparison:
     plan: Any = SimpleNamespace(card=SimpleNamespace(name=model))
-    return Comparison(source, "YX", results, plan, (0, 0))
+    return Comparison(source, "YX", results, plan, (0, 0), label=model)
 
 
 def test_the_latest_comes_first_and_names_are_told_apart() -> None:

@@ -2,19 +2,42 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_restore.widgets.jobs.compare.figures import plane_figures
+from napari_restore.widgets.jobs.compare.figures import measure_planes
 
 
 def test_figures_of_a_perfect_restoration() -> None:
     rng = np.random.default_rng(0)
     truth = np.add.outer(np.arange(64.0), np.arange(64.0))
-    found = dict(plane_figures(truth + rng.normal(0, 5, truth.shape), truth, reference=2 * truth + 100))
-    numbers = {name.split()[0]: float(name.split()[1]) for name in found}
+    found = measure_planes(truth + rng.normal(0, 5, truth.shape), truth, reference=2 * truth + 100)
+    numbers = {each.text.split()[0]: float(each.text.split()[1]) for each in found.figures}
     assert numbers["PSNR"] > 100 and numbers["SSIM"] == 1  # whatever gain and offset the reference has
     assert abs(numbers["Whiteness"]) < 0.1 and abs(numbers["Structure"]) < 0.1
+    assert [each.mark for each in found.figures] == ["", "", "✓", "✓"]
+    assert found.sentence == "What was removed looks like pure noise."
+    # The histogram is symmetrical about zero, and has nearly all pixels.
+    assert found.counts.argmax() in range(26, 35) and found.counts.sum() > 0.99 * truth.size
+    assert 4 * 4.5 < found.reach < 4 * 5.5
 
 
 def test_structure_that_was_removed_shows() -> None:
     truth = np.add.outer(np.arange(64.0), np.arange(64.0))
-    found = {name.split()[0]: float(name.split()[1]) for name, _ in plane_figures(truth, truth / 2)}
-    assert found["Whiteness"] > 0.9 and found["Structure"] > 0.9
+    found = measure_planes(truth, truth / 2)
+    numbers = {each.text.split()[0]: float(each.text.split()[1]) for each in found.figures}
+    assert numbers["Whiteness"] > 0.9 and numbers["Structure"] > 0.9
+    assert [each.mark for each in found.figures] == ["?", "?"] and found.sentence.startswith("Part of the image")
+
+
+def test_says_what_is_doubtful() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(0, 20, (64, 64)).repeat(4, 0).repeat(4, 1)
+    rows = rng.normal(0, 5, (256, 1)) * np.ones((1, 256))  # noise of a camera's rows, alike along x
+    assert measure_planes(truth + rows, truth).sentence.startswith("What was removed is alike")
+    noisy = truth + rng.normal(0, 20, truth.shape)
+    assert measure_planes(noisy, (noisy + truth) / 2).sentence == "Some of the noise is left in the result."
+    assert measure_planes(truth, 1.5 * truth).sentence.startswith("The result has more contrast")
+    assert measure_planes(truth, truth).sentence == "Almost nothing was changed."
+    stepped = truth + rng.normal(0, 5, truth.shape)
+    stepped[:, 128:] += 60  # a seam
+    seen = measure_planes(truth, stepped, borders=([], [128]))
+    assert seen.figures[-1].mark == "?" and "Borders between tiles" in seen.sentence
+    assert measure_planes(truth[:1, :1], truth[:1, :1]).counts.size == 0

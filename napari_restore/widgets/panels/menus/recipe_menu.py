@@ -34,6 +34,7 @@ class RecipeMenu:
         self._form, self._tell, self._parent = form, tell, parent
         menu.setToolTipsVisible(True)
         for title, tip, action in (
+            ("Apply the same to…", "Tick other layers; Run restores them with the same settings", self.tick_others),
             ("Copy as Python", "Copy the call that Run makes to the clipboard, as Python code", self.copy_python),
             ("Copy as command", "Copy the command that does the same to the clipboard", self.copy_command),
             ("Save recipe…", "Save the current choices as a recipe file", self.save),
@@ -43,6 +44,12 @@ class RecipeMenu:
             added = menu.addAction(title, self._guarded(action))
             if added is not None:
                 added.setToolTip(tip)
+
+    def tick_others(self) -> None:
+        """Tick all layers except the chosen one in the list of those that a run restores."""
+        if not self._form.input.several.open_for(self._form.input.layer()):
+            raise RestoreError("no other layer has the axes of this one; open another image.")
+        self._tell("Tick the layers, then Run: the settings are the same for all.")
 
     def copy_python(self) -> None:
         """Copy the call as Python code to the clipboard."""

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 __all__ = ["HOLD_KEY", "CompareTools"]
 
-import threading
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_restore.errors import RestoreError, in_window
 from napari_restore.widgets.jobs.compare.comparison import Comparison, History
-from napari_restore.widgets.jobs.compare.figures import measure_pair
-from napari_restore.widgets.jobs.compare.pairs import Pair, Planes, find_pairs
+from napari_restore.widgets.jobs.compare.figures import Measures, measure_pair
+from napari_restore.widgets.jobs.compare.pairs import Pair, Planes
 from napari_restore.widgets.jobs.controller import Works
 from napari_restore.widgets.jobs.layers.image_layers import is_comparison, is_made_here
-from napari_restore.widgets.jobs.viewport import Viewport
 from napari_restore.widgets.threads.turns import Turns
-from napari_restore.widgets.viewer.difference import show_differences
+from napari_restore.widgets.viewer.compare.difference import show_differences
+from napari_restore.widgets.viewer.compare.reading import PairReader
+from napari_restore.widgets.viewer.compare.removing import remove_results
+from napari_restore.widgets.viewer.compare.wipe import Wipe
 from napari_restore.widgets.viewer.live_view import LiveView
 from napari_restore.widgets.viewer.visibility import Visibility
-from napari_restore.widgets.viewer.wipe import Wipe
+from napari_restore.wording import counted
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -30,6 +30,8 @@ HOLD_KEY = "H"
 """The key that shows the source while it is held on the canvas."""
 _SHOWN = 1536
 """Most source pixels along Y and X in a wipe or a difference; of a larger region, every n-th pixel is read."""
+_JUDGED = 512
+"""Most source pixels along Y and X that are measured without being asked for."""
 _MEASURED = 2048
 """Most source pixels along Y and X for figures; of a larger region, the centre is read."""
 
@@ -65,8 +67,14 @@ class CompareTools(QObject):
     grid_shown = Signal(bool)
     references_listed = Signal(list)
     """Names of the layers that can be the reference."""
-    measured = Signal(str, list)
-    """Name of the comparison, and its figures, each with its meaning; an empty list removes earlier ones."""
+    measured = Signal(str, object)
+    """Name of the comparison, and its `Measures` that the user asked for; None removes earlier ones."""
+    judged = Signal(object)
+    """`Measures` of the current comparison, without being asked for; None: there are none."""
+    sides_shown = Signal(str, str)
+    """Names of the current source and result; empty: there is nothing to compare."""
+    before_shown = Signal(bool)
+    """Whether the source is shown alone for a while."""
 
     def __init__(self, viewer: Viewer, works: Works, turns: Turns, tell: Callable[..., None]) -> None:
         super().__init__(turns)
@@ -76,6 +84,7 @@ class CompareTools(QObject):
         self.wipe = Wipe(viewer, self.wiped.emit)
         self.view = LiveView(viewer, self)
         self.view.rested.connect(self._wipe_again)
+        self._reader = PairReader(viewer, works, tell)
         self._before, self._grid = Visibility(viewer), Visibility(viewer)
         self._following = False
         self.follow()
@@ -135,12 +144,16 @@ class CompareTools(QObject):
 
     def _choose(self, comparison: Comparison | None) -> None:
         self.comparison = comparison
-        self.measured.emit("", [])
+        self.measured.emit("", None)
         self._list()
+        self.judge()
 
     def _list(self) -> None:
         index = -1 if self.comparison is None else self.history.index(self.comparison)
         self.listed.emit(self.history.names(), index)
+        shown = self.comparison is not None and self.comparison.complete
+        source = self.comparison.source.name if shown and self.comparison is not None else ""
+        self.sides_shown.emit(source, self.history.names()[index] if shown else "")
 
     def _show_alone(self, comparison: Comparison) -> None:
         """Show the result, and hide the source's other results, which blending would add to it.
@@ -163,6 +176,8 @@ class CompareTools(QObject):
                 if comparison is self.comparison:
                     self._show_alone(comparison)
                     self._wipe_again()
+                    self._list()
+                    self.judge()
 
     def _removed(self, event: object = None) -> None:
         self.list_references()
@@ -215,6 +230,7 @@ class CompareTools(QObject):
 
     def show_before(self, wanted: bool) -> None:
         """Show the source instead of all its results, or the earlier state again."""
+        self.before_shown.emit(wanted and self.comparison is not None)
         if not wanted:
             self._before.restore()
             if self.wipe.line is None:
@@ -239,7 +255,7 @@ class CompareTools(QObject):
             if self._before:
                 self.wipe.begin(found[0], found[1], 1.0, line=False)
 
-        self._read("before", show, largest=_SHOWN, sparse=True)
+        self._reader.read(self.comparison, "before", show, largest=_SHOWN, sparse=True)
 
     # ------------------------------------------------------------------------------------------- wipe
 
@@ -276,8 +292,9 @@ class CompareTools(QObject):
         def show(found: tuple[list[Pair], list[Planes]]) -> None:
             if self.view.following:
                 self.wipe.begin(found[0], found[1], self.wipe.fraction)
+                self.judge()
 
-        self._read("wipe", show, largest=_SHOWN, sparse=True)
+        self._reader.read(self.comparison, "wipe", show, largest=_SHOWN, sparse=True)
 
     # ------------------------------------------------------------------------------------------- grid
 
@@ -299,7 +316,8 @@ class CompareTools(QObject):
     def add_difference(self) -> None:
         """Add layers of source minus result, white where nothing was changed."""
         comparison = self.comparison
-        self._read(
+        self._reader.read(
+            comparison,
             "difference",
             lambda found: show_differences(self.viewer, str(comparison), found[1], found[2]),
             lambda pairs, planes: [plane.difference for plane in planes],
@@ -318,50 +336,46 @@ class CompareTools(QObject):
         comparison = self.comparison
         references = [layer for layer in self._references() if comparison is None or layer != comparison.source]
 
-        def figures(pairs: list[Pair], planes: list[Planes]) -> list[tuple[str, str]]:
-            assert comparison is not None
-            return measure_pair(comparison, pairs[0], planes[0], references, reference_name)
-
-        def show(found: tuple[Any, Any, list[tuple[str, str]]]) -> None:
+        def show(found: tuple[Any, Any, Measures]) -> None:
             if comparison is self.comparison:
                 self.measured.emit(str(comparison), found[2])
+                self.judged.emit(found[2])
 
-        self._read("figures", show, figures, first=self.viewer.layers.selection.active, largest=_MEASURED)
+        figures = self._measuring(comparison, references, reference_name)
+        selected = self.viewer.layers.selection.active
+        self._reader.read(comparison, "figures", show, figures, first=selected, largest=_MEASURED)
 
-    # ------------------------------------------------------------------------------------------ reading
-
-    def _read(self, name: str, show: Any, compute: Any = None, *, first: Any = None, **how: Any) -> None:
-        """Read the region on screen and compute something of it on a worker thread, and show the outcome."""
-        try:
-            pairs = self._pairs()
-        except RestoreError as error:
-            self._tell(in_window(error), warning=True)
-            return
-        pairs = sorted(pairs, key=lambda pair: pair.result != first)
-
-        def start(stop: threading.Event) -> Generator[Any, None, None]:
-            planes = [pair.read(**how) for pair in pairs]
-            yield (pairs, planes) if compute is None else (pairs, planes, compute(pairs, planes))
-
-        def ended(error: BaseException | None) -> None:
-            if error is not None:
-                self._tell(in_window(error), warning=True)
-
-        self._works.start(f"compare: {name}", start, show, ended)
-
-    def _pairs(self) -> Sequence[Pair]:
-        """Pair source and result on screen.
-
-        Raises
-        ------
-        RestoreError
-            If they cannot be compared now.
-        """
-        if self.comparison is None or not self._listed_results():
-            raise RestoreError("there is no result to compare yet; make a preview or a run first.")
-        if not self.comparison.complete:
-            raise RestoreError("the result is not complete; its pixels can be compared when the run has ended.")
-        if self.viewer.dims.ndisplay != 2:
-            raise RestoreError("planes are compared in the 2D view; leave the 3D view first.")
+    def judge(self) -> None:
+        """Measure the middle of the region on screen, if there is a complete result on it."""
         comparison = self.comparison
-        return find_pairs(comparison.source, comparison.axes, comparison.results, Viewport.of(self.viewer))
+        self.judged.emit(None)
+        if comparison is None or not comparison.complete:
+            self._works.drop("compare: judge")
+            return
+
+        def show(found: tuple[Any, Any, Measures]) -> None:
+            if comparison is self.comparison:
+                self.judged.emit(found[2])
+
+        measures = self._measuring(comparison, [], None)
+        self._reader.read(comparison, "judge", show, measures, largest=_JUDGED, quiet=True)
+
+    @staticmethod
+    def _measuring(comparison: Comparison | None, references: list[Any], name: str | None) -> Callable[..., Measures]:
+        def measures(pairs: list[Pair], planes: list[Planes]) -> Measures:
+            assert comparison is not None
+            return measure_pair(comparison, pairs[0], planes[0], references, name)
+
+        return measures
+
+    def remove_results(self, which: str) -> None:
+        """Remove results and their differences from the layer list, one layer at a time.
+
+        Parameters
+        ----------
+        which : {"this", "others", "all"}
+            Which of the results in the history.
+        """
+        chosen = [each for each in self.history if which == "all" or (each is self.comparison) == (which == "this")]
+        self._turns.take(remove_results(self.viewer, chosen))
+        self._tell(f"Removed {counted(len(chosen), 'result')}.")

@@ -16,7 +16,8 @@ def test_models_are_grouped_and_say_what_they_are(viewer: Viewer, kind: type[Res
     items = [models.model().item(i) for i in range(models.count())]
     headings = [item.text() for item in items if not item.isEnabled()]
     restormer = ["Restormer"] if kind is DenoiseDock else []
-    assert headings == ["Bundled", *restormer, "SwinIR", "Your file"]
+    other = ["Other"] if kind is DenoiseDock else []
+    assert headings == ["Bundled", *restormer, "SwinIR", *other, "Your file"]
     assert models.currentText() == first and "Bundled" in dock.model.description.text()
     shown = {item.text() for item in items if item.isEnabled()}
     cards = [card for card in api.models() if (card.scale > 1) == (kind is SuperResolutionDock)]

@@ -1,0 +1,107 @@
+"""Say in one line whether the model fits the noise of a layer, with the settings that help if it does not."""
+
+from __future__ import annotations
+
+__all__ = ["Verdict", "verdict_of"]
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from napari_restore.engine.planning.noise_fit import percent, percent_span
+from napari_restore.engine.planning.settings.forms import broadcast
+from napari_restore.widgets.jobs.models.cards import noise_of
+
+if TYPE_CHECKING:
+    from napari_restore.engine.compute.estimate import Report
+    from napari_restore.engine.planning.noise_fit import NoiseFit
+    from napari_restore.models.card import ModelCard
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One line about the model and the noise of a layer.
+
+    Attributes
+    ----------
+    text : str
+        The line.
+    details : str
+        The estimated and the expected noise, and all warnings with their advice.
+    warning : bool
+        Whether the model does not fit.
+    helps : dict of str to object
+        Settings that help, by name, ``model`` among them; empty if there are none.
+    button : str
+        What the settings do, in a few words; empty if there are none.
+    """
+
+    text: str
+    details: str
+    warning: bool = False
+    helps: Mapping[str, Any] = field(default_factory=dict)
+    button: str = ""
+
+
+def verdict_of(report: Report) -> Verdict:
+    """Return the verdict on the model of a plan.
+
+    Parameters
+    ----------
+    report : Report
+        The plan, with the estimated noise.
+    """
+    fit, card = report.fit, report.plan.card.networks[0]
+    if not fit.warnings:
+        return Verdict(_good(fit, card), str(fit))
+    helps = {name: value for name, value in fit.helps.items() if getattr(report.plan.recipe, name) != value}
+    return Verdict(_bad(fit, card), str(fit), True, helps, _button(helps, report.plan.recipe.value_range or ()))
+
+
+def _good(fit: NoiseFit, card: ModelCard) -> str:
+    if fit.share is None:
+        stabilised = "stabilised" in fit.text
+        return f"Fits: noise normalised{_to(card)}" if stabilised else "The noise of this layer cannot be estimated"
+    here = percent(fit.share)
+    if fit.expected is None:
+        return f"{here} noise; made for {noise_of(card)}"
+    if fit.expected[1] == 0:
+        return f"Fits: {here} noise, made for images without noise"
+    return f"Fits: {here} noise, made for {percent_span(fit.expected)}"
+
+
+def _to(card: ModelCard) -> str:
+    return f" to the {percent(card.sigma)} that the model expects" if card.sigma else ""
+
+
+def _bad(fit: NoiseFit, card: ModelCard) -> str:
+    if fit.share is None or fit.expected is None:
+        return _clause(fit.warnings[0])
+    here = percent(fit.share)
+    if fit.too_little:
+        return f"Hardly any noise ({here}, made for {percent_span(fit.expected)}): little to gain"
+    if card.task == "super-resolve":
+        return f"{here} noise, which super-resolution keeps or sharpens"
+    if fit.share > fit.expected[1]:
+        return f"More noise ({here}) than the model is made for ({percent_span(fit.expected)})"
+    return _clause(fit.warnings[0])
+
+
+def _clause(warning: str) -> str:
+    """Return the first clause of a warning: what is wrong, without the advice."""
+    return re.split(r"[;:]|\. |, and the model", warning, maxsplit=1)[0].rstrip(".")
+
+
+def _button(helps: Mapping[str, Any], ranges: tuple[tuple[float, float], ...]) -> str:
+    if "model" in helps:
+        return f"Use {helps['model']}"
+    if "value_range" in helps:
+        each = helps["value_range"]
+        now = broadcast(ranges, len(each))
+        changed = [(channel, pair) for channel, pair in enumerate(each) if pair != now[channel]]
+        if len(changed) > 1:
+            return f"Use the advised ranges of {len(changed)} channels"
+        channel, (low, high) = changed[0]
+        return f"Use the range {low:g} to {high:g}" + (f" for channel {channel}" if len(each) > 1 else "")
+    return {"intensity": "Stabilise the noise", "denoise": "Denoise first"}.get(next(iter(helps), ""), "")

@@ -1,0 +1,1 @@
+"""What the dock widgets remember: presets with names, and the settings of the last run."""

@@ -1,0 +1,1 @@
+"""The menu beside *Run*: recipes, presets and what is remembered."""

@@ -1,0 +1,39 @@
+"""Remove results from the layer list."""
+
+from __future__ import annotations
+
+__all__ = ["remove_results"]
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from napari_restore.widgets.jobs.compare.comparison import Comparison
+from napari_restore.widgets.jobs.layers.image_layers import is_comparison
+from napari_restore.widgets.threads.turns import Steps
+from napari_restore.widgets.viewer.compare.difference import DIFFERENCE
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+
+def remove_results(viewer: Viewer, comparisons: Sequence[Comparison]) -> Steps:
+    """Remove the results of comparisons, and their differences, one layer for each step.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        The viewer.
+    comparisons : sequence of Comparison
+        The comparisons. Their sources stay.
+
+    Yields
+    ------
+    None
+        After each layer: napari takes long to remove one.
+    """
+    names = tuple(f"{DIFFERENCE}{each}" for each in comparisons)
+    differences = [layer for layer in viewer.layers if is_comparison(layer) and layer.name.startswith(names)]
+    for layer in [*(layer for each in comparisons for layer in each.results), *differences]:
+        if layer in viewer.layers:
+            viewer.layers.remove(layer)
+            yield

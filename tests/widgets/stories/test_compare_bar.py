@@ -1,0 +1,65 @@
+"""The bar on the canvas: both sides by name, what was removed, and how it is to be judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from canvas import canvas_of
+from docks import click, dock_in, until_idle
+from napari import Viewer
+
+from napari_restore.widgets.dock import RestoreDock
+from napari_restore.widgets.viewer.compare.compare_tools import HOLD_KEY
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture
+def compared(qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path]) -> RestoreDock:
+    viewer.add_image(np.random.default_rng(0).poisson(100, (75, 110)).astype(np.uint16), name="cells")
+    dock = dock_in(viewer, checkpoints["denoiser"])
+    click(qtbot, dock.bar.run)
+    until_idle(qtbot, dock)
+    return dock
+
+
+def test_names_histogram_figures_and_a_sentence(qtbot: Any, viewer: Viewer, compared: RestoreDock) -> None:
+    bar = compared.comparing.bar
+    assert bar.frame is not None and bar.frame.isVisible()
+    canvas = canvas_of(compared)
+    assert bar.frame.parent().rect().contains(bar.frame.geometry())
+    assert bar.source.text() == "◀ cells" and bar.result.text() == "denoiser ▶"
+    # The pixels on screen: the canvas does not show the whole layer.
+    assert bar.histogram.isVisible() and bar.histogram.counts.sum() > 0.5 * viewer.layers["cells"].data.size
+    said = bar.figures.text()
+    assert "Whiteness" in said and "Structure" in said and ("✓" in said or "?" in said)
+    assert bar.sentence.text().endswith(".")
+    # A held key shows the source alone, and the bar says so.
+    qtbot.keyPress(canvas, HOLD_KEY)
+    assert bar.source.font().bold() and not bar.result.isEnabled()
+    qtbot.keyRelease(canvas, HOLD_KEY)
+    assert not bar.source.font().bold() and bar.result.isEnabled()
+
+
+def test_it_is_closed_opened_and_goes_with_the_result(qtbot: Any, viewer: Viewer, compared: RestoreDock) -> None:
+    bar = compared.comparing.bar
+    assert bar.frame is not None
+    click(qtbot, bar.close)
+    assert not bar.frame.isVisible()
+    click(qtbot, compared.compare.measure)
+    qtbot.waitUntil(lambda: bar.frame.isVisible() and not compared.works)
+    assert compared.compare.figures.text().count("<tr>") >= 2
+    width = bar.frame.width()
+    viewer.window.resize(900, 700)
+    qtbot.waitUntil(lambda: bar.frame.width() < width)
+    assert bar.frame.parent().rect().contains(bar.frame.geometry())
+    viewer.layers.remove("cells ▸ denoiser")
+    qtbot.waitUntil(lambda: not bar.frame.isVisible())
+    compared.close()
+    assert bar.frame is None
