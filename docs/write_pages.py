@@ -52,7 +52,7 @@ RETURNED = (
     "napari_restore.models.card.ModelCard",
 )
 """Classes of what the functions return."""
-_TYPES = {str: "TEXT", int: "INTEGER", Path: "PATH"}
+_TYPES = {str: "TEXT", int: "INTEGER", float: "FLOAT", Path: "PATH"}
 
 
 def cell(text: object) -> str:
