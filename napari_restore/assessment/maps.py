@@ -13,6 +13,7 @@ from napari_restore.assessment.blocks import KINDS, Assessed, block_planes, bloc
 from napari_restore.assessment.pairing import Paired
 from napari_restore.errors import OutputError
 from napari_restore.images.axes import canonical_axes
+from napari_restore.images.geometry import Sampling
 from napari_restore.images.image import Image
 from napari_restore.images.store import as_location, place_of
 from napari_restore.images.writing import ome_zarr
@@ -116,12 +117,14 @@ class Stored(Nowhere):
         self._axes = axes
         side, along = block_side(paired.scale), block_planes(paired)
         for name, step in ((RESIDUAL, 1), (SIGNIFICANCE, WINDOW)):
+            samplings = _samplings(image, step)
             lengths = {axis: -(-n // step) if axis in "YX" else n for axis, n in self._sizes.items()}
             chunks = {axis: side // step if axis in "YX" else along.get(axis, 1) for axis in axes}
             ome_zarr.create(
                 self._child(name), shape=[lengths[axis] for axis in axes], dtype=np.float32, axes=axes,
                 chunks=[min(chunks[axis], lengths[axis]) for axis in axes], name=name,
-                pixel_size=_scaled(image, step), origin=_origin(image, step), units=dict(image.units),
+                pixel_size={axis: one.pixel_size for axis, one in samplings.items()},
+                origin={axis: one.origin for axis, one in samplings.items()}, units=dict(image.units),
             )  # fmt: skip
         self._writers = {name: UnitWriter(self._child(name)) for name in (RESIDUAL, SIGNIFICANCE)}
 
@@ -206,13 +209,7 @@ def _region(found: Assessed, stack: str, step: int) -> tuple[slice, ...]:
     return (*(outer[axis] for axis in "TCZ"), *plane)
 
 
-def _scaled(image: Image, step: int) -> dict[str, float]:
-    return {a: image.pixel_size[a] * (step if a in "YX" else 1) for a in image.pixel_size if a in "TZYX"}
-
-
-def _origin(image: Image, step: int) -> dict[str, float]:
-    return {
-        axis: image.sampling(axis).downscaled(step).origin if axis in "YX" else image.origin[axis]
-        for axis in image.canonical
-        if axis in image.origin or (axis in "YX" and axis in image.pixel_size)
-    }
+def _samplings(image: Image, step: int) -> dict[str, Sampling]:
+    """Return pixel size and origin of each axis of space and time, with `step` pixels in one along Y and X."""
+    found = {axis: image.sampling(axis) for axis in image.canonical if axis in "TZYX"}
+    return {axis: one.downscaled(step) if axis in "YX" else one for axis, one in found.items()}
