@@ -98,7 +98,11 @@ def structure_score(
 
     Parameters
     ----------
-    residual, valid, correlation
+    residual : numpy.ndarray
+        Standardised residual, shape ``(h, w)``.
+    valid : numpy.ndarray
+        Mask of the pixels that are image, same shape.
+    correlation : (float, float)
         See `filtered`.
     factors : tuple of float
         Standard deviation of each filter's response to noise, as measured, relative to the expected one; empty for 1.
