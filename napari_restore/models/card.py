@@ -52,7 +52,7 @@ class ModelCard(BaseModel):
         Default tile, halo and blend, in input pixels.
     tile_error : float or None
         Largest difference of tiles with this halo from a whole plane, as a share of the value range, as
-        `benchmarks/halo.py` measures it; None if it was not measured.
+        `benchmarks/tiles/halo.py` measures it; None if it was not measured.
     exact_tiles : bool
         Whether the inner pixels of a tile equal those of the whole image (SwinIR), or only nearly (Restormer, whose
         attention uses the whole tile).

@@ -1,4 +1,4 @@
-"""Variants of Restormer's attention in the bundled denoiser, which `benchmarks.restormer_tiles` compares.
+"""Variants of Restormer's attention in the bundled denoiser, which `benchmarks.tiles.restormer_tiles` compares.
 
 Restormer's attention is built from sums over all pixels of whatever it is given. Here the sums are taken over windows,
 or gathered once and given to every tile.

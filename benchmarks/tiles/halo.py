@@ -1,4 +1,4 @@
-"""Measure how far the edge of a tile is felt: ``python -m benchmarks.halo MODEL [MODEL ...] [--folder EVAL_FOLDER]``.
+"""Measure how far the edge of a tile is felt: ``python -m benchmarks.tiles.halo MODEL [MODEL ...]``.
 
 A plane goes through the network whole, and again without its first columns. The two results differ near the cut; the
 table says by how much at most, at each distance from it, as a share of the value range, and their root mean square
