@@ -349,9 +349,8 @@ def _neighbours(plan: Plan) -> dict[str, str]:
 
 def _text(plan: Plan) -> str:
     """Describe a plan in one line for each topic, with units."""
-    recipe, image, card = plan.recipe, plan.image, plan.card
+    recipe, image, card, (tile_y, tile_x) = plan.recipe, plan.image, plan.card, plan.grid.tile_shape
     pixel = ", ".join(f"{a} {image.pixel_size[a]:g} {image.units.get(a, '')}".rstrip() for a in image.pixel_size)
-    tile_y, tile_x = plan.grid.tile_shape
     rows = {
         "source": f"{image.name}: {human_shape(image.canonical, image.shape)}, {image.dtype}, "
         f"{human_bytes(image.nbytes)}",
