@@ -8,8 +8,9 @@ Three kinds of stack are scored:
 - *real*: structure and motion of real stacks, binned until clean, before a simulated camera (8 and 40 photons a pixel
   at the 99.9 percentile, read noise of 5 % of the range);
 - *generated*: stacks of exact truth: still, slow, fast, a scene cut, blinking, bleaching;
-- *without truth*: real noisy series; a result is compared with the next frame as recorded, in which other noise is.
-  That error is mostly noise and motion, the same for all rows, so only differences between rows mean something.
+- *without truth*: real noisy series; a result is compared with the next frame as recorded, which is left out of the
+  stack that is restored. That error is mostly noise and motion, the same for all rows, so only differences between rows
+  mean something.
 
 Columns: PSNR and SSIM (range 1, clipped), PSNR of the worst frame beside the single plane's, error on moving pixels
 (root mean square, beside the single plane's), flicker (root mean square change from plane to plane, beside the
@@ -26,6 +27,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -272,10 +274,15 @@ def measure(found: Iterable[Stack], frames: int, quick: bool) -> dict[str, dict[
             if stack.truth is None and name not in ("single plane", "fusion, then the network"):
                 continue
             began = time.process_time()
-            result = row(stack, chosen)
+            result = (row if stack.truth is not None else partial(_without_next, row))(stack, chosen)
             table[stack.name][name] = scores(stack, result, chosen, time.process_time() - began)
         print(stack.name, _line(table[stack.name]), flush=True)
     return table
+
+
+def _without_next(row: Callable[[Stack, list[int]], Array], stack: Stack, frames: list[int]) -> Array:
+    """Restore each frame from a stack from which the next frame, with which it is compared, is left out."""
+    return np.concatenate([row(replace(stack, noisy=np.delete(stack.noisy, k + 1, 0)), [k]) for k in frames])
 
 
 def _line(table: dict[str, dict[str, float | list[float]]]) -> str:

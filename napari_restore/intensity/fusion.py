@@ -5,9 +5,9 @@ pixel depends on how well it agrees there with the plane. Both are stabilised to
 (`CameraNoise.stabilise`), the neighbour is warped by its estimated displacement
 (`napari_restore.intensity.displacement`), and the difference is low-passed and squared. What noise alone makes of it
 nearly everywhere is subtracted, and ``weight = exp(-excess / h**2)``. The values that are averaged are not stabilised,
-so the mean has no bias where the structure is the same. The method follows ND-SAFIR (Boulanger et al., IEEE TMI 29, 2010:
-stabilise, compare patches of several planes, average what agrees) and CANDLE (Coupe et al., Medical Image Analysis 16,
-2012: compare filtered patches); a trained network takes the place of further passes.
+so the mean has no bias where the structure is the same. The method follows ND-SAFIR (Boulanger et al., IEEE TMI 29,
+2010: stabilise, compare patches of several planes, average what agrees) and CANDLE (Coupe et al., Medical Image
+Analysis 16, 2012: compare filtered patches); a trained network takes the place of further passes.
 
 Differences are measured at three scales, and the largest counts: a scale of about 9 pixels; a finer one for specks,
 which the middle scale would average away; and a coarser one for faint shapes, which are below the noise at each pixel.

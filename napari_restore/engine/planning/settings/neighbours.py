@@ -57,7 +57,18 @@ class Neighbours(BaseModel):
         return self.axis if self.planes is None else f"{self.axis},{self.planes},{self.strength!r}"
 
     def along(self, axis: str) -> int:
-        """Return the number of neighbours on each side along an axis, ``"T"`` or ``"Z"``."""
+        """Return the number of neighbours on each side along an axis.
+
+        Parameters
+        ----------
+        axis : {"T", "Z"}
+            The axis.
+
+        Returns
+        -------
+        int
+            The number that is set, or that of the axis.
+        """
         return self.planes or _PLANES[axis]
 
     def agrees_with(self, chosen: Neighbours) -> bool:

@@ -62,10 +62,10 @@ class NeighboursEdit(QWidget):
 
     def value(self) -> Neighbours | None:
         """Return the chosen neighbours; None: the plan chooses axis and planes."""
-        axis, planes = self.axis.currentData(), self.planes.value() or None
+        axis, planes = self.axis.currentData(), self.planes.value()
         if axis is None:
-            return None if planes is None else Neighbours(planes=planes)
-        return Neighbours(axis="none") if axis == "none" else Neighbours(axis=axis, planes=planes)
+            return Neighbours(planes=planes) if planes else None
+        return Neighbours(axis=axis, planes=planes) if planes and axis != "none" else Neighbours(axis=axis)
 
     def show_value(self, value: Neighbours | None) -> None:
         """Show neighbours; None: the plan chooses them."""
