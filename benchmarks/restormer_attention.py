@@ -18,7 +18,8 @@ from torch import Tensor
 
 from napari_restore import api
 from napari_restore.models.zoo import find_card, load_weights
-from napari_restore.networks.restormer import Restormer, TransposedAttention
+from napari_restore.networks.channel_attention import TransposedAttention
+from napari_restore.networks.restormer import Restormer
 
 __all__ = ["Plane", "Sums", "frozen", "gathering", "infer", "own", "use", "windows"]
 

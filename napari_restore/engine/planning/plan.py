@@ -343,7 +343,8 @@ def _neighbours(plan: Plan) -> dict[str, str]:
     if chosen.axis == "none":
         return {"neighbours": "none"}
     strength = f", strength {chosen.strength:g}" if chosen.strength != 1 else ""
-    return {"neighbours": f"{' and '.join(chosen.axis)}, {counted(chosen.planes, 'plane')} on each side{strength}"}
+    sides = " and ".join(dict.fromkeys(counted(chosen.along(axis), "plane") for axis in chosen.axis))
+    return {"neighbours": f"{' and '.join(chosen.axis)}, {sides} on each side{strength}"}
 
 
 def _text(plan: Plan) -> str:

@@ -16,6 +16,7 @@ from napari_restore.widgets.dock import RestoreDock
 from napari_restore.widgets.viewer.compare.wipe import WIPE
 
 pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*stored as RGB:DeprecationWarning"),  # three planes, saved by napari
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
