@@ -154,7 +154,7 @@ def log10_p_of_agreement(coefficient: npt.ArrayLike, pixels: npt.ArrayLike, corr
     Examples
     --------
     >>> log10_p_of_agreement([0.0, 0.9], 256, (0.0, 0.0)).round(1).tolist()
-    [-0.3, -6.2]
+    [-0.3, -18.8]
     """
     shape = (64, 64)
     fy, fx = np.fft.fftfreq(64)[:, None], np.fft.rfftfreq(64)[None, :]

@@ -201,7 +201,7 @@ def log10_p_of_maximum(maximum: npt.ArrayLike, correlation: Correlation) -> Floa
     Examples
     --------
     >>> [round(float(value)) for value in log10_p_of_maximum([0.0, 5.0, 8.0], (0.0, 0.0))]
-    [0, -4, -13]
+    [0, -3, -12]
     """
     count = float(np.interp(sum(correlation) / 2, *_INDEPENDENT))
     one = math.log(2) + special.log_ndtr(-np.abs(np.asarray(maximum, np.float64)))

@@ -1,4 +1,4 @@
-"""The pictures of ``docs/trust.md``: ``python -m benchmarks.trust_pictures EVAL_FOLDER [OUT_FOLDER]``.
+"""The pictures of ``docs/trust.md``: ``python -m benchmarks.trust.pictures EVAL_FOLDER [OUT_FOLDER]``.
 
 A filament that was never recorded in a result; and a fixed pattern of columns, which is not noise, removed from a
 source rightly: here the map cries wolf.
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.quality.strips import Panel, compose
-from benchmarks.trust import frames, with_plant
+from benchmarks.trust.__main__ import frames, with_plant
 from napari_restore import api
 from napari_restore.intensity import estimate_noise
 
