@@ -36,6 +36,7 @@ from benchmarks.faults import trials
 from benchmarks.memory import memory
 from napari_restore import api
 from napari_restore.engine.compute.predictor import predictor_of
+from napari_restore.errors import RestoreError
 from napari_restore.models.architecture import build
 
 __all__ = ["CONFIGURATIONS", "Configuration", "main"]
@@ -177,7 +178,7 @@ def measure(source: Path, model: Path, output: Path, settings: dict[str, Any], s
     before = memory("VmRSS")
     try:
         plan = api.plan(source, model=model, device="cpu", **settings)
-    except api.RestoreError:
+    except RestoreError:
         return {"refused": 1, "planning": (memory("VmHWM") - before) / 1e6}
     planning, began, done = memory("VmHWM") - before, time.monotonic(), 0
     for event in api.run(plan, output):

@@ -31,7 +31,7 @@ def draw(data: Path, folder: Path) -> None:
         rows = {
             "noisy": stack.noisy,
             "one plane": denoised(stack.noisy, stack.range),
-            "neighbours": with_neighbours(stack.noisy, every, stack.range),
+            "neighbours": with_neighbours(stack, every),
             "truth": stack.truth,
         }
         limits = (float(np.percentile(stack.truth, 0.5)), float(np.percentile(stack.truth, 99.8)))

@@ -23,7 +23,7 @@ MADE = "<!-- Written by docs/write_pages.py. -->\n"
 GROUPS = {
     "Restore": ("denoise", "super_resolve", "restore", "iter_restore"),
     "Plan, and run a plan": ("plan", "run", "inspect", "report", "open_image"),
-    "Check a result": ("verify", "run_report"),
+    "Check a result": ("verify", "run_report", "assess"),
     "Many images": ("plan_batch", "restore_batch", "run_batch", "BatchPlan", "BatchItem", "BatchProgress"),
     "Regions and neighbours": ("part", "neighbour_weights"),
     "Models": (
@@ -47,11 +47,12 @@ RETURNED = (
     "napari_restore.engine.compute.estimate.Report",
     "napari_restore.engine.record.run_report.RunReport",
     "napari_restore.engine.record.verify.Verification",
+    "napari_restore.assessment.page.Assessment",
     "napari_restore.images.image.Image",
     "napari_restore.models.card.ModelCard",
 )
 """Classes of what the functions return."""
-_TYPES = {str: "TEXT", int: "INTEGER", Path: "PATH"}
+_TYPES = {str: "TEXT", int: "INTEGER", float: "FLOAT", Path: "PATH"}
 
 
 def cell(text: object) -> str:

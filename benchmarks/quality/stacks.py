@@ -8,13 +8,14 @@ Three kinds of stack are scored:
 - *real*: structure and motion of real stacks, binned until clean, before a simulated camera (8 and 40 photons a pixel
   at the 99.9 percentile, read noise of 5 % of the range);
 - *generated*: stacks of exact truth: still, slow, fast, a scene cut, blinking, bleaching;
-- *without truth*: real noisy series; a result is compared with the next frame as recorded, in which other noise is.
-  That error is mostly noise and motion, the same for all rows, so only differences between rows mean something.
+- *without truth*: real noisy series; a result is compared with the next frame as recorded, which is left out of the
+  stack that is restored. That error is mostly noise and motion, the same for all rows, so only differences between rows
+  mean something.
 
 Columns: PSNR and SSIM (range 1, clipped), PSNR of the worst frame beside the single plane's, error on moving pixels
 (root mean square, beside the single plane's), flicker (root mean square change from plane to plane, beside the
 truth's), ghosts (correlation of what was taken away with what the next plane shows and this one does not), processor
-time beside the single plane's. The row of wrong neighbours rolls each of them sideways by a third of the width.
+time beside the single plane's. The row of wrong neighbours rolls each of them sideways by 3/8 of the width.
 
 DATA_FOLDER holds ``stacks`` and ``train/bia`` as ``docs/quality.md`` says; what is missing is named and left out.
 """
@@ -25,7 +26,8 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -42,7 +44,7 @@ from napari_restore.intensity.stabilise import CameraNoise
 from napari_restore.training.structures import render
 
 Array = NDArray[np.float32]
-SIDES = 2
+SIDES = 3
 READ_NOISE = 0.05
 REAL = {
     "nuclei (Z)": ("stacks/nuclei.tif", 2, slice(22, 38)),
@@ -81,6 +83,10 @@ class Stack:
     noisy: Array
     truth: Array | None
     range: tuple[float, float] = (0.0, 1.0)
+
+    @property
+    def axes(self) -> str:
+        return "ZYX" if "(Z)" in self.name else "TYX"
 
 
 def real(folder: Path, files: dict[str, tuple[str, int, slice]] = REAL) -> Iterator[Stack]:
@@ -156,10 +162,10 @@ def denoised(planes: Array, limits: tuple[float, float]) -> Array:
     return np.asarray(api.denoise(planes, axes="TYX", value_range=limits, dtype="float32", neighbours="none"))
 
 
-def with_neighbours(stack: Array, frames: list[int], limits: tuple[float, float]) -> Array:
+def with_neighbours(stack: Stack, frames: list[int]) -> Array:
     """Some planes of what a run of the whole stack stores, by default settings."""
-    plan = api.plan(stack, axes="TYX", value_range=limits, dtype="float32")
-    whole = tuple(slice(0, n) for n in stack.shape[1:])
+    plan = api.plan(stack.noisy, axes=stack.axes, value_range=stack.range, dtype="float32")
+    whole = tuple(slice(0, n) for n in stack.noisy.shape[1:])
     return np.concatenate([api.part(plan, (slice(t, t + 1), *whole)) for t in frames])
 
 
@@ -167,25 +173,25 @@ def window(stack: Array, k: int, sides: int) -> range:
     return range(max(0, k - sides), min(len(stack), k + sides + 1))
 
 
-def fused(stack: Array, frames: list[int], limits: tuple[float, float]) -> Array:
+def fused(stack: Stack, frames: list[int]) -> Array:
     """Return the input of the network."""
-    plan = api.plan(stack, axes="TYX", value_range=limits, dtype="float32")
+    plan = api.plan(stack.noisy, axes=stack.axes, value_range=stack.range, dtype="float32")
     if not plan.fuses:
-        return stack[frames]
-    height, width = stack.shape[1:]
-    where = {"T": slice(frames[0], frames[-1] + 1), "Y": slice(0, height), "X": slice(0, width)}
+        return stack.noisy[frames]
+    along, (height, width) = stack.axes[0], stack.noisy.shape[1:]
+    where = {along: slice(frames[0], frames[-1] + 1), "Y": slice(0, height), "X": slice(0, width)}
     planes = FusedPlanes(plan, where)
-    return np.concatenate([planes.plane({"T": t}, plan.validity[0].missing) for t in frames]).astype(np.float32)
+    return np.concatenate([planes.plane({along: t}, plan.validity[0].missing) for t in frames]).astype(np.float32)
 
 
 def rolled(stack: Array, middle: int) -> Array:
-    """Return the stack with every plane but one moved sideways."""
-    step = stack.shape[2] // 3
+    """Return the stack with every plane but one moved sideways, none of them by about the width."""
+    step = 3 * stack.shape[2] // 8
     return np.stack([np.roll(plane, (k - middle) * step, axis=1) for k, plane in enumerate(stack)])
 
 
-def wrongly(stack: Array, frames: list[int], limits: tuple[float, float]) -> Array:
-    return np.concatenate([with_neighbours(rolled(stack, t), [t], limits) for t in frames])
+def wrongly(stack: Stack, frames: list[int]) -> Array:
+    return np.concatenate([with_neighbours(replace(stack, noisy=rolled(stack.noisy, t)), [t]) for t in frames])
 
 
 def bm4d(stack: Array) -> Array:
@@ -206,12 +212,12 @@ def rows(quick: bool) -> dict[str, Callable[[Stack, list[int]], Array]]:
         "mean of 5": lambda s, f: np.stack([s.noisy[window(s.noisy, k, 2)].mean(0) for k in f]),
         "median of 3": lambda s, f: np.stack([np.median(s.noisy[window(s.noisy, k, 1)], 0) for k in f]),
         "median of 5": lambda s, f: np.stack([np.median(s.noisy[window(s.noisy, k, 2)], 0) for k in f]),
-        "fusion": lambda s, f: fused(s.noisy, f, s.range),
-        "fusion of wrong neighbours, then the network": lambda s, f: wrongly(s.noisy, f, s.range),
+        "fusion": fused,
+        "fusion of wrong neighbours, then the network": wrongly,
         "mean of 5, then the network": lambda s, f: denoised(
             np.stack([s.noisy[window(s.noisy, k, 2)].mean(0) for k in f]), s.range
         ),
-        "fusion, then the network": lambda s, f: with_neighbours(s.noisy, f, s.range),
+        "fusion, then the network": with_neighbours,
     }
     if find_spec("bm4d"):
         found["BM4D, stabilised"] = lambda s, f: bm4d(s.noisy)[f]
@@ -243,7 +249,9 @@ def scores(stack: Stack, result: Array, frames: list[int], seconds: float) -> di
         "flicker": float(np.std(np.diff(result, axis=0)) / np.std(np.diff(truth, axis=0)))
         if np.std(np.diff(truth, axis=0)) > 0.01
         else float("nan"),
-        "ghost": float(np.corrcoef(taken.ravel(), change.ravel())[0, 1]) if change.std() > 0.01 else float("nan"),
+        "ghost": float(np.corrcoef(taken.ravel(), change.ravel())[0, 1])
+        if change.std() > 0.01 and taken.std() > 0
+        else float("nan"),
         "seconds": seconds,
     }
 
@@ -266,10 +274,15 @@ def measure(found: Iterable[Stack], frames: int, quick: bool) -> dict[str, dict[
             if stack.truth is None and name not in ("single plane", "fusion, then the network"):
                 continue
             began = time.process_time()
-            result = row(stack, chosen)
+            result = (row if stack.truth is not None else partial(_without_next, row))(stack, chosen)
             table[stack.name][name] = scores(stack, result, chosen, time.process_time() - began)
         print(stack.name, _line(table[stack.name]), flush=True)
     return table
+
+
+def _without_next(row: Callable[[Stack, list[int]], Array], stack: Stack, frames: list[int]) -> Array:
+    """Restore each frame from a stack from which the next frame, with which it is compared, is left out."""
+    return np.concatenate([row(replace(stack, noisy=np.delete(stack.noisy, k + 1, 0)), [k]) for k in frames])
 
 
 def _line(table: dict[str, dict[str, float | list[float]]]) -> str:

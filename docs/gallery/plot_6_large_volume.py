@@ -23,15 +23,17 @@ def chunk(block_info=None):
     return np.random.default_rng([z0, y0, x0]).poisson(level).astype(np.uint16)
 
 
-chunks = ((1,) * 60, (1000,) * 5, (1000,) * 5)
+chunks = ((1,) * 60, (500,) * 10, (500,) * 10)
 volume = da.map_blocks(chunk, chunks=chunks, dtype=np.uint16, meta=np.empty((0, 0, 0), np.uint16))
 print(f"{volume.nbytes / 1e9:.1f} GB")
 
 # %%
-# The plan reads a small sample. Its memory does not depend on the size of the volume. A run this long compiles the
-# network first; for a look at a region, this is left out.
+# A plan usually reads a sample, to estimate range and noise. Here all of this is known and given, so no pixel is read.
+# The memory does not depend on the size of the volume. A run this long compiles the network first; for a look at a
+# region, this is left out.
 
-plan = api.plan(volume, axes="ZYX", tile=128, backend="eager")
+known = {"value_range": (0, 50), "valid_range": "all", "fill_values": "none", "neighbours": "none"}
+plan = api.plan(volume, axes="ZYX", tile=128, backend="eager", **known)
 print(plan)
 
 # %%
@@ -49,4 +51,4 @@ for panel, name, image in zip(panels, ("source", "restored"), (volume[region].co
 # %%
 # With an output, the volume would be restored block by block, and an interrupted run resumed by the same call::
 #
-#     api.denoise(volume, "clean.zarr", axes="ZYX")
+#     api.denoise(volume, "clean.zarr", axes="ZYX", **known)

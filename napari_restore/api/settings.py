@@ -38,7 +38,7 @@ class Settings(TypedDict, total=False):
         Number or name of the image in a source that holds several. If left out: 0.
     tile : int or tuple[int, int] or None
         Side of a tile, or its height and width; a multiple of the model's alignment. Unit: input pixels. If left out:
-        the model's own, if it fits the memory.
+        by the size of the plane and the memory; the model's own if the result depends on the tile.
     halo : int or None
         Pixels at each inner edge of a tile that the network sees and the result does not take. Unit: input pixels. If
         left out: the model's own.
@@ -119,6 +119,10 @@ class Settings(TypedDict, total=False):
     strength : float
         Share of the restored image in the result, the rest being the source: 0 is the source, 1 the restored image; for
         models that keep the number of pixels. If left out: 1.0.
+    attention_window : int or None
+        Side of the windows of the image that Restormer sums its attention over, a multiple of 56; 0 to sum it over each
+        tile. Unit: input pixels. If left out: the model's own, unless the tile is no multiple of a seventh of it; else
+        0.
     """
 
     img_range: float | None
@@ -154,6 +158,7 @@ class Settings(TypedDict, total=False):
     allow_outside: bool
     denoise: str | Path
     strength: float
+    attention_window: int | None
 
 
 # End of what is written.

@@ -15,7 +15,7 @@ import typer
 from rich.table import Table
 
 from napari_restore import __version__
-from napari_restore.cli.checking import info, report, verify
+from napari_restore.cli.checking import assess, info, report, verify
 from napari_restore.cli.models import models_app
 from napari_restore.cli.options import given, with_settings
 from napari_restore.cli.restoring import batch, denoise, upscale
@@ -36,6 +36,7 @@ app.command(cls=with_settings())(batch)
 app.command(cls=with_settings("axes", "level", "series", "device", "allow_outside"))(info)
 app.command()(verify)
 app.command()(report)
+app.command()(assess)
 app.add_typer(models_app, name="models")
 
 

@@ -88,7 +88,8 @@ def search(plane: Plane, other: Plane, chance: float = 1.0) -> Displacement:
     for dy, dx in np.ndindex(side, side):
         difference = still - around[:, dy : dy + rows, dx : dx + columns]
         difference *= difference
-        costs[dy, dx] = separable(_step_means(sum(difference[1:], difference[0]) / np.float32(samples)), _WINDOW)
+        costs[dy, dx] = _step_means(sum(difference[1:], difference[0]) / np.float32(samples))
+    costs = separable(costs, _WINDOW)
     best = costs[FARTHEST, FARTHEST] - np.float32(_GAIN * chance)
     at = np.full((2, *best.shape), FARTHEST)
     for dy, dx in np.ndindex(side, side):
@@ -102,7 +103,7 @@ def search(plane: Plane, other: Plane, chance: float = 1.0) -> Displacement:
 def _step_means(values: Plane) -> Plane:
     """Average 2 x 2 pixels of half the resolution; a last single row or column is repeated."""
     rows, columns = values.shape
-    even = np.pad(values, ((0, rows % 2), (0, columns % 2)), mode="edge")
+    even = np.pad(values, ((0, rows % 2), (0, columns % 2)), mode="edge") if rows % 2 or columns % 2 else values
     mean: Plane = (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) * np.float32(0.25)
     return mean
 

@@ -3,11 +3,11 @@
 A stack shows nearly the same structure several times, each time with different noise. The weight of a neighbour at a
 pixel depends on how well it agrees there with the plane. Both are stabilised to noise of standard deviation 1
 (`CameraNoise.stabilise`), the neighbour is warped by its estimated displacement
-(`napari_restore.intensity.displacement`), and the difference is low-passed and squared. The expected value for noise
-alone is subtracted, and ``weight = exp(-excess / h**2)``. The values that are averaged are not stabilised, so the mean
-has no bias where the structure is the same. The method follows ND-SAFIR (Boulanger et al., IEEE TMI 29, 2010:
-stabilise, compare patches of several planes, average what agrees) and CANDLE (Coupe et al., Medical Image Analysis 16,
-2012: compare filtered patches); a trained network takes the place of further passes.
+(`napari_restore.intensity.displacement`), and the difference is low-passed and squared. What noise alone makes of it
+nearly everywhere is subtracted, and ``weight = exp(-excess / h**2)``. The values that are averaged are not stabilised,
+so the mean has no bias where the structure is the same. The method follows ND-SAFIR (Boulanger et al., IEEE TMI 29,
+2010: stabilise, compare patches of several planes, average what agrees) and CANDLE (Coupe et al., Medical Image
+Analysis 16, 2012: compare filtered patches); a trained network takes the place of further passes.
 
 Differences are measured at three scales, and the largest counts: a scale of about 9 pixels; a finer one for specks,
 which the middle scale would average away; and a coarser one for faint shapes, which are below the noise at each pixel.
@@ -35,7 +35,7 @@ from napari_restore.intensity.stabilise import CameraNoise
 
 __all__ = ["REACH", "STEP", "VERSION", "Fused", "FusionNoise", "Missing", "Neighbour", "fuse"]
 
-VERSION = 2
+VERSION = 3
 """Version of the method, part of the fingerprint of runs with neighbours: increase it if a change moves the pixels."""
 
 Plane = npt.NDArray[np.float32]
@@ -43,13 +43,15 @@ Gains = tuple[float, float, float]
 Missing = Callable[[npt.NDArray[Any]], npt.NDArray[np.bool_] | None]
 """Function that returns a boolean mask of the pixels of ``(..., h, w)`` that are no image; None if all are."""
 
-_MARGIN = 1.1
-"""Factor on the difference that is expected for noise alone: a noise estimate may be too low."""
 _FINE, _MIDDLE = gaussian(0.8), gaussian(1.5)
 _COARSE = gaussian(math.sqrt(4.0**2 - 1.5**2) / 2)
 """At half the resolution, after `_MIDDLE`: 4 pixels in all."""
 _WINDOWS = (np.full(3, 1 / 3), np.full(5, 1 / 5), np.full(7, 1 / 7))
 """Windows over which squared differences are averaged: one in pixels, two in pixels of half the resolution."""
+_BY_CHANCE = (2.9, 2.1, 2.9)
+"""Mean squared difference at each scale up to which a neighbour has its full weight, divided by the expected value for
+noise alone: noise alone exceeds it at 3 % of the pixels. With a lower limit, weights fall where the noise of the plane
+is far from its mean, so this noise remains, and flickers, because it is another one in each plane."""
 _TOLERANCES = (0.7, 0.35, 0.25)
 """Difference at each scale, in standard deviations of the noise of a pixel, at which a weight is 1/e."""
 _MOVED = 0.7
@@ -231,8 +233,7 @@ def _weight(
     white, gains = _noise_gains((0.0, 0.0)), _noise_gains(noise.correlation)
     shift = search(own, other, gains[1] / white[1])
     difference = own - warp(other, shift)
-    expected = _MARGIN * (1 + relative)
-    excess = _excess(difference, gains, white, expected)
+    excess = _excess(difference, gains, white, 1 + relative)
     if shift.any:
         excess += np.float32(_MOVED) * steps_to_pixels((abs(shift.y) > 2) | (abs(shift.x) > 2), excess.shape)
     excess *= np.float32(2 / (1 + relative) / strength**2)
@@ -244,7 +245,7 @@ def _weight(
 
 
 def _excess(difference: Plane, gains: Gains, white: Gains, expected: float) -> Plane:
-    """Compute the largest excess of three scales: squared difference minus its expected value, in squared tolerances.
+    """Compute the largest excess of three scales: squared difference beyond that by chance, in squared tolerances.
 
     Correlated noise keeps more variance at each scale; the tolerances grow by the same factor.
     """
@@ -252,16 +253,18 @@ def _excess(difference: Plane, gains: Gains, white: Gains, expected: float) -> P
     half = low[..., ::2, ::2]
     planes = (separable(difference, _FINE), half, separable(half, _COARSE))
     fine, middle, coarse = (
-        _excess_at_scale(plane, over, expected * gain, tolerance**2 * gain / alone)
-        for plane, over, gain, alone, tolerance in zip(planes, _WINDOWS, gains, white, _TOLERANCES, strict=True)
+        _excess_at_scale(plane, over, expected * chance * gain, tolerance**2 * gain / alone)
+        for plane, over, chance, gain, alone, tolerance in zip(
+            planes, _WINDOWS, _BY_CHANCE, gains, white, _TOLERANCES, strict=True
+        )
     )
     return np.maximum(_upsample(np.maximum(middle, coarse), fine.shape), fine)
 
 
-def _excess_at_scale(low: Plane, over: npt.NDArray[np.float64], expected: float, tolerated: float) -> Plane:
+def _excess_at_scale(low: Plane, over: npt.NDArray[np.float64], by_chance: float, tolerated: float) -> Plane:
     found = separable(low * low, over)
     found = found.max(axis=0) if found.ndim > 2 else found
-    found -= np.float32(expected)
+    found -= np.float32(by_chance)
     np.maximum(found, 0, out=found)
     found *= np.float32(1 / tolerated)
     return found

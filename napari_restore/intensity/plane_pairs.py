@@ -35,7 +35,7 @@ _GAINS = (1 / 3, 3.0)
 _BACKGROUND = 0.5
 """Largest change of the background, in standard deviations of the noise."""
 _WORTH = 0.02
-"""Share of the blocks that must agree in addition before a relative brightness other than 1 is used."""
+"""Share of the structure that must agree in addition before a relative brightness other than 1 is used."""
 _TOGETHER = 0.25
 """Share of the structure that must agree for two planes to belong together."""
 _LEAST_SHARE = 0.25
@@ -303,6 +303,9 @@ class _Fit:
     def __init__(self, x: Floats, y: Floats, noise: FusionNoise) -> None:
         self.x, self.y, self.dark = x, y, noise.camera.offset
         camera = noise.camera
+        self.noise_x, self.noise_y = (
+            camera.read_noise**2 + camera.gain * np.maximum(z - camera.offset, 0) + 1e-30 for z in (x, y)
+        )
         variance = camera.read_noise**2 + camera.gain * np.maximum((x + y) / 2 - camera.offset, 0)
         in_block = noise_gain(np.full(_BLOCK, 1 / _BLOCK), noise.correlation)
         # In a plane without signal the estimated noise may be 0.
@@ -317,14 +320,14 @@ class _Fit:
 
     def best(self) -> tuple[float, float]:
         """Return gain and offset: 1 and 0 unless another line fits clearly better."""
-        found, score = (1.0, 0.0), float(self.near(1.0, 0.0).mean())
+        found, score = (1.0, 0.0), self.agreement(1.0, 0.0)
         for pivot in (self.dark, 0.0, None):
             for start in self._starts():
                 line = self._refined(*start, pivot)
-                if line is None or self.agreement(*line) < _SURE:
+                if line is None or (agreement := self.agreement(*line)) < _SURE:
                     continue
-                if (near := float(self.near(*line).mean())) > score + _WORTH:
-                    found, score = line, near
+                if agreement > score + _WORTH:
+                    found, score = line, agreement
         return found
 
     def _starts(self) -> Iterator[tuple[float, float]]:
@@ -341,7 +344,7 @@ class _Fit:
             yield slope, float(high[0] - slope * low[0])
 
     def _refined(self, gain: float, offset: float, pivot: float | None) -> tuple[float, float] | None:
-        """Refine a line by least squares, weighted by `near`; None where no change of the lamp gives such a line.
+        """Refine a line by a fit weighted by `near`; None where no change of the lamp gives such a line.
 
         All light changes with the lamp, so one level is constant, the `pivot`: the darkest level, or 0 where the plane
         has no dark pixels. Without a `pivot` the background may change by a little.
@@ -355,11 +358,11 @@ class _Fit:
                 if pivot is None
                 else (pivot, pivot)
             )
-            spread = float((weight * (self.x - x0) ** 2).sum())
-            if spread <= 0:
+            x, y = self.x - x0, self.y - y0
+            slope = _deming(weight, x, y, float((weight * self.noise_y).sum() / (weight * self.noise_x).sum()))
+            if slope is None:
                 return None
-            gain = float((weight * (self.x - x0) * (self.y - y0)).sum()) / spread
-            offset = float(y0 - gain * x0)
+            gain, offset = slope, float(y0 - slope * x0)
         background = gain * self.dark + offset - self.dark
         if not _GAINS[0] <= gain <= _GAINS[1] or (pivot is None and abs(background) > _BACKGROUND * self.sigma):
             return None
@@ -370,3 +373,17 @@ class _Fit:
         matched = (self.y - offset) / gain
         structure = np.maximum(abs(self.x - np.median(self.x)), abs(matched - np.median(matched)))
         return float(np.average(self.near(gain, offset), weights=structure + 1e-12 + 1e-3 * self.sigma))
+
+
+def _deming(weight: Floats, x: Floats, y: Floats, ratio: float) -> float | None:
+    """Fit the slope of a line through 0 to values that both have noise; None where there is none.
+
+    Ordinary least squares gives a slope nearer to 0, as if `x` had no noise: planes would be too bright or too dark
+    after their brightness is divided out (Deming, Statistical Adjustment of Data, 1943). `ratio` is the noise variance
+    of `y` divided by that of `x`.
+    """
+    xx, yy, xy = (float((weight * product).sum()) for product in (x * x, y * y, x * y))
+    if xy <= 0:
+        return None
+    apart = yy - ratio * xx
+    return float((apart + np.sqrt(apart * apart + 4 * ratio * xy * xy)) / (2 * xy))

@@ -50,11 +50,17 @@ class ModelCard(BaseModel):
         Tile sizes and origins are multiples of this many pixels.
     tile, halo, blend : int
         Default tile, halo and blend, in input pixels.
+    tile_error : float or None
+        Largest difference of tiles with this halo from a whole plane, as a share of the value range, as
+        `benchmarks/tiles/halo.py` measures it; None if it was not measured.
     exact_tiles : bool
         Whether the inner pixels of a tile equal those of the whole image (SwinIR), or only nearly (Restormer, whose
         attention uses the whole tile).
     minimum_size : int
         Smallest height and width of the network's input, in pixels; smaller planes are padded by reflection.
+    attention_window : int or None
+        Side of the windows, in input pixels, that attention of a Restormer is summed over by default; None for whole
+        tiles. It was measured that the model restores as well with them.
     bytes_per_pixel : int
         Measured working memory of one input pixel of a tile, float32, in bytes.
     bfloat16_loss : float or None
@@ -107,9 +113,11 @@ class ModelCard(BaseModel):
     tile: int
     halo: int
     blend: int
+    tile_error: float | None = None
     exact_tiles: bool
     minimum_size: int
     bytes_per_pixel: int
+    attention_window: int | None = None
     bfloat16_loss: float | None = None
     value_range: tuple[float, float] = (0.0, 1.0)
     licence: str
@@ -130,6 +138,11 @@ class ModelCard(BaseModel):
     def networks(self) -> tuple[ModelCard, ...]:
         """Cards of the single networks, in the order in which they run."""
         return self.chain or (self,)
+
+    @property
+    def local(self) -> bool:
+        """Whether a pixel of the result depends on its surroundings only, so that tiles may be of any size."""
+        return self.exact_tiles or self.hyperparameters.get("attention_window") is not None
 
     @property
     def first(self) -> ModelCard | None:

@@ -42,7 +42,7 @@ def denoised_first(first: ModelCard, card: ModelCard) -> ModelCard:
     >>> from napari_restore.models.zoo import find_card
     >>> both = denoised_first(find_card("restormer-denoise-light"), find_card("swinir-x2-light"))
     >>> both.name, both.scale, both.halo, both.tile
-    ('restormer-denoise-light + swinir-x2-light', 2, 56, 384)
+    ('restormer-denoise-light + swinir-x2-light', 2, 40, 384)
     """
     if first.scale != 1 or first.task == "super-resolve":
         raise ModelError(f"{first.name} does not denoise: it is for {first.task}; name a denoiser.")
@@ -71,6 +71,7 @@ def denoised_first(first: ModelCard, card: ModelCard) -> ModelCard:
             # Tiles are 1.5 times as large, because the overlap of tiles of size T costs (T / (T - 2 halo - blend))^2.
             "tile": max(first.tile, card.tile) * 3 // 2 // alignment * alignment,
             "halo": first.halo + card.halo,
+            "tile_error": None,
             "blend": max(first.blend, card.blend),
             "exact_tiles": first.exact_tiles and card.exact_tiles,
             "minimum_size": max(first.minimum_size, card.minimum_size),

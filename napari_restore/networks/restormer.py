@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from napari_restore.networks.channel_attention import Cells, TransposedAttention, cells_of, pointwise
 from napari_restore.networks.exact import in_float32
 
 __all__ = ["NormKind", "Restormer", "TransformerBlock"]
@@ -56,45 +57,6 @@ class ChannelNorm(nn.Module):
         return rearrange(pixels * inverse_std.to(x.dtype) * self.body.weight.to(x.dtype), "b h w c -> b c h w")
 
 
-def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """Apply a 1x1 convolution as one matrix product over the last axis, the channels."""
-    weight = rearrange(conv.weight, "out c 1 1 -> out c")
-    return rearrange(F.linear(rearrange(x, "b c h w -> b h w c"), weight, conv.bias), "b h w c -> b c h w")
-
-
-class TransposedAttention(nn.Module):
-    """Multi-Dconv head transposed attention, MDTA (section 3.1, equation 1).
-
-    Attention runs across channels: the map of a head is ``(c, c)``, built from L2-normalised queries and keys whose
-    products are summed over *all* pixels of the input, so its cost is linear in the number of pixels.
-    """
-
-    def __init__(self, channels: int, heads: int, *, bias: bool) -> None:
-        super().__init__()
-        self.heads = heads
-        self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
-        self.qkv = nn.Conv2d(channels, channels * 3, 1, bias=bias)
-        self.qkv_dwconv = nn.Conv2d(channels * 3, channels * 3, 3, padding=1, groups=channels * 3, bias=bias)
-        self.project_out = nn.Conv2d(channels, channels, 1, bias=bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        height = x.shape[-2]
-        qkv = self.qkv_dwconv(_pointwise(self.qkv, x))
-        q, k, v = rearrange(qkv, "b (qkv head c) h w -> qkv b head (h w) c", qkv=3, head=self.heads)
-        # Dividing the small map by the lengths saves the two passes over the image that normalising q and k takes.
-        q, k = q.float(), k.float()
-        # A sum of squares, because torch's norm over the first of two axes is less precise and slower.
-        lengths = [each.square().sum(dim=-2).sqrt().clamp_min(1e-12) for each in (q, k)]
-        similarity = q.transpose(-2, -1) @ k / (lengths[0][..., :, None] * lengths[1][..., None, :])
-        attention = (similarity * self.temperature).softmax(dim=-1)
-        # Attention and projection are multiplied into one matrix, which saves another pass.
-        weight = rearrange(self.project_out.weight, "out (head c) 1 1 -> head out c", head=self.heads)
-        mixing = rearrange(weight.to(attention.dtype) @ attention, "b head out c -> b (head c) out")
-        values = rearrange(v, "b head n c -> b n (head c)")
-        mixed = rearrange(values @ mixing.to(values.dtype), "b (h w) c -> b c h w", h=height)
-        return mixed if self.project_out.bias is None else mixed + self.project_out.bias[:, None, None]  # type: ignore[no-any-return]
-
-
 class GatedFeedForward(nn.Module):
     """Gated-Dconv feed-forward network, GDFN (section 3.2, equation 2)."""
 
@@ -106,17 +68,19 @@ class GatedFeedForward(nn.Module):
         self.project_out = nn.Conv2d(hidden, channels, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate, value = self.dwconv(_pointwise(self.project_in, x)).chunk(2, dim=1)
-        return _pointwise(self.project_out, F.gelu(gate) * value)
+        gate, value = self.dwconv(pointwise(self.project_in, x)).chunk(2, dim=1)
+        return pointwise(self.project_out, F.gelu(gate) * value)
 
 
 class TransformerBlock(nn.Module):
     """Pre-norm MDTA and GDFN, each with a residual connection (figure 2)."""
 
-    def __init__(self, channels: int, heads: int, expansion: float, *, bias: bool, layer_norm: NormKind) -> None:
+    def __init__(
+        self, channels: int, heads: int, expansion: float, *, bias: bool, layer_norm: NormKind, cells: Cells | None
+    ) -> None:
         super().__init__()
         self.norm1 = ChannelNorm(channels, layer_norm)
-        self.attn = TransposedAttention(channels, heads, bias=bias)
+        self.attn = TransposedAttention(channels, heads, bias=bias, cells=cells)
         self.norm2 = ChannelNorm(channels, layer_norm)
         self.ffn = GatedFeedForward(channels, expansion, bias=bias)
 
@@ -194,10 +158,22 @@ class Restormer(nn.Module):
     dual_pixel : bool
         Defocus deblurring from two views: the embedded input is added by a 1x1 convolution before the last
         convolution, and there is no global residual.
+    attention_window : int or None
+        Side, in pixels of the image, of the windows that attention is summed over; None to sum over all pixels.
+    attention_cell : int or None
+        Side, in pixels of the image, of the cells that windows consist of; a multiple of 8. The grid of cells begins at
+        the first pixel, and the pixels of a cell have the window around it.
+
+    Raises
+    ------
+    ValueError
+        If a cell is not a multiple of 8, or a window does not have an odd number of cells.
 
     Notes
     -----
-    Attention uses all pixels of its input, so the result of a tile never equals that of the whole image exactly.
+    Attention over all pixels makes the result of a tile depend on the whole tile. With windows, the result of a pixel
+    depends on its surroundings, so tiles whose origins are multiples of a cell agree with the whole image, except near
+    their edges. Windows after Chu et al., TLC, arXiv 2112.04491, where each pixel has a window around it.
     """
 
     def __init__(
@@ -213,13 +189,23 @@ class Restormer(nn.Module):
         bias: bool = False,
         layer_norm: NormKind = "WithBias",
         dual_pixel: bool = False,
+        attention_window: int | None = None,
+        attention_cell: int | None = None,
     ) -> None:
         super().__init__()
+        cells = cells_of(attention_window, attention_cell)
 
         def stage(channels: int, depth: int, level: int) -> nn.Sequential:
             return nn.Sequential(
                 *(
-                    TransformerBlock(channels, heads[level], expansion, bias=bias, layer_norm=layer_norm)
+                    TransformerBlock(
+                        channels,
+                        heads[level],
+                        expansion,
+                        bias=bias,
+                        layer_norm=layer_norm,
+                        cells=None if cells is None else Cells(cells.side >> level, cells.across),
+                    )
                     for _ in range(depth)
                 )
             )
@@ -316,7 +302,7 @@ class Restormer(nn.Module):
         ----------
         image : torch.Tensor
             Shape ``(b, in_channels, h, w)``, values in about [0, 1]; h and w are multiples of 8, because each of the
-            three lower levels halves the image.
+            three lower levels halves the image, and with windows multiples of a cell.
 
         Returns
         -------

@@ -40,6 +40,19 @@ def test_four_planes_that_agree_halve_the_noise_and_say_so() -> None:
     assert abs((fused.values - expected(truth)).mean()) < 0.1
 
 
+@pytest.mark.parametrize("photons", [3.0, 30.0])
+def test_noise_alone_does_not_lower_the_weights_and_does_not_flicker(photons: float) -> None:
+    truth = photons / 40 * structure(200)
+    planes = [exposed(truth, k) for k in range(6)]
+    pairs = [(fuse_all(planes[k], planes[k + 1 : 6] + planes[:k]), planes[k]) for k in (2, 3)]
+    assert min(fused.planes.mean() for fused, _ in pairs) > 5.8
+    fused, alone = (
+        np.std(ndimage.gaussian_filter(b.astype(float) - a, 2))
+        for a, b in ([f.values for f, _ in pairs], [p for _, p in pairs])
+    )
+    assert fused < 0.12 * alone  # the same planes are averaged: a plain mean would not change at all
+
+
 def test_no_neighbour_is_the_plane_itself() -> None:
     plane = exposed(structure(), 0)
     fused = fuse_all(plane, [])

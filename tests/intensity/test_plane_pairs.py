@@ -35,6 +35,16 @@ def test_bleaching_is_found(gain: float) -> None:
     assert found.gain * level + found.offset == pytest.approx(CAMERA.offset + CAMERA.gain * 60 * gain, rel=0.03)
 
 
+def test_noise_does_not_bias_the_brightness_towards_the_darker_plane() -> None:
+    truth = 0.15 * structure(256)  # few photons
+    errors = []
+    for seed in range(3):
+        planes = exposed(truth, 2 * seed), exposed(0.7 * truth, 2 * seed + 1)
+        errors += [pair(*planes).gain / 0.7 - 1, 1 / (pair(*planes[::-1]).gain * 0.7) - 1]
+    # Least squares without noise in x gives slopes that are too small in both directions: the signs would differ.
+    assert abs(np.mean(errors[::2]) - np.mean(errors[1::2])) < 0.02 and abs(np.mean(errors)) < 0.03
+
+
 def test_flicker_of_a_bright_field_is_found() -> None:
     truth = 400 + structure(256)
     camera = FusionNoise(CameraNoise(2.0, 800.0, 40.0))  # the darkest level seen is far above the camera's own

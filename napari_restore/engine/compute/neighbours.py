@@ -109,7 +109,7 @@ class FusedPlanes:
     def _read_along(self, axis: str) -> _Slab:
         """Read the region with its neighbours along an axis."""
         near = self.where[axis]
-        low, high = max(0, near.start - self.neighbours.planes), near.stop + self.neighbours.planes
+        low, high = max(0, near.start - self.neighbours.along(axis)), near.stop + self.neighbours.along(axis)
         region = self.where | {
             axis: slice(low, min(high, self.sizes[axis])), "Y": slice(*self.rows), "X": slice(*self.columns)
         }  # fmt: skip
@@ -211,8 +211,8 @@ class FusedPlanes:
     ) -> Iterator[tuple[str, NDArray[Any], Pair]]:
         """Yield the neighbours of a plane: axis and step, pixels, and relation to the plane. Count those left out."""
         for axis, slab in self.pixels.items():
-            here = index[axis]
-            for k in range(here - self.neighbours.planes, here + self.neighbours.planes + 1):
+            here, sides = index[axis], self.neighbours.along(axis)
+            for k in range(here - sides, here + sides + 1):
                 if k == here or not 0 <= k < self.sizes[axis]:
                     continue
                 there, name = index | {axis: k}, f"{axis}{k - here:+d}"

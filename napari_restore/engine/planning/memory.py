@@ -135,9 +135,9 @@ def neighbour_axes(image: Image, recipe: Recipe) -> str:
 def _with_neighbours(plan: Sized, shape: dict[str, int], near: str) -> tuple[int, int]:
     """Return the bytes of a block's source with neighbouring planes, and the bytes for averaging them."""
     assert plan.recipe.neighbours is not None
-    image, sides = plan.image, 2 * plan.recipe.neighbours.planes
+    image, near_by = plan.image, plan.recipe.neighbours
     wider = shape | {axis: min(shape[axis] + 2 * (REACH + STEP), image.sizes[axis]) for axis in "YX"}
-    slabs = [wider | {axis: min(shape[axis] + sides, image.sizes[axis])} for axis in near]
+    slabs = [wider | {axis: min(shape[axis] + 2 * near_by.along(axis), image.sizes[axis])} for axis in near]
     read = sum(math.prod(slab.values()) for slab in slabs) * image.dtype.itemsize
     samples = image.sizes.get("S", 1) if plan.card.in_channels > 1 else 1
     rows = min(FUSED_ROWS + 2 * (REACH + STEP), wider["Y"]) * wider["X"] * samples * _FUSING

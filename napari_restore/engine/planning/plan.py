@@ -351,14 +351,14 @@ def _neighbours(plan: Plan) -> dict[str, str]:
     if chosen.axis == "none":
         return {"neighbours": "none"}
     strength = f", strength {chosen.strength:g}" if chosen.strength != 1 else ""
-    return {"neighbours": f"{' and '.join(chosen.axis)}, {counted(chosen.planes, 'plane')} on each side{strength}"}
+    sides = " and ".join(dict.fromkeys(counted(chosen.along(axis), "plane") for axis in chosen.axis))
+    return {"neighbours": f"{' and '.join(chosen.axis)}, {sides} on each side{strength}"}
 
 
 def _text(plan: Plan) -> str:
     """Describe a plan in one line for each topic, with units."""
-    recipe, image, card = plan.recipe, plan.image, plan.card
+    recipe, image, card, (tile_y, tile_x) = plan.recipe, plan.image, plan.card, plan.grid.tile_shape
     pixel = ", ".join(f"{a} {image.pixel_size[a]:g} {image.units.get(a, '')}".rstrip() for a in image.pixel_size)
-    tile_y, tile_x = plan.grid.tile_shape
     rows = {
         "source": f"{image.name}: {human_shape(image.canonical, image.shape)}, {image.dtype}, "
         f"{human_bytes(image.nbytes)}",

@@ -11,6 +11,7 @@ from napari_restore.engine.hardware.device import CPU, Device
 from napari_restore.engine.planning.blocks import cheapest_layout
 from napari_restore.engine.planning.choices.denoiser import choose_denoiser
 from napari_restore.engine.planning.choices.neighbours import Chosen, choose_neighbours
+from napari_restore.engine.planning.choices.tiles import choose_tiling, choose_windows, tile_reason
 from napari_restore.engine.planning.memory import (
     LIBRARIES,
     check_budget,
@@ -32,12 +33,10 @@ from napari_restore.tiling.grid import TileGrid, plane_grid
 from napari_restore.ways_out import WayOut
 from napari_restore.wording import counted
 
-__all__ = ["choose_lanes", "choose_tiling", "choose_workers", "fitting_batch", "make_plan", "tile_reason"]
+__all__ = ["choose_lanes", "choose_workers", "fitting_batch", "make_plan"]
 
 _MOST_WORKERS = 3
 _LARGEST_BATCH = 16
-_TILES_ACROSS = 4
-"""Number of larger tiles that a plane must have along Y and X for a tile larger than the model's."""
 
 
 def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool = True) -> Plan:
@@ -76,7 +75,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     check_sample(image, recipe.memory_budget, free, sampled=sampled)
     intensity = choose_intensity(image, card, recipe, estimate=estimate)
     denoiser = choose_denoiser(image, card, recipe, intensity)
-    card = denoiser.card
+    card, window = choose_windows(denoiser.card, recipe)
     devices = choose_devices(recipe.device)
     device = devices[0]  # with several devices, each process is planned as if it were the only one
     budget = recipe.memory_budget or free // 2
@@ -84,7 +83,9 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     for_network = max(budget - LIBRARIES, 0) * 3 // 4 if recipe.memory_budget else budget
     room = for_network if device.is_cpu else free_memory(device) // 2
     tile, halo, blend = (
-        _whole_plane(image, card, recipe) if recipe.padding == "authors" else choose_tiling(image, card, recipe, room)
+        _whole_plane(image, card, recipe)
+        if recipe.padding == "authors"
+        else choose_tiling(image, card, recipe, room, device)
     )
     grid = plane_grid(image.sizes["Y"], image.sizes["X"], tile=tile, halo=halo, blend=blend, alignment=card.alignment)
     near = choose_neighbours(image, card, recipe, intensity) if estimate else Chosen(recipe.neighbours, "")
@@ -99,7 +100,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     lanes, threads, why_lanes = choose_lanes(card, grid, recipe, device, room)
     chosen = {
         "axes": image.axes, "series": _series_number(image, recipe.series),
-        "tile": tile, "halo": halo, "blend": blend, **intensity.settings,
+        "attention_window": window, "tile": tile, "halo": halo, "blend": blend, **intensity.settings,
         "neighbours": near.neighbours, "denoise": denoiser.name,
         "chunks": layout.chunks, "shards": None if recipe.ome_version == "0.4" else layout.block,
         "device": ",".join(map(str, devices)), "workers": recipe.workers or 1, "lanes": lanes, "threads": threads,
@@ -188,58 +189,6 @@ def _check_samples(image: Image, card: ModelCard, lengths: dict[str, int], block
     in_block = dict(zip(image.canonical, block, strict=True))
     if card.in_channels > 1 and in_block.get("S", 0) < lengths.get("S", 0):
         raise RecipeError(f"{card.name} needs all {lengths['S']} colour samples in one chunk; do not divide axis S.")
-
-
-def choose_tiling(image: Image, card: ModelCard, recipe: Recipe, room: int) -> tuple[int | tuple[int, int], int, int]:
-    """Choose tile, halo and blend where they are open, for a network that may take `room` bytes."""
-    tile = recipe.tile if recipe.tile is not None else _fitting_tile(image, card, recipe, room)
-    halo = recipe.halo if recipe.halo is not None else _fitting_halo(card, tile)
-    # With a halo that the user gave, the blend changes so that the stride is still a multiple of the alignment.
-    return tile, halo, recipe.blend if recipe.blend is not None else _fitting_blend(card, halo)
-
-
-def _fitting_tile(image: Image, card: ModelCard, recipe: Recipe, room: int) -> int:
-    """Return the model's tile; a larger one if only the time changes, or a smaller one if memory is short."""
-    from napari_restore.engine.hardware.devices import cores
-
-    tile = card.tile
-    # If the inner pixels of a tile do not depend on its size, a larger tile costs less: (T / (T - 2h))^2.
-    large = min(image.sizes["Y"], image.sizes["X"]) >= _TILES_ACROSS * 2 * tile
-    lanes = recipe.lanes or cores()
-    if card.exact_tiles and large and lanes * (2 * tile) ** 2 * card.bytes_per_pixel <= room:
-        return 2 * tile
-    smallest = 2 * card.halo + card.blend + card.alignment
-    while tile - card.alignment >= smallest and tile**2 * card.bytes_per_pixel > room:
-        tile -= card.alignment
-    return tile
-
-
-def _fitting_halo(card: ModelCard, tile: int | tuple[int, int]) -> int:
-    """Return the model's halo, or a quarter of the tile if the tile is too small for it."""
-    side = min(tile) if isinstance(tile, tuple) else tile
-    if side >= 2 * card.halo + card.blend + card.alignment:
-        return card.halo
-    return side // 4 // card.alignment * card.alignment
-
-
-def _fitting_blend(card: ModelCard, halo: int) -> int:
-    """Return the blend nearest to the model's that keeps tile origins at multiples of the alignment."""
-    if halo < 0:
-        return card.blend  # `plane_grid` refuses the halo
-    return card.blend - (2 * halo + card.blend) % card.alignment
-
-
-def tile_reason(card: ModelCard, grid: TileGrid) -> str:
-    """Describe how the tile was chosen, and the cost of its overlap."""
-    side = max(grid.tile_shape)
-    origin = (
-        "the model's own" if side == card.tile
-        else "twice the model's own, to save halo" if side == 2 * card.tile and card.exact_tiles
-        else "the plane" if grid.count == 1
-        else "given, or limited by memory"
-    )  # fmt: skip
-    cost = math.prod(axis.size / axis.stride if axis.count > 1 else 1.0 for axis in (grid.y, grid.x))
-    return f"{origin}; overlap costs {cost:.2f}"
 
 
 def choose_lanes(

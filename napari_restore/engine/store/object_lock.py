@@ -24,6 +24,8 @@ __all__ = ["Claim", "ObjectLock"]
 
 SETTLE = 1.0
 """Seconds between writing a lock that may have overwritten another one, and reading it back."""
+_LAST_BEAT = 20.0
+"""Seconds to wait for a heartbeat in progress before the lock is released."""
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +94,8 @@ class ObjectLock:
         except Exception as error:  # each object store raises errors of its own types
             raise OutputError(f"{url} cannot be locked: {error}; choose an output with write access.") from error
         self._released = threading.Event()
-        threading.Thread(target=self._beat, name="output-lock", daemon=True).start()
+        self._heartbeat = threading.Thread(target=self._beat, name="output-lock", daemon=True)
+        self._heartbeat.start()
 
     def _acquire(self, url: str) -> None:
         if not self._files.exists(self._path) and self._created():
@@ -162,6 +165,7 @@ class ObjectLock:
         if self._released.is_set():
             return
         self._released.set()
+        self._heartbeat.join(_LAST_BEAT)  # a heartbeat in progress would write the lock again
         try:
             self.guard.check()
             self._files.rm_file(self._path)

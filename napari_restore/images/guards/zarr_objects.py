@@ -5,10 +5,10 @@ from __future__ import annotations
 __all__ = ["listed", "read_object", "waited"]
 
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from zarr.abc.store import Store
-from zarr.buffer import default_buffer_prototype
+if TYPE_CHECKING:
+    from zarr.abc.store import Store
 
 T = TypeVar("T")
 
@@ -37,5 +37,7 @@ def listed(names: AsyncIterator[str], most: int | None = None) -> list[str]:
 
 def read_object(store: Store, key: str) -> bytes | None:
     """Read an object of a store; None if it does not exist."""
+    from zarr.buffer import default_buffer_prototype
+
     found = waited(store.get(key, default_buffer_prototype()))
     return None if found is None else found.to_bytes()

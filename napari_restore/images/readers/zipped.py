@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from napari_restore.errors import RestoreError, SourceError
 from napari_restore.images.guards.zarr_keys import MARKS, METADATA
-from napari_restore.images.guards.zarr_store import guarded_store
 from napari_restore.images.image import Image
 from napari_restore.images.readers import zarr_arrays
 from napari_restore.images.readers.reader import begins_with
@@ -138,6 +137,8 @@ def node_at(location: str) -> zarr.Group | zarr.Array[Any]:
         If there is no Zarr in the folder or at the URL.
     """
     import zarr
+
+    from napari_restore.images.guards.zarr_store import guarded_store
 
     if recognises(location):
         return inside(*(_split(location) or (location,)))

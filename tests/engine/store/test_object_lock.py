@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -71,3 +73,23 @@ def test_an_object_of_the_users_in_its_place_stays(store: fsspec.AbstractFileSys
         with pytest.raises(OutputError, match="was not made by this package; move it away"):
             ObjectLock("memory://bucket/out.zarr")
         assert store.cat_file("/bucket/out.zarr.lock") == content
+
+
+def test_a_heartbeat_in_progress_does_not_write_a_released_lock_again(
+    store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beating, write = threading.Event(), ObjectLock._write
+
+    def slow(held: ObjectLock) -> None:
+        if threading.current_thread().name == "output-lock":
+            beating.set()
+            time.sleep(0.3)
+        write(held)
+
+    monkeypatch.setattr(ObjectLock, "_write", slow)
+    monkeypatch.setattr(lock, "PERIOD", 0.02)
+    held = ObjectLock(URL)
+    assert beating.wait(10)
+    held.release()
+    time.sleep(0.5)
+    assert store.ls("/bucket") == []

@@ -153,7 +153,9 @@ def test_by_default_neighbours_count_where_they_agree(checkpoints: dict[str, Pat
     model = "restormer-denoise-light"
     plan = api.plan(source, axes="TZYX", model=model)
     assert plan.recipe.neighbours is not None and plan.recipe.neighbours.axis == "TZ"
-    assert "neighbours T and Z, 2 planes on each side (" in str(plan) and "planes agree; noise falls to 0." in str(plan)
+    assert "neighbours T and Z, 3 planes and 2 planes on each side (" in str(
+        plan
+    ) and "planes agree; noise falls to 0." in str(plan)
     others = np.stack([exposed(structure(seed=k), k) for k in range(4)])
     plan = api.plan(others, axes="ZYX", model=model)
     assert plan.recipe.neighbours is not None and plan.recipe.neighbours.axis == "none"

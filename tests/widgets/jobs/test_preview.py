@@ -30,3 +30,13 @@ def test_what_takes_a_few_tiles_comes_at_once(checkpoints: dict[str, Path]) -> N
     whole = (slice(0, 64), slice(0, 64))
     job = Job.of(layer, "YX", whole, Choices.of(str(checkpoints["denoiser"])))
     assert [made.complete for made in make_preview(job, whole, None, threading.Event())] == [True]
+
+
+def test_the_first_piece_has_small_tiles_and_the_whole_those_of_the_run(checkpoints: dict[str, Path]) -> None:
+    layer = Image(np.random.default_rng(0).poisson(100, (700, 800)).astype(np.uint16))
+    whole = (slice(0, 700), slice(0, 800))
+    job = Job.of(layer, "YX", whole, Choices.of(str(checkpoints["local"])))
+    piece, all_of_it = make_preview(job, (slice(50, 650), slice(100, 700)), None, threading.Event())
+    sides = [max(made.plan.grid.tile_shape) for made in (piece, all_of_it)]
+    assert sides[0] == piece.plan.card.tile < sides[1]
+    assert all_of_it.plan.recipe.tile == job.in_memory().plan().recipe.tile

@@ -19,6 +19,7 @@ from napari import Viewer
 from napari_restore.widgets.viewer.removal import RemovalContext
 
 pytestmark = [
+    pytest.mark.long,  # a window, and nine operations with pauses between them
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]

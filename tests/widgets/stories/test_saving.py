@@ -16,6 +16,7 @@ from napari_restore.widgets.dock import RestoreDock
 from napari_restore.widgets.viewer.compare.wipe import WIPE
 
 pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*stored as RGB:DeprecationWarning"),  # three planes, saved by napari
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -23,7 +24,11 @@ pytestmark = [
 
 def save_all(viewer: Viewer, monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     """Save by napari's menu, and answer its dialog."""
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, **__: (str(path), ""))
+
+    def answer(*_: Any, filter: str, **__: Any) -> tuple[str, str]:
+        return str(path), next(kind for kind in filter.split(";;") if "Folder" in kind)
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", answer)
     menu = viewer.window.file_menu
     menu.aboutToShow.emit()
     (action,) = (each for each in menu.actions() if each.text().startswith("Save All Layers"))
@@ -58,5 +63,6 @@ def test_helper_layers_are_not_saved(
     # Without helpers, nothing changes.
     dock.compare.wipe.setValue(0)
     viewer.layers.remove("preview · cells ▸ denoiser")
-    written = viewer.layers.save(str(tmp_path / "two"))
-    assert {Path(path).stem for path in written} == {"cells", "other"}
+    before = len(heard)
+    save_all(viewer, monkeypatch, tmp_path / "two")
+    assert {file.stem for file in (tmp_path / "two").iterdir()} == {"cells", "other"} and len(heard) == before

@@ -95,7 +95,7 @@ def choose_neighbours(image: Image, card: ModelCard, recipe: Recipe, values: Int
         )
     axes = "".join(axis for axis in (available if automatic else asked.axis) if axis in available)
     source, skip = with_retries(image, "raise", ()), recipe.on_error == "fill"
-    sample = [_read(source, asked.planes, axes, channel, skip) for channel in range(image.sizes.get("C", 1))]
+    sample = [_read(source, asked, axes, channel, skip) for channel in range(image.sizes.get("C", 1))]
     estimates = values.noise or estimate_image_noise(source, skip_damaged=skip)
     noise = asked.noise or _noise(estimates, recipe, sample)
     if noise is None:
@@ -159,7 +159,7 @@ class _Crop:
     beside: dict[tuple[str, int], NDArray[Any]]
 
 
-def _read(image: Image, planes: int, axes: str, channel: int, skip: bool) -> list[_Crop]:
+def _read(image: Image, asked: Neighbours, axes: str, channel: int, skip: bool) -> list[_Crop]:
     """Read crops of planes spread over the image, and of their neighbours; with `skip`, leave out damaged crops."""
     sizes = image.sizes
     rows, columns = min(sizes["Y"], _CROP), min(sizes["X"], _CROP)
@@ -170,8 +170,8 @@ def _read(image: Image, planes: int, axes: str, channel: int, skip: bool) -> lis
             middle, beside = _plane(image, region), {}
             for axis in axes:
                 at = image.canonical.index(axis)
-                here = region[at].start
-                for k in range(max(0, here - planes), min(sizes[axis], here + planes + 1)):
+                here, sides = region[at].start, asked.along(axis)
+                for k in range(max(0, here - sides), min(sizes[axis], here + sides + 1)):
                     if k != here:
                         there = (*region[:at], slice(k, k + 1), *region[at + 1 :])
                         beside[axis, k - here] = _plane(image, there)
@@ -200,10 +200,9 @@ class _Agreement:
 
 def _words(found: dict[str, _Agreement], left: tuple[float, ...], image: Image, chosen: Neighbours) -> str:
     """Describe how many planes agree along each axis, and the noise that is left."""
+    planes = {axis: 1 + min(2 * chosen.along(axis), image.sizes[axis] - 1) for axis in chosen.axis if axis in found}
     each = ", ".join(
-        f"{axis}: {1 + found[axis].agreeing:.1f} of {1 + min(2 * chosen.planes, image.sizes[axis] - 1)} planes agree"
-        for axis in chosen.axis
-        if axis in found
+        f"{axis}: {1 + found[axis].agreeing:.1f} of {count} planes agree" for axis, count in planes.items()
     )
     return (
         f"{each or 'no plane has neighbours'}; noise falls to {np.mean(left):.2f}; the first and last planes have "

@@ -66,7 +66,8 @@ class Fields(BaseModel):
         int | tuple[int, int] | None,
         Setting(
             "Side of a tile, or its height and width; a multiple of the model's alignment.", "network",
-            unit="input pixels", otherwise="the model's own, if it fits the memory", metavar="SIDE or Y,X",
+            unit="input pixels", metavar="SIDE or Y,X",
+            otherwise="by the size of the plane and the memory; the model's own if the result depends on the tile",
             control="Performance › Tile", widget="FloatSpinBox",
             options={"max": 4096, "step": 8, "suffix": " px"},
         ),
@@ -304,6 +305,14 @@ class Fields(BaseModel):
             control="Values and output › Strength", widget="Slider",
         ),
     ] = 1.0
+    attention_window: Annotated[
+        int | None, Field(ge=0),
+        Setting(
+            "Side of the windows of the image that Restormer sums its attention over, a multiple of 56; 0 to sum it "
+            "over each tile.", "network", unit="input pixels", page="restormer-tiles.md", earlier=0,
+            otherwise="the model's own, unless the tile is no multiple of a seventh of it; else 0",
+        ),
+    ] = None
     # fmt: on
 
     _earlier_names = model_validator(mode="before")(backend_read)

@@ -12,6 +12,9 @@ from napari_restore.errors import RecipeError
 __all__ = ["NONE", "Neighbours", "parse_neighbours"]
 
 
+_PLANES = {"T": 3, "Z": 2}
+
+
 class Neighbours(BaseModel):
     """The neighbours that are averaged into a plane; see `napari_restore.intensity.fusion`.
 
@@ -20,8 +23,8 @@ class Neighbours(BaseModel):
     axis : {"auto", "none", "T", "Z", "TZ"}
         Axis of the neighbours; ``"TZ"`` for both axes, without diagonals. ``"auto"`` for the axes along which planes
         agree in a sample of the image.
-    planes : int
-        Number of neighbours on each side, 1 to 5.
+    planes : int, optional
+        Number of neighbours on each side, 1 to 5. None for 3 along T and 2 along Z, where structure changes sooner.
     strength : float
         Factor on the difference up to which planes are averaged, greater than 0 and at most 3.
     noise : tuple of tuple of float, optional
@@ -35,7 +38,7 @@ class Neighbours(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     axis: Literal["auto", "none", "T", "Z", "TZ"] = "auto"
-    planes: int = Field(default=2, ge=1, le=5)
+    planes: int | None = Field(default=None, ge=1, le=5)
     strength: float = Field(default=1.0, gt=0, le=3)
     noise: tuple[tuple[float, float, float, float, float], ...] | None = None
     left: tuple[float, ...] | None = None
@@ -47,9 +50,26 @@ class Neighbours(BaseModel):
 
     def __str__(self) -> str:
         """Write the setting in the form that `parse_neighbours` reads; as JSON if it has estimates of an image."""
-        if self.noise is not None or self.left is not None:
+        if self.axis == "none":
+            return "none"
+        if self.noise is not None or self.left is not None or (self.planes is None and self.strength != 1):
             return self.model_dump_json(exclude_none=True)
-        return "none" if self.axis == "none" else f"{self.axis},{self.planes},{self.strength!r}"
+        return self.axis if self.planes is None else f"{self.axis},{self.planes},{self.strength!r}"
+
+    def along(self, axis: str) -> int:
+        """Return the number of neighbours on each side along an axis.
+
+        Parameters
+        ----------
+        axis : {"T", "Z"}
+            The axis.
+
+        Returns
+        -------
+        int
+            The number that is set, or that of the axis.
+        """
+        return self.planes or _PLANES[axis]
 
     def agrees_with(self, chosen: Neighbours) -> bool:
         """Check whether a complete setting has the values that are set in this one.

@@ -32,7 +32,7 @@ class HistogramSlider(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.drawing, self.slider = _Drawing(), QDoubleRangeSlider(Qt.Orientation.Horizontal)
+        self.drawing, self.slider = _Drawing(), _Slider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName("Value range")
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -81,6 +81,17 @@ class HistogramSlider(QWidget):
     def _released(self) -> None:
         self._dragged = False
         self.released.emit(self.drawing.chosen)
+
+
+class _Slider(QDoubleRangeSlider):
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        """Draw a border around a slider with the keyboard focus: superqt ignores that of style sheets."""
+        super().paintEvent(event)
+        if self.hasFocus():
+            painter = QPainter(self)
+            painter.setPen(self.palette().color(self.foregroundRole()))
+            painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
+            painter.end()
 
 
 class _Drawing(QWidget):

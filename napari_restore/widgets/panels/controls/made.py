@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from magicgui.widgets import create_widget
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QLabel, QSizePolicy, QWidget
 
 from napari_restore.engine.planning.recipe import make_recipe, settings
@@ -199,6 +200,7 @@ class _Share(Made):
         super().__init__(setting)
         for readout in self.native.findChildren(QAbstractSpinBox):
             readout.setStyleSheet("background: transparent; border: 0; padding: 0; min-width: 0;")  # napari's are wide
+            readout.setFocusPolicy(Qt.FocusPolicy.ClickFocus)  # the tab key reaches the slider, which has all values
             readout.setFixedWidth(_READOUT)
         self.native.layout().addWidget(QLabel("%"))
         for part in self.native.findChildren(QWidget):

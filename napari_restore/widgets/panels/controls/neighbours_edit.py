@@ -40,11 +40,11 @@ class NeighboursEdit(QWidget):
             self.axis.setItemData(self.axis.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         self.axis.setToolTip("\n".join(f"{name}: {tip}" for name, tip in _AXES.values()))
         self.axis.setAccessibleName("Neighbours")
-        self.planes.setRange(1, 5)
-        self.planes.setValue(Neighbours().planes)
+        self.planes.setRange(0, 5)
+        self.planes.setSpecialValueText("auto")  # instead of 0
         self.planes.setPrefix("± ")
         self.planes.setKeyboardTracking(False)
-        self.planes.setToolTip("Planes on each side")
+        self.planes.setToolTip("Planes on each side; auto: 3 along T, 2 along Z")
         self.planes.setAccessibleName("Planes on each side")
         self.map.setCheckable(True)
         self.map.setToolTip(_MAP)
@@ -64,14 +64,14 @@ class NeighboursEdit(QWidget):
         """Return the chosen neighbours; None: the plan chooses axis and planes."""
         axis, planes = self.axis.currentData(), self.planes.value()
         if axis is None:
-            return None if planes == Neighbours().planes else Neighbours(planes=planes)
-        return Neighbours(axis="none") if axis == "none" else Neighbours(axis=axis, planes=planes)
+            return Neighbours(planes=planes) if planes else None
+        return Neighbours(axis=axis, planes=planes) if planes and axis != "none" else Neighbours(axis=axis)
 
     def show_value(self, value: Neighbours | None) -> None:
         """Show neighbours; None: the plan chooses them."""
         shown = value or Neighbours()
         self.axis.setCurrentIndex(max(self.axis.findData(None if shown.axis == "auto" else shown.axis), 0))
-        self.planes.setValue(shown.planes)
+        self.planes.setValue(shown.planes or 0)
 
     def show_plan(self, plan: Plan | None) -> None:
         """Show what the plan has chosen, and why; None: there is no plan for the current choices."""

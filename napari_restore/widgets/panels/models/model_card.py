@@ -122,7 +122,7 @@ def _described(card: ModelCard, reason: str) -> str:
         if rows
         else "<p>No scores on micrographs are stored with this model; its paper has those on photographs.</p>"
     )
-    size = f"{card.parameters / 1e6:.1f} million weights; " if card.parameters else ""
+    size = f"{card.parameters:,} parameters; " if card.parameters else ""
     return (
         f"<h3>{escape(card.name)}</h3><p>{escape(card.title)}</p>"
         + (f"<p><b>For this layer:</b> {escape(reason)}.</p>" if reason else "")

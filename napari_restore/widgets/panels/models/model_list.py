@@ -35,37 +35,21 @@ class ModelList(Choice):
 
     def __init__(self, task: Task) -> None:
         super().__init__()
-        self._groups = groups(task)
-        self._files: list[tuple[str, ModelCard | None]] = []
         self._best: tuple[Recommendation, ...] = ()
         self._search: ModelSearch | None = None
-        self._fill()
-        self.setCurrentIndex(1)
-
-    def _fill(self) -> None:
-        self.clear()
-        if self._best:
-            self._add_heading(_BEST)
-        for advised in self._best:
-            self.addItem(advised.card.name, advised.card.name)
-            self.show_detail(self.count() - 1, advised.card)
-            self.setItemData(self.count() - 1, advised.reason, DETAIL)
-        for heading, cards in self._groups.items():
+        for heading, cards in groups(task).items():
             if cards:
-                self._add_heading(heading)
+                self._insert_heading(self.count(), heading)
             for card in cards:
                 self.addItem(card.name, card.name)
                 self.show_detail(self.count() - 1, card)
-        self._add_heading("Your file")
-        for path, known in self._files:
-            self.addItem(Path(path).name, path)
-            if known is not None:
-                self.show_detail(self.count() - 1, known)
+        self._insert_heading(self.count(), "Your file")
         self.addItem(_FILE, None)
+        self.setCurrentIndex(1)
 
-    def _add_heading(self, title: str) -> None:
-        self.addItem(title)
-        item = self.model().item(self.count() - 1)
+    def _insert_heading(self, row: int, title: str) -> None:
+        self.insertItem(row, title)
+        item = self.model().item(row)
         item.setFlags(Qt.ItemFlag.NoItemFlags)
         font = item.font()
         font.setBold(True)
@@ -77,15 +61,21 @@ class ModelList(Choice):
         best = tuple(fitting or advised[:1])
         if best == self._best:
             return
-        self._best, chosen = best, self.chosen()
+        chosen = self.chosen()
         with signals_blocked(self):
-            self._fill()
+            for _ in range(len(self._best) + bool(self._best)):
+                self.removeItem(0)
+            for row, one in enumerate(best):
+                self.insertItem(row, one.card.name, one.card.name)
+                self.show_detail(row, one.card)
+                self.setItemData(row, one.reason, DETAIL)
+            if best:
+                self._insert_heading(0, _BEST)
             self.setCurrentIndex(self.count() - 1 if chosen is None else self.findData(chosen))
+        self._best = best
 
     def show_detail(self, index: int, card: ModelCard) -> None:
         """Set the details that the open list shows below the name of an item."""
-        path = self.itemData(index)
-        self._files = [(file, card if file == path else known) for file, known in self._files]
         self.setItemData(index, detail(card), DETAIL)
         tip = f"{card.title}\n{describe(card)}\n{card.paper}\n{weights_summary(card)}"
         self.setItemData(index, tip, Qt.ItemDataRole.ToolTipRole)
@@ -99,13 +89,11 @@ class ModelList(Choice):
         index = self.findData(model)
         if index < 0:
             index = self.count() - 1
-            self._files.append((model, None))
             self.insertItem(index, Path(model).name, model)
         self.setCurrentIndex(index)
 
     def remove(self, model: str) -> None:
         """Remove the path of a checkpoint from the list. If it is chosen, choose another model first."""
-        self._files = [(path, card) for path, card in self._files if path != model]
         index = self.findData(model)
         with signals_blocked(self):
             self.removeItem(index)

@@ -1,4 +1,4 @@
-"""Variants of Restormer's attention in the bundled denoiser, which `benchmarks.restormer_tiles` compares.
+"""Variants of Restormer's attention in the bundled denoiser, which `benchmarks.tiles.restormer_tiles` compares.
 
 Restormer's attention is built from sums over all pixels of whatever it is given. Here the sums are taken over windows,
 or gathered once and given to every tile.
@@ -18,7 +18,8 @@ from torch import Tensor
 
 from napari_restore import api
 from napari_restore.models.zoo import find_card, load_weights
-from napari_restore.networks.restormer import Restormer, TransposedAttention
+from napari_restore.networks.channel_attention import TransposedAttention
+from napari_restore.networks.restormer import Restormer
 
 __all__ = ["Plane", "Sums", "frozen", "gathering", "infer", "own", "use", "windows"]
 

@@ -1,4 +1,4 @@
-"""Compare ways to run Restormer in tiles: ``python -m benchmarks.restormer_tiles EVAL_FOLDER``.
+"""Compare ways to run Restormer in tiles: ``python -m benchmarks.tiles.restormer_tiles EVAL_FOLDER``.
 
 Restormer's attention is built from sums over all pixels of whatever it is given, so a tile depends on the whole tile.
 `benchmarks/quality/sets.py` says what the folder holds.
@@ -42,7 +42,7 @@ from einops import rearrange
 
 from benchmarks.quality import sets
 from benchmarks.quality.scores import score
-from benchmarks.restormer_attention import Plane, Sums, frozen, gathering, infer, own, use, windows
+from benchmarks.tiles.restormer_attention import Plane, Sums, frozen, gathering, infer, own, use, windows
 from napari_restore import api
 from napari_restore.quality.metrics import psnr, seam_ratio
 from napari_restore.samples import sample_path

@@ -1,0 +1,1 @@
+"""Measure what tiles change in a result."""

@@ -1,0 +1,1 @@
+"""How far assessments of results can be trusted themselves; pictures of them."""
