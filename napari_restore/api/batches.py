@@ -253,7 +253,7 @@ def _with_state(
     note = f"image {chosen} of {count} in the file; series (--series) chooses another" if count > 1 else ""
     item = replace(
         item, message=note, input_bytes=plan.image.nbytes, output_bytes=plan.output_bytes,
-        copied_bytes=plan.copied_bytes,
+        copied_bytes=plan.image.copied_bytes,
     )  # fmt: skip
     if overwrite or not item.output.exists() or ome_zarr.read_attributes(item.output) is None:
         return item

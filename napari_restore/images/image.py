@@ -220,6 +220,14 @@ class Image:
         return Sampling(self.pixel_size.get(axis, 1.0), self.origin.get(axis, 0.0))
 
     @property
+    def copied_bytes(self) -> int:
+        """Bytes of the labels and tables that are copied into a result, as they are stored at the source.
+
+        Those in an object store or a ZIP file are not counted.
+        """
+        return sum(self.annotations.stored_bytes.values()) if self.annotations else 0
+
+    @property
     def nbytes(self) -> int:
         """Size of all pixels in bytes, as `read` would return them."""
         return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize

@@ -237,14 +237,6 @@ class Plan:
         return math.prod(self.shape) * self.dtype.itemsize
 
     @property
-    def copied_bytes(self) -> int:
-        """Bytes of the labels and tables that are copied into the result, as they are stored at the source.
-
-        Those in an object store or a ZIP file are not counted.
-        """
-        return sum(self.image.annotations.stored_bytes.values()) if self.image.annotations else 0
-
-    @property
     def memory_bytes(self) -> int:
         """Maximum host memory of the run in bytes, beyond Python, torch and the weights."""
         return max(run_bytes(self), sample_bytes(self.image))

@@ -72,7 +72,7 @@ def test_they_take_space(
     source = source_at(tmp_path / "in.zarr", stack, "0.5")
     plan = api.plan(source, model=checkpoints["denoiser"], **SETTINGS)
     copied = sum(stored(source, kind) for kind in ("labels", "tables"))
-    assert plan.copied_bytes == copied > 0
+    assert plan.image.copied_bytes == copied > 0
     free = shutil.disk_usage(tmp_path)
     needed = plan.output_bytes // 2 + copied  # pixels may compress; labels and tables are stored as they are
     monkeypatch.setattr(shutil, "disk_usage", lambda path: free._replace(free=needed - 1))
