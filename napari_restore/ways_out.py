@@ -5,7 +5,7 @@ An error says what is wrong. The interface that shows it adds the advice that it
 
 from __future__ import annotations
 
-__all__ = ["LEAVE_OUT", "NAME_AXES", "REPAIR", "REPLACE", "Face", "WayOut"]
+__all__ = ["LEAVE_OUT", "REPAIR", "REPLACE", "Face", "WayOut", "name_axes"]
 
 from dataclasses import dataclass
 from typing import Literal
@@ -53,14 +53,32 @@ LEAVE_OUT = WayOut(
     "or leave it out by --on-error fill.",
     "or choose fill in On error to leave it out.",
 )
-NAME_AXES = WayOut(
-    "pass axes= with one letter of TCZYXS per dimension, such as 'ZYX'.",
-    "give --axes one letter of TCZYXS per dimension, such as ZYX.",
-    "type one letter of TCZYXS per dimension in Axes, such as ZYX.",
-)
 REPLACE = WayOut("replace it with overwrite=True.", "replace it with --overwrite.", "tick Replace to replace it.")
 REPAIR = WayOut(
     "`napari-restore verify --repair` repairs the results of this package.",
     "`napari-restore verify --repair` repairs the results of this package.",
     "if this package wrote it, repair it on the command line with `napari-restore verify --repair`.",
 )
+
+
+def name_axes(dimensions: int) -> WayOut:
+    """Return the advice to name the axes of an array.
+
+    Parameters
+    ----------
+    dimensions : int
+        Number of its dimensions.
+
+    Returns
+    -------
+    WayOut
+        Advice with an example for as many dimensions; to take a part of the array where no image has as many.
+    """
+    if not 2 <= dimensions <= 6:
+        return WayOut(*("images have two to six dimensions; store such a part of it, and open that.",) * 3)
+    letters = "TCZYXS" if dimensions == 6 else "TCZYX"[-dimensions:]
+    return WayOut(
+        f"pass axes= with one letter of TCZYXS per dimension, such as {letters!r}.",
+        f"give --axes one letter of TCZYXS per dimension, such as {letters}.",
+        f"type one letter of TCZYXS per dimension in Axes, such as {letters}.",
+    )

@@ -7,7 +7,7 @@ import pytest
 
 from napari_restore import api
 from napari_restore.errors import AxesError, RestoreError, in_window
-from napari_restore.ways_out import NAME_AXES, REPLACE
+from napari_restore.ways_out import REPLACE, name_axes
 
 
 def test_each_face_has_its_own_way_out() -> None:
@@ -21,9 +21,23 @@ def test_each_face_has_its_own_way_out() -> None:
 
 
 def test_a_way_out_survives_the_way_from_a_worker() -> None:
-    sent = pickle.loads(pickle.dumps(AxesError("no axes", NAME_AXES)))
-    assert type(sent) is AxesError and sent.told("window") == f"no axes; {NAME_AXES.window}"
-    assert str(sent) == f"no axes; {NAME_AXES.call}"
+    sent = pickle.loads(pickle.dumps(AxesError("no axes", way := name_axes(3))))
+    assert type(sent) is AxesError and sent.told("window") == f"no axes; {way.window}"
+    assert str(sent) == f"no axes; {way.call}"
+
+
+@pytest.mark.parametrize("dimensions", [3, 4, 5, 6])
+def test_the_axes_of_the_advice_fit(dimensions: int) -> None:
+    array = np.zeros((1,) * (dimensions - 2) + (8, 9))[..., :3]
+    with pytest.raises(AxesError) as raised:
+        api.open_image(array)
+    axes = str(raised.value).rpartition("such as ")[2].strip("'.")
+    assert api.open_image(array, axes=axes).axes == axes
+
+
+def test_no_axes_fit_an_array_of_seven_dimensions() -> None:
+    with pytest.raises(AxesError, match="two to six dimensions; store such a part of it"):
+        api.open_image(np.zeros((1,) * 7))
 
 
 def test_an_error_without_one_is_the_same_everywhere() -> None:

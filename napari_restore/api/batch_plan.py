@@ -36,6 +36,8 @@ class BatchItem:
         Why the image is impossible or has failed; how much of its result is stored.
     input_bytes, output_bytes : int
         Uncompressed size of the image and of its result, in bytes.
+    copied_bytes : int
+        Bytes of the labels and tables that are copied into the result.
     """
 
     source: str
@@ -45,6 +47,7 @@ class BatchItem:
     message: str = ""
     input_bytes: int = 0
     output_bytes: int = 0
+    copied_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ class BatchPlan:
 
         counts = Counter(item.state for item in self.items)
         to_do = [item for item in self.items if item.state in ("new", "begun")]
+        copied = sum(item.copied_bytes for item in to_do)
         states = f"{counts['new']} new, {counts['begun']} begun, {counts['done']} done and skipped"
         rows = {
             "images": f"{len(self.items)}: {states}, {counts['impossible']} impossible",
@@ -93,7 +97,9 @@ class BatchPlan:
             if self.ignored
             else "",
             "read": f"{human_bytes(sum(item.input_bytes for item in to_do))} uncompressed",
-            "written": f"{human_bytes(sum(item.output_bytes for item in to_do))} uncompressed, to {self.folder}",
+            "written": f"{human_bytes(sum(item.output_bytes for item in to_do))} uncompressed"
+            + (f", and {human_bytes(copied)} of labels and tables" if copied else "")
+            + f", to {self.folder}",
             "model": str(self.model),
             "values": self._values(),
         }

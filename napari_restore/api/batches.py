@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
@@ -252,7 +251,10 @@ def _with_state(
     check_output(plan, item.output, overwrite=overwrite)
     count, chosen = plan.image.series_count, plan.recipe.series
     note = f"image {chosen} of {count} in the file; series (--series) chooses another" if count > 1 else ""
-    item = replace(item, message=note, input_bytes=plan.image.nbytes, output_bytes=plan.output_bytes)
+    item = replace(
+        item, message=note, input_bytes=plan.image.nbytes, output_bytes=plan.output_bytes,
+        copied_bytes=plan.image.copied_bytes,
+    )  # fmt: skip
     if overwrite or not item.output.exists() or ome_zarr.read_attributes(item.output) is None:
         return item
     stored = [ome_zarr.stored_units(item.output, level) for level in range(plan.levels)]
@@ -335,16 +337,22 @@ def _shared_range(plan: BatchPlan) -> tuple[tuple[float, float], ...]:
 
 
 def _check_space(plan: BatchPlan) -> None:
-    """Refuse a batch whose results would not fit even if they compressed to half their size."""
+    """Refuse a batch whose results would not fit even if their pixels compressed to half their size."""
     from napari_restore.wording import human_bytes
 
-    needed = math.fsum(item.output_bytes for item in plan.items if item.state == "new")
+    new = [item for item in plan.items if item.state == "new"]
+    needed, copied = sum(item.output_bytes for item in new), sum(item.copied_bytes for item in new)
+    copied += sum(
+        size for found in plan.collections.values() for one in found.annotations.values()
+        for size in one.stored_bytes.values()
+    )  # fmt: skip
     parent = next(folder for folder in (plan.folder.resolve(), *plan.folder.resolve().parents) if folder.exists())
     free = shutil.disk_usage(parent).free
-    if needed / 2 > free:
+    if needed / 2 + copied > free:
+        also = f", their labels and tables {human_bytes(copied)}" if copied else ""
         raise OutputError(
-            f"the results take {human_bytes(needed)} before compression, and {parent} has {human_bytes(free)} free; "
-            "make room, write to another disk, or restore fewer images at a time."
+            f"the results take {human_bytes(needed)} before compression{also}, and {parent} has {human_bytes(free)} "
+            "free; make room, write to another disk, or restore fewer images at a time."
         )
 
 

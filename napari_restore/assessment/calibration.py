@@ -14,7 +14,7 @@ from napari_restore.assessment.pairing import Floats, Paired
 from napari_restore.engine.planning.sampling import sample_planes, spread_regions
 from napari_restore.errors import SourceError
 from napari_restore.intensity.noise import NoiseEstimate, estimate_noise
-from napari_restore.intensity.scaling import fill_from_nearest
+from napari_restore.intensity.scaling import fill_missing
 from napari_restore.intensity.stabilise import CameraNoise
 from napari_restore.intensity.validity import Validity, fill_values, robust_range, valid_range, without_fill
 from napari_restore.quality.metrics import seam_ratio
@@ -276,7 +276,7 @@ def _source_noise(paired: Paired, channel: int) -> tuple[Validity, NoiseEstimate
 
 def _correlation(residuals: Sequence[Floats], source: NoiseEstimate | None) -> tuple[tuple[float, float], list[str]]:
     """Choose the autocorrelation of the noise: that of the flattest residual, at most a little above the source's."""
-    found = estimate_noise([fill_from_nearest(plane, ~np.isfinite(plane)) for plane in residuals])
+    found = estimate_noise([fill_missing(plane, ~np.isfinite(plane), mirrored=False) for plane in residuals])
     if found is None and source is None:
         return (0.0, 0.0), ["The autocorrelation of the noise could not be estimated: it was taken as 0."]
     own = (found or source).correlation  # type: ignore[union-attr]

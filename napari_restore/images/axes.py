@@ -9,7 +9,7 @@ from __future__ import annotations
 __all__ = ["CANONICAL", "canonical_axes", "check_axes", "letter_of", "transposition"]
 
 from napari_restore.errors import AxesError
-from napari_restore.ways_out import NAME_AXES
+from napari_restore.ways_out import name_axes
 
 CANONICAL = "TCZYXS"
 """All axis letters, in the order used inside the package."""
@@ -74,7 +74,7 @@ def check_axes(axes: str, shape: tuple[int, ...]) -> str:
         raise AxesError(
             f"axes {axes!r} has the unknown letter {unknown[0]!r}; the letters are T (time), C (channel), Z (depth), "
             f"Y (rows), X (columns) and S (colour samples), one per dimension of {shape}",
-            NAME_AXES,
+            name_axes(len(shape)),
         )
     repeated = sorted({letter for letter in letters if letters.count(letter) > 1})
     if repeated:

@@ -6,6 +6,8 @@ __all__ = ["Annotations", "Channel", "Image", "LazyArray"]
 
 import os
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +17,7 @@ from napari_restore.errors import AxesError, ChunkError, RestoreError, SourceLos
 from napari_restore.images.axes import canonical_axes, check_axes, transposition
 from napari_restore.images.geometry import Sampling
 from napari_restore.images.lazy_arrays import Region
+from napari_restore.wording import human_bytes
 
 
 class LazyArray(Protocol):
@@ -75,6 +78,19 @@ class Annotations:
         """Names by kind, "labels" and "tables"; no key for a kind without any."""
         return {kind: names for kind, names in (("labels", self.labels), ("tables", self.tables)) if names}
 
+    @cached_property
+    def stored_bytes(self) -> dict[str, int]:
+        """Bytes of their files by kind; empty if they are not in a folder, such as in an object store."""
+        image = Path(self.location)
+        if not image.is_dir():
+            return {}
+        return {
+            kind: sum(
+                file.stat().st_size for name in names for file in (image / kind / name).rglob("*") if file.is_file()
+            )
+            for kind, names in self.names.items()
+        }
+
     def told(self, scale: int) -> dict[str, str]:
         """Describe by kind how they are copied into a result.
 
@@ -92,8 +108,9 @@ class Annotations:
             "labels": f": their pixels keep their size and are {scale} times as large as those of the result",
             "tables": ": sizes and positions in micrometers fit the result; numbers of pixels are of the source",
         }
+        sizes = {kind: f" ({human_bytes(size)})" for kind, size in self.stored_bytes.items()}
         return {
-            kind: f"{', '.join(names)}, copied as they are{as_they_are[kind] if scale > 1 else ''}"
+            kind: f"{', '.join(names)}{sizes.get(kind, '')}, copied as they are{as_they_are[kind] if scale > 1 else ''}"
             for kind, names in self.names.items()
         }
 
@@ -201,6 +218,14 @@ class Image:
             Pixel size 1.0 and origin 0.0 if unknown.
         """
         return Sampling(self.pixel_size.get(axis, 1.0), self.origin.get(axis, 0.0))
+
+    @property
+    def copied_bytes(self) -> int:
+        """Bytes of the labels and tables that are copied into a result, as they are stored at the source.
+
+        Those in an object store or a ZIP file are not counted.
+        """
+        return sum(self.annotations.stored_bytes.values()) if self.annotations else 0
 
     @property
     def nbytes(self) -> int:

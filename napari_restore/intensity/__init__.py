@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from napari_restore.intensity.noise import NoiseEstimate, estimate_noise
-from napari_restore.intensity.scaling import ValueRange, estimate_range, fill_from_nearest, missing, put_back, to_dtype
+from napari_restore.intensity.scaling import ValueRange, estimate_range, fill_missing, missing, put_back, to_dtype
 
 __all__ = [
     "NoiseEstimate",
     "ValueRange",
     "estimate_noise",
     "estimate_range",
-    "fill_from_nearest",
+    "fill_missing",
     "missing",
     "put_back",
     "to_dtype",

@@ -1,6 +1,6 @@
 """Normalise values to about [0, 1], restore them to data units, and cast them to the data type of the result.
 
-All functions are elementwise except `fill_from_nearest`, which depends on the whole array: pass arrays that do not
+All functions are elementwise except `fill_missing`, which depends on the whole array: pass arrays that do not
 depend on chunking, such as planes or tiles.
 """
 
@@ -17,7 +17,7 @@ from scipy import ndimage
 from napari_restore.errors import RecipeError
 from napari_restore.intensity.table import by_table
 
-__all__ = ["FAR", "ValueRange", "estimate_range", "fill_from_nearest", "missing", "put_back", "to_dtype"]
+__all__ = ["FAR", "ValueRange", "estimate_range", "fill_missing", "missing", "put_back", "to_dtype"]
 
 Array = npt.NDArray[Any]
 
@@ -226,8 +226,13 @@ def missing(plane: Array, limits: tuple[float, float] = (-math.inf, math.inf)) -
     return mask if mask.any() else None
 
 
-def fill_from_nearest(plane: Array, mask: npt.NDArray[np.bool_] | None) -> Array:
-    """Fill missing pixels from their nearest neighbours, so that a network does not spread them.
+def fill_missing(plane: Array, mask: npt.NDArray[np.bool_] | None, *, mirrored: bool = True) -> Array:
+    """Fill missing pixels from the valid pixels around them, so that a network does not spread them.
+
+    A missing pixel gets the value at its mirror image: as far behind the nearest valid pixel as it lies before it. So
+    filled areas have the noise of their surroundings. Areas of one value, or with the nearest pixels continued in
+    stripes, look like structure to a network, which then keeps the noise beside them. Where the mirror image is missing
+    too, the pixel gets the value of the nearest valid pixel.
 
     The filled values depend on the whole array: pass one that does not depend on chunking, such as a plane or a tile.
 
@@ -237,6 +242,8 @@ def fill_from_nearest(plane: Array, mask: npt.NDArray[np.bool_] | None) -> Array
         Shape ``(..., h, w)``; each plane is filled from its own pixels, and with 0 if all of them are missing.
     mask : numpy.ndarray or None
         Pixels to fill, as `missing` returns them: boolean, of the same shape; None for no pixel.
+    mirrored : bool
+        False: use the nearest valid pixels only, as recipes without a valid range do.
 
     Returns
     -------
@@ -245,15 +252,17 @@ def fill_from_nearest(plane: Array, mask: npt.NDArray[np.bool_] | None) -> Array
 
     Examples
     --------
-    >>> plane = np.array([[1.0, np.nan, np.nan, 4.0]])
-    >>> fill_from_nearest(plane, missing(plane))
-    array([[1., 1., 4., 4.]])
+    >>> plane = np.array([[1.0, 2.0, np.nan, np.nan, np.nan, np.nan, 3.0, 4.0]])
+    >>> fill_missing(plane, missing(plane))
+    array([[1., 2., 2., 1., 4., 3., 3., 4.]])
+    >>> fill_missing(plane, missing(plane), mirrored=False)
+    array([[1., 2., 2., 2., 3., 3., 3., 4.]])
     """
     if mask is None:
         return plane
     filled = plane.copy()
     for index in np.ndindex(plane.shape[:-2]):
-        filled[index] = _fill_nearest(plane[index], mask[index])
+        filled[index] = _filled(plane[index], mask[index], mirrored)
     return filled
 
 
@@ -318,9 +327,16 @@ def _to_float(y: Array, target: np.dtype[Any]) -> Array:
     return clipped
 
 
-def _fill_nearest(plane: Array, mask: npt.NDArray[np.bool_]) -> Array:
+def _filled(plane: Array, mask: npt.NDArray[np.bool_], mirrored: bool) -> Array:
     if mask.all():
         return np.zeros_like(plane)
-    indices = ndimage.distance_transform_edt(mask, return_distances=False, return_indices=True)
-    filled: Array = plane[tuple(indices)]
+    source = ndimage.distance_transform_edt(mask, return_distances=False, return_indices=True)
+    if mirrored and mask.any():
+        at = np.stack(np.nonzero(mask))
+        nearest = source[:, mask]
+        mirror = 2 * nearest - at - np.sign(nearest - at)  # the pixel beside an edge gets the one on its other side
+        inside = ((mirror >= 0) & (mirror < np.array(plane.shape)[:, None])).all(axis=0)
+        inside[inside] = ~mask[tuple(mirror[:, inside])]
+        source[:, mask] = np.where(inside, mirror, nearest)
+    filled: Array = plane[tuple(source)]
     return filled

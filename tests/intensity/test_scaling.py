@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_restore.errors import RecipeError
-from napari_restore.intensity.scaling import ValueRange, estimate_range, fill_from_nearest, missing, put_back, to_dtype
+from napari_restore.intensity.scaling import ValueRange, estimate_range, fill_missing, missing, put_back, to_dtype
 
 
 @given(st.integers(0, 2**16 - 2), st.integers(1, 2**16 - 1))
@@ -113,21 +113,42 @@ def test_finite_and_integer_planes_pass_through() -> None:
     for plane in (np.zeros((4, 4), np.uint16), np.ones((4, 4), np.float32)):
         mask = missing(plane)
         assert mask is None
-        assert fill_from_nearest(plane, mask) is plane
+        assert fill_missing(plane, mask) is plane
         assert put_back(plane, plane, mask) is plane
 
 
-def test_fill_comes_from_the_nearest_finite_pixel_of_the_same_plane() -> None:
+def test_fill_comes_from_finite_pixels_of_the_same_plane() -> None:
     stack = np.stack([np.full((9, 9), 1.0), np.full((9, 9), 2.0), np.full((9, 9), np.nan)])
     stack[0, 3:6, 3:6] = np.nan
     stack[1, 0, 0] = -np.inf
     original = stack.copy()
     mask = missing(stack)
     assert mask is not None
-    filled = fill_from_nearest(stack, mask)
+    filled = fill_missing(stack, mask)
     np.testing.assert_array_equal(filled, np.array([1.0, 2.0, 0.0])[:, None, None] * np.ones((9, 9)))
     np.testing.assert_array_equal(stack, original)
     np.testing.assert_array_equal(put_back(filled, stack, mask), original)
+
+
+def test_filled_areas_have_the_noise_of_their_surroundings() -> None:
+    plane = np.random.default_rng(0).normal(100, 10, (64, 64))
+    hole = np.zeros(plane.shape, bool)
+    hole[:, :20] = hole[-9:] = hole[20:30, 40:50] = True
+    filled = fill_missing(np.where(hole, np.nan, plane), hole)
+    np.testing.assert_array_equal(filled[~hole], plane[~hole])
+    assert np.isfinite(filled).all()
+    # Neighbouring pixels differ by the square root of 2 of the noise, along both axes; stripes would not.
+    for axis in (0, 1):
+        assert 0.8 < np.diff(filled, axis=axis)[:50, :20].std() / (10 * 2**0.5) < 1.2
+    nearest = fill_missing(np.where(hole, np.nan, plane), hole, mirrored=False)
+    np.testing.assert_array_equal(nearest[:50, :20], np.repeat(plane[:50, 20:21], 20, axis=1))
+
+
+def test_a_single_missing_pixel_is_its_neighbour_in_either_way() -> None:
+    plane = np.arange(25.0).reshape(5, 5)
+    hole = plane == 12
+    for mirrored in (True, False):
+        assert fill_missing(plane, hole, mirrored=mirrored)[2, 2] in (7, 11, 13, 17)
 
 
 def test_put_back_into_an_upscaled_slice_of_a_larger_result() -> None:

@@ -1,4 +1,7 @@
-"""What opening a file and reading a first crop cost: half a second and 50 MB at most, whatever the file holds."""
+"""What opening a file and reading a first crop cost: half a second and 50 MB at most, whatever the file holds.
+
+The seconds are those of the processor, so that other programs on the machine do not count.
+"""
 
 from __future__ import annotations
 
@@ -40,10 +43,10 @@ def test_the_first_crop_costs_little(files: dict[str, Path], kind: str) -> None:
     for measure in ("seconds", "bytes"):  # measuring memory takes time
         if measure == "bytes":
             tracemalloc.start()
-        began = time.perf_counter()
+        began = time.process_time()
         assert open_image(files[kind]).read(region).shape == (1, 256, 256)
         if measure == "seconds":
-            assert time.perf_counter() - began < 0.5
+            assert time.process_time() - began < 0.5
         else:
             peak = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
@@ -67,9 +70,9 @@ def test_the_first_crop_of_real_files_costs_little(makers: Path, folder: str) ->
 
     crop(paths[0])  # imports the package that reads the format
     for path in paths:
-        began = time.perf_counter()
+        began = time.process_time()
         crop(path)
-        assert time.perf_counter() - began < 0.5, path
+        assert time.process_time() - began < 0.5, path
         tracemalloc.start()
         crop(path)
         peak = tracemalloc.get_traced_memory()[1]

@@ -33,7 +33,11 @@ def test_ome_tiffs_of_one_file_for_each_plane(makers: Path, folder: str) -> None
     """From each of its files it is the whole image: plane Z of the file with the number Z + 1."""
     files = sorted((makers / "ome-tiff" / folder).glob("*.tiff"))
     assert len(files) == 5
-    planes = np.stack([tifffile.TiffFile(file).pages[0].asarray() for file in files])
+    parts = []
+    for file in files:
+        with tifffile.TiffFile(file) as tiff:
+            parts.append(tiff.pages[0].asarray())
+    planes = np.stack(parts)
     for source in (*files, *(makers / "ome-tiff" / folder).glob("*.companion.ome")):
         image = open_image(source)
         assert (image.axes, image.shape) == ("ZYX", (5, 24, 18)), source
@@ -43,9 +47,9 @@ def test_ome_tiffs_of_one_file_for_each_plane(makers: Path, folder: str) -> None
 def test_imaris(makers: Path) -> None:
     path = makers / "imaris/Minimal_IMS_File.ims"
     with h5py.File(path) as file:
-        stored = file["DataSet/ResolutionLevel 0/TimePoint 0/Channel 0/Data"][...]
-        told = file["DataSetInfo/Image"].attrs
-        low, high, count = (float(b"".join(told[name])) for name in ("ExtMin0", "ExtMax0", "X"))
+        channel, told = file["DataSet/ResolutionLevel 0/TimePoint 0/Channel 0"], file["DataSetInfo/Image"].attrs
+        stored, count = channel["Data"][...], int(b"".join(channel.attrs["ImageSizeX"]))
+        low, high = (float(b"".join(told[name])) for name in ("ExtMin0", "ExtMax0"))
     image = open_image(path)
     np.testing.assert_array_equal(whole(path), np.squeeze(stored)[: image.sizes["Y"], : image.sizes["X"]])
     assert image.pixel_size["X"] == pytest.approx((high - low) / count)

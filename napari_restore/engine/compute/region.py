@@ -24,7 +24,7 @@ from napari_restore.engine.planning.normalisation import Scale
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.errors import ModelError
 from napari_restore.images.lazy_arrays import Region
-from napari_restore.intensity.scaling import fill_from_nearest, put_back, to_dtype
+from napari_restore.intensity.scaling import fill_missing, put_back, to_dtype
 from napari_restore.intensity.validity import Validity
 from napari_restore.tiling.blend import Canvas, cut_tile, source_window
 
@@ -251,13 +251,14 @@ class _RegionWork:
         Pixels are replaced tile by tile, so that their values do not depend on the blocks.
         """
         missing, areas = valid.missing(tile, scale.limits), valid.beyond(tile, scale.limits)
+        fill = partial(fill_missing, mirrored=valid != Validity())  # recipes of earlier versions have no valid range
         if areas is None:
-            yield scale.normalise(fill_from_nearest(tile, missing))
+            yield scale.normalise(fill(tile, missing))
             return
         low, high = np.percentile(tile[areas], (1, 99), method="nearest")
         self.outlying[index] = _OutlyingAreas(areas, scale.extended(float(low), float(high)))
-        yield scale.normalise(fill_from_nearest(tile, areas if missing is None else areas | missing))
-        yield self.outlying[index].scale.normalise(fill_from_nearest(tile, missing))
+        yield scale.normalise(fill(tile, areas if missing is None else areas | missing))
+        yield self.outlying[index].scale.normalise(fill(tile, missing))
 
     def add(self, outer: Outer, ky: int, kx: int, result: NDArray[np.float32]) -> None:
         """Blend the result of a tile, and finish the rows of the result that no later tile touches."""

@@ -171,7 +171,7 @@ def check_output(plan: Plan, path: Path | str, *, overwrite: bool = False) -> No
             "another output."
         )
     try:
-        _check_space(plan.output_bytes, place)
+        _check_space(plan, place)
     except OutputError:
         if not (overwrite and continues(plan, path)):  # a part of it is stored already
             raise
@@ -184,14 +184,16 @@ def _read_from(plan: Plan, place: Place) -> str | None:
     return next((found for found in paths_in(plan.image.data) if lies_in(found, place.location)), None)
 
 
-def _check_space(needed: int, place: Place) -> None:
-    """Raise if the result would not fit on the disk even if it were compressed to half its size."""
+def _check_space(plan: Plan, place: Place) -> None:
+    """Raise if the result would not fit on the disk even if its pixels were compressed to half their size."""
     room = place.free()
-    if room is not None and needed / 2 > room[0]:
-        raise OutputError(
-            f"the result takes {human_bytes(needed)} before compression, and {room[1]} has {human_bytes(room[0])} "
-            "free; make room, or write to another disk."
-        )
+    if room is None or plan.output_bytes / 2 + plan.image.copied_bytes <= room[0]:
+        return
+    copied = f", its labels and tables {human_bytes(plan.image.copied_bytes)}" if plan.image.copied_bytes else ""
+    raise OutputError(
+        f"the result takes {human_bytes(plan.output_bytes)} before compression{copied}, and {room[1]} has "
+        f"{human_bytes(room[0])} free; make room, or write to another disk."
+    )
 
 
 def continues(plan: Plan, path: Path | str) -> bool:

@@ -13,7 +13,7 @@ from napari_restore.images.axes import canonical_axes, check_axes, transposition
 from napari_restore.images.image import Image, LazyArray
 from napari_restore.images.lazy_arrays import MappedArray
 from napari_restore.images.readers.reader import check_level, series_number
-from napari_restore.ways_out import NAME_AXES
+from napari_restore.ways_out import name_axes
 
 ENDINGS: tuple[str, ...] = ()
 
@@ -69,7 +69,7 @@ def _axes(shape: tuple[int, ...], axes: str | None) -> str:
         raise AxesError(f"an array of shape {tuple(shape)} has no plane; give one with at least the axes Y and X.")
     raise AxesError(
         f"an array of shape {tuple(shape)} does not define its axes",
-        NAME_AXES,
+        name_axes(len(shape)),
     )
 
 

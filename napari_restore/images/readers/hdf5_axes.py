@@ -22,7 +22,7 @@ from napari_restore.images.guards.hdf5_files import check_chunks, check_dataset
 from napari_restore.images.image import Channel
 from napari_restore.images.readers.reader import evenly_spaced, pixel_sizes
 from napari_restore.images.units import unit_name
-from napari_restore.ways_out import NAME_AXES
+from napari_restore.ways_out import name_axes
 
 _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
 """Beginning of the name of a scale that netCDF-4 stores for a dimension without coordinates; its values are zeros."""
@@ -74,7 +74,7 @@ def axes_of(dataset: Any, axes: str | None, location: str) -> str:
             return check_axes("".join(letter or "" for letter in letters), shape)
     if len(shape) == 2 and not any(labels) and not any(any(found) for found in scales) and not tagged:
         return "YX"
-    raise AxesError(f"{location} does not define its axes (shape {shape})", NAME_AXES)
+    raise AxesError(f"{location} does not define its axes (shape {shape})", name_axes(len(shape)))
 
 
 def metadata_of(h5py: Any, dataset: Any, axes: str, surroundings: Surroundings) -> Hdf5Metadata:

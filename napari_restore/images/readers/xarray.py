@@ -14,6 +14,7 @@ from napari_restore.images.image import Channel, Image
 from napari_restore.images.readers.arrays import array_chunks
 from napari_restore.images.readers.reader import check_level, evenly_spaced, loaded_types, series_number
 from napari_restore.images.units import unit_name
+from napari_restore.ways_out import name_axes
 
 ENDINGS: tuple[str, ...] = ()
 
@@ -52,8 +53,8 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
     found = [letter_of(name) for name in source.dims]
     if axes is None and None in found:
         raise AxesError(
-            f"the dimensions {source.dims} of the DataArray do not define all axes; rename them, or "
-            "pass axes= with one letter of TCZYXS per dimension, such as 'ZYX'."
+            f"the dimensions {source.dims} of the DataArray do not define all axes",
+            name_axes(source.ndim).after("rename them, or "),
         )
     letters = check_axes(axes or "".join(letter or "" for letter in found), source.shape)
     pixel_size, origin, units, notes = {}, {}, {}, []

@@ -27,7 +27,7 @@ from napari_restore.images.readers.ome_zarr.multiscales import Multiscale, multi
 from napari_restore.images.readers.ome_zarr.transformations import Placement, apply
 from napari_restore.images.readers.reader import check_level, loaded_types, pixel_sizes, series_number
 from napari_restore.images.store import filesystem, is_url
-from napari_restore.ways_out import NAME_AXES
+from napari_restore.ways_out import name_axes
 
 if TYPE_CHECKING:
     import zarr
@@ -202,7 +202,7 @@ def _letters(names: Sequence[Any] | None, axes: str | None, shape: tuple[int, ..
     if not letters or None in letters:
         raise AxesError(
             f"{location} does not define its axes (shape {shape}, names {names})",
-            NAME_AXES,
+            name_axes(len(shape)),
         )
     return check_axes("".join(letter or "" for letter in letters), shape)
 

@@ -61,8 +61,9 @@ class Preflight:
 
     @property
     def stored_bytes(self) -> int:
-        """Uncompressed bytes of the result and its coarser levels, each with a quarter of the pixels."""
-        return self.plan.output_bytes * 4 // 3 if self.plan.levels > 1 else self.plan.output_bytes
+        """Uncompressed bytes of the result and its coarser levels, each with a quarter of the pixels, and of copies."""
+        levels = self.plan.output_bytes * 4 // 3 if self.plan.levels > 1 else self.plan.output_bytes
+        return levels + self.plan.image.copied_bytes
 
 
 def make_preflight(job: Job) -> Preflight:

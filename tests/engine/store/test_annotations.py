@@ -13,7 +13,9 @@ import zarr
 from annotated import CELLS, ROIS, Version, annotate, write_image
 
 from napari_restore import api
-from napari_restore.errors import SourceError
+from napari_restore.engine.store.resume import check_output
+from napari_restore.errors import OutputError, SourceError
+from napari_restore.wording import human_bytes
 
 SETTINGS: dict[str, Any] = {
     "tile": 64, "halo": 8, "value_range": [(0, 1500)], "valid_range": "all", "fill_values": "none",
@@ -59,14 +61,42 @@ def check(result: Path, version: Version) -> None:
     assert (result / "tables/counts/table.csv").read_text() == "label,area\n1,12.5\n"
 
 
+def stored(image: Path, kind: str) -> int:
+    """Bytes of the labels or tables of an image, without the metadata of their group."""
+    return sum(file.stat().st_size for file in (image / kind).rglob("*/*") if file.is_file())
+
+
+def test_they_take_space(
+    tmp_path: Path, stack: np.ndarray, checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = source_at(tmp_path / "in.zarr", stack, "0.5")
+    plan = api.plan(source, model=checkpoints["denoiser"], **SETTINGS)
+    copied = sum(stored(source, kind) for kind in ("labels", "tables"))
+    assert plan.image.copied_bytes == copied > 0
+    free = shutil.disk_usage(tmp_path)
+    needed = plan.output_bytes // 2 + copied  # pixels may compress; labels and tables are stored as they are
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: free._replace(free=needed - 1))
+    with pytest.raises(OutputError, match=r"before compression, its labels and tables .* kB, and .* free"):
+        check_output(plan, tmp_path / "out.zarr")
+    with pytest.raises(OutputError, match=r"before compression, its labels and tables .* kB, and .* free"):
+        api.plan_batch(source, tmp_path / "out", model=checkpoints["denoiser"], **SETTINGS)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: free._replace(free=needed))
+    check_output(plan, tmp_path / "out.zarr")
+    batch = api.plan_batch(source, tmp_path / "out", model=checkpoints["denoiser"], **SETTINGS)
+    assert f"uncompressed, and {human_bytes(copied)} of labels and tables, to " in str(batch)
+
+
 @pytest.mark.parametrize(("given", "version"), PAIRS)
 def test_they_are_copied_to_either_version(
     tmp_path: Path, stack: np.ndarray, checkpoints: dict[str, Path], given: Version, version: Version
 ) -> None:
     source, out = source_at(tmp_path / "in.zarr", stack, given), tmp_path / "out.zarr"
     plan = api.plan(source, model=checkpoints["upscaler"], ome_version=version, **SETTINGS)
-    assert "labels     cells, nuclei, copied as they are: their pixels keep their size and are 2 times as" in str(plan)
-    assert "tables     FOV_ROI_table, counts, copied as they are: sizes and positions in micrometers fit" in str(plan)
+    labels, tables = (human_bytes(stored(source, kind)) for kind in ("labels", "tables"))
+    told = f"labels     cells, nuclei ({labels}), copied as they are: their pixels keep their size and are 2 times as"
+    assert told in str(plan)
+    told = f"tables     FOV_ROI_table, counts ({tables}), copied as they are: sizes and positions in micrometers fit"
+    assert told in str(plan)
     events = list(api.run(plan, out))
     assert [event.stage for event in events][-1] == "copying" and events[-1].done == events[-1].total
     check(out, version)

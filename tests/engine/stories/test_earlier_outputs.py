@@ -183,6 +183,37 @@ def test_lost_objects_are_made_again(earlier: Earlier) -> None:
     earlier.assert_ended({lost})
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_chunks_keep_their_checksums_where_metadata_no_longer_name_them(
+    version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Results of 0.4 were begun with ``checksum`` in ``.zarray``, and are gone on with to the same bytes."""
+    monkeypatch.chdir(ROOT)
+    earlier = Earlier(VERSIONS[version], "ome_0_4", tmp_path)
+    earlier.copy(whole=True)
+    before = (earlier.output / "0/.zarray").read_bytes()
+    assert json.loads(before)["compressor"]["checksum"]
+    lost, damaged, kept = objects(earlier.output, 0)
+    (earlier.output / lost).unlink()
+    earlier.resume()
+    earlier.assert_ended({lost})
+    bits = bytearray((earlier.output / damaged).read_bytes())
+    bits[-6] ^= 1  # two bytes before the checksum, in the compressed pixels
+    (earlier.output / damaged).write_bytes(bits)
+    found = api.verify(earlier.output)
+    assert [unit.index for unit in found.damaged] == [tuple(map(int, damaged.split("/")[1:]))]
+    assert api.verify(earlier.output, repair=True, recompute=100, source=earlier.source).ok
+    earlier.assert_ended({lost, damaged})
+    assert (earlier.output / "0/.zarray").read_bytes() == before
+    new = tmp_path / "new.zarr"
+    api.restore(earlier.source, model=earlier.case.model, output=new, device="cpu", **earlier.case.settings)
+    assert "checksum" not in json.loads((new / "0/.zarray").read_bytes())["compressor"]
+    for name in (lost, damaged, kept):  # the flag of the frame's header says that four bytes of a checksum follow
+        assert (new / name).read_bytes()[4] & 4 and (earlier.output / name).read_bytes()[4] & 4
+        if earlier.same_machine:
+            assert (new / name).read_bytes() == (earlier.output / name).read_bytes()
+
+
 def test_verified(earlier: Earlier) -> None:
     earlier.copy(whole=True)
     filled = {"1/0/0"} if earlier.name == "filled" else set()

@@ -19,7 +19,7 @@ from napari_restore.images.readers.tiff.makers import makers_metadata
 from napari_restore.images.readers.tiff.meaning import notes_on_meaning
 from napari_restore.images.readers.tiff.metadata import TiffMetadata
 from napari_restore.images.readers.tiff.ome import ome_metadata
-from napari_restore.ways_out import NAME_AXES
+from napari_restore.ways_out import name_axes
 
 ENDINGS = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".lsm", ".stk", ".svs", ".ndpi", ".scn", ".qptiff")
 
@@ -122,7 +122,7 @@ def _axes_of(path: str, opened: OpenedSeries, axes: str | None) -> str:
     if unknown or not {"Y", "X"} <= set(opened.axes):
         raise AxesError(
             f"{path} does not define its axes: shape {opened.shape} is {opened.axes!r} to tifffile",
-            NAME_AXES,
+            name_axes(len(opened.shape)),
         )
     return check_axes(opened.axes, opened.shape)
 
