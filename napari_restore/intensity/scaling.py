@@ -17,10 +17,13 @@ from scipy import ndimage
 from napari_restore.errors import RecipeError
 from napari_restore.intensity.table import by_table
 
-__all__ = ["FAR", "ValueRange", "estimate_range", "fill_missing", "missing", "put_back", "to_dtype"]
+__all__ = ["FAR", "FILL_VERSION", "ValueRange", "estimate_range", "fill_missing", "missing", "put_back", "to_dtype"]
 
 Array = npt.NDArray[Any]
 
+FILL_VERSION = 2
+"""Version of `fill_missing`, part of the fingerprint of runs with rules for missing pixels: increase it if a change of
+the method moves the pixels."""
 FAR = 3000.0
 """Largest distance of a value from black, in value ranges, that can be image. Restormer's attention sums squares over a
 whole tile: one pixel of this value among 64 x 64 does not change the others visibly, one of 10 000 ranges does."""

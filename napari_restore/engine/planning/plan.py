@@ -22,6 +22,7 @@ from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.images.writing.layout import WriteUnit, stored_order
 from napari_restore.intensity.fusion import VERSION
+from napari_restore.intensity.scaling import FILL_VERSION
 from napari_restore.intensity.validity import Validity
 from napari_restore.models.card import ModelCard
 from napari_restore.tiling.grid import TileGrid
@@ -33,9 +34,7 @@ Block = tuple[int, ...]
 """Index of a block along each axis, in canonical order. A block is stored as one `WriteUnit` of level 0."""
 
 _BACKENDS = {None: "", "eager": "", "compiled": "compiled first, ", "openvino": "OpenVINO, "}
-"""Text of each back end in a plan."""
-_LISTED = 12
-"""Number of images of a file that a plan names at most."""
+_LISTED = 12  # images of a file that a plan names at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,7 +260,8 @@ class Plan:
         return {
             "model_sha256": self.card.sha256,
             **({"denoiser_sha256": self.card.first.sha256} if self.card.first else {}),
-            **({"fusion_version": VERSION} if neighbour_axes(self.image, self.recipe) else {}),
+            **({"fusion_version": VERSION} if self.fuses else {}),
+            **({"fill_version": FILL_VERSION} if set(self.validity) != {Validity()} else {}),
             "recipe": {k: v for k, v in self.recipe.pixel_settings().items() if k not in ("model", "axes", "denoise")},
             "source": source_kind(self.image),
             "result": {"shape": self.shape, "dtype": self.dtype.name, "block": self.block, "levels": self.levels},
