@@ -76,7 +76,14 @@ class TransformerBlock(nn.Module):
     """Pre-norm MDTA and GDFN, each with a residual connection (figure 2)."""
 
     def __init__(
-        self, channels: int, heads: int, expansion: float, *, bias: bool, layer_norm: NormKind, cells: Cells | None
+        self,
+        channels: int,
+        heads: int,
+        expansion: float,
+        *,
+        bias: bool,
+        layer_norm: NormKind,
+        cells: Cells | None = None,
     ) -> None:
         super().__init__()
         self.norm1 = ChannelNorm(channels, layer_norm)

@@ -38,7 +38,7 @@ def run(stack: Path, output: Path, model: Path, chunks: tuple[int, ...]) -> dict
 def test_weights_noise_and_left_out_planes(stack: Path, tmp_path: Path, checkpoints: dict[str, Path]) -> None:
     found = run(stack, tmp_path / "a.zarr", checkpoints["denoiser"], (1, 72, 96))
     plane = 72 * 96
-    assert list(found["weights"]) == ["T-2", "T-1", "T+1", "T+2"]
+    assert list(found["weights"]) == ["T-3", "T-2", "T-1", "T+1", "T+2", "T+3"]
     # Of seven pairs of planes at distance 1, two are of the dropped frame; of six at distance 2, two are of the frame
     # and one of two scenes. The rest agree, up to noise.
     for step, pairs, agree in (("T-1", 7, 5), ("T+2", 6, 3)):
@@ -46,11 +46,12 @@ def test_weights_noise_and_left_out_planes(stack: Path, tmp_path: Path, checkpoi
         assert 0.7 * agree / pairs < found["weights"][step]["mean"] <= agree / pairs
     assert found["noise_left"]["pixels"] == 8 * plane and 0.5 < found["noise_left"]["mean"] < 0.75
     assert found["left_out"] == [
-        "T 2 and 4: constant", "T 3 and 4: constant", "T 3 and 5: shows something else", "T 4 and 5: constant",
-        "T 4 and 6: constant",
+        "T 1 and 4: constant", "T 2 and 4: constant", "T 2 and 5: shows something else", "T 3 and 4: constant",
+        "T 3 and 5: shows something else", "T 3 and 6: shows something else", "T 4 and 5: constant",
+        "T 4 and 6: constant", "T 4 and 7: constant",
     ]  # fmt: skip
     page = str(api.run_report(tmp_path / "a.zarr"))
-    assert f"T-1 {found['weights']['T-1']['mean']:.2f}" in page and "pairs of planes that were not averaged: 5" in page
+    assert f"T-1 {found['weights']['T-1']['mean']:.2f}" in page and "pairs of planes that were not averaged: 9" in page
     assert "- T 3 and 5: shows something else" in page
 
 
