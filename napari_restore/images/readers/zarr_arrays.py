@@ -257,10 +257,18 @@ def _open_group(group: zarr.Group, location: str, axes: str | None, level: int, 
 
 def _out_of_order(group: zarr.Group, chosen: Multiscale) -> tuple[str, ...]:
     """Return a note if a later level is larger than the first one, against the rule of OME-Zarr."""
-    sizes = [getattr(group.get(path), "size", 0) for path in (chosen.paths[0], *chosen.paths[1:2], chosen.paths[-1])]
+    sizes = [_size(group, path) for path in (chosen.paths[0], *chosen.paths[1:2], chosen.paths[-1])]
     if sizes[0] >= max(sizes):
         return ()
     return ("Level 0 is not the largest one, as OME-Zarr requires; level= (--level) chooses another.",)
+
+
+def _size(group: zarr.Group, path: str) -> int:
+    """Return the number of pixels of a level; 0 if it cannot be read, which is an error where it is opened itself."""
+    try:
+        return int(getattr(group.get(path), "size", 0))
+    except Exception:
+        return 0
 
 
 def _image_of(

@@ -42,7 +42,7 @@ def run(qtbot: Any, viewer: Viewer, dock: Any, data: Any, name: str, **how: Any)
     click(qtbot, dock.bar.run)
     until_idle(qtbot, dock)
     assert dock.bar.line.text() == "Done.", f"{name}: {dock.bar.line.text()} {dock.bar.details.text()}"
-    return viewer.layers[f"{name} · {Path(dock.model.model()).stem}"]
+    return viewer.layers[f"{name} ▸ {Path(dock.model.model()).stem}"]
 
 
 def test_every_kind_of_array(qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path], tmp_path: Path) -> None:
