@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -50,7 +51,9 @@ def viewer(make_napari_viewer: Any) -> Iterator[Viewer]:
     viewer.window.resize(1280, 800)
     yield viewer
     for notice in list(NapariQtNotification._instances):
-        notice.close()
+        with contextlib.suppress(RuntimeError):  # it went with a window before
+            notice.close()
+    NapariQtNotification._instances.clear()
 
 
 @pytest.fixture

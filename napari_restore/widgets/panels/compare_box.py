@@ -50,8 +50,10 @@ class CompareBox(Box):
         self.removal.setToolTip("Remove results from the layer list; OME-Zarrs stay on the disk")
         self.removal.setAccessibleName("Remove results")
         words = "The result that is compared with its source; the latest comes first, and the others are hidden"
+        self._about_results = words
         self.add("Result", side_by_side(self.comparisons, self.removal), words)
         self.comparisons.setAccessibleName("Result")
+        self.comparisons.setToolTip(words)
         self.hold, self.difference = QPushButton(f"Before ({hold_key})"), QPushButton("Difference")
         self.grid, self.measure = QPushButton("Grid"), QPushButton("Figures")
         self.grid.setCheckable(True)
@@ -99,7 +101,7 @@ class CompareBox(Box):
             self.comparisons.clear()
             self.comparisons.addItems(names)
             self.comparisons.setCurrentIndex(chosen)
-        self.comparisons.setToolTip("\n".join(names))
+        self.comparisons.setToolTip("\n".join(names) or self._about_results)
         self.setEnabled(bool(names))
         self._removals.clear()
         titles = {"this": "Remove this result"}

@@ -47,7 +47,8 @@ def test_auto_says_what_it_stands_for(qtbot: Any, viewer: Viewer, stack: np.ndar
     dock = dock_in(viewer)
     until_preflight(qtbot, dock)
     performance = dock.performance
-    assert performance.tile.text() == f"auto ({api.model_card(api.DENOISER).tile})"
+    assert dock.preflight is not None
+    assert performance.tile.text() == f"auto ({dock.preflight.plan.recipe.tile})"
     assert performance.halo.text() == "auto (16)" and performance.device.currentText().startswith("auto (")
     assert performance.precision.currentText() in ("auto (float32)", "auto (bfloat16)")
     assert {performance.device.itemData(i) for i in range(performance.device.count())} >= {"auto", *api.devices()}

@@ -15,6 +15,8 @@ from qtpy.QtWidgets import (
     QComboBox,
     QLineEdit,
     QScrollBar,
+    QTabBar,
+    QTableWidget,
     QWidget,
 )
 
@@ -26,7 +28,7 @@ CONTROLS = (QAbstractButton, QComboBox, QLineEdit, QAbstractSpinBox, QAbstractSl
 def controls(dock: RestoreDock) -> list[QWidget]:
     """Everything that can be clicked or typed into, but for the parts that such widgets are made of."""
     found = [widget for kind in CONTROLS for widget in dock.findChildren(kind)]
-    inner = (QComboBox, QAbstractSpinBox)
+    inner = (QComboBox, QAbstractSpinBox, QTabBar, QTableWidget)
     return [w for w in found if not isinstance(w.parent(), inner) and not isinstance(w, QScrollBar)]
 
 
