@@ -139,7 +139,7 @@ def main() -> None:
         dock.output.path.setText(PATH)
         dock.output.path.editingFinished.emit()
         dock.compare.set_comparisons([f"{NAME} ▸ restormer-denoise-light, preview"], 0)
-        figure = Figure("Seams 1.02", "gradient at tile borders over that elsewhere; about 1", True)
+        figure = Figure("Seams 1.02", "gradient at tile borders over that beside them; about 1", True)
         words = "What was removed looks like pure noise."
         dock.compare.show_measures(NAME, Measures((figure,), words, np.zeros(0, int), 0.0))
         dock.bar.tell(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from napari_restore.errors import SourceError
 
@@ -86,7 +87,7 @@ def ssim(reference: Array, image: Array, data_range: float, *, channel_axis: int
     return float(structural_similarity(first, second, data_range=data_range, channel_axis=channel_axis))  # type: ignore[no-untyped-call]
 
 
-def seam_ratio(image: Array, borders_y: Sequence[int], borders_x: Sequence[int]) -> float:
+def seam_ratio(image: Array, borders_y: Sequence[int], borders_x: Sequence[int], *, near: int | None = None) -> float:
     """Compute the visibility of seams: the mean absolute gradient across tile borders, relative to that elsewhere.
 
     Each axis is compared with itself, so stronger gradients along one axis of an image do not count as seams.
@@ -97,6 +98,9 @@ def seam_ratio(image: Array, borders_y: Sequence[int], borders_x: Sequence[int])
         One plane, shape ``(h, w)``. Non-finite pixels are left out.
     borders_y, borders_x : sequence of int
         Positions of borders along each axis, 1 to size - 1: `p` is the border between the pixels ``p - 1`` and ``p``.
+    near : int, optional
+        Compare with gradients up to this distance from a border, in pixels, instead of the whole plane. A single border
+        may lie where the image has more edges than elsewhere, and lines beside it have as many.
 
     Returns
     -------
@@ -120,7 +124,10 @@ def seam_ratio(image: Array, borders_y: Sequence[int], borders_x: Sequence[int])
     for axis, borders in ((0, borders_y), (1, borders_x)):
         at_border = _border_mask(image.shape[axis], borders)
         gradient = np.abs(np.diff(np.moveaxis(image.astype(np.float64), axis, 0), axis=0))
-        here, elsewhere = (values[np.isfinite(values)] for values in (gradient[at_border], gradient[~at_border]))
+        beside = ~at_border
+        if near is not None:
+            beside &= ndimage.binary_dilation(at_border, iterations=near) if at_border.any() else False
+        here, elsewhere = (values[np.isfinite(values)] for values in (gradient[at_border], gradient[beside]))
         if here.size and elsewhere.size:
             across += float(here.sum())
             expected += here.size * float(elsewhere.mean())

@@ -50,6 +50,16 @@ def test_seam_ratio_of_noise_is_one_and_grows_with_a_step() -> None:
     assert seam_ratio(image, [], [127]) == pytest.approx(1, abs=0.2)
 
 
+def test_a_border_where_the_image_has_more_edges_is_compared_with_what_is_beside_it() -> None:
+    image = noise(64, 256)
+    image[:, 100:160] *= 10
+    assert seam_ratio(image, [], [128]) > 2
+    assert seam_ratio(image, [], [128], near=16) == pytest.approx(1, abs=0.15)
+    image[:, 128:] += 50
+    assert seam_ratio(image, [], [128], near=16) > 3
+    assert seam_ratio(image, [], [128], near=400) == seam_ratio(image, [], [128])
+
+
 def test_seam_ratio_compares_each_axis_with_itself() -> None:
     image = 100.0 * np.arange(50)[:, None] + np.arange(50)
     assert seam_ratio(image, [], [10, 20]) == pytest.approx(1)
