@@ -282,9 +282,12 @@ def _image_of(
 ) -> Image:
     """Return one level of an image, with the metadata of its group."""
     letters = _letters(multiscale.letters(array.ndim), axes, array.shape, place)
-    placement = apply(
-        multiscale.transformations[level], letters, lambda path: np.asarray(_dataset(group, place, path)[...])
-    )
+    transformations, notes = multiscale.transformations[level], multiscale.notes
+    placement = None
+    if transformations:
+        placement = apply(transformations, letters, lambda path: np.asarray(_dataset(group, place, path)[...]))
+    else:  # versions before 0.4 need not state a scale
+        notes = (*notes, "The metadata state no scale, so the pixel size is unknown.")
     return _image(
         array,
         letters,
@@ -293,7 +296,7 @@ def _image_of(
         placement=placement,
         units=multiscale.units(letters),
         omero=ome_part(group).get("omero"),
-        notes=multiscale.notes,
+        notes=notes,
     )
 
 

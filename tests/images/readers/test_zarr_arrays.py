@@ -153,6 +153,16 @@ def test_an_axis_may_run_backwards(tmp_path, version):
     assert not image.notes
 
 
+@pytest.mark.parametrize("level", [0, 1])
+def test_without_transformations_the_pixel_size_is_unknown_and_said(tmp_path, level):
+    group = ome_group(tmp_path / "o.zarr", datasets=[{"path": "s0"}, {"path": "s1"}])
+    assert group.attrs["ome"]["multiscales"][0]["datasets"][0] == {"path": "s0"}
+    image = open_image(tmp_path / "o.zarr", level=level)
+    assert (image.pixel_size, image.origin, image.units) == ({}, {}, {})
+    assert any("no scale" in note for note in image.notes)
+    np.testing.assert_array_equal(whole(image), PIXELS[:, :: 2**level, :: 2**level])
+
+
 @pytest.mark.parametrize("scale", [0.0, float("nan"), float("inf")])
 def test_a_scale_that_no_pixel_has_is_unknown_and_said(tmp_path, scale):
     ome_group(tmp_path / "o.zarr", coordinateTransformations=[{"type": "scale", "scale": [scale, 1.0, 1.0]}])
