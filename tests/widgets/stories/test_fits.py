@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("scale", ["1", pytest.param("1.5", marks=pytest.mark.long), "2"])
+@pytest.mark.parametrize("scale", ["1", *(pytest.param(scale, marks=pytest.mark.long) for scale in ("1.5", "2"))])
 def test_everything_fits(scale: str) -> None:
     script = Path(__file__).parents[2] / "fits.py"
     environment = {**os.environ, "QT_SCALE_FACTOR": scale}

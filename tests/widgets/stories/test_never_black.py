@@ -125,7 +125,9 @@ def test_what_is_on_screen_is_restored_first(viewer: Viewer, checkpoints: dict[s
             assert set(order[:3]) >= {3, 4} or set(order[:4]) >= {3, 4}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", ["stack", *(pytest.param(kind, marks=pytest.mark.long) for kind in KINDS if kind != "stack")]
+)
 def test_after_cancel_the_source_is_where_nothing_is_restored(
     qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path], tmp_path: Path, kind: str
 ) -> None:
