@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import os
 import shutil
@@ -23,6 +24,10 @@ os.environ["NAPARI_ENSURE_PLUGIN_MAIN_THREAD"] = "1"
 # Preferences that tests set are not those of the user. napari reads this when its settings are imported.
 _PREFERENCES = tempfile.TemporaryDirectory(prefix="napari-restore-", ignore_cleanup_errors=True)
 os.environ["NAPARI_CONFIG"] = str(Path(_PREFERENCES.name) / "settings.yaml")
+
+# These take `find_card` from its module when they are imported: before a test replaces it there.
+for _name in ("planning.choices.denoiser", "record.verify"):
+    importlib.import_module(f"napari_restore.engine.{_name}")
 
 # The environment `napari` of tox has napari; the one of the library and the command line does without.
 if importlib.util.find_spec("napari") is None:

@@ -58,7 +58,6 @@ def test_hardly_any_noise_is_said_and_the_button_follows_the_advice(qtbot: Any, 
     assert 100 < float(dock.output.low.text()) < 500 < 1400 < float(dock.output.high.text()) < 2500
 
 
-@pytest.mark.long
 def test_noise_before_super_resolution_is_removed_by_one_click(qtbot: Any, viewer: Viewer) -> None:
     viewer.add_image(noisy(80), name="cells")
     dock = dock_in(viewer, kind=SuperResolutionDock)

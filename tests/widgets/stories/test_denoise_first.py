@@ -20,7 +20,6 @@ pytestmark = [
 ]
 
 
-@pytest.mark.long
 def test_the_choice_is_shown_and_preview_and_run_are_equal(
     qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path]
 ) -> None:
