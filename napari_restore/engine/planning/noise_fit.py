@@ -16,7 +16,17 @@ from napari_restore.models.zoo import all_cards
 if TYPE_CHECKING:
     from napari_restore.engine.planning.plan import Plan
 
-__all__ = ["NoiseFit", "matched_noise_fit", "misfit", "noise_fit", "percent", "percent_span", "plan_noise_fit"]
+__all__ = [
+    "TOLERANCE",
+    "NoiseFit",
+    "leaves_noise",
+    "matched_noise_fit",
+    "misfit",
+    "noise_fit",
+    "percent",
+    "percent_span",
+    "plan_noise_fit",
+]
 
 TOLERANCE = 1.5
 """Factor by which noise may differ from what a model expects. Published models are trained for 15, 25 and 50/255: at
@@ -207,11 +217,29 @@ def _of_the_kind(card: ModelCard, others: Sequence[ModelCard]) -> list[ModelCard
     return [other for other in others if (other.task, other.architecture, other.in_channels) == kind]
 
 
+def leaves_noise(card: ModelCard, noise: NoiseEstimate) -> bool:
+    """Check whether noise is correlated between pixels, and a model was trained for independent noise only.
+
+    Parameters
+    ----------
+    card : ModelCard
+        The model.
+    noise : NoiseEstimate
+        The noise.
+
+    Returns
+    -------
+    bool
+        Whether the model may leave the noise in.
+    """
+    trained = card.task == "denoise" and card.noise_levels is not None
+    return trained and not card.correlated and max(noise.correlation) > _CORRELATED
+
+
 def _correlation_warning(card: ModelCard, noise: NoiseEstimate, others: Sequence[ModelCard]) -> Iterator[_Warning]:
-    correlation = max(noise.correlation)
-    if card.task == "denoise" and not card.correlated and card.noise_levels and correlation > _CORRELATED:
+    if leaves_noise(card, noise):
         text = (
-            f"The noise is correlated between neighbouring pixels ({correlation:.2f}), and the model was trained for "
+            f"The noise is correlated between neighbouring pixels ({max(noise.correlation):.2f}), and the model was trained for "
             "independent noise only: it may leave the noise in. The bundled model was trained for both."
         )
         both = [

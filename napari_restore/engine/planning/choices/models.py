@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from napari_restore.engine.planning.noise_fit import TOLERANCE, misfit, percent, percent_span
+from napari_restore.engine.planning.noise_fit import TOLERANCE, leaves_noise, misfit, percent, percent_span
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.intensity.noise import NoiseEstimate
@@ -14,9 +14,6 @@ from napari_restore.models.zoo import all_cards, weights_size, weights_state
 from napari_restore.wording import human_bytes
 
 __all__ = ["Recommendation", "recommend"]
-
-_CORRELATED = 0.2
-"""Autocorrelation of the noise from which a model for independent noise leaves noise in."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +63,11 @@ def _ranked(
     samples = plan.image.sizes.get("S", 1)
     ranges = broadcast(plan.recipe.value_range or ((0.0, 1.0),), len(noise))
     shares = [e.sigma_median / (high - low) for e, (low, high) in zip(noise, ranges, strict=False) if e is not None]
-    correlated = any(max(estimate.correlation) > _CORRELATED for estimate in noise if estimate is not None)
     for number, card in enumerate(cards):
         factor = max((misfit(card, share) for share in shares), default=1.0)
         unknown = card.noise_levels is None
         noisy = shares and (unknown or factor > TOLERANCE)
-        leaves = correlated and not card.correlated and card.task == "denoise"
+        leaves = any(leaves_noise(card, estimate) for estimate in noise if estimate is not None)
         here = not weights_state(card).startswith("will")
         rank = (
             card.in_channels != samples, bool(noisy or leaves), factor if noisy else 1.0, not card.bundled, not here,
@@ -79,7 +75,7 @@ def _ranked(
         )  # fmt: skip
         parts = (
             _colours(card, samples),
-            _noise(card, max(shares, key=lambda share: misfit(card, share)) if shares else None, bool(leaves)),
+            _noise(card, max(shares, key=lambda share: misfit(card, share)) if shares else None, leaves),
             "neighbouring planes are averaged first" if plan.fuses and card.task == "denoise" else "",
             "bundled" if card.bundled else "downloaded" if here else f"{human_bytes(weights_size(card))} to download",
         )
