@@ -72,7 +72,7 @@ def check_backend(name: BackendName, device: Device) -> None:
             WayOut(
                 "use device='cpu', or backend='eager'.",
                 "use --device cpu, or --backend eager.",
-                "choose cpu as the Device, or drop the back end of the recipe.",
+                "choose cpu as the Device, or set Back end to eager.",
             ),
         )
     if openvino_version() is None:
@@ -81,7 +81,7 @@ def check_backend(name: BackendName, device: Device) -> None:
             WayOut(
                 f"{INSTALL}, or use backend='eager', which changes the last bits.",
                 f"{INSTALL}, or use --backend eager, which changes the last bits.",
-                f"{INSTALL}, or drop the back end of the recipe, which changes the last bits.",
+                f"{INSTALL}, or set Back end to eager, which changes the last bits.",
             ),
         )
 

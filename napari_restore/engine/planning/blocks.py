@@ -210,7 +210,7 @@ def _checked_layout(axes: str, chunk: Sizes, recipe: Recipe) -> Layout:
                 WayOut(
                     "leave them out or use ome_version='0.5'.",
                     "leave out --shards or use --ome-version 0.5.",
-                    "drop these settings of the recipe.",
+                    "empty Shards, or set Version to 0.5.",
                 ),
             )
         return Layout(

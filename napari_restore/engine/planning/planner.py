@@ -146,7 +146,7 @@ def _whole_plane(image: Image, card: ModelCard, recipe: Recipe) -> tuple[tuple[i
             WayOut(
                 "leave these out, or use padding='reflect'.",
                 "leave these out, or use --padding reflect.",
-                "set Tile and Halo to auto, and drop blend; or drop the padding of the recipe.",
+                "set Tile, Halo and Blend to auto, or Padding to reflect.",
             ),
         )
     return (height, width), 0, 0
