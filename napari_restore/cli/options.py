@@ -6,7 +6,7 @@ typer makes the options of a command from the parameters of its function. The op
 
 from __future__ import annotations
 
-__all__ = ["Overwrite", "Quiet", "Recipe", "Source", "given", "with_recipe", "with_settings"]
+__all__ = ["Overwrite", "Quiet", "Recipe", "Source", "given", "is_given", "with_recipe", "with_settings"]
 
 from dataclasses import field, make_dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -76,11 +76,25 @@ def with_settings(*names: str) -> type[TyperCommand]:
                 # Options that are not given are not passed on either, so a resumed run keeps its stored settings.
                 name: setting.read(value)
                 for name, (setting, value) in read.items()
-                if ctx.get_parameter_source(name).name != "DEFAULT"
+                if is_given(ctx, name)
             }
             return super().invoke(ctx)
 
     return Command
+
+
+def is_given(context: typer.Context, name: str) -> bool:
+    """Return whether the user has given a parameter of a command, instead of its default.
+
+    Parameters
+    ----------
+    context : typer.Context
+        Context of the command.
+    name : str
+        Name of the parameter.
+    """
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
 
 
 def given(context: typer.Context) -> dict[str, Any]:
@@ -111,8 +125,8 @@ def with_recipe(context: typer.Context, recipe: str | None, model: str | None) -
     from napari_restore import api
 
     taken = api.load_recipe(recipe)
-    stored, source = taken.pop("model"), context.get_parameter_source("model")
-    return stored if source is None or source.name == "DEFAULT" else model, {**taken, **given(context)}
+    stored = taken.pop("model")
+    return model if is_given(context, "model") else stored, {**taken, **given(context)}
 
 
 def _options(settings: dict[str, Setting]) -> list[Any]:

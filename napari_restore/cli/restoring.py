@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_restore.cli.options import Overwrite, Quiet, Recipe, Source, with_recipe
+from napari_restore.cli.options import Overwrite, Quiet, Recipe, Source, is_given, with_recipe
 from napari_restore.cli.screen import downloads, errors, follow, follow_batch, out
 from napari_restore.errors import RecipeError
 from napari_restore.models.defaults import DENOISER
@@ -60,8 +60,7 @@ def _run(
 
 def _scale(context: typer.Context, scale: int, recipe: str | None, model: str | None) -> int:
     """Return the scale that was given, or else that of the model of a recipe."""
-    source = context.get_parameter_source("scale")
-    if recipe is None or model is None or (source is not None and source.name != "DEFAULT"):
+    if recipe is None or model is None or is_given(context, "scale"):
         return scale
     from napari_restore import api
 
