@@ -302,7 +302,7 @@ def _copy_of_collection(path: Path, collection: Collection, recipe: Recipe) -> N
     from napari_restore.engine.store.annotations import copy_annotations
 
     for inside, found in collection.annotations.items():
-        for _ in copy_annotations(found, path / inside, recipe.ome_version, None, [], skip=recipe.on_error == "fill"):
+        for _ in copy_annotations(found, path / inside, recipe, None, []):
             pass
 
 

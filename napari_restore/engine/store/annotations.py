@@ -11,6 +11,7 @@ from typing import Any, Literal
 import zarr
 
 from napari_restore.engine.planning.plan import Plan
+from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.engine.store.progress import Progress
 from napari_restore.errors import ChunkError, RestoreError, SourceError
 from napari_restore.images.guards.files import allowing_outside
@@ -47,11 +48,8 @@ def copy_annotations_of_run(
     plan: Plan, output: Path | str, stage: Stage | None, told: list[str]
 ) -> Generator[Progress, None, None]:
     """Copy the labels and tables of a run's source; see `copy_annotations`."""
-    found, recipe = plan.image.annotations, plan.recipe
-    if found is not None:
-        with allowing_outside(recipe.allow_outside):
-            skip = recipe.on_error == "fill"
-            yield from copy_annotations(found, output, recipe.ome_version, stage, told, skip=skip, levels=plan.levels)
+    if plan.image.annotations is not None:
+        yield from copy_annotations(plan.image.annotations, output, plan.recipe, stage, told, levels=plan.levels)
 
 
 def discard_annotations(plan: Plan, output: Path | str, names: Sequence[str], stage: Stage | None) -> None:
@@ -81,11 +79,10 @@ def discard_annotations(plan: Plan, output: Path | str, names: Sequence[str], st
 def copy_annotations(
     annotations: Annotations,
     output: Path | str,
-    version: Literal["0.4", "0.5"],
+    recipe: Recipe,
     stage: Stage | None,
     told: list[str],
     *,
-    skip: bool = False,
     levels: int | None = None,
 ) -> Generator[Progress, None, None]:
     """Copy labels and tables into a result that has none.
@@ -96,14 +93,13 @@ def copy_annotations(
         Labels and tables of the source.
     output : Path or str
         The result, a path or URL.
-    version : {"0.5", "0.4"}
-        Version of the result.
+    recipe : Recipe
+        Settings of the run: version of the result, whether files outside the source's folder may be read, and whether a
+        label or table that cannot be read is left out (``on_error="fill"``) instead of raising an error.
     stage : Stage or None
         Stage through which a result on a disk is written.
     told : list of str
         What is copied and what is left out, one sentence each, is appended.
-    skip : bool
-        Leave out a label or table that cannot be read, instead of raising an error.
     levels : int or None
         Number of levels of the image, which its labels must have too; None: labels keep their levels.
 
@@ -117,40 +113,55 @@ def copy_annotations(
     SourceError
         If a label or table cannot be read. What was copied stays.
     """
-    for kind, names in annotations.names.items():
-        writer = AnnotationWriter(place_of(output), kind, version, stage)
-        if is_copied(writer.place, kind):
-            continue
-        writer.begin()
-        group, trees = _opened(annotations.location, kind, names)
-        if kind == "labels" and levels is not None:
-            trees = {name: with_levels(tree, levels) for name, tree in trees.items()}
-        total, done, began = sum(tree.objects for tree in trees.values()), 0, time.monotonic()
-        left_out: dict[str, str] = {}
-        for name, tree in trees.items():
-            try:
-                for _ in _copied(writer, name, tree, version):
-                    done += 1
-                    yield Progress("copying", done, total, 0, 0, time.monotonic() - began)
-            except ChunkError as error:
-                if not skip:
-                    raise SourceError(
-                        f"the pixels of {output} are complete, but {kind}/{name} of {annotations.location} cannot be "
-                        f"copied: {str(error).rstrip('.')}. Repair it and run the same again",
-                        LEAVE_OUT,
-                    ) from error
-                left_out[name] = str(error)
-            except ValueError as error:
-                left_out[name] = str(error)
-            if name in left_out:
-                writer.remove(name)
-        kept = [name for name in trees if name not in left_out]
-        writer.end(converted(group.attrs.asdict(), version), kept)
-        lines = [f"{kind}/{name} is left out: {reason}" for name, reason in left_out.items()]
-        lines += [f"{kind} {', '.join(kept)}: copied as they are"] if kept else []
-        for line in lines:
-            _log.log(logging.WARNING if "is left out" in line else logging.INFO, "%s: %s", output, line)
-        told += lines
+    with allowing_outside(recipe.allow_outside):
+        for kind in annotations.names:
+            yield from _copy_kind(annotations, kind, output, recipe, stage, told, levels)
+
+
+def _copy_kind(
+    annotations: Annotations,
+    kind: str,
+    output: Path | str,
+    recipe: Recipe,
+    stage: Stage | None,
+    told: list[str],
+    levels: int | None,
+) -> Generator[Progress, None, None]:
+    """Copy the labels or the tables into a result; nothing if it has them."""
+    writer = AnnotationWriter(place_of(output), kind, recipe.ome_version, stage)
+    if is_copied(writer.place, kind):
+        return
+    writer.begin()
+    group, trees = _opened(annotations.location, kind, annotations.names[kind])
+    if kind == "labels" and levels is not None:
+        trees = {name: with_levels(tree, levels) for name, tree in trees.items()}
+    total, done, began = sum(tree.objects for tree in trees.values()), 0, time.monotonic()
+    left_out: dict[str, str] = {}
+    for name, tree in trees.items():
+        try:
+            for _ in _copied(writer, name, tree, recipe.ome_version):
+                done += 1
+                yield Progress("copying", done, total, 0, 0, time.monotonic() - began)
+        except ChunkError as error:
+            if recipe.on_error != "fill":
+                raise SourceError(
+                    f"the pixels of {output} are complete, but {kind}/{name} of {annotations.location} cannot be "
+                    f"copied: {str(error).rstrip('.')}. Repair it and run the same again",
+                    LEAVE_OUT,
+                ) from error
+            left_out[name] = str(error)
+        except ValueError as error:
+            left_out[name] = str(error)
+        if name in left_out:
+            writer.remove(name)
+    kept = [name for name in trees if name not in left_out]
+    writer.end(converted(group.attrs.asdict(), recipe.ome_version), kept)
+    for name, reason in left_out.items():
+        told.append(f"{kind}/{name} is left out: {reason}")
+        _log.warning("%s: %s", output, told[-1])
+    if kept:
+        told.append(f"{kind} {', '.join(kept)}: copied as they are")
+        _log.info("%s: %s", output, told[-1])
 
 
 def _opened(location: str, kind: str, names: tuple[str, ...]) -> tuple[zarr.Group, dict[str, Tree]]:
