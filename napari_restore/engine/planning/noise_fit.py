@@ -239,8 +239,8 @@ def leaves_noise(card: ModelCard, noise: NoiseEstimate) -> bool:
 def _correlation_warning(card: ModelCard, noise: NoiseEstimate, others: Sequence[ModelCard]) -> Iterator[_Warning]:
     if leaves_noise(card, noise):
         text = (
-            f"The noise is correlated between neighbouring pixels ({max(noise.correlation):.2f}), and the model was trained for "
-            "independent noise only: it may leave the noise in. The bundled model was trained for both."
+            f"The noise is correlated between neighbouring pixels ({max(noise.correlation):.2f}), and the model was "
+            "trained for independent noise only: it may leave the noise in. The bundled model was trained for both."
         )
         both = [
             o for o in others if o.bundled and o.correlated and (o.task, o.in_channels) == (card.task, card.in_channels)
