@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import threading
@@ -11,9 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from napari_restore.engine.hardware.machine_cache import cache_folder, processor
+from napari_restore.engine.hardware.machine_cache import cache_folder, keep_measured, kept_measurement, processor
 from napari_restore.engine.planning.plan import Plan
-from napari_restore.files import write_whole
 from napari_restore.fingerprint import digest
 
 __all__ = ["Stopwatch", "remember_tile_seconds", "remembered_tile_seconds"]
@@ -66,8 +64,7 @@ def remember_tile_seconds(plan: Plan, tiles: int, seconds: float) -> None:
     key = _key(plan)
     path = _path(key)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps({"key": key, "seconds": seconds / tiles}))
+        keep_measured(path, key, "seconds", seconds / tiles)
     except OSError as error:
         _log.info("%s cannot be written (%s); the time of the next run is measured again", path, error)
 
@@ -81,12 +78,8 @@ def remembered_tile_seconds(plan: Plan) -> float | None:
         The run.
     """
     key = _key(plan)
-    try:
-        content = json.loads(_path(key).read_text(encoding="utf-8"))
-        seconds = float(content["seconds"]) if content["key"] == key else math.nan
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return seconds if 0 < seconds < math.inf else None
+    seconds = kept_measurement(_path(key), key, "seconds")
+    return seconds if seconds is not None and 0 < seconds < math.inf else None
 
 
 def _key(plan: Plan) -> dict[str, Any]:

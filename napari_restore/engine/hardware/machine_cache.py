@@ -9,12 +9,18 @@ Environment
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-__all__ = ["cache_folder", "networks_digest", "processor"]
+from napari_restore.files import write_whole
+
+__all__ = ["cache_folder", "keep_measured", "kept_measurement", "networks_digest", "processor"]
 
 
 def cache_folder(name: str) -> Path:
@@ -36,6 +42,48 @@ def cache_folder(name: str) -> Path:
     import pooch
 
     return Path(pooch.os_cache("napari-restore")) / name
+
+
+def keep_measured(path: Path, key: Mapping[str, Any], name: str, value: float) -> None:
+    """Keep a value that was measured on this machine.
+
+    Parameters
+    ----------
+    path : Path
+        File in the cache.
+    key : mapping of str to object
+        Everything that the value depends on, as JSON types.
+    name : str
+        Name of the value in the file.
+    value : float
+        The value.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps({"key": dict(key), name: value}))
+
+
+def kept_measurement(path: Path, key: Mapping[str, Any], name: str) -> float | None:
+    """Return a value that `keep_measured` has kept; None if there is none for this key, or it cannot be read.
+
+    Parameters
+    ----------
+    path : Path
+        File in the cache.
+    key : mapping of str to object
+        Everything that the value depends on, as JSON types.
+    name : str
+        Name of the value in the file.
+    """
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        content = json.loads(path.read_bytes())
+        if content["key"] == key:
+            return float(content[name])
+    return None
 
 
 @cache

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
 from napari_restore.engine.hardware.device import Device
 from napari_restore.engine.hardware.devices import set_own_threads
-from napari_restore.engine.hardware.machine_cache import cache_folder, networks_digest, processor
-from napari_restore.files import write_whole
+from napari_restore.engine.hardware.machine_cache import (
+    cache_folder,
+    keep_measured,
+    kept_measurement,
+    networks_digest,
+    processor,
+)
 from napari_restore.fingerprint import digest
 from napari_restore.models.card import ModelCard
 
@@ -75,28 +79,18 @@ def bfloat16_gain(card: ModelCard) -> float:
     name = digest(key)
     with _timing:
         if name not in _known:
-            found = _kept(name, key)
-            _known[name] = found if found is not None else _timed_and_kept(card, name, key)
+            path = cache_folder("speed") / f"{name}.json"
+            found = kept_measurement(path, key, "bfloat16_gain")
+            _known[name] = found if found is not None else _timed_and_kept(card, path, key)
         return _known[name]
 
 
-def _kept(name: str, key: dict[str, Any]) -> float | None:
-    """Read the gain that was timed earlier; None if there is none, or it cannot be read."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        said = json.loads((cache_folder("speed") / f"{name}.json").read_bytes())
-        if said["key"] == key:
-            return float(said["bfloat16_gain"])
-    return None
-
-
-def _timed_and_kept(card: ModelCard, name: str, key: dict[str, Any]) -> float:
+def _timed_and_kept(card: ModelCard, path: Path, key: dict[str, Any]) -> float:
     with ThreadPoolExecutor(1) as own:  # each thread has its own number of torch threads
         gain = round(own.submit(_timed, card).result(), 2)
     _log.info("%s in bfloat16 is %.2f times as fast on this processor", card.name, gain)
-    path = cache_folder("speed") / f"{name}.json"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps({"key": key, "bfloat16_gain": gain}))
+        keep_measured(path, key, "bfloat16_gain", gain)
     except OSError as error:
         _log.warning("%s cannot be written (%s); the next start times %s again", path, error, card.name)
     return gain
