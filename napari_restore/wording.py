@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["byte_count", "counted", "human_bytes", "human_duration", "human_shape"]
+__all__ = [
+    "byte_count",
+    "counted",
+    "human_bytes",
+    "human_duration",
+    "human_shape",
+    "percent",
+    "percent_span",
+]
 
 
 def counted(count: int, thing: str) -> str:
@@ -107,3 +115,31 @@ def human_shape(axes: str, shape: tuple[int, ...]) -> str:
     'Z 40 · Y 2048 · X 2048'
     """
     return " · ".join(f"{axis} {length}" for axis, length in zip(axes, shape, strict=True))
+
+
+def percent(share: float) -> str:
+    """Write a share as a percentage with two digits.
+
+    Parameters
+    ----------
+    share : float
+        The share, 1 for 100 %.
+    """
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
+def percent_span(levels: tuple[float, float]) -> str:
+    """Write the smallest and largest of several shares as percentages.
+
+    Parameters
+    ----------
+    levels : (float, float)
+        The shares, 1 for 100 %.
+
+    Examples
+    --------
+    >>> percent_span((0.008, 0.28)), percent_span((0.1, 0.1))
+    ('0.8–28 %', '10 %')
+    """
+    low, high = (percent(level) for level in levels)
+    return high if low == high else f"{low.removesuffix(' %')}–{high}"

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_restore.assessment.places import Place
+from napari_restore.wording import percent
 
 __all__ = ["Assessment", "assessment_page", "headline"]
 
@@ -84,13 +85,9 @@ def headline(content: dict[str, Any], places: Sequence[Place]) -> str:
     share, worst = found["flagged"] / found["windows"], places[0]
     what = "structure that was added" if worst.added else "structure in what was removed"
     return (
-        f"{_percent(share)} of the area shows structure in what was removed or added; most at "
+        f"{percent(share)} of the area shows structure in what was removed or added; most at "
         f"{worst.where(content['axes'])} ({what})."
     )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
 
 
 def assessment_page(content: dict[str, Any]) -> str:

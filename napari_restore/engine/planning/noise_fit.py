@@ -12,6 +12,7 @@ from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.intensity.noise import NoiseEstimate
 from napari_restore.models.card import ModelCard
 from napari_restore.models.zoo import all_cards
+from napari_restore.wording import percent
 
 if TYPE_CHECKING:
     from napari_restore.engine.planning.plan import Plan
@@ -23,8 +24,6 @@ __all__ = [
     "matched_noise_fit",
     "misfit",
     "noise_fit",
-    "percent",
-    "percent_span",
     "plan_noise_fit",
 ]
 
@@ -246,34 +245,6 @@ def _correlation_warning(card: ModelCard, noise: NoiseEstimate, others: Sequence
             o for o in others if o.bundled and o.correlated and (o.task, o.in_channels) == (card.task, card.in_channels)
         ]
         yield text, {"model": both[0].name} if both else {}
-
-
-def percent(share: float) -> str:
-    """Write a share as a percentage with two digits.
-
-    Parameters
-    ----------
-    share : float
-        The share, 1 for 100 %.
-    """
-    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
-
-
-def percent_span(levels: tuple[float, float]) -> str:
-    """Write the smallest and largest of several shares as percentages.
-
-    Parameters
-    ----------
-    levels : (float, float)
-        The shares, 1 for 100 %.
-
-    Examples
-    --------
-    >>> percent_span((0.008, 0.28)), percent_span((0.1, 0.1))
-    ('0.8–28 %', '10 %')
-    """
-    low, high = (percent(level) for level in levels)
-    return high if low == high else f"{low.removesuffix(' %')}–{high}"
 
 
 def _expected(card: ModelCard) -> str:

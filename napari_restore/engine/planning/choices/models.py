@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from napari_restore.engine.planning.noise_fit import TOLERANCE, leaves_noise, misfit, percent, percent_span
+from napari_restore.engine.planning.noise_fit import TOLERANCE, leaves_noise, misfit
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.intensity.noise import NoiseEstimate
 from napari_restore.models.card import ModelCard
 from napari_restore.models.zoo import all_cards, weights_size, weights_state
-from napari_restore.wording import human_bytes
+from napari_restore.wording import human_bytes, percent, percent_span
 
 __all__ = ["Recommendation", "recommend"]
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from napari_restore.engine.planning.noise_fit import percent, percent_span
 from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.widgets.jobs.models.cards import noise_of
+from napari_restore.wording import percent, percent_span
 
 if TYPE_CHECKING:
     from napari_restore.engine.compute.estimate import Report
