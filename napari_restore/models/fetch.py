@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from napari_restore.errors import ModelError
-from napari_restore.files import is_link, is_plain, open_own, write_whole
+from napari_restore.files import is_link, is_plain, open_own, rename, write_whole
 from napari_restore.models.card import ModelCard
 
 __all__ = ["Progress", "fetch", "models_folder", "origin", "pin_path", "pinned_digest"]
@@ -174,7 +174,7 @@ def _retrieve(card: ModelCard, path: Path, progress: Progress | None) -> None:
         else:
             with open(url, "rb") as source, open_own(partial) as target:
                 shutil.copyfileobj(source, target)
-        os.replace(partial, output)
+        rename(partial, Path(output))
         _validator(partial).unlink(missing_ok=True)
 
     try:
