@@ -76,8 +76,11 @@ def _extras() -> Iterator[Finding]:
     for extra in metadata.metadata(_PACKAGE).get_all("Provides-Extra") or ():
         if extra in _FOR_DEVELOPERS:
             continue
-        needed = [one for one in _requirements() if one.marker and one.marker.evaluate({"extra": extra})]
-        needed = [one for one in needed if not one.marker.evaluate({"extra": ""}) and one.name != _PACKAGE]  # type: ignore[union-attr]
+        needed = [
+            one for one in _requirements()
+            if one.name != _PACKAGE and one.marker
+            and one.marker.evaluate({"extra": extra}) and not one.marker.evaluate({"extra": ""})
+        ]  # fmt: skip
         if not needed:  # an extra that is made of other extras
             continue
         problems = [problem for one in needed if (problem := _problem(one))]
