@@ -13,6 +13,8 @@ from napari_restore.engine.planning.recipe import Recipe, make_recipe
 from napari_restore.errors import RecipeError
 from napari_restore.files import write_whole
 
+_CHOOSE = "choose a recipe file, or an OME-Zarr that this package made."
+
 
 @dataclass(frozen=True)
 class RecipeFile:
@@ -68,7 +70,7 @@ def read_recipe(path: str | Path) -> RecipeFile:
     """
     content = _content(path)
     if not isinstance(content, dict) or not isinstance(content.get("model"), str):
-        raise RecipeError(f"{path} holds no recipe: it names no model.")
+        raise RecipeError(f"{path} holds no recipe: it names no model; {_CHOOSE}")
     output, overwrite = content.get("output"), bool(content.get("overwrite"))
     try:
         recipe = make_recipe(**{name: value for name, value in content.items() if name not in ("output", "overwrite")})
@@ -86,9 +88,9 @@ def _content(path: str | Path) -> Any:
 
         content = (read_attributes(path) or {}).get("recipe")
         if content is None:
-            raise RecipeError(f"{path} holds no recipe; choose a recipe file, or an OME-Zarr that this package made.")
+            raise RecipeError(f"{path} holds no recipe; {_CHOOSE}")
         return content
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RecipeError(f"{path} cannot be read as a recipe: {error}.") from error
+        raise RecipeError(f"{path} cannot be read as a recipe: {error}; {_CHOOSE}") from error
