@@ -194,20 +194,19 @@ def check_sample(image: Image, budget: int | None, free: int, *, sampled: bool =
     if limit < LIBRARIES:  # `check_budget` refuses what is too little for any run
         return
     what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
-    if LIBRARIES + decoding <= limit:
-        if sampled and (needed := sample_bytes(image)) > limit:
-            raise RecipeError(
-                f"the sample of {image.name}, from which value range and noise are estimated, takes "
-                f"{human_bytes(needed)}, more than the {what}",
-                _MORE_MEMORY,
-            )
-        return
-    chunk = math.prod(decoded_chunk(image).values()) * image.dtype.itemsize
-    raise RecipeError(
-        f"{image.name} is stored in chunks of {human_bytes(chunk)}, which are read whole: that takes "
-        f"{human_bytes(LIBRARIES + decoding)}, more than the {what}; store the image in smaller chunks",
-        _MORE_MEMORY.after("or "),
-    )
+    if LIBRARIES + decoding > limit:
+        chunk = math.prod(decoded_chunk(image).values()) * image.dtype.itemsize
+        raise RecipeError(
+            f"{image.name} is stored in chunks of {human_bytes(chunk)}, which are read whole: that takes "
+            f"{human_bytes(LIBRARIES + decoding)}, more than the {what}; store the image in smaller chunks",
+            _MORE_MEMORY.after("or "),
+        )
+    if sampled and (needed := sample_bytes(image)) > limit:
+        raise RecipeError(
+            f"the sample of {image.name}, from which value range and noise are estimated, takes "
+            f"{human_bytes(needed)}, more than the {what}",
+            _MORE_MEMORY,
+        )
 
 
 _MORE_MEMORY = WayOut(

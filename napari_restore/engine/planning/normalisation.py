@@ -20,7 +20,7 @@ from napari_restore.intensity.validity import REACH, Validity, valid_range
 from napari_restore.models.card import ModelCard
 from napari_restore.ways_out import WayOut
 
-__all__ = ["Intensity", "Scale", "choose_intensity", "scales_of", "validity_of"]
+__all__ = ["Intensity", "Scale", "choose_intensity", "needs_sample", "scales_of", "validity_of"]
 
 Scale = ValueRange | NoiseScale
 """A normalisation: converts data units to values for the network, and back."""
@@ -77,19 +77,11 @@ def choose_intensity(image: Image, card: ModelCard, recipe: Recipe, *, estimate:
         If `intensity` is ``"poisson-gaussian"`` and the noise cannot be estimated from the image.
     """
     _check(image, recipe)
-    kind, asked = recipe.intensity, recipe.intensity is not None
-    if kind is None:
-        fixed = card.task == "denoise" and card.sigma is not None and recipe.value_range is None
-        noisy = fixed or recipe.noise is not None
-        kind = "poisson-gaussian" if noisy else "percentile" if recipe.value_range is None else "range"
-    ranges, noise, valid, fill = recipe.value_range, recipe.noise, recipe.valid_range, recipe.fill_values
-    # Whether a pixel is missing depends on the pixels around it, which a tile without a halo does not have.
-    if recipe.halo is not None and recipe.halo < REACH:
-        valid, fill = valid or (), fill or ()
+    kind, asked = _kind(card, recipe), recipe.intensity is not None
+    ranges, noise, (valid, fill) = recipe.value_range, recipe.noise, _missing(recipe)
     sampled: tuple[Sampled, ...] = ()
-    needed = ranges is None or valid is None or fill is None or (kind == "poisson-gaussian" and noise is None)
     if estimate:
-        if needed:
+        if needs_sample(card, recipe):
             # The sample is read with retries as well; with on_error="fill", damaged chunks are left out of it.
             source, skip = with_retries(image, "raise", ()), recipe.on_error == "fill"
             sampled = sample_channels(source, fill, skip_damaged=skip)
@@ -117,6 +109,40 @@ def choose_intensity(image: Image, card: ModelCard, recipe: Recipe, *, estimate:
         _why(sampled),
         tuple(channel.noise for channel in sampled),
     )
+
+
+def needs_sample(card: ModelCard, recipe: Recipe) -> bool:
+    """Return whether `choose_intensity` reads a sample of the image, as a field that it estimates is open.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Card of the model.
+    recipe : Recipe
+        Settings.
+    """
+    stabilised = _kind(card, recipe) == "poisson-gaussian"
+    return None in (recipe.value_range, *_missing(recipe)) or (stabilised and recipe.noise is None)
+
+
+def _kind(card: ModelCard, recipe: Recipe) -> str:
+    """Return the normalisation that is given, or else the one for the model and the given values."""
+    if recipe.intensity is not None:
+        return recipe.intensity
+    fixed = card.task == "denoise" and card.sigma is not None and recipe.value_range is None
+    if fixed or recipe.noise is not None:
+        return "poisson-gaussian"
+    return "percentile" if recipe.value_range is None else "range"
+
+
+def _missing(
+    recipe: Recipe,
+) -> tuple[tuple[tuple[float, float], ...] | None, tuple[tuple[float, ...], ...] | None]:
+    """Return valid range and fill values; None if open, and empty where they are open and cannot be used."""
+    # Whether a pixel is missing depends on the pixels around it, which a tile without a halo does not have.
+    if recipe.halo is not None and recipe.halo < REACH:
+        return recipe.valid_range or (), recipe.fill_values or ()
+    return recipe.valid_range, recipe.fill_values
 
 
 def _why(sampled: Sequence[Sampled]) -> str:

@@ -21,7 +21,7 @@ from napari_restore.engine.planning.memory import (
     tile_bytes,
 )
 from napari_restore.engine.planning.noise_fit import plan_noise_fit
-from napari_restore.engine.planning.normalisation import choose_intensity
+from napari_restore.engine.planning.normalisation import choose_intensity, needs_sample
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.engine.planning.result_shape import gray_through_colour, result_shape
@@ -71,8 +71,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     _check_channels(image, card)
     _check_strength(card, recipe)
     free = free_memory(CPU)
-    sampled = estimate and None in (recipe.value_range, recipe.valid_range, recipe.fill_values)
-    check_sample(image, recipe.memory_budget, free, sampled=sampled)
+    check_sample(image, recipe.memory_budget, free, sampled=estimate and needs_sample(card, recipe))
     intensity = choose_intensity(image, card, recipe, estimate=estimate)
     denoiser = choose_denoiser(image, card, recipe, intensity)
     card, window = choose_windows(denoiser.card, recipe)

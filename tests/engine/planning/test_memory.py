@@ -4,6 +4,7 @@ import ctypes
 import os
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -196,12 +197,19 @@ class Unread:
         raise AssertionError("it is read before the memory is checked")
 
 
-def test_the_sample_is_counted_before_it_is_read(checkpoints: dict[str, Path]) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"intensity": "poisson-gaussian", "value_range": (0, 9), "valid_range": "all", "fill_values": "none"},
+    ],
+)
+def test_the_sample_is_counted_before_it_is_read(checkpoints: dict[str, Path], settings: dict[str, Any]) -> None:
     image = Image(Unread(), "YXS", chunks=(256, 256, 3))
     assert sample_bytes(image) > 64 * 256**2 * 3 * 16
     words = r"the sample of .* takes .* MB, more than the memory_budget 200.0 MB; allow more memory"
     with pytest.raises(RecipeError, match=words):
-        api.plan(image, model=checkpoints["denoiser"], memory_budget="200MB")
+        api.plan(image, model=checkpoints["denoiser"], memory_budget="200MB", **settings)
 
 
 def test_a_sample_takes_two_copies_of_it_and_no_more() -> None:
