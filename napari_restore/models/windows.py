@@ -6,6 +6,7 @@ import math
 
 from napari_restore.errors import RecipeError
 from napari_restore.models.card import ModelCard
+from napari_restore.ways_out import WayOut
 
 __all__ = ["WINDOW_STEP", "with_windows"]
 
@@ -49,7 +50,10 @@ def with_windows(card: ModelCard, window: int) -> ModelCard:
     (16, 320, 16, 32)
     """
     if card.architecture != "restormer" or card.chain:
-        raise RecipeError(f"{card.name} has no attention over whole tiles; leave attention_window out.")
+        raise RecipeError(
+            f"{card.name} has no attention over whole tiles, so attention_window {window} cannot be used",
+            WayOut("leave it out.", "leave out --attention-window.", "choose a Restormer without Denoise first."),
+        )
     if window < WINDOW_STEP or window % WINDOW_STEP:
         below, above = max(window // WINDOW_STEP, 1) * WINDOW_STEP, (window // WINDOW_STEP + 1) * WINDOW_STEP
         choice = " or ".join(map(str, sorted({below, above})))

@@ -91,7 +91,7 @@ def choose_neighbours(image: Image, card: ModelCard, recipe: Recipe, values: Int
         others = f"{available} or none" if available else "none"
         raise RecipeError(
             f"neighbours along {asked.axis}: the image has no axis {lacking[0]} (its axes are {image.axes})",
-            WayOut(f"use {others}.", f"use {others}.", "drop that setting of the recipe."),
+            WayOut(f"use {others}.", f"use {others}.", f"choose {others} in Neighbours."),
         )
     axes = "".join(axis for axis in (available if automatic else asked.axis) if axis in available)
     source, skip = with_retries(image, "raise", ()), recipe.on_error == "fill"
