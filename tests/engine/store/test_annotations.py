@@ -13,6 +13,8 @@ import zarr
 from annotated import CELLS, ROIS, Version, annotate, write_image
 
 from napari_restore import api
+from napari_restore.engine.planning.recipe import make_recipe
+from napari_restore.engine.store.annotations import copy_annotations
 from napari_restore.engine.store.resume import check_output
 from napari_restore.errors import OutputError, SourceError
 from napari_restore.wording import human_bytes
@@ -163,6 +165,20 @@ def test_what_cannot_be_read_stops_the_run_or_is_left_out(
     assert ome(group["labels"])["labels"] == ["cells"] and "nuclei" not in group["labels"]
     assert "labels/nuclei is left out" in caplog.text and "labels/nuclei is left out" in str(api.run_report(out))
     assert api.verify(out).annotations == ()
+
+
+def test_labels_outside_the_folder_of_the_source_are_copied_where_that_is_allowed(
+    tmp_path: Path, stack: np.ndarray
+) -> None:
+    source, out = source_at(tmp_path / "in.zarr", stack, "0.5"), tmp_path / "out.zarr"
+    (source / "labels/cells").rename(tmp_path / "elsewhere")
+    (source / "labels/cells").symlink_to(tmp_path / "elsewhere")
+    annotations = api.open_image(source, allow_outside=True).annotations
+    assert annotations is not None
+    with pytest.raises(SourceError, match="outside its folder"):
+        list(copy_annotations(annotations, out, make_recipe(model="any"), None, []))
+    list(copy_annotations(annotations, out, make_recipe(model="any", allow_outside=True), None, []))
+    check(out, "0.5")
 
 
 @pytest.mark.parametrize("kind", ["structured", "old version", "no scale"])
