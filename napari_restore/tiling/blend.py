@@ -183,7 +183,8 @@ class Canvas:
         for y in _alone_and_blended(down):
             for x in _alone_and_blended(across):
                 given, here = part[:, y, x], total[:, y, x]
-                if down[y.start] == across[x.start] == 1:  # no other tile has weight here
+                # No other tile has weight here; adding zero makes -0.0 to 0.0, as the sum does.
+                if down[y.start] == across[x.start] == 1:
                     np.add(given, np.float32(0), out=here)
                 else:
                     weights = np.multiply.outer(down[y], across[x])
