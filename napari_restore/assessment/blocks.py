@@ -214,7 +214,7 @@ def assess_block(
             region_sums(
                 before,
                 after,
-                null.variance(after),
+                null.camera.variance(after),
                 valid,
                 null.correlation,
                 CELL,
