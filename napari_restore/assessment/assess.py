@@ -31,7 +31,7 @@ from napari_restore.errors import RecipeError
 from napari_restore.images.image import Image
 from napari_restore.intensity.stabilise import CameraNoise
 from napari_restore.quality.optics import resolution_scaled
-from napari_restore.quality.photometry import line_from_moments
+from napari_restore.quality.photometry import line_from_moments, moments_of
 
 __all__ = ["Request", "assess_images"]
 
@@ -173,8 +173,7 @@ def _with_fitted_blur(paired: Paired) -> Paired:
         moments = np.zeros(6)
         for _, noisy, restored in sample_pairs(tried, 0, crops=4):
             there = np.isfinite(noisy) & np.isfinite(restored)
-            x, y = noisy[there], restored[there]
-            moments += np.array([x.size, x.sum(), y.sum(), x @ x, y @ y, x @ y])
+            moments += moments_of(noisy[there], restored[there])
         errors.append(resolution_scaled(moments)[0])
     best = _BLURS[int(np.nanargmin(errors))] if np.isfinite(errors).any() else 0.0
     note = (

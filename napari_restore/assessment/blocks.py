@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from napari_restore.assessment.calibration import Null, Standardised, standardise
 from napari_restore.assessment.pairing import Floats, Paired, plane_region
-from napari_restore.quality.photometry import Sums, region_sums
+from napari_restore.quality.photometry import Sums, moments_of, region_sums
 from napari_restore.quality.residual_tests import (
     contrast_lost,
     log10_p_of_agreement,
@@ -112,7 +112,7 @@ class Assessed:
     sums : Sums
         Of the squares of `CELL` pixels, or of regions.
     likeness : numpy.ndarray
-        Moments of noisy and restored pixels: count, sums, sums of squares and of products.
+        Of noisy and restored pixels, see `napari_restore.quality.photometry.moments_of`.
     """
 
     place: BlockPlace
@@ -209,7 +209,7 @@ def assess_block(
         before, after = noisy[k][inside], restored[k][inside]
         found.squares += float((planes[k].residual[inside].astype(np.float64)[valid] ** 2).sum())
         found.pixels += int(valid.sum())
-        found.likeness += _moments(before[valid], after[valid])
+        found.likeness += moments_of(before[valid], after[valid])
         found.sums.append(
             region_sums(
                 before,
@@ -262,7 +262,3 @@ def _tests(
     sign = np.where(np.take_along_axis(np.stack(signs), kind[None], 0)[0] < 0, -1, 1)
     enough = pixels >= _LEAST_VALID * window_sum(np.ones_like(residual))
     return score, np.where(enough, -smallest * sign, np.nan).astype(np.float32), kind.astype(np.uint8)
-
-
-def _moments(x: Floats, y: Floats) -> Floats:
-    return np.array([x.size, x.sum(), y.sum(), x @ x, y @ y, x @ y], np.float64)
