@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,8 +17,7 @@ from napari_restore.assessment.blocks import (
     BlockPlace,
     Settings,
     assess_block,
-    block_planes,
-    block_side,
+    block_steps,
     blocks_of,
 )
 from napari_restore.assessment.calibration import Null, calibrate, in_units_of, sample_pairs
@@ -217,12 +217,8 @@ def _told(done: int, total: int, progress: Callable[[int, int], None] | None) ->
 
 
 def _count(paired: Paired) -> int:
-    side, sizes = block_side(paired.scale), paired.sizes
-    steps = {"T": 1, "C": 1, "Z": 1, "Y": side, "X": side} | block_planes(paired)
-    count = 1
-    for axis, length in sizes.items():
-        count *= -(-length // steps[axis])
-    return count
+    steps = block_steps(paired)
+    return math.prod(-(-length // steps[axis]) for axis, length in paired.sizes.items())
 
 
 def _labels(paired: Paired, regions: Image | None, place: BlockPlace, axes: Sequence[str]) -> npt.NDArray[Any]:

@@ -36,8 +36,7 @@ __all__ = [
     "BlockPlace",
     "Settings",
     "assess_block",
-    "block_planes",
-    "block_side",
+    "block_steps",
     "blocks_of",
 ]
 
@@ -125,14 +124,11 @@ class Assessed:
     likeness: Floats = field(default_factory=lambda: np.zeros(6))
 
 
-def block_side(scale: int) -> int:
-    """Return the side of blocks, in pixels of the source."""
-    return max(SIDE // scale // CELL, 1) * CELL
-
-
-def block_planes(paired: Paired) -> dict[str, int]:
-    """Return the number of planes of a block along the stack; empty if there is none."""
-    return {paired.stack: min(RUN, paired.sizes[paired.stack])} if paired.stack else {}
+def block_steps(paired: Paired) -> dict[str, int]:
+    """Return the distance of blocks along each axis of TCZYX, in pixels of the source."""
+    side = max(SIDE // paired.scale // CELL, 1) * CELL
+    steps = dict.fromkeys("TCZ", 1) | dict.fromkeys("YX", side)
+    return steps | ({paired.stack: min(RUN, paired.sizes[paired.stack])} if paired.stack else {})
 
 
 def blocks_of(paired: Paired) -> Iterator[BlockPlace]:
@@ -148,8 +144,8 @@ def blocks_of(paired: Paired) -> Iterator[BlockPlace]:
     BlockPlace
         A block.
     """
-    sizes, side = paired.sizes, block_side(paired.scale)
-    steps = dict.fromkeys("TCZ", 1) | block_planes(paired)
+    sizes, steps = paired.sizes, block_steps(paired)
+    side = steps["Y"]
     for index in itertools.product(*(range(0, sizes[axis], steps[axis]) for axis in "TCZ")):
         where = dict(zip("TCZ", index, strict=True))
         count = min(steps[paired.stack], sizes[paired.stack] - where[paired.stack]) if paired.stack else 1

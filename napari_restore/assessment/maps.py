@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
-from napari_restore.assessment.blocks import KINDS, Assessed, block_planes, block_side
+from napari_restore.assessment.blocks import KINDS, Assessed, block_steps
 from napari_restore.assessment.pairing import Paired
 from napari_restore.errors import OutputError
 from napari_restore.images.axes import canonical_axes
@@ -115,11 +115,11 @@ class Stored(Nowhere):
         image = paired.source
         axes = canonical_axes(image.canonical.replace("S", "C"))
         self._axes = axes
-        side, along = block_side(paired.scale), block_planes(paired)
+        steps = block_steps(paired)
         for name, step in ((RESIDUAL, 1), (SIGNIFICANCE, WINDOW)):
             samplings = _samplings(image, step)
             lengths = {axis: -(-n // step) if axis in "YX" else n for axis, n in self._sizes.items()}
-            chunks = {axis: side // step if axis in "YX" else along.get(axis, 1) for axis in axes}
+            chunks = {axis: steps[axis] // step if axis in "YX" else steps[axis] for axis in axes}
             ome_zarr.create(
                 self._child(name), shape=[lengths[axis] for axis in axes], dtype=np.float32, axes=axes,
                 chunks=[min(chunks[axis], lengths[axis]) for axis in axes], name=name,
