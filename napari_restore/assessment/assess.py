@@ -23,7 +23,7 @@ from napari_restore.assessment.blocks import (
 from napari_restore.assessment.calibration import Null, calibrate, in_units_of, sample_pairs
 from napari_restore.assessment.maps import InMemory, Maps, Nowhere, Stored, place_in_result
 from napari_restore.assessment.page import Assessment, assessment_page, headline
-from napari_restore.assessment.pairing import Paired, labels_fit, pair_images, plane_region
+from napari_restore.assessment.pairing import Paired, labels_fit, pair_images, plane_region, read_planes
 from napari_restore.assessment.places import PlaceList
 from napari_restore.assessment.resolutions import measure_beyond, measure_resolution
 from napari_restore.assessment.sums import SumsOfRegions
@@ -226,8 +226,7 @@ def _labels(paired: Paired, regions: Image | None, place: BlockPlace, axes: Sequ
     first = place.where[paired.stack] if paired.stack else 0
     region = plane_region(place.where, paired.stack, slice(first, first + place.count), place.rows, place.columns)
     region = {axis: part if axis in axes else slice(0, 1) for axis, part in region.items()}
-    pixels = regions.read(tuple(region[axis] for axis in regions.canonical))
-    planes = pixels.reshape(-1, *pixels.shape[-2:])
+    planes = read_planes(regions, region)
     return np.broadcast_to(planes, (place.count, *planes.shape[1:]))
 
 
