@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,7 @@ from napari_restore.assessment.blocks import (
     blocks_of,
 )
 from napari_restore.assessment.calibration import Null, calibrate, in_units_of, sample_pairs
-from napari_restore.assessment.maps import InMemory, Maps, Nowhere, Stored, place_in_result
+from napari_restore.assessment.maps import InMemory, Maps, Stored, place_in_result
 from napari_restore.assessment.page import Assessment, assessment_page, headline
 from napari_restore.assessment.pairing import Paired, labels_fit, pair_images, plane_region, read_planes
 from napari_restore.assessment.places import PlaceList
@@ -122,9 +123,7 @@ def assess_images(
     beyond = measure_beyond(
         paired, request.wavelength, request.numerical_aperture, paired.blur if request.psf is not None else None
     )
-    maps: Nowhere = (
-        Stored(output, paired, overwrite=overwrite) if output else InMemory(paired) if in_memory else Nowhere()
-    )
+    maps = Stored(output, paired, overwrite=overwrite) if output else InMemory(paired) if in_memory else Maps()
     places = PlaceList(paired.stack, request.settings.significance)
     sums, likeness, per_block = SumsOfRegions(request.regions is not None, paired.stack), np.zeros(6), []
     squares, pixels = 0.0, 0
@@ -142,13 +141,10 @@ def assess_images(
 
 
 def _finished(content: dict[str, Any], maps: Maps, paired: Paired) -> Assessment:
-    import json
-
     page = assessment_page(content)
     maps.put("assessment.json", json.dumps(content, indent=1, allow_nan=False))
     maps.put("assessment.md", page)
-    arrays = maps.arrays() if isinstance(maps, InMemory) else (None, None)
-    return Assessment(content, page, getattr(maps, "location", None), *arrays)
+    return Assessment(content, page, maps.location, *maps.arrays())
 
 
 def _check(request: Request) -> None:
