@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,14 +18,13 @@ from napari_restore.assessment.blocks import (
     BlockPlace,
     Settings,
     assess_block,
-    block_planes,
-    block_side,
+    block_steps,
     blocks_of,
 )
 from napari_restore.assessment.calibration import Null, calibrate, in_units_of, sample_pairs
-from napari_restore.assessment.maps import InMemory, Maps, Nowhere, Stored, place_in_result
+from napari_restore.assessment.maps import InMemory, Maps, Stored, place_in_result
 from napari_restore.assessment.page import Assessment, assessment_page, headline
-from napari_restore.assessment.pairing import Paired, labels_fit, pair_images, plane_region
+from napari_restore.assessment.pairing import Paired, labels_fit, pair_images, plane_region, read_planes
 from napari_restore.assessment.places import PlaceList
 from napari_restore.assessment.resolutions import measure_beyond, measure_resolution
 from napari_restore.assessment.sums import SumsOfRegions
@@ -31,7 +32,7 @@ from napari_restore.errors import RecipeError
 from napari_restore.images.image import Image
 from napari_restore.intensity.stabilise import CameraNoise
 from napari_restore.quality.optics import resolution_scaled
-from napari_restore.quality.photometry import line_from_moments
+from napari_restore.quality.photometry import line_from_moments, moments_of
 
 __all__ = ["Request", "assess_images"]
 
@@ -122,9 +123,7 @@ def assess_images(
     beyond = measure_beyond(
         paired, request.wavelength, request.numerical_aperture, paired.blur if request.psf is not None else None
     )
-    maps: Nowhere = (
-        Stored(output, paired, overwrite=overwrite) if output else InMemory(paired) if in_memory else Nowhere()
-    )
+    maps = Stored(output, paired, overwrite=overwrite) if output else InMemory(paired) if in_memory else Maps()
     places = PlaceList(paired.stack, request.settings.significance)
     sums, likeness, per_block = SumsOfRegions(request.regions is not None, paired.stack), np.zeros(6), []
     squares, pixels = 0.0, 0
@@ -142,13 +141,10 @@ def assess_images(
 
 
 def _finished(content: dict[str, Any], maps: Maps, paired: Paired) -> Assessment:
-    import json
-
     page = assessment_page(content)
     maps.put("assessment.json", json.dumps(content, indent=1, allow_nan=False))
     maps.put("assessment.md", page)
-    arrays = maps.arrays() if isinstance(maps, InMemory) else (None, None)
-    return Assessment(content, page, getattr(maps, "location", None), *arrays)
+    return Assessment(content, page, maps.location, *maps.arrays())
 
 
 def _check(request: Request) -> None:
@@ -173,8 +169,7 @@ def _with_fitted_blur(paired: Paired) -> Paired:
         moments = np.zeros(6)
         for _, noisy, restored in sample_pairs(tried, 0, crops=4):
             there = np.isfinite(noisy) & np.isfinite(restored)
-            x, y = noisy[there], restored[there]
-            moments += np.array([x.size, x.sum(), y.sum(), x @ x, y @ y, x @ y])
+            moments += moments_of(noisy[there], restored[there])
         errors.append(resolution_scaled(moments)[0])
     best = _BLURS[int(np.nanargmin(errors))] if np.isfinite(errors).any() else 0.0
     note = (
@@ -218,12 +213,8 @@ def _told(done: int, total: int, progress: Callable[[int, int], None] | None) ->
 
 
 def _count(paired: Paired) -> int:
-    side, sizes = block_side(paired.scale), paired.sizes
-    steps = {"T": 1, "C": 1, "Z": 1, "Y": side, "X": side} | block_planes(paired)
-    count = 1
-    for axis, length in sizes.items():
-        count *= -(-length // steps[axis])
-    return count
+    steps = block_steps(paired)
+    return math.prod(-(-length // steps[axis]) for axis, length in paired.sizes.items())
 
 
 def _labels(paired: Paired, regions: Image | None, place: BlockPlace, axes: Sequence[str]) -> npt.NDArray[Any]:
@@ -231,8 +222,7 @@ def _labels(paired: Paired, regions: Image | None, place: BlockPlace, axes: Sequ
     first = place.where[paired.stack] if paired.stack else 0
     region = plane_region(place.where, paired.stack, slice(first, first + place.count), place.rows, place.columns)
     region = {axis: part if axis in axes else slice(0, 1) for axis, part in region.items()}
-    pixels = regions.read(tuple(region[axis] for axis in regions.canonical))
-    planes = pixels.reshape(-1, *pixels.shape[-2:])
+    planes = read_planes(regions, region)
     return np.broadcast_to(planes, (place.count, *planes.shape[1:]))
 
 

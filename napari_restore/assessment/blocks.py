@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from napari_restore.assessment.calibration import Null, Standardised, standardise
 from napari_restore.assessment.pairing import Floats, Paired, plane_region
-from napari_restore.quality.photometry import Sums, region_sums
+from napari_restore.quality.photometry import Sums, moments_of, region_sums
 from napari_restore.quality.residual_tests import (
     contrast_lost,
     log10_p_of_agreement,
@@ -36,8 +36,7 @@ __all__ = [
     "BlockPlace",
     "Settings",
     "assess_block",
-    "block_planes",
-    "block_side",
+    "block_steps",
     "blocks_of",
 ]
 
@@ -112,7 +111,7 @@ class Assessed:
     sums : Sums
         Of the squares of `CELL` pixels, or of regions.
     likeness : numpy.ndarray
-        Moments of noisy and restored pixels: count, sums, sums of squares and of products.
+        Of noisy and restored pixels, see `napari_restore.quality.photometry.moments_of`.
     """
 
     place: BlockPlace
@@ -125,14 +124,11 @@ class Assessed:
     likeness: Floats = field(default_factory=lambda: np.zeros(6))
 
 
-def block_side(scale: int) -> int:
-    """Return the side of blocks, in pixels of the source."""
-    return max(SIDE // scale // CELL, 1) * CELL
-
-
-def block_planes(paired: Paired) -> dict[str, int]:
-    """Return the number of planes of a block along the stack; empty if there is none."""
-    return {paired.stack: min(RUN, paired.sizes[paired.stack])} if paired.stack else {}
+def block_steps(paired: Paired) -> dict[str, int]:
+    """Return the distance of blocks along each axis of TCZYX, in pixels of the source."""
+    side = max(SIDE // paired.scale // CELL, 1) * CELL
+    steps = dict.fromkeys("TCZ", 1) | dict.fromkeys("YX", side)
+    return steps | ({paired.stack: min(RUN, paired.sizes[paired.stack])} if paired.stack else {})
 
 
 def blocks_of(paired: Paired) -> Iterator[BlockPlace]:
@@ -148,8 +144,8 @@ def blocks_of(paired: Paired) -> Iterator[BlockPlace]:
     BlockPlace
         A block.
     """
-    sizes, side = paired.sizes, block_side(paired.scale)
-    steps = dict.fromkeys("TCZ", 1) | block_planes(paired)
+    sizes, steps = paired.sizes, block_steps(paired)
+    side = steps["Y"]
     for index in itertools.product(*(range(0, sizes[axis], steps[axis]) for axis in "TCZ")):
         where = dict(zip("TCZ", index, strict=True))
         count = min(steps[paired.stack], sizes[paired.stack] - where[paired.stack]) if paired.stack else 1
@@ -209,12 +205,12 @@ def assess_block(
         before, after = noisy[k][inside], restored[k][inside]
         found.squares += float((planes[k].residual[inside].astype(np.float64)[valid] ** 2).sum())
         found.pixels += int(valid.sum())
-        found.likeness += _moments(before[valid], after[valid])
+        found.likeness += moments_of(before[valid], after[valid])
         found.sums.append(
             region_sums(
                 before,
                 after,
-                null.variance(after),
+                null.camera.variance(after),
                 valid,
                 null.correlation,
                 CELL,
@@ -262,7 +258,3 @@ def _tests(
     sign = np.where(np.take_along_axis(np.stack(signs), kind[None], 0)[0] < 0, -1, 1)
     enough = pixels >= _LEAST_VALID * window_sum(np.ones_like(residual))
     return score, np.where(enough, -smallest * sign, np.nan).astype(np.float32), kind.astype(np.uint8)
-
-
-def _moments(x: Floats, y: Floats) -> Floats:
-    return np.array([x.size, x.sum(), y.sum(), x @ x, y @ y, x @ y], np.float64)

@@ -84,11 +84,6 @@ class Null:
     removed: float = 1.0
     notes: tuple[str, ...] = ()
 
-    def variance(self, level: Floats) -> Floats:
-        """Return the variance of the noise at a level, in squared data units."""
-        photons = self.camera.gain * np.maximum(level - self.camera.offset, 0)
-        return np.asarray(photons + self.camera.read_noise**2, np.float64)
-
 
 @dataclass(frozen=True, eq=False)
 class Standardised:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import zarr
 
-from napari_restore.assessment.blocks import KINDS, Assessed, block_planes, block_side
+from napari_restore.assessment.blocks import KINDS, Assessed, block_steps
 from napari_restore.assessment.pairing import Paired
 from napari_restore.errors import OutputError
 from napari_restore.images.axes import canonical_axes
@@ -22,7 +22,7 @@ from napari_restore.images.writing.unit_writer import UnitWriter
 from napari_restore.quality.structure import WINDOW
 from napari_restore.ways_out import REPLACE
 
-__all__ = ["ASSESSMENT", "InMemory", "Maps", "Nowhere", "Stored", "place_in_result"]
+__all__ = ["ASSESSMENT", "InMemory", "Maps", "Stored", "place_in_result"]
 
 ASSESSMENT = "assessment"
 """Name of the group in a result, and key of its attributes."""
@@ -31,29 +31,24 @@ _STEPS = 32.0
 """Scores are stored in steps of 1/32 of a standard deviation, so that they can be compressed."""
 
 
-class Maps(Protocol):
-    """Protocol of what keeps maps."""
+class Maps:
+    """Maps that are not kept, and base of those that are."""
+
+    location: str | None = None
+    """Path or URL where they are stored."""
 
     def write(self, found: Assessed) -> None:
         """Keep the maps of a block."""
 
     def put(self, name: str, text: str) -> None:
-        """Keep a text."""
+        """Keep a text beside the maps."""
+
+    def arrays(self) -> tuple[npt.NDArray[np.float32] | None, npt.NDArray[np.float32] | None]:
+        """Return both maps if they are in memory."""
+        return None, None
 
 
-class Nowhere:
-    """Maps that are not kept."""
-
-    location: str | None = None
-
-    def write(self, found: Assessed) -> None:
-        """Keep nothing."""
-
-    def put(self, name: str, text: str) -> None:
-        """Keep nothing."""
-
-
-class InMemory(Nowhere):
+class InMemory(Maps):
     """Maps of an image in memory.
 
     Parameters
@@ -82,7 +77,7 @@ class InMemory(Nowhere):
         return self._residual.squeeze(away), self._significance.squeeze(away)
 
 
-class Stored(Nowhere):
+class Stored(Maps):
     """Maps in a Zarr group: `residual` on the pixels of the source, and `significance` with a pixel for each window.
 
     Parameters
@@ -115,11 +110,11 @@ class Stored(Nowhere):
         image = paired.source
         axes = canonical_axes(image.canonical.replace("S", "C"))
         self._axes = axes
-        side, along = block_side(paired.scale), block_planes(paired)
+        steps = block_steps(paired)
         for name, step in ((RESIDUAL, 1), (SIGNIFICANCE, WINDOW)):
             samplings = _samplings(image, step)
             lengths = {axis: -(-n // step) if axis in "YX" else n for axis, n in self._sizes.items()}
-            chunks = {axis: side // step if axis in "YX" else along.get(axis, 1) for axis in axes}
+            chunks = {axis: steps[axis] // step if axis in "YX" else steps[axis] for axis in axes}
             ome_zarr.create(
                 self._child(name), shape=[lengths[axis] for axis in axes], dtype=np.float32, axes=axes,
                 chunks=[min(chunks[axis], lengths[axis]) for axis in axes], name=name,

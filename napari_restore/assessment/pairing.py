@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_restore.errors import SourceError
+from napari_restore.images.axes import canonical_axes, transposition
 from napari_restore.images.image import Image
 
 __all__ = ["Floats", "Paired", "pair_images"]
@@ -74,12 +75,12 @@ class Paired:
         numpy.ndarray
             Shape ``(planes, h, w)``, float64.
         """
-        return _read(self.source, region)
+        return np.asarray(read_planes(self.source, region), np.float64)
 
     def fine(self, region: dict[str, slice]) -> Floats:
         """Read planes of the result on its own pixels, in the units of the source; `region` is in source pixels."""
         inner = {axis: _times(part, self.scale) if axis in "YX" else part for axis, part in region.items()}
-        return (_read(self.result, inner) - self.offset) / self.slope
+        return (np.asarray(read_planes(self.result, inner), np.float64) - self.offset) / self.slope
 
     def restored(self, region: dict[str, slice]) -> Floats:
         """Read planes of the result through the point spread function and on the pixels of the source."""
@@ -196,12 +197,20 @@ def _told(sizes: dict[str, int]) -> str:
     return " ".join(f"{axis} {length}" for axis, length in sizes.items() if length > 1 or axis in "YX")
 
 
-def _read(image: Image, region: dict[str, slice]) -> Floats:
-    letters = _letters(image)
-    pixels = image.read(tuple(region[letter] for letter in letters.values()))
-    order = sorted(range(pixels.ndim), key=lambda axis: AXES.index(list(letters.values())[axis]))
-    pixels = pixels.transpose(order)
-    return np.asarray(pixels.reshape(-1, *pixels.shape[-2:]), np.float64)
+def read_planes(image: Image, region: dict[str, slice]) -> npt.NDArray[Any]:
+    """Read the planes of a region, shape ``(planes, h, w)``.
+
+    Parameters
+    ----------
+    image : Image
+        Source, result or labels.
+    region : dict of str to slice
+        One slice for each axis of TCZYX; colour samples are channels.
+    """
+    letters = "".join(_letters(image).values())
+    pixels = image.read(tuple(region[letter] for letter in letters))
+    pixels = pixels.transpose(transposition(letters, canonical_axes(letters)))
+    return pixels.reshape(-1, *pixels.shape[-2:])
 
 
 def _times(part: slice, factor: int) -> slice:

@@ -165,11 +165,10 @@ def measure_beyond(
     content: dict[str, Any] = {"cut_off": frequency, "from": told, "before": None, "after": None}
     if frequency >= 0.5:
         return content | {"note": "the pixels of the result are too large for anything beyond the cut-off"}
-    fine = [paired.fine(region)[0] for region, _, _ in sample_pairs(paired, 0, crops=_CROPS)]
-    content["after"] = _median([power_beyond(plane, frequency) for plane in fine if np.isfinite(plane).all()])
+    crops = [(noisy, paired.fine(region)[0]) for region, noisy, _ in sample_pairs(paired, 0, crops=_CROPS)]
+    content["after"] = _median([power_beyond(plane, frequency) for _, plane in crops if np.isfinite(plane).all()])
     if frequency * paired.scale < 0.5:
-        noisy = [noisy for _, noisy, _ in sample_pairs(paired, 0, crops=_CROPS)]
         content["before"] = _median(
-            [power_beyond(plane, frequency * paired.scale) for plane in noisy if np.isfinite(plane).all()]
+            [power_beyond(plane, frequency * paired.scale) for plane, _ in crops if np.isfinite(plane).all()]
         )
     return content

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from napari_restore.assessment.blocks import CELL, Assessed
-from napari_restore.quality.photometry import Sums, line_from_moments
+from napari_restore.quality.photometry import Sums, line_from_moments, moments_of
 
 __all__ = ["SumsOfRegions"]
 
@@ -61,8 +61,7 @@ class SumsOfRegions:
             return
         deviation = np.abs(after - before) / np.sqrt(np.maximum(variance, 1e-300))
         self._counts += np.bincount(np.searchsorted(_BINS, deviation), minlength=_BINS.size)
-        x, y = before / pixels, after / pixels
-        self._moments += np.array([x.size, x.sum(), y.sum(), x @ x, y @ y, x @ y])
+        self._moments += moments_of(before / pixels, after / pixels)
 
     def content(self) -> dict[str, Any]:
         """Return what the report says of them."""

@@ -290,9 +290,7 @@ def _standard_difference(one: npt.NDArray[Any], other: npt.NDArray[Any], camera:
     A pixel that is NaN in one plane is NaN. Stabilised counts of few photons have a standard deviation below 1, which
     is corrected.
     """
-    level = ndimage.gaussian_filter((one.astype(np.float64) + other) / 2, 2.0) - camera.offset
-    photons = camera.gain * np.maximum(level, 0)
-    variance = photons + camera.read_noise**2
+    variance = camera.variance(ndimage.gaussian_filter((one.astype(np.float64) + other) / 2, 2.0))
     share = variance / (variance + 3 / 8 * camera.gain**2)
     return np.asarray((camera.stabilise(one) - camera.stabilise(other)) / np.sqrt(2 * share), np.float64)
 
@@ -303,10 +301,8 @@ class _Fit:
     def __init__(self, x: Floats, y: Floats, noise: FusionNoise) -> None:
         self.x, self.y, self.dark = x, y, noise.camera.offset
         camera = noise.camera
-        self.noise_x, self.noise_y = (
-            camera.read_noise**2 + camera.gain * np.maximum(z - camera.offset, 0) + 1e-30 for z in (x, y)
-        )
-        variance = camera.read_noise**2 + camera.gain * np.maximum((x + y) / 2 - camera.offset, 0)
+        self.noise_x, self.noise_y = (camera.variance(z) + 1e-30 for z in (x, y))
+        variance = camera.variance((x + y) / 2)
         in_block = noise_gain(np.full(_BLOCK, 1 / _BLOCK), noise.correlation)
         # In a plane without signal the estimated noise may be 0.
         variance = np.maximum(variance, 1e-3 * variance.max() or 1e-30)

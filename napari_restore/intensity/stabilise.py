@@ -101,6 +101,27 @@ class CameraNoise:
         """Standard deviation at the offset that the transform uses: `read_noise` and Anscombe's 3/8 of a photon."""
         return math.sqrt(self.read_noise**2 + 3 / 8 * self.gain**2)
 
+    def variance(self, levels: npt.ArrayLike) -> Floats:
+        """Return the variance of the noise at levels without noise.
+
+        Parameters
+        ----------
+        levels : array_like
+            Levels in data units, any shape.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of the same shape, in squared data units.
+
+        Examples
+        --------
+        >>> CameraNoise(gain=2.0, offset=100.0, read_noise=3.0).variance([90.0, 110.0])
+        array([ 9., 29.])
+        """
+        photons = self.gain * np.maximum(np.asarray(levels, np.float64) - self.offset, 0)
+        return np.asarray(self.read_noise**2 + photons, np.float64)
+
     def stabilise(self, values: npt.ArrayLike) -> Floats:
         """Stabilise values: the generalised Anscombe transform, 0 at the offset.
 
@@ -160,7 +181,7 @@ class CameraNoise:
         return result.reshape(np.shape(levels))
 
     def _mean_of_normal(self, level: Floats) -> Floats:
-        sigma = np.sqrt(self.read_noise**2 + self.gain * np.maximum(level - self.offset, 0))
+        sigma = np.sqrt(self.variance(level))
         at, weight = _NORMAL
         mean: Floats = self.stabilise(level[:, None] + sigma[:, None] * at) @ weight / weight.sum()
         return mean

@@ -118,7 +118,7 @@ def resolution_scaled(moments: Floats) -> tuple[float, float]:
     Parameters
     ----------
     moments : numpy.ndarray
-        Count, sum of source, sum of result, of their squares, and of their product.
+        Of source (x) and result (y), see `napari_restore.quality.photometry.moments_of`.
 
     Returns
     -------
@@ -128,9 +128,9 @@ def resolution_scaled(moments: Floats) -> tuple[float, float]:
 
     Examples
     --------
+    >>> from napari_restore.quality.photometry import moments_of
     >>> x = np.array([1.0, 2, 4])
-    >>> moments = np.array([3, x.sum(), (3 * x).sum(), x @ x, 9 * x @ x, 3 * x @ x])
-    >>> [round(value, 6) for value in resolution_scaled(moments)]
+    >>> [round(value, 6) for value in resolution_scaled(moments_of(x, 3 * x))]
     [0.0, 1.0]
     """
     count, x, _, xx, _, _ = (float(value) for value in moments)

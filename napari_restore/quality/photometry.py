@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Sums", "line_from_moments", "region_sums"]
+__all__ = ["Sums", "line_from_moments", "moments_of", "region_sums"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -99,13 +99,29 @@ def _summed(correlation: tuple[float, float]) -> float:
     return math.prod(1 + 2 * float((max(rho, 0.0) ** lags**2).sum()) for rho in correlation)
 
 
+def moments_of(x: Floats, y: Floats) -> Floats:
+    """Return the moments of points; those of several sets of points add up to the moments of all of them.
+
+    Parameters
+    ----------
+    x, y : numpy.ndarray
+        Coordinates of the points, shape ``(n,)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Count, sum of x, sum of y, sum of x squared, of y squared, and of x times y.
+    """
+    return np.array([x.size, x.sum(), y.sum(), x @ x, y @ y, x @ y], np.float64)
+
+
 def line_from_moments(moments: Floats) -> tuple[float, float, float]:
     """Fit a line to points of which only the moments are known.
 
     Parameters
     ----------
     moments : numpy.ndarray
-        Count, sum of x, sum of y, sum of x squared, of y squared, and of x times y.
+        See `moments_of`.
 
     Returns
     -------
@@ -115,8 +131,7 @@ def line_from_moments(moments: Floats) -> tuple[float, float, float]:
     Examples
     --------
     >>> x = np.array([1.0, 2, 3])
-    >>> y = 2 * x + 1
-    >>> line_from_moments(np.array([3, x.sum(), y.sum(), x @ x, y @ y, x @ y]))
+    >>> line_from_moments(moments_of(x, 2 * x + 1))
     (2.0, 1.0, 1.0)
     """
     count, x, y, xx, yy, xy = (float(value) for value in moments)

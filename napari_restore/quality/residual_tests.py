@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, special
 
-from napari_restore.quality.structure import Correlation, Floats, Mask, Plane, noise_spectrum, window_sum
+from napari_restore.quality.structure import Correlation, Floats, Mask, Plane, noise_spectrum, transfers, window_sum
 
 __all__ = ["contrast_lost", "detail", "log10_p_of_agreement", "log10_p_of_normal", "neighbour_agreement"]
 
@@ -80,12 +80,12 @@ def contrast_lost(
         smeared = ndimage.convolve1d(
             smeared, max(rho, 0.0) ** (lags.astype(np.float64) ** 2), axis=axis, mode="constant"
         )
-    spread = np.sqrt(np.maximum(window_sum(contrast * smeared), 0.2 * own))
+    variance = np.maximum(window_sum(contrast * smeared), 0.2 * own)
     pixels = window_sum(np.ones_like(contrast))
     tested = own > _LEAST_DETAIL * np.maximum(pixels, 1)
     safe = np.maximum(own, 1e-12)
     share = np.where(tested, shared / safe, np.nan)
-    excess = np.maximum(np.abs(shared) - tolerance * own, 0) / np.sqrt(np.maximum(spread**2, 1e-12))
+    excess = np.maximum(np.abs(shared) - tolerance * own, 0) / np.sqrt(np.maximum(variance, 1e-12))
     return share, np.where(tested, np.copysign(excess, shared), 0.0)
 
 
@@ -157,8 +157,7 @@ def log10_p_of_agreement(coefficient: npt.ArrayLike, pixels: npt.ArrayLike, corr
     [-0.3, -18.8]
     """
     shape = (64, 64)
-    fy, fx = np.fft.fftfreq(64)[:, None], np.fft.rfftfreq(64)[None, :]
-    spot = np.exp(-2 * math.pi**2 * (fy**2 + fx**2)) - np.exp(-18 * math.pi**2 * (fy**2 + fx**2))
+    spot = next(transfers(shape))  # the filter of the fields that `neighbour_agreement` is given
     autocorrelation = np.fft.irfft2(noise_spectrum(shape, correlation) * spot**2, shape)
     correlated = float(((autocorrelation / autocorrelation[0, 0]) ** 2).sum())
     free = np.maximum(np.asarray(pixels, np.float64) / correlated - 2, 1.0)

@@ -231,11 +231,9 @@ def noise_spectrum(shape: tuple[int, int], correlation: Correlation) -> Floats:
 @lru_cache(maxsize=6)
 def _filters(shape: tuple[int, int], correlation: Correlation) -> list[tuple[Plane, Plane, float]]:
     """Return the transfer function of each filter, the spectrum of its power and its gain."""
-    fy = np.asarray(np.fft.fftfreq(shape[0])[:, None], np.float64)
-    fx = np.asarray(np.fft.rfftfreq(shape[1])[None, :], np.float64)
     noise = noise_spectrum(shape, correlation)
     found = []
-    for transfer in _transfers(fy, fx):
+    for transfer in transfers(shape):
         kernel = fft.irfft2(transfer, shape)
         response = fft.irfft2(noise * transfer**2, shape)[0, 0]  # variance of the response to noise
         unit = transfer / math.sqrt(float(response))
@@ -245,7 +243,11 @@ def _filters(shape: tuple[int, int], correlation: Correlation) -> list[tuple[Pla
     return found
 
 
-def _transfers(fy: Floats, fx: Floats) -> Iterator[Floats]:
+def transfers(shape: tuple[int, int]) -> Iterator[Floats]:
+    """Yield the transfer function of each filter on the grid of `scipy.fft.rfft2`, the smallest spot first."""
+    fy = np.asarray(np.fft.fftfreq(shape[0])[:, None], np.float64)
+    fx = np.asarray(np.fft.rfftfreq(shape[1])[None, :], np.float64)
+
     def gaussian(sigma: float) -> Floats:
         return np.asarray(np.exp(-2 * (math.pi * sigma) ** 2 * (fy**2 + fx**2)))
 

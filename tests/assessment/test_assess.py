@@ -119,6 +119,15 @@ def test_regions_are_compared_by_their_sums() -> None:
     assert listed[9] > 10 and abs(listed[4]) < 4 and found["regions"] == "labels"
 
 
+def test_regions_may_have_colour_samples_as_the_source_has() -> None:
+    labels = np.zeros((*TRUTH.shape, 3), np.uint8)
+    labels[10:40, 10:40, :], labels[60:90, 60:120, 2] = 4, 9
+    source = np.stack([noisy(seed=seed) for seed in range(3)], -1)
+    found = api.assess(source, np.stack([TRUTH] * 3, -1), axes="YXS", noise=NOISE, regions=labels)
+    listed = {(row["channel"], row["label"]) for row in found.content["photometry"]["listed"]}
+    assert listed == {(0, 4), (1, 4), (2, 4), (2, 9)}
+
+
 def test_wrong_settings_are_refused() -> None:
     for wrong in ({"tolerance": 1.0}, {"significance": 0.0}, {"workers": 0}, {"noise": (1, 2)}, {"noise": "no"}):
         with pytest.raises(RecipeError):

@@ -258,16 +258,16 @@ def _open_group(group: zarr.Group, location: str, axes: str | None, level: int, 
 def _out_of_order(group: zarr.Group, chosen: Multiscale) -> tuple[str, ...]:
     """Return a note if a later level is larger than the first one, against the rule of OME-Zarr."""
     sizes = [_size(group, path) for path in (chosen.paths[0], *chosen.paths[1:2], chosen.paths[-1])]
-    if sizes[0] >= max(sizes):
+    if not sizes[0] or sizes[0] >= max(sizes):
         return ()
-    return ("Level 0 is not the largest one, as OME-Zarr requires; level= (--level) chooses another.",)
+    return ("Level 0 is not the largest one, as OME-Zarr requires; choose the level that is to be restored.",)
 
 
 def _size(group: zarr.Group, path: str) -> int:
     """Return the number of pixels of a level; 0 if it cannot be read, which is an error where it is opened itself."""
     try:
         return int(getattr(group.get(path), "size", 0))
-    except Exception:
+    except Exception:  # damaged metadata raise many kinds of errors in zarr, and each store has errors of its own
         return 0
 
 

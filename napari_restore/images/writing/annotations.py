@@ -28,7 +28,7 @@ from napari_restore.images.staging import Stage
 from napari_restore.images.store import Folder, Place
 from napari_restore.images.writing.digests import Digests, record_digest, sha256_of
 from napari_restore.images.writing.layout import WriteUnit
-from napari_restore.images.writing.ome_zarr import ATTRIBUTES, unit_counts, unit_region, without_checksum
+from napari_restore.images.writing.ome_zarr import ATTRIBUTES, compressor, unit_counts, unit_region, without_checksum
 from napari_restore.images.writing.unit_writer import encoded
 
 _INCOMPLETE = {ATTRIBUTES: {"copying": True}}
@@ -240,7 +240,7 @@ class AnnotationWriter:
         self, source: zarr.Array[Any], objects: dict[str, Any], names: Sequence[str] | None = None
     ) -> zarr.Array[Any]:
         """Return an array in memory with the metadata of the copy, which are stored in `objects`."""
-        options: dict[str, Any] = {"compressors": _zstd(self.zarr_format)}
+        options: dict[str, Any] = {"compressors": compressor(self.zarr_format)}
         if self.zarr_format == 3:
             named = getattr(source.metadata, "dimension_names", None) or names
             options |= {"shards": source.shards, "dimension_names": named}
@@ -282,14 +282,3 @@ def _list_in(attributes: dict[str, Any], kind: str) -> dict[str, Any]:
     """Return the mapping that has the list of labels or tables: OME-Zarr's since 0.5, or all attributes."""
     ome = attributes.get("ome")
     return ome if isinstance(ome, dict) and kind in ome else attributes
-
-
-def _zstd(zarr_format: int) -> Any:
-    """Return a compressor with a checksum, so that reading detects damage."""
-    if zarr_format == 3:
-        from zarr.codecs import ZstdCodec
-
-        return ZstdCodec(level=0, checksum=True)
-    from numcodecs import Zstd  # type: ignore[import-untyped]
-
-    return Zstd(level=0, checksum=True)

@@ -10,6 +10,7 @@ in the position of C. See `stored_axes` and `to_stored`.
 from __future__ import annotations
 
 __all__ = [
+    "compressor",
     "create",
     "missing_units",
     "object_name",
@@ -151,30 +152,37 @@ def _create_level(
 ) -> None:
     """Write the metadata of one array, with a checksum in every chunk so that reading detects damage."""
     if group.metadata.zarr_format == 3:
-        from zarr.codecs import ZstdCodec
-
         group.create_array(
             name,
             shape=shape,
             dtype=dtype,
             chunks=chunks,
             shards=shards,
-            compressors=ZstdCodec(level=0, checksum=True),
+            compressors=compressor(3),
             fill_value=0,
             dimension_names=tuple(letters.lower()),
         )
     else:
-        from numcodecs import Zstd  # type: ignore[import-untyped]
-
         group.create_array(
             name,
             shape=shape,
             dtype=dtype,
             chunks=chunks,
-            compressors=Zstd(level=0, checksum=True),
+            compressors=compressor(2),
             fill_value=0,
             chunk_key_encoding={"name": "v2", "separator": "/"},
         )
+
+
+def compressor(zarr_format: Literal[2, 3]) -> Any:
+    """Return the compressor of all arrays that are written, with a checksum, so that reading detects damage."""
+    if zarr_format == 3:
+        from zarr.codecs import ZstdCodec
+
+        return ZstdCodec(level=0, checksum=True)
+    from numcodecs import Zstd  # type: ignore[import-untyped]
+
+    return Zstd(level=0, checksum=True)
 
 
 def without_checksum(metadata: bytes) -> bytes:
@@ -264,9 +272,7 @@ def open_level(path: str | Path, level: int, mode: Literal["r", "r+"] = "r") -> 
         raise OutputError(f"the metadata of level {level} of {path} cannot be read: {error!r}", REPAIR) from error
     array = array.with_config({"write_empty_chunks": True})
     if array.metadata.zarr_format == 2:  # its metadata do not mention checksums, see `without_checksum`
-        from numcodecs import Zstd
-
-        metadata = replace(array.metadata, compressor=Zstd(level=0, checksum=True))
+        metadata = replace(array.metadata, compressor=compressor(2))
         array = zarr.Array(zarr.AsyncArray(metadata, array.store_path, array.async_array.config))
     return array
 

@@ -113,7 +113,7 @@ class UnitWriter:
         bool
             False if its object is missing or empty.
         """
-        return self.place.stores(object_name(self.level(unit.level), unit))
+        return self.place.stores(self._name(unit))
 
     def delete(self, unit: WriteUnit) -> None:
         """Delete a write unit, if it is stored.
