@@ -11,13 +11,15 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QMenu, QPushButton, QSlider, QToolButton
 from superqt.utils import signals_blocked
 
-from napari_restore.widgets.panels.controls.box import Box, side_by_side, wrapped
+from napari_restore.widgets.panels.controls.box import Box, wrapped
 from napari_restore.widgets.panels.controls.choice import Choice
 from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.wording import counted
 
 if TYPE_CHECKING:
     from napari_restore.widgets.jobs.compare.figures import Measures
+
+_RESULT = "The result that is compared with its source; the latest comes first, and the others are hidden"
 
 
 class CompareBox(Box):
@@ -49,11 +51,7 @@ class CompareBox(Box):
         self.removal.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.removal.setToolTip("Remove results from the layer list; OME-Zarrs stay on the disk")
         self.removal.setAccessibleName("Remove results")
-        words = "The result that is compared with its source; the latest comes first, and the others are hidden"
-        self._about_results = words
-        self.add("Result", side_by_side(self.comparisons, self.removal), words)
-        self.comparisons.setAccessibleName("Result")
-        self.comparisons.setToolTip(words)
+        self.add("Result", self.comparisons, _RESULT, self.removal)
         self.hold, self.difference = QPushButton(f"Before ({hold_key})"), QPushButton("Difference")
         self.grid, self.measure = QPushButton("Grid"), QPushButton("Figures")
         self.grid.setCheckable(True)
@@ -77,11 +75,9 @@ class CompareBox(Box):
         self.references = Choice()
         self.add(
             "Reference",
-            side_by_side(self.references, self.measure),
+            self.references,
             "Layer with the known truth, for PSNR and SSIM; auto: one named “…clean” or “…reference”",
-        )
-        self.references.setToolTip(
-            "Layer with the known truth, for PSNR and SSIM; auto: one named “…clean” or “…reference”"
+            self.measure,
         )
         self.set_references([])
         self.figures = Note("Figures of the region on screen, each with its meaning")
@@ -101,7 +97,7 @@ class CompareBox(Box):
             self.comparisons.clear()
             self.comparisons.addItems(names)
             self.comparisons.setCurrentIndex(chosen)
-        self.comparisons.setToolTip("\n".join(names) or self._about_results)
+        self.comparisons.setToolTip("\n".join(names) or _RESULT)
         self.setEnabled(bool(names))
         self._removals.clear()
         titles = {"this": "Remove this result"}

@@ -17,7 +17,7 @@ from napari_restore.errors import ModelError
 from napari_restore.widgets.jobs.job import Task, check_task
 from napari_restore.widgets.jobs.models.cards import DownloadProgress, default_model, describe, weights_summary
 from napari_restore.widgets.jobs.models.samples import Sample, kept_sample
-from napari_restore.widgets.panels.controls.box import Box, side_by_side
+from napari_restore.widgets.panels.controls.box import Box
 from napari_restore.widgets.panels.controls.control import Control
 from napari_restore.widgets.panels.controls.made import make_control
 from napari_restore.widgets.panels.controls.note import Note
@@ -65,10 +65,8 @@ class ModelBox(Box):
         self._chosen = self._suited = default_model(task)
         self._unread = ""
         self._own_choice = self._fetching = False
-        about = "Network and weights; the list opens with a search. Drop a checkpoint of Restormer or SwinIR here"
-        self.add("Model", side_by_side(self.models, self.about), about)
-        self.models.setToolTip(about)
-        self.models.setAccessibleName("Model")
+        tip = "Network and weights; the list opens with a search. Drop a checkpoint of Restormer or SwinIR here"
+        self.add("Model", self.models, tip, self.about)
         self.add_wide(self.notice)
         self.add_wide(self.description)
         self.add_wide(self.fetch)

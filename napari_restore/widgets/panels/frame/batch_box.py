@@ -78,8 +78,7 @@ class BatchBox(QWidget):
         box.add_wide(self.sources)
         box.add_wide(wrapped(self.add_folder, self.add_files))
         words = "Folder of the results: an OME-Zarr for each image, and a report"
-        box.add("Results", side_by_side(self.folder, self.browse), words)
-        self.folder.setToolTip(words)
+        box.add("Results", self.folder, words, self.browse)
         self.folder.setAccessibleName("Folder of the results")
         self.browse.setToolTip("Choose the folder of the results")
         self.browse.setMaximumWidth(36)
