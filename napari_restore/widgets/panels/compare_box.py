@@ -8,12 +8,13 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QMenu, QPushButton, QSlider, QToolButton
+from qtpy.QtWidgets import QPushButton, QSlider
 from superqt.utils import signals_blocked
 
 from napari_restore.widgets.panels.controls.box import Box, wrapped
 from napari_restore.widgets.panels.controls.choice import Choice
 from napari_restore.widgets.panels.controls.note import Note
+from napari_restore.widgets.panels.menus.more_button import MoreButton
 from napari_restore.wording import counted
 
 if TYPE_CHECKING:
@@ -44,12 +45,7 @@ class CompareBox(Box):
     def __init__(self, hold_key: str) -> None:
         super().__init__("Compare")
         self.comparisons = Choice()
-        self.removal, self._removals = QToolButton(), QMenu(self)
-        self.removal.setText("⋯")
-        self.removal.setStyleSheet("QToolButton::menu-indicator { image: none; }")
-        self.removal.setMenu(self._removals)
-        self.removal.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.removal.setToolTip("Remove results from the layer list; OME-Zarrs stay on the disk")
+        self.removal = MoreButton("Remove results from the layer list; OME-Zarrs stay on the disk")
         self.removal.setAccessibleName("Remove results")
         self.add("Result", self.comparisons, _RESULT, self.removal)
         self.hold, self.difference = QPushButton(f"Before ({hold_key})"), QPushButton("Difference")
@@ -99,13 +95,14 @@ class CompareBox(Box):
             self.comparisons.setCurrentIndex(chosen)
         self.comparisons.setToolTip("\n".join(names) or _RESULT)
         self.setEnabled(bool(names))
-        self._removals.clear()
+        removals = self.removal.actions_menu
+        removals.clear()
         titles = {"this": "Remove this result"}
         if len(names) > 1:
             others = counted(len(names) - 1, "other result")
             titles |= {"others": f"Remove {others}", "all": f"Remove all {len(names)} results"}
         for which, title in titles.items():
-            self._removals.addAction(title, lambda which=which: self.removal_wanted.emit(which))
+            removals.addAction(title, lambda which=which: self.removal_wanted.emit(which))
 
     def show_grid(self, shown: bool) -> None:
         """Show whether the grid is on, without a signal."""
