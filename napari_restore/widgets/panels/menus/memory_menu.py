@@ -4,22 +4,20 @@ from __future__ import annotations
 
 __all__ = ["MemoryMenu"]
 
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from qtpy.QtWidgets import QHBoxLayout, QInputDialog, QMenu, QToolButton, QWidget
 
-from napari_restore.errors import OutputError, RestoreError, in_window
+from napari_restore.errors import OutputError, RestoreError
 from napari_restore.widgets.jobs.job import Choices, Task, in_words
 from napari_restore.widgets.jobs.memory import presets
 from napari_restore.widgets.jobs.memory.last_settings import OF_THE_MACHINE, layer_kind, recall, remember
 from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.widgets.panels.form import Form
+from napari_restore.widgets.panels.menus.guarded import Tell, guarded
 from napari_restore.widgets.preferences import memory_folder
-
-Tell = Callable[..., None]
 
 
 class MemoryMenu:
@@ -126,14 +124,14 @@ class MemoryMenu:
         folder = memory_folder()
         names = [] if folder is None else presets.preset_names(folder, self._task)
         for name in names:
-            self.menu.addAction(name, partial(self._guarded, partial(self.load, name)))
+            self.menu.addAction(name, guarded(partial(self.load, name), self._tell))
         if names:
             self.menu.addSeparator()
-        self.menu.addAction("Save as preset…", partial(self._guarded, self._ask_and_save))
+        self.menu.addAction("Save as preset…", guarded(self._ask_and_save, self._tell))
         if names:
             removal = QMenu("Delete preset", self.menu)
             for name in names:
-                removal.addAction(name, partial(self._guarded, partial(self.delete, name)))
+                removal.addAction(name, guarded(partial(self.delete, name), self._tell))
             self.menu.addMenu(removal)
 
     def save(self, name: str) -> None:
@@ -164,10 +162,3 @@ class MemoryMenu:
                 "napari keeps no settings (NAPARI_CONFIG is empty), and so no presets; save a recipe instead."
             )
         return folder
-
-    def _guarded(self, action: Callable[[], None], *_: object) -> None:
-        """Run an action, and show its error as a line."""
-        try:
-            action()
-        except (RestoreError, OSError) as error:
-            self._tell(in_window(error), warning=True)
