@@ -95,11 +95,10 @@ class RunBar(QWidget):
 
     def show_progress(self, event: Progress, plan: Plan) -> None:
         """Show the progress of a run."""
-        tiles = event.stage == "restoring" and event.tiles_total
-        done, total = (event.tiles_done, event.tiles_total) if tiles else (event.done, event.total)
+        done, total = event.steps
         self.bar.setRange(0, max(total, 1))
         self.bar.setValue(done)
-        if not tiles:
+        if not event.counts_tiles:
             self.tell(f"{_STAGES[event.stage]}: {done} of {total}")
             return
         pixels = plan.image.sizes["Y"] * plan.image.sizes["X"] / max(plan.tiles_in_plane, 1)

@@ -153,9 +153,8 @@ class Batch(QObject):
             self._failed += progress.item.state == "failed"
             self.box.show_item(row, state_in_words(progress.item))
         else:
-            tiles = event.stage == "restoring" and event.tiles_total
-            done, total = (event.tiles_done, event.tiles_total) if tiles else (event.done, event.total)
-            share = 100 * done // max(total, 1) if tiles else 99
+            done, total = event.steps
+            share = 100 * done // total if event.counts_tiles else 99
             self.box.show_item(row, f"{share} %")
         self.box.bar.setValue(100 * row + share)
         self._title.show(100 * row + share, 100 * progress.total)

@@ -67,8 +67,7 @@ class RunDisplay:
 
     def show(self, event: Progress) -> None:
         """Show the progress of the run."""
-        tiles = event.stage == "restoring" and event.tiles_total
-        self._title.show(*((event.tiles_done, event.tiles_total) if tiles else (event.done, event.total)))
+        self._title.show(*event.steps)
         self.activity.show(event)
 
     def end(self) -> None:
