@@ -175,10 +175,8 @@ class Form(QWidget):
 
     def show_defaults(self) -> None:
         """Set all controls to their defaults, with the bundled model for the layer. The output stays."""
-        self.model.choose_suited()
-        model = self.model.model() or ""
-        self._show_recipe(make_recipe(model=model), frozenset())
-        self.model.choose_suited()
+        self._show_recipe(make_recipe(model=self.model.suited), frozenset())
+        self.model.choose_suited()  # it changes with the layer again
         self._preferences = Preferences()
         self.take_preferences()
         self.changed.emit()
@@ -198,11 +196,11 @@ class Form(QWidget):
                 carried.pop(name, None)
         self._carry(carried)
 
-    def take_settings(self, settings: Mapping[str, Any]) -> None:
+    def take_settings(self, advised: Mapping[str, Any]) -> None:
         """Set the controls of some settings, as advice names them; a model counts as chosen by the user."""
-        if "model" in settings:
-            self.model.choose(settings["model"])
-        for name, value in settings.items():
+        if "model" in advised:
+            self.model.choose(advised["model"])
+        for name, value in advised.items():
             if name in self.controls:
                 self.controls[name].show(value)
         self.changed.emit()

@@ -170,11 +170,8 @@ class ModelBox(Box):
         if card is not None:
             self.show_card(card)
 
-    def show_preflight(self, found: Preflight | None) -> None:
+    def show_preflight(self, found: Preflight) -> None:
         """Show the card of a file, the denoiser that the plan has chosen, and the models for the layer first."""
-        if found is None:
-            self.denoiser.say("")
-            return
         if self.denoise.value() == "auto":
             self.denoise.show_planned(found.plan.recipe.denoise)
         why = found.plan.why.get("denoise", "")

@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
-from superqt.utils import signals_blocked
 
 from napari_restore import api
 from napari_restore.errors import RestoreError, in_window
@@ -133,8 +132,7 @@ class Batch(QObject):
 
     def _start_run(self, plan: BatchPlan) -> None:
         self._failed, self._began = 0, time.monotonic()
-        with signals_blocked(self.box.overwrite):
-            self.box.overwrite.setChecked(False)  # it is for one run
+        self.box.overwrite.setChecked(False)  # it is for one run
         self.box.set_state("running")
         self.box.bar.setRange(0, 100 * len(plan.items))
 

@@ -59,7 +59,7 @@ class _Paths(QPlainTextEdit):
 class BatchBox(QWidget):
     """The page that restores many files with the settings of the other page."""
 
-    changed, list_wanted, run_wanted, cancel_wanted, report_wanted = Signal(), Signal(), Signal(), Signal(), Signal()
+    list_wanted, run_wanted, cancel_wanted, report_wanted = Signal(), Signal(), Signal(), Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,10 +119,6 @@ class BatchBox(QWidget):
         self.add_folder.clicked.connect(self._add_folder)
         self.add_files.clicked.connect(self._add_files)
         self.browse.clicked.connect(self._browse)
-        self.sources.textChanged.connect(self.changed)
-        self.folder.textChanged.connect(self.changed)
-        self.shared.toggled.connect(self.changed)
-        self.overwrite.toggled.connect(self.changed)
         self.set_state("idle")
 
     def set_state(self, state: BatchState) -> None:
