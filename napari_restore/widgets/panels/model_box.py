@@ -136,8 +136,7 @@ class ModelBox(Box):
             return
         self._chosen, self._unread = self.model() or self._chosen, ""
         self._card = card
-        here = weights_summary(card)
-        self.description.say(f"{describe(card)} {here[0].upper()}{here[1:]}.")
+        self.description.say(f"{describe(card)} {_sentence(weights_summary(card))}")
         self.models.show_detail(self.models.currentIndex(), card)
         missing = api.weights_state(card).startswith("will")
         self.fetch.setText(f"Download {human_bytes(api.weights_size(card))}")
@@ -174,8 +173,7 @@ class ModelBox(Box):
         """Show the card of a file, the denoiser that the plan has chosen, and the models for the layer first."""
         if self.denoise.value() == "auto":
             self.denoise.show_planned(found.plan.recipe.denoise)
-        why = found.plan.why.get("denoise", "")
-        self.denoiser.say(f"{why[0].upper()}{why[1:]}." if why else "")
+        self.denoiser.say(_sentence(found.plan.why.get("denoise", "")))
         if self.is_file():
             self.show_card(found.plan.card)
         self._reasons = {advised.card.name: advised.reason for advised in found.recommended}
@@ -242,6 +240,11 @@ class ModelBox(Box):
             self.choose(paths[0])
         else:
             self.notice.say(f"{len(paths)} files were dropped, and a run uses one model; drop one file.", warning=True)
+
+
+def _sentence(words: str) -> str:
+    """Return words as a sentence; without any words, nothing."""
+    return f"{words[0].upper()}{words[1:]}." if words else ""
 
 
 def _dropped(event: QDropEvent) -> list[str]:
