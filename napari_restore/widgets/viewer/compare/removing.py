@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from napari_restore.widgets.jobs.compare.comparison import Comparison
-from napari_restore.widgets.jobs.layers.image_layers import is_comparison
 from napari_restore.widgets.threads.turns import Steps
-from napari_restore.widgets.viewer.compare.difference import DIFFERENCE
+from napari_restore.widgets.viewer.compare.difference import differences_of
 from napari_restore.widgets.viewer.removal import remove_layers
 
 if TYPE_CHECKING:
@@ -32,6 +31,5 @@ def remove_results(viewer: Viewer, comparisons: Sequence[Comparison]) -> Steps:
     None
         After each layer: see `remove_layers`.
     """
-    names = tuple(f"{DIFFERENCE}{each}" for each in comparisons)
-    differences = [layer for layer in viewer.layers if is_comparison(layer) and layer.name.startswith(names)]
-    yield from remove_layers(viewer, [*(layer for each in comparisons for layer in each.results), *differences])
+    for each in comparisons:
+        yield from remove_layers(viewer, [*each.results, *differences_of(viewer, str(each))])
