@@ -34,7 +34,7 @@ class RunBar(QWidget):
         self.live = QPushButton("Live")
         self.live.setCheckable(True)
         self.live.setToolTip("Preview again after each change of the view, the sliders or a setting")
-        self.more = MoreButton("Copy as Python or command, save or load the recipe")
+        self.more = MoreButton("The same for other layers, copy as Python or command, recipes, presets and defaults")
         self.menu = self.more.actions_menu
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
