@@ -141,13 +141,15 @@ def measure_planes(
     factor = after.shape[0] // before.shape[0]
     if min(before.shape) > 1 and factor >= 1:
         small = after.reshape(before.shape[0], factor, before.shape[1], factor).mean((1, 3))
-        removed = before - small
-        white = max(residual_autocorrelation(removed), key=abs)
-        structure = float(np.corrcoef(removed.ravel(), small.ravel())[0, 1]) if removed.std() and small.std() else 0.0
-        found += _noise_figures(white, structure)
-        sentence = _sentence(white, structure, removed.std() / (before.std() or 1.0))
-        reach = _REACH * float(removed.std()) or 1.0
-        counts = np.histogram(removed, _BINS, (-reach, reach))[0]
+        known = np.isfinite(before) & np.isfinite(small)  # missing pixels are left out
+        if known.any():
+            removed, image = (before - small)[known], small[known]
+            white = max(residual_autocorrelation(before - small), key=abs)
+            structure = float(np.corrcoef(removed, image)[0, 1]) if removed.std() and image.std() else 0.0
+            found += _noise_figures(white, structure)
+            sentence = _sentence(white, structure, removed.std() / (before[known].std() or 1.0))
+            reach = _REACH * float(removed.std()) or 1.0
+            counts = np.histogram(removed, _BINS, (-reach, reach))[0]
     if borders is not None:
         found.append(_seams(after, borders))
         if found[-1].good is False:
