@@ -60,9 +60,8 @@ def _bar(quiet: bool) -> Progress:
 
 def _show(bar: Progress, task: TaskID, event: Any) -> None:
     """Show an event of a run."""
-    tiles = event.stage == "restoring" and event.tiles_total
-    done, total = (event.tiles_done, event.tiles_total) if tiles else (event.done, event.total)
-    rate = f"{done}/{total} tiles, {event.tiles_per_second:.2f}/s" if tiles else f"{done}/{total} blocks"
+    done, total = event.steps
+    rate = f"{done}/{total} tiles, {event.tiles_per_second:.2f}/s" if event.counts_tiles else f"{done}/{total} blocks"
     bar.update(task, description=event.stage, completed=done, total=total, rate=rate)
 
 

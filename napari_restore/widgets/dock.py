@@ -320,7 +320,7 @@ class RestoreDock(QWidget):
         super().showEvent(event)
         self._closed = False
         self.form.follow()
-        self.batch.window = main_window(self)
+        self.batch.ending.window = main_window(self)
         self.comparing.follow(main_window(self))
         self._removal.follow(main_window(self))
         if not self._following:
@@ -357,7 +357,7 @@ class RestoreDock(QWidget):
         self.form.leave()
         self.controller.drop_preview()
         self.works.end(keep=self.closing.goes_on)
-        self.batch.window = None
+        self.batch.ending.window = None
         self.looking.say("")
         self.results.remove_previews()
         self.comparing.end()

@@ -36,6 +36,16 @@ class Progress:
     block: tuple[int, ...] | None = None
 
     @property
+    def counts_tiles(self) -> bool:
+        """Whether `steps` are tiles."""
+        return self.stage == "restoring" and self.tiles_total > 0
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        """What is done of this stage, and all of it: tiles of this session if there are any to restore, or `done`."""
+        return (self.tiles_done, self.tiles_total) if self.counts_tiles else (self.done, self.total)
+
+    @property
     def tiles_per_second(self) -> float:
         """Mean tiles per second of this session."""
         return self.tiles_done / self.seconds if self.seconds > 0 else 0.0

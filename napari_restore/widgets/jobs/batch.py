@@ -66,12 +66,11 @@ def find_batch(chosen: BatchChoices) -> Generator[BatchPlan, None, None]:
         raise SourceError("no images are named; add a folder, files or a pattern such as day*/*.tif.")
     if not chosen.folder:
         raise RecipeError("no folder is named for the results; choose one.")
-    recipe = chosen.choices.recipe
-    check_task(api.model_card(recipe.model, img_range=recipe.img_range, mean=recipe.mean), chosen.task)
+    check_task(chosen.choices.card(), chosen.task)
     yield api.plan_batch(
         chosen.sources,
         chosen.folder,
-        model=recipe.model,
+        model=chosen.choices.model,
         overwrite=chosen.overwrite,
         shared_range=chosen.shared_range,
         **chosen.choices.settings(),

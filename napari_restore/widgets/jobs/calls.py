@@ -78,7 +78,7 @@ def as_command(job: Job) -> str:
     if choices.output is None:
         raise RecipeError("the command line writes an OME-Zarr; choose one as output, or copy the call as Python.")
     path, of_source = file
-    card = api.model_card(choices.model, img_range=choices.recipe.img_range, mean=choices.recipe.mean)
+    card = choices.card()
     upscales = card.scale > 1
     words = ["napari-restore", "upscale" if upscales else "denoise", path, choices.output, "--model", choices.model]
     if upscales:

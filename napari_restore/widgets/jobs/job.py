@@ -93,6 +93,16 @@ class Choices:
         """Name of the model, or path of its checkpoint."""
         return self.recipe.model
 
+    def card(self) -> ModelCard:
+        """Return the card of the model, with the values that the recipe gives for what a checkpoint does not say.
+
+        Raises
+        ------
+        ModelError
+            If the model is unknown, or its checkpoint cannot be read.
+        """
+        return api.model_card(self.model, img_range=self.recipe.img_range, mean=self.recipe.mean)
+
     def settings(self) -> dict[str, Any]:
         """Return the settings that are set, in the order of the recipe, as keyword arguments for `api.plan`."""
         given = self.recipe.model_dump(exclude={"model"}, exclude_unset=True, exclude_none=True)
@@ -194,8 +204,7 @@ class Job:
         """
         chosen = self.choices
         if self.task is not None:
-            recipe = chosen.recipe
-            check_task(api.model_card(recipe.model, img_range=recipe.img_range, mean=recipe.mean), self.task)
+            check_task(chosen.card(), self.task)
         return api.plan(
             self.image,
             model=chosen.model,

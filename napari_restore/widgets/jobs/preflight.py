@@ -97,7 +97,7 @@ def look_at(job: Job) -> Generator[str | Preflight, None, None]:
 
     output, obstacle = job.choices.output, ""
     recipe = job.choices.recipe
-    cards = [api.model_card(recipe.model, img_range=recipe.img_range, mean=recipe.mean)]
+    cards = [job.choices.card()]
     if recipe.denoise not in ("none", "auto"):
         cards.append(api.model_card(recipe.denoise))
     here = not any(api.weights_state(card).startswith("will") for card in cards)

@@ -15,7 +15,7 @@ from napari_restore.images.axes import transposition
 from napari_restore.images.geometry import first_centre
 from napari_restore.widgets.jobs.filling import FillingView
 from napari_restore.widgets.jobs.job import Job
-from napari_restore.widgets.jobs.layers.image_layers import Region, translation_of, whole
+from napari_restore.widgets.jobs.layers.image_layers import Region, own_metadata, translation_of, whole
 from napari_restore.widgets.jobs.layers.stored_view import StoredView
 from napari_restore.widgets.jobs.preview import Preview
 from napari_restore.widgets.jobs.run import Started
@@ -121,7 +121,7 @@ class Result:
         """
         if self.preview:
             return self
-        said = [layer.metadata.get("napari_restore", {}) for layer in layers]
+        said = map(own_metadata, layers)
         runs = {each["title"]: tuple(each["run"]) for each in said if "title" in each}
         numbered = (self.label if number == 1 else f"{self.label} {number}" for number in count(1))
         label = next(one for one in numbered if runs.get(f"{self.source.name} ▸ {one}", self.run) == self.run)
@@ -156,7 +156,7 @@ def _short(name: str) -> str:
 
 def run_of(layer: Any) -> tuple[str, ...]:
     """Return what makes the run of a result layer the same as another: see `Result`; empty for other layers."""
-    return tuple(layer.metadata.get("napari_restore", {}).get("run", ()))
+    return tuple(own_metadata(layer).get("run", ()))
 
 
 def _draw_over_source(layers: list[LayerData]) -> tuple[str, ...]:

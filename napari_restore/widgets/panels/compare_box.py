@@ -8,16 +8,19 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QMenu, QPushButton, QSlider, QToolButton
+from qtpy.QtWidgets import QPushButton, QSlider
 from superqt.utils import signals_blocked
 
-from napari_restore.widgets.panels.controls.box import Box, side_by_side, wrapped
+from napari_restore.widgets.panels.controls.box import Box, wrapped
 from napari_restore.widgets.panels.controls.choice import Choice
 from napari_restore.widgets.panels.controls.note import Note
+from napari_restore.widgets.panels.menus.more_button import MoreButton
 from napari_restore.wording import counted
 
 if TYPE_CHECKING:
     from napari_restore.widgets.jobs.compare.figures import Measures
+
+_RESULT = "The result that is compared with its source; the latest comes first, and the others are hidden"
 
 
 class CompareBox(Box):
@@ -42,18 +45,9 @@ class CompareBox(Box):
     def __init__(self, hold_key: str) -> None:
         super().__init__("Compare")
         self.comparisons = Choice()
-        self.removal, self._removals = QToolButton(), QMenu(self)
-        self.removal.setText("⋯")
-        self.removal.setStyleSheet("QToolButton::menu-indicator { image: none; }")
-        self.removal.setMenu(self._removals)
-        self.removal.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.removal.setToolTip("Remove results from the layer list; OME-Zarrs stay on the disk")
+        self.removal = MoreButton("Remove results from the layer list; OME-Zarrs stay on the disk")
         self.removal.setAccessibleName("Remove results")
-        words = "The result that is compared with its source; the latest comes first, and the others are hidden"
-        self._about_results = words
-        self.add("Result", side_by_side(self.comparisons, self.removal), words)
-        self.comparisons.setAccessibleName("Result")
-        self.comparisons.setToolTip(words)
+        self.add("Result", self.comparisons, _RESULT, self.removal)
         self.hold, self.difference = QPushButton(f"Before ({hold_key})"), QPushButton("Difference")
         self.grid, self.measure = QPushButton("Grid"), QPushButton("Figures")
         self.grid.setCheckable(True)
@@ -77,11 +71,9 @@ class CompareBox(Box):
         self.references = Choice()
         self.add(
             "Reference",
-            side_by_side(self.references, self.measure),
+            self.references,
             "Layer with the known truth, for PSNR and SSIM; auto: one named “…clean” or “…reference”",
-        )
-        self.references.setToolTip(
-            "Layer with the known truth, for PSNR and SSIM; auto: one named “…clean” or “…reference”"
+            self.measure,
         )
         self.set_references([])
         self.figures = Note("Figures of the region on screen, each with its meaning")
@@ -101,15 +93,16 @@ class CompareBox(Box):
             self.comparisons.clear()
             self.comparisons.addItems(names)
             self.comparisons.setCurrentIndex(chosen)
-        self.comparisons.setToolTip("\n".join(names) or self._about_results)
+        self.comparisons.setToolTip("\n".join(names) or _RESULT)
         self.setEnabled(bool(names))
-        self._removals.clear()
+        removals = self.removal.actions_menu
+        removals.clear()
         titles = {"this": "Remove this result"}
         if len(names) > 1:
             others = counted(len(names) - 1, "other result")
             titles |= {"others": f"Remove {others}", "all": f"Remove all {len(names)} results"}
         for which, title in titles.items():
-            self._removals.addAction(title, lambda which=which: self.removal_wanted.emit(which))
+            removals.addAction(title, lambda which=which: self.removal_wanted.emit(which))
 
     def show_grid(self, shown: bool) -> None:
         """Show whether the grid is on, without a signal."""

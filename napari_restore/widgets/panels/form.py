@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_restore.engine.planning.recipe import EXECUTION_FIELDS, SOURCE_FIELDS, Recipe, make_recipe, settings
 from napari_restore.errors import RestoreError
@@ -21,6 +21,7 @@ from napari_restore.widgets.jobs.layers.layer_files import file_stem
 from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.widgets.panels.input_box import InputBox
 from napari_restore.widgets.panels.model_box import ModelBox
+from napari_restore.widgets.panels.note_row import NoteRow
 from napari_restore.widgets.panels.output_box import OutputBox
 from napari_restore.widgets.panels.performance_box import PerformanceBox
 from napari_restore.widgets.panels.settings_fold import SettingsFold
@@ -60,17 +61,11 @@ class Form(QWidget):
         parts = (self.model, self.output, *self._folds)
         self.controls = {name: control for part in parts for name, control in part.controls.items()}
         self._carried: dict[str, Any] = {}
-        self._carried_line, self.drop = (
-            Note("Settings without a control, or with a value that their control cannot show"),
-            QToolButton(),
+        self.carried_row = NoteRow(
+            "Settings without a control, or with a value that their control cannot show",
+            "Drop",
+            "Use the defaults instead of these settings of the recipe",
         )
-        self.drop.setText("Drop")
-        self.drop.setToolTip("Use the defaults instead of these settings of the recipe")
-        self.carried_row = QWidget()
-        row = QHBoxLayout(self.carried_row)
-        row.setContentsMargins(8, 0, 0, 0)
-        row.addWidget(self._carried_line, 1)
-        row.addWidget(self.drop)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
@@ -85,7 +80,7 @@ class Form(QWidget):
         for box in (self.input, self.model, self.output, *self._folds):
             box.changed.connect(self._changed)
         self.model.changed.connect(self._model_changed)
-        self.drop.clicked.connect(self._drop)
+        self.carried_row.button.clicked.connect(self._drop)
 
     def choices(self) -> Choices:
         """Return the current choices.
@@ -175,10 +170,8 @@ class Form(QWidget):
 
     def show_defaults(self) -> None:
         """Set all controls to their defaults, with the bundled model for the layer. The output stays."""
-        self.model.choose_suited()
-        model = self.model.model() or ""
-        self._show_recipe(make_recipe(model=model), frozenset())
-        self.model.choose_suited()
+        self._show_recipe(make_recipe(model=self.model.suited), frozenset())
+        self.model.choose_suited()  # it changes with the layer again
         self._preferences = Preferences()
         self.take_preferences()
         self.changed.emit()
@@ -198,11 +191,11 @@ class Form(QWidget):
                 carried.pop(name, None)
         self._carry(carried)
 
-    def take_settings(self, settings: Mapping[str, Any]) -> None:
+    def take_settings(self, advised: Mapping[str, Any]) -> None:
         """Set the controls of some settings, as advice names them; a model counts as chosen by the user."""
-        if "model" in settings:
-            self.model.choose(settings["model"])
-        for name, value in settings.items():
+        if "model" in advised:
+            self.model.choose(advised["model"])
+        for name, value in advised.items():
             if name in self.controls:
                 self.controls[name].show(value)
         self.changed.emit()
@@ -288,5 +281,4 @@ class Form(QWidget):
         other = {name: value for name, value in told.items() if name in SOURCE_FIELDS}
         words = [f"Also set by the recipe: {in_words(used)}." if used else ""]
         words += [f"Of its own source, and not of this layer: {in_words(other)}." if other else ""]
-        self._carried_line.say(" ".join(filter(None, words)))
-        self.carried_row.setVisible(bool(told))
+        self.carried_row.say(" ".join(filter(None, words)))

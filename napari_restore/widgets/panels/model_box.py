@@ -17,7 +17,7 @@ from napari_restore.errors import ModelError
 from napari_restore.widgets.jobs.job import Task, check_task
 from napari_restore.widgets.jobs.models.cards import DownloadProgress, default_model, describe, weights_summary
 from napari_restore.widgets.jobs.models.samples import Sample, kept_sample
-from napari_restore.widgets.panels.controls.box import Box, side_by_side
+from napari_restore.widgets.panels.controls.box import Box
 from napari_restore.widgets.panels.controls.control import Control
 from napari_restore.widgets.panels.controls.made import make_control
 from napari_restore.widgets.panels.controls.note import Note
@@ -65,10 +65,8 @@ class ModelBox(Box):
         self._chosen = self._suited = default_model(task)
         self._unread = ""
         self._own_choice = self._fetching = False
-        about = "Network and weights; the list opens with a search. Drop a checkpoint of Restormer or SwinIR here"
-        self.add("Model", side_by_side(self.models, self.about), about)
-        self.models.setToolTip(about)
-        self.models.setAccessibleName("Model")
+        tip = "Network and weights; the list opens with a search. Drop a checkpoint of Restormer or SwinIR here"
+        self.add("Model", self.models, tip, self.about)
         self.add_wide(self.notice)
         self.add_wide(self.description)
         self.add_wide(self.fetch)
@@ -138,8 +136,7 @@ class ModelBox(Box):
             return
         self._chosen, self._unread = self.model() or self._chosen, ""
         self._card = card
-        here = weights_summary(card)
-        self.description.say(f"{describe(card)} {here[0].upper()}{here[1:]}.")
+        self.description.say(f"{describe(card)} {_sentence(weights_summary(card))}")
         self.models.show_detail(self.models.currentIndex(), card)
         missing = api.weights_state(card).startswith("will")
         self.fetch.setText(f"Download {human_bytes(api.weights_size(card))}")
@@ -172,15 +169,11 @@ class ModelBox(Box):
         if card is not None:
             self.show_card(card)
 
-    def show_preflight(self, found: Preflight | None) -> None:
+    def show_preflight(self, found: Preflight) -> None:
         """Show the card of a file, the denoiser that the plan has chosen, and the models for the layer first."""
-        if found is None:
-            self.denoiser.say("")
-            return
         if self.denoise.value() == "auto":
             self.denoise.show_planned(found.plan.recipe.denoise)
-        why = found.plan.why.get("denoise", "")
-        self.denoiser.say(f"{why[0].upper()}{why[1:]}." if why else "")
+        self.denoiser.say(_sentence(found.plan.why.get("denoise", "")))
         if self.is_file():
             self.show_card(found.plan.card)
         self._reasons = {advised.card.name: advised.reason for advised in found.recommended}
@@ -247,6 +240,11 @@ class ModelBox(Box):
             self.choose(paths[0])
         else:
             self.notice.say(f"{len(paths)} files were dropped, and a run uses one model; drop one file.", warning=True)
+
+
+def _sentence(words: str) -> str:
+    """Return words as a sentence; without any words, nothing."""
+    return f"{words[0].upper()}{words[1:]}." if words else ""
 
 
 def _dropped(event: QDropEvent) -> list[str]:

@@ -155,7 +155,7 @@ class OutputBox(Box):
             self.overwrite.setChecked(False)
 
     def show_preflight(self, found: Preflight | None) -> None:
-        """Show the values that the plan has chosen, and the size and time of the run."""
+        """Show the values that the plan has chosen, and the size of the result."""
         memory = self.place.model().item(0)
         reason = found.no_memory if found is not None else ""
         memory.setEnabled(not reason)

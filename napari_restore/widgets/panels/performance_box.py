@@ -6,8 +6,6 @@ __all__ = ["PerformanceBox"]
 
 from typing import TYPE_CHECKING
 
-from superqt.utils import signals_blocked
-
 from napari_restore.widgets.panels.settings_fold import SettingsFold
 from napari_restore.wording import human_bytes
 
@@ -43,7 +41,6 @@ class PerformanceBox(SettingsFold):
         """Show what “auto” stands for, and list the devices of this machine."""
         recipe, plan = found.plan.recipe, found.plan
         tile = recipe.tile if isinstance(recipe.tile, int) else " × ".join(map(str, plan.grid.tile_shape))
-        with signals_blocked(self):
-            self.made["device"].add(found.devices)
+        self.made["device"].add(found.devices)
         memory = human_bytes(plan.memory_bytes)
         self.show_planned(dict(recipe) | {"tile": tile, "memory_budget": memory})

@@ -7,9 +7,10 @@ __all__ = ["RunBar"]
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_restore.widgets.panels.controls.note import Note
+from napari_restore.widgets.panels.menus.more_button import MoreButton
 from napari_restore.wording import human_duration
 
 if TYPE_CHECKING:
@@ -29,20 +30,16 @@ class RunBar(QWidget):
         super().__init__()
         self.state: State = "idle"
         self._resumes = False
-        self.preview, self.run, self.more = QPushButton("Preview"), QPushButton("Run"), QToolButton()
+        self.preview, self.run = QPushButton("Preview"), QPushButton("Run")
         self.live = QPushButton("Live")
         self.live.setCheckable(True)
         self.live.setToolTip("Preview again after each change of the view, the sliders or a setting")
-        self.menu = QMenu(self)
-        self.more.setText("⋯")
-        self.more.setStyleSheet("QToolButton::menu-indicator { image: none; }")
-        self.more.setMenu(self.menu)
-        self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.more = MoreButton("The same for other layers, copy as Python or command, recipes, presets and defaults")
+        self.menu = self.more.actions_menu
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(8)
         self.line, self.details = Note(), Note()
-        self.more.setToolTip("Copy as Python or command, save or load the recipe")
         self.bar.setToolTip("Restored tiles")
         buttons = QHBoxLayout()
         buttons.addWidget(self.preview, 2)
@@ -98,11 +95,10 @@ class RunBar(QWidget):
 
     def show_progress(self, event: Progress, plan: Plan) -> None:
         """Show the progress of a run."""
-        tiles = event.stage == "restoring" and event.tiles_total
-        done, total = (event.tiles_done, event.tiles_total) if tiles else (event.done, event.total)
+        done, total = event.steps
         self.bar.setRange(0, max(total, 1))
         self.bar.setValue(done)
-        if not tiles:
+        if not event.counts_tiles:
             self.tell(f"{_STAGES[event.stage]}: {done} of {total}")
             return
         pixels = plan.image.sizes["Y"] * plan.image.sizes["X"] / max(plan.tiles_in_plane, 1)

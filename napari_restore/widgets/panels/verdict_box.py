@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFrame, QPushButton, QVBoxLayout
 
+from napari_restore.engine.planning.recipe import settings
 from napari_restore.widgets.panels.controls.note import Note
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class VerdictBox(QFrame):
         self.verdict.setToolTip(verdict.details)
         self.advice.say(verdict.details if verdict.warning else "")
         self.button.setText(verdict.button)
-        self.button.setToolTip(f"Set {' and '.join(verdict.helps)} so, below")
+        controls = " and ".join(settings()[name].control for name in verdict.helps)
+        self.button.setToolTip(f"Set {controls} so, below")
         self.button.setVisible(bool(verdict.button))
         self.change.say(change)

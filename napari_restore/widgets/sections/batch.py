@@ -9,18 +9,14 @@ import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, QUrl, Signal
-from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QWidget
-from superqt.utils import signals_blocked
+from qtpy.QtCore import QObject, Signal
 
 from napari_restore import api
 from napari_restore.errors import RestoreError, in_window
 from napari_restore.widgets.jobs.batch import BatchChoices, find_batch, state_in_words
 from napari_restore.widgets.panels.frame.batch_box import BatchBox
-from napari_restore.widgets.panels.frame.report_window import ReportWindow
+from napari_restore.widgets.sections.ending import Ending
 from napari_restore.widgets.threads.turns import Turns
-from napari_restore.widgets.viewer.run_notice import notify_end
 from napari_restore.widgets.viewer.window_title import TitleProgress
 from napari_restore.wording import counted, human_duration
 
@@ -55,8 +51,8 @@ class Batch(QObject):
     ----------
     box : BatchBox
         The page.
-    window : QWidget or None
-        The main window; None if the dock widget is closed.
+    ending : Ending
+        The last batch that was completed, and the main window.
     """
 
     ended = Signal()
@@ -73,12 +69,11 @@ class Batch(QObject):
         self._failed = 0
         self._began = 0.0
         self._said_before = ""
-        self.window: QWidget | None = None
-        self.report: ReportWindow | None = None
+        self.ending = Ending(self._tell)
         self.box.list_wanted.connect(self.list_images)
         self.box.run_wanted.connect(self.run)
         self.box.cancel_wanted.connect(self.cancel)
-        self.box.report_wanted.connect(self.show_report)
+        self.box.report_wanted.connect(lambda: self.ending.show_report(self.folder))
 
     @property
     def running(self) -> bool:
@@ -137,8 +132,7 @@ class Batch(QObject):
 
     def _start_run(self, plan: BatchPlan) -> None:
         self._failed, self._began = 0, time.monotonic()
-        with signals_blocked(self.box.overwrite):
-            self.box.overwrite.setChecked(False)  # it is for one run
+        self.box.overwrite.setChecked(False)  # it is for one run
         self.box.set_state("running")
         self.box.bar.setRange(0, 100 * len(plan.items))
 
@@ -153,9 +147,8 @@ class Batch(QObject):
             self._failed += progress.item.state == "failed"
             self.box.show_item(row, state_in_words(progress.item))
         else:
-            tiles = event.stage == "restoring" and event.tiles_total
-            done, total = (event.tiles_done, event.tiles_total) if tiles else (event.done, event.total)
-            share = 100 * done // max(total, 1) if tiles else 99
+            done, total = event.steps
+            share = 100 * done // total if event.counts_tiles else 99
             self.box.show_item(row, f"{share} %")
         self.box.bar.setValue(100 * row + share)
         self._title.show(100 * row + share, 100 * progress.total)
@@ -172,34 +165,18 @@ class Batch(QObject):
         self.end()
         if error is not None:
             self._tell(in_window(error), warning=True)
-        elif cancelled and self.window is not None:
+        elif cancelled and self.ending.window is not None:
             self._said_before = "Cancelled; Run resumes the batch. "
             self._start_listing(False)  # what is stored now
         elif plan is not None:
             done = f"{len(plan.items) - self._failed} of {counted(len(plan.items), 'image')}"
             text = f"Batch: {done} done in {human_duration(time.monotonic() - self._began)}."
             self._tell(text, warning=bool(self._failed))
-            actions = {"Show report": self.show_report, "Open folder": self.open_folder}
-            notify_end(text, actions, self.window)
+            self.ending.notify(text, self.folder, self.folder)
         self.ended.emit()
 
     def _tell(self, text: str, *, warning: bool = False) -> None:
         self.box.line.say(text, warning=warning)
-
-    def show_report(self) -> None:
-        """Show the report of the batch."""
-        try:
-            text = str(api.run_report(self.folder))
-        except (RestoreError, OSError) as error:
-            self._tell(in_window(error), warning=True)
-            return
-        self.report = ReportWindow("Report of the batch", text, self.window)
-        self.report.show()
-
-    def open_folder(self) -> None:
-        """Open the folder of the results."""
-        if not QDesktopServices.openUrl(QUrl.fromLocalFile(self.folder)):
-            self._tell(f"No program shows folders here; the results are in {self.folder}.", warning=True)
 
     def end(self) -> None:
         """Show that nothing runs: the work was dropped."""

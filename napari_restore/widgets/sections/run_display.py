@@ -6,20 +6,13 @@ __all__ = ["RunDisplay"]
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QUrl
-from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QWidget
 
-from napari_restore import api
-from napari_restore.errors import RestoreError, in_window
-from napari_restore.images.store import is_url
-from napari_restore.widgets.panels.frame.report_window import ReportWindow
+from napari_restore.widgets.sections.ending import Ending
 from napari_restore.widgets.threads.turns import Turns
 from napari_restore.widgets.viewer.run_activity import RunActivity
-from napari_restore.widgets.viewer.run_notice import notify_end
 from napari_restore.widgets.viewer.window_title import TitleProgress
 from napari_restore.wording import human_duration
 
@@ -42,15 +35,17 @@ class RunDisplay:
         Called when the activity dock's cancel button is clicked.
     tell : callable
         Shows a line of text; takes a keyword `warning`.
+
+    Attributes
+    ----------
+    ending : Ending
+        The last run that was completed.
     """
 
     def __init__(self, viewer: Viewer, turns: Turns, cancel: Callable[[], None], tell: Callable[..., None]) -> None:
         self.activity, self._title = RunActivity(turns, cancel), TitleProgress(viewer)
-        self._tell = tell
+        self.ending = Ending(tell)
         self._runs, self._began = False, 0.0
-        self._output = ""
-        self._window: QWidget | None = None
-        self.report: ReportWindow | None = None
 
     def begin(self, name: str) -> None:
         """Show that a run has begun.
@@ -67,13 +62,12 @@ class RunDisplay:
 
     def show(self, event: Progress) -> None:
         """Show the progress of the run."""
-        tiles = event.stage == "restoring" and event.tiles_total
-        self._title.show(*((event.tiles_done, event.tiles_total) if tiles else (event.done, event.total)))
+        self._title.show(*event.steps)
         self.activity.show(event)
 
     def end(self) -> None:
         """Show that nothing runs."""
-        self._runs, self._window = False, None
+        self._runs, self.ending.window = False, None
         self.activity.end()
         self._title.end()
 
@@ -89,27 +83,5 @@ class RunDisplay:
         window : QWidget or None
             The main window.
         """
-        actions: dict[str, Callable[[], None]] = {}
-        self._output, self._window = output or "", window
-        if output is not None:
-            actions["Show report"] = self.show_report
-            if not is_url(output):
-                actions["Open folder"] = self.open_folder
-        seconds = time.monotonic() - self._began
-        notify_end(f"{what}: done in {human_duration(seconds)}.", actions, window)
-
-    def show_report(self) -> None:
-        """Show the report of the last run that was completed."""
-        try:
-            text = str(api.run_report(self._output))
-        except (RestoreError, OSError) as error:
-            self._tell(in_window(error), warning=True)
-            return
-        self.report = ReportWindow(f"Report of {Path(self._output).name}", text, self._window)
-        self.report.show()
-
-    def open_folder(self) -> None:
-        """Open the folder of the last OME-Zarr that was completed."""
-        folder = str(Path(self._output).absolute().parent)
-        if not QDesktopServices.openUrl(QUrl.fromLocalFile(folder)):
-            self._tell(f"No program shows folders here; the result is in {folder}.", warning=True)
+        self.ending.window = window
+        self.ending.notify(f"{what}: done in {human_duration(time.monotonic() - self._began)}.", output)

@@ -1,16 +1,40 @@
-"""Make the canvas's OpenGL context current while napari removes a layer."""
+"""Remove layers one at a time, with the canvas's OpenGL context current while napari removes one."""
 
 from __future__ import annotations
 
-__all__ = ["RemovalContext"]
+__all__ = ["RemovalContext", "remove_layers"]
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtOpenGLWidgets import QOpenGLWidget
 from qtpy.QtWidgets import QWidget
 
+from napari_restore.widgets.threads.turns import Steps
+
 if TYPE_CHECKING:
     from napari.viewer import Viewer
+
+
+def remove_layers(viewer: Viewer, layers: Iterable[Any]) -> Steps:
+    """Remove layers from the layer list, unless they are gone already.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        The viewer.
+    layers : iterable of napari.layers.Layer
+        The layers.
+
+    Yields
+    ------
+    None
+        After each layer: napari takes long to remove one.
+    """
+    for layer in layers:
+        if layer in viewer.layers:
+            viewer.layers.remove(layer)
+            yield
 
 
 class RemovalContext:

@@ -77,8 +77,7 @@ class _Bar(cancelable_progress):
         self.cancel_callback()
 
     def show(self, event: Progress) -> None:
-        tiles = event.stage == "restoring" and event.tiles_total
-        done, total = (event.tiles_done, event.tiles_total) if tiles else (event.done, event.total)
+        done, total = event.steps
         if total != self._shown:
             self.total = self._shown = total
         self.update(done - self.n)

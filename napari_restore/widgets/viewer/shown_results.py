@@ -14,6 +14,7 @@ from superqt.utils import QSignalThrottler
 from napari_restore.widgets.jobs.filling import FillingView, final_pixels
 from napari_restore.widgets.jobs.results import PREVIEW, LayerData, Result, run_of
 from napari_restore.widgets.threads.turns import Steps, Turns
+from napari_restore.widgets.viewer.removal import remove_layers
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -74,7 +75,7 @@ class ShownResults(QObject):
             of_run = [layer for layer in self.viewer.layers if named.run and run_of(layer) == named.run]
             same = previews if named.preview else of_run
             if len(same) == len(named.layers) and all(map(_same_kind, same, named.layers)):
-                yield from self._remove([layer for layer in previews if layer not in same])
+                yield from remove_layers(self.viewer, [layer for layer in previews if layer not in same])
                 self._change(same, named.layers)
                 shown(named)
             else:
@@ -84,12 +85,6 @@ class ShownResults(QObject):
         finally:
             if drawn is not None:
                 drawn()
-
-    def _remove(self, layers: list[Any]) -> Steps:
-        for layer in layers:
-            if layer in self.viewer.layers:
-                self.viewer.layers.remove(layer)
-                yield
 
     def _change(self, remaining: list[Any], described: list[LayerData]) -> None:
         """Change pixels and position of layers in place.
@@ -104,7 +99,7 @@ class ShownResults(QObject):
 
     def _replace(self, earlier: list[Any], described: list[LayerData]) -> Steps:
         """Remove earlier layers and add new ones, up to painting them."""
-        yield from self._remove(earlier)
+        yield from remove_layers(self.viewer, earlier)
         self.layers = []
         for layer in described:
             yield from self._add(layer)

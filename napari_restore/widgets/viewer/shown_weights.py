@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_restore.errors import RestoreError
+from napari_restore.errors import RestoreError, in_window
 from napari_restore.widgets.jobs.compare.weight_map import WeightMap, make_weight_map, weight_layer
 from napari_restore.widgets.viewer.live_view import LiveView
 
@@ -82,7 +82,7 @@ class ShownWeights(QObject):
         try:
             job, view, plan = self._what()
         except RestoreError as error:
-            self._tell(error.told("window"), warning=True)
+            self._tell(in_window(error), warning=True)
             self._end()
             return
 
@@ -105,7 +105,7 @@ class ShownWeights(QObject):
 
     def _made(self, error: BaseException | None) -> None:
         if error is not None:
-            self._tell(error.told("window") if isinstance(error, RestoreError) else str(error), warning=True)
+            self._tell(in_window(error), warning=True)
             self._end()
 
     def _end(self) -> None:

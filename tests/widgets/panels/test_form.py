@@ -12,7 +12,7 @@ def test_settings_of_a_recipe_without_control_are_shown_and_dropped(qtbot: Any, 
 
     dock.form.show_choices(dock.choices().replaced(img_range=255.0))
     assert dock.choices().recipe.img_range == 255 and not dock.form.carried_row.isHidden()
-    click(qtbot, dock.form.drop)
+    click(qtbot, dock.form.carried_row.button)
     assert dock.choices().recipe.img_range is None and dock.form.carried_row.isHidden()
 
 

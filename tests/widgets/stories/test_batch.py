@@ -74,8 +74,8 @@ def test_a_folder_is_listed_restored_and_skipped(
     stored = api.open_image(folder.parent / "restored" / "a.zarr")
     np.testing.assert_array_equal(stored.data[...], expected)
     click(qtbot, box.report)
-    assert dock.batch.report is not None and "broken" in dock.batch.report.page.toPlainText()
-    dock.batch.report.close()
+    assert dock.batch.ending.report is not None and "broken" in dock.batch.ending.report.page.toPlainText()
+    dock.batch.ending.report.close()
     click(qtbot, box.list)
     until_rest(qtbot, dock)
     assert table(dock)["a.zarr"] == "done"

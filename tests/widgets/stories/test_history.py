@@ -112,7 +112,7 @@ def test_the_end_of_a_run_leads_to_its_report_and_folder(
     finally:
         QDesktopServices.unsetUrlHandler("file")
     click(qtbot, button(notice("cells: done in "), "Show report"))
-    report = dock.display.report
+    report = dock.display.ending.report
     assert report is not None and report.isVisible() and "out.zarr" in report.page.toPlainText()
     report.close()
 

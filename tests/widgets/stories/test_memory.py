@@ -41,8 +41,8 @@ def test_the_settings_of_the_last_run_come_back_for_such_layers(qtbot: Any, view
     other.input.choose("cells")
     assert other.choices().recipe.strength == 0.6 and other.performance.tile.value() == 96
     assert other.choices().recipe.value_range is None  # it is of the layer before
-    assert "strength 0.6" in other.memory.line.text() and not other.memory.row.isHidden()
-    click(qtbot, other.memory.defaults)
+    assert "strength 0.6" in other.memory.row.note.text() and not other.memory.row.isHidden()
+    click(qtbot, other.memory.row.button)
     assert other.choices().settings() == {} and other.model.model() == api.DENOISER and other.memory.row.isHidden()
     other.end()
 
@@ -73,7 +73,7 @@ def test_a_damaged_file_stops_nothing(viewer: Viewer, content: str) -> None:
     (folder / "last" / "denoise-gray-plane.json").write_text(content)
     viewer.add_image(np.zeros((40, 50), np.uint8), name="plane")
     dock = dock_in(viewer)
-    assert dock.choices().settings() == {} and "is damaged" in dock.memory.line.text()
+    assert dock.choices().settings() == {} and "is damaged" in dock.memory.row.note.text()
 
 
 def test_a_model_that_is_gone_is_told(viewer: Viewer) -> None:
@@ -83,7 +83,7 @@ def test_a_model_that_is_gone_is_told(viewer: Viewer) -> None:
     (folder / "last" / "denoise-gray-plane.json").write_text('{"model": "/gone/mine.pth"}')
     viewer.add_image(np.zeros((40, 50), np.uint8), name="plane")
     dock = dock_in(viewer)
-    assert dock.model.model() == api.DENOISER and "mine.pth, is gone" in dock.memory.line.text()
+    assert dock.model.model() == api.DENOISER and "mine.pth, is gone" in dock.memory.row.note.text()
 
 
 def test_a_preset_is_saved_shown_used_by_the_command_line_and_deleted(

@@ -36,7 +36,7 @@ def added() -> Iterator[None]:
 
 def said(dock: RestoreDock) -> str:
     """The line of what is kept without a control; empty where none is shown."""
-    line: Any = dock.form._carried_line
+    line: Any = dock.form.carried_row.note
     return "" if dock.form.carried_row.isHidden() else str(line.text())
 
 
@@ -122,7 +122,7 @@ def test_a_setting_that_is_added_goes_round(
 
 
 def click_drop(dock: RestoreDock) -> None:
-    dock.form.drop.click()
+    dock.form.carried_row.button.click()
 
 
 def test_controls_are_those_that_the_schema_names(dock: RestoreDock) -> None:
@@ -153,7 +153,7 @@ def test_what_a_control_cannot_show_is_kept_until_it_is_changed(qtbot: Any, dock
     dock.performance.tile.setValue(128)
     assert dock.choices().recipe.tile == 128 and dock.choices().recipe.halo == 2000
     assert "tile" not in said(dock)
-    click(qtbot, dock.form.drop)
+    click(qtbot, dock.form.carried_row.button)
     assert dock.choices().recipe.halo is None and said(dock) == ""
 
 

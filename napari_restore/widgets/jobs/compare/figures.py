@@ -141,12 +141,15 @@ def measure_planes(
     factor = after.shape[0] // before.shape[0]
     if min(before.shape) > 1 and factor >= 1:
         small = after.reshape(before.shape[0], factor, before.shape[1], factor).mean((1, 3))
-        removed = before - small
-        whiteness, structure = _noise_figures(removed, small)
-        found += [whiteness, structure]
-        sentence = _sentence(whiteness, structure, removed.std() / (before.std() or 1.0))
-        reach = _REACH * float(removed.std()) or 1.0
-        counts = np.histogram(removed, _BINS, (-reach, reach))[0]
+        known = np.isfinite(before) & np.isfinite(small)  # missing pixels are left out
+        if known.any():
+            removed, image = (before - small)[known], small[known]
+            white = max(residual_autocorrelation(before - small), key=abs)
+            structure = float(np.corrcoef(removed, image)[0, 1]) if removed.std() and image.std() else 0.0
+            found += _noise_figures(white, structure)
+            sentence = _sentence(white, structure, removed.std() / (before[known].std() or 1.0))
+            reach = _REACH * float(removed.std()) or 1.0
+            counts = np.histogram(removed, _BINS, (-reach, reach))[0]
     if borders is not None:
         found.append(_seams(after, borders))
         if found[-1].good is False:
@@ -167,11 +170,8 @@ def _closeness(reference: Plane, after: Plane) -> list[Figure]:
     ]
 
 
-def _noise_figures(removed: Plane, small: Plane) -> tuple[Figure, Figure]:
-    """Return the whiteness of what was removed, and the structure of the image in it."""
-    white = max(residual_autocorrelation(removed), key=abs)
-    varied = removed.std() and small.std()
-    structure = float(np.corrcoef(removed.ravel(), small.ravel())[0, 1]) if varied else 0.0
+def _noise_figures(white: float, structure: float) -> tuple[Figure, Figure]:
+    """Return the whiteness of what was removed, and the structure of the image in it, each with its meaning."""
     return (
         Figure(
             f"Whiteness {white:+.2f}", "correlation of neighbours in what was removed; 0 is pure noise",
@@ -184,17 +184,18 @@ def _noise_figures(removed: Plane, small: Plane) -> tuple[Figure, Figure]:
     )  # fmt: skip
 
 
-def _sentence(whiteness: Figure, structure: Figure, share: float) -> str:
-    """Say what the figures of the noise mean together."""
+def _sentence(white: float, structure: float, share: float) -> str:
+    """Say what whiteness and structure mean together, if this share of the contrast was removed."""
     if share < _UNCHANGED:
         return "Almost nothing was changed."
-    if not structure.good and "-" in structure.text:
+    is_white, no_structure = abs(white) <= _WHITE, abs(structure) <= _NO_STRUCTURE
+    if not no_structure and structure < 0:
         return "The result has more contrast than the source: it was sharpened."
-    if not structure.good and whiteness.good:
+    if not no_structure and is_white:
         return "Some of the noise is left in the result."
-    if not structure.good:
+    if not no_structure:
         return "Part of the image is in what was removed: compare fine detail with the source."
-    if not whiteness.good:
+    if not is_white:
         return "What was removed is alike from pixel to pixel: correlated noise, or fine detail."
     return "What was removed looks like pure noise."
 

@@ -11,6 +11,7 @@ __all__ = [
     "is_helper",
     "is_made_here",
     "layer_image",
+    "own_metadata",
     "suggested_axes",
     "translation_of",
     "whole",
@@ -48,6 +49,11 @@ def suggested_axes(layer: ImageLayer) -> str:
     return letters + ("S" if layer.rgb and letters else "")
 
 
+def own_metadata(layer: Any) -> dict[str, Any]:
+    """Return the metadata that this package has given a layer; empty for other layers."""
+    return dict(layer.metadata.get("napari_restore", {}))
+
+
 def is_made_here(layer: Any) -> bool:
     """Return whether a layer of any type shows a result, a preview or a comparison of this package."""
     return "napari_restore" in layer.metadata
@@ -55,12 +61,12 @@ def is_made_here(layer: Any) -> bool:
 
 def is_comparison(layer: Any) -> bool:
     """Return whether a layer belongs to a comparison: a wipe, its line, or a difference."""
-    return bool(layer.metadata.get("napari_restore", {}).get("comparison"))
+    return bool(own_metadata(layer).get("comparison"))
 
 
 def is_helper(layer: Any) -> bool:
     """Return whether a layer is temporary: a preview or part of a comparison."""
-    return is_comparison(layer) or bool(layer.metadata.get("napari_restore", {}).get("preview"))
+    return is_comparison(layer) or bool(own_metadata(layer).get("preview"))
 
 
 def full_resolution(layer: ImageLayer) -> Any:

@@ -52,12 +52,12 @@ class Box(QGroupBox):
         self._rows.setColumnStretch(1, 1)
         self._labels: dict[QWidget, QLabel] = {}
 
-    def add(self, label: str, control: QWidget, tooltip: str) -> None:
-        """Add a row; label and control get the tooltip."""
+    def add(self, label: str, control: QWidget, tooltip: str, *beside: QWidget) -> None:
+        """Add a row; label and control get the tooltip. Widgets beside the control keep their own."""
         row = self._rows.rowCount()
         self._labels[control] = QLabel(label)
         self._rows.addWidget(self._labels[control], row, 0)
-        self._rows.addWidget(control, row, 1)
+        self._rows.addWidget(side_by_side(control, *beside) if beside else control, row, 1)
         for part in (control, self._labels[control]):
             part.setToolTip(tooltip)
         self._labels[control].setBuddy(control)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Choice"]
+__all__ = ["Choice", "fit_any_width"]
 
 from typing import Any
 
@@ -13,14 +13,25 @@ _SHORTEST = 4
 """Least number of visible letters."""
 
 
+def fit_any_width(box: QComboBox) -> None:
+    """Let a combo box be narrower than the names in it.
+
+    Parameters
+    ----------
+    box : QComboBox
+        The combo box.
+    """
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(_SHORTEST)
+    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+
 class Choice(QComboBox):
     """A combo box that elides long names in the middle, where they differ least; the tooltip has the whole name."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(_SHORTEST)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        fit_any_width(self)
         view = self.view()
         assert view is not None
         view.setTextElideMode(Qt.TextElideMode.ElideMiddle)

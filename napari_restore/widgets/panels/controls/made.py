@@ -9,11 +9,12 @@ from typing import Any
 
 from magicgui.widgets import create_widget
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import QAbstractSpinBox, QLabel, QSizePolicy, QWidget
 
 from napari_restore.engine.planning.recipe import make_recipe, settings
 from napari_restore.engine.planning.settings.setting import Setting
 from napari_restore.errors import RecipeError
+from napari_restore.widgets.panels.controls.choice import fit_any_width
 
 AUTO = "auto"
 _READOUT = 46
@@ -118,11 +119,7 @@ class _Choice(Made):
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
-        box: QComboBox = self.native
-        # As all lists of the dock widgets: the names do not decide the width.
-        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        box.setMinimumContentsLength(4)
-        box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        fit_any_width(self.native)
 
     def _type(self) -> Any:
         return str  # magicgui gives optional types an item of its own

@@ -44,7 +44,8 @@ class NeighboursEdit(QWidget):
         self.planes.setSpecialValueText("auto")  # instead of 0
         self.planes.setPrefix("± ")
         self.planes.setKeyboardTracking(False)
-        self.planes.setToolTip("Planes on each side; auto: 3 along T, 2 along Z")
+        auto = ", ".join(f"{Neighbours().along(axis)} along {axis}" for axis in "TZ")
+        self.planes.setToolTip(f"Planes on each side; auto: {auto}")
         self.planes.setAccessibleName("Planes on each side")
         self.map.setCheckable(True)
         self.map.setToolTip(_MAP)

@@ -59,7 +59,7 @@ class _Paths(QPlainTextEdit):
 class BatchBox(QWidget):
     """The page that restores many files with the settings of the other page."""
 
-    changed, list_wanted, run_wanted, cancel_wanted, report_wanted = Signal(), Signal(), Signal(), Signal(), Signal()
+    list_wanted, run_wanted, cancel_wanted, report_wanted = Signal(), Signal(), Signal(), Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,8 +78,7 @@ class BatchBox(QWidget):
         box.add_wide(self.sources)
         box.add_wide(wrapped(self.add_folder, self.add_files))
         words = "Folder of the results: an OME-Zarr for each image, and a report"
-        box.add("Results", side_by_side(self.folder, self.browse), words)
-        self.folder.setToolTip(words)
+        box.add("Results", self.folder, words, self.browse)
         self.folder.setAccessibleName("Folder of the results")
         self.browse.setToolTip("Choose the folder of the results")
         self.browse.setMaximumWidth(36)
@@ -120,10 +119,6 @@ class BatchBox(QWidget):
         self.add_folder.clicked.connect(self._add_folder)
         self.add_files.clicked.connect(self._add_files)
         self.browse.clicked.connect(self._browse)
-        self.sources.textChanged.connect(self.changed)
-        self.folder.textChanged.connect(self.changed)
-        self.shared.toggled.connect(self.changed)
-        self.overwrite.toggled.connect(self.changed)
         self.set_state("idle")
 
     def set_state(self, state: BatchState) -> None:

@@ -1,1 +1,1 @@
-"""The menu beside *Run*: recipes, presets and what is remembered."""
+"""Menus behind a button: recipes, presets and what is remembered, beside *Run*."""

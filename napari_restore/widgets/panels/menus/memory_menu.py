@@ -4,22 +4,20 @@ from __future__ import annotations
 
 __all__ = ["MemoryMenu"]
 
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from qtpy.QtWidgets import QHBoxLayout, QInputDialog, QMenu, QToolButton, QWidget
+from qtpy.QtWidgets import QInputDialog, QMenu, QWidget
 
-from napari_restore.errors import OutputError, RestoreError, in_window
+from napari_restore.errors import OutputError, RestoreError
 from napari_restore.widgets.jobs.job import Choices, Task, in_words
 from napari_restore.widgets.jobs.memory import presets
 from napari_restore.widgets.jobs.memory.last_settings import OF_THE_MACHINE, layer_kind, recall, remember
-from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.widgets.panels.form import Form
+from napari_restore.widgets.panels.menus.guarded import Tell, guarded
+from napari_restore.widgets.panels.note_row import NoteRow
 from napari_restore.widgets.preferences import memory_folder
-
-Tell = Callable[..., None]
 
 
 class MemoryMenu:
@@ -45,15 +43,8 @@ class MemoryMenu:
     def __init__(self, form: Form, task: Task, menu: QMenu, tell: Tell, parent: QWidget) -> None:
         self._form, self._task, self._tell, self._parent = form, task, tell, parent
         self._kind, self._untouched = "", self._settings()
-        self.line, self.defaults = Note("Settings that are not at their defaults"), QToolButton()
-        self.defaults.setText("Defaults")
-        self.defaults.setToolTip("Set all settings to their defaults; the output stays")
-        self.row = QWidget()
-        beside = QHBoxLayout(self.row)
-        beside.setContentsMargins(8, 0, 8, 0)
-        beside.addWidget(self.line, 1)
-        beside.addWidget(self.defaults)
-        self.row.hide()
+        defaults = "Set all settings to their defaults; the output stays"
+        self.row = NoteRow("Settings that are not at their defaults", "Defaults", defaults)
         self.menu = QMenu("Presets", menu)
         action = menu.addMenu(self.menu)
         if action is not None:
@@ -61,8 +52,8 @@ class MemoryMenu:
         self.menu.aboutToShow.connect(self.fill)
         added = menu.addAction("Restore defaults", self.restore_defaults)
         if added is not None:
-            added.setToolTip(self.defaults.toolTip())
-        self.defaults.clicked.connect(self.restore_defaults)
+            added.setToolTip(defaults)
+        self.row.button.clicked.connect(self.restore_defaults)
         form.changed.connect(self._layer_may_have_changed)
         self.fill()
         self._layer_may_have_changed()
@@ -81,7 +72,7 @@ class MemoryMenu:
         """Set all settings to their defaults."""
         self._form.show_defaults()
         self._untouched = self._settings()
-        self.row.hide()
+        self.row.say("")
 
     def _layer_may_have_changed(self) -> None:
         if self._form.input.layer() is None:
@@ -97,15 +88,13 @@ class MemoryMenu:
             self._form.show_recipe(choices.recipe, keep=OF_THE_MACHINE)
             self._say_recalled(choices)
         else:
-            self.line.say(why)
-            self.row.setVisible(bool(why))
+            self.row.say(why)
         self._untouched = self._settings()
 
     def _say_recalled(self, choices: Choices) -> None:
         own = {} if choices.model == self._form.model.suited else {"model": Path(choices.model).name}
         chosen = {**own, **choices.settings()}
-        self.line.say(f"As in your last run: {in_words(chosen)}." if chosen else "")
-        self.row.setVisible(bool(chosen))
+        self.row.say(f"As in your last run: {in_words(chosen)}." if chosen else "")
 
     def _kind_of_layer(self) -> str:
         return layer_kind(self._form.input.letters(), self._form.input.samples())
@@ -126,14 +115,14 @@ class MemoryMenu:
         folder = memory_folder()
         names = [] if folder is None else presets.preset_names(folder, self._task)
         for name in names:
-            self.menu.addAction(name, partial(self._guarded, partial(self.load, name)))
+            self.menu.addAction(name, guarded(partial(self.load, name), self._tell))
         if names:
             self.menu.addSeparator()
-        self.menu.addAction("Save as preset…", partial(self._guarded, self._ask_and_save))
+        self.menu.addAction("Save as preset…", guarded(self._ask_and_save, self._tell))
         if names:
             removal = QMenu("Delete preset", self.menu)
             for name in names:
-                removal.addAction(name, partial(self._guarded, partial(self.delete, name)))
+                removal.addAction(name, guarded(partial(self.delete, name), self._tell))
             self.menu.addMenu(removal)
 
     def save(self, name: str) -> None:
@@ -144,7 +133,7 @@ class MemoryMenu:
     def load(self, name: str) -> None:
         """Show the settings of a preset."""
         self._form.show_recipe(presets.load_preset(self._folder(), self._task, name).recipe, keep=OF_THE_MACHINE)
-        self.row.hide()
+        self.row.say("")
         self._tell(f"Preset {name}.")
 
     def delete(self, name: str) -> None:
@@ -164,10 +153,3 @@ class MemoryMenu:
                 "napari keeps no settings (NAPARI_CONFIG is empty), and so no presets; save a recipe instead."
             )
         return folder
-
-    def _guarded(self, action: Callable[[], None], *_: object) -> None:
-        """Run an action, and show its error as a line."""
-        try:
-            action()
-        except (RestoreError, OSError) as error:
-            self._tell(in_window(error), warning=True)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 __all__ = ["RecipeMenu"]
 
-from collections.abc import Callable
-
 from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QWidget
 
-from napari_restore.errors import RestoreError, in_window
+from napari_restore.errors import RestoreError
 from napari_restore.widgets.jobs import calls
 from napari_restore.widgets.panels.form import Form
-
-Tell = Callable[..., None]
+from napari_restore.widgets.panels.menus.guarded import Tell, guarded
 
 
 class RecipeMenu:
@@ -41,7 +38,7 @@ class RecipeMenu:
             ("Load recipe…", "Set all controls from a recipe file", self.load),
             ("Load recipe of an OME-Zarr…", "Set all controls from the recipe of an OME-Zarr", self.load_of_output),
         ):
-            added = menu.addAction(title, self._guarded(action))
+            added = menu.addAction(title, guarded(action, tell))
             if added is not None:
                 added.setToolTip(tip)
 
@@ -84,14 +81,3 @@ class RecipeMenu:
         path = QFileDialog.getExistingDirectory(self._parent, "Load the recipe of an OME-Zarr")
         if path:
             self._form.show_choices(calls.load_recipe(path))
-
-    def _guarded(self, action: Callable[[], None]) -> Callable[..., None]:
-        """Wrap an action: show its errors as a line, and ignore the arguments of Qt's signal."""
-
-        def call(*_: object) -> None:
-            try:
-                action()
-            except (RestoreError, OSError) as error:
-                self._tell(in_window(error), warning=True)
-
-        return call

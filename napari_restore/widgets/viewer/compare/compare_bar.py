@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CompareBar", "Histogram"]
+__all__ = ["CompareBar"]
 
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ _MARGIN, _WIDEST = 8, 620
 """Distance from the edges of the canvas, and largest width, in pixels."""
 
 
-class Histogram(QWidget):
+class _RemovedHistogram(QWidget):
     """A histogram of what was removed, with a line at zero."""
 
     def __init__(self) -> None:
@@ -159,7 +159,7 @@ class CompareBar(QObject):
         self.frame.setObjectName("compare_bar")
         self.frame.setStyleSheet("#compare_bar { border-radius: 4px; }")
         self.source, self.result, self.sentence = QElidingLabel(), QElidingLabel(), QLabel()
-        self.figures, self.histogram, self.close = QLabel(), Histogram(), QToolButton()
+        self.figures, self.histogram, self.close = QLabel(), _RemovedHistogram(), QToolButton()
         self.result.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.sentence.setWordWrap(True)
         self.close.setText("×")

@@ -78,7 +78,7 @@ class CompareTools(QObject):
 
     def __init__(self, viewer: Viewer, works: Works, turns: Turns, tell: Callable[..., None]) -> None:
         super().__init__(turns)
-        self.viewer, self._works, self._turns, self._tell = viewer, works, turns, tell
+        self.viewer, self._turns, self._tell = viewer, turns, tell
         self.comparison: Comparison | None = None
         self.history = History()
         self.wipe = Wipe(viewer, self.wiped.emit)
@@ -149,11 +149,13 @@ class CompareTools(QObject):
         self.judge()
 
     def _list(self) -> None:
-        index = -1 if self.comparison is None else self.history.index(self.comparison)
-        self.listed.emit(self.history.names(), index)
-        shown = self.comparison is not None and self.comparison.complete
-        source = self.comparison.source.name if shown and self.comparison is not None else ""
-        self.sides_shown.emit(source, self.history.names()[index] if shown else "")
+        comparison, names = self.comparison, self.history.names()
+        index = -1 if comparison is None else self.history.index(comparison)
+        self.listed.emit(names, index)
+        if comparison is not None and comparison.complete:
+            self.sides_shown.emit(comparison.source.name, names[index])
+        else:
+            self.sides_shown.emit("", "")
 
     def _show_alone(self, comparison: Comparison) -> None:
         """Show the result, and hide the source's other results, which blending would add to it.
@@ -350,7 +352,7 @@ class CompareTools(QObject):
         comparison = self.comparison
         self.judged.emit(None)
         if comparison is None or not comparison.complete:
-            self._works.drop("compare: judge")
+            self._reader.drop("judge")
             return
 
         def show(found: tuple[Any, Any, Measures]) -> None:

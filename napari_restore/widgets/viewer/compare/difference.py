@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DIFFERENCE", "show_differences"]
+__all__ = ["DIFFERENCE", "differences_of", "show_differences"]
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_restore.widgets.jobs.compare.pairs import Planes
+from napari_restore.widgets.jobs.layers.image_layers import is_comparison
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 DIFFERENCE = "difference · "
-"""Prefix of the layer names; the names of source and model follow."""
+"""Prefix of the layer names; the name of the comparison follows, and a number if it has several results."""
 
 
 def show_differences(viewer: Viewer, what: str, planes: Sequence[Planes], differences: Sequence[NDArray[Any]]) -> None:
@@ -38,6 +39,22 @@ def show_differences(viewer: Viewer, what: str, planes: Sequence[Planes], differ
         if name in viewer.layers:
             viewer.layers.remove(name)
         _show(viewer, name, plane, difference)
+
+
+def differences_of(viewer: Viewer, what: str) -> list[Any]:
+    """Return the layers that `show_differences` has added for a comparison of this name.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        The viewer.
+    what : str
+        Name of the comparison.
+    """
+    name = f"{DIFFERENCE}{what}"
+    # Not all names that begin so: those of the results 2 and 3 of a model begin with that of the first.
+    named = [layer for layer in viewer.layers if layer.name == name or layer.name.startswith(f"{name} · ")]
+    return [layer for layer in named if is_comparison(layer)]
 
 
 def _show(viewer: Viewer, name: str, plane: Planes, difference: NDArray[Any]) -> None:

@@ -79,7 +79,11 @@ class PairReader:
             planes = [pair.read(**how) for pair in pairs]
             yield (pairs, planes) if compute is None else (pairs, planes, compute(pairs, planes))
 
-        self._works.start(f"compare: {name}", start, show, ended)
+        self._works.start(_work(name), start, show, ended)
+
+    def drop(self, name: str) -> None:
+        """Drop the work of this name, if there is any."""
+        self._works.drop(_work(name))
 
     def _pairs(self, comparison: Comparison | None) -> list[Pair]:
         """Pair source and result on screen.
@@ -96,3 +100,8 @@ class PairReader:
         if self._viewer.dims.ndisplay != 2:
             raise RestoreError("planes are compared in the 2D view; leave the 3D view first.")
         return find_pairs(comparison.source, comparison.axes, comparison.results, Viewport.of(self._viewer))
+
+
+def _work(name: str) -> str:
+    """Return the name of the work among all work of the dock widget."""
+    return f"compare: {name}"

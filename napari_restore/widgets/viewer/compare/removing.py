@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from napari_restore.widgets.jobs.compare.comparison import Comparison
-from napari_restore.widgets.jobs.layers.image_layers import is_comparison
 from napari_restore.widgets.threads.turns import Steps
-from napari_restore.widgets.viewer.compare.difference import DIFFERENCE
+from napari_restore.widgets.viewer.compare.difference import differences_of
+from napari_restore.widgets.viewer.removal import remove_layers
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -29,11 +29,7 @@ def remove_results(viewer: Viewer, comparisons: Sequence[Comparison]) -> Steps:
     Yields
     ------
     None
-        After each layer: napari takes long to remove one.
+        After each layer: see `remove_layers`.
     """
-    names = tuple(f"{DIFFERENCE}{each}" for each in comparisons)
-    differences = [layer for layer in viewer.layers if is_comparison(layer) and layer.name.startswith(names)]
-    for layer in [*(layer for each in comparisons for layer in each.results), *differences]:
-        if layer in viewer.layers:
-            viewer.layers.remove(layer)
-            yield
+    for each in comparisons:
+        yield from remove_layers(viewer, [*each.results, *differences_of(viewer, str(each))])

@@ -41,3 +41,16 @@ def test_says_what_is_doubtful() -> None:
     seen = measure_planes(truth, stepped, borders=([], [128]))
     assert seen.figures[-1].mark == "?" and "Borders between tiles" in seen.sentence
     assert measure_planes(truth[:1, :1], truth[:1, :1]).counts.size == 0
+
+
+def test_missing_pixels_are_left_out() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.add.outer(np.arange(64.0), np.arange(64.0))
+    noisy = truth + rng.normal(0, 5, truth.shape)
+    noisy[:8] = np.nan
+    found = measure_planes(noisy, np.where(np.isnan(noisy), np.nan, truth))
+    assert [each.mark for each in found.figures] == ["✓", "✓"] and "nan" not in str(found.figures)
+    assert found.sentence == "What was removed looks like pure noise." and 4 * 4.5 < found.reach < 4 * 5.5
+    assert 0.99 * 56 * 64 < found.counts.sum() <= 56 * 64
+    nothing = np.full((8, 8), np.nan)
+    assert measure_planes(nothing, nothing).counts.size == 0
