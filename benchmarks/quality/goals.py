@@ -69,12 +69,12 @@ REASONS = {
 }
 
 NOT_ALIKE = (
-    "the two rows were not measured alike. That without tiles is older: its network had attention over the whole image, "
-    "and its gradients are those on the lines of tiles of 256. The other one has windows, and the lines of its own, "
-    "larger tiles. A ratio far below 1 says that the image is smoother on some lines than on others, and nothing about "
-    "seams."
+    "the two rows were not measured alike. That without tiles is older: its network had attention over the whole "
+    "image, and its gradients are those on the lines of tiles of 256. The other one has windows, and the lines of its "
+    "own, larger tiles. A ratio far below 1 says that the image is smoother on some lines than on others, and nothing "
+    "about seams."
 )
-"""Note on seams beside no tiles, until ``--rows "restormer-denoise-light, without tiles"`` has measured that row again."""
+"""Note on seams beside no tiles, until ``--rows "restormer-denoise-light, without tiles"`` has been run again."""
 
 
 def goals(records: Records) -> Iterator[Goal]:
