@@ -106,7 +106,7 @@ _LINK = re.compile(r"\[(?P<text>[^\[\]]*)\]\((?P<path>[\w./-]+)(?P<anchor>#[\w-]
 
 
 def links_that_leave_docs(app: sphinx.application.Sphinx, name: str, source: list[str]) -> None:
-    """Put the files at the root into their pages, and mend links that GitHub follows out of docs/.
+    """Put the files at the root into their pages, and correct links that GitHub follows out of docs/.
 
     They lead to the page of the file, or to the file in the repository, if the package says where that is.
     """

@@ -20,13 +20,14 @@ MODALITIES = {"Confocal": "confocal", "TwoPhoton": "two-photon", "WideField": "w
 
 @dataclass(frozen=True)
 class Goal:
-    """One line of the table; `reason` is printed where it is not met."""
+    """One line of the table; `reason` is printed where it is not met, `note` in any case."""
 
     what: str
     wanted: str
     reached: str
     met: bool
     reason: str
+    note: str = ""
 
 
 REASONS = {
@@ -67,6 +68,14 @@ REASONS = {
     "slope": "the training penalises the error of each pixel, and not the brightness of large areas.",
 }
 
+NOT_ALIKE = (
+    "the two rows were not measured alike. That without tiles is older: its network had attention over the whole "
+    "image, and its gradients are those on the lines of tiles of 256. The other one has windows, and the lines of its "
+    "own, larger tiles. A ratio far below 1 says that the image is smoother on some lines than on others, and nothing "
+    "about seams."
+)
+"""Note on seams beside no tiles, until ``--rows "restormer-denoise-light, without tiles"`` has been run again."""
+
 
 def goals(records: Records) -> Iterator[Goal]:
     yield from _at_least(records, "FMD, 24 frames", "fmd", 35.0, REASONS["fmd"])
@@ -78,10 +87,11 @@ def goals(records: Records) -> Iterator[Goal]:
     yield from _beside_bicubic(records)
     for group, title in SEAMS.items():
         seam, whole = (records.mean(group, api.DENOISER + end, "seam") for end in ("", WITHOUT_TILES))
-        if seam is not None and whole is not None:
+        if seam is not None:
             yield Goal(f"seams, {title}", "≤ 1.02", f"{seam:.3f}", seam <= 1.02, REASONS["seam"])
+        if seam is not None and whole is not None:
             reached, reason = f"{seam / whole:.3f}", REASONS["seam, tiles"]
-            yield Goal(f"seams, {title}, beside no tiles", "≤ 1.02", reached, seam / whole <= 1.02, reason)
+            yield Goal(f"seams, {title}, beside no tiles", "≤ 1.02", reached, seam / whole <= 1.02, reason, NOT_ALIKE)
     for group, title in SEAMS.items():
         slopes = [records.mean(group, row, "slope") for row in (api.DENOISER, "noisy")]
         if None not in slopes:

@@ -164,7 +164,12 @@ def set12(records: Records) -> str:
 def goals_table(records: Records) -> str:
     lines = [[goal.what, goal.wanted, goal.reached, "yes" if goal.met else "**no**"] for goal in goals(records)]
     reasons = [f"- {goal.what}: {goal.reason}" for goal in goals(records) if not goal.met]
-    return "\n".join([_table(["goal", "wanted", "reached", "met"], lines), "", *reasons]).rstrip()
+    noted: dict[str, list[str]] = {}
+    for goal in goals(records):
+        if goal.note:
+            noted.setdefault(goal.note, []).append(goal.what)
+    notes = [f"- {'; '.join(names)}: {note}" for note, names in noted.items()]
+    return "\n".join([_table(["goal", "wanted", "reached", "met"], lines), "", *reasons, *notes]).rstrip()
 
 
 def weights(records: Records) -> str:

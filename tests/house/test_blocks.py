@@ -22,15 +22,10 @@ import tifffile
 import typer
 import zarr
 from markdown_it import MarkdownIt
+from pages import PAGES, ROOT
 
 from napari_restore import cli
 
-ROOT = Path(__file__).parents[2]
-MADE = {"_build", "gallery_pages", "generated"}
-PAGES = [
-    *sorted(ROOT.glob("*.md")),
-    *(page for page in sorted(ROOT.glob("docs/**/*.md")) if not MADE & set(page.relative_to(ROOT).parts)),
-]
 LANGUAGES = {"python", "sh", "text", "output", ""}
 NOT_RUN = re.compile(r"\*Not run by our tests: .+\.\*")
 """Line before a block of Python that the tests cannot run; readers see it too."""

@@ -12,16 +12,10 @@ from types import ModuleType
 
 import pytest
 from markdown_it import MarkdownIt
+from pages import DOCS, PAGES, ROOT
 
 from napari_restore import api, errors
 
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
-MADE = {"_build", "gallery_pages", "generated"}
-PAGES = [
-    *sorted(ROOT.glob("*.md")),
-    *(page for page in sorted(DOCS.glob("**/*.md")) if not MADE & set(page.relative_to(ROOT).parts)),
-]
 TROUBLE = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
 
 

@@ -40,6 +40,20 @@ def test_environments_of_workflows_are_those_of_tox(file: Path) -> None:
     assert named <= defined
 
 
+def installed(command: str) -> list[str]:
+    """Debian packages that a command installs."""
+    return command.replace("\\\n", " ").partition("--no-install-recommends")[2].split()
+
+
+@pytest.mark.parametrize("name", ["tests", "weekly"])
+def test_workflows_install_the_libraries_of_the_check(name: str) -> None:
+    """They are not root, and `.ci/run` installs packages as root only."""
+    check = (ROOT / ".ci/run").read_text(encoding="utf-8").partition("command -v xvfb-run")[2].partition("\nfi")[0]
+    jobs = yaml.safe_load((ROOT / f".github/workflows/{name}.yml").read_text(encoding="utf-8"))["jobs"].values()
+    steps = [step.get("run", "") for job in jobs for step in job["steps"]]
+    assert [installed(step) for step in steps if "apt-get" in step] == [installed(check)] and installed(check)
+
+
 def test_every_python_that_is_tested_is_named() -> None:
     text = (ROOT / ".github/workflows/tests.yml").read_text(encoding="utf-8")
     (tested,) = re.findall(r"python: \[(.*)\]", text)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from pages import PAGES, ROOT
+
 MODULES = [file for room in ("napari_restore", "benchmarks", "tests") for file in sorted((ROOT / room).rglob("*.py"))]
 ROOMS = sorted({file.parent for file in MODULES if not file.is_relative_to(ROOT / "tests")})
 TEXTS = [
-    *ROOT.glob("*.md"), *ROOT.glob("tests/**/*.md"), *ROOT.glob("*.ini"), *ROOT.glob("*.toml"), ROOT / ".importlinter",
-    *(page for page in ROOT.glob("docs/**/*.md") if page.parent.name not in {"gallery_pages", "generated"}),
+    *PAGES, *ROOT.glob("tests/**/*.md"), *ROOT.glob("*.ini"), *ROOT.glob("*.toml"), ROOT / ".importlinter",
     *ROOT.glob("docs/*.py"), *ROOT.glob("docs/gallery/*.py"), *MODULES,
 ]  # fmt: skip
 ACROSS = {"stories", "house", "oracle", "makers", "earlier", "ngff"}

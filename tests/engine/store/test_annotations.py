@@ -44,12 +44,11 @@ def check(result: Path, version: Version) -> None:
     labels, tables = group["labels"], group["tables"]
     assert ome(labels)["labels"] == ["cells", "nuclei"] and list(tables.attrs["tables"]) == ["FOV_ROI_table", "counts"]
     assert ("ome" in labels.attrs) == (version == "0.5")
-    for name, levels in (("cells", 1), ("nuclei", 1)):
-        for level in range(levels):
-            np.testing.assert_array_equal(labels[f"{name}/{level}"][...], CELLS[:: 2**level, :: 2**level])
-            assert labels[f"{name}/{level}"].dtype == np.uint32
-            if version == "0.5":
-                assert labels[f"{name}/{level}"].metadata.dimension_names == ("y", "x")
+    for name in ("cells", "nuclei"):
+        np.testing.assert_array_equal(labels[f"{name}/0"][...], CELLS)
+        assert labels[f"{name}/0"].dtype == np.uint32
+        if version == "0.5":
+            assert labels[f"{name}/0"].metadata.dimension_names == ("y", "x")
         found = ome(labels[name])
         assert found["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"] == [0.5, 0.5]
         assert found["image-label"]["colors"][0]["label-value"] == 1

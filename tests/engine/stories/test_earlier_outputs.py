@@ -187,7 +187,7 @@ def test_lost_objects_are_made_again(earlier: Earlier) -> None:
 def test_chunks_keep_their_checksums_where_metadata_no_longer_name_them(
     version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Results of 0.4 were begun with ``checksum`` in ``.zarray``, and are gone on with to the same bytes."""
+    """Results of 0.4 were begun with ``checksum`` in ``.zarray``, and are resumed with the same bytes."""
     monkeypatch.chdir(ROOT)
     earlier = Earlier(VERSIONS[version], "ome_0_4", tmp_path)
     earlier.copy(whole=True)

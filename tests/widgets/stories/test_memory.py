@@ -99,11 +99,9 @@ def test_a_preset_is_saved_shown_used_by_the_command_line_and_deleted(
     assert dock.choices().settings() == {}
     entries(dock)["gentle / 60 %"].trigger()
     assert dock.choices() == kept
-    file = dock.bar.details.text().partition("--recipe ")[2]
     folder = memory_folder()
     assert folder is not None
     (path,) = (folder / "presets" / "denoise").iterdir()
-    assert file == "" or str(path) in file
     given: dict[str, Any] = {}
     monkeypatch.setattr(
         "napari_restore.cli.restoring._run", lambda *place, settings, **_: given.update(settings, model=place[2])

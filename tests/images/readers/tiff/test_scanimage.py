@@ -7,7 +7,26 @@ import pytest
 import tifffile
 
 from napari_restore.errors import AxesError
+from napari_restore.images.image import Image
 from napari_restore.images.opening import open_image
+
+
+def opened_pages(
+    path: Path, pages: int, axes: str | None, shape: tuple[int, ...], *, bigtiff: bool = False, **tags: str
+) -> Image | None:
+    """Write pages whose pixels are their number, and check where they are in the image; None if no axes fit."""
+    with tifffile.TiffWriter(path, bigtiff=bigtiff) as tiff:
+        for page in range(pages):
+            tiff.write(np.full((20, 40), page, np.int16), photometric="minisblack", metadata=None, **tags)
+    if axes is None:
+        with pytest.raises(AxesError, match="does not define its axes"):
+            open_image(path)
+        return None
+    image = open_image(path)
+    assert image.axes == axes and image.data.shape == (*shape, 20, 40)
+    pixels = np.asarray(image.data[tuple(slice(0, n) for n in image.data.shape)])
+    np.testing.assert_array_equal(pixels[..., 3, 4], np.arange(pages).reshape(shape))
+    return image
 
 
 @pytest.mark.parametrize(
@@ -28,26 +47,9 @@ def test_pages_are_channels_frames_slices_and_volumes_in_turn(
         f"SI.VERSION_MAJOR = 2016\nSI.hChannels.channelSave = {channels}\nSI.hStackManager.numSlices = {slices}\n"
         f"SI.hStackManager.framesPerSlice = {frames}\nSI.hStackManager.stackZStepSize = 2.5\n"
     )
-    with tifffile.TiffWriter(tmp_path / "a.tif", bigtiff=True) as tiff:
-        for page in range(pages):
-            plane = np.full((20, 40), page, np.int16)
-            tiff.write(plane, software=told, photometric="minisblack", metadata=None)
-    if axes is None:
-        with pytest.raises(AxesError, match="does not define its axes"):
-            open_image(tmp_path / "a.tif")
-        return
-    image = open_image(tmp_path / "a.tif")
-    assert image.axes == axes and image.data.shape == (*shape, 20, 40)
-    pixels = np.asarray(image.data[tuple(slice(0, n) for n in image.data.shape)])
-    np.testing.assert_array_equal(pixels[..., 3, 4], np.arange(pages).reshape(shape))
-    assert image.pixel_size.get("Z") == (2.5 if "Z" in axes else None)
-
-
-def _written(path: Path, description: str, pages: int) -> None:
-    with tifffile.TiffWriter(path) as tiff:
-        for page in range(pages):
-            plane = np.full((20, 40), page, np.int16)
-            tiff.write(plane, description=description, photometric="minisblack", metadata=None)
+    image = opened_pages(tmp_path / "a.tif", pages, axes, shape, bigtiff=True, software=told)
+    if image is not None:
+        assert image.pixel_size.get("Z") == (2.5 if "Z" in image.axes else None)
 
 
 VERSION_3 = (
@@ -88,17 +90,9 @@ def test_before_2016(
     tmp_path: Path, description: str, slices: int, frames: int, averaging: int, fast: int, pages: int,
     axes: str | None, shape: tuple[int, ...], interval: float | None,
 ) -> None:  # fmt: skip
-    _written(
-        tmp_path / "a.tif", description.format(slices=slices, frames=frames, averaging=averaging, fast=fast), pages
-    )
-    if axes is None:
-        with pytest.raises(AxesError, match="does not define its axes"):
-            open_image(tmp_path / "a.tif")
-        return
-    image = open_image(tmp_path / "a.tif")
-    assert image.axes == axes and image.data.shape == (*shape, 20, 40)
-    pixels = np.asarray(image.data[tuple(slice(0, n) for n in image.data.shape)])
-    np.testing.assert_array_equal(pixels[..., 3, 4], np.arange(pages).reshape(shape))
-    assert image.pixel_size.get("Z") == (1.5 if "Z" in axes else None)
-    assert image.pixel_size.get("T") == interval and "Y" not in image.pixel_size
-    assert any("no field of view" in note for note in image.notes)
+    told = description.format(slices=slices, frames=frames, averaging=averaging, fast=fast)
+    image = opened_pages(tmp_path / "a.tif", pages, axes, shape, description=told)
+    if image is not None:
+        assert image.pixel_size.get("Z") == (1.5 if "Z" in image.axes else None)
+        assert image.pixel_size.get("T") == interval and "Y" not in image.pixel_size
+        assert any("no field of view" in note for note in image.notes)
