@@ -333,8 +333,10 @@ def _to_float(y: Array, target: np.dtype[Any]) -> Array:
 def _filled(plane: Array, mask: npt.NDArray[np.bool_], mirrored: bool) -> Array:
     if mask.all():
         return np.zeros_like(plane)
+    if not mask.any():
+        return plane
     source = ndimage.distance_transform_edt(mask, return_distances=False, return_indices=True)
-    if mirrored and mask.any():
+    if mirrored:
         at = np.stack(np.nonzero(mask))
         nearest = source[:, mask]
         mirror = 2 * nearest - at - np.sign(nearest - at)  # the pixel beside an edge gets the one on its other side
