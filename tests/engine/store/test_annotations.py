@@ -177,7 +177,7 @@ def test_labels_outside_the_folder_of_the_source_are_copied_where_that_is_allowe
     zarr.create_group(out)
     with pytest.raises(SourceError, match="outside its folder"):
         list(copy_annotations(annotations, out, make_recipe(model="any"), None, []))
-    list(copy_annotations(annotations, out, make_recipe(model="any", allow_outside=True), None, []))
+    list(copy_annotations(annotations, out, make_recipe(model="any", allow_outside=True), None, [], levels=1))
     check(out, "0.5")
 
 
