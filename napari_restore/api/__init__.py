@@ -20,6 +20,7 @@ from napari_restore.api.planning import load_recipe, open_image, plan
 from napari_restore.api.restoring import denoise, iter_restore, restore, run, super_resolve
 from napari_restore.api.settings import DENOISER, UPSCALERS, Settings
 from napari_restore.api.zoo import (
+    adapt,
     convert_model,
     devices,
     fetch,
@@ -38,6 +39,7 @@ __all__ = [
     "BatchPlan",
     "BatchProgress",
     "Settings",
+    "adapt",
     "assess",
     "convert_model",
     "denoise",
