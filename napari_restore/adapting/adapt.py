@@ -26,7 +26,7 @@ from napari_restore.adapting.crops import Pool, SourceCrop, read_pool
 from napari_restore.adapting.free_parameters import FreeParameters, choose_kind
 from napari_restore.adapting.judging import Judge
 from napari_restore.adapting.outcome import Adapted, AdaptProgress
-from napari_restore.adapting.self_supervision import Batch, squared_errors
+from napari_restore.adapting.self_supervision import Batch, make_pairs
 from napari_restore.adapting.state import State, state_path
 from napari_restore.adapting.weights import write_adapted
 from napari_restore.engine.planning.plan import Plan
@@ -215,8 +215,8 @@ class Adaptation:
         flips = [axis for axis in (-2, -1) if rng.random() < 0.5]
         batch = Batch.joined(cut).each(lambda values: values.flip(flips).to(device))
         random = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        errors, weights = squared_errors(lambda pixels: free.restored(pixels, free.values), batch, choice, random)
-        return (errors * weights).sum() / weights.sum().clamp(min=1)
+        pairs = make_pairs(batch, choice, random)
+        return pairs.loss(free.restored(pairs.source, free.values))
 
     def _affordable(self, step: float, judging: float, spent: float) -> int:
         """Return the number of steps that fit the budget, given the seconds of a step and of a judgement."""
