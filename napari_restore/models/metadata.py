@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
 from napari_restore.errors import ModelError
 from napari_restore.models.card import ModelCard
 
-__all__ = ["CARD_FIELDS", "METADATA_KEY", "NOT_INFERRED", "check_not_inferred", "read_metadata", "with_own_fields"]
+__all__ = [
+    "CARD_FIELDS", "METADATA_KEY", "NOT_INFERRED", "check_not_inferred", "own_fields", "read_metadata",
+    "with_own_fields",
+]  # fmt: skip
 
 METADATA_KEY = "napari_restore"
 """Key of everything that this package stores in the metadata of a file."""
@@ -24,6 +26,8 @@ CARD_FIELDS = (
     "title", "task", "noise", "sigma", "sigmas", "correlated", "licence", "licence_url", "attention_window", "training",
 )  # fmt: skip
 """Fields of a card that a file may have in its metadata."""
+_OF_TRAINING = ("steps", "batch", "patch", "seed")
+"""Entries that every description of a training has."""
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -72,13 +76,39 @@ def with_own_fields(card: ModelCard, path: Path) -> ModelCard:
     ModelError
         If the fields are damaged.
     """
-    own = _content(path).get("card") or {}
+    told = own_fields(path)
     try:
-        told = {name: own[name] for name in CARD_FIELDS if name in own}
-        return ModelCard.model_validate({**card.model_dump(), **told}) if told else card
-    except (ValidationError, TypeError) as error:
+        made = ModelCard.model_validate({**card.model_dump(), **told}) if told else card
+        if lacking := [name for name in _OF_TRAINING if made.training and name not in made.training]:
+            raise ValueError(f"its training has no {lacking[0]}")
+    except ValueError as error:  # of pydantic as well
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"the card in {path} is damaged ({reason}); adapt the model again.") from error
+    return made
+
+
+def own_fields(path: Path) -> dict[str, Any]:
+    """Read the fields of a card that a file has in its metadata.
+
+    Parameters
+    ----------
+    path : Path
+        The checkpoint.
+
+    Returns
+    -------
+    dict of str to object
+        Values of `CARD_FIELDS`, unchecked; empty for a file without them.
+
+    Raises
+    ------
+    ModelError
+        If the metadata are damaged.
+    """
+    own = _content(path).get("card") or {}
+    if not isinstance(own, dict):
+        raise ModelError(f"the card in {path} is damaged (it is no mapping); adapt the model again.")
+    return {name: own[name] for name in CARD_FIELDS if name in own}
 
 
 def _content(path: Path) -> dict[str, Any]:

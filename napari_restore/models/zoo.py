@@ -227,14 +227,16 @@ def convert(
         If the model cannot be read, or the target exists or has another suffix.
     """
     from napari_restore.models.checkpoint import read_network, write_checkpoint
+    from napari_restore.models.metadata import own_fields
 
     if target.suffix != ".safetensors":
         raise ModelError(f"{target} does not end in .safetensors, the format of converted checkpoints; rename it.")
     if target.exists():
         raise ModelError(f"{target} exists already; name another file, or remove it.")
     card = local_card(find_card(model, img_range=img_range, mean=mean))
-    entries, _, _ = read_network(weights_path(card), (card.architecture, card.hyperparameters))
-    write_checkpoint(target, entries.state, card.architecture, card.hyperparameters, half=half)
+    path = weights_path(card)
+    entries, _, _ = read_network(path, (card.architecture, card.hyperparameters))
+    write_checkpoint(target, entries.state, card.architecture, card.hyperparameters, half=half, card=own_fields(path))
     return card_of_file(target)
 
 

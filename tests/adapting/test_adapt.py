@@ -13,10 +13,12 @@ import pytest
 import tifffile
 from PIL import Image as Picture
 from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
 
 from napari_restore import api
 from napari_restore.adapting import adapt, judging
 from napari_restore.adapting.outcome import AdaptProgress
+from napari_restore.cli import app
 from napari_restore.errors import ModelError, OutputError, RecipeError
 
 TINY = Path(__file__).parents[1] / "weights/restormer-sigma25-tiny.safetensors"
@@ -65,12 +67,21 @@ def test_the_file_says_what_it_was_made_from(adapted: Any) -> None:
     assert told["loss"] < told["parent_loss"] and told["noise"][0]["gain"] > 0
     assert "800" in told["settings"]["value_range"]
     assert card.hyperparameters == parent.hyperparameters
-    assert f"{told['steps']} steps of 4" in card.description()
+    assert f"{told['steps']} steps of 4" in card.description() and f"{parent.name}, by r2r" in card.description()
 
 
-def test_a_damaged_card_is_refused(adapted: Any, tmp_path: Path) -> None:
+def test_the_card_goes_along_when_weights_are_converted(adapted: Any, tmp_path: Path) -> None:
+    half = api.convert_model(adapted.model, tmp_path / "half.safetensors", half=True)
+    own = api.model_card(adapted.model)
+    assert half.training == own.training and half.title == own.title
+
+
+@pytest.mark.parametrize(
+    "card", ['{"sigma": "many"}', '"cells"', '{"training": {"steps": 3}}', '{"training": 3}'], ids=str
+)
+def test_a_damaged_card_is_refused(card: str, adapted: Any, tmp_path: Path) -> None:
     path = tmp_path / "damaged.safetensors"
-    text = '{"architecture": "restormer", "hyperparameters": {}, "card": {"sigma": "many"}}'
+    text = f'{{"architecture": "restormer", "hyperparameters": {{}}, "card": {card}}}'
     save_file(load_file(adapted.output), path, metadata={"napari_restore": text})
     with pytest.raises(ModelError, match=r"the card in .* is damaged"):
         api.model_card(path)
@@ -220,3 +231,15 @@ def test_a_source_on_disk_and_the_bundled_model(tmp_path: Path) -> None:
     assert found.outcome in ("adapted", "kept")
     if found.output is not None:
         assert api.model_card(found.output).attention_window == api.model_card(api.DENOISER).attention_window
+
+
+def test_the_command_line_says_what_became_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tifffile.imwrite(tmp_path / "noisy.tif", noisy()[:96, :96])
+    monkeypatch.setattr(adapt, "SIGNIFICANT", 1e9)
+    out = tmp_path / "mine.safetensors"
+    command = ["adapt", str(tmp_path / "noisy.tif"), "-m", str(TINY), "-o", str(out), "--axes", "YX", "--steps", "1"]
+    done = CliRunner().invoke(app, [*command, "--method", "r2r", "--neighbours", "none"])
+    assert done.exit_code == 0 and "Adapting did not help here" in done.stdout and not out.exists()
+    monkeypatch.setattr(adapt, "SIGNIFICANT", -1e9)
+    done = CliRunner().invoke(app, [*command, "--method", "r2r", "--neighbours", "none", "--range", "0", "800"])
+    assert done.exit_code == 0 and ("Adapting has helped" in done.stdout) == out.exists()
