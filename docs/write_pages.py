@@ -31,6 +31,7 @@ GROUPS = {
         "recommend",
         "model_card",
         "fetch",
+        "adapt",
         "convert_model",
         "weights_state",
         "weights_size",
@@ -48,6 +49,8 @@ RETURNED = (
     "napari_restore.engine.record.report_file.RunReport",
     "napari_restore.engine.record.verify.Verification",
     "napari_restore.assessment.page.Assessment",
+    "napari_restore.adapting.outcome.Adapted",
+    "napari_restore.adapting.outcome.AdaptProgress",
     "napari_restore.images.image.Image",
     "napari_restore.models.card.ModelCard",
 )

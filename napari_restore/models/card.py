@@ -187,6 +187,8 @@ class ModelCard(BaseModel):
             larger_from = self.training.get("larger_from", 1.0)
             if larger_from < 1:
                 rows["training"] += f"; twice as wide, a quarter as many, from {larger_from:.0%} of them on"
+        if "parent" in self.training:
+            rows["adapted from"] = "{parent}, by {method}: {why}".format_map({"method": "", "why": "", **self.training})
         if self.scores:
             rows["scores"] = "means over the sets of docs/quality.md"
         for group, score in self.scores.items():
