@@ -326,8 +326,8 @@ def _series(plan: Plan) -> str:
     """Describe which image of a file is restored, and which others the file has."""
     names, count = plan.image.series_names, plan.image.series_count
     listed = [f"{number} {name!r}" for number, name in enumerate(names[:_LISTED]) if name]
-    more = [f"{count - _LISTED} more"] if len(listed) == _LISTED < count else []
-    return f"{plan.recipe.series!r} of {count}" + (f": {', '.join([*listed, *more])}" if listed else "")
+    listed += [f"{count - _LISTED} more"] if len(listed) == _LISTED < count else []
+    return f"{plan.recipe.series!r} of {count}" + (f": {', '.join(listed)}" if listed else "")
 
 
 def _denoiser(plan: Plan) -> dict[str, str]:
@@ -346,9 +346,9 @@ def _neighbours(plan: Plan) -> dict[str, str]:
         return {"neighbours": "chosen at the first computation"}
     if chosen.axis == "none":
         return {"neighbours": "none"}
-    strength = f", strength {chosen.strength:g}" if chosen.strength != 1 else ""
     sides = " and ".join(dict.fromkeys(counted(chosen.along(axis), "plane") for axis in chosen.axis))
-    return {"neighbours": f"{' and '.join(chosen.axis)}, {sides} on each side{strength}"}
+    told = f"{' and '.join(chosen.axis)}, {sides} on each side"
+    return {"neighbours": told if chosen.strength == 1 else f"{told}, strength {chosen.strength:g}"}
 
 
 def _rows(plan: Plan) -> list[tuple[str, str]]:
@@ -392,10 +392,7 @@ def _missing(plan: Plan) -> str:
         return "estimated at the first computation"
     fill = ", ".join(f"{number:g}" for number in dict.fromkeys(v for values in recipe.fill_values for v in values))
     pairs = ", ".join(f"{low:g}..{high:g}" for low, high in recipe.valid_range)
-    parts = (
-        f"fill {fill}, unchanged in the result" if fill else "",
-        f"single pixels outside {pairs}, unchanged; areas outside are restored with a range of their own"
-        if pairs
-        else "",
-    )
-    return "; ".join(part for part in parts if part)
+    parts = [f"fill {fill}, unchanged in the result"] if fill else []
+    if pairs:
+        parts.append(f"single pixels outside {pairs}, unchanged; areas outside are restored with a range of their own")
+    return "; ".join(parts)

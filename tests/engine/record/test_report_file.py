@@ -85,7 +85,7 @@ def test_a_result_of_an_earlier_version_has_a_page_without_pictures(output: Path
 def test_a_batch_has_a_page(source: np.ndarray, tmp_path: Path, checkpoints: dict[str, Path]) -> None:
     (tmp_path / "in").mkdir()
 
-    tifffile.imwrite(tmp_path / "in/a.tif", source, metadata={"axes": "ZYX"})
+    tifffile.imwrite(tmp_path / "in/a.ome.tif", source, photometric="minisblack", metadata={"axes": "ZYX"})
     api.restore_batch(tmp_path / "in", tmp_path / "out", model=checkpoints["local"], **SETTINGS)
     page = (tmp_path / "out/batch.report.html").read_text()
     assert "a.zarr" in page and "done" in page and api.run_report(tmp_path / "out").html == page
