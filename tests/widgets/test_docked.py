@@ -31,7 +31,8 @@ def test_it_is_docked_before_its_parts_are_made(qtbot: Any, viewer: Viewer, stac
 
 def test_a_part_that_is_asked_for_is_there(qtbot: Any, viewer: Viewer) -> None:
     dock = opening(viewer)
-    assert dock.model.model() and dock.opened and dock.bar.isVisible()
+    assert dock.model.model() and dock.opened
+    qtbot.waitUntil(dock.bar.isVisible)
     with pytest.raises(AttributeError, match="'no_such_part'"):
         dock.no_such_part  # noqa: B018
 
