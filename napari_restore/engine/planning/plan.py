@@ -13,7 +13,7 @@ import numpy as np
 from napari_restore.engine.hardware.device import Device, parse_devices
 from napari_restore.engine.planning.blocks import tile_share, times_read, z_order
 from napari_restore.engine.planning.memory import neighbour_axes, run_bytes, sample_bytes
-from napari_restore.engine.planning.normalisation import Scale, scales_of, validity_of
+from napari_restore.engine.planning.normalisation import Scale, missing_in_words, scales_of, validity_of
 from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.engine.planning.result_shape import gray_through_colour
 from napari_restore.engine.planning.source_identity import crop_digests
@@ -359,7 +359,7 @@ def _text(plan: Plan) -> str:
         "model": card.summary(),
         **_denoiser(plan),
         "values": _values(plan),
-        "missing": _missing(plan),
+        "missing": missing_in_words(plan.recipe),
         **(image.annotations.told(card.scale) if image.annotations else {}),
         "channels": _channels(plan),
         "strength": f"{100 * recipe.strength:.3g} % of the restored image, plus source" if recipe.strength < 1 else "",
@@ -378,22 +378,6 @@ def _text(plan: Plan) -> str:
     lines = [f"{name:<11}{value}{_because(plan, name)}" for name, value in rows.items() if value]
     lines += [f"{'note':<11}{note}" for note in image.notes]
     return "\n".join([*lines, *(f"{'warning':<11}{warning}" for warning in plan.warnings)])
-
-
-def _missing(plan: Plan) -> str:
-    """Describe which pixels are missing, and their values in the result; empty if there are none."""
-    recipe = plan.recipe
-    if recipe.valid_range is None or recipe.fill_values is None:
-        return "estimated at the first computation"
-    fill = ", ".join(f"{number:g}" for number in dict.fromkeys(v for values in recipe.fill_values for v in values))
-    pairs = ", ".join(f"{low:g}..{high:g}" for low, high in recipe.valid_range)
-    parts = (
-        f"fill {fill}, unchanged in the result" if fill else "",
-        f"single pixels outside {pairs}, unchanged; areas outside are restored with a range of their own"
-        if pairs
-        else "",
-    )
-    return "; ".join(part for part in parts if part)
 
 
 def _because(plan: Plan, name: str) -> str:
