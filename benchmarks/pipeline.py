@@ -3,6 +3,7 @@
     python -m benchmarks.pipeline                                  # all cases; several minutes on two cores
     python -m benchmarks.pipeline --cases medium --seconds 30
     python -m benchmarks.pipeline --peers                          # with what else there is, where it is installed
+    python -m benchmarks.pipeline --digests 5 --cases fast medium  # what the digests of stored objects cost
 
 Each case is a network with seeded or bundled weights and a stack of uint16 planes in a Zarr. In one process and in
 turn, twice each: the bare network on resident tiles, one call after the other with all threads ("bare") and as many
@@ -13,6 +14,10 @@ Columns: pixels/s of tiles of the bare network; output pixels of the job per sec
 network ("job/bare"), and the same with every pixel of a tile counted, halo included ("after halo"); the share of time
 that concurrent batches wait; bytes read, divided by the bytes of the volume; seconds until the first block is stored;
 resident memory at its peak above that before the run, and the most that the plan says it is.
+
+With ``--digests N``, the job runs N times with digests of its stored objects and N times without them, in turn. The
+columns are then job/bare without and with them, both of the fastest runs; the median of the N ratios of runs in turn
+(without / with, so less than 1 if digests cost time); and the share of the job's time that is spent in digests.
 """
 
 from __future__ import annotations
@@ -273,13 +278,66 @@ def measure(case: str, folder: Path, seconds: float, peers: bool, memory: int | 
         print(f"  {name}: {spent:.1f} s, {pixels / spent / max(plain):.2f} of bare; {peak() / 1e6:.0f} MB", flush=True)
 
 
+@contextmanager
+def digests(wanted: bool) -> Iterator[Callable[[], float]]:
+    """Switch the digests of stored objects on or off, and yield a function that returns the seconds spent in them."""
+    from napari_restore.images.writing import unit_writer
+
+    original, spent, lock = unit_writer.record_digest, [0.0], threading.Lock()
+
+    def recorded(*arguments: Any) -> None:
+        began = time.perf_counter()
+        if wanted:
+            original(*arguments)
+        with lock:
+            spent[0] += time.perf_counter() - began
+
+    unit_writer.record_digest = recorded  # type: ignore[assignment]
+    try:
+        yield lambda: spent[0]
+    finally:
+        unit_writer.record_digest = original
+
+
+def measure_digests(case: str, folder: Path, seconds: float, rounds: int, memory: int | None) -> None:
+    """Print the row of a case with ``--digests``."""
+    source = folder / "source.zarr"
+    write_source(source, CASES[case][2])
+    plan = api.plan(
+        source, model=model_of(case, folder), axes="ZYX", value_range=(0, 1000), device="cpu", memory_budget=memory
+    )
+    network, pixels = predictor_of(plan)._network, float(np.prod(plan.image.shape))
+    job(plan, folder / "result.zarr")  # to warm up
+    rate, took, spent = 0.0, {True: [0.0] * 0, False: [0.0] * 0}, 0.0
+    for number in range(rounds):
+        rate = max(rate, bare(network, plan, 1, seconds))
+        for wanted in (True, False) if number % 2 else (False, True):
+            with digests(wanted) as in_digests:
+                took[wanted].append(job(plan, folder / "result.zarr")["seconds"])
+            spent += in_digests() if wanted else 0.0
+    of_bare = {wanted: pixels / min(took[wanted]) / rate for wanted in took}
+    ratio = float(np.median(np.divide(took[False], took[True])))
+    share = spent / sum(took[True])
+    print(
+        f"{case:<11}{rate / 1e3:10.0f}{of_bare[False]:10.3f}{of_bare[True]:8.3f}{ratio:10.3f}{share:10.2%}", flush=True
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Whole job against the bare network.")
     parser.add_argument("--cases", nargs="*", choices=list(CASES), default=list(CASES))
     parser.add_argument("--seconds", type=float, default=4.0, help="for each measurement of the bare network")
     parser.add_argument("--memory", type=int, help="budget in bytes")
     parser.add_argument("--peers", action="store_true", help="measure plain loop, dask and MONAI too")
+    parser.add_argument("--digests", type=int, metavar="N", help="measure the digests of stored objects, N times")
     given = parser.parse_args()
+    if given.digests:
+        print("                bare      job/bare        without/   share of")
+        print("network     kpixel/s   without    with      with    digests")
+        for case in given.cases:
+            with tempfile.TemporaryDirectory() as folder:
+                measure_digests(case, Path(folder), given.seconds, given.digests, given.memory)
+        return
     print(
         "            kpixel/s of tiles        tiles/   job/   after    of lanes  lanes  read/  first    peak  planned"
     )

@@ -22,7 +22,7 @@ MADE = "<!-- Written by docs/write_pages.py. -->\n"
 
 GROUPS = {
     "Restore": ("denoise", "super_resolve", "restore", "iter_restore"),
-    "Plan, and run a plan": ("plan", "run", "inspect", "report", "open_image"),
+    "Plan, and run a plan": ("plan", "run", "inspect", "report", "open_image", "save_ome_zarr"),
     "Check a result": ("verify", "run_report", "assess"),
     "Many images": ("plan_batch", "restore_batch", "run_batch", "BatchPlan", "BatchItem", "BatchProgress"),
     "Regions and neighbours": ("part", "neighbour_weights"),

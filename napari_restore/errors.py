@@ -23,6 +23,7 @@ __all__ = [
     "SourceChanged",
     "SourceError",
     "SourceLost",
+    "SourceTooSlow",
     "UnexpectedError",
     "in_window",
 ]
@@ -79,6 +80,10 @@ class ChunkError(SourceError):
 
 class SourceLost(SourceError):
     """The whole input is gone in the middle of a run: deleted, moved, or on a disk that is not there any more."""
+
+
+class SourceTooSlow(SourceLost):
+    """A server sends the input so slowly that the run would not end, or has stopped sending it."""
 
 
 class SourceChanged(SourceError):

@@ -152,8 +152,7 @@ def main() -> None:
         dock.verdict.show_verdict(
             verdict, "Will change: 3 channels × 40 planes, 2.1 GB → OME-Zarr, about 14 min on cpu."
         )
-        dock.memory.line.say(f"As in your last run: model {NAME}.")
-        dock.memory.row.show()
+        dock.memory.row.say(f"As in your last run: model {NAME}.")
         if dock.minimumSizeHint().width() > min(WIDTHS) or dock.minimumWidth() > min(WIDTHS):
             found.append(f"{title} cannot be made {min(WIDTHS)} wide: {dock.minimumSizeHint().width()}")
         outer.setFloating(True)

@@ -38,6 +38,7 @@ def campaign(folder: Path, given: argparse.Namespace) -> list[Row]:
         "errors": lambda: todo.failing_disks(given.errors),
         "flips": lambda: todo.flips(given.flips),
         "sources": lambda: todo.sources(given.sources),
+        "slow": lambda: todo.slow(given.slow),
         "network": lambda: todo.network(given.network, given.clients, given.stores),
         "cluster": lambda: todo.cluster(given.workers, given.schedulers, given.sleepers),
     }
@@ -56,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.faults", description=__doc__.splitlines()[0])
     for name, count in (
         ("kills", 200), ("points", 200), ("zombies", 24), ("locks", 20), ("disks", 10), ("errors", 20), ("flips", 200),
-        ("sources", 30), ("network", 26), ("clients", 10), ("stores", 5),
+        ("sources", 30), ("slow", 12), ("network", 26), ("clients", 10), ("stores", 5),
         ("workers", 50), ("schedulers", 10), ("sleepers", 6), ("seed", 0),
     ):  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=count)

@@ -331,6 +331,14 @@ class Campaign:
             row.seconds = time.monotonic() - began
         return rows
 
+    def slow(self, count: int) -> Row:
+        """Let a server send a byte a second, or nothing more."""
+        from benchmarks.faults import slow
+
+        row = Row("a server sends a byte a second, or none")
+        slow.slow_servers(self, row, count)
+        return row
+
     def network(self, disks: int, shared: int, stores: int) -> list[Row]:
         """Kill and contend on a network disk with its faults, and on an object store."""
         from benchmarks.faults import network

@@ -146,7 +146,8 @@ def restore(folder: Path, output: Path, *, source: str = "source.zarr", **settin
     try:
         overwrite = settings.pop("overwrite", False)
         chosen = SETTINGS | settings
-        api.restore(folder / source, model=folder / "model.safetensors", output=output, overwrite=overwrite, **chosen)
+        place = source if "://" in source else folder / source
+        api.restore(place, model=folder / "model.safetensors", output=output, overwrite=overwrite, **chosen)
     finally:
         run.restore_block = restore_block
     return receipts

@@ -18,6 +18,7 @@ from napari_restore.api.checking import assess, inspect, report, run_report, ver
 from napari_restore.api.parts import neighbour_weights, part
 from napari_restore.api.planning import load_recipe, open_image, plan
 from napari_restore.api.restoring import denoise, iter_restore, restore, run, super_resolve
+from napari_restore.api.saving import save_ome_zarr
 from napari_restore.api.settings import DENOISER, UPSCALERS, Settings
 from napari_restore.api.zoo import (
     convert_model,
@@ -60,6 +61,7 @@ __all__ = [
     "run",
     "run_batch",
     "run_report",
+    "save_ome_zarr",
     "super_resolve",
     "upscaler",
     "verify",

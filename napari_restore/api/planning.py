@@ -267,7 +267,8 @@ def plan_source(
     )
     if cluster[0] is not None:
         from napari_restore.engine.hardware.device import parse_devices
-        from napari_restore.engine.run.cluster.workers import connected, plan_on
+        from napari_restore.engine.run.cluster.planning import plan_on
+        from napari_restore.engine.run.cluster.workers import connected
 
         with connected(cluster[0], parse_devices(recipe.device)[0], cluster[1]) as workers:
             found = replace(plan_on(workers, image, local_card(card, download), recipe), given=given)

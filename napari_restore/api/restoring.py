@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_restore.api.arrays.in_memory import restore_in_memory, restore_lazily
 from napari_restore.api.boundary import bounded
-from napari_restore.api.in_memory import restore_in_memory, restore_lazily
 from napari_restore.api.planning import plan as make_plan
 from napari_restore.api.settings import DENOISER, Settings, describes_settings
 from napari_restore.api.zoo import upscaler

@@ -119,7 +119,7 @@ class Stored(Maps):
                 self._child(name), shape=[lengths[axis] for axis in axes], dtype=np.float32, axes=axes,
                 chunks=[min(chunks[axis], lengths[axis]) for axis in axes], name=name,
                 pixel_size={axis: one.pixel_size for axis, one in samplings.items()},
-                origin={axis: one.origin for axis, one in samplings.items()}, units=dict(image.units),
+                origin={axis: one.origin for axis, one in samplings.items()}, units=dict(image.units), attributes={},
             )  # fmt: skip
         self._writers = {name: UnitWriter(self._child(name)) for name in (RESIDUAL, SIGNIFICANCE)}
 

@@ -17,7 +17,7 @@ import zarr
 
 from napari_restore.errors import OutputError, RestoreError, SourceError
 from napari_restore.images.image import Annotations
-from napari_restore.images.ome_metadata import COLLECTION, collection_members, ome_part
+from napari_restore.images.ome_metadata import COLLECTION, collection_attributes, collection_members, ome_part
 from napari_restore.images.readers.ome_zarr.annotations import find_annotations
 from napari_restore.images.readers.zipped import node_at
 from napari_restore.images.store import place_of
@@ -195,35 +195,25 @@ def check_collection(path: str | Path, source: Collection, version: Literal["0.4
 
 
 def _contents(source: Collection, version: str) -> dict[str, dict[str, Any]]:
-    """Return the attributes of each group by its path inside, validated by ome-zarr-models."""
+    """Return the attributes of each group by its path inside, checked against the schema."""
     from pydantic import ValidationError
+
+    from napari_restore.images.ome_metadata.schema import Plate, Well
 
     try:
         if source.plate is None:
-            return {"": _wrapped({COLLECTION: 3}, version), "OME": _wrapped({"series": list(source.members)}, version)}
-        plate = {"": _wrapped({"plate": _checked_plate(source.plate, version)}, version)}
+            return collection_attributes(source.members, version)
+        plate = Plate.model_validate({**source.plate, "version": version})
         wells = {
-            path: _wrapped({"well": _checked_well(images, version)}, version) for path, images in source.wells.items()
+            path: Well.model_validate({"images": images, "version": version}) for path, images in source.wells.items()
         }
     except ValidationError as error:
         raise SourceError(f"{source.location} is no valid plate: {error}; correct its metadata.") from error
-    return plate | wells
-
-
-def _checked_plate(plate: dict[str, Any], version: str) -> dict[str, Any]:
-    if version == "0.5":
-        from ome_zarr_models.v05.plate import Plate
-    else:
-        from ome_zarr_models.v04.plate import Plate  # type: ignore[assignment]
-    checked = Plate.model_validate({**plate, "version": version})
-    return checked.model_dump(mode="json", exclude_none=True)
-
-
-def _checked_well(images: list[dict[str, Any]], version: str) -> dict[str, Any]:
-    from ome_zarr_models.common.well_types import WellMeta
-
-    checked = WellMeta.model_validate({"images": images, "version": version})
-    return checked.model_dump(mode="json", exclude_none=True)
+    kinds = {"": ("plate", plate), **{path: ("well", well) for path, well in wells.items()}}
+    return {
+        path: _wrapped({kind: found.model_dump(mode="json", exclude_none=True)}, version)
+        for path, (kind, found) in kinds.items()
+    }
 
 
 def _wrapped(metadata: dict[str, Any], version: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Annotations", "Channel", "Image", "LazyArray"]
+__all__ = ["Annotations", "Channel", "Image", "LazyArray", "sample_channels"]
 
 import os
 from dataclasses import dataclass, field
@@ -55,6 +55,28 @@ class Channel:
     color: str | None = None
     window: tuple[float, float] | None = None
     shown: bool = True
+
+
+def sample_channels(count: int, window: tuple[float, float] | None = None) -> tuple[Channel, ...]:
+    """Return the channels that store the samples of a colour image.
+
+    Parameters
+    ----------
+    count : int
+        Number of samples.
+    window : tuple of float, optional
+        Display limits of all, so that hues do not shift.
+
+    Returns
+    -------
+    tuple of Channel
+        Red, green, blue and, hidden, alpha; empty for other numbers of samples than 3 and 4. Viewers add channels, and
+        a visible alpha channel would turn an opaque image white.
+    """
+    if count not in (3, 4):
+        return ()
+    names = ("red", "green", "blue", "alpha")[:count]
+    return tuple(Channel(name, window=window, shown=name != "alpha") for name in names)
 
 
 @dataclass(frozen=True)

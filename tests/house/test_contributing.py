@@ -18,7 +18,7 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def is_defined(name: str, text: str) -> bool:
-    return re.search(rf"^ *(def|class) {name}\b|^{name}\b.*=", text, re.MULTILINE) is not None
+    return re.search(rf"^ *((async )?def|class) {name}\b|^{name}\b.*=", text, re.MULTILINE) is not None
 
 
 def test_where_is_what() -> None:

@@ -18,7 +18,7 @@ from napari_restore.engine.planning.recipe import settings
 _ROOT = Path(napari_restore.__file__).parent
 _WORDS = re.compile(r"(?<![\w-])--[a-z]|\b[a-z_]{4,}=|SHA-256|`napari-restore|\brecipe\.")
 _ONE_FACE = {
-    "api/in_memory.py", "api/restoring.py", "api/zoo.py",  # called from Python alone
+    "api/arrays/in_memory.py", "api/restoring.py", "api/zoo.py",  # called from Python alone
     "engine/planning/settings/setting.py",  # for who adds a setting
     "engine/record/verify.py",  # no face but Python and the command line
     "images/readers/xarray.py",  # a layer is asked for its own axes

@@ -135,3 +135,23 @@ def test_labels_and_tables_of_plates(
     nodes = list(Reader(parse_url(str(plates[given, version] / path)))())
     shown = [np.asarray(node.data[0]) for node in nodes if node.data]
     assert any(np.array_equal(pixels, CELLS) for pixels in shown)  # the label is shown with its image
+
+
+def test_saved_layers_open_elsewhere(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(1, 1500, (2, 3, 300, 280)).astype(np.uint16)
+    image = Image(
+        pixels, "CZYX", pixel_size={"Z": 2.0, "Y": 0.5, "X": 0.25}, origin={"Y": 10.0, "X": -3.0},
+        units={"Z": "micrometer", "Y": "micrometer", "X": "micrometer"},
+    )  # fmt: skip
+    cells = (pixels[0] > 1000).astype(np.int32)
+    api.save_ome_zarr(image, tmp_path / "o.zarr", labels={"cells": cells})
+    nodes = list(Reader(parse_url(str(tmp_path / "o.zarr")))())
+    np.testing.assert_array_equal(np.asarray(nodes[0].data[0]), pixels)
+    assert any(node.data and np.array_equal(np.asarray(node.data[0]), cells) for node in nodes[1:])
+    label = ngio.open_ome_zarr_container(tmp_path / "o.zarr").get_label("cells")
+    np.testing.assert_array_equal(label.get_as_numpy(), cells)
+    for level, other in enumerate(ngff_zarr.from_ngff_zarr(str(tmp_path / "o.zarr")).images):
+        shape, scale, origin = placed(tmp_path / "o.zarr", level)
+        assert tuple(other.data.shape) == shape
+        assert [other.scale[axis] for axis in other.dims] == scale
+        assert [other.translation[axis] for axis in other.dims] == origin

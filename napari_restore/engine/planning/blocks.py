@@ -25,7 +25,16 @@ from napari_restore.tiling.blend import source_window
 from napari_restore.tiling.grid import AxisTiling, TileGrid
 from napari_restore.ways_out import WayOut
 
-__all__ = ["Layout", "cheapest_layout", "decoded_chunk", "readable_chunk", "tile_share", "times_read", "z_order"]
+__all__ = [
+    "Layout",
+    "cheapest_layout",
+    "decoded_chunk",
+    "readable_chunk",
+    "tile_seconds",
+    "tile_share",
+    "times_read",
+    "z_order",
+]
 
 _CHUNK_SIDE = 512
 _UNSHARDED_CHUNK_SIDE = 1024
@@ -63,6 +72,23 @@ class Layout:
     chunks: tuple[int, ...]
     block: tuple[int, ...]
     why: str
+
+
+def tile_seconds(card: ModelCard, grid: TileGrid, device: Device) -> float:
+    """Estimate the time of one tile in the network from its working memory, in seconds, without running it.
+
+    It is right within a factor of ten. See `napari_restore.engine.compute.estimate.tile_seconds` for a measured time.
+
+    Parameters
+    ----------
+    card : ModelCard
+        The model.
+    grid : TileGrid
+        Its tiles.
+    device : Device
+        The device, not "auto".
+    """
+    return math.prod(grid.tile_shape) * card.bytes_per_pixel * _NETWORK_COST[device.kind] * 1e-9
 
 
 def tile_share(grid: TileGrid, block: Sizes, shape: Sizes, scale: int) -> float:

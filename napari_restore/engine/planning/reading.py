@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_restore.errors import ChunkError, SourceLost
+from napari_restore.errors import ChunkError, SourceLost, SourceTooSlow
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.intensity.scaling import to_dtype
@@ -90,6 +90,8 @@ class RetryingImage(Image):
         return retried(lambda: super(RetryingImage, self).read(region), policy, self._note)
 
     def _may_pass(self, error: Exception) -> bool:
+        if isinstance(error, SourceTooSlow):
+            return False
         # A disk may be back within seconds; if it is not, nothing is filled.
         if isinstance(error, SourceLost):
             return True

@@ -11,7 +11,7 @@ from napari_restore import __version__
 from napari_restore.engine.hardware.arithmetic import arithmetic
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.settings.forms import broadcast
-from napari_restore.images.image import Channel
+from napari_restore.images.image import Channel, sample_channels
 from napari_restore.images.writing import ome_zarr
 
 __all__ = ["create_output"]
@@ -60,7 +60,9 @@ def create_output(plan: Plan, path: Path | str) -> None:
 def _channels(plan: Plan) -> tuple[Channel, ...]:
     """Return the channels of the result: those of the image. The value range is the default display window."""
     if "S" in plan.axes:
-        return _colour_samples(plan)
+        # For uint8 the whole range is displayed, as image viewers do.
+        window = plan.recipe.value_range[0] if plan.recipe.value_range and plan.dtype != np.uint8 else None
+        return sample_channels(plan.shape[plan.axes.index("S")], window)
     count = plan.image.sizes.get("C", 1)
     windows = broadcast(plan.recipe.value_range or (), count)
     channels = plan.image.channels or (Channel(),) * count
@@ -68,17 +70,4 @@ def _channels(plan: Plan) -> tuple[Channel, ...]:
     return tuple(
         replace(channel, window=channel.window if channel.window and same_units else window)
         for channel, window in zip(channels, windows, strict=True)
-    )
-
-
-def _colour_samples(plan: Plan) -> tuple[Channel, ...]:
-    """Return the channels for the samples of an RGB or RGBA image. They share one window, so hues do not shift."""
-    count = plan.shape[plan.axes.index("S")]
-    if count not in (3, 4):
-        return ()
-    # For uint8 the whole range is displayed, as image viewers do.
-    window = plan.recipe.value_range[0] if plan.recipe.value_range and plan.dtype != np.uint8 else None
-    # Viewers add channels: a visible alpha channel would turn an opaque image white.
-    return tuple(
-        Channel(name, window=window, shown=name != "alpha") for name in ("red", "green", "blue", "alpha")[:count]
     )

@@ -21,6 +21,7 @@ from zarr.storage import LocalStore, WrapperStore
 from napari_restore.errors import ChunkError, SourceLost
 from napari_restore.images.guards.files import Surroundings, surroundings_of
 from napari_restore.images.guards.inflation import most_bytes
+from napari_restore.images.guards.slow_servers import in_time
 from napari_restore.images.guards.zarr_keys import is_metadata
 from napari_restore.wording import human_bytes
 
@@ -69,10 +70,23 @@ class GuardedStore(WrapperStore[Store]):
         if isinstance(self._store, LocalStore):
             most = None if byte_range is not None else _MOST if is_metadata(key) else self.most
             await asyncio.to_thread(self._check, key, most)
-        found = await self._store.get(key, prototype or default_buffer_prototype(), byte_range)
+        reading = self._store.get(key, prototype or default_buffer_prototype(), byte_range)
+        if isinstance(self._store, LocalStore):
+            found = await reading
+        else:
+            found = await in_time(reading, lambda: self._store.getsize(key), self._name(key))
         if found is None and not is_metadata(key):
             self.missing += 1
         return found
+
+    async def exists(self, key: str) -> bool:
+        """Return whether an object is stored; for a server, with a limit on the wait."""
+        if isinstance(self._store, LocalStore):
+            return await self._store.exists(key)
+        return await in_time(self._store.exists(key), lambda: self._store.getsize(key), self._name(key))
+
+    def _name(self, key: str) -> str:
+        return f"{getattr(self._store, 'path', self._store)}/{key}"
 
     def _check(self, key: str, most: int | None) -> None:
         path = os.path.join(self.root, key)

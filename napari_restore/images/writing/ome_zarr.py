@@ -74,6 +74,7 @@ def create(
     name: str = "image",
     version: Literal["0.4", "0.5"] = "0.5",
     attributes: Mapping[str, Any] | None = None,
+    labels: bool = False,
 ) -> None:
     """Write the metadata of an image and all its levels, without pixels.
 
@@ -103,7 +104,10 @@ def create(
     version : {"0.5", "0.4"}
         OME-Zarr 0.5 on Zarr 3, or 0.4 on Zarr 2, which has no shards.
     attributes : mapping, optional
-        Values that JSON can hold; `read_attributes` returns them.
+        Values that JSON can hold; `read_attributes` returns them. If None, nothing marks the image as a result.
+    labels : bool
+        Whether the pixels are numbers of objects of the image two groups above: ``labels/NAME`` in it. Coarser levels
+        then have the value that is most frequent among 2×2 pixels, not their mean.
 
     Raises
     ------
@@ -126,8 +130,9 @@ def create(
     shapes = [level_shape(letters, shape, level) for level in range(levels)]
     kind = np.dtype(dtype).newbyteorder("=")
     metadata = ome_attributes(
-        letters, levels, kind, pixel_size or {}, origin or {}, units or {}, channels, name, version, colour="S" in axes
-    )
+        letters, levels, kind, pixel_size or {}, origin or {}, units or {}, channels, name, version,
+        colour="S" in axes, labels=labels,
+    )  # fmt: skip
     try:
         group = zarr.create_group(place_of(path).location, zarr_format=3 if version == "0.5" else 2)
         for level, its_shape in enumerate(shapes):
@@ -135,7 +140,8 @@ def create(
             if version == "0.4":
                 name = f"{level}/.zarray"
                 place_of(path).put(name, without_checksum(place_of(path).get(name) or b""))
-        group.update_attributes({ATTRIBUTES: dict(attributes or {}), **metadata})
+        own = {} if attributes is None else {ATTRIBUTES: dict(attributes)}
+        group.update_attributes({**own, **metadata})
         write_copy(path, levels)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error}; choose a place with space and write access.") from error

@@ -1,11 +1,14 @@
-"""Compute the coarser levels of a pyramid by write units: each level is the 2×2 mean over Y and X of the one before."""
+"""Compute the coarser levels of a pyramid by write units: each level is the 2×2 mean over Y and X of the one before.
+
+Levels of labels have the most frequent of 2×2 labels, because the mean of two objects' numbers is a third object.
+"""
 
 from __future__ import annotations
 
-__all__ = ["downsample", "downsample_unit", "levels_for"]
+__all__ = ["downsample", "downsample_labels", "downsample_unit", "levels_for"]
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,7 +57,9 @@ def levels_for(shape: Sequence[int], axes: str, largest: int = 256) -> int:
     return levels
 
 
-def downsample_unit(writer: UnitWriter, unit: WriteUnit) -> None:
+def downsample_unit(
+    writer: UnitWriter, unit: WriteUnit, reduced: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+) -> None:
     """Compute a write unit of a coarser level from the level before, and write it.
 
     All write units of the level before that it is computed from must be stored. They are read chunk by chunk, so no
@@ -66,6 +71,8 @@ def downsample_unit(writer: UnitWriter, unit: WriteUnit) -> None:
         Writer of the image.
     unit : WriteUnit
         Write unit of level 1 or a coarser level.
+    reduced : callable, optional
+        `downsample` (the default) or, for labels, `downsample_labels`.
 
     Raises
     ------
@@ -79,7 +86,7 @@ def downsample_unit(writer: UnitWriter, unit: WriteUnit) -> None:
     pixels = np.empty([s.stop - s.start for s in region], dtype=target.dtype)
     for part in _chunks_of(target, region):
         inside = tuple(slice(p.start - r.start, p.stop - r.start) for p, r in zip(part, region, strict=True))
-        pixels[inside] = downsample(_read(source, _doubled(part, source.shape)))
+        pixels[inside] = (reduced or downsample)(_read(source, _doubled(part, source.shape)))
     for below in unit.below(unit_counts(source)):
         if not writer.stores(below):  # zarr has read fill values instead
             raise OutputError(
@@ -105,9 +112,7 @@ def downsample(pixels: NDArray[Any]) -> NDArray[Any]:
     numpy.ndarray, shape (..., ceil(Y / 2), ceil(X / 2))
         Means, of the same data type.
     """
-    height, width = pixels.shape[-2:]
-    if height % 2 or width % 2:  # repeating the last row or column gives the mean over the existing pixels
-        pixels = np.pad(pixels, [(0, 0)] * (pixels.ndim - 2) + [(0, height % 2), (0, width % 2)], mode="edge")
+    pixels = _even(pixels)
     mean = _mean_of_integers if np.issubdtype(pixels.dtype, np.integer) else _mean_of_floats
     result = np.empty((*pixels.shape[:-2], pixels.shape[-2] // 2, pixels.shape[-1] // 2), pixels.dtype)
     for first in range(0, pixels.shape[-2], _ROWS):  # sums stay in the processor's cache
@@ -115,6 +120,39 @@ def downsample(pixels: NDArray[Any]) -> NDArray[Any]:
         corners = [rows[..., y::2, x::2] for y, x in itertools.product((0, 1), repeat=2)]
         result[..., first // 2 : first // 2 + corners[0].shape[-2], :] = mean(corners)
     return result
+
+
+def downsample_labels(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Take the most frequent of 2×2 labels over the last two axes; of equally frequent ones the first in reading order.
+
+    At an odd end the existing pixels count twice.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray, shape (..., Y, X)
+        Labels.
+
+    Returns
+    -------
+    numpy.ndarray, shape (..., ceil(Y / 2), ceil(X / 2))
+        Labels, of the same data type.
+
+    Examples
+    --------
+    >>> downsample_labels(np.array([[0, 7, 1, 2], [7, 3, 3, 4]])).tolist()
+    [[7, 1]]
+    """
+    pixels = _even(pixels)
+    first, second, third, fourth = (pixels[..., y::2, x::2] for y, x in itertools.product((0, 1), repeat=2))
+    # A label that the first pixel has too is at least as frequent as any other.
+    later = np.where((second == third) | (second == fourth), second, np.where(third == fourth, third, first))
+    return np.where((first == second) | (first == third) | (first == fourth), first, later)
+
+
+def _even(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Repeat the last row or column of an odd number: means and frequencies are then those of the existing pixels."""
+    odd = [length % 2 for length in pixels.shape[-2:]]
+    return np.pad(pixels, [(0, 0)] * (pixels.ndim - 2) + [(0, n) for n in odd], mode="edge") if any(odd) else pixels
 
 
 def _mean_of_integers(corners: list[NDArray[Any]]) -> NDArray[Any]:

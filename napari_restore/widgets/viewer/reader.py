@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from napari_restore.errors import RestoreError, in_window
-from napari_restore.images.image import Image
+from napari_restore.images.image import Channel, Image
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -204,6 +204,7 @@ def image_layers(image: Image, levels: list[Any]) -> list[LayerData]:
         "axis_labels": [letter.lower() for letter in kept],
     }
     if "C" not in axes:
+        shown |= _display(image.channels[0]) if image.channels and "S" not in axes else {}
         return [(levels if len(levels) > 1 else levels[0], shown, "image")]
     position = axes.index("C")
     result = []
@@ -212,19 +213,24 @@ def image_layers(image: Image, levels: list[Any]) -> list[LayerData]:
         arrays = [level[index] for level in levels]
         channel = image.channels[number] if image.channels else None
         own = dict(shown, name=f"{image.name} · {channel.name if channel and channel.name else f'channel {number}'}")
+        own |= _display(channel) if channel else {}
         if image.sizes["C"] > 1:
             own |= {"blending": "additive", "colormap": _colour(channel, number)}
-        if channel and channel.window:
-            own["contrast_limits"] = channel.window
-        if channel and not channel.shown:
-            own["visible"] = False
         result.append((arrays if len(arrays) > 1 else arrays[0], own, "image"))
     return result
 
 
-def _colour(channel: Any, number: int) -> str:
+def _display(channel: Channel) -> dict[str, Any]:
+    """Return colour, display limits and visibility of a layer, as far as its channel has them."""
+    shown: dict[str, Any] = {"colormap": _colour(channel, 0)} if channel.color else {}
+    if channel.window:
+        shown["contrast_limits"] = channel.window
+    return shown if channel.shown else shown | {"visible": False}
+
+
+def _colour(channel: Channel | None, number: int) -> str:
     if channel is not None and channel.color:
-        return f"#{channel.color}"
+        return "gray" if channel.color == "FFFFFF" else f"#{channel.color}"
     return ("cyan", "magenta", "yellow", "green", "red", "blue")[number % 6]
 
 

@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 from napari_restore.errors import OutputError
 from napari_restore.images.writing import ome_zarr
 from napari_restore.images.writing.layout import WriteUnit
-from napari_restore.images.writing.pyramid import downsample, downsample_unit, levels_for
+from napari_restore.images.writing.pyramid import downsample, downsample_labels, downsample_unit, levels_for
 from napari_restore.images.writing.unit_writer import UnitWriter
 
 
@@ -119,3 +119,12 @@ def test_a_unit_that_is_gone_is_not_taken_for_fill_values(tmp_path, index):
     with pytest.raises(OutputError, match=f"level 0, unit {index[0]}/{index[1]} of .* was stored and is not there"):
         downsample_unit(writer, WriteUnit(1, (0, 0)))
     assert not writer.stores(WriteUnit(1, (0, 0)))
+
+
+@given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 5), st.integers(1, 5)), elements=st.integers(0, 3)))
+def test_coarser_labels_are_the_most_frequent_ones(pixels):
+    got = downsample_labels(pixels)
+    assert got.dtype == pixels.dtype and got.shape == tuple(-(-n // 2) for n in pixels.shape)
+    for y, x in np.ndindex(got.shape):
+        block = pixels[2 * y : 2 * y + 2, 2 * x : 2 * x + 2].ravel().tolist()
+        assert block.count(got[y, x]) == max(map(block.count, block))

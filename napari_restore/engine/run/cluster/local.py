@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,8 @@ __all__ = ["processes"]
 
 START = 60
 """Seconds that worker processes have to start, and after which they end if the scheduler is lost."""
+END = 10.0
+"""Seconds that all worker processes have to end before they are killed."""
 
 
 @contextmanager
@@ -61,8 +64,9 @@ def processes(devices: Sequence[Device], at_once: int) -> Iterator[Any]:
         finally:
             for child in children:
                 child.terminate()
+            deadline = time.monotonic() + END
             for child in children:
-                _wait(child)
+                _wait(child, max(0.0, deadline - time.monotonic()))
 
 
 def _start(device: Device, address: str, at_once: int) -> subprocess.Popen[bytes]:
@@ -85,9 +89,9 @@ def _visible(device: Device) -> str:
     return seen.split(",")[number] if seen else str(number)
 
 
-def _wait(child: subprocess.Popen[bytes]) -> None:
+def _wait(child: subprocess.Popen[bytes], seconds: float) -> None:
     try:
-        child.wait(10)
+        child.wait(seconds)
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()

@@ -7,24 +7,23 @@ million blocks costs the scheduler as much as one of a thousand.
 from __future__ import annotations
 
 import itertools
-import pickle
-import queue
 import statistics
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import uuid4
 
 from napari_restore.engine.compute.block import Receipt
+from napari_restore.engine.run.cluster.outcomes import Outcomes
+from napari_restore.engine.run.cluster.questions import Question, within
 from napari_restore.engine.run.cluster.worker import Failure, compute_unit
 from napari_restore.errors import ClusterError, DiskFull, ModelError, OutputTaken, RestoreError
 from napari_restore.images.writing.layout import WriteUnit
+from napari_restore.wording import human_duration
 
-__all__ = ["ANSWER", "Pool", "Window", "within"]
+__all__ = ["ANSWER", "Pool", "Window"]
 
 TRIES = 3
 """Number of times that a write unit is tried, each time on another worker if there is one."""
@@ -33,11 +32,12 @@ TICK = 0.25
 REFRESH = 2.0
 """Seconds between two queries for the workers of the cluster."""
 PATIENCE = 300.0
-"""Seconds without any worker after which a run ends."""
+"""Seconds without any worker that sends heartbeats after which a run ends."""
 STRAGGLER, TIMES_MEDIAN = 30.0, 4.0
 """A write unit is a straggler after so many seconds and so many times the median duration. A copy is sent then."""
-STANDSTILL = 900.0
-"""Seconds without a finished write unit after which a run ends, if they are also 20 times the median duration."""
+STANDSTILL, TIMES_BATCH = 900.0, 50.0
+"""A run ends after so many seconds without a finished write unit or batch of tiles on any worker, if these are also so
+many times the estimated time of a batch, and 20 times the median duration of the write units so far."""
 ANSWER = 20.0
 """Seconds that the cluster has for an answer when a run ends. A worker that hangs gives none."""
 
@@ -52,11 +52,22 @@ class Pool(Protocol):
     client: Any
 
     @property
+    def silent(self) -> set[str]:
+        """Addresses of the workers that send no heartbeats."""
+
+    @property
+    def answering(self) -> bool:
+        """Whether the scheduler answers."""
+
+    @property
     def shares(self) -> dict[str, float] | None:
         """Amounts of a worker's resources that one write unit takes."""
 
     def workers(self) -> dict[str, int]:
         """Return the address of each present worker, and how many write units it takes at a time."""
+
+    def held_by_silent(self) -> set[str]:
+        """Return the keys of the tasks that silent workers hold."""
 
 
 @dataclass
@@ -68,6 +79,8 @@ class _Attempt:
     future: Any
     only: frozenset[str]
     """Addresses of the workers that may run it; if empty, any worker."""
+    seen: float
+    """When its worker last sent a sign that it goes on."""
 
 
 @dataclass
@@ -88,6 +101,8 @@ class Window:
         The workers.
     name : str
         Name of the run, under which the workers have registered it.
+    batch_seconds : float
+        Estimated time of one batch of tiles, for the limits before a write unit is finished.
 
     Attributes
     ----------
@@ -97,8 +112,8 @@ class Window:
         Number of retries and copies.
     """
 
-    def __init__(self, pool: Pool, name: str) -> None:
-        self.pool, self.name = pool, name
+    def __init__(self, pool: Pool, name: str, batch_seconds: float = 0.0) -> None:
+        self.pool, self.name, self.batch_seconds = pool, name, batch_seconds
         self.failed: dict[WriteUnit, RestoreError] = {}
         self.retries = 0
         self._numbers = itertools.count()
@@ -107,9 +122,11 @@ class Window:
         self._to_retry: deque[WriteUnit] = deque()
         self._suspects: list[WriteUnit] = []
         self._seconds: deque[float] = deque(maxlen=200)
-        self._outcomes = _Outcomes(pool.client, f"{name}-{uuid4().hex[:8]}")
-        self._failures_in_a_row, self._last_success = 0, time.monotonic()
+        self._outcomes = Outcomes(pool.client, f"{name}-{uuid4().hex[:8]}")
+        self._failures_in_a_row, self._last_progress = 0, time.monotonic()
         self._workers: dict[str, int] = {}
+        self._query: Question | None = None
+        self._held: set[str] = set()
         self._refreshed = self._workers_seen = -float("inf")
 
     @property
@@ -133,7 +150,7 @@ class Window:
         Raises
         ------
         ClusterError
-            If the scheduler is lost, or there is no worker for a long time.
+            If the scheduler is lost, or no worker sends heartbeats or finishes a batch of tiles for a long time.
         RestoreError
             The last error, if many write units fail in a row.
         """
@@ -153,24 +170,26 @@ class Window:
         self._outcomes.close()
         futures = [attempt.future for attempt in self._attempts.values()]
         self._attempts.clear()
-        if futures and self.pool.client.status == "running":
+        if futures and self.pool.answering:
             within(ANSWER, lambda: self.pool.client.cancel(futures, force=True))
 
     def _drained(self, source: Iterator[WriteUnit], size: Callable[[], int]) -> Generator[Receipt | None, None, None]:
+        ticked = time.monotonic()
         while True:
             self._refresh_workers()
-            self._fill(source, size())
-            if not self._attempts:
-                return
-            found = self._outcomes.get(TICK)
-            if not found:
-                self._check_progress()
-                self._copy_stragglers(size())
-                yield None
-            for key, outcome in found:
+            if self._workers or not self.pool.silent:
+                self._fill(source, size())
+                if not self._attempts:
+                    return
+            for key, outcome in self._outcomes.get(TICK):
                 receipt = self._settle(key, outcome)
                 if receipt is not None:
                     yield receipt
+            if time.monotonic() - ticked >= TICK:
+                ticked = time.monotonic()
+                self._check_progress()
+                self._copy_stragglers(size())
+                yield None
 
     def _fill(self, source: Iterator[WriteUnit], size: int) -> None:
         size += len(self._stragglers())  # stragglers must not keep other write units waiting
@@ -183,26 +202,32 @@ class Window:
     def _send(self, unit: WriteUnit) -> None:
         history = self._histories.setdefault(unit, _History())
         others = [address for address in self._workers if address not in history.failed_on]
-        only = frozenset(others if history.failed_on else ())
+        only = frozenset(others if history.failed_on or self.pool.silent else ())
         # Without a hash in their keys, Dask takes all tasks of a run for one group, whose duration it estimates.
         key = f"{self.name}-unit-{next(self._numbers)}"
         future = self.pool.client.submit(
             compute_unit, self.name, unit, self._outcomes.topic, key, key=key, pure=False, workers=sorted(only) or None,
             resources=self.pool.shares, allow_other_workers=False,
         )  # fmt: skip
-        self._attempts[key] = _Attempt(unit, time.monotonic(), future, only)
+        now = time.monotonic()
+        self._attempts[key] = _Attempt(unit, now, future, only, now)
         history.attempts.add(key)
         self._outcomes.expect(future)
 
     def _settle(self, key: str, outcome: Any) -> Receipt | None:
-        """Record the outcome of an attempt, and return its receipt if it finished its write unit."""
+        """Record a sign or the outcome of an attempt, and return its receipt if it finished its write unit."""
+        if outcome is None:
+            self._last_progress = time.monotonic()
+            if key in self._attempts:
+                self._attempts[key].seen = self._last_progress
+            return None
         attempt = self._attempts.pop(key, None)
         if attempt is None:
             return None
         history = self._histories[attempt.unit]
         history.attempts.discard(key)
         if isinstance(outcome, Receipt):
-            self._failures_in_a_row, self._last_success = 0, time.monotonic()
+            self._failures_in_a_row, self._last_progress = 0, time.monotonic()
             self._seconds.append(time.monotonic() - attempt.began)
             self._cancel_copies(history)
             del self._histories[attempt.unit]
@@ -250,24 +275,23 @@ class Window:
         self.failed[unit] = outcome.error
 
     def _refresh_workers(self) -> None:
-        """Query the workers of the cluster, at most every `REFRESH` seconds."""
-        now = time.monotonic()
-        if now - self._refreshed < REFRESH:
+        """Query the workers of the cluster, at most every `REFRESH` seconds, without waiting long for the scheduler."""
+        if self._query is None:
+            if time.monotonic() - self._refreshed < REFRESH:
+                return
+            self._query = Question(lambda: (self.pool.workers(), self.pool.held_by_silent()))
+        if not self._query.answered(TICK):
             return
+        query, self._query, now = self._query, None, time.monotonic()
         self._refreshed = now
-        try:
-            self._workers = self.pool.workers()
-        except (OSError, RuntimeError) as error:
-            raise ClusterError(
-                f"the scheduler at {_address(self.pool.client)} does not answer ({error}). Stored blocks stay: start "
-                "the cluster again, and the same call resumes the run."
-            ) from error
+        self._workers, self._held = query.answer()
         if self._workers or self._workers_seen < 0:
             self._workers_seen = now
         if now - self._workers_seen > PATIENCE:
+            silent = f"; {len(self.pool.silent)} of them send no heartbeats" if self.pool.silent else ""
             raise ClusterError(
-                f"there was no worker at {_address(self.pool.client)} for {PATIENCE:.0f} s. Stored blocks stay: start "
-                "workers, and the same call resumes the run."
+                f"there was no worker at {_address(self.pool.client)} for {PATIENCE:.0f} s{silent}. Stored blocks "
+                "stay: start workers, and the same call resumes the run."
             )
         self._resend_unreachable()
 
@@ -280,15 +304,19 @@ class Window:
                 self.pool.client.cancel([attempt.future], force=True)
                 self._send(attempt.unit)
 
+    @property
+    def _standstill(self) -> float:
+        """Seconds without progress after which a worker that computes must be one that hangs."""
+        median = statistics.median(self._seconds) if self._seconds else 0.0
+        return max(STANDSTILL, TIMES_BATCH * self.batch_seconds, 20 * median)
+
     def _check_progress(self) -> None:
-        """Raise if no write unit was finished for a long time, whatever the scheduler reports of its workers."""
-        if not self._seconds:
-            return
-        silent = time.monotonic() - self._last_success
-        if silent > max(STANDSTILL, 20 * statistics.median(self._seconds)):
+        """Raise if nothing was finished for a long time, whatever the scheduler reports of its workers."""
+        idle = time.monotonic() - self._last_progress
+        if idle > self._standstill:
             raise ClusterError(
-                f"no worker at {_address(self.pool.client)} has finished a block for {silent:.0f} s; find the workers "
-                "that hang, and restart them. Stored blocks stay, and the same call resumes the run."
+                f"no worker at {_address(self.pool.client)} has finished a batch of tiles for {human_duration(idle)}; "
+                "find the workers that hang, and restart them. Stored blocks stay, and the same call resumes the run."
             )
 
     def _copy_stragglers(self, size: int) -> None:
@@ -298,18 +326,21 @@ class Window:
             return
         for attempt in late:
             history = self._histories[attempt.unit]
-            if len(history.attempts) < min(TRIES, len(self._workers)):
+            if len(history.attempts - self._held) < min(TRIES, len(self._workers)):
                 history.failed_on.update(self._holders(history.attempts))
                 self.retries += 1
                 self._send(attempt.unit)
 
     def _stragglers(self) -> list[_Attempt]:
-        """Return the newest attempt at each write unit, if it has taken very long."""
-        if not self._seconds:
-            return []
-        late = time.monotonic() - max(STRAGGLER, TIMES_MEDIAN * statistics.median(self._seconds))
+        """Return the newest attempt at each write unit, if it has taken very long or its worker is silent."""
         newest = {attempt.unit: attempt for attempt in self._attempts.values()}
-        return [attempt for attempt in newest.values() if attempt.began < late]
+        return [attempt for attempt in newest.values() if attempt.future.key in self._held or self._is_late(attempt)]
+
+    def _is_late(self, attempt: _Attempt) -> bool:
+        now = time.monotonic()
+        if self._seconds:
+            return now - attempt.began > max(STRAGGLER, TIMES_MEDIAN * statistics.median(self._seconds))
+        return now - attempt.seen > self._standstill / 3
 
     def _holders(self, keys: set[str]) -> set[str]:
         """Return the workers to which the scheduler has given tasks with these keys."""
@@ -319,62 +350,3 @@ class Window:
 
 def _address(client: Any) -> str:
     return str(getattr(client.scheduler, "address", "?"))
-
-
-class _Outcomes:
-    """Queue of the outcomes of tasks: from events of the workers, and from the scheduler for tasks without an event.
-
-    Its methods never wait for a worker.
-    """
-
-    def __init__(self, client: Any, topic: str) -> None:
-        self.topic = topic
-        self._client = client
-        self._found: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
-        client.subscribe_topic(topic, self._take_in)
-
-    def _take_in(self, event: tuple[float, dict[str, Any]]) -> None:
-        content = event[1]
-        self._found.put((content["key"], pickle.loads(content["outcome"])))
-
-    def expect(self, future: Any) -> None:
-        future.add_done_callback(self._ended)
-
-    def _ended(self, future: Any) -> None:
-        """Queue the error of a task that failed or was lost. A finished task has sent an event."""
-        if future.status != "finished":
-            self._found.put((future.key, _error_of(future)))
-
-    def close(self) -> None:
-        with suppress(Exception):  # the scheduler may be gone
-            self._client.unsubscribe_topic(self.topic)
-
-    def get(self, seconds: float) -> list[tuple[str, Any]]:
-        """Return the outcomes in the queue, after waiting up to `seconds` for the first."""
-        found = []
-        with suppress(queue.Empty):
-            found.append(self._found.get(timeout=seconds))
-            while True:
-                found.append(self._found.get_nowait())
-        return found
-
-
-def _error_of(future: Any) -> Any:
-    try:
-        return future.result(timeout=ANSWER)
-    except BaseException as error:  # CancelledError is not an Exception
-        return error
-
-
-def within(seconds: float, call: Callable[[], Any]) -> Any:
-    """Call a function that may hang, and return its value, or None if it takes longer than `seconds` or fails."""
-    answers: list[Any] = []
-
-    def ask() -> None:
-        with suppress(Exception):
-            answers.append(call())
-
-    thread = threading.Thread(target=ask, name="ask-cluster", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return answers[0] if answers else None

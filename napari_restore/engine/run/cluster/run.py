@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from napari_restore.engine.compute.block import Receipt
 from napari_restore.engine.hardware.device import CPU, Device
 from napari_restore.engine.hardware.devices import free_memory
+from napari_restore.engine.planning.blocks import tile_seconds
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.run.cluster.backends import check_backend
 from napari_restore.engine.run.cluster.local import processes
-from napari_restore.engine.run.cluster.retries import ANSWER, Window, within
+from napari_restore.engine.run.cluster.planning import check_sendable, on_device
+from napari_restore.engine.run.cluster.questions import Question, within
+from napari_restore.engine.run.cluster.retries import ANSWER, Window
 from napari_restore.engine.run.cluster.worker import Run, first_pixel, obstacle
-from napari_restore.engine.run.cluster.workers import NAMED, Cluster, check_sendable, on_device
+from napari_restore.engine.run.cluster.workers import NAMED, Cluster
 from napari_restore.engine.run.local import Stages, coarser_levels
 from napari_restore.engine.store.progress import Progress
 from napari_restore.errors import BlocksFailed, ClusterError, SourceError
@@ -32,6 +36,12 @@ __all__ = ["run_on", "stages_on", "stages_on_devices"]
 
 REGISTER = 60.0
 """Seconds that workers have to register a run."""
+CHECK = 2.0
+"""Seconds between two looks whether the workers that have not registered it are silent."""
+TIDY = 5.0
+"""Seconds that workers have to forget a run that has finished. They have `ANSWER` for one that is closed earlier."""
+
+_log = logging.getLogger(__name__)
 
 
 def run_on(
@@ -79,20 +89,35 @@ def run_on(
     yield _Restored(plan, count).progress()
     if not count and not _coarse_missing(plan, sink):
         return
-    run = Run(plan, sink, cluster.at_once, cluster.threads)
+    patience = ANSWER
     try:
-        if within(REGISTER, lambda: [cluster.client.register_plugin(run, name=name)]) is None:
+        _register(cluster, Run(plan, sink, cluster.at_once, cluster.threads), name)
+        _check_reach(cluster, name, plan)
+        yield from _restored(cluster, name, plan, count, missing, record)
+        yield from _coarser(cluster, name, plan, sink)
+        patience = TIDY
+    finally:
+        if cluster.answering:  # if the scheduler was lost, the registration is lost too
+            within(patience, lambda: cluster.client.unregister_worker_plugin(name))
+
+
+def _register(cluster: Cluster, run: Run, name: str) -> None:
+    """Send a run to the workers. Silent workers take no part, and are sent it again when they are back."""
+    registered = Question(lambda: cluster.client.register_plugin(run, name=name))
+    while not registered.answered(CHECK):
+        cluster.workers()
+        if cluster.silent:
+            silent = ", ".join(sorted(cluster.silent)[:NAMED])
+            _log.warning(
+                "%d workers send no heartbeats, and take no part until they do: %s", len(cluster.silent), silent
+            )
+            return
+        if registered.seconds > REGISTER:
             raise ClusterError(
                 f"some workers at {cluster.address} did not accept the run within {REGISTER:.0f} s; find the worker "
                 "that hangs, and restart it."
             )
-        _check_reach(cluster, name, plan)
-        yield from _restored(cluster, name, plan, count, missing, record)
-        yield from _coarser(cluster, name, plan, sink)
-    finally:
-        with suppress(OSError, RuntimeError):  # the scheduler was lost, and the registration with it
-            if cluster.client.status == "running":
-                within(ANSWER, lambda: cluster.client.unregister_worker_plugin(name))
+    registered.answer()
 
 
 @contextmanager
@@ -178,7 +203,7 @@ def _check_reach(cluster: Cluster, name: str, plan: Plan) -> None:
 def _restored(
     cluster: Cluster, name: str, plan: Plan, count: int, missing: Any, record: Callable[[Receipt], Any]
 ) -> Generator[Progress, None, None]:
-    restored, window = _Restored(plan, count), Window(cluster, name)
+    restored, window = _Restored(plan, count), Window(cluster, name, _batch_seconds(plan))
     with closing(window.run(plan.unit_of(index) for index in missing)) as receipts:
         for receipt in receipts:
             if receipt is not None:
@@ -187,6 +212,10 @@ def _restored(
                 record(receipt)
             yield restored.progress()
     _raise_failed(window, plan)
+
+
+def _batch_seconds(plan: Plan) -> float:
+    return (plan.recipe.batch or 1) * tile_seconds(plan.card, plan.grid, plan.device)
 
 
 def _raise_failed(window: Window, plan: Plan) -> None:

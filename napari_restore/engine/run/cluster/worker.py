@@ -7,9 +7,11 @@ join later. The task for a write unit then holds only a name and a few integers,
 from __future__ import annotations
 
 import asyncio
+import math
 import pickle
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Failure", "Run", "compute_unit", "first_pixel", "obstacle", "planned"]
 
+SIGN = 10.0
+"""Shortest time between two signs that a task goes on, in seconds."""
 PATIENCE = 30.0
 """Seconds for which a worker waits for the tiles in progress when a run is stopped."""
 
@@ -122,7 +126,7 @@ class Run(WorkerPlugin):
                 self._busy -= 1
                 self._idle.notify_all()
 
-    def check(self, tiles: int = 0) -> None:
+    def check(self) -> None:
         """Raise `Cancelled` if the run was stopped."""
         from napari_restore.engine.compute.region import Cancelled
 
@@ -143,6 +147,8 @@ def planned(image: Image, card: ModelCard, recipe: Recipe) -> Plan | RestoreErro
 def compute_unit(name: str, unit: WriteUnit, topic: str, key: str) -> None:
     """Compute a write unit of a run on this worker, and send the outcome as an event.
 
+    Meanwhile, events without an outcome are signs that it goes on: one at its start, and then after batches of tiles.
+
     A return value would stay on the worker until it is fetched, and fetching waits for ever if the worker hangs. An
     event goes through the scheduler, like the message that the task is finished.
 
@@ -157,11 +163,25 @@ def compute_unit(name: str, unit: WriteUnit, topic: str, key: str) -> None:
     key : str
         Key of the task, which is sent with the event.
     """
-    outcome = _outcome(name, unit)
-    get_worker().log_event(topic, {"key": key, "outcome": pickle.dumps(outcome)})
+    worker = get_worker()
+    outcome = _outcome(name, unit, _Signs(lambda: worker.log_event(topic, {"key": key})))
+    worker.log_event(topic, {"key": key, "outcome": pickle.dumps(outcome)})
 
 
-def _outcome(name: str, unit: WriteUnit) -> Receipt | Failure:
+class _Signs:
+    """Send signs, at most one every `SIGN` seconds."""
+
+    def __init__(self, send: Callable[[], Any]) -> None:
+        self._send, self._sent = send, -math.inf
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now - self._sent >= SIGN:
+            self._sent = now
+            self._send()
+
+
+def _outcome(name: str, unit: WriteUnit, sign: Callable[[], None]) -> Receipt | Failure:
     """Compute a write unit, and return its receipt or its failure."""
     from napari_restore.engine.compute.region import Cancelled
 
@@ -171,7 +191,7 @@ def _outcome(name: str, unit: WriteUnit) -> Receipt | Failure:
         return Failure(unit, worker.address, RestoreError("the run was stopped"))
     try:
         with run.slot():
-            return _computed(run, unit)
+            return _computed(run, unit, sign)
     except Cancelled:
         return Failure(unit, worker.address, RestoreError("the run was stopped"))
     except RestoreError as error:
@@ -182,12 +202,17 @@ def _outcome(name: str, unit: WriteUnit) -> Receipt | Failure:
         return Failure(unit, worker.address, RestoreError(f"{type(error).__name__}: {error}"))
 
 
-def _computed(run: Run, unit: WriteUnit) -> Receipt:
+def _computed(run: Run, unit: WriteUnit, sign: Callable[[], None]) -> Receipt:
     from napari_restore.engine.compute.block import Receipt, restore_block
 
+    def after_batch(tiles: int) -> None:
+        run.check()
+        sign()
+
     plan, sink = run.open()
+    sign()
     if unit.level == 0:
-        return restore_block(plan, sink, plan.block_of(unit), run.check)
+        return restore_block(plan, sink, plan.block_of(unit), after_batch)
     sink.downsample(unit)
     return Receipt(unit.index, 0, 0.0, run.address)
 

@@ -1,40 +1,34 @@
-"""Choose and check the workers of a Dask cluster for a run, and make the plan on one of them."""
+"""Choose and check the workers of a Dask cluster for a run."""
 
 from __future__ import annotations
 
-import io
 import math
-import threading
 import time
-from asyncio import CancelledError
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import CancelledError as FutureCancelled
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
-from uuid import uuid4
 
 from napari_restore.engine.hardware.device import Device
 from napari_restore.engine.planning.plan import Plan
-from napari_restore.engine.planning.recipe import Recipe
-from napari_restore.engine.run.cluster.backends import check_backend, shared_backend
-from napari_restore.engine.run.cluster.worker import planned
-from napari_restore.errors import ClusterError, RestoreError, SourceError
-from napari_restore.images.image import Image
-from napari_restore.models.card import ModelCard
+from napari_restore.engine.run.cluster.heartbeats import Heartbeats
+from napari_restore.engine.run.cluster.questions import Question
+from napari_restore.errors import ClusterError
 from napari_restore.wording import human_bytes
 
-__all__ = ["NAMED", "Cluster", "check_sendable", "connected", "on_device", "plan_on"]
+__all__ = ["NAMED", "Cluster", "connected"]
 
 ANSWER = 60.0
 """Seconds that workers have to answer a question before the run."""
+SCHEDULER = 30.0
+"""Seconds that the scheduler has to name its workers."""
+SOON = 2.0
+"""Seconds after which a scheduler that has not yet named its workers is not asked to tidy up at the end of a run."""
+CLOSE = 10.0
+"""Seconds that the connection has to close; one of them if the scheduler does not answer."""
 FIRST_WORKER = 10.0
 """Seconds to wait for the first worker of a cluster without workers."""
-CHECK = 5.0
-"""Seconds between two checks that the worker that makes a plan still exists."""
-LARGEST = 16 * 2**20
-"""Largest pickled size of a run in bytes. A source on a disk takes a few thousand bytes."""
 NAMED = 5
 """Largest number of blocks or workers that a message names."""
 
@@ -58,6 +52,8 @@ class Cluster:
         The chosen resources.
     at_once : int
         Largest number of blocks in progress on a worker.
+    silent : set of str
+        Addresses of the workers that had stopped sending heartbeats when `workers` was last called.
 
     Raises
     ------
@@ -66,7 +62,10 @@ class Cluster:
     """
 
     def __init__(self, client: Any, device: Device, resources: Mapping[str, float] | None) -> None:
-        self.client, self.at_once = client, 1
+        self.client, self.at_once, self.address = client, 1, str(client.scheduler.address)
+        self.silent: set[str] = set()
+        self._heartbeats, self._lost = Heartbeats(), False
+        self._asked = math.inf
         everyone = self._everyone()
         if not everyone:
             raise ClusterError(f"the scheduler at {self.address} has no workers; start some, and repeat the call.")
@@ -76,9 +75,9 @@ class Cluster:
         self._check_versions()
 
     @property
-    def address(self) -> str:
-        """Address of the scheduler."""
-        return str(self.client.scheduler.address)
+    def answering(self) -> bool:
+        """Whether the scheduler is connected, and has answered the last question or was asked just now."""
+        return self.client.status == "running" and not self._lost and time.monotonic() - self._asked < SOON
 
     def _everyone(self) -> dict[str, Any]:
         deadline = time.monotonic() + FIRST_WORKER
@@ -88,10 +87,20 @@ class Cluster:
 
     def _known(self) -> dict[str, Any]:
         """Return the scheduler's description of each present worker, by address."""
-        if self.client.status != "running":
-            raise ConnectionError("the connection was lost")
-        # `client.scheduler_info` may hold only a few of the workers, or none.
-        found = self.client.sync(self.client.scheduler.identity, n_workers=-1, callback_timeout=ANSWER)
+        self._asked = time.monotonic()
+        try:
+            if self.client.status != "running":
+                raise ConnectionError("the connection was lost")
+            # `client.scheduler_info` may hold only a few of the workers, or none.
+            found = self.client.sync(self.client.scheduler.identity, n_workers=-1, callback_timeout=SCHEDULER)
+        except (OSError, RuntimeError) as error:
+            self._lost = True
+            reason = f"no answer within {SCHEDULER:.0f} s" if isinstance(error, TimeoutError) else str(error)
+            raise ClusterError(
+                f"the scheduler at {self.address} does not answer ({reason}). Stored blocks stay: start the cluster "
+                "again, and the same call resumes the run."
+            ) from error
+        self._asked, self._lost = math.inf, False
         return dict(found["workers"])
 
     def _offers(self, worker: Mapping[str, Any]) -> bool:
@@ -99,9 +108,29 @@ class Cluster:
         return all(offer.get(name, 0) >= amount for name, amount in self.resources.items())
 
     def workers(self) -> dict[str, int]:
-        """Return the address of each worker that offers the resources, and how many blocks it takes at a time."""
-        found = self._known()
-        return {address: self._takes(worker) for address, worker in found.items() if self._offers(worker)}
+        """Return the address of each worker that takes part, and how many blocks it takes at a time.
+
+        These are the workers that offer the resources and send heartbeats.
+
+        Raises
+        ------
+        ClusterError
+            If the scheduler does not answer.
+        """
+        offering = {address: worker for address, worker in self._known().items() if self._offers(worker)}
+        self.silent = self._heartbeats.silent({name: worker["last_seen"] for name, worker in offering.items()})
+        return {address: self._takes(worker) for address, worker in offering.items() if address not in self.silent}
+
+    def held_by_silent(self) -> set[str]:
+        """Return the keys of the tasks that the scheduler has given to silent workers."""
+        if not self.silent:
+            return set()
+        with suppress(OSError, RuntimeError, KeyError):  # a worker may be gone since
+            found = self.client.sync(
+                self.client.scheduler.processing, workers=sorted(self.silent), callback_timeout=SCHEDULER
+            )
+            return {str(key) for keys in found.values() for key in keys}
+        return set()
 
     def _takes(self, worker: Mapping[str, Any]) -> int:
         return max(1, min(self.at_once, int(worker["nthreads"])))
@@ -131,28 +160,21 @@ class Cluster:
         ClusterError
             If a worker does not answer, or the function fails.
         """
-        answers: list[Any] = []
-
-        def call() -> None:
-            try:
-                answers.append(self.client.run(question, *arguments, workers=list(self.workers()), on_error="return"))
-            except Exception as error:  # raised below, on the calling thread
-                answers.append(error)
-
-        thread = threading.Thread(target=call, name="ask-workers", daemon=True)
-        thread.start()
-        thread.join(ANSWER)
-        if not answers:
+        workers = list(self.workers())
+        asked = Question(lambda: self.client.run(question, *arguments, workers=workers, on_error="return"))
+        if not asked.answered(ANSWER):
             raise ClusterError(
                 f"the workers at {self.address} did not all answer within {ANSWER:.0f} s; find the worker that hangs, "
                 "and restart it."
             )
-        if isinstance(answers[0], Exception):
-            raise ClusterError(f"the workers at {self.address} cannot be asked: {answers[0]!r}.") from answers[0]
-        for worker, answer in answers[0].items():
+        try:
+            answers: dict[str, Any] = asked.answer()
+        except Exception as error:
+            raise ClusterError(f"the workers at {self.address} cannot be asked: {error!r}.") from error
+        for worker, answer in answers.items():
             if isinstance(answer, Exception):
                 raise ClusterError(f"worker {worker} cannot answer: {answer!r}.") from answer
-        return dict(answers[0])
+        return answers
 
     def _check_versions(self) -> None:
         """Raise if the packages of workers have other versions than here, because results could differ."""
@@ -285,107 +307,13 @@ def connected(scheduler: Any, device: Device, resources: Mapping[str, float] | N
         raise ClusterError(
             f"there is no Dask scheduler at {scheduler} ({error}); start one (dask scheduler), or check the address."
         ) from error
-    with client:
-        yield Cluster(client, device, resources)
-
-
-def plan_on(cluster: Cluster, image: Image, card: ModelCard, recipe: Recipe) -> Plan:
-    """Make a plan on a worker, because tile, batch and device depend on the hardware of the workers.
-
-    Parameters
-    ----------
-    cluster : Cluster
-        The workers.
-    image : Image
-        The source.
-    card : ModelCard
-        The model.
-    recipe : Recipe
-        The settings.
-
-    Raises
-    ------
-    RestoreError
-        See `napari_restore.engine.planning.planner.make_plan`.
-    ClusterError
-        If the workers or the scheduler are lost.
-    """
-    from distributed.comm.core import CommClosedError
-
-    check_sendable((image, card), image)
-    check_backend(recipe.backend, cluster.openvino)
+    answering = True
     try:
-        while (plan := _planned_by(cluster, list(cluster.workers()), image, card, recipe)) is None:
-            pass
-    except (CancelledError, FutureCancelled, ConnectionError, CommClosedError) as error:
-        raise ClusterError(
-            f"the scheduler at {cluster.address} was lost while the run was planned ({type(error).__name__}: {error}); "
-            "start the cluster again, and repeat the call."
-        ) from error
-    if isinstance(plan, RestoreError):
-        raise plan
-    if not recipe.backend and plan.recipe.backend == "openvino":
-        plan = plan.with_settings(backend=shared_backend(cluster.openvino))
-    return on_device(plan, plan.device)
-
-
-def _planned_by(
-    cluster: Cluster, workers: list[str], image: Image, card: ModelCard, recipe: Recipe
-) -> Plan | RestoreError | None:
-    """Make a plan on one of these workers, and return None if all of them are gone before it is made."""
-    if not workers:
-        raise ClusterError(f"the workers at {cluster.address} are gone; start some, and repeat the call.")
-    future = cluster.client.submit(
-        planned, image, card, recipe, pure=False, key=f"napari-restore-plan-{uuid4().hex}",
-        resources=cluster.resources or None, workers=workers,
-    )  # fmt: skip
-    while True:
+        cluster = Cluster(client, device, resources)
         try:
-            plan: Plan | RestoreError = future.result(timeout=CHECK)
-            return plan
-        except TimeoutError:
-            if future.status == "error":  # the task itself raised a TimeoutError
-                raise
-            if set(workers).isdisjoint(cluster.workers()):
-                future.cancel()
-                return None
-
-
-def on_device(plan: Plan, device: Device) -> Plan:
-    """Return the plan with another device."""
-    return replace(plan, recipe=plan.recipe.model_copy(update={"device": str(device)}))
-
-
-def check_sendable(content: Any, image: Image) -> None:
-    """Raise if the content to send holds an image in memory, because each worker would need all of it."""
-    import cloudpickle
-
-    try:
-        cloudpickle.dump(content, _Limited())
-    except _TooLarge:
-        raise SourceError(
-            f"{image.name} ({human_bytes(image.nbytes)}) is in the memory of this process, and workers cannot read it; "
-            "store it as OME-Zarr, Zarr or TIFF on a shared disk or s3://, and give its path."
-        ) from None
-    except Exception as error:
-        raise SourceError(f"{image.name} cannot be sent to workers ({error}); store it, and give its path.") from error
-
-
-class _TooLarge(Exception):
-    pass
-
-
-class _Limited(io.RawIOBase):
-    """File that discards what is written, and raises when it is more than `LARGEST` bytes."""
-
-    taken = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        size: int = memoryview(data).nbytes
-        self.taken += size
-        if self.taken > LARGEST:
-            raise _TooLarge
-        return size
+            yield cluster
+        finally:
+            answering = cluster.answering
+    finally:
+        with suppress(TimeoutError):  # the scheduler does not answer, and its connection ends with this process
+            client.close(CLOSE if answering else CLOSE / 10)

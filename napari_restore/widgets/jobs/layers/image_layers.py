@@ -11,6 +11,7 @@ __all__ = [
     "is_helper",
     "is_made_here",
     "layer_image",
+    "named_axes",
     "own_metadata",
     "suggested_axes",
     "translation_of",
@@ -41,12 +42,15 @@ def suggested_axes(layer: ImageLayer) -> str:
 
     The last axis of an RGB layer is S. The dock widget shows the suggestion, and the user can change it.
     """
+    letters = named_axes(layer) or _BY_DIMENSIONS.get(layer.ndim, "")
+    return letters + ("S" if getattr(layer, "rgb", False) and letters else "")
+
+
+def named_axes(layer: ImageLayer) -> str:
+    """Return the letters of the axis labels of a layer; "" if they do not name all axes, Y and X among them."""
     found = [letter_of(label) for label in layer.axis_labels]
     named = "" if None in found or "S" in found else "".join(letter for letter in found if letter)
-    letters = (
-        named if len(set(named)) == layer.ndim and {"Y", "X"} <= set(named) else _BY_DIMENSIONS.get(layer.ndim, "")
-    )
-    return letters + ("S" if layer.rgb and letters else "")
+    return named if len(set(named)) == layer.ndim and {"Y", "X"} <= set(named) else ""
 
 
 def own_metadata(layer: Any) -> dict[str, Any]:

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clusters import SETTINGS
+from clusters import KNOWN, SETTINGS, SHAPE
+from poison import Poison
 from stored_files import files
 
 from napari_restore import api
+from napari_restore.engine.run.cluster import heartbeats
 from napari_restore.engine.run.cluster import retries as window
 from napari_restore.engine.run.cluster import run as running
+from napari_restore.errors import ClusterError
+from napari_restore.images.image import Image
 
 # Workers that are killed leave a socket or a pipe to the garbage collector now and then.
 pytestmark = [
@@ -24,7 +28,7 @@ pytestmark = [
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs SIGSTOP")
-@pytest.mark.parametrize("stopped", ["one", "all, and the run is closed"])
+@pytest.mark.parametrize("stopped", ["one", "one, before the first block", "all, and the run is closed"])
 def test_workers_that_stand_still(
     source: Path,
     checkpoints: dict[str, Path],
@@ -37,16 +41,19 @@ def test_workers_that_stand_still(
     monkeypatch.setattr(window, "STRAGGLER", 2.0)
     monkeypatch.setattr(window, "ANSWER", 2.0)
     monkeypatch.setattr(running, "ANSWER", 2.0)
+    monkeypatch.setattr(running, "TIDY", 0.5)
+    monkeypatch.setattr(heartbeats, "SILENT", 2.0)
+    monkeypatch.setattr(heartbeats, "INTERVALS", 2)
     output = tmp_path / "out.zarr"
     events = api.iter_restore(source, output=output, model=checkpoints["denoiser"], scheduler=mortal_client, **SETTINGS)
-    next(event for event in events if event.done >= 2)
+    next(event for event in events if event.done >= (0 if "before" in stopped else 2))
     workers = [worker.pid for worker in mortal_client.cluster.workers.values()]
-    still = workers[:1] if stopped == "one" else workers
+    still = workers[:1] if stopped.startswith("one") else workers
     for pid in still:
         os.kill(pid, signal.SIGSTOP)
     began = time.monotonic()
     try:
-        if stopped == "one":
+        if stopped.startswith("one"):
             assert [event.done for event in events if event.stage == "restoring"][-1] == 12
         else:
             next(events)
@@ -55,6 +62,40 @@ def test_workers_that_stand_still(
     finally:
         for pid in still:
             os.kill(pid, signal.SIGCONT)
-    if stopped == "one":
+    if stopped.startswith("one"):
         assert files(output) == whole
     assert [name for name in os.listdir(tmp_path) if name.startswith(".")] == []
+
+
+def test_the_wait_for_the_first_block_has_a_limit(
+    checkpoints: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: Any
+) -> None:
+    """Workers send heartbeats, and wait for a source that never answers. No block was timed."""
+    end = tmp_path / "end"
+    image = Image(Poison(SHAPE, range(12), "wait", end), "ZYX")
+    monkeypatch.setattr(running, "_check_reach", lambda *_: None)
+    monkeypatch.setattr(window, "STANDSTILL", 1.0)
+    monkeypatch.setattr(running, "ANSWER", 1.0)
+    settings = KNOWN | {"model": checkpoints["denoiser"], "scheduler": client}
+    end.touch()
+    plan = api.plan(image, **settings)
+    end.unlink()
+    monkeypatch.setattr(running, "tile_seconds", lambda *_: 0.0)
+    try:
+        with pytest.raises(ClusterError, match=r"has finished a batch of tiles for 1 s; .* same call resumes"):
+            list(api.run(plan, tmp_path / "out.zarr", scheduler=client))
+    finally:
+        end.touch()
+
+
+def test_a_slow_network_gives_a_longer_limit() -> None:
+    class Client:
+        def subscribe_topic(self, *_: Any) -> None:
+            pass
+
+    pool: Any = type("Pool", (), {"client": Client()})()
+    assert window.Window(pool, "run", 1.0)._standstill == window.STANDSTILL
+    slow = window.Window(pool, "run", 3600.0)
+    assert slow._standstill == 50 * 3600
+    slow._seconds.extend([20_000.0] * 3)
+    assert slow._standstill == 20 * 20_000

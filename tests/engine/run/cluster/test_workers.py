@@ -21,8 +21,10 @@ from poison import Poison
 from stored_files import files
 
 from napari_restore import api
+from napari_restore.engine.run.cluster import planning as on_worker
 from napari_restore.engine.run.cluster import retries as window
 from napari_restore.engine.run.cluster import workers as engine_cluster
+from napari_restore.engine.run.cluster.heartbeats import Heartbeats
 from napari_restore.engine.run.cluster.workers import Cluster
 from napari_restore.errors import BlocksFailed, ClusterError, RecipeError, RestoreError, SourceError
 from napari_restore.images.image import Image
@@ -252,7 +254,7 @@ def test_a_worker_that_times_out_while_it_plans(
         return workers(self) if len(looks) < 9 else {}
 
     monkeypatch.setattr(Cluster, "workers", gone_after_a_while)
-    monkeypatch.setattr(engine_cluster, "planned", _times_out)
+    monkeypatch.setattr(on_worker, "planned", _times_out)
     with pytest.raises(RestoreError, match="TimeoutError: the shared disk does not answer"):
         api.plan(source, model=checkpoints["denoiser"], scheduler=client, **SETTINGS)
 
@@ -267,7 +269,7 @@ class _ManyWorkers:
     status = "running"
 
     def __init__(self) -> None:
-        self.all = {f"tcp://10.0.0.{number}:9": {"nthreads": 2} for number in range(9)}
+        self.all = {f"tcp://10.0.0.{number}:9": {"nthreads": 2, "last_seen": 0.0} for number in range(9)}
         self.scheduler = self
 
     def identity(self, n_workers: int = -1) -> dict[str, Any]:
@@ -284,7 +286,7 @@ class _ManyWorkers:
 
 def test_no_worker_is_overlooked() -> None:
     cluster = object.__new__(Cluster)
-    cluster.client, cluster.resources, cluster.at_once = _ManyWorkers(), {}, 1
+    cluster.client, cluster.resources, cluster.at_once, cluster._heartbeats = _ManyWorkers(), {}, 1, Heartbeats()
     assert len(cluster.workers()) == 9
 
 
@@ -342,16 +344,38 @@ def test_a_scheduler_that_is_killed_while_a_run_is_planned(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     scheduler, address = command
-    planning = engine_cluster._planned_by
+    planning = on_worker._planned_by
 
     def kill_and_plan(*arguments: Any) -> Any:
         scheduler.kill()
         return planning(*arguments)
 
-    monkeypatch.setattr(engine_cluster, "_planned_by", kill_and_plan)
+    monkeypatch.setattr(on_worker, "_planned_by", kill_and_plan)
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "10s"}),
         pytest.raises(ClusterError, match=r"was lost|same call resumes|repeat the call|does not answer"),
     ):
         api.denoise(source, tmp_path / "out.zarr", model=checkpoints["denoiser"], scheduler=address, **SETTINGS)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs SIGSTOP")
+def test_a_scheduler_that_is_suspended(
+    source: Path,
+    checkpoints: dict[str, Path],
+    tmp_path: Path,
+    command: tuple[subprocess.Popen[bytes], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scheduler, address = command
+    monkeypatch.setattr(engine_cluster, "SCHEDULER", 3.0)
+    events = api.iter_restore(
+        source, output=tmp_path / "out.zarr", model=checkpoints["denoiser"], scheduler=address, **SETTINGS
+    )
+    next(event for event in events if event.done >= 2)
+    scheduler.send_signal(signal.SIGSTOP)
+    began = time.monotonic()
+    with pytest.raises(ClusterError, match=r"does not answer .no answer within 3 s.* same call resumes the run"):
+        list(events)
+    assert time.monotonic() - began < 30
+    assert [name for name in os.listdir(tmp_path) if name.startswith(".")] == []

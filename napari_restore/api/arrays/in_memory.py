@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_restore.api.given_back import in_kind_of
+from napari_restore.api.arrays.given_back import in_kind_of
 from napari_restore.api.planning import plan_source
 from napari_restore.errors import RecipeError
 from napari_restore.wording import human_bytes

@@ -1,4 +1,4 @@
-"""Make and validate the attributes of an OME-Zarr group, multiscales and omero, with ome-zarr-models."""
+"""Make the attributes of an OME-Zarr group, multiscales and omero, and convert those of others."""
 
 from __future__ import annotations
 
@@ -122,11 +122,9 @@ def _check_images(ome: Mapping[str, Any], version: str) -> None:
         return
     from pydantic import ValidationError
 
+    from napari_restore.images.ome_metadata.schema import Multiscale
+
     try:
-        if version == "0.5":
-            from ome_zarr_models.v05.multiscales import Multiscale
-        else:
-            from ome_zarr_models.v04.multiscales import Multiscale  # type: ignore[assignment]
         for one in ome["multiscales"]:
             Multiscale.model_validate(one)
     except ValidationError as error:
@@ -145,6 +143,7 @@ def ome_attributes(
     version: str,
     *,
     colour: bool = False,
+    labels: bool = False,
 ) -> dict[str, Any]:
     """Return the attributes of the group of an image pyramid.
 
@@ -171,41 +170,46 @@ def ome_attributes(
         Version of OME-Zarr.
     colour : bool
         Whether the channels are the red, green and blue (and alpha) samples of a colour image.
+    labels : bool
+        Whether the image is the labels of the image two groups above.
 
     Returns
     -------
     dict
         Attributes of the group.
     """
-    from ome_zarr_models.common.coordinate_transformations import VectorScale, VectorTranslation
-
-    transforms = [
-        (VectorScale.build(scale), VectorTranslation.build(shift))
-        for scale, shift in (_placement(letters, pixel_size, origin, level) for level in range(levels))
-    ]
     axes = [{"name": a.lower(), "type": _AXIS_TYPES[a], **({"unit": units[a]} if a in units else {})} for a in letters]
-    multiscale = {
-        "name": name,
-        "axes": axes,
-        "datasets": [{"path": str(n), "coordinateTransformations": pair} for n, pair in enumerate(transforms)],
-        "type": "mean",
-    }
-    omero = _omero(channels, dtype, colour)
-    return _checked_05(multiscale, omero) if version == "0.5" else _checked_04(multiscale, omero)
+    datasets = []
+    for level in range(levels):
+        scale, shift = _placement(letters, pixel_size, origin, level)
+        transformations = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": shift}]
+        datasets.append({"path": str(level), "coordinateTransformations": transformations})
+    multiscale = {"axes": axes, "datasets": datasets, "name": name, "type": "mode" if labels else "mean"}
+    image_label = {"source": {"image": "../../"}}
+    if version == "0.5":
+        inner = {"version": "0.5", "multiscales": [multiscale], **_omero(channels, dtype, colour)}
+        return {"ome": {**inner, **({"image-label": image_label} if labels else {})}}
+    named = {"multiscales": [{**multiscale, "version": "0.4"}], **_omero(channels, dtype, colour)}
+    return {**named, **({"image-label": {**image_label, "version": "0.4"}} if labels else {})}
 
 
-def _checked_05(multiscale: dict[str, Any], omero: dict[str, Any]) -> dict[str, Any]:
-    from ome_zarr_models.v05.image import ImageAttrs
+def collection_attributes(members: Sequence[str], version: str) -> dict[str, dict[str, Any]]:
+    """Return the attributes of a group of several images in the layout of bioformats2raw, and of the group in it.
 
-    checked = ImageAttrs.model_validate({"version": "0.5", "multiscales": [multiscale], **omero})
-    return {"ome": checked.model_dump(mode="json", exclude_none=True)}
+    Parameters
+    ----------
+    members : sequence of str
+        Paths of the images in the group.
+    version : {"0.5", "0.4"}
+        Version of OME-Zarr.
 
-
-def _checked_04(multiscale: dict[str, Any], omero: dict[str, Any]) -> dict[str, Any]:
-    from ome_zarr_models.v04.image import ImageAttrs
-
-    checked = ImageAttrs.model_validate({"multiscales": [{**multiscale, "version": "0.4"}], **omero})
-    return checked.model_dump(mode="json", exclude_none=True)
+    Returns
+    -------
+    dict of str to dict
+        By the path in the group: "" and "OME".
+    """
+    found: dict[str, dict[str, Any]] = {"": {COLLECTION: 3}, "OME": {"series": list(members)}}
+    return {path: {"ome": {"version": "0.5", **one}} for path, one in found.items()} if version == "0.5" else found
 
 
 def _placement(
@@ -225,20 +229,17 @@ def _omero(channels: Sequence[Channel], dtype: np.dtype[Any], colour: bool) -> d
     """Return the omero block; empty if nothing is known about the channels."""
     if not any(channel != Channel() for channel in channels):
         return {}
-    from ome_zarr_models.common.omero import Omero
-
     default = _RGB if colour else _COLOURS if len(channels) > 1 else ("FFFFFF",)
     described = [
         {
-            "label": f"Channel {n}" if channel.name is None else channel.name,
             "color": channel.color or default[n % len(default)],
             "window": _window(channel.window, dtype),
+            "label": f"Channel {n}" if channel.name is None else channel.name,
             "active": channel.shown,
         }
         for n, channel in enumerate(channels)
     ]
-    omero = Omero.model_validate({"channels": described})
-    return {"omero": omero.model_dump(mode="json", exclude_none=True)}
+    return {"omero": {"channels": described}}
 
 
 def _window(window: tuple[float, float] | None, dtype: np.dtype[Any]) -> dict[str, float]:
@@ -248,4 +249,4 @@ def _window(window: tuple[float, float] | None, dtype: np.dtype[Any]) -> dict[st
     else:
         low, high = (0.0, 1.0) if window is None else (float(window[0]), float(window[1]))
     start, end = (low, high) if window is None else (float(window[0]), float(window[1]))
-    return {"min": min(low, start), "max": max(high, end), "start": start, "end": end}
+    return {"max": max(high, end), "min": min(low, start), "start": start, "end": end}
