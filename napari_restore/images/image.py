@@ -174,6 +174,8 @@ class Image:
         One sentence for plan and report on each thing in the source that was left out, replaced or assumed.
     annotations : Annotations or None
         Labels and tables beside the image; None if there are none.
+    missing_values : tuple of float
+        Values that the source declares for missing pixels.
 
     Raises
     ------
@@ -194,6 +196,7 @@ class Image:
     series_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     annotations: Annotations | None = None
+    missing_values: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", check_axes(self.axes, tuple(self.data.shape)))
