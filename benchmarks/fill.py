@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from napari_restore import api
 
-SIDE = 128
+SIDE = 192
 FILLS = (np.nan, np.inf, 0, -1, -9999, -1_000_000, -2_147_483_648, -3.4028234663852886e38, 1e20, 65535)
 SHARES = (0.0005, 0.002, 0.01, 0.11, 0.3, 0.6)
 TYPES = ("uint16", "int16", "int32", "float32")

@@ -58,8 +58,8 @@ _CAP_NOISE = 8.0
 def fill_values(planes: Sequence[Array]) -> tuple[float, ...]:
     """Find the fill values of an image.
 
-    A value is fill if at least a ten-thousandth of the pixels lie in constant areas of it, and hardly any pixel around
-    these areas has it. Pixels clipped at a camera's black level, and saturated structure, are surrounded by single
+    A value is fill if at least a ten-thousandth of the pixels lie inside constant areas of it, and it is rare around
+    these areas. Pixels clipped at a camera's black level, and saturated structure, are surrounded by single
     pixels of the same value: they are image. A plane of one value is fill, and so is the lowest or highest value if
     more than a hundredth of the pixels have it, and it is far from all others: noise has values between.
 
