@@ -8,7 +8,9 @@ for all of them. If spandrel is not installed, or with ``--alone``, ours in eage
 
 Both have the same weights (seeded, not trained) and the same input, and take turns in one process, so other load of the
 machine affects both. The ratio is that of the best times, theirs to ours; theirs is always float32, since that is what
-their scripts run. The difference is that of the outputs, whose range is about [0, 1].
+their scripts run (on a GPU with TF32 in convolutions, which torch has by default and ours do not use; with
+``--theirs compiled-bfloat16``, theirs run in bfloat16 and compiled). The difference is that of the outputs, whose range
+is about [0, 1].
 
 The floor is what the machine could not do faster: the operations of all products (matrices, convolutions, attention)
 over the rate of one big matrix product, and the bytes that all steps read and write over the rate of one big copy, both
@@ -24,11 +26,13 @@ import copy
 import hashlib
 import importlib.util
 import inspect
+import json
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, get_args
 
 import torch
@@ -163,23 +167,56 @@ def running(name: str, network: nn.Module, given: argparse.Namespace) -> Callabl
     return make_backend(given.backend, network, card, device, given.precision)
 
 
-def compare(name: str, given: argparse.Namespace) -> list[str]:
-    """Return the row of one network."""
+def authors_way(network: nn.Module, given: argparse.Namespace) -> Callable[[Tensor], Tensor]:
+    """Theirs, as their scripts run it, or with what torch offers today."""
+    kind = parse_devices(given.device)[0].kind
+    if given.theirs == "eager-float32":
+
+        def run(image: Tensor) -> Tensor:
+            if kind == "cuda":
+                torch.backends.cudnn.allow_tf32 = True
+            result: Tensor = network(image)
+            torch.backends.cudnn.allow_tf32 = False
+            return result
+
+        return run
+    compiled = torch.compile(network, dynamic=False, mode="reduce-overhead" if kind == "cuda" else "default")
+
+    def run_compiled(image: Tensor) -> Tensor:
+        with torch.autocast(kind, torch.bfloat16):
+            return compiled(image)
+
+    return run_compiled
+
+
+def compare(name: str, given: argparse.Namespace) -> dict[str, Any]:
+    """Return the figures of one network: seconds, ratio, difference, and bytes a pixel."""
     side, device = given.side, given.device
     ours, theirs, channels = pair(name, alone=given.alone)
     theirs = theirs.to(device)
-    image = seeded_image((1, channels, side, side), seed=1).to(device)
+    image = seeded_image((given.batch, channels, side, side), seed=1).to(device)
     by_products, by_bytes = floor(ours.to(device), image, given.precision)
-    mine = running(name, ours, given)
+    mine, authors = running(name, ours, given), authors_way(theirs, given)
     with torch.inference_mode():
+        # The exact result of theirs is that without TF32.
         difference = float((mine(image).float() - theirs(image)).abs().max())
-        times = [(seconds(mine, image), seconds(theirs, image)) for _ in range(given.rounds)]
-    own, authors = (min(column) for column in zip(*times, strict=True))
-    row = [name, f"{side}²", f"{own:.3f} s", f"{authors:.3f} s", f"{authors / own:.2f}", f"{difference:.1e}"]
-    row += [f"{by_products:.3f} s", f"{by_bytes:.3f} s"]
+        seconds(authors, image)
+        times = [(seconds(mine, image), seconds(authors, image)) for _ in range(given.rounds)]
+    own, other = (min(column) for column in zip(*times, strict=True))
+    found = {"network": name, "side": side, "batch": given.batch, "ours_s": own, "theirs_s": other}
+    found |= {"ratio": other / own, "difference": difference, "products_s": by_products, "bytes_s": by_bytes}
     if given.memory:
-        row += [f"{peak_bytes(name, side, whose) / side**2 / 1000:.1f} GB" for whose in (0, 1)]
-    return row
+        for whose, key in enumerate(("ours_bytes_a_pixel", "theirs_bytes_a_pixel")):
+            found[key] = peak_bytes(name, side, whose) / side**2
+    return found
+
+
+def row(found: dict[str, Any]) -> list[str]:
+    """Return the cells of one network."""
+    cells = [found["network"], f"{found['batch']} x {found['side']}²" if found["batch"] > 1 else f"{found['side']}²"]
+    cells += [f"{found['ours_s']:.3f} s", f"{found['theirs_s']:.3f} s", f"{found['ratio']:.2f}"]
+    cells += [f"{found['difference']:.1e}", f"{found['products_s']:.3f} s", f"{found['bytes_s']:.3f} s"]
+    return cells + [f"{value / 1000:.1f} GB" for key, value in found.items() if key.endswith("bytes_a_pixel")]
 
 
 def machine() -> str:
@@ -201,6 +238,9 @@ def main() -> None:
     arguments.add_argument("--backend", choices=get_args(BackendName), default="eager", help="what runs ours")
     arguments.add_argument("--alone", action="store_true", help="beside ours in eager float32, without spandrel")
     arguments.add_argument("--memory", action="store_true", help="measure peak memory as well, of eager")
+    arguments.add_argument("--batch", type=int, default=1, help="number of inputs that go through at a time")
+    arguments.add_argument("--theirs", choices=("eager-float32", "compiled-bfloat16"), default="eager-float32")
+    arguments.add_argument("--json", type=Path, help="write the figures there as well, after each network")
     arguments.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     given = arguments.parse_args()
     torch.set_num_threads(given.threads)
@@ -215,12 +255,17 @@ def main() -> None:
     print(f"{machine()}, {counted(given.threads, 'thread')}\n{versions}, {given.device}, ours {given.precision}, "
           f"{given.backend}; best of {given.rounds} rounds")  # fmt: skip
     theirs = "eager" if given.alone else "authors'"
+    theirs += "" if given.theirs == "eager-float32" else " in bfloat16, compiled"
     headings = ["network", "input", "ours", theirs, "ratio", "difference", "floor: products", "bytes"]
     headings += ["ours, a Mpx", f"{theirs}, a Mpx"] if given.memory else []
     print(f"| {' | '.join(headings)} |\n|{'---|' * len(headings)}")
     names = [card.name for card in api.models()] if given.names == ["all"] else given.names
+    rows = []
     for name in names:
-        print(f"| {' | '.join(compare(name, given))} |", flush=True)
+        rows.append(compare(name, given))
+        print(f"| {' | '.join(row(rows[-1]))} |", flush=True)
+        if given.json:
+            given.json.write_text(json.dumps({"theirs": theirs, "rows": rows}, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

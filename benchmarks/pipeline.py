@@ -3,6 +3,7 @@
     python -m benchmarks.pipeline                                  # all cases; several minutes on two cores
     python -m benchmarks.pipeline --cases medium --seconds 30
     python -m benchmarks.pipeline --peers                          # with what else there is, where it is installed
+    python -m benchmarks.pipeline --device cuda                    # one lane; what the GPU waits is not seen
     python -m benchmarks.pipeline --digests 5 --cases fast medium  # what the digests of stored objects cost
 
 Each case is a network with seeded or bundled weights and a stack of uint16 planes in a Zarr. In one process and in
@@ -23,6 +24,7 @@ columns are then job/bare without and with them, both of the fastest runs; the m
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import tempfile
 import threading
@@ -140,7 +142,11 @@ def peak_memory() -> Iterator[Callable[[], float]]:
 def bare(network: nn.Module, plan: Plan, lanes: int, seconds: float) -> float:
     """Measure pixels per second of tiles in memory, in `lanes` concurrent calls."""
     threads = torch.get_num_threads()
-    tiles = torch.rand(plan.recipe.batch or 1, plan.card.in_channels, *plan.grid.tile_shape)
+    tiles = torch.rand(plan.recipe.batch or 1, plan.card.in_channels, *plan.grid.tile_shape).to(str(plan.device))
+
+    def wait() -> None:
+        if plan.device.is_cuda:
+            torch.cuda.synchronize()
 
     def call(until: float) -> int:
         torch.set_num_threads(max(1, threads // lanes))
@@ -149,6 +155,7 @@ def bare(network: nn.Module, plan: Plan, lanes: int, seconds: float) -> float:
         with torch.inference_mode():
             while not done or time.perf_counter() < until:
                 network(tiles)
+                wait()
                 done += 1
         return done
 
@@ -181,8 +188,9 @@ def job(plan: Plan, output: Path) -> dict[str, float]:
         seconds = time.perf_counter() - began
     predictor._network = network
     return {
-        "seconds": seconds, "first": first, "peak": peak(), "read": source.bytes / plan.image.nbytes,
-        "waits": 1 - timed.seconds / restored / (plan.recipe.lanes or 1),
+        "seconds": seconds, "first": first, "peak": peak(), "read": source.bytes,
+        # A GPU's lane does not wait for the network.
+        "waits": 1 - timed.seconds / restored / (plan.recipe.lanes or 1) if plan.device.is_cpu else float("nan"),
     }  # fmt: skip
 
 
@@ -242,30 +250,39 @@ def monai_window(network: nn.Module, plan: Plan, source: Path, output: Path) -> 
 PEERS = {"plain loop": plain_loop, "dask map_overlap": dask_overlap, "MONAI": monai_window}
 
 
-def measure(case: str, folder: Path, seconds: float, peers: bool, memory: int | None) -> None:
-    """Print the rows of a case."""
+def measure(case: str, folder: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """Print the rows of a case, and return its figures."""
     source = folder / "source.zarr"
-    write_source(source, CASES[case][2])
+    planes, height, width = CASES[case][2]
+    write_source(source, (given.planes or planes, height, width))
     plan = api.plan(
-        source, model=model_of(case, folder), axes="ZYX", value_range=(0, 1000), device="cpu", memory_budget=memory
-    )
+        source, model=model_of(case, folder), axes="ZYX", value_range=(0, 1000), device=given.device,
+        memory_budget=given.memory,
+    )  # fmt: skip
     lanes, pixels = plan.recipe.lanes or 1, float(np.prod(plan.image.shape))
     network = predictor_of(plan)._network
-    found, plain, in_lanes = [], [], []
-    for _ in range(2):
-        plain.append(bare(network, plan, 1, seconds))
-        in_lanes.append(bare(network, plan, lanes, seconds))
-        found.append(job(plan, folder / "result.zarr"))
-    best = min(found, key=lambda one: one["seconds"])
+    jobs, plain, in_lanes = [], [], []
+    for _ in range(given.repeats):
+        plain.append(bare(network, plan, 1, given.seconds))
+        in_lanes.append(bare(network, plan, lanes, given.seconds) if lanes > 1 else plain[-1])
+        jobs.append(job(plan, folder / "result.zarr"))
+    best = min(jobs, key=lambda one: one["seconds"])
     of_bare, of_lanes = (pixels / best["seconds"] / max(rates) for rates in (plain, in_lanes))
     share = plan.tile_share
+    found = {
+        "case": case, "bare": max(plain), "lanes": max(in_lanes), "seconds": best["seconds"], "tiles": share,
+        "job_to_bare": of_bare, "after_halo": of_bare * share, "of_lanes": of_lanes * share,
+        "waits": best["waits"] if plan.device.is_cpu else None,
+        "read": best["read"] / plan.image.nbytes, "first": best["first"], "peak": max(one["peak"] for one in jobs),
+        "planned": plan.memory_bytes, "why": plan.why["device"],
+    }  # fmt: skip
     print(
         f"{case:<11}{max(plain) / 1e3:9.0f}{max(in_lanes) / 1e3:9.0f}{best['seconds']:8.1f}{share:7.2f}{of_bare:8.2f}"
-        f"{of_bare * share:8.2f}{of_lanes * share:9.2f}{best['waits']:8.1%}{best['read']:7.2f}{best['first']:8.1f}"
-        f"{max(one['peak'] for one in found) / 1e6:8.0f}{plan.memory_bytes / 1e6:8.0f}",
+        f"{of_bare * share:8.2f}{of_lanes * share:9.2f}{best['waits']:8.1%}{found['read']:7.2f}{best['first']:8.1f}"
+        f"{found['peak'] / 1e6:8.0f}{plan.memory_bytes / 1e6:8.0f}",
         flush=True,
     )
-    for name, peer in PEERS.items() if peers else ():
+    for name, peer in PEERS.items() if given.peers else ():
         shutil.rmtree(folder / "peer.zarr", ignore_errors=True)
         try:
             with peak_memory() as peak:
@@ -276,6 +293,7 @@ def measure(case: str, folder: Path, seconds: float, peers: bool, memory: int | 
             print(f"  {name}: not run ({error})", flush=True)
             continue
         print(f"  {name}: {spent:.1f} s, {pixels / spent / max(plain):.2f} of bare; {peak() / 1e6:.0f} MB", flush=True)
+    return found
 
 
 @contextmanager
@@ -328,6 +346,10 @@ def main() -> None:
     parser.add_argument("--cases", nargs="*", choices=list(CASES), default=list(CASES))
     parser.add_argument("--seconds", type=float, default=4.0, help="for each measurement of the bare network")
     parser.add_argument("--memory", type=int, help="budget in bytes")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--planes", type=int, help="planes of each stack; by default those of the case")
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--json", type=Path, help="write the figures there as well, after each case")
     parser.add_argument("--peers", action="store_true", help="measure plain loop, dask and MONAI too")
     parser.add_argument("--digests", type=int, metavar="N", help="measure the digests of stored objects, N times")
     given = parser.parse_args()
@@ -342,9 +364,12 @@ def main() -> None:
         "            kpixel/s of tiles        tiles/   job/   after    of lanes  lanes  read/  first    peak  planned"
     )
     print("network        bare    lanes   job s  image    bare    halo  aft. halo  wait  volume  block s    MB      MB")
+    rows = []
     for case in given.cases:
         with tempfile.TemporaryDirectory() as folder:
-            measure(case, Path(folder), given.seconds, given.peers, given.memory)
+            rows.append(measure(case, Path(folder), given))
+        if given.json:
+            given.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -211,6 +211,11 @@ def read_network(
         a parameter is missing, has another shape, or does not belong to the network.
     """
     found = _entries(path)
+    if empty := [key for key, value in found.state.items() if key.endswith((".weight", ".bias")) and not value.numel()]:
+        raise ModelError(
+            f"{path} was not loaded: {empty[0]} of shape {tuple(found.state[empty[0]].shape)} has no values; the file "
+            "is damaged, or was cut to the wrong parts. Fetch it again."
+        )
     architecture, hyperparameters = expected if expected is not None else infer_architecture(found.state)
     try:
         with torch.device("meta"):  # takes no memory: only names and shapes are compared

@@ -19,7 +19,7 @@ from skimage import color, data, io
 from napari_restore.errors import SourceError
 from napari_restore.training.structures import FLUORESCENT, KINDS, Picture, render
 
-__all__ = ["clean_pool", "folder_images", "scikit_image_images", "synthetic_images"]
+__all__ = ["SYNTHETIC", "clean_pool", "folder_images", "scikit_image_images", "synthetic_images"]
 
 SCIKIT_IMAGES = (
     "astronaut",
@@ -41,6 +41,9 @@ SCIKIT_IMAGES = (
 )
 PHOTOGRAPHS = ("astronaut", "camera", "cat", "coffee", "rocket")
 """Those of them that are photographs; they are used unbinned as well."""
+
+SYNTHETIC = 960
+"""Number of synthetic pictures that the bundled weights are trained on."""
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 
@@ -198,7 +201,7 @@ def clean_pool(
     rng: np.random.Generator,
     *,
     channels: int = 1,
-    synthetic: int = 960,
+    synthetic: int = SYNTHETIC,
     folder: Path | None = None,
     held_out: tuple[str, ...] = (),
     smallest: int = 96,

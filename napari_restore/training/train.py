@@ -22,7 +22,7 @@ from napari_restore.errors import RecipeError, RestoreError
 from napari_restore.files import fresh_file
 from napari_restore.models.checkpoint import write_checkpoint
 from napari_restore.training.bundle import write_card
-from napari_restore.training.clean import clean_pool
+from napari_restore.training.clean import SYNTHETIC, clean_pool
 from napari_restore.training.recipes import HELD_OUT, NOISY, RECIPES, TrainingRecipe
 from napari_restore.training.start import begin_with
 
@@ -210,6 +210,7 @@ def train(
     device: str = "cpu",
     minutes: float = math.inf,
     log_every: int = 50,
+    synthetic: int = SYNTHETIC,
 ) -> Path | None:
     """Train the named recipe and write ``out/NAME.safetensors`` and its card ``out/NAME.json``.
 
@@ -236,6 +237,8 @@ def train(
         that.
     log_every : int
         Number of steps between two lines of progress.
+    synthetic : int
+        Number of synthetic images. The course of a run depends on it.
 
     Returns
     -------
@@ -257,8 +260,9 @@ def train(
     torch.set_flush_denormal(True)
     pool_rng, channels = np.random.default_rng(recipe.pool_seed), recipe.hyperparameters["in_channels"]
     pictures, chances = clean_pool(
-        pool_rng, channels=channels, folder=images, held_out=HELD_OUT + NOISY, smallest=recipe.largest_patch
-    )
+        pool_rng, channels=channels, synthetic=synthetic, folder=images, held_out=HELD_OUT + NOISY,
+        smallest=recipe.largest_patch,
+    )  # fmt: skip
     pool = [torch.from_numpy(picture).to(device) for picture in pictures]
     probability = torch.from_numpy(chances).to(device, torch.float32)
     run = TrainingRun.start(recipe, device)

@@ -33,7 +33,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
             RECIPES, name, replace(recipe, hyperparameters=hyperparameters, steps=12, batch=2, patch=32, warmup=3)
         )
     pool = module.clean_pool
-    monkeypatch.setattr(module, "clean_pool", lambda rng, **kw: pool(rng, synthetic=7, **kw))
+    monkeypatch.setattr(module, "clean_pool", lambda rng, **kw: pool(rng, **kw | {"synthetic": 7}))
 
 
 @pytest.mark.parametrize("name", SHORT)

@@ -7,7 +7,7 @@ import torch
 from napari_restore.engine.hardware.device import Device
 from napari_restore.engine.planning.plan import Plan
 
-__all__ = ["is_device_lost", "mark_lost", "working_device"]
+__all__ = ["is_device_lost", "is_lost", "mark_lost", "working_device"]
 
 _lost: set[Device] = set()
 
@@ -26,6 +26,11 @@ def is_device_lost(error: RuntimeError, device: Device) -> bool:
 def mark_lost(device: Device) -> None:
     """Exclude a device from all later blocks of this process."""
     _lost.add(device)
+
+
+def is_lost(device: Device) -> bool:
+    """Return whether a device stopped working in this process."""
+    return device in _lost
 
 
 def working_device(plan: Plan) -> Device | None:

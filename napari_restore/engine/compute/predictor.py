@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import lru_cache
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch import nn
 
 from napari_restore.engine.compute.backends.backend import Backend, Eager
 from napari_restore.engine.compute.backends.making import make_backend
+from napari_restore.engine.compute.copies import Copies, Part, Result
 from napari_restore.engine.compute.lost_devices import working_device
 from napari_restore.engine.hardware.backends import BackendName
 from napari_restore.engine.hardware.device import Device
@@ -78,7 +79,7 @@ class Predictor:
         self._largest: dict[tuple[int, ...], int] = {}
         self._turn = threading.Lock()
         self._room, self._busy = threading.Condition(), 0
-        self._copies = _Copies(torch.device(str(device))) if device.is_cuda else None
+        self._copies = Copies(torch.device(str(device))) if device.is_cuda else None
 
     def __call__(self, tiles: Tiles, batch: int, lanes: int = 1, threads: int | None = None) -> Tiles:
         """Restore at most `batch` tiles.
@@ -144,7 +145,7 @@ class Predictor:
         OutOfMemory
             If not even one tile fits.
         """
-        waiting: deque[Future[_Result]] = deque()
+        waiting: deque[Future[Result]] = deque()
         try:
             with self._turn if many else nullcontext():
                 for tiles in batches:
@@ -157,11 +158,11 @@ class Predictor:
             for future in waiting:
                 future.cancel()
 
-    def _submit(self, tiles: Tiles, batch: int, lanes: int, threads: int | None) -> Future[_Result]:
+    def _submit(self, tiles: Tiles, batch: int, lanes: int, threads: int | None) -> Future[Result]:
         lanes = min(lanes, self._cores)
         return self._lanes.submit(self._restore, tiles, batch, lanes, threads or self._cores // lanes)
 
-    def _restore(self, tiles: Tiles, batch: int, lanes: int, threads: int) -> _Result:
+    def _restore(self, tiles: Tiles, batch: int, lanes: int, threads: int) -> Result:
         with self._room:
             self._room.wait_for(lambda: self._busy < lanes)
             self._busy += 1
@@ -174,12 +175,12 @@ class Predictor:
                 self._busy -= 1
                 self._room.notify_all()
 
-    def _restore_all(self, tiles: Tiles, batch: int) -> _Result:
+    def _restore_all(self, tiles: Tiles, batch: int) -> Result:
         shape = tiles.shape[1:]
         size = min(batch, self._largest.get(shape, batch))
         while True:
             try:
-                return _Result([self._forward(tiles[i : i + size], size) for i in range(0, len(tiles), size)])
+                return Result([self._forward(tiles[i : i + size], size) for i in range(0, len(tiles), size)])
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
@@ -193,7 +194,7 @@ class Predictor:
             size = self._largest[shape] = size // 2
             _log.warning("%s is out of memory: batches of %d tiles from here on", self.device, size)
 
-    def _forward(self, tiles: Tiles, size: int) -> _Part:
+    def _forward(self, tiles: Tiles, size: int) -> Part:
         """Run the network on one batch, padded to `size` with copies of its last tile."""
         # Bias-free networks compute denormal numbers on dark background, which are slow. The flag is set per thread.
         torch.set_flush_denormal(True)
@@ -204,59 +205,6 @@ class Predictor:
             result = self._network(on_device)[: len(tiles)]
             # A compiled network may reuse the memory of a result for its next one, so the result is copied.
             return (result.float().cpu(), None) if self._copies is None else self._copies.to_host(result)
-
-
-_Part = tuple[torch.Tensor, "torch.cuda.Event | None"]
-"""Restored tiles in the host's memory, and the event that marks the end of the copy to it."""
-
-
-class _Result:
-    """The result of a batch; on a GPU, its copy to the host may not have ended."""
-
-    def __init__(self, parts: list[_Part]) -> None:
-        self._parts = parts
-
-    def tiles(self) -> Tiles:
-        """Wait for the copies from the device, and return the tiles."""
-        for _, arrived in self._parts:
-            if arrived is not None:
-                arrived.synchronize()
-        arrays = [part.numpy() for part, _ in self._parts]
-        return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-
-
-class _Copies:
-    """Copies to and from a GPU, on CUDA streams other than the stream that computes.
-
-    The host's memory is pinned, as only such copies are asynchronous. Torch keeps pinned memory for later copies, and
-    does not reuse it before a copy has ended.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.incoming = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        self.outgoing = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-
-    def to_device(self, tiles: torch.Tensor) -> torch.Tensor:
-        """Start the copy of a batch to the GPU; later work of the current stream waits for it."""
-        computing = torch.cuda.current_stream(self.device)
-        with torch.cuda.stream(self.incoming):
-            copied = tiles.pin_memory().to(self.device, non_blocking=True)
-        computing.wait_stream(self.incoming)
-        copied.record_stream(computing)
-        return copied
-
-    def to_host(self, result: torch.Tensor) -> _Part:
-        """Start the copy of a result to the host, as float32, after its computation."""
-        result = result.to(torch.float32, copy=True)
-        self.outgoing.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(self.outgoing):
-            host = torch.empty(result.shape, dtype=result.dtype, pin_memory=True)
-            host.copy_(result, non_blocking=True)
-            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            arrived.record(self.outgoing)
-        result.record_stream(self.outgoing)
-        return host, arrived
 
 
 MOST_LOADED = 4
@@ -320,6 +268,7 @@ def release_predictors() -> None:
     with _loading:
         _load.cache_clear()
     if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+        with suppress(RuntimeError):  # of a GPU that is lost
+            torch.cuda.empty_cache()
     if torch.backends.mps.is_available():
         torch.mps.empty_cache()

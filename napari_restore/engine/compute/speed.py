@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from napari_restore.engine.compute.lost_devices import is_lost
 from napari_restore.engine.hardware.machine_cache import cache_folder, keep_measured, kept_measurement, processor
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.fingerprint import digest
@@ -48,6 +49,9 @@ class Stopwatch:
 def remember_tile_seconds(plan: Plan, tiles: int, seconds: float) -> None:
     """Keep the time of a tile, unless too few were measured. A cache that cannot be written is no error.
 
+    Nothing is kept of a run that lost its device: another one restored part of the tiles, and a lost GPU raises errors
+    when it is asked for its name.
+
     Parameters
     ----------
     plan : Plan
@@ -59,7 +63,7 @@ def remember_tile_seconds(plan: Plan, tiles: int, seconds: float) -> None:
     """
     recipe = plan.recipe
     least = _LEAST_BATCHES * (recipe.batch or 1) * (recipe.lanes or 1)
-    if tiles < least or seconds < _LEAST_SECONDS:
+    if tiles < least or seconds < _LEAST_SECONDS or is_lost(plan.device):
         return
     key = _key(plan)
     path = _path(key)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import torch
 
 from napari_restore.engine.hardware.backends import BackendName, openvino_version
+from napari_restore.engine.hardware.devices import forbid_tf32
 
 __all__ = ["arithmetic", "other_arithmetic"]
 
@@ -45,6 +46,7 @@ def arithmetic(device: str, backend: BackendName | None = None) -> dict[str, str
             "oneDNN": str(torch.backends.mkldnn.enabled),
         }
     elif first.startswith("cuda") and torch.cuda.is_available():
+        forbid_tf32()  # as whoever loads a network does
         found |= {
             "chip": torch.cuda.get_device_name(first),
             "cuDNN": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]

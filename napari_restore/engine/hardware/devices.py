@@ -13,7 +13,7 @@ from napari_restore.engine.hardware.host_memory import available_memory
 from napari_restore.errors import RecipeError
 
 __all__ = [
-    "choose_devices", "cores", "devices", "free_memory", "set_own_threads", "spare_devices",
+    "choose_devices", "cores", "devices", "forbid_tf32", "free_memory", "set_own_threads", "spare_devices",
 ]  # fmt: skip
 
 
@@ -80,6 +80,16 @@ def free_memory(device: Device) -> int:
     if device.is_cuda:
         return int(torch.cuda.mem_get_info(torch.device(str(device)))[0])
     return available_memory()
+
+
+def forbid_tf32() -> None:
+    """Let GPUs compute convolutions of float32 in float32, in the whole process.
+
+    Torch lets GPUs of NVIDIA round the inputs of a convolution to TF32, which has 11 significant bits: a 16-bit image
+    would get steps, and a result would differ from that of a CPU by 1e-3 of the range. Products of matrices are not
+    rounded by default.
+    """
+    torch.backends.cudnn.allow_tf32 = False
 
 
 _threads_of_torch = threading.Lock()

@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from napari_restore import api
+from napari_restore.engine.compute.backends.making import make_backend
+from napari_restore.engine.hardware.arithmetic import arithmetic
 from napari_restore.engine.hardware.device import CPU, Device
 from napari_restore.engine.hardware.devices import choose_devices, devices, free_memory, spare_devices
 from napari_restore.errors import RecipeError
@@ -49,3 +51,20 @@ def test_the_gpu_of_a_mac(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert chosen("auto") == chosen("mps") == "mps" and spare_devices(Device("mps")) == (CPU,)
+
+
+@pytest.mark.parametrize("asked", ["arithmetic", "network"])
+def test_convolutions_of_a_gpu_are_float32(monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
+    """Also for who asks for the arithmetic before a network is loaded: what is stored is compared at a resume."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a chip")
+    monkeypatch.setattr(torch.nn.Module, "to", lambda network, device: network)
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = True
+    try:
+        if asked == "network":
+            make_backend("eager", torch.nn.Identity(), api.model_card("swinir-x2-light"), GPUS[0], "float32")
+            assert torch.backends.cudnn.allow_tf32 is False
+        assert arithmetic("cuda:0")["TF32"] == "False" and torch.backends.cudnn.allow_tf32 is False
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

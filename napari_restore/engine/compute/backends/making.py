@@ -9,6 +9,7 @@ from napari_restore.engine.compute.backends.compiled import Compiled
 from napari_restore.engine.compute.backends.openvino import OpenVINO
 from napari_restore.engine.hardware.backends import BackendName, check_backend
 from napari_restore.engine.hardware.device import Device
+from napari_restore.engine.hardware.devices import forbid_tf32
 from napari_restore.models.card import ModelCard
 from napari_restore.networks.restormer import Restormer
 from napari_restore.networks.swinir import SwinIR
@@ -43,6 +44,8 @@ def make_backend(name: BackendName, network: nn.Module, card: ModelCard, device:
     RecipeError
         If the back end is not installed.
     """
+    if device.is_cuda:
+        forbid_tf32()
     network = network.to(str(device)).eval()
     if name == "openvino":
         check_backend(name, device)
