@@ -229,7 +229,7 @@ def test_swinir_colour_channels_and_stacks(
 
 def test_a_source_on_disk_and_the_bundled_model(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "noisy.tif", noisy()[:96, :96])
-    found = api.adapt(tmp_path / "noisy.tif", tmp_path / "mine.safetensors", axes="YX", steps=1)
+    found = api.adapt(tmp_path / "noisy.tif", tmp_path / "mine.safetensors", axes="YX", method="r2r", steps=1)
     assert found.outcome in ("adapted", "kept")
     if found.output is not None:
         assert api.model_card(found.output).attention_window == api.model_card(api.DENOISER).attention_window
