@@ -21,6 +21,7 @@ from napari_restore.api.restoring import denoise, iter_restore, restore, run, su
 from napari_restore.api.saving import save_ome_zarr
 from napari_restore.api.settings import DENOISER, UPSCALERS, Settings
 from napari_restore.api.zoo import (
+    adapt,
     convert_model,
     devices,
     fetch,
@@ -39,6 +40,7 @@ __all__ = [
     "BatchPlan",
     "BatchProgress",
     "Settings",
+    "adapt",
     "assess",
     "convert_model",
     "denoise",

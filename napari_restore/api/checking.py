@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_restore.assessment.page import Assessment
     from napari_restore.engine.compute.estimate import Report
     from napari_restore.engine.planning.plan import Plan
-    from napari_restore.engine.record.run_report import RunReport
+    from napari_restore.engine.record.report_file import RunReport
     from napari_restore.engine.record.verification import Verification
     from napari_restore.engine.store.progress import Progress
     from napari_restore.images.image import Image
@@ -163,7 +163,7 @@ def run_report(output: str | Path) -> RunReport:
         If there is no report.
     """
     from napari_restore.engine.record.batch_report import read_batch_report
-    from napari_restore.engine.record.run_report import read_report
+    from napari_restore.engine.record.report_file import read_report
 
     return read_batch_report(output) or read_report(output)
 

@@ -1,21 +1,26 @@
-"""List models, describe them, fetch and convert their weights."""
+"""List models, describe them, fetch and convert their weights, and adapt them to noisy images."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_restore.api.boundary import bounded
-from napari_restore.api.settings import UPSCALERS
+from napari_restore.api.planning import plan as make_plan
+from napari_restore.api.settings import DENOISER, UPSCALERS, Settings, describes_settings
 from napari_restore.errors import ModelError, RecipeError
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from napari_restore.adapting.outcome import Adapted, AdaptProgress
     from napari_restore.engine.compute.estimate import Report
     from napari_restore.engine.planning.choices.models import Recommendation
     from napari_restore.models.card import ModelCard
 
 __all__ = [
+    "adapt",
     "convert_model",
     "devices",
     "fetch",
@@ -157,6 +162,84 @@ def convert_model(
     from napari_restore.models import zoo
 
     return zoo.convert(model, Path(target), half=half, img_range=img_range, mean=mean)
+
+
+@bounded("adapting a model to")
+@describes_settings
+def adapt(
+    source: Any,
+    output: str | Path,
+    *,
+    model: str | Path = DENOISER,
+    method: str = "auto",
+    minutes: float | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: Callable[[AdaptProgress], bool | None] | None = None,
+    **settings: Unpack[Settings],
+) -> Adapted:
+    """Adapt a denoiser to a noisy source alone, and keep it only if that has helped on crops that were set aside.
+
+    Crops of the source are read, of any size of the source. A tenth of them is set aside. The self-supervision is
+    chosen by the noise that is measured. If the call is interrupted, the same call resumes it. Settings are those of
+    the runs that the model is for; adapting uses `axes`, `level`, `series`, `img_range`, `mean`, `intensity`,
+    `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`, `device`, `on_error`, `memory_budget` and
+    `allow_outside`.
+
+    Parameters
+    ----------
+    source : str, Path, array or sequence of arrays
+        Path or URL of a TIFF, OME-TIFF, ImageJ TIFF, pattern of files, Zarr array, OME-Zarr, HDF5, Imaris, CZI, ND2,
+        LIF or NDTiff data set; a NumPy, dask, zarr or xarray array; or the levels of a pyramid, the largest first.
+    output : str or Path
+        The ``.safetensors`` file to write. While the call runs, its state is in a hidden file beside it.
+    model : str or Path
+        Name of a bundled or published model (`models`), or path of a checkpoint of Restormer or SwinIR: a denoiser.
+        Default: `DENOISER`.
+    method : {"auto", "r2r", "noise2void", "noise2noise"}
+        Self-supervision: recorrupted pairs, for noise that is independent between pixels and known; a blind spot, with
+        masks along the directions in which noise is correlated; or neighbouring planes as targets. ``"auto"`` chooses
+        by the noise.
+    minutes : float or None
+        Budget, from which the number of steps follows after the first ones were timed. If None, 5 on a CPU and 1 on a
+        GPU.
+    steps : int or None
+        Number of steps, instead of a budget; together with `seed` it repeats an adaptation on a CPU.
+    seed : int
+        Seed of all random numbers.
+    overwrite : bool
+        Replace an existing file, and forget an interrupted adaptation.
+    progress : callable or None
+        Called with an `AdaptProgress` after each step. If it returns False, the adaptation ends, and what was reached
+        is judged and, if it has helped, stored.
+    **settings : Unpack[Settings]
+        Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
+        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
+        `denoise`, `attention_window`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`,
+        `neighbours`, `strength`. Result: `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`,
+        `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+
+    Returns
+    -------
+    Adapted
+        Print it. Its `outcome` is ``"adapted"``, ``"kept"`` (it did not help; no file was written) or ``"declined"``
+        (the source is not suitable: constant, hardly any noise, compressed by JPEG); its `model` is the one to use.
+
+    Raises
+    ------
+    RestoreError
+        If source, model or output are wrong, before any work is done; or if the source cannot be read.
+    """
+    from napari_restore.adapting.adapt import Adaptation, Request
+
+    plan = make_plan(source, model=model, **settings)
+    adaptation = Adaptation(plan, Request(Path(output), method, minutes, steps, seed, overwrite))
+    for event in adaptation.run():
+        if progress is not None and progress(event) is False:
+            adaptation.stop()
+    assert adaptation.outcome is not None
+    return adaptation.outcome
 
 
 @bounded("choosing a model for scale")

@@ -15,6 +15,7 @@ import typer
 from rich.table import Table
 
 from napari_restore import __version__
+from napari_restore.cli.adapting import adapt
 from napari_restore.cli.checking import assess, info, report, verify
 from napari_restore.cli.models import models_app
 from napari_restore.cli.options import given, with_settings
@@ -34,6 +35,11 @@ app.command(cls=with_settings())(denoise)
 app.command(cls=with_settings())(upscale)
 app.command(cls=with_settings())(batch)
 app.command(cls=with_settings("axes", "level", "series", "device", "allow_outside"))(info)
+_OF_ADAPTING = (
+    "axes", "level", "series", "img_range", "mean", "intensity", "value_range", "noise", "valid_range", "fill_values",
+    "neighbours", "device", "on_error", "memory_budget", "allow_outside",
+)  # fmt: skip
+app.command(cls=with_settings(*_OF_ADAPTING))(adapt)
 app.command()(verify)
 app.command()(report)
 app.command()(assess)

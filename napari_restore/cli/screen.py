@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["downloads", "errors", "follow", "follow_batch", "out"]
+__all__ = ["adapting", "downloads", "errors", "follow", "follow_batch", "out"]
 
 import contextlib
 import os
@@ -87,6 +87,23 @@ def follow_batch(events: Iterable[api.BatchProgress], quiet: bool) -> list[api.B
             else:
                 _show(bar, task, event.event)
     return ended
+
+
+@contextmanager
+def adapting(quiet: bool) -> Iterator[Callable[[Any], None]]:
+    """Show the progress of an adaptation. Yield a function that takes its events."""
+    said: list[str] = []
+    with _bar(quiet) as bar:
+        task = bar.add_task("adapting", total=None, rate="")
+
+        def show(event: Any) -> None:
+            if not said and not quiet:
+                said.append(f"{event.method}: {event.why}")
+                errors.print(said[0])
+            losses = f"loss {event.latest.loss:.4f}, unadapted {event.latest.parent_loss:.4f}"
+            bar.update(task, completed=event.done, total=event.total or None, rate=losses)
+
+        yield show
 
 
 @contextmanager

@@ -6,13 +6,12 @@ import argparse
 import codecs
 import hashlib
 import json
-import math
 import pathlib
 import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,21 +27,15 @@ from napari_restore.files import fresh_file
 from napari_restore.models.architecture import build, infer_architecture
 from napari_restore.models.card import Architecture
 from napari_restore.models.entries import WRAPPERS, Entries, find_entries
+from napari_restore.models.metadata import METADATA_KEY
 
 __all__ = [
-    "NOT_INFERRED",
-    "check_not_inferred",
     "file_digest",
     "load_network",
-    "read_metadata",
     "read_network",
     "read_state_dict",
     "write_checkpoint",
 ]
-
-_METADATA_KEY = "napari_restore"
-NOT_INFERRED = ("img_range", "mean")
-"""Hyper-parameters of SwinIR that cannot be inferred from the shapes of its parameters."""
 
 
 def file_digest(path: Path) -> str:
@@ -145,68 +138,6 @@ def _entries(path: Path) -> Entries:
     return replace(found, state=floats)
 
 
-def read_metadata(path: Path) -> dict[str, Any]:
-    """Read the hyper-parameters that `write_checkpoint` has stored and that cannot be inferred from shapes.
-
-    Parameters
-    ----------
-    path : Path
-        The checkpoint.
-
-    Returns
-    -------
-    dict of str to object
-        Empty for a file without them.
-
-    Raises
-    ------
-    ModelError
-        If the metadata are damaged.
-    """
-    if path.suffix != ".safetensors":
-        return {}
-    try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(_METADATA_KEY, "{}")
-        content = json.loads(text)["hyperparameters"] if text != "{}" else {}
-        found = {key: content[key] for key in NOT_INFERRED if key in content}
-        return check_not_inferred(**found)
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
-        raise ModelError(f"the metadata of {path} are damaged: {error}; convert the checkpoint again.") from error
-
-
-def check_not_inferred(img_range: float | None = None, mean: Sequence[float] | None = None) -> dict[str, Any]:
-    """Check the hyper-parameters of SwinIR that cannot be inferred from shapes.
-
-    Parameters
-    ----------
-    img_range : float, optional
-        Factor on the input, greater than 0.
-    mean : sequence of float, optional
-        Mean of each channel.
-
-    Returns
-    -------
-    dict of str to object
-        Those that are not None.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a value is not a number, is not finite, or the range is not positive.
-    """
-    given: dict[str, Any] = {}
-    if img_range is not None:
-        given["img_range"] = float(img_range)
-        if not 0 < given["img_range"] < math.inf:
-            raise ValueError(f"img_range {img_range} is not positive")
-    if mean is not None:
-        given["mean"] = tuple(float(value) for value in mean)
-        if not all(math.isfinite(value) for value in given["mean"]):
-            raise ValueError(f"mean {mean} is not finite")
-    return given
-
-
 def write_checkpoint(
     path: Path,
     state: Mapping[str, Tensor],
@@ -214,6 +145,7 @@ def write_checkpoint(
     hyperparameters: Mapping[str, Any],
     *,
     half: bool,
+    card: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a ``.safetensors`` file with all hyper-parameters in its metadata.
 
@@ -229,6 +161,8 @@ def write_checkpoint(
         Keyword arguments of its class.
     half : bool
         Whether to store float16: half the size, and a relative error of 2^-11 in each weight.
+    card : mapping of str to object, optional
+        Fields of the card that cannot be inferred from the weights, as JSON types; see `metadata.CARD_FIELDS`.
 
     Raises
     ------
@@ -239,11 +173,12 @@ def write_checkpoint(
     beyond = [key for key, value in kept.items() if not torch.isfinite(value).all()]
     if half and beyond:
         raise ModelError(f"{beyond[0]} has weights beyond the range of float16; convert without half precision.")
-    content = json.dumps({"architecture": architecture, "hyperparameters": dict(hyperparameters)})
+    told = {"card": dict(card)} if card else {}
+    content = json.dumps({"architecture": architecture, "hyperparameters": dict(hyperparameters), **told})
     try:
         with fresh_file(path) as fresh:
             # A single key: safetensors writes several in any order, and equal weights should have equal digests.
-            save_file(kept, fresh, metadata={_METADATA_KEY: content})
+            save_file(kept, fresh, metadata={METADATA_KEY: content})
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path} cannot be written: {error}; name a file in an existing folder.") from error
 
@@ -276,6 +211,11 @@ def read_network(
         a parameter is missing, has another shape, or does not belong to the network.
     """
     found = _entries(path)
+    if empty := [key for key, value in found.state.items() if key.endswith((".weight", ".bias")) and not value.numel()]:
+        raise ModelError(
+            f"{path} was not loaded: {empty[0]} of shape {tuple(found.state[empty[0]].shape)} has no values; the file "
+            "is damaged, or was cut to the wrong parts. Fetch it again."
+        )
     architecture, hyperparameters = expected if expected is not None else infer_architecture(found.state)
     try:
         with torch.device("meta"):  # takes no memory: only names and shapes are compared

@@ -149,13 +149,8 @@ def _card_of_file(
     path: Path, modified: int, size: int, img_range: float | None, mean: tuple[float, ...] | None
 ) -> ModelCard:
     """Read a checkpoint once; a file that has changed since is another one."""
-    from napari_restore.models.checkpoint import (
-        NOT_INFERRED,
-        check_not_inferred,
-        file_digest,
-        read_metadata,
-        read_network,
-    )
+    from napari_restore.models.checkpoint import file_digest, read_network
+    from napari_restore.models.metadata import NOT_INFERRED, check_not_inferred, read_metadata, with_own_fields
 
     entries, architecture, hyperparameters = read_network(path)
     try:
@@ -187,7 +182,8 @@ def _card_of_file(
         assumed=tuple(name for name in NOT_INFERRED if name not in told) if architecture == "swinir" else (),
         **tiling_defaults(architecture, hyperparameters),
     )
-    return card if given else _as_published(card)
+    own = with_own_fields(card, path)
+    return own if given or own is not card else _as_published(card)
 
 
 def _as_published(card: ModelCard) -> ModelCard:
@@ -231,14 +227,16 @@ def convert(
         If the model cannot be read, or the target exists or has another suffix.
     """
     from napari_restore.models.checkpoint import read_network, write_checkpoint
+    from napari_restore.models.metadata import own_fields
 
     if target.suffix != ".safetensors":
         raise ModelError(f"{target} does not end in .safetensors, the format of converted checkpoints; rename it.")
     if target.exists():
         raise ModelError(f"{target} exists already; name another file, or remove it.")
     card = local_card(find_card(model, img_range=img_range, mean=mean))
-    entries, _, _ = read_network(weights_path(card), (card.architecture, card.hyperparameters))
-    write_checkpoint(target, entries.state, card.architecture, card.hyperparameters, half=half)
+    path = weights_path(card)
+    entries, _, _ = read_network(path, (card.architecture, card.hyperparameters))
+    write_checkpoint(target, entries.state, card.architecture, card.hyperparameters, half=half, card=own_fields(path))
     return card_of_file(target)
 
 

@@ -122,6 +122,16 @@ def test_weights_that_are_no_numbers_are_refused(
         read_state_dict(path)
 
 
+@pytest.mark.parametrize("shape", [(4, 0, 3, 3), (0, 1, 3, 3)])
+def test_weights_without_values_are_refused(
+    tmp_path: Path, state: dict[str, torch.Tensor], shape: tuple[int, ...]
+) -> None:
+    path = tmp_path / "model.safetensors"
+    save_file(state | {"conv_first.weight": torch.zeros(shape)}, path)
+    with pytest.raises(ModelError, match=r"conv_first\.weight of shape \(.*\) has no values; the file is damaged"):
+        read_state_dict(path)
+
+
 def test_a_checkpoint_that_holds_itself(tmp_path: Path) -> None:
     loop: dict[str, object] = {}
     loop["params"] = loop

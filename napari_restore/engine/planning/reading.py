@@ -103,7 +103,22 @@ class RetryingImage(Image):
 
 
 def with_retries(image: Image, on_error: Literal["raise", "fill"], fill: tuple[float, ...]) -> RetryingImage:
-    """Make an image that is read with retries, for one block."""
+    """Make an image that is read with retries, for one block.
+
+    Parameters
+    ----------
+    image : Image
+        The source.
+    on_error : {"raise", "fill"}
+        Setting of the recipe.
+    fill : tuple of float
+        Fill values, one for all channels or one per channel.
+
+    Returns
+    -------
+    RetryingImage
+        The same source.
+    """
     known = {item.name: getattr(image, item.name) for item in fields(Image)}
     return RetryingImage(**known, on_error=on_error, fill=fill)
 

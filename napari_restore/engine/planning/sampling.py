@@ -94,12 +94,24 @@ class ChunkReader:
         self._pixels: NDArray[Any] | None = None
 
     def chunks_of(self, region: tuple[slice, ...]) -> tuple[tuple[int, int], ...]:
-        """Return the first and the last chunk that a region touches, along each axis."""
+        """Return the first and the last chunk that a region touches, along each axis.
+
+        Parameters
+        ----------
+        region : tuple of slice
+            One slice per axis in canonical order.
+        """
         lengths = (self._chunk[axis] for axis in self._image.canonical)
         return tuple((s.start // length, (s.stop - 1) // length) for s, length in zip(region, lengths, strict=True))
 
     def read(self, region: tuple[slice, ...]) -> NDArray[Any]:
-        """Read a region as `Image.read` does."""
+        """Read a region as `Image.read` does.
+
+        Parameters
+        ----------
+        region : tuple of slice
+            One slice per axis in canonical order.
+        """
         whole = tuple(
             slice(first * self._chunk[axis], min((last + 1) * self._chunk[axis], self._image.sizes[axis]))
             for axis, (first, last) in zip(self._image.canonical, self.chunks_of(region), strict=True)
@@ -286,5 +298,13 @@ def _some(planes: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
 
 
 def estimate_image_noise(image: Image, *, skip_damaged: bool = False) -> tuple[NoiseEstimate | None, ...]:
-    """Estimate the noise of each channel from a sample; None if that is not possible."""
+    """Estimate the noise of each channel from a sample; None if that is not possible.
+
+    Parameters
+    ----------
+    image : Image
+        The source.
+    skip_damaged : bool
+        Whether to leave out crops that cannot be read.
+    """
     return tuple(channel.noise for channel in sample_channels(image, skip_damaged=skip_damaged))

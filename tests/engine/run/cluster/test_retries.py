@@ -44,6 +44,8 @@ def test_workers_that_stand_still(
     monkeypatch.setattr(running, "TIDY", 0.5)
     monkeypatch.setattr(heartbeats, "SILENT", 2.0)
     monkeypatch.setattr(heartbeats, "INTERVALS", 2)
+    monkeypatch.setattr(window, "REFRESH", 0.5)
+    monkeypatch.setattr(running, "CHECK", 0.5)
     output = tmp_path / "out.zarr"
     events = api.iter_restore(source, output=output, model=checkpoints["denoiser"], scheduler=mortal_client, **SETTINGS)
     next(event for event in events if event.done >= (0 if "before" in stopped else 2))

@@ -1,0 +1,128 @@
+"""What adapting to noisy images gains, and whether it ever loses: ``python -m benchmarks.adapting EVAL_FOLDER``.
+
+For each image the denoiser is adapted to it alone, and the noisy image is restored with the model that `adapt` names:
+PSNR of the parent and of that model, on the range of the truth. Out of domain are images with lines of a scanner and
+photographs with the noise of a camera, both simulated, and wide-field frames of FMD, whose noise is correlated; in
+domain are confocal and two-photon frames of FMD, and W2S.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from skimage.io import imread
+
+from benchmarks.quality.sets import SETS, clean_structure
+from napari_restore import api
+from napari_restore.quality import fit_gain_offset, psnr
+
+Plane = npt.NDArray[np.float64]
+Case = tuple[str, npt.NDArray[np.generic], Plane]
+
+GAIN, OFFSET, READ_NOISE = 4.0, 100.0, 2.0
+LINES = 5.0
+"""Standard deviation of the offset of a line, in photons, at 60 photons in the brightest pixel."""
+
+
+def recorded(structure: Plane, seed: int, photons: float = 60.0, lines: float = 0.0) -> tuple[npt.NDArray, Plane]:
+    """A recording of a structure by a camera or a scanner, and its expectation, in counts."""
+    rng = np.random.default_rng([15, seed])
+    unit = (structure - structure.min()) / np.ptp(structure)
+    expected = photons * (0.1 + 0.9 * unit)
+    noisy = rng.poisson(expected) + rng.normal(0, READ_NOISE, unit.shape)
+    noisy = noisy + lines * rng.normal(size=(len(unit), 1))
+    counts = np.rint(OFFSET + GAIN * noisy).clip(0, 65535).astype(np.uint16)
+    return counts, OFFSET + GAIN * expected
+
+
+def micrographs(folder: Path, side: int) -> Iterator[Case]:
+    """Generated electron micrographs with the noise of a camera: the model was trained for them."""
+    for seed in range(3):
+        yield f"micrograph {seed}", *recorded(clean_structure("electron_micrograph", side, seed).astype(float), seed)
+
+
+def photographs(folder: Path, side: int) -> Iterator[Case]:
+    """Photographs: structure that a microscope does not show."""
+    for seed, path in enumerate(sorted((folder / "natural/Set12").glob("*.png"))[:6]):
+        yield path.stem, *recorded(_middle(imread(path).astype(float), side), seed)
+
+
+def scanned(folder: Path, side: int) -> Iterator[Case]:
+    """Means of 50 confocal frames, recorded again with an offset of each line."""
+    for seed, path in enumerate(sorted((folder / "fmd/gt").glob("Confocal_*_1.png"))):
+        yield path.stem, *recorded(_middle(imread(path).astype(float), side), seed, lines=LINES)
+
+
+def frames(folder: Path, side: int, modality: str) -> Iterator[Case]:
+    """Single frames of FMD."""
+    for pair in SETS["fmd"](folder):
+        if pair.name.startswith(modality):
+            yield pair.name, _middle(pair.noisy, side).astype(np.uint8), _middle(pair.truth.astype(float), side)
+
+
+def w2s(folder: Path, side: int) -> Iterator[Case]:
+    """Single wide-field frames of W2S; the truth gets the gain and offset of the noisy image."""
+    for pair in SETS["w2s"](folder):
+        noisy, truth = _middle(pair.noisy, side), _middle(pair.truth.astype(float), side)
+        gain, offset = fit_gain_offset(truth, noisy.astype(float))
+        yield pair.name, noisy.astype(np.uint8), gain * truth + offset
+
+
+GROUPS = {
+    "lines of a scanner": scanned,
+    "wide-field, correlated": lambda folder, side: frames(folder, side, "WideField"),
+    "photographs": photographs,
+    "electron micrographs": micrographs,
+    "confocal": lambda folder, side: frames(folder, side, "Confocal"),
+    "two-photon": lambda folder, side: frames(folder, side, "TwoPhoton"),
+    "W2S": w2s,
+}
+
+
+def _middle(plane: npt.NDArray, side: int) -> npt.NDArray:
+    top, left = (max((length - side) // 2, 0) for length in plane.shape)
+    return plane[top : top + side, left : left + side]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--groups", nargs="+", default=list(GROUPS), choices=list(GROUPS))
+    parser.add_argument("--images", type=int, default=2, help="Images of each group.")
+    parser.add_argument("--side", type=int, default=512, help="Side of the images; the middle is cut out.")
+    parser.add_argument("--minutes", type=float, default=None)
+    parser.add_argument("--steps", type=int, default=None)
+    given = parser.parse_args()
+    print("| group | image | method | outcome | loss | parent | result | gain | time |")
+    print(f"|{9 * '---|'}")
+    gains: dict[str, list[float]] = {}
+    for group in given.groups:
+        cases = list(GROUPS[group](given.folder, given.side))
+        for name, noisy, truth in cases[:: max(len(cases) // given.images, 1)][: given.images]:
+            began = time.perf_counter()
+            with tempfile.TemporaryDirectory() as folder:
+                found = api.adapt(
+                    noisy, Path(folder) / "own.safetensors", axes="YX", minutes=given.minutes, steps=given.steps
+                )
+                seconds = time.perf_counter() - began
+                usual, own = (
+                    psnr(truth, np.asarray(api.denoise(noisy, axes="YX", model=model, dtype="float32")), np.ptp(truth))
+                    for model in (api.DENOISER, found.model)
+                )
+            gains.setdefault(group, []).append(own - usual)
+            loss = f"{-100 * found.judgement.gain:+.2f} %" if found.judgement else found.reason
+            row = (group, name, found.method, found.outcome, loss, f"{usual:.2f}", f"{own:.2f}", f"{own - usual:+.2f}")
+            print(f"| {' | '.join(row)} | {seconds:.0f} s |", flush=True)
+    print("\n| group | mean gain, dB | worst |\n|---|---|---|")
+    for group, values in gains.items():
+        print(f"| {group} | {np.mean(values):+.2f} | {min(values):+.2f} |")
+
+
+if __name__ == "__main__":
+    main()

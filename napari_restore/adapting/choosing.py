@@ -1,0 +1,184 @@
+"""Choose the self-supervision by the noise of the source, and decline sources whose noise cannot teach a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_restore.adapting.crops import SourceCrop
+from napari_restore.errors import RecipeError
+from napari_restore.wording import percent
+
+__all__ = ["Choice", "Method", "blocks_of_jpeg", "check_method", "choose_method", "correlation_reach", "too_clean"]
+
+Method = Literal["r2r", "noise2void", "noise2noise"]
+
+_INDEPENDENT = 0.1
+"""Autocorrelation of the noise between neighbours up to which pixels count as independent: less is not told from none
+in an image with structure (`napari_restore.intensity.noise`)."""
+_REACH = 8
+"""Largest distance, in pixels, at which the autocorrelation is measured; noise that reaches so far is that of lines."""
+_FLAT = (8, 32)
+"""Short and long side of the blocks on which it is measured."""
+_FLATTEST = 0.15
+"""Share of these blocks that is used: structure is correlated, so only the flattest show the noise."""
+_HARDLY_ANY = 0.004
+"""Standard deviation of the noise, as a share of the value range, below which there is nothing to learn from."""
+_BLOCKY = 1.05
+"""Steps between pixels at the borders of blocks of 8, relative to the others, from which an image counts as a JPEG."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A self-supervision.
+
+    Attributes
+    ----------
+    method : {"r2r", "noise2void", "noise2noise"}
+        Recorrupted pairs, blind spot, or the next plane as the target.
+    reach : (int, int)
+        For the blind spot: pixels to both sides along Y and X that are masked with a pixel, because their noise is
+        correlated with its noise.
+    lines : {"", "Y", "X"}
+        Axis along which whole lines are masked; empty for none.
+    partners : str
+        Axis of the next plane; empty for none.
+    why : str
+        The reason, in words.
+    """
+
+    method: Method
+    reach: tuple[int, int] = (0, 0)
+    lines: Literal["", "Y", "X"] = ""
+    partners: str = ""
+    why: str = ""
+
+
+def check_method(method: str) -> None:
+    """Refuse a method that there is not."""
+    if method != "auto" and method not in get_args(Method):
+        names = ", ".join(repr(name) for name in get_args(Method))
+        raise RecipeError(f"method {method!r} is not known; use {names}, or 'auto'.")
+
+
+def choose_method(
+    asked: str, correlation: tuple[float, float], reach: tuple[int, int], agreeing: str, planes: str
+) -> Choice:
+    """Choose the self-supervision.
+
+    Parameters
+    ----------
+    asked : str
+        A method, or ``"auto"``.
+    correlation : (float, float)
+        Autocorrelation of the noise between neighbours along Y and X, the largest of all channels.
+    reach : (int, int)
+        Its reach in pixels, see `correlation_reach`.
+    agreeing : str
+        Axis of "TZ" along which neighbouring planes agree within the noise; empty for none.
+    planes : str
+        Axes of "TZ" along which there are several planes.
+
+    Returns
+    -------
+    Choice
+        The method with its masks and the reason.
+
+    Raises
+    ------
+    RecipeError
+        If neighbouring planes are asked for, and there is one plane only.
+    """
+    check_method(asked)
+    if asked == "noise2noise" and not planes:
+        raise RecipeError("method 'noise2noise' needs neighbouring planes, and there is one plane; use 'auto'.")
+    if asked == "noise2noise" or (asked == "auto" and agreeing == "T"):
+        axis = agreeing or planes[0]
+        told = f"neighbouring planes along {axis} agree within the noise"
+        return Choice("noise2noise", partners=axis, why=told if agreeing else "asked for")
+    independent = max(correlation) <= _INDEPENDENT
+    if asked == "r2r" or (asked == "auto" and independent):
+        told = "the noise of neighbouring pixels is independent"
+        return Choice(
+            "r2r", why=told if independent else f"asked for, although noise is correlated ({_told(correlation)})"
+        )
+    masked = tuple(far if near > _INDEPENDENT else 0 for near, far in zip(correlation, reach, strict=True))
+    far = [axis for axis, length in zip("YX", masked, strict=True) if length >= _REACH]
+    if len(far) == 1:
+        lines: Literal["Y", "X"] = "Y" if far == ["Y"] else "X"
+        return Choice(
+            "noise2void", lines=lines, why=f"the noise is correlated along lines of {lines} ({_told(correlation)})"
+        )
+    why = "asked for" if independent else f"the noise of neighbouring pixels is correlated ({_told(correlation)})"
+    return Choice("noise2void", (min(masked[0], _REACH), min(masked[1], _REACH)), why=why)
+
+
+def _told(correlation: tuple[float, float]) -> str:
+    return f"{correlation[0]:.2f} along Y, {correlation[1]:.2f} along X"
+
+
+def correlation_reach(crops: Sequence[SourceCrop]) -> tuple[int, int]:
+    """Measure how far the noise is correlated along Y and X, on the flattest blocks of crops.
+
+    Parameters
+    ----------
+    crops : sequence of SourceCrop
+        Crops of at least 32 x 32 pixels.
+
+    Returns
+    -------
+    tuple of int
+        Largest distance at which the autocorrelation is above a tenth, up to 8.
+    """
+    return _reach([crop.pixels.swapaxes(-2, -1) for crop in crops]), _reach([crop.pixels for crop in crops])
+
+
+def _reach(planes: Sequence[npt.NDArray[np.float32]]) -> int:
+    blocks = np.concatenate([_blocks(plane) for channels in planes for plane in channels])
+    blocks = blocks - blocks.mean(axis=(1, 2), keepdims=True)
+    power = (blocks**2).mean(axis=(1, 2))
+    flattest = np.argsort(power, kind="stable")[: max(4, int(len(blocks) * _FLATTEST))]
+    chosen, power = blocks[flattest], np.maximum(power[flattest], 1e-30)
+    reach = 0
+    for lag in range(1, _REACH + 1):
+        products = (chosen[:, :, lag:] * chosen[:, :, :-lag]).mean(axis=(1, 2))
+        if float(np.median(products / power)) <= _INDEPENDENT:
+            break
+        reach = lag
+    return reach
+
+
+def _blocks(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    short, long = _FLAT
+    rows, columns = plane.shape[0] // short, plane.shape[1] // long
+    part = plane[: rows * short, : columns * long].reshape(rows, short, columns, long)
+    return part.swapaxes(1, 2).reshape(-1, short, long).astype(np.float64)
+
+
+def too_clean(share: float) -> str:
+    """Describe why an image with this noise, as a share of its value range, teaches nothing; empty if it does."""
+    if share >= _HARDLY_ANY:
+        return ""
+    return f"the source has hardly any noise ({percent(share)} of its value range): it may be denoised already"
+
+
+def blocks_of_jpeg(crops: Sequence[SourceCrop]) -> bool:
+    """Return whether steps between pixels are larger at the borders of blocks of 8 x 8 pixels along both axes."""
+    return all(_step_at_borders(crops, axis) > _BLOCKY for axis in (-1, -2))
+
+
+def _step_at_borders(crops: Sequence[SourceCrop], axis: int) -> float:
+    """Return the mean step at the multiples of 8 from the image's origin, relative to the median of the others."""
+    sums, counts = np.zeros(8), np.zeros(8)
+    for crop in crops:
+        steps = np.abs(np.diff(crop.pixels, axis=axis)).mean(axis=(0, -2 if axis == -1 else -1))
+        phases = (crop.origin[axis] + 1 + np.arange(len(steps))) % 8
+        sums += np.bincount(phases, steps, 8)
+        counts += np.bincount(phases, minlength=8)
+    means = sums / np.maximum(counts, 1)
+    usual = float(np.median(means[1:]))
+    return float(means[0]) / usual if usual > 0 else 1.0

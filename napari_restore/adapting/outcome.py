@@ -1,0 +1,110 @@
+"""The progress of an adaptation, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["AdaptProgress", "Adapted", "Judgement"]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Self-supervised losses on the crops that were set aside: of the adapted network, and of its parent.
+
+    Attributes
+    ----------
+    parent_loss, loss : float
+        Mean losses of the parent and of the adapted network, in variances of the noise. Most of a loss is the noise of
+        its target, which no network can predict.
+    error : float
+        Standard error of the difference, from blocks of pixels.
+    """
+
+    parent_loss: float
+    loss: float
+    error: float
+
+    @property
+    def gain(self) -> float:
+        """How much lower the loss is, as a share of the parent's: positive if adapting has helped."""
+        return (self.parent_loss - self.loss) / self.parent_loss
+
+    @property
+    def significance(self) -> float:
+        """The difference in its standard errors, positive if adapting has helped."""
+        return (self.parent_loss - self.loss) / self.error if self.error > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class AdaptProgress:
+    """Progress of an adaptation.
+
+    Attributes
+    ----------
+    done, total : int
+        Optimiser steps, those of earlier sessions included. The total is set when the first steps were timed.
+    seconds : float
+        Seconds of all sessions.
+    latest, best : Judgement
+        Losses on the crops set aside after the latest steps that were judged, and the best so far.
+    best_step : int
+        Step of the best; 0 for the parent.
+    method : {"r2r", "noise2void", "noise2noise"}
+        The self-supervision.
+    why : str
+        Why it was chosen.
+    """
+
+    done: int
+    total: int
+    seconds: float
+    latest: Judgement
+    best: Judgement
+    best_step: int
+    method: str
+    why: str
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        """Steps that are done, and all."""
+        return self.done, self.total
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What became of an adaptation; print it.
+
+    Attributes
+    ----------
+    outcome : {"adapted", "kept", "declined"}
+        ``"adapted"``: the new weights are better on the crops set aside, and are stored. ``"kept"``: they are not, so
+        the parent is kept and no file was written. ``"declined"``: the source is not suitable, and nothing was tried.
+    model : str
+        The model to use: path of the new weights, or the parent.
+    reason : str
+        One sentence.
+    output : Path or None
+        The new weights; None if there are none.
+    method : str
+        The self-supervision; empty if nothing was tried.
+    steps : int
+        Optimiser steps of the weights that are offered; of a kept parent, all that were tried.
+    seconds : float
+        Duration.
+    judgement : Judgement or None
+        Losses on the crops set aside; None if nothing was tried.
+    """
+
+    outcome: Literal["adapted", "kept", "declined"]
+    model: str
+    reason: str
+    output: Path | None = None
+    method: str = ""
+    steps: int = 0
+    seconds: float = 0.0
+    judgement: Judgement | None = None
+
+    def __str__(self) -> str:
+        return self.reason

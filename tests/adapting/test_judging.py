@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from napari_restore.adapting.choosing import Choice
+from napari_restore.adapting.crops import SourceCrop
+from napari_restore.adapting.judging import Judge
+
+
+def crops(count: int = 3, side: int = 64) -> list[SourceCrop]:
+    """Structure 0 and noise of variance 1."""
+    rng, ones = np.random.default_rng(0), np.ones((1, side, side), np.float32)
+    planes = [rng.normal(size=(1, side, side)).astype(np.float32) for _ in range(count)]
+    return [SourceCrop(plane, ones > 0, ones, (0, 0), 1.0) for plane in planes]
+
+
+def judge(choice: Choice) -> Judge:
+    return Judge(crops(), choice, lambda pixels: 0.9 * pixels, "cpu", 0)
+
+
+def test_a_better_and_a_worse_network() -> None:
+    for method in ("r2r", "noise2void"):
+        judged = judge(Choice(method))  # type: ignore[arg-type]
+        better, worse = judged.judge(lambda pixels: 0.5 * pixels), judged.judge(lambda pixels: 1.3 * pixels)
+        assert better.gain > 0 and better.significance > 3, method
+        assert worse.gain < 0 and worse.significance < -3, method
+        assert better.parent_loss == worse.parent_loss == judged.of_parent.loss
+
+
+def test_a_gain_within_the_error_of_the_estimated_noise_is_none() -> None:
+    """Less is left of the noise, but if there were less noise, that would be structure."""
+    judged = Judge(crops(), Choice("r2r"), lambda pixels: 0.3 * pixels, "cpu", 0)
+    assert judged.judge(lambda pixels: 0.1 * pixels).significance < 0
+
+
+def test_the_parent_beside_itself_is_no_better() -> None:
+    found = judge(Choice("r2r")).judge(lambda pixels: 0.9 * pixels)
+    assert found.gain == 0 and found.significance == 0
+
+
+def test_the_error_is_that_of_chance() -> None:
+    """Changes without any effect on the error are within two standard errors nearly always."""
+    changes = [torch.randn(64, 64, generator=torch.Generator().manual_seed(seed)) for seed in range(20)]
+    judged = Judge(crops(), Choice("r2r"), lambda pixels: pixels * 0, "cpu", 0)
+    scores = [judged.judge(lambda pixels, c=change: 0.1 * c.expand_as(pixels)) for change in changes]
+    # A constant added picture of mean square 0.01 costs 0.01, and its product with the noise is chance.
+    away = [(score.loss - score.parent_loss - 0.01) / score.error for score in scores]
+    assert 0.4 < float(np.std(away)) < 1.8 and abs(float(np.mean(away))) < 1.0
