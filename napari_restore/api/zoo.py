@@ -182,7 +182,8 @@ def adapt(
     """Adapt a denoiser to a noisy source alone, and keep it only if that has helped on crops that were set aside.
 
     Crops of the source are read, of any size of the source. A tenth of them is set aside. The self-supervision is
-    chosen by the noise that is measured. If the call is interrupted, the same call resumes it.
+    chosen by the noise that is measured. If the call is interrupted, the same call resumes it. The settings are those
+    of the runs that the model is for; settings of tiles and of the result have no effect.
 
     Parameters
     ----------
@@ -211,9 +212,11 @@ def adapt(
         Called with an `AdaptProgress` after each step. If it returns False, the adaptation ends, and what was reached
         is judged and, if it has helped, stored.
     **settings : Unpack[Settings]
-        Settings by keyword of the runs that the model is for; those left out are chosen. `Settings` describes each.
-        Those used are `axes`, `level`, `series`, `img_range`, `mean`, `intensity`, `value_range`, `noise`,
-        `valid_range`, `fill_values`, `neighbours`, `device`, `on_error`, `memory_budget`, `allow_outside`.
+        Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
+        `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
+        `denoise`, `attention_window`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`,
+        `neighbours`, `strength`. Result: `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`,
+        `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
