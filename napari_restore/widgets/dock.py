@@ -131,6 +131,7 @@ class RestoreDock(DockedWidget):
         for box in self._boxes:
             box.hide()
         self._outer.addWidget(self.pages)
+        self.pages.show()  # or the layout would show it in a later turn
         set_tab_order(self)
         WheelNeedsFocus(self)
 

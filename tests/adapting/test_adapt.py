@@ -13,6 +13,7 @@ import pytest
 import tifffile
 from PIL import Image as Picture
 from safetensors.torch import load_file, save_file
+from scipy import ndimage
 from typer.testing import CliRunner
 
 from napari_restore import api
@@ -171,8 +172,9 @@ def jpeg(plane: np.ndarray) -> np.ndarray:
         (TRUTH.astype(np.float32), "hardly any noise"),
         (jpeg(np.random.default_rng(0).poisson(TRUTH)), "blocks of JPEG"),
         (np.random.default_rng(0).poisson(TRUTH[:40, :60]), "too few to set one aside"),
+        (TRUTH + ndimage.gaussian_filter(np.random.default_rng(0).normal(0, 90, TRUTH.shape), 1), "is correlated"),
     ],
-    ids=["constant", "NaN", "denoised", "JPEG", "small"],
+    ids=["constant", "NaN", "denoised", "JPEG", "small", "correlated"],
 )
 def test_sources_that_are_not_suitable_are_declined(source: np.ndarray, reason: str, tmp_path: Path) -> None:
     found = api.adapt(source, tmp_path / "mine.safetensors", axes="YX", model=TINY, neighbours="none", steps=2)
@@ -227,7 +229,7 @@ def test_swinir_colour_channels_and_stacks(
 
 def test_a_source_on_disk_and_the_bundled_model(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "noisy.tif", noisy()[:96, :96])
-    found = api.adapt(tmp_path / "noisy.tif", tmp_path / "mine.safetensors", axes="YX", steps=1)
+    found = api.adapt(tmp_path / "noisy.tif", tmp_path / "mine.safetensors", axes="YX", method="r2r", steps=1)
     assert found.outcome in ("adapted", "kept")
     if found.output is not None:
         assert api.model_card(found.output).attention_window == api.model_card(api.DENOISER).attention_window

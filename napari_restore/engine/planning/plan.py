@@ -13,7 +13,7 @@ import numpy as np
 from napari_restore.engine.hardware.device import Device, parse_devices
 from napari_restore.engine.planning.blocks import tile_share, times_read, z_order
 from napari_restore.engine.planning.memory import neighbour_axes, run_bytes, sample_bytes
-from napari_restore.engine.planning.normalisation import Scale, scales_of, validity_of
+from napari_restore.engine.planning.normalisation import Scale, missing_in_words, scales_of, validity_of
 from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.engine.planning.result_shape import gray_through_colour
 from napari_restore.engine.planning.source_identity import crop_digests
@@ -363,7 +363,7 @@ def _rows(plan: Plan) -> list[tuple[str, str]]:
         "model": card.summary(),
         **_denoiser(plan),
         "values": _values(plan),
-        "missing": _missing(plan),
+        "missing": missing_in_words(plan.recipe),
         **(image.annotations.told(card.scale) if image.annotations else {}),
         "channels": _channels(plan),
         "strength": f"{100 * recipe.strength:.3g} % of the restored image, plus source" if recipe.strength < 1 else "",
@@ -383,16 +383,3 @@ def _rows(plan: Plan) -> list[tuple[str, str]]:
         (name, f"{text} ({plan.why[name]})" if plan.why.get(name) else text) for name, text in rows.items() if text
     ]
     return [*lines, *(("note", note) for note in image.notes), *(("warning", warning) for warning in plan.warnings)]
-
-
-def _missing(plan: Plan) -> str:
-    """Describe which pixels are missing, and their values in the result; empty if there are none."""
-    recipe = plan.recipe
-    if recipe.valid_range is None or recipe.fill_values is None:
-        return "estimated at the first computation"
-    fill = ", ".join(f"{number:g}" for number in dict.fromkeys(v for values in recipe.fill_values for v in values))
-    pairs = ", ".join(f"{low:g}..{high:g}" for low, high in recipe.valid_range)
-    parts = [f"fill {fill}, unchanged in the result"] if fill else []
-    if pairs:
-        parts.append(f"single pixels outside {pairs}, unchanged; areas outside are restored with a range of their own")
-    return "; ".join(parts)

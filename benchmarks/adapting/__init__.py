@@ -1,0 +1,1 @@
+"""What adapting to noisy images gains, and whether it ever loses."""
