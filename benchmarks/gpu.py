@@ -15,7 +15,7 @@ networks
 jobs
     Whole jobs and the bare network: `benchmarks/pipeline.py`.
 memory
-    Planned and measured memory of the GPU: `benchmarks/device_memory.py`.
+    Planned and measured memory of the GPU: `benchmarks/memory/device.py`.
 training
     A recipe of `napari_restore.training.recipes`, in bfloat16, until the time is over. The averaged weights and the
     state of the run are in files below 16 MB; the next call with the same folder goes on from there.
@@ -131,7 +131,7 @@ def jobs(given: argparse.Namespace, seconds: float) -> dict[str, Any]:
 
 def memory(given: argparse.Namespace, seconds: float) -> dict[str, Any]:
     size = ["swinir-x2-light", "--sides", 128, "--batches", 1] if given.quick else []
-    return several({"memory": ["-m", "benchmarks.device_memory", *size, "--device", given.device]}, given, seconds)
+    return several({"memory": ["-m", "benchmarks.memory.device", *size, "--device", given.device]}, given, seconds)
 
 
 def several(commands: dict[str, list[Any]], given: argparse.Namespace, seconds: float) -> dict[str, Any]:

@@ -6,11 +6,17 @@
 Networks have the names of their models, bundled or published (``napari-restore models`` lists them); ``all`` stands
 for all of them. If spandrel is not installed, or with ``--alone``, ours in eager float32 replace the authors'.
 
-Both have the same weights (seeded, not trained) and the same input, and take turns in one process, so other load of the
+Both have the same weights and the same input, and take turns in one process, so other load of the
 machine affects both. The ratio is that of the best times, theirs to ours; theirs is always float32, since that is what
 their scripts run (on a GPU with TF32 in convolutions, which torch has by default and ours do not use; with
 ``--theirs compiled-bfloat16``, theirs run in bfloat16 and compiled). The difference is that of the outputs, whose range
 is about [0, 1].
+
+Bundled models have their own weights, others have seeded ones. Weights do not change the time, but untrained ones
+amplify errors, and a back end whose error is too large is not used.
+
+With ``--windows``, attention of a Restormer is summed over the windows that its model uses in a run; the authors' code
+has no windows, so ours in eager float32 is beside it.
 
 The floor is what the machine could not do faster: the operations of all products (matrices, convolutions, attention)
 over the rate of one big matrix product, and the bytes that all steps read and write over the rate of one big copy, both
@@ -49,6 +55,8 @@ from napari_restore.engine.hardware.compiling import gains
 from napari_restore.engine.hardware.device import parse_devices
 from napari_restore.engine.hardware.machine_cache import processor
 from napari_restore.models.card import ModelCard
+from napari_restore.models.windows import with_windows
+from napari_restore.models.zoo import load_weights
 from napari_restore.networks.restormer import Restormer
 from napari_restore.networks.swinir import SwinIR
 from napari_restore.wording import counted
@@ -67,12 +75,20 @@ def parameters_of(card: ModelCard) -> dict[str, Any]:
     return told
 
 
-def pair(name: str, *, alone: bool = False) -> tuple[nn.Module, nn.Module, int]:
-    """Return our network and theirs (ours again if `alone`) with the same weights, and the number of input channels."""
+def card_of(name: str, *, windows: bool) -> ModelCard:
+    """Return the card of a model, with the attention windows of a run if they are wanted and the model has them."""
     card = api.model_card(name)
+    return with_windows(card, card.attention_window) if windows and card.attention_window else card
+
+
+def pair(card: ModelCard, *, alone: bool = False) -> tuple[nn.Module, nn.Module, int]:
+    """Return our network and theirs (ours again if `alone`) with the same weights, and the number of input channels."""
     kind, parameters = CLASSES[card.architecture], parameters_of(card)
-    ours = kind(**parameters).eval()
-    fill(ours, seed=1)
+    if card.bundled:
+        ours = load_weights(card)
+    else:
+        ours = kind(**parameters).eval()
+        fill(ours, seed=1)
     if alone:
         return ours, copy.deepcopy(ours), parameters["in_channels"]
     from oracle.reference_networks import reference
@@ -97,7 +113,7 @@ def peak_bytes(name: str, side: int, whose: int) -> int:
 
 
 def child(name: str, side: int, whose: int) -> None:
-    ours, theirs, channels = pair(name, alone=whose == 0)
+    ours, theirs, channels = pair(api.model_card(name), alone=whose == 0)
     network, image = (ours, theirs)[whose], seeded_image((1, channels, side, side), seed=1)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with torch.inference_mode():
@@ -156,14 +172,15 @@ def floor(network: nn.Module, image: Tensor, precision: str) -> tuple[float, flo
     return products.get_total_flops() / operation_rate, traffic.bytes / byte_rate
 
 
-def running(name: str, network: nn.Module, given: argparse.Namespace) -> Callable[[Tensor], Tensor]:
+def running(card: ModelCard, network: nn.Module, given: argparse.Namespace) -> Callable[[Tensor], Tensor]:
     """Ours, in the back end that is measured."""
-    # Seeded weights are not those of the card: what is converted of them is kept under a name of their own.
-    seeded = hashlib.sha256(f"{name} seeded".encode()).hexdigest()
-    card = api.model_card(name).model_copy(update={"sha256": seeded})
+    if not card.bundled:
+        # Seeded weights are not those of the card: what is converted of them is kept under a name of their own.
+        seeded = hashlib.sha256(f"{card.name} seeded".encode()).hexdigest()
+        card = card.model_copy(update={"sha256": seeded})
     device = parse_devices(given.device)[0]
     if given.backend == "compiled" and not gains(card, device):
-        print(f"({name} gains nothing by compiling here, and runs as it is)", file=sys.stderr)
+        print(f"({card.name} gains nothing by compiling here, and runs as it is)", file=sys.stderr)
     return make_backend(given.backend, network, card, device, given.precision)
 
 
@@ -192,11 +209,12 @@ def authors_way(network: nn.Module, given: argparse.Namespace) -> Callable[[Tens
 def compare(name: str, given: argparse.Namespace) -> dict[str, Any]:
     """Return the figures of one network: seconds, ratio, difference, and bytes a pixel."""
     side, device = given.side, given.device
-    ours, theirs, channels = pair(name, alone=given.alone)
+    card = card_of(name, windows=given.windows)
+    ours, theirs, channels = pair(card, alone=given.alone)
     theirs = theirs.to(device)
     image = seeded_image((given.batch, channels, side, side), seed=1).to(device)
     by_products, by_bytes = floor(ours.to(device), image, given.precision)
-    mine, authors = running(name, ours, given), authors_way(theirs, given)
+    mine, authors = running(card, ours, given), authors_way(theirs, given)
     with torch.inference_mode():
         # The exact result of theirs is that without TF32.
         difference = float((mine(image).float() - theirs(image)).abs().max())
@@ -236,6 +254,7 @@ def main() -> None:
     arguments.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     arguments.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments.add_argument("--backend", choices=get_args(BackendName), default="eager", help="what runs ours")
+    arguments.add_argument("--windows", action="store_true", help="attention windows, as in a run; with --alone")
     arguments.add_argument("--alone", action="store_true", help="beside ours in eager float32, without spandrel")
     arguments.add_argument("--memory", action="store_true", help="measure peak memory as well, of eager")
     arguments.add_argument("--batch", type=int, default=1, help="number of inputs that go through at a time")
@@ -248,7 +267,7 @@ def main() -> None:
     if given.child:
         child(given.child[0], int(given.child[1]), int(given.child[2]))
         return
-    given.alone = given.alone or importlib.util.find_spec("spandrel") is None
+    given.alone = given.alone or given.windows or importlib.util.find_spec("spandrel") is None
     versions = f"torch {torch.__version__}" + (
         f", OpenVINO {openvino_version()}" if given.backend == "openvino" else ""
     )

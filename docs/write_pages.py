@@ -46,7 +46,7 @@ RETURNED = (
     "napari_restore.engine.planning.recipe.Recipe",
     "napari_restore.engine.store.progress.Progress",
     "napari_restore.engine.compute.estimate.Report",
-    "napari_restore.engine.record.run_report.RunReport",
+    "napari_restore.engine.record.report_file.RunReport",
     "napari_restore.engine.record.verify.Verification",
     "napari_restore.assessment.page.Assessment",
     "napari_restore.adapting.outcome.Adapted",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_restore.assessment.page import Assessment
     from napari_restore.engine.compute.estimate import Report
     from napari_restore.engine.planning.plan import Plan
-    from napari_restore.engine.record.run_report import RunReport
+    from napari_restore.engine.record.report_file import RunReport
     from napari_restore.engine.record.verification import Verification
     from napari_restore.engine.store.progress import Progress
     from napari_restore.images.image import Image
@@ -46,8 +46,9 @@ def inspect(source: Any, *, model: str | Path = DENOISER, **settings: Unpack[Set
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
         `denoise`, `attention_window`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`,
-        `neighbours`, `strength`. Result: `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`,
-        `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+        `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How
+        to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`, `memory_budget`, `threads`,
+        `allow_outside`.
 
     Returns
     -------
@@ -163,7 +164,7 @@ def run_report(output: str | Path) -> RunReport:
         If there is no report.
     """
     from napari_restore.engine.record.batch_report import read_batch_report
-    from napari_restore.engine.record.run_report import read_report
+    from napari_restore.engine.record.report_file import read_report
 
     return read_batch_report(output) or read_report(output)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_restore.api.boundary import bounded
 from napari_restore.api.settings import DENOISER, Settings, describes_settings
-from napari_restore.errors import RecipeError, SourceError
+from napari_restore.errors import RecipeError, RestoreError, SourceError
 from napari_restore.images.store import as_location
 
 if TYPE_CHECKING:
@@ -133,8 +133,9 @@ def plan(
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
         `denoise`, `attention_window`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`,
-        `neighbours`, `strength`. Result: `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`,
-        `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+        `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How
+        to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`, `memory_budget`, `threads`,
+        `allow_outside`.
 
     Returns
     -------
@@ -155,14 +156,24 @@ def plan(
     if path is not None and overwrite and started_by(path, make_recipe(model=str(model), **settings)):
         # Settings that the machine chose when this very call was started are taken over. Otherwise a machine with less
         # memory would choose other blocks, and delete the stored ones.
-        chosen = plan_source(source, model, path, settings, **how)
-        if continues(chosen, path):
-            check_output(chosen, path, overwrite=overwrite)
-            return chosen
+        earlier = _planned_as_before(source, model, path, settings, how)
+        if earlier is not None and continues(earlier, path):
+            check_output(earlier, path, overwrite=overwrite)
+            return earlier
     chosen = plan_source(source, model, None if overwrite else path, settings, **how)
     if path is not None:
         check_output(chosen, path, overwrite=overwrite)
     return chosen
+
+
+def _planned_as_before(
+    source: Any, model: str | Path, path: Path | str, settings: dict[str, Any], how: dict[str, Any]
+) -> Plan | None:
+    """Plan a run with the settings of a result, and return None if they do not fit: it is of another source."""
+    try:
+        return plan_source(source, model, path, settings, **how)
+    except RestoreError:  # an error that is not due to these settings comes again without them
+        return None
 
 
 @bounded("planning the run of")

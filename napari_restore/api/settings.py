@@ -123,6 +123,10 @@ class Settings(TypedDict, total=False):
         Side of the windows of the image that Restormer sums its attention over, a multiple of 56; 0 to sum it over each
         tile. Unit: input pixels. If left out: the model's own, unless the tile is no multiple of a seventh of it; else
         0.
+    missing_values : float or Sequence[float] or Sequence[Sequence[float]] or {"none"} or None
+        Values of missing pixels wherever they are, even single ones: they are left out of all estimates and stay
+        unchanged; separated by commas, channels by semicolons; or none. Unit: data units. If left out: those that the
+        source declares: nodata of GDAL, _FillValue, missing_value.
     """
 
     img_range: float | None
@@ -159,6 +163,7 @@ class Settings(TypedDict, total=False):
     denoise: str | Path
     strength: float
     attention_window: int | None
+    missing_values: float | Sequence[float] | Sequence[Sequence[float]] | Literal["none"] | None
 
 
 # End of what is written.

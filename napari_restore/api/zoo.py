@@ -182,8 +182,10 @@ def adapt(
     """Adapt a denoiser to a noisy source alone, and keep it only if that has helped on crops that were set aside.
 
     Crops of the source are read, of any size of the source. A tenth of them is set aside. The self-supervision is
-    chosen by the noise that is measured. If the call is interrupted, the same call resumes it. The settings are those
-    of the runs that the model is for; settings of tiles and of the result have no effect.
+    chosen by the noise that is measured. If the call is interrupted, the same call resumes it. Settings are those of
+    the runs that the model is for; adapting uses `axes`, `level`, `series`, `img_range`, `mean`, `intensity`,
+    `value_range`, `noise`, `valid_range`, `fill_values`, `neighbours`, `device`, `on_error`, `memory_budget` and
+    `allow_outside`.
 
     Parameters
     ----------
@@ -215,8 +217,9 @@ def adapt(
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
         `denoise`, `attention_window`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`,
-        `neighbours`, `strength`. Result: `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How to run: `device`,
-        `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
+        `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How
+        to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`, `memory_budget`, `threads`,
+        `allow_outside`.
 
     Returns
     -------

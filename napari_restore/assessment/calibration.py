@@ -13,10 +13,11 @@ import numpy.typing as npt
 from napari_restore.assessment.pairing import Floats, Paired
 from napari_restore.engine.planning.sampling import sample_planes, spread_regions
 from napari_restore.errors import SourceError
+from napari_restore.intensity.bulk import fill_values, robust_range, valid_range, without_fill
 from napari_restore.intensity.noise import NoiseEstimate, estimate_noise
 from napari_restore.intensity.scaling import fill_missing
 from napari_restore.intensity.stabilise import CameraNoise
-from napari_restore.intensity.validity import Validity, fill_values, robust_range, valid_range, without_fill
+from napari_restore.intensity.validity import Validity
 from napari_restore.quality.metrics import seam_ratio
 from napari_restore.quality.residual_tests import contrast_lost, detail
 from napari_restore.quality.structure import filter_count, filtered
@@ -263,10 +264,10 @@ def _source_noise(paired: Paired, channel: int) -> tuple[Validity, NoiseEstimate
     if colour:
         crops = [crop[channel] for crop in crops]
     fill = fill_values(crops)
-    planes, _ = without_fill(crops, fill)
+    planes, _ = without_fill(crops, fill, paired.source.missing_values)
     noise = estimate_noise(planes)
     low, high = valid_range(robust_range(planes, noise), noise)
-    return Validity(low, high, fill), noise
+    return Validity(low, high, fill, paired.source.missing_values), noise
 
 
 def _correlation(residuals: Sequence[Floats], source: NoiseEstimate | None) -> tuple[tuple[float, float], list[str]]:

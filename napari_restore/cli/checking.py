@@ -43,11 +43,15 @@ def verify(
 def report(
     output: Annotated[str, typer.Argument(help="OME-Zarr that a run has written, or the folder of a batch.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the JSON instead of the page.")] = False,
+    show: Annotated[bool, typer.Option("--open", help="Show the page with pictures in a web browser.")] = False,
 ) -> None:
     """Print the report of the run that wrote OUTPUT: when, from which source, how fast, and what went wrong."""
     from napari_restore import api
 
     found = api.run_report(output)
+    if show:
+        out.print(found.open())
+        return
     out.print(json.dumps(found.content, indent=1) if as_json else str(found))
 
 

@@ -17,6 +17,7 @@ from napari_restore.errors import AxesError, ChunkError, RestoreError, SourceLos
 from napari_restore.images.axes import canonical_axes, check_axes, transposition
 from napari_restore.images.geometry import Sampling
 from napari_restore.images.lazy_arrays import Region
+from napari_restore.images.thumbnail import display_limits, middle, picture_of
 from napari_restore.wording import human_bytes
 
 
@@ -173,6 +174,8 @@ class Image:
         One sentence for plan and report on each thing in the source that was left out, replaced or assumed.
     annotations : Annotations or None
         Labels and tables beside the image; None if there are none.
+    missing_values : tuple of float
+        Values that the source declares for missing pixels.
 
     Raises
     ------
@@ -193,6 +196,7 @@ class Image:
     series_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     annotations: Annotations | None = None
+    missing_values: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", check_axes(self.axes, tuple(self.data.shape)))
@@ -294,6 +298,42 @@ class Image:
             raise ChunkError(f"{self.location or self.name}: region {where} cannot be read: {error}") from error
         pixels = pixels.transpose(transposition(self.axes, self.canonical))
         return np.require(pixels, dtype=self.dtype, requirements=["C", "W", "O"])
+
+    def _repr_html_(self) -> str:
+        """Describe the image in a notebook, with a picture of the middle of its middle plane."""
+        from napari_restore.html_page import fragment, paragraph, picture, table
+
+        axes = (
+            (
+                axis,
+                n,
+                *((f"{self.pixel_size[axis]:g}", self.units.get(axis, "")) if axis in self.pixel_size else ("", "")),
+            )
+            for axis, n in self.sizes.items()
+        )
+        facts = [
+            ("image", self.name),
+            ("pixels", f"{self.dtype}, {human_bytes(self.nbytes)}"),
+            *((("from", self.location),) if self.location else ()),
+            *((("channels", ", ".join(one.name or "?" for one in self.channels)),) if self.channels else ()),
+            *(("note", note) for note in self.notes),
+        ]
+        try:
+            pixels, colours = self._middle()
+            shown = picture(picture_of(pixels, display_limits(pixels), colours), "middle of the middle plane")
+        except RestoreError as error:
+            shown = paragraph(f"no picture: {error}")
+        return fragment(table(facts), table(axes, ("axis", "pixels", "pixel size", "unit")), shown)
+
+    def _middle(self) -> tuple[NDArray[Any], list[str | None]]:
+        """Read at most 1024 × 1024 pixels of the middle plane: of each channel or colour sample, with their colours."""
+        pixels = self.read(middle(self.sizes, 1024))
+        if "S" in self.axes:
+            pixels = np.moveaxis(pixels, -1, 0)[:3]
+        pixels = pixels.reshape(-1, *pixels.shape[-2:])
+        if "S" in self.axes:
+            return pixels, ["FF0000", "00FF00", "0000FF"] if len(pixels) == 3 else []
+        return pixels, [one.color for one in self.channels[: len(pixels)]]
 
     def _is_gone(self) -> bool:
         """Check whether the file or folder of an image on a disk no longer exists; False for patterns and URLs."""

@@ -11,7 +11,7 @@ from typing import Any
 from napari_restore.errors import AxesError, SourceError
 from napari_restore.images.guards.files import allowing_outside
 from napari_restore.images.image import Image
-from napari_restore.images.readers.reader import Reader, check_level, series_number
+from napari_restore.images.readers.reader import Reader, check_level, loaded_types, series_number
 from napari_restore.images.readers.table import READERS, what_can_be_opened
 from napari_restore.images.store import is_url
 
@@ -107,6 +107,9 @@ def _reader(source: Any) -> Reader:
 
 def _unknown(source: Any) -> str:
     """Explain why no reader recognises a source."""
+    if isinstance(source, loaded_types("xarray", "Dataset")):
+        names = ", ".join(repr(name) for name in getattr(source, "data_vars", ())) or "none"
+        return f"an xarray.Dataset holds several arrays; pass one of them, like dataset[NAME]: it has {names}."
     if not isinstance(source, str):
         return f"{type(source).__name__} is neither a path nor an array; {what_can_be_opened()}."
     if os.path.isdir(source):

@@ -1,14 +1,8 @@
-"""Find the pixels that are no image, fill values and outliers, before anything is estimated from the image.
-
-Fill values (of stitching, registration, masks and saturation) are constant over areas, and such an area ends at an
-edge; noise has neither. Outliers (hot and dead pixels, dust, fill without an area) are further from the bulk of the
-image than its structure and noise.
-"""
+"""Find the pixels of a plane that are no image, by rules that `napari_restore.intensity.bulk` estimates."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,41 +10,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from napari_restore.intensity.noise import NoiseEstimate
-from napari_restore.intensity.scaling import ValueRange, estimate_range, missing
+from napari_restore.intensity.scaling import missing
 
-__all__ = ["REACH", "Validity", "constant_areas", "fill_values", "robust_range", "valid_range", "without_fill"]
+__all__ = ["REACH", "SQUARE", "Validity", "constant_areas"]
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 
 REACH = 2
 """Distance, in pixels, of the pixels that decide whether a pixel is image."""
-_SQUARE = np.ones((3, 3), bool)
+SQUARE = np.ones((3, 3), bool)
 """Smallest area: the noise of a camera is hardly ever constant over so many pixels."""
-_RING = 3
-"""Width, in pixels, of the ring around an area. Clipped values of a camera also occur in the ring, fill does not."""
-_AT_MOST_AROUND = 0.05
-"""Largest share of that ring that may have the value of the fill. Measured: 0.3 to 0.6 around areas of a camera's black
-level, 0.08 to 0.2 around saturated structure, 0.00 around the fill of registration."""
-_LEAST_SHARE = 1e-4
-"""Smallest share of all pixels in areas of one value for which it is a fill value."""
-_MOST_VALUES = 8
-"""Largest number of fill values, those of the largest areas."""
-_MARGIN = 4
-"""Width, in pixels, of the margin around fill that no estimate uses: optics and resampling spread the fill value."""
-_FAR_FROM_BULK = 3.0
-"""Largest distance of the brightest or darkest thousandth that is part of the range, as a multiple of the distance of
-the 99th or 1st percentile. None of 40 micrographs reaches 2.5."""
-_ABSURD = 30.0
-"""Largest distance of a value beyond the percentiles 1 and 99 that estimates use, as a multiple of their distance."""
-_NOISE_REACH = 12.0
-"""Smallest distance of these percentiles, in standard deviations of the noise: a dim and sparse image is not taken for
-noise."""
-_CAP = 0.5
-"""Largest distance of image values beyond the ends of the range, as a part of the range."""
-_CAP_NOISE = 8.0
-"""The same in standard deviations of the noise there: a peak of noise is no outlier."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +34,8 @@ class Validity:
         beyond are image with a value range of their own, such as bright nuclei beside dim filaments.
     fill : tuple of float
         Fill values, in data units: areas of them are no image.
+    exact : tuple of float
+        Values of pixels that are no image wherever they are.
 
     Examples
     --------
@@ -76,9 +48,13 @@ class Validity:
     low: float = -math.inf
     high: float = math.inf
     fill: tuple[float, ...] = ()
+    exact: tuple[float, ...] = ()
 
     def missing(self, plane: Array, limits: tuple[float, float] = (-math.inf, math.inf)) -> Mask | None:
-        """Find the pixels that are no image: NaN, infinite, beyond `limits`, fill, and single pixels beyond the bulk.
+        """Find the pixels that are no image.
+
+        These are NaN and infinities, values beyond `limits`, fill, the values `exact`, and single pixels beyond the
+        bulk.
 
         Parameters
         ----------
@@ -93,8 +69,10 @@ class Validity:
             Boolean, of the same shape; None if all are image.
         """
         mask = missing(plane, limits)
-        for value in self.fill:
-            areas = constant_areas(plane, value)
+        for areas in (
+            *(constant_areas(plane, value) for value in self.fill),
+            *(plane == value for value in self.exact),
+        ):
             if areas.any():
                 mask = areas if mask is None else mask | areas
         outside = self._outside(plane, mask)
@@ -124,6 +102,8 @@ class Validity:
             return None
         for value in self.fill:
             outside &= ~constant_areas(plane, value)
+        for value in self.exact:
+            outside &= plane != value
         areas = _areas(outside)
         return areas if areas.any() else None
 
@@ -170,192 +150,7 @@ def constant_areas(plane: Array, value: float) -> Mask:
 
 def _areas(mask: Mask) -> Mask:
     """Keep only the squares of 3 x 3 pixels of a mask; pixels outside count as part of it."""
-    square = _SQUARE.reshape((1,) * (mask.ndim - 2) + (3, 3))
+    square = SQUARE.reshape((1,) * (mask.ndim - 2) + (3, 3))
     padded = np.pad(mask, [(0, 0)] * (mask.ndim - 2) + [(REACH, REACH)] * 2, constant_values=True)
     opened: Mask = ndimage.binary_opening(padded, square)[..., REACH:-REACH, REACH:-REACH]
     return opened & mask
-
-
-def fill_values(planes: Sequence[Array]) -> tuple[float, ...]:
-    """Find the fill values of an image.
-
-    A value is fill if at least a ten-thousandth of the pixels lie in constant areas of it, and hardly any pixel around
-    these areas has it. Pixels clipped at a camera's black level, and saturated structure, are surrounded by single
-    pixels of the same value: they are image. A plane of one value is fill.
-
-    Parameters
-    ----------
-    planes : sequence of numpy.ndarray
-        Crops of one channel, shape ``(..., h, w)``, integer or floating-point.
-
-    Returns
-    -------
-    tuple of float
-        In data units, the value of the largest areas first; without NaN and infinities, which are never image.
-
-    Examples
-    --------
-    >>> plane = np.random.default_rng(0).poisson(9.0, (64, 64)); plane[:, :8] = 0
-    >>> fill_values([plane])
-    (0.0,)
-    """
-    flat = [plane.reshape(-1, *plane.shape[-2:]) for plane in planes]
-    total = sum(plane.size for plane in flat)
-    counts: dict[float, int] = {}
-    for plane in flat:
-        for value, count in zip(*np.unique(_centres_of_squares(plane), return_counts=True), strict=True):
-            if math.isfinite(value):
-                counts[float(value)] = counts.get(float(value), 0) + int(count)
-    largest = sorted(counts, key=lambda value: -counts[value])[:_MOST_VALUES]
-    return tuple(value for value in largest if counts[value] >= _LEAST_SHARE * total and _ends_at_an_edge(flat, value))
-
-
-def _centres_of_squares(plane: Array) -> Array:
-    """Return the values of the pixels whose eight neighbours all have the same value."""
-    if min(plane.shape[-2:]) < 3:
-        return plane[..., :0].ravel()
-    centre, same = plane[..., 1:-1, 1:-1], np.ones(1, bool)
-    height, width = plane.shape[-2:]
-    for dy in range(3):
-        for dx in range(3):
-            same = same & (centre == plane[..., dy : height - 2 + dy, dx : width - 2 + dx])
-    chosen: Array = centre[np.broadcast_to(same, centre.shape)]
-    return chosen
-
-
-def _ends_at_an_edge(planes: Sequence[Array], value: float) -> bool:
-    """Check that hardly any pixel around the areas of a value has the same value."""
-    around = alike = 0
-    square = _SQUARE[None]
-    for plane in planes:
-        areas = constant_areas(plane, value)
-        if areas.any():
-            near = ndimage.binary_dilation(areas, square)
-            ring = ndimage.binary_dilation(near, square, iterations=_RING - 1) & ~near
-            around += int(np.count_nonzero(ring))
-            alike += int(np.count_nonzero(ring & (plane == value)))
-    return alike <= _AT_MOST_AROUND * around
-
-
-def without_fill(planes: Sequence[Array], fill: Sequence[float]) -> tuple[list[npt.NDArray[np.float64]], float]:
-    """Convert crops to float64, with NaN for pixels that are fill, not finite, close to fill, or far from the rest.
-
-    Pixels close to fill are kept if no others would remain in all crops together.
-
-    Parameters
-    ----------
-    planes : sequence of numpy.ndarray
-        Crops of one channel, shape ``(..., h, w)``, integer or floating-point, data units.
-    fill : sequence of float
-        Fill values, in data units, as `fill_values` returns them.
-
-    Returns
-    -------
-    values : list of numpy.ndarray
-        The crops, float64.
-    share : float
-        Share of all pixels that are fill or not finite.
-    """
-    values = [plane.astype(np.float64) for plane in planes]
-    masks = [~np.isfinite(plane) for plane in values]
-    for plane, mask in zip(planes, masks, strict=True):
-        for value in fill:
-            mask |= constant_areas(plane, value)
-    total = sum(mask.size for mask in masks)
-    share = sum(int(np.count_nonzero(mask)) for mask in masks) / total if total else 0.0
-    close = [_dilated(mask) for mask in masks]
-    if all(mask.all() for mask in close):
-        close = masks
-    for plane, mask in zip(values, close, strict=True):
-        plane[mask] = np.nan
-    low, high = _absurd(values)
-    for plane in values:
-        plane[(plane < low) | (plane > high)] = np.nan
-    return values, share
-
-
-def _absurd(planes: Sequence[npt.NDArray[np.float64]]) -> tuple[float, float]:
-    """Return the values beyond which single pixels, such as "no data", would change even a robust estimate."""
-    values = _finite(planes)
-    if not values.size:
-        return -math.inf, math.inf
-    low, high = (float(value) for value in np.percentile(values, (1, 99), method="nearest", overwrite_input=True))
-    reach = _ABSURD * (high - low)
-    return (low - reach, high + reach) if reach else (-math.inf, math.inf)
-
-
-def _finite(planes: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
-    """Return the finite values of all crops in one new array, made without a second copy of them."""
-    values, end = np.empty(sum(int(np.count_nonzero(np.isfinite(plane))) for plane in planes)), 0
-    for plane in planes:
-        found = plane[np.isfinite(plane)]
-        values[end : end + found.size] = found
-        end += found.size
-    return values
-
-
-def _dilated(mask: Mask) -> Mask:
-    if not mask.any():
-        return mask
-    grown: Mask = ndimage.binary_dilation(mask, _SQUARE.reshape((1,) * (mask.ndim - 2) + (3, 3)), iterations=_MARGIN)
-    return grown
-
-
-def robust_range(planes: Sequence[npt.NDArray[np.float64]], noise: NoiseEstimate | None) -> ValueRange:
-    """Estimate the value range of an image from crops without fill, robustly against outliers.
-
-    The range is that of `estimate_range`, the percentiles 0.1 and 99.9. Where one of these is three times as far out as
-    the percentile 1 or 99 (or 36 standard deviations of the noise, if that is more), it is a percentile of outliers:
-    they are left out, and the percentiles of the rest are used.
-
-    Parameters
-    ----------
-    planes : sequence of numpy.ndarray
-        Crops as `without_fill` returns them.
-    noise : NoiseEstimate or None
-        Noise of these crops.
-
-    Returns
-    -------
-    ValueRange
-        In data units; 0..1 if no pixel is image.
-    """
-    values = _finite(planes)
-    if values.size == 0:
-        return ValueRange(0.0, 1.0)
-    least = _NOISE_REACH * (noise.sigma_median if noise is not None else 0.0)
-    shares = (0.1, 1, 50, 99, 99.9)
-    darkest, dark, median, bright, brightest = np.percentile(values, shares, method="nearest", overwrite_input=True)
-    above, below = max(bright - dark, least), max(median - dark, least)
-    if above > 0 and brightest > dark + _FAR_FROM_BULK * above:
-        values = values[values <= dark + _FAR_FROM_BULK * above]
-    if below > 0 and darkest < dark - _FAR_FROM_BULK * below:
-        values = values[values >= dark - _FAR_FROM_BULK * below]
-    return estimate_range(values, overwrite=True)
-
-
-def valid_range(found: ValueRange, noise: NoiseEstimate | None) -> tuple[float, float]:
-    """Return the lowest and highest value of the bulk of an image.
-
-    They lie half a range, or eight standard deviations of the noise if that is more, beyond the value range.
-
-    Parameters
-    ----------
-    found : ValueRange
-        Value range of the image.
-    noise : NoiseEstimate or None
-        Noise of the image.
-
-    Returns
-    -------
-    (float, float)
-        In data units.
-
-    Examples
-    --------
-    >>> valid_range(ValueRange(100, 300), None)
-    (0.0, 400.0)
-    """
-    reach = _CAP * (found.high - found.low)
-    low, high = (_CAP_NOISE * float(noise.sigma(v)) if noise is not None else 0.0 for v in (found.low, found.high))
-    return found.low - max(reach, low), found.high + max(reach, high)

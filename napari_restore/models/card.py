@@ -162,8 +162,17 @@ class ModelCard(BaseModel):
 
     def description(self) -> str:
         """Return all fields of the card, one line each."""
+        return "\n".join(f"{name:<24}{value}" for name, value in self._rows().items())
+
+    def _repr_html_(self) -> str:
+        """Describe the model in a notebook."""
+        from napari_restore.html_page import fragment, table
+
+        return fragment(table((name.strip(), value) for name, value in self._rows().items()))
+
+    def _rows(self) -> dict[str, Any]:
         usual = {name: f"{value} (assumed)" for name, value in self.hyperparameters.items() if name in self.assumed}
-        rows = {
+        rows: dict[str, Any] = {
             "name": self.name, "title": self.title, "task": self.task, "network": self.architecture,
             **{f"  {name}": usual.get(name, value) for name, value in self.hyperparameters.items()},
             "parameters": "unknown" if self.parameters is None else f"{self.parameters:,}",
@@ -184,7 +193,7 @@ class ModelCard(BaseModel):
             rows["scores"] = "means over the sets of docs/quality.md"
         for group, score in self.scores.items():
             rows[f"  {group}"] = "{psnr:.2f} dB, SSIM {ssim:.3f}, {images} images".format(**score)
-        return "\n".join(f"{name:<24}{value}" for name, value in rows.items())
+        return rows
 
     def licence_notice(self) -> str:
         """Return the licence notice that is logged before weights are fetched."""

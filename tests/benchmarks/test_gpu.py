@@ -24,7 +24,8 @@ def test_a_part_that_fails_is_told_and_the_next_one_runs(tmp_path: Path) -> None
     assert done.returncode == 1 and "training: failed (exit 1)" in done.stdout, done.stderr
     found = json.loads((tmp_path / "gpu.json").read_bytes())
     assert "none such" in found["parts"]["training"]["log"]
-    (batch,) = found["parts"]["memory"]["runs"]["memory"]["figures"]
+    batch, in_bfloat16 = found["parts"]["memory"]["runs"]["memory"]["figures"]
+    assert (batch["precision"], in_bfloat16["precision"]) == ("float32", "bfloat16")
     assert batch["network"] == "swinir-x2-light" and batch["planned"] == 128**2 * 5184 and batch["peak"] > 0
     page = (tmp_path / "gpu.md").read_text(encoding="utf-8")
     assert "## Training\n\nfailed (exit 1)" in page and "| swinir-x2-light | float32 | 128 | 1 |" in page

@@ -70,3 +70,25 @@ def test_image_in_memory_pickles_with_its_pixels():
     again = pickle.loads(pickle.dumps(image))
     np.testing.assert_array_equal(again.data, image.data)
     assert again.pixel_size == {"Y": 0.5} and again.axes == "YX"
+
+
+def test_a_notebook_shows_axes_sizes_and_a_picture():
+    pixels = np.random.default_rng(0).integers(0, 99, (3, 2, 40, 50)).astype("u2")
+    image = Image(
+        pixels, "ZCYX", name="<b>cells</b>", pixel_size={"Z": 2.0, "X": 0.5}, units={"X": "micrometer"},
+        channels=(Channel("DAPI", "0000FF"), Channel("<i>")), notes=("a < b",),
+    )  # fmt: skip
+    shown = image._repr_html_()
+    assert "&lt;b&gt;cells&lt;/b&gt;" in shown and "<b>" not in shown and "<i>" not in shown and "a &lt; b" in shown
+    assert "<td>2</td>" in shown and "micrometer" in shown and "data:image/png;base64," in shown
+
+
+def test_a_notebook_shows_an_image_that_cannot_be_read():
+    class Broken:
+        shape, dtype = (40, 50), np.dtype("u2")
+
+        def __getitem__(self, region):
+            raise OSError("the disk was pulled out")
+
+    shown = Image(Broken(), "YX")._repr_html_()
+    assert "no picture" in shown and "pulled out" in shown and "uint16" in shown

@@ -1,93 +1,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from napari_restore.intensity.noise import estimate_noise
-from napari_restore.intensity.scaling import ValueRange, estimate_range
-from napari_restore.intensity.validity import Validity, fill_values, robust_range, valid_range, without_fill
-
-
-def camera(side: int = 192, offset: float = 100.0, seed: int = 0) -> np.ndarray:
-    """Blobs as a camera records them: photon and read noise on an offset."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:side, :side]
-    photons = np.full((side, side), 3.0)
-    for _ in range(60):
-        cy, cx, radius, bright = *rng.uniform(0, side, 2), rng.uniform(2, 7), rng.uniform(10, 100)
-        photons += bright * np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / (2 * radius**2))
-    return np.rint(rng.poisson(photons) * 2 + offset + rng.normal(0, 4, photons.shape))
-
-
-@pytest.mark.parametrize("fill", [0.0, -1.0, -9999.0, -1e6, 65535.0, 3.4028234663852886e38])
-@pytest.mark.parametrize("share", [0.02, 0.6])
-def test_fill_of_registration_is_found(fill: float, share: float) -> None:
-    image = camera()
-    image[: round(share * len(image))] = fill
-    assert fill_values([image]) == (fill,)
-
-
-def test_two_fills_of_one_image_are_found() -> None:
-    image = camera()
-    image[:20], image[-30:, :40] = 0, 65535
-    assert set(fill_values([image])) == {0.0, 65535.0}
-
-
-def test_what_a_camera_clips_stays_image() -> None:
-    dark = np.maximum(camera(offset=-4), 0)  # its ground is at the black level, and most of it is zero
-    assert np.mean(dark == 0) > 0.1 and fill_values([dark]) == ()
-    saturated = np.minimum(camera(), 160)
-    assert np.mean(saturated == 160) > 0.05 and fill_values([saturated]) == ()
-
-
-def test_a_frame_that_was_dropped_is_fill_and_others_are_not() -> None:
-    assert fill_values([camera(), np.zeros((192, 192)), camera(seed=1)]) == (0.0,)
-
-
-def test_an_image_of_one_value_has_a_range_all_the_same() -> None:
-    planes, share = without_fill([np.full((64, 64), 7.0)], (7.0,))
-    assert share == 1.0
-    assert robust_range(planes, estimate_noise(planes)) == ValueRange(0.0, 1.0)
-
-
-def found(image: np.ndarray) -> tuple[ValueRange, tuple[float, float]]:
-    planes, _ = without_fill([image], fill_values([image]))
-    noise = estimate_noise(planes)
-    range_ = robust_range(planes, noise)
-    return range_, valid_range(range_, noise)
-
-
-@pytest.mark.parametrize("share", [0.0005, 0.0015, 0.003])
-@pytest.mark.parametrize("value", [5000, 65535, -3.4e38])
-def test_hot_and_dead_pixels_do_not_move_the_range(share: float, value: float) -> None:
-    image = camera()
-    expected = estimate_range(image)
-    image.flat[np.random.default_rng(1).choice(image.size, int(share * image.size), replace=False)] = value
-    range_, valid = found(image)
-    assert abs(range_.low - expected.low) <= 4 and abs(range_.high - expected.high) <= 0.1 * expected.high
-    assert not valid[0] <= value <= valid[1]
-
-
-@pytest.mark.parametrize("radius", [4, 7, 12, 25])
-def test_a_saturated_speck_does_not_move_the_range(radius: int) -> None:
-    image = camera(256)
-    expected = estimate_range(image)
-    y, x = np.mgrid[:256, :256]
-    image[(y - 90) ** 2 + (x - 60) ** 2 <= radius**2] = 65535
-    range_, _ = found(image)
-    assert abs(range_.high - expected.high) <= 0.05 * expected.high
-
-
-def test_the_range_of_an_ordinary_image_is_that_of_its_percentiles() -> None:
-    for seed in range(4):
-        image = camera(seed=seed)
-        assert found(image)[0] == estimate_range(image)
-
-
-def test_peaks_of_noise_are_within_the_valid_range() -> None:
-    noise = np.random.default_rng(0).poisson(4.0, (256, 256)) * 10.0
-    low, high = found(noise)[1]
-    assert low < noise.min() and noise.max() < high
+from napari_restore.intensity.validity import Validity
 
 
 def test_single_pixels_are_missing_and_areas_are_beyond() -> None:
@@ -108,3 +23,13 @@ def test_what_is_missing_depends_on_two_pixels_around() -> None:
     whole, part = valid.missing(plane), valid.missing(plane[10:50, 5:60])
     assert whole is not None and part is not None
     np.testing.assert_array_equal(whole[12:48, 7:58], part[2:-2, 2:-2])
+
+
+def test_exact_values_are_missing_wherever_they_are() -> None:
+    plane = np.random.default_rng(0).normal(100, 5, (40, 40))
+    plane[::7, ::3], plane[20:30, 20:30] = -1, -1
+    for dtype in (np.float32, np.int16):
+        missing = Validity(0, 200, exact=(-1.0,)).missing(plane.astype(dtype))
+        assert missing is not None
+        np.testing.assert_array_equal(missing, plane.astype(dtype) == -1)
+    assert Validity(0, 200, exact=(-1.0,)).beyond(plane) is None and Validity(0, 200).beyond(plane) is not None

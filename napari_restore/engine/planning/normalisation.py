@@ -13,14 +13,15 @@ from napari_restore.engine.planning.sampling import Sampled, sample_channels
 from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.errors import RecipeError, SourceError
 from napari_restore.images.image import Image
+from napari_restore.intensity.bulk import valid_range
 from napari_restore.intensity.noise import NoiseEstimate
 from napari_restore.intensity.scaling import ValueRange
 from napari_restore.intensity.stabilise import CameraNoise, NoiseScale
-from napari_restore.intensity.validity import REACH, Validity, valid_range
+from napari_restore.intensity.validity import REACH, Validity
 from napari_restore.models.card import ModelCard
 from napari_restore.ways_out import WayOut
 
-__all__ = ["Intensity", "Scale", "choose_intensity", "needs_sample", "scales_of", "validity_of"]
+__all__ = ["Intensity", "Scale", "choose_intensity", "missing_in_words", "needs_sample", "scales_of", "validity_of"]
 
 Scale = ValueRange | NoiseScale
 """A normalisation: converts data units to values for the network, and back."""
@@ -46,7 +47,7 @@ class Intensity:
 
 
 def choose_intensity(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool = True) -> Intensity:
-    """Choose `intensity`, `value_range`, `noise`, `valid_range` and `fill_values` of a recipe.
+    """Choose `intensity`, `value_range`, `noise`, `valid_range`, `fill_values` and `missing_values` of a recipe.
 
     By default, values are normalised by the noise for a denoiser of one noise level (a published one for σ 15, 25 or
     50), as the level of photon noise depends on the signal. They are normalised by the value range for all other
@@ -79,12 +80,15 @@ def choose_intensity(image: Image, card: ModelCard, recipe: Recipe, *, estimate:
     _check(image, recipe)
     kind, asked = _kind(card, recipe), recipe.intensity is not None
     ranges, noise, (valid, fill) = recipe.value_range, recipe.noise, _missing(recipe)
+    missing = recipe.missing_values
+    if missing is None:
+        missing = (image.missing_values,) if image.missing_values else ()
     sampled: tuple[Sampled, ...] = ()
     if estimate:
         if needs_sample(card, recipe):
             # The sample is read with retries as well; with on_error="fill", damaged chunks are left out of it.
             source, skip = with_retries(image, "raise", ()), recipe.on_error == "fill"
-            sampled = sample_channels(source, fill, skip_damaged=skip)
+            sampled = sample_channels(source, fill, missing, skip_damaged=skip)
             fill = tuple(channel.fill for channel in sampled) if fill is None else fill
             if ranges is None:
                 ranges = tuple((channel.range.low, channel.range.high) for channel in sampled)
@@ -103,7 +107,13 @@ def choose_intensity(image: Image, card: ModelCard, recipe: Recipe, *, estimate:
                     ),
                 )
             kind = kind if noise is not None else "percentile"
-    chosen = {"value_range": ranges, "noise": noise, "valid_range": valid, "fill_values": fill}
+    chosen = {
+        "value_range": ranges,
+        "noise": noise,
+        "valid_range": valid,
+        "fill_values": fill,
+        "missing_values": missing,
+    }
     return Intensity(
         chosen | {"intensity": kind if estimate else recipe.intensity},
         _why(sampled),
@@ -158,6 +168,7 @@ def _check(image: Image, recipe: Recipe) -> None:
         ("noise", "cameras", recipe.noise),
         ("valid_range", "pairs", recipe.valid_range),
         ("fill_values", "lists", recipe.fill_values),
+        ("missing_values", "lists", recipe.missing_values),
     ):
         if given and len(given) not in (1, channels):
             raise RecipeError(
@@ -205,10 +216,29 @@ def _cameras(sampled: Sequence[Sampled]) -> tuple[tuple[float, float, float], ..
 def validity_of(recipe: Recipe) -> tuple[Validity, ...]:
     """Return the rule for missing pixels, one for all channels or one per channel, of a recipe with chosen values."""
     valid, fill = recipe.valid_range or ((-math.inf, math.inf),), recipe.fill_values or ((),)
-    count = max(len(valid), len(fill))
-    return tuple(
-        Validity(*pair, values) for pair, values in zip(broadcast(valid, count), broadcast(fill, count), strict=True)
+    exact = recipe.missing_values or ((),)
+    count = max(map(len, (valid, fill, exact)))
+    each = zip(broadcast(valid, count), broadcast(fill, count), broadcast(exact, count), strict=True)
+    return tuple(Validity(*pair, values, single) for pair, values, single in each)
+
+
+def missing_in_words(recipe: Recipe) -> str:
+    """Describe which pixels are missing, and their values in the result; an empty text if there are none."""
+    if recipe.valid_range is None or recipe.fill_values is None:
+        return "estimated at the first computation"
+    exact, fill = (
+        ", ".join(f"{number:g}" for number in dict.fromkeys(value for values in lists or () for value in values))
+        for lists in (recipe.missing_values, recipe.fill_values)
     )
+    pairs = ", ".join(f"{low:g}..{high:g}" for low, high in recipe.valid_range)
+    parts = (
+        f"pixels of the value {exact}, unchanged in the result" if exact else "",
+        f"fill {fill}, unchanged in the result" if fill else "",
+        f"single pixels outside {pairs}, unchanged; areas outside are restored with a range of their own"
+        if pairs
+        else "",
+    )
+    return "; ".join(part for part in parts if part)
 
 
 def scales_of(recipe: Recipe, card: ModelCard) -> tuple[Scale, ...]:

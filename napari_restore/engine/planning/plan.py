@@ -13,11 +13,12 @@ import numpy as np
 from napari_restore.engine.hardware.device import Device, parse_devices
 from napari_restore.engine.planning.blocks import tile_share, times_read, z_order
 from napari_restore.engine.planning.memory import neighbour_axes, run_bytes, sample_bytes
-from napari_restore.engine.planning.normalisation import Scale, scales_of, validity_of
+from napari_restore.engine.planning.normalisation import Scale, missing_in_words, scales_of, validity_of
 from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.engine.planning.result_shape import gray_through_colour
 from napari_restore.engine.planning.source_identity import crop_digests
 from napari_restore.fingerprint import digest
+from napari_restore.html_page import fragment, table
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.images.writing.layout import WriteUnit, stored_order
@@ -281,7 +282,10 @@ class Plan:
         return crop_digests(self.image)
 
     def __str__(self) -> str:
-        return _text(self)
+        return "\n".join(f"{name:<11}{text}" for name, text in _rows(self))
+
+    def _repr_html_(self) -> str:
+        return fragment(table(_rows(self)))
 
 
 def source_kind(image: Image) -> dict[str, Any]:
@@ -322,8 +326,8 @@ def _series(plan: Plan) -> str:
     """Describe which image of a file is restored, and which others the file has."""
     names, count = plan.image.series_names, plan.image.series_count
     listed = [f"{number} {name!r}" for number, name in enumerate(names[:_LISTED]) if name]
-    more = [f"{count - _LISTED} more"] if len(listed) == _LISTED < count else []
-    return f"{plan.recipe.series!r} of {count}" + (f": {', '.join([*listed, *more])}" if listed else "")
+    listed += [f"{count - _LISTED} more"] if len(listed) == _LISTED < count else []
+    return f"{plan.recipe.series!r} of {count}" + (f": {', '.join(listed)}" if listed else "")
 
 
 def _denoiser(plan: Plan) -> dict[str, str]:
@@ -342,12 +346,12 @@ def _neighbours(plan: Plan) -> dict[str, str]:
         return {"neighbours": "chosen at the first computation"}
     if chosen.axis == "none":
         return {"neighbours": "none"}
-    strength = f", strength {chosen.strength:g}" if chosen.strength != 1 else ""
     sides = " and ".join(dict.fromkeys(counted(chosen.along(axis), "plane") for axis in chosen.axis))
-    return {"neighbours": f"{' and '.join(chosen.axis)}, {sides} on each side{strength}"}
+    told = f"{' and '.join(chosen.axis)}, {sides} on each side"
+    return {"neighbours": told if chosen.strength == 1 else f"{told}, strength {chosen.strength:g}"}
 
 
-def _text(plan: Plan) -> str:
+def _rows(plan: Plan) -> list[tuple[str, str]]:
     """Describe a plan in one line for each topic, with units."""
     recipe, image, card, (tile_y, tile_x) = plan.recipe, plan.image, plan.card, plan.grid.tile_shape
     pixel = ", ".join(f"{a} {image.pixel_size[a]:g} {image.units.get(a, '')}".rstrip() for a in image.pixel_size)
@@ -359,7 +363,7 @@ def _text(plan: Plan) -> str:
         "model": card.summary(),
         **_denoiser(plan),
         "values": _values(plan),
-        "missing": _missing(plan),
+        "missing": missing_in_words(plan.recipe),
         **(image.annotations.told(card.scale) if image.annotations else {}),
         "channels": _channels(plan),
         "strength": f"{100 * recipe.strength:.3g} % of the restored image, plus source" if recipe.strength < 1 else "",
@@ -375,26 +379,7 @@ def _text(plan: Plan) -> str:
         "memory": f"at most {human_bytes(plan.memory_bytes)}"
         + (f" of {human_bytes(recipe.memory_budget)}" if recipe.memory_budget else ""),
     }
-    lines = [f"{name:<11}{value}{_because(plan, name)}" for name, value in rows.items() if value]
-    lines += [f"{'note':<11}{note}" for note in image.notes]
-    return "\n".join([*lines, *(f"{'warning':<11}{warning}" for warning in plan.warnings)])
-
-
-def _missing(plan: Plan) -> str:
-    """Describe which pixels are missing, and their values in the result; empty if there are none."""
-    recipe = plan.recipe
-    if recipe.valid_range is None or recipe.fill_values is None:
-        return "estimated at the first computation"
-    fill = ", ".join(f"{number:g}" for number in dict.fromkeys(v for values in recipe.fill_values for v in values))
-    pairs = ", ".join(f"{low:g}..{high:g}" for low, high in recipe.valid_range)
-    parts = (
-        f"fill {fill}, unchanged in the result" if fill else "",
-        f"single pixels outside {pairs}, unchanged; areas outside are restored with a range of their own"
-        if pairs
-        else "",
-    )
-    return "; ".join(part for part in parts if part)
-
-
-def _because(plan: Plan, name: str) -> str:
-    return f" ({plan.why[name]})" if plan.why.get(name) else ""
+    lines = [
+        (name, f"{text} ({plan.why[name]})" if plan.why.get(name) else text) for name, text in rows.items() if text
+    ]
+    return [*lines, *(("note", note) for note in image.notes), *(("warning", warning) for warning in plan.warnings)]

@@ -15,9 +15,9 @@ from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.errors import ChunkError
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region
+from napari_restore.intensity.bulk import fill_values, robust_range, without_fill
 from napari_restore.intensity.noise import NoiseEstimate, estimate_noise
 from napari_restore.intensity.scaling import ValueRange
-from napari_restore.intensity.validity import fill_values, robust_range, without_fill
 
 __all__ = [
     "ChunkReader",
@@ -233,7 +233,11 @@ class Sampled:
 
 
 def sample_channels(
-    image: Image, fill: tuple[tuple[float, ...], ...] | None = None, *, skip_damaged: bool = False
+    image: Image,
+    fill: tuple[tuple[float, ...], ...] | None = None,
+    missing: tuple[tuple[float, ...], ...] | None = None,
+    *,
+    skip_damaged: bool = False,
 ) -> tuple[Sampled, ...]:
     """Estimate fill values, value range and noise of each channel; colour samples have them in common.
 
@@ -243,6 +247,8 @@ def sample_channels(
         The source.
     fill : tuple of tuple of float, optional
         Known fill values, one tuple for all channels or one per channel. None to estimate them.
+    missing : tuple of tuple of float, optional
+        Values of missing pixels wherever they are, in the same form. None for those that the source declares.
     skip_damaged : bool
         Whether to leave out crops that cannot be read.
 
@@ -257,16 +263,17 @@ def sample_channels(
         If a crop cannot be read; with `skip_damaged`, if no crop can be read.
     """
     channels = range(image.sizes.get("C", 1))
-    known = broadcast(fill or ((),), len(channels)) if fill is not None else None
+    known = broadcast(fill or ((),), len(channels)) if fill is not None else (None,) * len(channels)
+    exact = broadcast((image.missing_values,) if missing is None else missing or ((),), len(channels))
     return tuple(
-        _sampled(sample_planes(image, channel, skip_damaged=skip_damaged), None if known is None else known[channel])
+        _sampled(sample_planes(image, channel, skip_damaged=skip_damaged), known[channel], exact[channel])
         for channel in channels
     )
 
 
-def _sampled(crops: list[NDArray[Any]], fill: tuple[float, ...] | None) -> Sampled:
+def _sampled(crops: list[NDArray[Any]], fill: tuple[float, ...] | None, exact: tuple[float, ...]) -> Sampled:
     found = fill_values(crops) if fill is None else fill
-    planes, filled = without_fill(crops, found)
+    planes, filled = without_fill(crops, found, exact)
     noise = estimate_noise(_some(planes))
     return Sampled(found, robust_range(planes, noise), noise, filled, _histogram(planes))
 

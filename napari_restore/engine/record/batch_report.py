@@ -8,21 +8,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from napari_restore.engine.record.page import filled_regions, table
-from napari_restore.engine.record.run_report import (
-    FORMAT,
-    RunReport,
-    now,
-    read_content,
-    read_report,
-    write_report,
-)
+from napari_restore.engine.record.page import Section, filled_regions
+from napari_restore.engine.record.report_file import FORMAT, RunReport, now, read_content, read_report, write_report
 from napari_restore.errors import OutputError
 
-__all__ = ["BatchReport", "batch_page", "batch_place", "read_batch_report"]
+__all__ = ["BatchReport", "batch_place", "batch_sections", "read_batch_report"]
 
 FLUSH = 5.0
 """Seconds between two writes of the report."""
+_COLUMNS = ("result", "state", "source", "shape", "tiles/s", "retries", "filled", "seams", "between")
 
 
 def batch_place(folder: Path | str) -> str:
@@ -45,7 +39,7 @@ def read_batch_report(folder: Path | str) -> RunReport | None:
     """
     place = batch_place(folder)
     content = read_content(place)
-    return None if content is None else RunReport(f"{place}.json", content, batch_page(content))
+    return None if content is None else RunReport(f"{place}.json", content, tuple(batch_sections(content)))
 
 
 class BatchReport:
@@ -112,11 +106,11 @@ class BatchReport:
     def end(self) -> None:
         """Record the end of the batch, and write the report."""
         self.content["ended"] = now()
-        self._write()
+        self._write(html=True)
 
-    def _write(self) -> None:
+    def _write(self, *, html: bool = False) -> None:
         self._written = time.monotonic()
-        write_report(self.place, self.content, batch_page)
+        write_report(self.place, self.content, batch_sections, html=html)
 
 
 def _facts(output: Path | str) -> dict[str, Any]:
@@ -141,8 +135,8 @@ def _facts(output: Path | str) -> dict[str, Any]:
     }
 
 
-def batch_page(content: dict[str, Any]) -> str:
-    """Return the page of the report of a batch, in Markdown: first failures, then a row for each image."""
+def batch_sections(content: dict[str, Any]) -> list[Section]:
+    """Return the sections of the report of a batch: first failures, then a row for each image."""
     images: dict[str, dict[str, Any]] = content["images"]
     counts = Counter(image["state"] for image in images.values())
     state = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "no image"
@@ -152,13 +146,12 @@ def batch_page(content: dict[str, Any]) -> str:
         ("value range", "one for each image" if shared is None else f"one for all: {json.dumps(shared)}"),
         *((name, value) for name, value in content["settings"].items() if value is not None),
     ]
-    parts = [f"# {content['folder']}", table(("what", "is"), facts)]
     failed = [(name, image["source"], image["message"]) for name, image in images.items() if image["state"] == "failed"]
-    if failed:
-        parts += ["## Failed", table(("result", "source", "why"), failed)]
-    headings = ("result", "state", "source", "shape", "tiles/s", "retries", "filled", "seams", "between")
-    parts += ["## Images", table(headings, (_row(name, image) for name, image in images.items()))]
-    return "\n\n".join(parts) + "\n"
+    return [
+        Section(str(content["folder"]), ("what", "is"), tuple(facts)),
+        *([Section("Failed", ("result", "source", "why"), tuple(failed))] if failed else []),
+        Section("Images", _COLUMNS, tuple(_row(name, image) for name, image in images.items())),
+    ]
 
 
 def _ended(content: dict[str, Any]) -> str:

@@ -1,41 +1,119 @@
-"""Write the report of a run as a page of Markdown."""
+"""Write the report of a run as a page: Markdown, and HTML with the same sections and pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from napari_restore.engine.compute.fusion_counts import merged_counts
+from napari_restore.html_page import Html, chart, heading, listed, paragraph, table
 from napari_restore.wording import counted, human_bytes, human_shape
 
-__all__ = ["filled_regions", "report_page", "table"]
+__all__ = ["Section", "charts_of", "filled_regions", "html_of", "markdown_of", "report_sections"]
 
 _SHOWN = 20
 """Number of filled regions, and of left-out pairs of planes, on the page; the JSON holds all."""
+_FACTS = ("what", "is")
+_SESSIONS = ("began", "ended", "how", "device", "blocks", "tiles/s", "retries", "versions")
+_NONE = Html("")
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Write a Markdown table."""
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+@dataclass(frozen=True)
+class Section:
+    """Section of a report: a table if it has headings, otherwise a list, or one sentence.
+
+    Attributes
+    ----------
+    title : str
+        Its heading.
+    headings : tuple of str
+        Headings of the columns.
+    rows : tuple
+        Rows of the table, or items of the list.
+    sentence : str
+        Text in place of an empty list.
+    """
+
+    title: str
+    headings: tuple[str, ...] = ()
+    rows: tuple[Any, ...] = ()
+    sentence: str = ""
+
+
+def markdown_of(sections: Sequence[Section]) -> str:
+    """Write the sections of a report as Markdown that can be read as plain text too."""
+    parts = []
+    for number, section in enumerate(sections):
+        parts.append(f"{'##' if number else '#'} {section.title}")
+        if section.headings:
+            lines = [section.headings, ["---"] * len(section.headings), *section.rows]
+            parts.append("\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines))
+        else:
+            parts.append("\n".join(f"- {item}" for item in section.rows) or section.sentence)
+    return "\n\n".join(parts) + "\n"
+
+
+def html_of(sections: Sequence[Section], pictures: Html = _NONE) -> Html:
+    """Write the sections of a report as HTML, with pictures after the first one."""
+    parts: list[Html] = []
+    for number, section in enumerate(sections):
+        parts.append(heading(section.title, 2 if number else 1))
+        rows = [[_told(cell) for cell in row] for row in section.rows] if section.headings else []
+        parts.append(
+            table(rows, () if section.headings == _FACTS else section.headings)
+            if section.headings
+            else listed(section.rows)
+            if section.rows
+            else paragraph(section.sentence)
+        )
+        if not number:
+            parts.append(pictures)
+    return Html("".join(parts))
+
+
+def charts_of(report: dict[str, Any]) -> Html:
+    """Draw the throughput of a run over time, and the histogram of what it removed, as far as the report has them."""
+    charts = []
+    for number, session in enumerate(report.get("sessions", ()), 1):
+        if len(rates := session.get("rates", ())) > 1:
+            steps = [
+                ((a[0] + b[0]) / 2, (b[1] - a[1]) / (b[0] - a[0])) for a, b in itertools.pairwise(rates) if b[0] > a[0]
+            ]
+            charts.append(chart({"": steps}, "seconds", "tiles/s", f"throughput of session {number}"))
+    removed = report.get("removed") or {}
+    if removed.get("centres"):
+        lines = {"removed": list(zip(removed["centres"], removed["density"], strict=True))}
+        unit = "units of the data"
+        if removed["noise"]:
+            normal = [math.exp(-(x**2) / 2) / math.sqrt(2 * math.pi) for x in removed["centres"]]
+            lines["noise alone"] = list(zip(removed["centres"], normal, strict=True))
+            unit = "standard deviations of the noise"
+        told = f"divided by {removed['noise']}" if removed["noise"] else "the noise could not be estimated"
+        charts.append(chart(lines, unit, "density", f"histogram of what was removed; {told}"))
+    if removed.get("error"):
+        charts.append(paragraph(f"There are no pictures: {removed['error']}"))
+    return Html("".join(charts))
+
+
+def _told(cell: Any) -> Any:
+    """Return a cell without the signs of Markdown."""
+    return cell.replace("**", "") if isinstance(cell, str) else cell
 
 
 def _cell(value: Any) -> str:
     return str("" if value is None else value).replace("|", "\\|").replace("\n", " ")
 
 
-def report_page(report: dict[str, Any]) -> str:
-    """Return the page of a report.
+def report_sections(report: dict[str, Any]) -> list[Section]:
+    """Return the sections of the report of a run.
 
     Parameters
     ----------
     report : dict
-        The report, as `napari_restore.engine.record.run_report` stores it.
-
-    Returns
-    -------
-    str
-        Markdown that can be read as plain text too.
+        The report, as `napari_restore.engine.record.report_file` stores it.
     """
     source, result, model = report["source"], report["result"], report["model"]
     first = report.get("denoiser")
@@ -58,18 +136,20 @@ def report_page(report: dict[str, Any]) -> str:
         *(("note", note) for note in source.get("notes", ())),
         *(("warning", warning) for warning in report.get("warnings", ())),
     ]  # fmt: skip
-    parts = [
-        f"# {report['output']}",
-        table(("what", "is"), facts),
-        "## Sessions",
-        _sessions(report["sessions"]),
-        "## Filled regions",
-        _filled(filled_regions(report)),
-        *(("## Neighbouring planes that were not averaged", _listed(left_out)) if left_out else ()),
-        "## Recipe",
-        table(("setting", "value"), ((name, value) for name, value in report["recipe"].items() if value is not None)),
+    filled = filled_regions(report)
+    settings = tuple((name, value) for name, value in report["recipe"].items() if value is not None)
+    averaged = [Section("Neighbouring planes that were not averaged", rows=_listed(left_out))] if left_out else []
+    return [
+        Section(str(report["output"]), _FACTS, tuple(facts)),
+        Section("Sessions", _SESSIONS, tuple(_session_row(session) for session in report["sessions"])),
+        Section(
+            "Filled regions",
+            rows=_listed(filled),
+            sentence="None: all pixels of the source that were needed could be read.",
+        ),
+        *averaged,
+        Section("Recipe", ("setting", "value"), settings),
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def filled_regions(report: dict[str, Any]) -> list[str]:
@@ -126,11 +206,6 @@ def _verification(found: dict[str, Any] | None) -> str:
     return f"{state}, {found['units']} objects read back and {found['recomputed']} computed again on {found['when']}"
 
 
-def _sessions(sessions: list[dict[str, Any]]) -> str:
-    headings = ("began", "ended", "how", "device", "blocks", "tiles/s", "retries", "versions")
-    return table(headings, (_session_row(session) for session in sessions))
-
-
 def _session_row(session: dict[str, Any]) -> tuple[Any, ...]:
     rate = f"{session['tiles'] / session['seconds']:.2f}" if session["seconds"] else ""
     versions = ", ".join(f"{name} {version}" for name, version in session["versions"].items())
@@ -155,12 +230,6 @@ def _neighbours(fusion: dict[str, Any]) -> str:
     return f"{planes}; noise falls to {fusion['noise_left']['mean']:.2f} of that of one plane{left}"
 
 
-def _filled(regions: list[str]) -> str:
-    return _listed(regions) if regions else "None: all pixels of the source that were needed could be read."
-
-
-def _listed(items: list[str]) -> str:
-    lines = [f"- {item}" for item in items[:_SHOWN]]
-    if len(items) > _SHOWN:
-        lines.append(f"- ... and {len(items) - _SHOWN} more, in the JSON")
-    return "\n".join(lines)
+def _listed(items: list[str]) -> tuple[str, ...]:
+    more = (f"... and {len(items) - _SHOWN} more, in the JSON",) if len(items) > _SHOWN else ()
+    return (*items[:_SHOWN], *more)

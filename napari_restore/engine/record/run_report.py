@@ -1,22 +1,15 @@
-"""Report of a run, kept beside its result: a JSON file, and a page to read.
-
-The report of ``cells.zarr`` is ``cells.zarr.report.json`` and ``cells.zarr.report.md``. It is not stored in the result,
-so that two runs with the same pixels store the same bytes.
-"""
+"""Record a run in the report beside its result, while it runs (`napari_restore.engine.record.report_file`)."""
 
 from __future__ import annotations
 
-import json
-import logging
 import math
 import os
 import platform
 import socket
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import closing
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
@@ -28,151 +21,34 @@ from napari_restore.engine.compute.block import Receipt
 from napari_restore.engine.compute.fusion_counts import merged_counts
 from napari_restore.engine.hardware.device import Device
 from napari_restore.engine.planning.plan import Plan
-from napari_restore.engine.record.page import report_page
+from napari_restore.engine.record.pictures import pictures_of
+from napari_restore.engine.record.report_file import FORMAT, now, read_content, report_place, write_report
 from napari_restore.engine.record.seams import measure_seams
 from napari_restore.engine.record.source_watch import SourceWatch
 from napari_restore.engine.run.local import Stages, run_here
 from napari_restore.engine.store.annotations import copy_annotations_of_run
 from napari_restore.engine.store.filled import read_marks
 from napari_restore.engine.store.progress import Progress
-from napari_restore.errors import OutputError, SourceLost
+from napari_restore.errors import SourceLost
 from napari_restore.fingerprint import digest
+from napari_restore.html_page import Html
 from napari_restore.images.staging import Stage
-from napari_restore.images.store import Place, place_of
 
 if TYPE_CHECKING:
     from napari_restore.engine.store.sinks import OmeZarrSink
     from napari_restore.images.image import Image
     from napari_restore.models.card import ModelCard
 
-__all__ = [
-    "RunReport",
-    "Session",
-    "now",
-    "read_content",
-    "read_report",
-    "report_place",
-    "reported",
-    "write_report",
-]
+__all__ = ["Session", "reported"]
 
-_log = logging.getLogger(__name__)
-
-FORMAT = 1
-"""Version of the JSON format."""
 FLUSH = 5.0
 """Seconds between two writes. A killed session loses the records of this time."""
 _SECONDS = {"restoring": "seconds", "pyramid": "pyramid_seconds", "copying": "copying_seconds"}
 """Key of a session for the seconds of each stage."""
+_RATES = 60
+"""Points of the throughput over time; every second one is left out where there are twice as many."""
 _AT_ONCE = 1000
 """Number of filled regions up to which the report is written immediately for each, and of failures that are kept."""
-
-
-@dataclass(frozen=True)
-class RunReport:
-    """Report of a run, as it was stored. ``str(report)`` is the page.
-
-    Attributes
-    ----------
-    place : str
-        Path or URL of the JSON file.
-    content : dict
-        Content of the JSON file.
-    page : str
-        The report as Markdown.
-    """
-
-    place: str
-    content: dict[str, Any]
-    page: str
-
-    def __str__(self) -> str:
-        return self.page
-
-
-def report_place(output: Path | str) -> str:
-    """Return the path or URL of the report of a result, without ``.json`` or ``.md``.
-
-    The report is beside the result. For an image inside another Zarr, such as a field of a plate, it is in a folder of
-    reports beside the outermost Zarr.
-
-    Examples
-    --------
-    >>> report_place("s3://bucket/cells.zarr"), report_place("s3://bucket/plate.zarr/A/1/0")
-    ('s3://bucket/cells.zarr.report', 's3://bucket/plate.zarr.reports/A/1/0')
-    """
-    place = place_of(output)
-    location, outermost = place.location, place.outermost_zarr()
-    name = location.as_posix() if isinstance(location, Path) else location
-    return f"{name}.report" if name == outermost else f"{outermost}.reports{name[len(outermost) :]}"
-
-
-def now() -> str:
-    """Return the present time as text, in UTC and whole seconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _kept_at(place: str) -> tuple[Place, str]:
-    """Return the folder or prefix of a report, and its name in it without ``.json`` or ``.md``."""
-    folder, _, name = place.rpartition("/")
-    return place_of(folder or "/"), name
-
-
-def _write_text(place: str, ending: str, text: str, stage: Stage | None) -> None:
-    """Write one of the two files of a report atomically. Through a stage, no folder above it may be a link."""
-    content = text.encode(errors="backslashreplace")  # file names may hold bytes that are not Unicode
-    if stage is not None:  # what a killed run leaves in its stage is deleted with its lock
-        stage.put(Path(f"{place}{ending}"), content)
-        return
-    folder, name = _kept_at(place)
-    folder.put(f"{name}{ending}", content)
-
-
-def read_content(place: str) -> dict[str, Any] | None:
-    """Read the JSON of a report, or return None if there is none or it cannot be read."""
-    try:
-        folder, name = _kept_at(place)
-        content = json.loads(folder.get(f"{name}.json") or b"null")
-    except (OSError, ValueError, OutputError):
-        return None
-    return content if isinstance(content, dict) and content.get("format") == FORMAT else None
-
-
-def read_report(output: Path | str) -> RunReport:
-    """Read the report of a run.
-
-    Parameters
-    ----------
-    output : Path or str
-        The result, a path or URL.
-
-    Raises
-    ------
-    OutputError
-        If it has no report.
-    """
-    place = report_place(output)
-    content = read_content(place)
-    if content is None or "sessions" not in content:
-        raise OutputError(
-            f"there is no report of {output} at {place}.json; give the path of a result of this package, or of the "
-            "folder of a batch. A plate is in the report of its batch, and each of its fields has a report."
-        )
-    return RunReport(f"{place}.json", content, report_page(content))
-
-
-def write_report(
-    place: str,
-    content: dict[str, Any],
-    page: Callable[[dict[str, Any]], str] = report_page,
-    stage: Stage | None = None,
-) -> None:
-    """Write the JSON and the page of a report, through a stage if there is one. An error is logged and not raised."""
-    try:
-        _write_text(place, ".json", json.dumps(content, indent=1, allow_nan=False), stage)
-        _write_text(place, ".md", page(content), stage)
-    except Exception as error:  # file systems and object stores raise errors of many types
-        _log.warning("the report %s.json cannot be written: %s", place, error)
 
 
 def _versions() -> dict[str, str]:
@@ -247,6 +123,11 @@ class Session:
                 return
             self._begin(event)
         self._session[_SECONDS[event.stage]] = round(event.seconds, 3)
+        if event.stage == "restoring":
+            rates = self._session["rates"]
+            rates.append([round(event.seconds, 3), event.tiles_done])
+            if len(rates) > 2 * _RATES:
+                del rates[1::2]
         if time.monotonic() - self._written > FLUSH:
             self._flush()
 
@@ -275,7 +156,7 @@ class Session:
             "batch": recipe.batch, "workers": recipe.workers, "versions": _versions(), "platform": platform.platform(),
             "blocks_before": before, "blocks": 0, "tiles": 0, "pixels": 0, "seconds": 0.0, "pyramid_seconds": 0.0,
             "retries": 0, "failures": [], "filled": [], "blocks_by_worker": {}, "blocks_by_batch": {},
-            "neighbours": None,
+            "neighbours": None, "rates": [[0.0, 0]],
         }  # fmt: skip
         earlier = read_content(self.place) or {}
         sessions = earlier.get("sessions", []) if earlier.get("fingerprint") == self.plan.fingerprint else []
@@ -287,6 +168,7 @@ class Session:
             "copied": earlier.get("copied", []) if sessions else [],
             "filled": None,
             "seams": None,
+            "removed": None,
             "verification": None,
         }
         self._flush()
@@ -326,9 +208,11 @@ class Session:
         self._session.update(ended=now(), how=how, message=str(error) if how == "failed" else None)
         self._content["filled"] = self._filled()
         self._content["copied"] = [*self._content["copied"], *self.copied]
+        pictures = None
         if how == "finished":
             self._content["seams"] = self._seams()
-        self._flush()
+            pictures = self._pictures()
+        write_report(self.place, self._content, stage=self.stage, pictures=pictures, html=True)
 
     def _filled(self) -> dict[str, list[str]] | None:
         """Read the filled regions from the marks of the result; receipts may have been lost when a run was killed."""
@@ -337,6 +221,15 @@ class Session:
         except Exception:  # the result was deleted, or cannot be read
             return None
         return {unit.name: list(reasons) for unit, reasons in marks.items()}
+
+    def _pictures(self) -> Html:
+        try:
+            made = pictures_of(self.plan, self.output)
+        except Exception as error:  # the run is complete all the same
+            self._content["removed"] = {"error": str(error)}
+            return Html("")
+        self._content["removed"] = made.removed
+        return made.html
 
     def _seams(self) -> dict[str, Any]:
         try:

@@ -16,7 +16,8 @@ from napari_restore.engine.hardware.backends import check_backend
 from napari_restore.engine.hardware.devices import choose_devices
 from napari_restore.engine.planning.plan import Block, Plan, source_kind
 from napari_restore.engine.planning.planner import make_plan
-from napari_restore.engine.record.run_report import now, read_content, report_place, reported, write_report
+from napari_restore.engine.record.report_file import now, read_content, report_place, write_report
+from napari_restore.engine.record.run_report import reported
 from napari_restore.engine.record.verification import Verification
 from napari_restore.engine.run.local import build_pyramid, run_blocks
 from napari_restore.engine.store.annotations import discard_annotations
@@ -342,4 +343,4 @@ def record_verification(found: Verification) -> None:
         **{kind: [str(unit) for unit in getattr(found, kind)] for kind in ("missing", "damaged", "differing")},
     }
     content["filled"] = {unit.name: list(reasons) for unit, reasons in found.filled.items()}
-    write_report(place, content)
+    write_report(place, content, html=True)

@@ -19,7 +19,11 @@ ENDINGS = (".companion.ome",)
 
 def recognises(source: Any) -> bool:
     """Check whether a source is a companion file, by its name and its first bytes."""
-    return isinstance(source, str) and source.lower().endswith(ENDINGS) and begins_with(source, b"<", b"\xef\xbb\xbf<")
+    return (
+        isinstance(source, str)
+        and source.lower().endswith(ENDINGS)
+        and begins_with(source, b"<", b"\xef\xbb\xbf<", b"\xff\xfe<", b"\xfe\xff\0<")
+    )
 
 
 def open(source: str, *, axes: str | None = None, level: int = 0, series: int | str = 0) -> Image:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import ChunkError, RestoreError, SourceError
 from napari_restore.images.axes import canonical_axes, transposition
+from napari_restore.images.cf_attributes import CF_ATTRIBUTES, missing_values, notes_on_packing
 from napari_restore.images.guards.files import Surroundings, surroundings_of
 from napari_restore.images.guards.hdf5_files import check_chunks, check_dataset, follow_links
 from napari_restore.images.guards.separate_process import check_opens
@@ -132,6 +133,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
             letters = axes_of(dataset, axes, f"{path}::{named}")
             data = Hdf5Array(path, named, tuple(dataset.shape), np.dtype(dataset.dtype), dataset.chunks)
             described = metadata_of(h5py, dataset, letters, surroundings)
+            declared = {key: dataset.attrs[key] for key in CF_ATTRIBUTES if key in dataset.attrs}
     except (RestoreError, MemoryError):
         raise
     except Exception as error:  # h5py raises OSError, KeyError, RuntimeError and more for damaged files
@@ -146,7 +148,8 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
         channels=described.channels,
         chunks=tuple((data.chunks or data.shape)[i] for i in transposition(letters, canonical_axes(letters))),
         location=f"{path}::{data.inside}",
-        notes=tuple(described.notes),
+        notes=(*described.notes, *notes_on_packing(declared)),
+        missing_values=missing_values(declared, data.dtype),
     )
 
 

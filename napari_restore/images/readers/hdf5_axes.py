@@ -20,8 +20,8 @@ from napari_restore.images.axes import check_axes, letter_of
 from napari_restore.images.guards.files import Surroundings
 from napari_restore.images.guards.hdf5_files import check_chunks, check_dataset
 from napari_restore.images.image import Channel
-from napari_restore.images.readers.reader import evenly_spaced, pixel_sizes
-from napari_restore.images.units import unit_name
+from napari_restore.images.readers.reader import counted_from_first, evenly_spaced, pixel_sizes, times_begin
+from napari_restore.images.units import named_units
 from napari_restore.ways_out import name_axes
 
 _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
@@ -63,6 +63,8 @@ def axes_of(dataset: Any, axes: str | None, location: str) -> str:
         If the axes are unknown, or `axes` does not fit.
     """
     shape = tuple(dataset.shape)
+    if len(shape) < 2:
+        raise AxesError(f"{location} is no image (shape {shape})", name_axes(len(shape)))
     if axes is not None:
         return check_axes(axes, shape)
     labels, scales = _labels(dataset), _scales_or_none(dataset)
@@ -98,9 +100,14 @@ def metadata_of(h5py: Any, dataset: Any, axes: str, surroundings: Surroundings) 
         scale; those of axistags for the rest, without a unit.
     """
     found = Hdf5Metadata()
-    sizes = np.ravel(dataset.attrs.get("element_size_um", ()))
-    elements = dict(zip("ZYX", sizes.tolist(), strict=True)) if len(sizes) == 3 else {}
-    _add(found, {axis: size for axis, size in elements.items() if axis in axes})
+    sizes = np.ravel(dataset.attrs.get("element_size_um", ())).tolist()
+    of_space = [axis for axis in "ZYX" if axis in axes or len(sizes) == 3]
+    if len(sizes) == len(of_space):
+        _add(found, {axis: size for axis, size in zip(of_space, sizes, strict=True) if axis in axes})
+    elif sizes:
+        found.notes.append(
+            f"The attribute element_size_um has {len(sizes)} numbers, not one for each of ZYX; it is left out."
+        )
     found.units = dict.fromkeys(found.pixel_size, "micrometer")
     try:
         for axis, scales in zip(axes, _scales(dataset), strict=True):
@@ -155,19 +162,20 @@ def _add_scale(found: Hdf5Metadata, axis: str, scale: _Scale) -> None:
         return
     if axis == "C":
         return
-    unit, since, _ = scale.unit.partition(" since ")
-    start = values[0].item() if since else 0
-    sampling, note = evenly_spaced(values - start if since else values, scale.name, axis)
+    values, unit, since = counted_from_first(values, scale.unit)
+    sampling, note = evenly_spaced(values, scale.name, axis)
     if note:
         found.notes.append(note)
     if sampling is not None:
         found.pixel_size[axis], found.origin[axis] = sampling.pixel_size, sampling.origin
         if since:
-            found.notes.append(f"The times begin at {start} {scale.unit}; along {axis} they count from there.")
+            found.notes.append(times_begin(since, axis))
     elif len(values) == 1 and np.isfinite(values[0]):
-        found.origin[axis] = float(values[0] - start)
-    if (axis in found.origin) and (name := unit_name(unit)):
-        found.units[axis] = name
+        found.origin[axis] = float(values[0])
+    if axis in found.origin:
+        units, unknown = named_units({axis: unit})
+        found.units |= units
+        found.notes += unknown
 
 
 def _scales(dataset: Any) -> list[list[Any]]:

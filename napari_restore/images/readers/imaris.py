@@ -10,6 +10,7 @@ from __future__ import annotations
 __all__ = ["ENDINGS", "ImarisArray", "open", "recognises"]
 
 import itertools
+import math
 import os
 from datetime import datetime
 from typing import Any
@@ -25,7 +26,7 @@ from napari_restore.images.image import Channel, Image
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.images.readers.hdf5 import Hdf5Array, check_survives, h5py_module, is_hdf5
 from napari_restore.images.readers.reader import check_level, series_number
-from napari_restore.images.units import unit_name
+from napari_restore.images.units import named_units
 
 ENDINGS = (".ims",)
 
@@ -102,12 +103,8 @@ def _image(file: Any, path: str, level: int) -> Image:
     letters = "".join(axis for axis in "TCZYX" if lengths[axis] > 1 or axis in "YX")
     data = ImarisArray(path, level, lengths, letters, np.dtype(dataset.dtype), dataset.chunks)
     information = file["DataSetInfo/Image"]
-    placed = {}
-    for number, axis in enumerate("XYZ"):
-        edges = [float(_text(information, f"{end}{number}")) for end in ("ExtMin", "ExtMax")]
-        if axis in letters and edges[0] != edges[1]:
-            placed[axis] = Sampling.between(edges[0], edges[1], size[axis])
-    unit = unit_name(_text(information, "Unit") or "um")
+    placed, notes = _extent(information, {axis: size[axis] for axis in "XYZ" if axis in letters})
+    units, unknown = named_units(dict.fromkeys(placed, _text(information, "Unit") or "um"))
     step = _time_step(file, len(times))
     chunk = dict(zip("ZYX", dataset.chunks or dataset.shape, strict=True))
     return Image(
@@ -116,11 +113,30 @@ def _image(file: Any, path: str, level: int) -> Image:
         name=os.path.basename(path),
         pixel_size={axis: one.pixel_size for axis, one in placed.items()} | ({"T": step} if step else {}),
         origin={axis: one.origin for axis, one in placed.items()},
-        units=(dict.fromkeys(placed, unit) if unit else {}) | ({"T": "second"} if step else {}),
+        units=units | ({"T": "second"} if step else {}),
         channels=tuple(_channel(file.get(f"DataSetInfo/Channel {c}")) for c in range(channels)),
         chunks=tuple(min(chunk.get(axis, 1), lengths[axis]) for axis in letters),
         location=path,
+        notes=(*notes, *unknown),
     )
+
+
+def _extent(information: Any, size: dict[str, int]) -> tuple[dict[str, Sampling], tuple[str, ...]]:
+    """Return the sampling of each axis from the outer edges of the image, and a note for edges that are no extent."""
+    placed, notes = {}, []
+    for axis, length in size.items():
+        low, high = (_text(information, f"{end}{'XYZ'.index(axis)}") for end in ("ExtMin", "ExtMax"))
+        try:
+            edges = float(low), float(high)
+        except ValueError:
+            edges = math.nan, math.nan
+        if math.isfinite(edges[1] - edges[0]) and edges[0] != edges[1]:
+            placed[axis] = Sampling.between(*edges, length)
+        elif length > 1:
+            notes.append(
+                f"The file says that the image reaches from {low} to {high} along {axis}; its pixel size is unknown."
+            )
+    return placed, tuple(notes)
 
 
 def _size(group: Any, axis: str) -> int:

@@ -7,10 +7,12 @@ __all__ = [
     "Reader",
     "begins_with",
     "check_level",
+    "counted_from_first",
     "evenly_spaced",
     "loaded_types",
     "pixel_sizes",
     "series_number",
+    "times_begin",
 ]
 
 import math
@@ -158,6 +160,36 @@ def evenly_spaced(values: NDArray[Any], name: object, axis: str) -> tuple[Sampli
         f"The steps of the coordinate {name!r} vary from {steps.min():g} to {steps.max():g}; "
         f"the pixel size along {axis} is their mean, {sampling.pixel_size:g}."
     )
+
+
+def counted_from_first(values: NDArray[Any], unit: Any) -> tuple[NDArray[Any], Any, str]:
+    """Count a coordinate of dates from its first value.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Numbers, shape ``(count,)``.
+    unit : object
+        Their unit in the file. For dates by the convention of netCDF, it is such as "days since 2020-01-01".
+
+    Returns
+    -------
+    values : numpy.ndarray
+        The numbers; those of dates minus the first.
+    unit : object
+        The unit; that of dates without the date.
+    since : str
+        Time of the first value, such as "3 days since 2020-01-01"; empty if the numbers are no dates.
+    """
+    if not isinstance(unit, str) or " since " not in unit:
+        return values, unit, ""
+    first = values[:1].tolist()
+    return values - values[:1], unit.partition(" since ")[0], f"{first[0]:g} {unit}" if first else ""
+
+
+def times_begin(since: str, axis: str) -> str:
+    """Return a note on times that are counted from the first one."""
+    return f"The times begin at {since}; along {axis} they count from there."
 
 
 def check_level(level: int, count: int, source: str, way_out: str = "") -> None:

@@ -10,10 +10,18 @@ import numpy as np
 
 from napari_restore.errors import AxesError
 from napari_restore.images.axes import check_axes, letter_of
+from napari_restore.images.cf_attributes import missing_values, notes_on_packing
 from napari_restore.images.image import Channel, Image
 from napari_restore.images.readers.arrays import array_chunks
-from napari_restore.images.readers.reader import check_level, evenly_spaced, loaded_types, series_number
-from napari_restore.images.units import unit_name
+from napari_restore.images.readers.reader import (
+    check_level,
+    counted_from_first,
+    evenly_spaced,
+    loaded_types,
+    series_number,
+    times_begin,
+)
+from napari_restore.images.units import named_units
 from napari_restore.ways_out import name_axes
 
 ENDINGS: tuple[str, ...] = ()
@@ -57,11 +65,11 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
             name_axes(source.ndim).after("rename them, or "),
         )
     letters = check_axes(axes or "".join(letter or "" for letter in found), source.shape)
-    pixel_size, origin, units, notes = {}, {}, {}, []
+    pixel_size, origin, spelt, notes = {}, {}, {}, []
     for letter, name in zip(letters, source.dims, strict=True):
         if letter in "CS" or name not in source.coords:
             continue
-        values, unit = _numbers(source.coords[name])
+        values, unit, since = _numbers(source.coords[name])
         sampling, note = evenly_spaced(values, name, letter)
         notes += [note] if note else []
         if sampling is None:
@@ -69,10 +77,10 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
                 origin[letter] = float(values[0])
             continue
         pixel_size[letter], origin[letter] = sampling.pixel_size, sampling.origin
-        if source.coords[name].dtype.kind == "M":
-            notes.append(f"The times begin at {source.coords[name].values[0]}; along {letter} they count from there.")
-        if unit:
-            units[letter] = unit
+        if since:
+            notes.append(times_begin(since, letter))
+        spelt[letter] = unit
+    units, unknown = named_units(spelt)
     lazy = source.data if source.chunks is not None else source.variable
     return Image(
         data=lazy,
@@ -83,20 +91,25 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
         units=units,
         channels=_channels(source, letters),
         chunks=array_chunks(lazy, letters),
-        notes=tuple(notes),
+        notes=(*notes, *unknown, *notes_on_packing(source.attrs)),
+        missing_values=missing_values(source.attrs, source.dtype),
     )
 
 
-def _numbers(coordinate: Any) -> tuple[np.ndarray[Any, Any], str | None]:
-    """Convert a coordinate to numbers and their unit: dates to seconds since the first, durations to seconds."""
+def _numbers(coordinate: Any) -> tuple[np.ndarray[Any, Any], Any, str]:
+    """Convert a coordinate to numbers, the spelling of their unit, and the time that they count from, if any.
+
+    Dates become seconds since the first, and durations seconds.
+    """
     values = np.asarray(coordinate.values)
     if values.dtype.kind in "mM":
         spans = values - values[:1] if values.dtype.kind == "M" else values
         seconds = spans.astype("timedelta64[ns]").astype(np.int64) / 1e9
-        return np.where(np.isnat(spans), np.nan, seconds), "second"
+        since = str(values[0]) if values.dtype.kind == "M" and values.size else ""
+        return np.where(np.isnat(spans), np.nan, seconds), "second", since
     if values.dtype.kind not in "iuf":
-        return np.full(values.shape, np.nan), None
-    return values, unit_name(coordinate.attrs.get("units"))
+        return np.full(values.shape, np.nan), None, ""
+    return counted_from_first(values, coordinate.attrs.get("units", coordinate.attrs.get("unit")))
 
 
 def _channels(array: Any, letters: str) -> tuple[Channel, ...]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from napari_restore.errors import AxesError, OutputError, RestoreError, SourceError
 from napari_restore.images.axes import canonical_axes, check_axes, letter_of, transposition
+from napari_restore.images.cf_attributes import missing_values, notes_on_packing
 from napari_restore.images.guards.zarr_keys import MARKS
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import ChunkedArray
@@ -100,7 +101,7 @@ def open(source: Any, *, axes: str | None = None, level: int = 0, series: int | 
     except FileNotFoundError as error:
         raise SourceError(f"{source} does not exist, or holds no Zarr: {error}") from error
     except Exception as error:
-        raise SourceError(f"the Zarr metadata of {source} cannot be read: {error!r}. Copy the image again.") from error
+        raise SourceError(_unreadable(source, error)) from error
     return open_node(node, source, axes, level, series)
 
 
@@ -125,9 +126,20 @@ def open_node(
     except (RestoreError, MemoryError):
         raise
     except Exception as error:
-        raise SourceError(
-            f"the Zarr metadata of {location} cannot be read: {error!r}. Copy the image again."
-        ) from error
+        raise SourceError(_unreadable(location, error)) from error
+
+
+def _unreadable(location: str, error: Exception) -> str:
+    """Explain why metadata cannot be read: a codec that is not installed, or anything else."""
+    if type(error).__name__ == "UnknownCodecError":
+        return (
+            f"{location} is stored with a codec that is not installed here ({error}); install the Python package that "
+            "has it, or store the image again with another one, such as zstd or blosc."
+        )
+    return (
+        f"the Zarr metadata of {location} cannot be read: {error!r}. If they are damaged, copy the image again; if "
+        "they are as they were written, store it again with a program that follows the specification of Zarr 2 or 3."
+    )
 
 
 def _open_array(array: zarr.Array[Any], location: str | None, axes: str | None, level: int, series: int | str) -> Image:
@@ -235,7 +247,8 @@ def _image(
         channels=channels,
         chunks=tuple(array.chunks[i] for i in transposition(letters, canonical_axes(letters))),
         location=location,
-        notes=(*notes, *renamed, *turned, *odd, *left_out),
+        notes=(*notes, *renamed, *turned, *odd, *left_out, *notes_on_packing(array.attrs)),
+        missing_values=missing_values(array.attrs, np.dtype(array.dtype)),
     )
 
 
@@ -288,15 +301,16 @@ def _image_of(
         placement = apply(transformations, letters, lambda path: np.asarray(_dataset(group, place, path)[...]))
     else:  # versions before 0.4 need not state a scale
         notes = (*notes, "The metadata state no scale, so the pixel size is unknown.")
+    units, unknown = multiscale.units(letters)
     return _image(
         array,
         letters,
         location,
         name=multiscale.name or os.path.basename(place.rstrip("/")),
         placement=placement,
-        units=multiscale.units(letters),
+        units=units,
         omero=ome_part(group).get("omero"),
-        notes=notes,
+        notes=(*notes, *unknown),
     )
 
 

@@ -65,11 +65,11 @@ class Ending:
         """Show a report; by default that of the last output."""
         place = self._output if output is None else output
         try:
-            text = str(api.run_report(place))
+            found = api.run_report(place)
         except (RestoreError, OSError) as error:
             self._tell(in_window(error), warning=True)
             return
-        self.report = ReportWindow(f"Report of {Path(place).name}", text, self.window)
+        self.report = ReportWindow(f"Report of {Path(place).name}", str(found), self.window, found.open)
         self.report.show()
 
     def open_folder(self) -> None:

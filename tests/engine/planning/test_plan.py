@@ -10,6 +10,7 @@ import pytest
 
 from napari_restore import api
 from napari_restore.errors import ModelError, RecipeError
+from napari_restore.images.image import Image
 from napari_restore.models.zoo import find_card
 
 
@@ -89,3 +90,11 @@ def test_little_memory_makes_the_tile_smaller(
         RecipeError, match=r"the run takes .* MB, more than the 1\.0 kB free memory: 1 blocks .* smaller"
     ):
         api.plan(stack, axes="ZYX", model=checkpoints["denoiser"])
+
+
+def test_a_notebook_shows_what_the_text_says() -> None:
+    pixels = np.random.default_rng(0).poisson(100, (2, 64, 70)).astype(np.uint16)
+    plan = api.plan(Image(pixels, "ZYX", name="<i>cells</i>", notes=("a < b",)), device="cpu")
+    shown = plan._repr_html_()
+    assert shown.count("<tr>") == len(str(plan).splitlines())
+    assert "&lt;i&gt;cells&lt;/i&gt;" in shown and "<i>" not in shown and "a &lt; b" in shown

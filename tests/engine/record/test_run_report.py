@@ -14,7 +14,8 @@ import tifffile
 
 from napari_restore import __version__, api
 from napari_restore.engine.compute.block import Receipt
-from napari_restore.engine.record.run_report import Session, report_place, write_report
+from napari_restore.engine.record.report_file import report_place, write_report
+from napari_restore.engine.record.run_report import Session
 from napari_restore.engine.store.progress import Progress
 from napari_restore.errors import ChunkError, OutputError
 from napari_restore.images.staging import Stage

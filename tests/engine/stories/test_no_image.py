@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+import tifffile
+import xarray as xr
 import zarr
 from scipy import ndimage
 
@@ -127,3 +130,42 @@ def test_a_recipe_of_earlier_does_as_it_did() -> None:
     assert recipe.valid_range == () and recipe.fill_values == ()
     assert not {"valid_range", "fill_values"} & recipe.as_json().keys()
     assert not {"valid_range", "fill_values"} & recipe.pixel_settings().keys()
+
+
+@pytest.mark.parametrize("kind", ["tiff", "hdf5", "zarr", "xarray", "given"])
+@pytest.mark.parametrize("value", [0, -9999])
+def test_values_that_the_source_declares_have_no_say_and_come_back(tmp_path: Path, kind: str, value: int) -> None:
+    truth, noisy = scene()
+    plain = np.rint(noisy).astype(np.int16)
+    mask = np.random.default_rng(0).random(plain.shape) < 0.05  # single pixels, and values within the valid range
+    holes, source, settings = np.where(mask, np.int16(value), plain), "", {}
+    if kind == "tiff":
+        source = str(tmp_path / "a.tif")
+        text = str(value)
+        tag = (42113, 2, len(text) + 1, text, True)
+        tifffile.imwrite(source, holes, photometric="minisblack", metadata=None, extratags=[tag])
+    elif kind == "hdf5":
+        source = str(tmp_path / "a.h5")
+        with h5py.File(source, "w") as file:
+            file.create_dataset("a", data=holes).attrs["_FillValue"] = np.int16(value)
+    elif kind == "zarr":
+        source = str(tmp_path / "a.zarr")
+        zarr.create_array(source, data=holes, attributes={"missing_value": value})
+    elif kind == "xarray":
+        source = xr.DataArray(holes, dims=("y", "x"), attrs={"_FillValue": value})  # type: ignore[assignment]
+    else:
+        source, settings = holes, {"axes": "YX", "missing_values": value}  # type: ignore[assignment]
+    plan = api.plan(source, model=MODEL, **settings)
+    assert plan.recipe.missing_values == ((float(value),),)
+    assert f"pixels of the value {value}, unchanged in the result" in str(plan)
+    without = np.asarray(api.denoise(plain, axes="YX", model=MODEL))
+    result = np.asarray(api.denoise(source, model=MODEL, **settings))
+    assert (result[mask] == value).all()
+    assert psnr(result, truth, ~mask) > psnr(without, truth, ~mask) - 1
+
+
+def test_declared_values_can_be_ignored() -> None:
+    _, noisy = scene()
+    array = xr.DataArray(noisy, dims=("y", "x"), attrs={"_FillValue": -1})
+    recipe = api.plan(array, model=MODEL, missing_values="none").recipe
+    assert recipe.missing_values == () and "missing_values" not in recipe.pixel_settings()

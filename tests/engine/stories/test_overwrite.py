@@ -6,7 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import tifffile
+import zarr
 from interrupted_runs import SETTINGS, begin, stored
 from stored_files import files
 
@@ -45,6 +48,17 @@ def test_overwrite_replaces_what_was_begun_of_another_source(
     begin(other_source, tmp_path / "out.zarr", checkpoints["denoiser"], blocks=4, value_range=(0, 200))
     settings = {"model": checkpoints["denoiser"], "overwrite": True, "value_range": (0, 200), **SETTINGS}
     assert done_at_start(source, tmp_path / "out.zarr", settings) == 0
+
+
+def test_overwrite_replaces_what_was_begun_of_a_source_of_other_axes(
+    source: Path, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    model, output, other = checkpoints["denoiser"], tmp_path / "out.zarr", tmp_path / "other.tif"
+    begin(source, output, model, blocks=1, overwrite=True)
+    pixels = np.random.default_rng(0).poisson(100, (2, 2, 32, 40)).astype(np.uint16)
+    tifffile.imwrite(other, pixels, photometric="minisblack", metadata={"axes": "CZYX"}, ome=True)
+    api.denoise(other, output, model=model, overwrite=True, **SETTINGS)
+    assert zarr.open_array(output / "0", mode="r").shape == pixels.shape
 
 
 def test_overwrite_replaces(

@@ -119,3 +119,36 @@ def test_a_scale_that_lies_in_another_file_is_not_read(path: Path, tmp_path: Pat
         file["raw"].dims[0].attach_scale(outer)
     image = open_image(f"{path}::raw")
     assert image.axes == "YX" and "Y" not in image.pixel_size and "cannot be read" in " ".join(image.notes)
+
+
+def test_an_unknown_unit_is_said(path: Path) -> None:
+    scaled(path, (3, 4), y=([0.0, 0.5, 1.0], "furlong"), x=([0.0, 0.5, 1.0, 1.5], "pixel"))
+    image = open_image(f"{path}::raw")
+    assert image.pixel_size == {"Y": 0.5, "X": 0.5} and image.units == {}
+    assert len(image.notes) == 1 and "'furlong' of Y" in image.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "sizes"), [([0.5, 0.25], {"Y": 0.5, "X": 0.25}), ([2, 0.5, 0.25], {"Y": 0.5, "X": 0.25}), ([1], {})]
+)
+def test_element_sizes_of_two_and_three_axes(path: Path, given: list[float], sizes: dict[str, float]) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("raw", data=np.zeros((4, 5), np.uint16)).attrs["element_size_um"] = given
+    image = open_image(path)
+    assert image.pixel_size == sizes and bool(image.notes) == (len(given) == 1)
+
+
+@pytest.mark.parametrize("shape", [(), (9,)])
+def test_what_has_no_plane_is_no_image(path: Path, shape: tuple[int, ...]) -> None:
+    with h5py.File(path, "w") as file:
+        file["raw"] = np.zeros(shape)
+    with pytest.raises(AxesError, match="is no image"):
+        open_image(f"{path}::raw")
+
+
+def test_declared_missing_values_and_packing(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        attributes = file.create_dataset("raw", data=np.zeros((4, 5), np.int16)).attrs
+        attributes["_FillValue"], attributes["scale_factor"] = np.int16(-9999), 0.5
+    image = open_image(path)
+    assert image.missing_values == (-9999.0,) and "packed (scale_factor 0.5)" in image.notes[0]

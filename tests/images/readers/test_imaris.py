@@ -99,3 +99,23 @@ def test_damage_is_named(tmp_path: Path, pixels: np.ndarray) -> None:
     path.write_bytes(content[:2000])
     with pytest.raises(SourceError, match=r"cells\.ims"):
         open_image(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "sizes", "told"),
+    [
+        ({"ExtMax0": "9,0"}, {"Z": 2.0, "Y": 0.2}, "from -10 to 9,0 along X"),
+        ({"ExtMax2": 0}, {"Y": 0.2, "X": 0.1}, "from 0 to 0 along Z"),
+        ({"ExtMax0": -19}, {"Z": 2.0, "Y": 0.2, "X": -0.1}, ""),
+        ({"Unit": "furlong"}, {"Z": 2.0, "Y": 0.2, "X": 0.1}, "'furlong' of X and Y and Z"),
+    ],
+)
+def test_odd_extents_and_units_are_said(
+    tmp_path: Path, pixels: np.ndarray, change: dict[str, object], sizes: dict[str, float], told: str
+) -> None:
+    write(tmp_path / "cells.ims", pixels)
+    with h5py.File(tmp_path / "cells.ims", "r+") as file:
+        text(file["DataSetInfo/Image"], **change)
+    image = open_image(tmp_path / "cells.ims")
+    assert {axis: size for axis, size in image.pixel_size.items() if axis != "T"} == pytest.approx(sizes)
+    assert bool(image.notes) == bool(told) and all(told in note for note in image.notes)

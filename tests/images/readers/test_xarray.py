@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from napari_restore.errors import AxesError
+from napari_restore.errors import AxesError, SourceError
 from napari_restore.images.image import Channel
 from napari_restore.images.opening import open_image
 
@@ -81,3 +81,24 @@ def test_a_coordinate_without_a_spacing_is_said(coordinate):
 def test_one_plane_has_a_place_and_no_thickness():
     image = open_image(along("t", [12.5]))
     assert image.origin == {"T": 12.5} and image.pixel_size == {} and not image.notes
+
+
+def test_units_of_dates_and_of_other_spellings():
+    image = open_image(along("t", [3.0, 3.5, 4.0], {"units": "days since 2020-01-01"}))
+    assert (image.pixel_size, image.origin, image.units) == ({"T": 0.5}, {"T": 0.0}, {"T": "day"})
+    assert "begin at 3 days since 2020-01-01" in image.notes[0]
+    assert open_image(along("y", [0.0, 0.5], {"unit": "um"})).units == {"Y": "micrometer"}
+    image = open_image(along("y", [0.0, 0.5], {"units": "furlong"}))
+    assert image.pixel_size == {"Y": 0.5} and image.units == {} and "'furlong' of Y is unknown" in image.notes[0]
+
+
+def test_a_dataset_says_what_to_pass():
+    array = along("y", [0.0, 0.5])
+    with pytest.raises(SourceError, match=r"pass one of them.*'cells'"):
+        open_image(xr.Dataset({"cells": array}))
+
+
+def test_declared_missing_values_and_packing():
+    array = along("y", [0.0, 0.5]).astype(np.int16).assign_attrs(_FillValue=-1, add_offset=5.0)
+    image = open_image(array)
+    assert image.missing_values == (-1.0,) and "packed (add_offset 5.0)" in image.notes[0]

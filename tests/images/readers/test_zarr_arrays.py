@@ -354,3 +354,23 @@ def test_levels_in_another_order_are_said(tmp_path: Path) -> None:
     assert open_image(tmp_path / "a.zarr", level=1).shape == PIXELS[0].shape
     (tmp_path / "a.zarr" / "0" / "zarr.json").write_text("{")  # nothing is known of its size
     assert not any("not the largest" in note for note in open_image(tmp_path / "a.zarr", level=1).notes)
+
+
+def test_a_codec_that_is_not_here_is_no_damage(tmp_path):
+    zarr.create_array(tmp_path / "a.zarr", data=np.zeros((9, 9), np.uint16), zarr_format=2)
+    meta = json.loads((tmp_path / "a.zarr/.zarray").read_text())
+    (tmp_path / "a.zarr/.zarray").write_text(json.dumps({**meta, "compressor": {"id": "mycodec"}}))
+    with pytest.raises(SourceError, match=r"a codec that is not installed here .*mycodec"):
+        open_image(tmp_path / "a.zarr")
+
+
+def test_a_unit_that_is_unknown_is_said(tmp_path):
+    group = zarr.create_group(tmp_path / "a.zarr", zarr_format=2)
+    group.create_array("0", data=np.ones((9, 9), np.uint16))
+    axes = [{"name": "y", "type": "space", "unit": "furlong"}, {"name": "x", "type": "space", "unit": "um"}]
+    scale = {"type": "scale", "scale": [2.0, 3.0]}
+    datasets = [{"path": "0", "coordinateTransformations": [scale]}]
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": datasets}]
+    image = open_image(tmp_path / "a.zarr")
+    assert image.pixel_size == {"Y": 2.0, "X": 3.0} and image.units == {"X": "micrometer"}
+    assert "'furlong' of Y" in image.notes[0]

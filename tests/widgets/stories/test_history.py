@@ -93,7 +93,7 @@ def button(parent: Any, text: str) -> QPushButton:
 
 
 def test_the_end_of_a_run_leads_to_its_report_and_folder(
-    qtbot: Any, viewer: Viewer, small: RestoreDock, tmp_path: Path
+    qtbot: Any, viewer: Viewer, small: RestoreDock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dock = small
     titles: list[str] = []
@@ -114,6 +114,10 @@ def test_the_end_of_a_run_leads_to_its_report_and_folder(
     click(qtbot, button(notice("cells: done in "), "Show report"))
     report = dock.display.ending.report
     assert report is not None and report.isVisible() and "out.zarr" in report.page.toPlainText()
+    shown: list[str] = []
+    monkeypatch.setattr("webbrowser.open", shown.append)
+    click(qtbot, report.pictures)
+    assert shown == [Path(f"{tmp_path / 'out.zarr'}.report.html").as_uri()]
     report.close()
 
 

@@ -313,6 +313,17 @@ class Fields(BaseModel):
             otherwise="the model's own, unless the tile is no multiple of a seventh of it; else 0",
         ),
     ] = None
+    missing_values: Annotated[
+        tuple[tuple[float, ...], ...] | None,
+        Setting(
+            "Values of missing pixels wherever they are, even single ones: they are left out of all estimates and stay "
+            "unchanged; separated by commas, channels by semicolons; or none.", "values",
+            unit="data units", otherwise="those that the source declares: nodata of GDAL, _FillValue, missing_value",
+            accepts='float | Sequence[float] | Sequence[Sequence[float]] | Literal["none"] | None',
+            metavar="VALUE,VALUE,...", page="intensity.md", earlier=(), nothing=("none",),
+            control="Missing pixels › Missing values", widget="LineEdit",
+        ),
+    ] = None
     # fmt: on
 
     _earlier_names = model_validator(mode="before")(backend_read)
@@ -322,8 +333,8 @@ class Fields(BaseModel):
     _denoise = field_validator("denoise", mode="before")(forms.path_as_text)
     _lists = field_validator("value_range", "noise", mode="before")(forms.list_of_one)
     _limits = field_validator("valid_range", mode="before")(forms.limits)
-    _fill = field_validator("fill_values", mode="before")(forms.fill_lists)
+    _fill = field_validator("fill_values", "missing_values", mode="before")(forms.fill_lists)
     _dtype = field_validator("dtype", mode="before")(forms.data_type)
-    _finite = field_validator("fill_values")(forms.checked_fill)
+    _finite = field_validator("fill_values", "missing_values")(forms.checked_fill)
     _rising = field_validator("value_range", "valid_range")(forms.checked_pairs)
     _cameras = field_validator("noise")(forms.checked_cameras)

@@ -79,10 +79,10 @@ def fill_lists(value: Any) -> Any:
 
 
 def checked_fill(value: tuple[tuple[float, ...], ...] | None) -> tuple[tuple[float, ...], ...] | None:
-    """Check that fill values are finite."""
+    """Check that the values of missing pixels are finite."""
     for number in (number for channel in value or () for number in channel):
         if not np.isfinite(number):
-            raise ValueError(f"fill value {number}: NaN and infinity are always missing pixels; leave them out")
+            raise ValueError(f"value {number}: NaN and infinity are always missing pixels; leave them out")
     return value
 
 

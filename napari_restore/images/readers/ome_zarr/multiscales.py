@@ -10,7 +10,7 @@ from typing import Any
 
 from napari_restore.errors import SourceError
 from napari_restore.images.axes import letter_of
-from napari_restore.images.units import unit_name
+from napari_restore.images.units import named_units
 
 _BEFORE_0_3 = tuple({"name": name} for name in "tczyx")
 """The five axes of OME-Zarr before 0.3."""
@@ -44,10 +44,10 @@ class Multiscale:
         """Return the letter of each axis, by its name or type; None for an unknown one. Empty if no axis is named."""
         return [letter_of(axis.get("name")) or letter_of(axis.get("type")) for axis in self._axes(dimensions)]
 
-    def units(self, letters: str) -> dict[str, str]:
-        """Return the known units by letter, given the letters of all axes."""
+    def units(self, letters: str) -> tuple[dict[str, str], tuple[str, ...]]:
+        """Return the known units by letter, given the letters of all axes, and a note for each unknown unit."""
         named = zip(letters, self._axes(len(letters)), strict=False)
-        return {letter: unit for letter, axis in named if (unit := unit_name(axis.get("unit")))}
+        return named_units({letter: axis.get("unit") for letter, axis in named if letter not in "CS"})
 
     def _axes(self, dimensions: int) -> tuple[Mapping[str, Any], ...]:
         return self.axes or (_BEFORE_0_3 if dimensions == len(_BEFORE_0_3) else ())

@@ -8,7 +8,6 @@ import contextlib
 import itertools
 import logging
 import math
-import os
 import re
 import struct
 import threading
@@ -21,14 +20,8 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import SourceError
 from napari_restore.images.axes import CANONICAL
-from napari_restore.images.guards.files import surroundings_of
 from napari_restore.images.readers.reader import check_level, series_number
-from napari_restore.images.readers.tiff.file_set import (
-    check_description,
-    description,
-    description_elsewhere,
-    with_files_beside,
-)
+from napari_restore.images.readers.tiff.description import open_described
 from napari_restore.images.readers.tiff.scanimage import name_axes
 
 if TYPE_CHECKING:
@@ -143,7 +136,7 @@ def open_series(path: str, series: int | str, level: int, *, split: bool = True)
     tiff = None
     try:
         with _complaints() as told:
-            tiff, notes = _open(path)
+            tiff, notes = open_described(path)
             name_axes(tiff)
             images = _images(tiff, split)
             names = tuple(name for _, _, name in images)
@@ -157,7 +150,8 @@ def open_series(path: str, series: int | str, level: int, *, split: bool = True)
             raise SourceError(f"{path} is truncated, damaged or lacks files: {broken[0]}. {_WAY_OUT}")
         if not pages.shape or not pages.size:
             raise SourceError(f"{path} holds no pixels: its shape is {pages.shape}.")
-        incomplete = bool(told) or whole.kind == "ndtiff"
+        incomplete = bool(told) or whole.kind in ("ndtiff", "ome")
+        _check_codec(path, pages.keyframe)
         window, missing = _what_is_there(pages, fixed) if incomplete else (_all(pages, fixed), ())
         gaps = _check_extent(path, pages, missing=incomplete)
     except SourceError:
@@ -171,43 +165,18 @@ def open_series(path: str, series: int | str, level: int, *, split: bool = True)
     )
 
 
-def _open(path: str) -> tuple[tifffile.TiffFile, tuple[str, ...]]:
-    """Open a file, with the OME-XML of another file if that describes it."""
+def _check_codec(path: str, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
+    """Raise SourceError if no codec for the compression of a page is installed."""
     import tifffile
 
-    tiff = tifffile.TiffFile(path)
-    elsewhere = description_elsewhere(tiff.ome_metadata or "", path) if tiff.is_ome else None
-    if elsewhere is None:
-        return _with_files_beside(tiff, path), ()
-    if not os.path.isfile(elsewhere):
-        return tiff, (
-            f"The file says that {os.path.basename(elsewhere)} describes it, which does not exist: the image is what "
-            "this one file holds, without pixel size and channels.",
-        )
-    tiff.close()
-    if elsewhere.lower().endswith((".ome", ".xml")):
-        return _with_files_beside(tifffile.TiffFile(path, omexml=description(elsewhere)), path), ()
-    surroundings_of(path).check(elsewhere)
-    return _with_files_beside(tifffile.TiffFile(elsewhere), elsewhere), ()
-
-
-def _with_files_beside(tiff: tifffile.TiffFile, path: str) -> tifffile.TiffFile:
-    """Restrict the files that an OME-XML names to those that may be read; reopen the file if the OME-XML changes."""
-    import tifffile
-
-    xml = tiff.ome_metadata if tiff.is_ome else None
-    if xml is None:
-        return tiff
     try:
-        check_description(xml, path)
-        checked = with_files_beside(xml, path)
-    except SourceError:
-        tiff.close()
-        raise
-    if checked == xml:
-        return tiff
-    tiff.close()
-    return tifffile.TiffFile(path, omexml=checked)
+        tifffile.TIFF.DECOMPRESSORS[page.compression]
+    except (KeyError, ImportError) as error:
+        name = getattr(page.compression, "name", "")
+        raise SourceError(
+            f"{path} is compressed by {f'{name}, ' if name else ''}TIFF compression {int(page.compression)}, which is "
+            "not supported; store it again with another compression, such as Deflate or LZW."
+        ) from error
 
 
 def _images(tiff: tifffile.TiffFile, split: bool) -> list[tuple[int, dict[str, int], str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = [
     "check_description",
+    "decoded",
     "description",
     "description_elsewhere",
     "files_of",
@@ -78,13 +79,25 @@ def description(path: str) -> str:
             )
         content = Path(path).read_bytes()
     if content:
-        text: str | None = content.decode("utf-8-sig", errors="replace")
+        text: str | None = decoded(content)
     else:
         with tifffile.TiffFile(path) as tiff:
             text = tiff.ome_metadata
     if not text or not text.strip().endswith("OME>"):
         raise SourceError(f"{path} holds no OME-XML; copy or export the image again.")
     return text
+
+
+def decoded(content: bytes) -> str:
+    """Decode XML from UTF-16 with a byte order mark, or else from the encoding that it names, or else from UTF-8."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", errors="replace")
+    named = re.match(rb"""<\?xml[^>]*encoding\s*=\s*["']([\w.-]+)""", content)
+    name = named[1].decode() if named else ""
+    try:
+        return content.decode("utf-8-sig" if not name or name.lower().startswith("utf") else name)
+    except (LookupError, UnicodeDecodeError):
+        return content.decode("utf-8-sig", errors="replace")
 
 
 def check_description(xml: str, path: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from napari_restore.images.image import Channel
 from napari_restore.images.readers.reader import pixel_sizes
 from napari_restore.images.readers.tiff.metadata import TiffMetadata, positive
-from napari_restore.images.units import unit_name
+from napari_restore.images.units import means_no_unit, named_units
 
 
 def imagej_metadata(metadata: Mapping[str, Any], resolution: tuple[float, float], channels: int | None) -> TiffMetadata:
@@ -35,23 +35,40 @@ def imagej_metadata(metadata: Mapping[str, Any], resolution: tuple[float, float]
     """
     unit = metadata.get("unit")
     spelt = {"X": unit, "Y": metadata.get("yunit", unit), "Z": metadata.get("zunit", unit)}
-    units = {axis: unit_name(spelling) for axis, spelling in {**spelt, "T": metadata.get("tunit", "sec")}.items()}
     per_x, per_y = (positive(value) for value in resolution)
     told = {"X": per_x and 1 / per_x, "Y": per_y and 1 / per_y, "Z": metadata.get("spacing")}
-    calibrated = {axis: size for axis, size in told.items() if units[axis]}
+    calibrated = {axis: size for axis, size in told.items() if not means_no_unit(spelt[axis])}
     given, notes = pixel_sizes({**calibrated, "T": metadata.get("finterval")})
+    units, unknown = named_units({axis: {**spelt, "T": metadata.get("tunit", "sec")}[axis] for axis in given})
     origin = {axis: -start * given[axis] for axis in calibrated if (start := _origin(metadata, axis)) and axis in given}
     described = _imagej_channels(metadata, 1 if channels is None else channels)
-    named = {axis: name for axis in given if (name := units[axis])}
-    return TiffMetadata(given, named, described, origin, notes)
+    return TiffMetadata(given, units, described, origin, (*notes, *unknown, *_left_out(metadata, told, calibrated)))
+
+
+def _left_out(metadata: Mapping[str, Any], told: Mapping[str, Any], calibrated: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return notes on sizes in pixels that are not 1, and on a calibration of the values."""
+    bare = {axis: size for axis, size in told.items() if axis not in calibrated and positive(size) not in (None, 1.0)}
+    sizes = ", ".join(f"{axis} {float(size):g}" for axis, size in bare.items())
+    notes = [f"The file gives the pixel size {sizes} without a unit; it is left out."] if bare else []
+    slope, offset = (_number(metadata.get(key)) for key in ("c1", "c0"))
+    if offset is not None and slope is not None and (offset, slope) != (0.0, 1.0):
+        notes.append(
+            f"ImageJ shows the values of this file as {offset:g} + {slope:g} · value; they are restored as they are "
+            "stored."
+        )
+    return tuple(notes)
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def _origin(metadata: Mapping[str, Any], axis: str) -> float | None:
     """Return the pixel of ImageJ's coordinate origin along an axis."""
-    try:
-        return float(metadata[f"{axis.lower()}origin"])
-    except (KeyError, TypeError, ValueError):
-        return None
+    return _number(metadata.get(f"{axis.lower()}origin"))
 
 
 def _imagej_channels(metadata: Mapping[str, Any], count: int) -> tuple[Channel, ...]:

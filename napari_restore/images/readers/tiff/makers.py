@@ -22,7 +22,7 @@ from napari_restore.images.image import Channel
 from napari_restore.images.readers.reader import pixel_sizes
 from napari_restore.images.readers.tiff.metadata import TiffMetadata
 from napari_restore.images.readers.tiff.scanimage import frame_interval, settings
-from napari_restore.images.units import unit_name
+from napari_restore.images.units import means_no_unit, named_units
 
 if TYPE_CHECKING:
     import tifffile
@@ -56,11 +56,11 @@ def makers_metadata(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) ->
 def _told(
     sizes: Mapping[str, Any], unit: str | None, channels: Sequence[str | None] = (), **units: str
 ) -> TiffMetadata:
-    """Return pixel sizes with one unit along Z, Y and X; in these dialects 0 means unknown."""
+    """Return pixel sizes with one spelling of a unit along Z, Y and X; in these dialects 0 means unknown."""
     given, notes = pixel_sizes({axis: size or None for axis, size in sizes.items()})
-    named = {axis: "second" if axis == "T" else unit for axis in given}
+    units, unknown = named_units({axis: "second" if axis == "T" else unit for axis in given})
     described = tuple(Channel(name=name) for name in channels) if any(channels) else ()
-    return TiffMetadata(given, {axis: name for axis, name in named.items() if name}, described, notes=notes)
+    return TiffMetadata(given, units, described, notes=(*notes, *unknown))
 
 
 def _lsm(tiff: tifffile.TiffFile, _: tifffile.TiffPageSeries) -> TiffMetadata:
@@ -76,7 +76,7 @@ def _stk(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetada
     told = tiff.stk_metadata or {}
     calibrated = bool(told.get("SpatialCalibration", 1))
     sizes = {axis: told.get(f"{axis}Calibration") for axis in "YX"} if calibrated else {}
-    unit = unit_name(told.get("CalibrationUnits")) if calibrated else None
+    unit = told.get("CalibrationUnits") if calibrated else None
     distances = np.ravel(told.get("ZDistance", ()))[: series.shape[0]]
     positions = np.ravel(told.get("AbsoluteZ", ()))
     step = Sampling.of(positions, tolerance=0.1) if np.all(told.get("AbsoluteZValid", 0)) else None
@@ -151,8 +151,8 @@ def _micro_manager(tiff: tifffile.TiffFile, _: tifffile.TiffPageSeries) -> TiffM
 def _shaped(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetadata:
     """Read the JSON of tifffile: the unit of spacing, and of the resolution tags."""
     told = next((one for one in tiff.shaped_metadata or () if list(one.get("shape", ())) == list(series.shape)), {})
-    unit = unit_name(told.get("unit"))
-    if unit is None:
+    unit = told.get("unit")
+    if means_no_unit(unit):
         return TiffMetadata()
     per_x, per_y = series.keyframe.resolution
     sizes = {"X": per_x and 1 / per_x, "Y": per_y and 1 / per_y, "Z": told.get("spacing"), "T": told.get("finterval")}

@@ -12,7 +12,10 @@ from napari_restore.images.geometry import Sampling
 from napari_restore.images.image import Channel
 from napari_restore.images.readers.reader import pixel_sizes
 from napari_restore.images.readers.tiff.metadata import TiffMetadata
-from napari_restore.images.units import unit_name
+from napari_restore.images.units import named_units
+
+_NO_LENGTH = "reference frame"
+"""Unit of OME for positions in an unknown unit."""
 
 
 def ome_metadata(xml: str, index: int, height: int, width: int, name: str = "") -> TiffMetadata:
@@ -49,12 +52,14 @@ def ome_metadata(xml: str, index: int, height: int, width: int, name: str = "") 
         if axis not in given and (step := _step(pixels, axis, key)):
             given[axis], spelt[axis], note = step
             notes += (note,)
-    units = {axis: unit_name(spelling) for axis, spelling in spelt.items()}
+    units, unknown = named_units(
+        {axis: None if spelling == _NO_LENGTH else spelling for axis, spelling in spelt.items()}
+    )
     channels = tuple(
         Channel(name=channel.get("Name"), color=_ome_color(channel.get("Color")))
         for channel in pixels.findall("{*}Channel")
     )
-    return TiffMetadata(given, {axis: unit for axis, unit in units.items() if unit}, channels, notes=notes)
+    return TiffMetadata(given, units, channels, notes=(*notes, *unknown))
 
 
 def _pixels(
@@ -88,7 +93,7 @@ def _step(pixels: ElementTree.Element, axis: str, key: str) -> tuple[float, str,
     sampling = Sampling.of(np.array([positions[number] for number in sorted(positions)]), tolerance=0.1)
     if sampling is None:
         return None
-    unit = planes[0].get(f"{key}Unit") or ("s" if axis == "T" else "reference frame")
+    unit = planes[0].get(f"{key}Unit") or ("s" if axis == "T" else _NO_LENGTH)
     return sampling.pixel_size, unit, f"The pixel size along {axis} is the mean step of the planes' {key}."
 
 

@@ -7,8 +7,11 @@ __all__ = ["ENDINGS", "open", "open_array", "recognises"]
 import os
 from typing import Any
 
+import numpy as np
+
 from napari_restore.errors import AxesError
 from napari_restore.images.axes import CANONICAL, canonical_axes, check_axes, transposition
+from napari_restore.images.cf_attributes import representable
 from napari_restore.images.geometry import Sampling
 from napari_restore.images.image import Image, LazyArray
 from napari_restore.images.readers.reader import begins_with
@@ -88,6 +91,7 @@ def open(source: str, *, axes: str | None = None, level: int = 0, series: int | 
         series_count=len(opened.names),
         series_names=opened.names if several else (),
         notes=(*opened.notes, *described.notes, *notes_on_meaning(opened.tiff, opened.whole)),
+        missing_values=representable([opened.nodata], np.dtype(data.dtype)),
     )
 
 
@@ -120,8 +124,9 @@ def _axes_of(path: str, opened: OpenedSeries, axes: str | None) -> str:
         return check_axes(axes, opened.shape)
     unknown = sorted(set(opened.axes) - set(CANONICAL))
     if unknown or not {"Y", "X"} <= set(opened.axes):
+        because = f" ({opened.notes[0].rstrip('.')})" if opened.notes else ""
         raise AxesError(
-            f"{path} does not define its axes: shape {opened.shape} is {opened.axes!r} to tifffile",
+            f"{path} does not define its axes: shape {opened.shape} is {opened.axes!r} to tifffile{because}",
             name_axes(len(opened.shape)),
         )
     return check_axes(opened.axes, opened.shape)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 __all__ = ["ReportWindow"]
 
+from collections.abc import Callable
+
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDialog, QDialogButtonBox, QTextBrowser, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDialog, QDialogButtonBox, QPushButton, QTextBrowser, QVBoxLayout, QWidget
 
 
 class ReportWindow(QDialog):
@@ -19,9 +21,13 @@ class ReportWindow(QDialog):
         The report, in Markdown.
     parent : QWidget, optional
         Parent.
+    in_browser : callable, optional
+        Shows the page with pictures in a web browser; without it there is no button for it.
     """
 
-    def __init__(self, title: str, text: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, title: str, text: str, parent: QWidget | None = None, in_browser: Callable[[], object] | None = None
+    ) -> None:
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle(title)
@@ -30,6 +36,11 @@ class ReportWindow(QDialog):
         self.page.setMarkdown(text)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.close)
+        self.pictures: QPushButton | None = None
+        if in_browser is not None:
+            self.pictures = buttons.addButton("With pictures", QDialogButtonBox.ButtonRole.ActionRole)
+            self.pictures.setToolTip("Show the report with its pictures in a web browser")
+            self.pictures.clicked.connect(lambda: in_browser())
         column = QVBoxLayout(self)
         column.addWidget(self.page)
         column.addWidget(buttons)

@@ -4,8 +4,10 @@ import pickle
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from tiff_files import companion_ome, micro_manager
 
+from napari_restore import api
 from napari_restore.errors import ChunkError, SourceError
 from napari_restore.images.opening import open_image
 
@@ -201,3 +203,33 @@ def test_a_small_file_that_describes_more_planes_than_any_image_has_is_refused(t
     tifffile.imwrite(path, volume(20, 30), description=xml.replace(*change), metadata=None, photometric="minisblack")
     with pytest.raises(SourceError, match="which no image has"):
         open_image(path)
+
+
+@pytest.mark.parametrize("mark", ["too few pages", "a plane left out"])
+def test_planes_that_one_file_lacks_are_said_and_filled(tmp_path, checkpoints, mark):
+    pixels = volume(5, 20, 30)
+    left_out = '<TiffData FirstZ="0" IFD="0" PlaneCount="2"/><TiffData FirstZ="3" IFD="2" PlaneCount="2"/>'
+    xml = (
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0"><Pixels ID="Pixels:0" '
+        'DimensionOrder="XYZCT" Type="uint16" SizeX="30" SizeY="20" SizeZ="5" SizeC="1" SizeT="1">'
+        f"{'<TiffData/>' if mark == 'too few pages' else left_out}</Pixels></Image></OME>"
+    )
+    there = [0, 1, 2] if mark == "too few pages" else [0, 1, 3, 4]
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as tiff:
+        for number in there:
+            text = xml if number == 0 else None
+            tiff.write(pixels[number], description=text, metadata=None, photometric="minisblack")
+    image = open_image(tmp_path / "a.ome.tif")
+    if mark == "too few pages":
+        assert "The last 2 of 5 along Z are missing" in image.notes[0]
+        np.testing.assert_array_equal(whole(image), pixels[:3])
+        return
+    assert image.sizes["Z"] == 5 and "1 of 5 planes are missing, the first of them Z 2" in image.notes[0]
+    with pytest.raises(ChunkError, match="is missing"):
+        image.read((slice(2, 3), slice(None), slice(None)))
+    settings = {"model": checkpoints["local"], "tile": 48, "halo": 8, "value_range": (0, 70000)}
+    api.denoise(tmp_path / "a.ome.tif", tmp_path / "out.zarr", on_error="fill", **settings)
+    filled = api.verify(tmp_path / "out.zarr").filled
+    assert filled and all("is missing" in reason for reasons in filled.values() for reason in reasons)
+    stored = zarr.open_array(tmp_path / "out.zarr" / "0", mode="r")[:]
+    assert (stored[2] == 0).all() and all(stored[number].any() for number in there if number != 2)

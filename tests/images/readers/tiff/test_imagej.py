@@ -8,7 +8,9 @@ from napari_restore.images.readers.tiff.metadata import TiffMetadata
 
 def test_imagej_in_pixels_has_no_pixel_size():
     for unit in ({}, {"unit": "pixel"}):
-        assert imagej_metadata({"spacing": 2.0, **unit}, (1.0, 1.0), None) == TiffMetadata()
+        assert imagej_metadata({"spacing": 1.0, **unit}, (1.0, 1.0), None) == TiffMetadata()
+        found = imagej_metadata({"spacing": 2.0, **unit}, (4.0, 4.0), None)
+        assert found.pixel_size == {} and "pixel size X 0.25, Y 0.25, Z 2 without a unit" in found.notes[0]
 
 
 def test_imagej_micron_and_escaped_unit():
@@ -52,9 +54,23 @@ def test_each_axis_has_its_own_unit_sign_and_origin(told, sizes, units, origin):
     found = imagej_metadata({"unit": "um", **told}, (4.0, 2.0), None)
     assert tuple(found.pixel_size.get(axis) for axis in "XYZ") == sizes
     assert tuple(found.units.get(axis) for axis in "XYZ") == units
-    assert found.origin == origin and not found.notes
+    assert found.origin == origin and bool(found.notes) == (None in sizes)
 
 
 def test_a_spacing_that_no_slices_have_is_said():
     found = imagej_metadata({"unit": "um", "spacing": 0.0}, (4.0, 2.0), None)
     assert "Z" not in found.pixel_size and "along Z" in found.notes[0]
+
+
+@pytest.mark.parametrize("unit", ["furlong", "u", "1e-6 m"])
+def test_an_unknown_unit_keeps_the_numbers_and_is_said(unit):
+    found = imagej_metadata({"unit": unit, "spacing": 2.0}, (4.0, 2.0), None)
+    assert found.pixel_size == {"X": 0.25, "Y": 0.5, "Z": 2.0} and found.units == {}
+    assert f"The unit '{unit}' of X and Y and Z is unknown" in found.notes[0]
+
+
+def test_a_calibration_of_the_values_is_said():
+    for told in ({"c0": -32768.0, "c1": 1.0}, {"c0": "0", "c1": "2.5"}):
+        (note,) = imagej_metadata({"unit": "um", "spacing": 1.0, **told}, (4.0, 2.0), None).notes
+        assert "restored as they are stored" in note
+    assert not imagej_metadata({"unit": "um", "spacing": 1.0, "c0": 0, "c1": 1}, (4.0, 2.0), None).notes

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 
-from napari_restore.errors import ChunkError
+from napari_restore.errors import SourceError
 from napari_restore.images.opening import open_image
 
 PLANE = np.arange(48 * 64, dtype=np.uint16).reshape(48, 64)
@@ -63,8 +64,8 @@ def test_a_codec_that_is_not_here_is_no_damage(tmp_path: Path) -> None:
     tifffile.imwrite(path, PLANE, compression="zlib", tile=(16, 16), photometric="minisblack")
     with tifffile.TiffFile(path, mode="r+b") as tiff:
         tiff.pages[0].tags["Compression"].overwrite(34676)
-    with pytest.raises(ChunkError, match=r"cannot be read: .*not supported"):
-        open_image(path).read((slice(0, 9), slice(0, 9)))
+    with pytest.raises(SourceError, match="compression 34676, which is not supported"):
+        open_image(path)
 
 
 @pytest.mark.parametrize("size", ["0,25", "NaN", "-1e400", ""])
@@ -73,3 +74,36 @@ def test_sizes_that_are_no_numbers(tmp_path: Path, size: str) -> None:
     tifffile.imwrite(tmp_path / "a.ome.tif", PLANE, description=text, metadata=None, photometric="minisblack")
     image = open_image(tmp_path / "a.ome.tif")
     assert image.pixel_size == {} and any(f"pixel size {size} along X" in note for note in image.notes)
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_an_orientation_is_said_and_the_pixels_stay(tmp_path: Path, turn: int) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, PLANE, metadata=None, photometric="minisblack", extratags=[(274, 3, 1, turn, True)])
+    image = open_image(path)
+    assert bool(image.notes) == (turn != 1) and all("is to be shown" in note for note in image.notes)
+    np.testing.assert_array_equal(image.read((slice(None),) * 2), PLANE)
+
+
+@pytest.mark.parametrize(
+    ("samples", "settings", "told"),
+    [
+        (4, {"photometric": "rgb", "extrasamples": [2]}, "last one of 4 samples of each pixel is no colour but transp"),
+        (
+            5,
+            {"photometric": "rgb", "extrasamples": [0, 0]},
+            "last 2 of 5 samples of each pixel are no colour but other",
+        ),
+        (4, {"photometric": "separated"}, "cyan, magenta, yellow and black"),
+        (3, {"photometric": "cielab"}, "CIE L*a*b*"),
+        (3, {"photometric": "ycbcr"}, "luma and chroma"),
+        (1, {"photometric": "cfa"}, "mosaic of a colour camera"),
+        (1, {"photometric": "mask"}, "is a mask"),
+        (3, {"photometric": "rgb"}, ""),
+        (3, {"photometric": "rgb", "compression": "jpeg"}, ""),
+    ],
+)
+def test_what_the_samples_are(tmp_path: Path, samples: int, settings: dict[str, Any], told: str) -> None:
+    pixels = np.repeat(PLANE[..., None].astype(np.uint8), samples, axis=-1)
+    tifffile.imwrite(tmp_path / "a.tif", pixels if samples > 1 else pixels[..., 0], metadata=None, **settings)
+    assert told in notes(tmp_path / "a.tif") and bool(notes(tmp_path / "a.tif")) == bool(told)

@@ -1,8 +1,8 @@
 """Compare the peak memory of runs with their plans, for many kinds of sources and settings.
 
-    python -m benchmarks.memory_plan                       # all configurations; several minutes
-    python -m benchmarks.memory_plan --only zarr --seconds 5
-    python -m benchmarks.memory_plan --keep FOLDER         # sources are kept there, and used again
+    python -m benchmarks.memory.plan                       # all configurations; several minutes
+    python -m benchmarks.memory.plan --only zarr --seconds 5
+    python -m benchmarks.memory.plan --keep FOLDER         # sources are kept there, and used again
 
 Every run is planned and executed in a separate process, which has imported the package and loaded the weights before.
 Columns: the most that the plan says; the peak of the resident memory, above that before planning, while the run was
@@ -33,7 +33,7 @@ import torch
 import zarr
 
 from benchmarks.faults import trials
-from benchmarks.memory import memory
+from benchmarks.memory.resident import memory
 from napari_restore import api
 from napari_restore.engine.compute.predictor import predictor_of
 from napari_restore.errors import RestoreError
@@ -232,7 +232,7 @@ def _verdict(kind: str, found: Any, budget: float | None) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser("python -m benchmarks.memory_plan", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser("python -m benchmarks.memory.plan", description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="part of the names of configurations")
     parser.add_argument(
         "--seconds", type=float, default=0, help="stop each run after that and two blocks; 0: run to the end"

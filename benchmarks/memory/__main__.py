@@ -29,20 +29,14 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.memory.resident import memory
+
 SIDE = 4096
 MODEL: dict[str, Any] = {
     "in_channels": 1, "out_channels": 1, "dim": 2, "blocks": (0, 0, 0, 1), "refinement_blocks": 0,
     "heads": (1, 1, 1, 1), "layer_norm": "BiasFree",
 }  # fmt: skip
 """Only one block, in the middle, of an image an eighth as wide: a gigapixel takes minutes."""
-
-
-def memory(field: str) -> int:
-    """Return the resident memory of this process in bytes: "VmRSS" now, "VmHWM" at its peak."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field):
-            return int(line.split()[1]) * 1024
-    raise KeyError(field)
 
 
 def planes(count: int) -> Iterator[np.ndarray]:

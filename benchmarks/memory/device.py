@@ -1,7 +1,7 @@
 """Compare the working memory of networks on a device with the memory that is planned for it.
 
-    python -m benchmarks.device_memory --device cuda
-    python -m benchmarks.device_memory --device cpu --sides 128 --batches 1 swinir-x2-light
+    python -m benchmarks.memory.device --device cuda
+    python -m benchmarks.memory.device --device cpu --sides 128 --batches 1 swinir-x2-light
 
 Planned is what `napari_restore.engine.planning.memory.tile_bytes` says of the tiles of a batch: it decides how many
 tiles go through the network at a time. On a GPU, the peak is that of torch's allocator (`max_memory_allocated`) above
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.memory import memory
+from benchmarks.memory.resident import memory
 from napari_restore import api
 from napari_restore.engine.compute.predictor import predictor_for, release_predictors
 from napari_restore.engine.hardware.device import Device, parse_devices
@@ -54,7 +54,7 @@ def peak(name: str, device: Device, precision: str, side: int, batch: int) -> di
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser("python -m benchmarks.device_memory", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser("python -m benchmarks.memory.device", description=__doc__.splitlines()[0])
     bundled = [card.name for card in api.models() if card.bundled]
     parser.add_argument("names", nargs="*", default=bundled, help=f"models; by default {', '.join(bundled)}")
     parser.add_argument("--device", default="cuda")
