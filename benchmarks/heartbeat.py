@@ -81,6 +81,7 @@ def once(why: int) -> dict[str, dict[str, float]]:
     spin(2)
     found, heart = {}, Heartbeat(partial(explain, why / 1000) if why else None)
     _, dock = viewer.window.add_plugin_dock_widget("napari-restore", "Denoise")
+    wait_for(lambda: dock.opened)
     found["open"] = figures(heart.gaps())
     assert "torch" not in sys.modules
     dock.performance.tile.setValue(128)

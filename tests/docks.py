@@ -17,6 +17,7 @@ def dock_in(viewer: Viewer, model: Path | None = None, kind: type[RestoreDock] |
 
     title = "Super-resolution" if kind is SuperResolutionDock else "Denoise"
     _, dock = viewer.window.add_plugin_dock_widget("napari-restore", title)
+    dock.open_now()
     if model is not None:
         dock.model.choose(str(model))
         dock.performance.tile.setValue(96)
@@ -45,6 +46,13 @@ def close_button(dock: RestoreDock) -> Any:
 
 def until_idle(qtbot: Any, dock: RestoreDock) -> None:
     qtbot.waitUntil(lambda: not dock.works and dock.bar.state == "idle")
+
+
+def until_no_wipe(qtbot: Any, viewer: Viewer) -> None:
+    """The layers of a wipe are removed in steps."""
+    from napari_restore.widgets.viewer.compare.wipe import LINE, WIPE
+
+    qtbot.waitUntil(lambda: not any(layer.name == LINE or layer.name.startswith(WIPE) for layer in viewer.layers))
 
 
 def until_preflight(qtbot: Any, dock: RestoreDock) -> None:

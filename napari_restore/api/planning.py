@@ -167,7 +167,7 @@ def plan(
 
 
 def _planned_as_before(
-    source: Any, model: str | Path, path: Path | str, settings: dict[str, Any], how: dict[str, Any]
+    source: Any, model: str | Path, path: Path | str, settings: Settings, how: dict[str, Any]
 ) -> Plan | None:
     """Plan a run with the settings of a result, and return None if they do not fit: it is of another source."""
     try:

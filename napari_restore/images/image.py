@@ -17,7 +17,7 @@ from napari_restore.errors import AxesError, ChunkError, RestoreError, SourceLos
 from napari_restore.images.axes import canonical_axes, check_axes, transposition
 from napari_restore.images.geometry import Sampling
 from napari_restore.images.lazy_arrays import Region
-from napari_restore.images.thumbnail import display_limits, middle, picture_of
+from napari_restore.thumbnail import display_limits, middle, picture_of
 from napari_restore.wording import human_bytes
 
 

@@ -7,11 +7,12 @@ __all__ = ["DenoiseDock", "RestoreDock", "SuperResolutionDock"]
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 from superqt.utils import QSignalDebouncer
 
+from napari_restore.widgets.docked import DockedWidget
 from napari_restore.widgets.jobs.advice.change import change_of
 from napari_restore.widgets.jobs.advice.verdict import verdict_of
 from napari_restore.widgets.jobs.compare.comparison import Comparison
@@ -32,11 +33,12 @@ from napari_restore.widgets.panels.menus.memory_menu import MemoryMenu
 from napari_restore.widgets.panels.menus.recipe_menu import RecipeMenu
 from napari_restore.widgets.panels.run_bar import RunBar
 from napari_restore.widgets.panels.verdict_box import VerdictBox
+from napari_restore.widgets.preferences import preferences
 from napari_restore.widgets.sections.batch import Batch
 from napari_restore.widgets.sections.closing import Closing
 from napari_restore.widgets.sections.comparing import Comparing
 from napari_restore.widgets.sections.run_display import RunDisplay
-from napari_restore.widgets.threads.turns import Turns, main_window
+from napari_restore.widgets.threads.turns import Steps, main_window
 from napari_restore.widgets.threads.works import Works
 from napari_restore.widgets.viewer.live_view import LiveView
 from napari_restore.widgets.viewer.removal import RemovalContext
@@ -56,7 +58,7 @@ _NARROWEST = 280
 """Least width of a dock widget in pixels; at 320 nothing is cut off."""
 
 
-class RestoreDock(QWidget):
+class RestoreDock(DockedWidget):
     """A dock widget for one task: the view of a `Controller`.
 
     Parameters
@@ -66,36 +68,55 @@ class RestoreDock(QWidget):
     """
 
     task: ClassVar[Task]
+    parts = (
+        "form", "bar", "input", "model", "output", "verdict", "performance", "looking", "works", "results", "live",
+        "comparing", "compare", "tools", "controller", "models", "weights", "recipes", "memory", "batch", "closing",
+        "display", "pages",
+    )  # fmt: skip
+    _closed = _following = False
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self.viewer = napari_viewer
-        self.form, self.bar = Form(napari_viewer, self.task), RunBar()
+        self._running = ""
+        self._shown_run: list[Any] = []
+        self._outer = QVBoxLayout(self)
+        self._outer.setContentsMargins(6, 6, 6, 6)
+        self._show_theme()
+        self.setMinimumWidth(_NARROWEST)
+        # napari looks at this while the layout is empty, and pushes what does not expand to the top.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+
+    def make_parts(self) -> Steps:
+        viewer = self.viewer
+        preferences()  # napari looks for the plugins' settings, once in a process
+        yield
+        self.form, self.bar = Form(viewer, self.task), RunBar()
+        yield
         self.input, self.model, self.output = self.form.input, self.form.model, self.form.output
         self.verdict, self.performance, self.looking = VerdictBox(), self.form.performance, Looking()
-        self._turns = Turns(self)
         self.works = Works(self._turns)
-        self.results, self.live = ShownResults(napari_viewer, self._turns), LiveView(napari_viewer, self)
-        self.comparing = Comparing(napari_viewer, self.works, self._turns, self.bar.tell)
+        self.results, self.live = ShownResults(viewer, self._turns), LiveView(viewer, self)
+        self.comparing = Comparing(viewer, self.works, self._turns, self.bar.tell)
         self.compare, self.tools = self.comparing.box, self.comparing.tools
         self.controller = Controller(self, self.works)
         self.models = ModelController(self.model, self.works, self.bar.tell, self._changed)
-        self.weights = ShownWeights(napari_viewer, self.works, self._mapped, self.bar.tell, self)
+        self.weights = ShownWeights(viewer, self.works, self._mapped, self.bar.tell, self)
         self.recipes = RecipeMenu(self.form, self.bar.menu, self.bar.tell, self)
         self.memory = MemoryMenu(self.form, self.task, self.bar.menu, self.bar.tell, self)
-        self.batch = Batch(napari_viewer, self.works, self._turns, self.form.choices, self.task)
+        self.batch = Batch(viewer, self.works, self._turns, self.form.choices, self.task)
         self.closing = Closing(self.works, self.controller, self.batch)
-        self._removal = RemovalContext(napari_viewer)
-        self.display = RunDisplay(napari_viewer, self._turns, self.controller.cancel, self.bar.tell)
-        self._window: QWidget | None = None
-        self._closed = self._following = False
-        self._running = ""
-        self._shown_run: list[Any] = []
+        self._removal = RemovalContext(viewer)
+        self.display = RunDisplay(viewer, self._turns, self.controller.cancel, self.bar.tell)
         self._settling = QSignalDebouncer(parent=self)
         self._settling.setTimeout(PREFLIGHT_AFTER)
+        yield
         self._lay_out()
         self._connect()
         self._changed()
+        yield
+        for box in self._boxes:  # Qt applies napari's style sheet to a widget when it is shown
+            yield from self._turns.unpainted(box.show)
 
     def _lay_out(self) -> None:
         self._column = Column(self.verdict, self.memory.row, self.form, self.compare)
@@ -106,13 +127,13 @@ class RestoreDock(QWidget):
         rows.addWidget(self.looking)
         rows.addWidget(self.bar)
         self.pages = Pages(Layers=page, Batch=self.batch.box)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(6, 6, 6, 6)
-        outer.addWidget(self.pages)
+        self._boxes = (*self.form.boxes, self.compare, self.bar)
+        for box in self._boxes:
+            box.hide()
+        self._outer.addWidget(self.pages)
+        self.pages.show()  # or the layout would show it in a later turn
         set_tab_order(self)
         WheelNeedsFocus(self)
-        self._show_theme()
-        self.setMinimumWidth(_NARROWEST)
 
     def _connect(self) -> None:
         self.form.changed.connect(self._changed)
@@ -298,26 +319,13 @@ class RestoreDock(QWidget):
             return
         self._running = name
         self.memory.remember_run()
-        self._follow_window()
+        self.follow_window()
         self.bar.tell("Planning…" if self.model.fetch.isHidden() else "Fetching the weights, then planning…")
         self.display.begin(name)
 
     # ------------------------------------------------------------------------------------- opening and closing
 
-    def _follow_window(self) -> None:
-        window = self.window()
-        if window is not self._window and window is not None:
-            self._window = window
-            window.installEventFilter(self)
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Stop all work when the window closes."""
-        if event is not None and event.type() == QEvent.Type.Close and watched is self._window:
-            self.end()
-        return False
-
-    def showEvent(self, event: Any) -> None:
-        super().showEvent(event)
+    def follow(self) -> None:
         self._closed = False
         self.form.follow()
         self.batch.ending.window = main_window(self)
@@ -327,20 +335,9 @@ class RestoreDock(QWidget):
             self._following = True
             self.viewer.layers.events.removed.connect(self._layer_removed)
             self.viewer.events.theme.connect(self._show_theme)
-        self._follow_window()
+        self.follow_window()
 
-    def closeEvent(self, event: Any) -> None:
-        self.end()
-        super().closeEvent(event)
-
-    def changeEvent(self, event: QEvent | None) -> None:
-        """Detect a click on napari's ×, which takes the dock widget out of its window and sends no close event."""
-        super().changeEvent(event)
-        removed = event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None
-        if removed and self._window is not None:
-            self._close()
-
-    def _close(self) -> None:
+    def leave(self) -> None:
         """Stop previews and comparisons. If a run is in progress, ask whether to stop it."""
         if not self.closing.goes_on:
             self.end()
@@ -364,11 +361,9 @@ class RestoreDock(QWidget):
 
     def end(self) -> None:
         """Stop all work and disconnect from the viewer. Events that have not arrived are dropped."""
+        self.open_now()
         self._leave()
-        if self._window is not None:
-            # A reference would keep the closed window and its canvas in memory.
-            self._window.removeEventFilter(self)
-            self._window = None
+        self.leave_window()
         self.closing.end()
         self._turns.end()
         self.works.end()

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.html_page import Html, picture
-from napari_restore.images.thumbnail import display_limits, picture_of
 from napari_restore.images.writing import ome_zarr
 from napari_restore.intensity.noise import estimate_noise
 from napari_restore.intensity.stabilise import CameraNoise
+from napari_restore.thumbnail import display_limits, picture_of
 from napari_restore.tiling.grid import AxisTiling
 
 _SIDE = 224

@@ -69,7 +69,8 @@ class Form(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        for box in (self.input, self.model, self.output, *self._folds, self.carried_row):
+        self.boxes = (self.input, self.model, self.output, *self._folds)
+        for box in (*self.boxes, self.carried_row):
             column.addWidget(box)
         self._carry({})
         self._preferences = Preferences()
@@ -77,7 +78,7 @@ class Form(QWidget):
         self.take_preferences()
         self.follow()
         self._changed()
-        for box in (self.input, self.model, self.output, *self._folds):
+        for box in self.boxes:
             box.changed.connect(self._changed)
         self.model.changed.connect(self._model_changed)
         self.carried_row.button.clicked.connect(self._drop)

@@ -16,7 +16,7 @@ from napari_restore.widgets.panels.controls.column import Column
 from napari_restore.widgets.threads.turns import Turns
 from napari_restore.widgets.viewer.compare.compare_bar import CompareBar
 from napari_restore.widgets.viewer.compare.compare_tools import HOLD_KEY, CompareTools
-from napari_restore.widgets.viewer.saving import leave_helpers_out
+from napari_restore.widgets.viewer.files.saving import leave_helpers_out
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer

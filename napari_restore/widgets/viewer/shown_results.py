@@ -14,6 +14,7 @@ from superqt.utils import QSignalThrottler
 from napari_restore.widgets.jobs.filling import FillingView, final_pixels
 from napari_restore.widgets.jobs.results import PREVIEW, LayerData, Result, run_of
 from napari_restore.widgets.threads.turns import Steps, Turns
+from napari_restore.widgets.viewer.adding import add_hidden
 from napari_restore.widgets.viewer.removal import remove_layers
 
 if TYPE_CHECKING:
@@ -118,17 +119,7 @@ class ShownResults(QObject):
         data, arguments, kind = described
         layer = Layer.create(data, {**arguments, "visible": False}, kind)
         yield
-        selection = self.viewer.layers.selection
-        chosen = set(selection)
-
-        def add() -> None:
-            # napari selects an added layer and shows its controls in the same call.
-            with selection.events.blocker_all():
-                self.layers.append(self.viewer.add_layer(layer))
-                selection.clear()
-                selection.update(chosen)
-
-        yield from self._turns.unpainted(add)
+        self.layers.append((yield from add_hidden(self.viewer, self._turns, layer)))
 
     def remove_previews(self) -> None:
         """Remove the previews of this dock widget from the layer list."""

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from docks import click, dock_in, to_disk, until_idle, until_preflight
+from docks import click, to_disk, until_idle, until_preflight
 from heart import Heartbeat
 from napari import Viewer
 
 from napari_restore.widgets.viewer.removal import RemovalContext
 
 pytestmark = [
-    pytest.mark.long,  # a window, and nine operations with pauses between them
+    pytest.mark.long,  # a window, and ten operations with pauses between them
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -52,7 +52,16 @@ def test_the_window_stays_alive(
     longest("napari: add", lambda: viewer.add_image(levels, multiscale=True, contrast_limits=(0, 500), name="own"))
     longest("napari: remove", lambda: viewer.layers.remove("own"))
     context.leave()
-    dock = dock_in(viewer, checkpoints["denoiser"])
+    docks: list[Any] = []
+
+    def open_dock() -> None:
+        docks.append(viewer.window.add_plugin_dock_widget("napari-restore", "Denoise")[1])
+
+    longest("open", open_dock, lambda: docks[0].opened)
+    dock = docks[0]
+    dock.model.choose(str(checkpoints["denoiser"]))
+    dock.performance.tile.setValue(96)
+    dock.performance.halo.setValue(8)
     until_preflight(qtbot, dock)
     compare = dock.compare
 
@@ -61,7 +70,7 @@ def test_the_window_stays_alive(
 
     longest("preview", lambda: click(qtbot, dock.bar.preview), idle)
     longest("wipe on", lambda: compare.wipe.setValue(50), lambda: dock.tools.wipe.active and not dock.works)
-    longest("wipe off", lambda: compare.wipe.setValue(0), lambda: not dock.tools.wipe.active)
+    longest("wipe off", lambda: compare.wipe.setValue(0), lambda: len(viewer.layers) == 2)
     to_disk(dock, tmp_path / "run.zarr")
     until_preflight(qtbot, dock)
     longest("run", lambda: click(qtbot, dock.bar.run), idle)

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import QApplication, QDialog, QRadioButton
 from napari_restore import api
 from napari_restore.images.writing import ome_zarr
 from napari_restore.samples import sample_path
-from napari_restore.widgets.viewer.reader import get_reader, read_ome_zarr
+from napari_restore.widgets.viewer.files.reader import get_reader, read_ome_zarr
 
 PIXELS = np.random.default_rng(0).integers(0, 1000, (2, 5, 64, 80)).astype(np.uint16)
 SCALE, ORIGIN = (0.5, 0.2, 0.25), (1.0, 2.0, 3.0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from docks import click, until_idle
+from docks import click, until_idle, until_no_wipe
 from napari import Viewer
 from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QFileDialog
@@ -62,6 +62,7 @@ def test_helper_layers_are_not_saved(
     assert len(written) == 1 and Path(written[0]).is_file()
     # Without helpers, nothing changes.
     dock.compare.wipe.setValue(0)
+    until_no_wipe(qtbot, viewer)
     viewer.layers.remove("preview · cells ▸ denoiser")
     before = len(heard)
     save_all(viewer, monkeypatch, tmp_path / "two")

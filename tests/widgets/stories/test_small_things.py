@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from docks import click, dock_in, to_disk, until_idle, until_preflight
+from docks import click, dock_in, to_disk, until_idle, until_no_wipe, until_preflight
 from napari import Viewer
 from qtpy.QtCore import QPoint, Qt
 
@@ -122,7 +122,7 @@ def test_the_grid_of_napari_ends_the_wipe_and_the_wipe_ends_the_grid(
     qtbot.waitUntil(lambda: LINE in viewer.layers)
     click(qtbot, viewer.window._qt_viewer.viewerButtons.gridViewButton)
     assert viewer.canvas.grid.enabled
-    qtbot.waitUntil(lambda: LINE not in viewer.layers)
+    until_no_wipe(qtbot, viewer)
     assert "wipe has ended" in dock.bar.line.text() and len(viewer.layers) == 2
     dock.compare.wipe.setValue(50)
     qtbot.waitUntil(lambda: LINE in viewer.layers)

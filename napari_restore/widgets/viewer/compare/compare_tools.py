@@ -81,7 +81,7 @@ class CompareTools(QObject):
         self.viewer, self._turns, self._tell = viewer, turns, tell
         self.comparison: Comparison | None = None
         self.history = History()
-        self.wipe = Wipe(viewer, self.wiped.emit)
+        self.wipe = Wipe(viewer, turns, self.wiped.emit)
         self.view = LiveView(viewer, self)
         self.view.rested.connect(self._wipe_again)
         self._reader = PairReader(viewer, works, tell)
@@ -101,6 +101,7 @@ class CompareTools(QObject):
         """End wipe, grid and key binding, and disconnect from the viewer."""
         self._take_back()
         self._drop_removed()
+        self.wipe.leave()
         bound = self.viewer.bind_key(HOLD_KEY, None)
         if bound is not None and bound != self._hold:
             self.viewer.bind_key(HOLD_KEY, bound)  # another dock widget has bound it since
@@ -265,7 +266,7 @@ class CompareTools(QObject):
         """Show the source in this fraction of the width on screen, and the result in the rest; 0 ends the wipe."""
         if fraction == 0:
             self._end_wipe()
-        elif self.wipe.active:
+        elif self.wipe.begun:
             self.wipe.move(fraction)
         else:
             self.show_grid(False)
@@ -282,7 +283,7 @@ class CompareTools(QObject):
 
     def _grid_enabled(self, event: object = None) -> None:
         """End the wipe when a grid is shown, because its line and its layers would take cells."""
-        if self.viewer.canvas.grid.enabled and (self.view.following or self.wipe.active):
+        if self.viewer.canvas.grid.enabled and (self.view.following or self.wipe.begun):
             self._end_wipe()
             self._tell("The wipe has ended: a grid shows each layer in a cell of its own.")
 

@@ -13,8 +13,8 @@ from npe2 import PluginManager, PluginManifest
 
 import napari_restore
 from napari_restore.errors import OutputError, RestoreError
-from napari_restore.widgets.viewer.reader import read_ome_zarr
-from napari_restore.widgets.viewer.writer import write_ome_zarr
+from napari_restore.widgets.viewer.files.reader import read_ome_zarr
+from napari_restore.widgets.viewer.files.writer import write_ome_zarr
 
 MANIFEST = Path(napari_restore.__file__).with_name("napari.yaml")
 PIXELS = np.random.default_rng(0).integers(0, 4000, (2, 3, 300, 280)).astype(np.uint16)

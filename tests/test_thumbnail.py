@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_restore.images.thumbnail import display_limits, middle, picture_of
+from napari_restore.thumbnail import display_limits, middle, picture_of
 
 
 def test_the_middle_is_bounded() -> None:

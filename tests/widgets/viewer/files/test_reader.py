@@ -12,7 +12,7 @@ from napari.layers import Image
 from napari_restore import api
 from napari_restore.images.writing import ome_zarr
 from napari_restore.samples import sample_path
-from napari_restore.widgets.viewer.reader import get_reader, open_sample_clean, open_sample_noisy, read_ome_zarr
+from napari_restore.widgets.viewer.files.reader import get_reader, open_sample_clean, open_sample_noisy, read_ome_zarr
 
 
 def test_our_ome_zarr_opens_with_pyramid_scale_and_channels(checkpoints: dict[str, Path], tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Layers read from files and saved to files."""
