@@ -128,10 +128,7 @@ class CompareBox(Box):
         if measures is None:
             self.figures.say("")
             return
-        rows = [
-            f"<tr><td>{each.mark}&nbsp;</td><td><b>{each.text}</b>&nbsp;&nbsp;</td><td>{each.meaning}</td></tr>"
-            for each in measures.figures
-        ]
         head = f"<p>{escape(what)}: {escape(measures.sentence)}</p>"
-        self.figures.say(f"{head}<table>{''.join(rows)}</table>")
+        rows = [f"<p>{each.mark} <b>{each.text}</b>: {each.meaning}</p>" for each in measures.figures]
+        self.figures.say(head + "".join(rows))
         self.figures_shown.emit()

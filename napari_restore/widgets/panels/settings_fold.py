@@ -43,6 +43,8 @@ class SettingsFold(QCollapsible):
             made.when_changed(self.changed.emit)
         self.controls = {name: Control(made.value, made.show) for name, made in self.made.items()}
         self.setContent(inner)
+        self.layout().setContentsMargins(0, 0, 0, 0)
+        self.layout().setSpacing(0)
         self.toggled.connect(inner.setVisible)  # or the tab key would reach controls that are folded away
         self._draw_arrows()
         self.toggleButton().setToolTip(tooltip)

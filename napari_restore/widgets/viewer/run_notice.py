@@ -35,7 +35,12 @@ def notify_end(text: str, actions: Mapping[str, Callable[[], None]], window: QWi
 
         return call
 
+    class Notice(Notification):
+        @property
+        def source(self) -> str:  # napari shows it, and has its own manager's address there
+            return "napari-restore"
+
     buttons = [(title, weak(act)) for title, act in actions.items()]
-    notification_manager.dispatch(Notification(text, NotificationSeverity.INFO, actions=buttons))
+    notification_manager.dispatch(Notice(text, NotificationSeverity.INFO, actions=buttons))
     if window is not None:
         QApplication.alert(window)

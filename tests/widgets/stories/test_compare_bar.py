@@ -54,10 +54,11 @@ def test_it_is_closed_opened_and_goes_with_the_result(qtbot: Any, viewer: Viewer
     assert not bar.frame.isVisible()
     click(qtbot, compared.compare.measure)
     qtbot.waitUntil(lambda: bar.frame.isVisible() and not compared.works)
-    assert compared.compare.figures.text().count("<tr>") >= 2
+    assert compared.compare.figures.text().count("<b>") >= 2
     width = bar.frame.width()
     viewer.window.resize(900, 700)
     qtbot.waitUntil(lambda: bar.frame.width() < width)
+    qtbot.waitUntil(lambda: bar.figures.height() >= bar.figures.heightForWidth(bar.figures.width()))  # none is cut off
     assert bar.frame.parent().rect().contains(bar.frame.geometry())
     viewer.layers.remove("cells ▸ denoiser")
     qtbot.waitUntil(lambda: not bar.frame.isVisible())

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from napari_restore.widgets.jobs.compare.figures import Measures
 
+_NO_BREAK = "\u00a0"
 _MARGIN, _WIDEST = 8, 620
 """Distance from the edges of the canvas, and largest width, in pixels."""
 
@@ -125,7 +126,9 @@ class CompareBar(QObject):
         else:
             self.histogram.show_counts(measures.counts, measures.reach)
         parts = () if measures is None else measures.figures
-        self.figures.setText("   ".join(f"{each.mark} {each.text}".strip() for each in parts))
+        # Lines are broken between figures only.
+        words = (f"{each.mark} {each.text}".strip().replace(" ", _NO_BREAK) for each in parts)
+        self.figures.setText(f"{_NO_BREAK}{_NO_BREAK} ".join(words))
         self.figures.setToolTip("\n".join(f"{each.text}: {each.meaning}" for each in parts))
         self.sentence.setText("" if measures is None else measures.sentence)
         self._place()
@@ -162,6 +165,7 @@ class CompareBar(QObject):
         self.figures, self.histogram, self.close = QLabel(), _RemovedHistogram(), QToolButton()
         self.result.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.sentence.setWordWrap(True)
+        self.figures.setWordWrap(True)
         self.close.setText("×")
         self.close.setAutoRaise(True)
         self.close.setToolTip("Close this bar; Figures opens it again")
