@@ -7,7 +7,7 @@ __all__ = ["DenoiseDock", "RestoreDock", "SuperResolutionDock"]
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 from superqt.utils import QSignalDebouncer
@@ -54,8 +54,8 @@ if TYPE_CHECKING:
 
 PREFLIGHT_AFTER = 400
 """Milliseconds after the last change of a setting until the preflight starts."""
-_NARROWEST = 280
-"""Least width of a dock widget in pixels; at 320 nothing is cut off."""
+_NARROWEST, _USUAL = 312, 340
+"""Least width of a dock widget in pixels, at which nothing is cut off, and the width with which it opens."""
 
 
 class RestoreDock(DockedWidget):
@@ -86,6 +86,10 @@ class RestoreDock(DockedWidget):
         self.setMinimumWidth(_NARROWEST)
         # napari looks at this while the layout is empty, and pushes what does not expand to the top.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+
+    def sizeHint(self) -> QSize:
+        """Return the width with which it opens: napari docks it while it is empty."""
+        return QSize(_USUAL, super().sizeHint().height())
 
     def make_parts(self) -> Steps:
         viewer = self.viewer
