@@ -223,7 +223,9 @@ class Image:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Data type of the pixels that `read` returns, in the byte order of this machine."""
-        return np.dtype(self.data.dtype).newbyteorder("=")
+        native = np.dtype(self.data.dtype).newbyteorder("=")
+        # C has two names for the same 64 bits, of which Zarr knows one.
+        return np.dtype(native.str) if native.kind in "iuf" else native
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -4,6 +4,7 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
+import zarr
 
 from napari_restore.errors import AxesError, ChunkError
 from napari_restore.images.image import Channel, Image
@@ -92,3 +93,12 @@ def test_a_notebook_shows_an_image_that_cannot_be_read():
 
     shown = Image(Broken(), "YX")._repr_html_()
     assert "no picture" in shown and "pulled out" in shown and "uint16" in shown
+
+
+@pytest.mark.parametrize("name", ["longlong", "ulonglong", "long", "ulong", ">u8", ">f4"])
+def test_a_data_type_has_one_name(tmp_path, name):
+    """Of two C types with 64 bits, NumPy calls one by another letter, which Zarr does not store."""
+    image = Image(np.arange(24, dtype=name).reshape(4, 6), "YX")
+    assert image.dtype.char in "LlfQq" and image.dtype == np.dtype(name).newbyteorder("=")
+    zarr.create_array(tmp_path / "a.zarr", shape=image.shape, dtype=image.dtype)
+    assert image.read((slice(None),) * 2).dtype.char == image.dtype.char

@@ -22,8 +22,8 @@ from napari_restore.engine.planning.source_identity import crop_digests
 from napari_restore.errors import OutputError, RecipeError
 from napari_restore.images.image import Image
 from napari_restore.images.opening import open_image
+from napari_restore.intensity.bulk import robust_range
 from napari_restore.intensity.scaling import estimate_range
-from napari_restore.intensity.validity import robust_range
 from napari_restore.widgets.jobs.preflight import free_memory_for
 
 

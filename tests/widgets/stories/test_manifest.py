@@ -67,7 +67,7 @@ def alternatives(annotation: Any) -> Iterator[Any]:
 def dangling_commands(content: dict[str, Any]) -> set[str]:
     """Commands that are used and not there, or there and not used."""
     contributions = content["contributions"]
-    kinds = [contributions[kind] for kind in ("widgets", "readers", "sample_data")]
+    kinds = [contributions[kind] for kind in ("widgets", "readers", "writers", "sample_data")]
     used = {entry["command"] for entries in (*kinds, *contributions["menus"].values()) for entry in entries}
     return (used ^ {command["id"] for command in contributions["commands"]}) - IN_PALETTE_ONLY
 

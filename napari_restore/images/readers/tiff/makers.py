@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _RESOLUTION_UNITS = {2: 25400.0, 3: 10000.0, 4: 1000.0, 5: 1.0}
 """Micrometres in the units of the TIFF tag ResolutionUnit: inch, centimetre; millimetre and micrometre of tifffile."""
 
+_MODEL_PIXEL_SCALE = 33550
+"""Tag of GeoTIFF for the size of a pixel along X and Y."""
+
 _FINEST_PRINT = 20.0
 """Micrometres: coarser resolution tags, of 1270 pixels an inch and less, are those of a printer or a screen."""
 
@@ -159,6 +162,14 @@ def _shaped(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMet
     return _told(sizes, unit)
 
 
+def _geotiff(_: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffMetadata:
+    """Read the pixel size of a GeoTIFF, whose Y decreases from row to row."""
+    scale = np.ravel(series.keyframe.tags.valueof(_MODEL_PIXEL_SCALE, ()))
+    found = _told({"Y": -scale[1], "X": scale[0]} if len(scale) >= 2 else {}, None)
+    note = "The pixel size is in units of the coordinate system of the GeoTIFF, which is not read."
+    return replace(found, notes=(*found.notes, note)) if found.pixel_size else found
+
+
 def _resolution(series: tifffile.TiffPageSeries, known: TiffMetadata) -> TiffMetadata:
     """Add the pixel size of the resolution tags, unless it is that of a printer."""
     scale = _RESOLUTION_UNITS.get(int(series.keyframe.resolutionunit), math.nan)
@@ -184,6 +195,7 @@ _DIALECTS: dict[str, Callable[[Any, Any], TiffMetadata]] = {
     "scn": _scn,
     "scanimage": _scanimage,
     "micromanager": _micro_manager,
+    "geotiff": _geotiff,
     "shaped": _shaped,
 }
 """Functions by tifffile's name of the dialect."""

@@ -114,3 +114,12 @@ def test_a_file_that_metamorph_wrote() -> None:
     image = open_image(SHARED / "makers/tiff/MetamorphImage.tif")
     assert image.pixel_size == {"Y": 0.645, "X": 0.645} and set(image.units.values()) == {"micrometer"}
     assert [channel.name for channel in image.channels] == ["Cy5"]
+
+
+def test_the_pixel_size_of_a_geotiff(tmp_path: Path) -> None:
+    tags = [(33550, 12, 3, (0.5, 0.25, 0.0), True), (33922, 12, 6, (0, 0, 0, 100.0, 200.0, 0), True)]
+    tags.append((34735, 3, 4, (1, 1, 0, 0), True))
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((48, 64), np.uint16), photometric="minisblack", extratags=tags)
+    image = open_image(tmp_path / "a.tif")
+    assert image.pixel_size == {"Y": -0.25, "X": 0.5} and image.units == {}
+    assert "coordinate system of the GeoTIFF" in image.notes[0]
