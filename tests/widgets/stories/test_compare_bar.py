@@ -12,6 +12,7 @@ from docks import click, dock_in, until_idle
 from napari import Viewer
 
 from napari_restore.widgets.dock import RestoreDock
+from napari_restore.widgets.jobs.compare.figures import Figure, Measures
 from napari_restore.widgets.viewer.compare.compare_tools import HOLD_KEY
 
 pytestmark = [
@@ -58,7 +59,10 @@ def test_it_is_closed_opened_and_goes_with_the_result(qtbot: Any, viewer: Viewer
     width = bar.frame.width()
     viewer.window.resize(900, 700)
     qtbot.waitUntil(lambda: bar.frame.width() < width)
-    qtbot.waitUntil(lambda: bar.figures.height() >= bar.figures.heightForWidth(bar.figures.width()))  # none is cut off
+    several = Measures(tuple(4 * [Figure("Whiteness 0.01", "", True)]), "What was removed. " * 6, np.arange(9), 1.0)
+    bar.show_measures(several)
+    for label in (bar.figures, bar.sentence):  # nothing is cut off
+        qtbot.waitUntil(lambda label=label: label.height() >= label.heightForWidth(label.width()))  # type: ignore[misc]
     assert bar.frame.parent().rect().contains(bar.frame.geometry())
     viewer.layers.remove("cells ▸ denoiser")
     qtbot.waitUntil(lambda: not bar.frame.isVisible())

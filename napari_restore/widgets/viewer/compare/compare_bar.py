@@ -196,6 +196,7 @@ class CompareBar(QObject):
         canvas = self.frame.parent()
         width = min(canvas.width() - 2 * _MARGIN, _WIDEST)
         layout = self.frame.layout()
+        layout.activate()  # or the inner layout would give the height of the text before
         height = layout.totalHeightForWidth(width) if layout.hasHeightForWidth() else layout.totalSizeHint().height()
         self.frame.setGeometry((canvas.width() - width) // 2, _MARGIN, width, height)
 
