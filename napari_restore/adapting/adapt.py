@@ -130,7 +130,6 @@ class Adaptation:
             self.outcome = Adapted("declined", str(plan.recipe.model), told)
             return
         choice, pool = prepared
-        torch.set_flush_denormal(True)
         began, device = time.monotonic(), str(plan.device)
         network = load_weights(plan.card).to(device)
         pixels = sum(crop.pixels.size for crop in pool.training)
@@ -140,7 +139,8 @@ class Adaptation:
         def average(pixels: Tensor) -> Tensor:
             return free.restored(pixels, state.average)
 
-        judge = Judge(pool.held_out, choice, lambda pixels: free.restored(pixels, {}), device, request.seed)
+        with _denormals_are_zero():
+            judge = Judge(pool.held_out, choice, lambda pixels: free.restored(pixels, {}), device, request.seed)
         judging = time.monotonic() - began
         state = State.start(free, LEARNING_RATE[kind], judge.of_parent)
         identity = self._identity(choice)
@@ -151,12 +151,14 @@ class Adaptation:
         try:
             while not self._stopped and state.worse < PATIENCE and (not state.total or state.step < state.total):
                 step_began = time.monotonic()
-                state.advance(self._loss(free, pool, choice, state.step, device))
+                with _denormals_are_zero():
+                    state.advance(self._loss(free, pool, choice, state.step, device))
                 durations.append(time.monotonic() - step_began)
                 if not state.total and state.step == _TIMED:
                     state.total = self._affordable(min(durations[1:]), judging, time.monotonic() - began)
                 if state.total and state.step % max(1, state.total // JUDGEMENTS) == 0:
-                    state.judged(judge.judge(average))
+                    with _denormals_are_zero():
+                        state.judged(judge.judge(average))
                 state.seconds = earlier + time.monotonic() - began
                 if time.monotonic() - saved > _SAVED:
                     state.save(self._state_path, identity)
@@ -166,7 +168,8 @@ class Adaptation:
                     choice.method, choice.why,
                 )  # fmt: skip
             if self._stopped and state.step:
-                state.judged(judge.judge(average))
+                with _denormals_are_zero():
+                    state.judged(judge.judge(average))
         except BaseException:
             with contextlib.suppress(OSError):
                 state.save(self._state_path, identity)
@@ -265,6 +268,16 @@ class Adaptation:
         return Adapted(
             "adapted", str(request.output), told, request.output, choice.method, state.best_step, state.seconds, judged
         )
+
+
+@contextlib.contextmanager
+def _denormals_are_zero() -> Generator[None, None, None]:
+    """Count denormal numbers, which are slow, as 0 in this thread, but not in what the caller computes in between."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def _cut(crop: SourceCrop, size: int, rng: np.random.Generator) -> Batch:
