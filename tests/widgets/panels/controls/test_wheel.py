@@ -49,6 +49,13 @@ def controls(dock: RestoreDock) -> list[QWidget]:
     return [c for c in found if not isinstance(c, QScrollBar)]
 
 
+def is_in_view(area: QScrollArea, control: QWidget) -> bool:
+    """Scroll to a control; return whether the mouse over its middle is over it: the layout may still be in motion."""
+    area.ensureWidgetVisible(control)
+    under = QApplication.widgetAt(control.mapToGlobal(control.rect().center()))
+    return under is not None and (under is control or control.isAncestorOf(under))
+
+
 @pytest.mark.parametrize("kind", [DenoiseDock, SuperResolutionDock])
 def test_it_scrolls_the_column_and_changes_nothing(
     qtbot: Any, viewer: Viewer, tmp_path: Path, kind: type[RestoreDock]
@@ -68,8 +75,7 @@ def test_it_scrolls_the_column_and_changes_nothing(
     for control in controls(dock):
         if not control.isVisible() or not control.isEnabled():
             continue
-        area.ensureWidgetVisible(control)
-        qtbot.wait(20)
+        qtbot.waitUntil(lambda control=control: is_in_view(area, control))
         for steps in (-1, 1):
             before, place = value(control), bar.value()
             can_scroll = place < bar.maximum() if steps < 0 else place > bar.minimum()
