@@ -36,6 +36,7 @@ from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.errors import ModelError, OutputError, RecipeError
 from napari_restore.intensity.noise import NoiseEstimate
 from napari_restore.models.zoo import load_weights
+from napari_restore.networks.denormals import denormals_are_zero
 from napari_restore.ways_out import REPLACE
 
 __all__ = ["Adaptation", "Request"]
@@ -139,7 +140,7 @@ class Adaptation:
         def average(pixels: Tensor) -> Tensor:
             return free.restored(pixels, state.average)
 
-        with _denormals_are_zero():
+        with denormals_are_zero():
             judge = Judge(pool.held_out, choice, lambda pixels: free.restored(pixels, {}), device, request.seed)
         judging = time.monotonic() - began
         state = State.start(free, LEARNING_RATE[kind], judge.of_parent)
@@ -151,13 +152,13 @@ class Adaptation:
         try:
             while not self._stopped and state.worse < PATIENCE and (not state.total or state.step < state.total):
                 step_began = time.monotonic()
-                with _denormals_are_zero():
+                with denormals_are_zero():
                     state.advance(self._loss(free, pool, choice, state.step, device))
                 durations.append(time.monotonic() - step_began)
                 if not state.total and state.step == _TIMED:
                     state.total = self._affordable(min(durations[1:]), judging, time.monotonic() - began)
                 if state.total and state.step % max(1, state.total // JUDGEMENTS) == 0:
-                    with _denormals_are_zero():
+                    with denormals_are_zero():
                         state.judged(judge.judge(average))
                 state.seconds = earlier + time.monotonic() - began
                 if time.monotonic() - saved > _SAVED:
@@ -168,7 +169,7 @@ class Adaptation:
                     choice.method, choice.why,
                 )  # fmt: skip
             if self._stopped and state.step:
-                with _denormals_are_zero():
+                with denormals_are_zero():
                     state.judged(judge.judge(average))
         except BaseException:
             with contextlib.suppress(OSError):
@@ -268,16 +269,6 @@ class Adaptation:
         return Adapted(
             "adapted", str(request.output), told, request.output, choice.method, state.best_step, state.seconds, judged
         )
-
-
-@contextlib.contextmanager
-def _denormals_are_zero() -> Generator[None, None, None]:
-    """Count denormal numbers, which are slow, as 0 in this thread, but not in what the caller computes in between."""
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
 
 
 def _cut(crop: SourceCrop, size: int, rng: np.random.Generator) -> Batch:

@@ -21,6 +21,7 @@ from torch import Generator, Tensor, nn
 from napari_restore.errors import RecipeError, RestoreError
 from napari_restore.files import fresh_file
 from napari_restore.models.checkpoint import write_checkpoint
+from napari_restore.networks.denormals import denormals_are_zero
 from napari_restore.training.bundle import write_card
 from napari_restore.training.clean import SYNTHETIC, clean_pool
 from napari_restore.training.recipes import HELD_OUT, NOISY, RECIPES, TrainingRecipe
@@ -197,6 +198,7 @@ def _identity(recipe: TrainingRecipe) -> dict[str, str]:
     return {name: str(value) for name, value in parts.items()}
 
 
+@denormals_are_zero()
 def train(
     name: str,
     out: Path,
@@ -257,7 +259,6 @@ def train(
     recipe = RECIPES[name]
     if state is None and minutes != math.inf:
         raise RecipeError(f"a run of {minutes:g} minutes would be lost at its end; give a file to save it in as state.")
-    torch.set_flush_denormal(True)
     pool_rng, channels = np.random.default_rng(recipe.pool_seed), recipe.hyperparameters["in_channels"]
     pictures, chances = clean_pool(
         pool_rng, channels=channels, synthetic=synthetic, folder=images, held_out=HELD_OUT + NOISY,
