@@ -165,9 +165,7 @@ def _expected(
     if plan.dtype != plan.image.dtype and plan.dtype.kind != plan.image.dtype.kind:
         return None, None  # levels of the result are in other units
     if plan.recipe.noise is not None:
-        camera = CameraNoise(*plan.recipe.noise[0])
-        variance = camera.read_noise**2 + camera.gain * np.maximum(level - camera.offset, 0)
-        return np.sqrt(variance), "the noise of the recipe"
+        return np.sqrt(CameraNoise(*plan.recipe.noise[0]).variance(level)), "the noise of the recipe"
     found = estimate_noise(before)
     if found is None:
         return None, None

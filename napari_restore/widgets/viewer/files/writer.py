@@ -114,8 +114,8 @@ def _stored(layer: Layer, notes: list[str]) -> Image:
     axes = suggested_axes(layer)
     if not axes:
         raise OutputError(
-            f"layer {layer.name} has {layer.ndim} axes without names; name them, with viewer.layers[{layer.name!r}]"
-            ".axis_labels = ('t', 'c', 'z', 'y', 'x'), or save planes or stacks of it."
+            f"layer {layer.name} has {layer.ndim} axes without names; in napari's console, name them by "
+            f"viewer.layers[{layer.name!r}].axis_labels = ('t', 'c', 'z', 'y', 'x'), or save planes or stacks of it."
         )
     if layer.ndim > 2 and not named_axes(layer):
         notes.append(f"The axes of {layer.name} have no names and are stored as {axes}.")
