@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_restore.api.arrays.in_memory import restore_in_memory, restore_lazily
+from napari_restore.api.arrays.in_memory import refuse_uncertainty, restore_in_memory, restore_lazily
 from napari_restore.api.boundary import bounded
 from napari_restore.api.planning import plan as make_plan
 from napari_restore.api.settings import DENOISER, Settings, describes_settings
@@ -77,10 +77,12 @@ def run(
 
     check_weights(plan.card)  # before anything is made at the output
     if isinstance(output, np.ndarray):
+        refuse_uncertainty(plan.recipe.uncertainty)
         if scheduler is not None:
             raise RecipeError("a cluster cannot write to an array in memory; give output= a path or URL.")
         yield from run_blocks(plan, ArraySink(plan, output), first=first)
         return
+    plan = _with_calibration(plan, as_location(output), overwrite=overwrite)
     if scheduler is not None or len(plan.devices) > 1:
         from napari_restore.engine.run.cluster.run import stages_on, stages_on_devices
         from napari_restore.engine.run.cluster.workers import connected
@@ -100,6 +102,23 @@ def run(
         return
     with OmeZarrSink(plan, as_location(output), overwrite=overwrite) as sink:
         yield from reported(plan, sink, partial(run_here, first=first))
+
+
+def _with_calibration(plan: Plan, output: str | Path, *, overwrite: bool) -> Plan:
+    """Return the plan with the calibration of its uncertainty: that of the run that is resumed, or a new one."""
+    if not plan.recipe.uncertainty or plan.recipe.calibration is not None:
+        return plan
+    from napari_restore.engine.compute.calibrating import calibrated
+    from napari_restore.engine.store.resume import check_output, continues, stored_recipe
+
+    stored = stored_recipe(output)
+    if stored is not None and stored.calibration is not None:
+        before = plan.with_settings(calibration=stored.calibration)
+        if continues(before, output):
+            return before
+    if stored is None:
+        check_output(plan, output, overwrite=overwrite)  # before the time that calibrating takes
+    return calibrated(plan)
 
 
 @bounded("restoring")
@@ -141,9 +160,9 @@ def restore(
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
         `denoise`, `attention_window`, `ensemble`. Values: `intensity`, `value_range`, `noise`, `valid_range`,
-        `fill_values`, `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`,
-        `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`,
-        `memory_budget`, `threads`, `allow_outside`.
+        `fill_values`, `neighbours`, `strength`, `missing_values`, `calibration`. Result: `dtype`, `chunks`, `shards`,
+        `pyramid`, `ome_version`, `uncertainty`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
+        `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -211,9 +230,9 @@ def iter_restore(
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
         `denoise`, `attention_window`, `ensemble`. Values: `intensity`, `value_range`, `noise`, `valid_range`,
-        `fill_values`, `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`,
-        `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`,
-        `memory_budget`, `threads`, `allow_outside`.
+        `fill_values`, `neighbours`, `strength`, `missing_values`, `calibration`. Result: `dtype`, `chunks`, `shards`,
+        `pyramid`, `ome_version`, `uncertainty`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
+        `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Yields
     ------
@@ -271,9 +290,9 @@ def denoise(
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
         `denoise`, `attention_window`, `ensemble`. Values: `intensity`, `value_range`, `noise`, `valid_range`,
-        `fill_values`, `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`,
-        `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`,
-        `memory_budget`, `threads`, `allow_outside`.
+        `fill_values`, `neighbours`, `strength`, `missing_values`, `calibration`. Result: `dtype`, `chunks`, `shards`,
+        `pyramid`, `ome_version`, `uncertainty`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
+        `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -337,9 +356,9 @@ def super_resolve(
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
         `denoise`, `attention_window`, `ensemble`. Values: `intensity`, `value_range`, `noise`, `valid_range`,
-        `fill_values`, `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`,
-        `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`,
-        `memory_budget`, `threads`, `allow_outside`.
+        `fill_values`, `neighbours`, `strength`, `missing_values`, `calibration`. Result: `dtype`, `chunks`, `shards`,
+        `pyramid`, `ome_version`, `uncertainty`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`,
+        `backend`, `lanes`, `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------

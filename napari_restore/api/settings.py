@@ -129,7 +129,14 @@ class Settings(TypedDict, total=False):
         source declares: nodata of GDAL, _FillValue, missing_value.
     ensemble : {1, 8] or None
         Number of orientations of each tile, flipped and rotated, whose results are averaged: 1 or 8; 8 takes eight
-        times as long. If left out: 1.
+        times as long. If left out: 8 with uncertainty, else 1.
+    uncertainty : bool
+        Store the standard deviation of the error of each pixel beside the result, in uncertainty/ of the OME-Zarr; for
+        denoisers. If left out: no.
+    calibration : Sequence[float] or Sequence[Sequence[float]] or None
+        Uncertainty from the spread of an ensemble: factor on the spread, and gain, offset and read noise of the
+        variance that is added; four numbers, or four per channel. Unit: data units. If left out: measured on crops of
+        the image to which noise is added.
     """
 
     img_range: float | None
@@ -168,6 +175,8 @@ class Settings(TypedDict, total=False):
     attention_window: int | None
     missing_values: float | Sequence[float] | Sequence[Sequence[float]] | Literal["none"] | None
     ensemble: Literal[1, 8] | None
+    uncertainty: bool
+    calibration: Sequence[float] | Sequence[Sequence[float]] | None
 
 
 # End of what is written.

@@ -11,12 +11,33 @@ import numpy as np
 from napari_restore.api.arrays.given_back import in_kind_of
 from napari_restore.api.planning import plan_source
 from napari_restore.errors import RecipeError
+from napari_restore.ways_out import WayOut
 from napari_restore.wording import human_bytes
 
 if TYPE_CHECKING:
     from napari_restore.engine.store.progress import Progress
 
-__all__ = ["restore_in_memory", "restore_lazily"]
+__all__ = ["refuse_uncertainty", "restore_in_memory", "restore_lazily"]
+
+
+def refuse_uncertainty(asked: bool) -> None:
+    """Refuse an uncertainty that has no place to be stored.
+
+    Parameters
+    ----------
+    asked : bool
+        The setting `uncertainty`.
+
+    Raises
+    ------
+    RecipeError
+        If it was asked for.
+    """
+    if asked:
+        raise RecipeError(
+            "the uncertainty is stored beside a result in an OME-Zarr, and this result is not stored",
+            WayOut("name an output.", "name an output.", "choose OME-Zarr in Place."),
+        )
 
 
 def restore_in_memory(
@@ -50,6 +71,7 @@ def restore_in_memory(
     from napari_restore.engine.store.sinks import ArraySink
     from napari_restore.images.axes import transposition
 
+    refuse_uncertainty(bool(settings.get("uncertainty")))
     chosen = plan_source(source, model, None, settings)
     if chosen.output_bytes > (free := available_memory()):
         raise RecipeError(
@@ -90,6 +112,7 @@ def restore_lazily(source: Any, model: str | Path, settings: Any) -> Any:
     from napari_restore.engine.compute.lazy import lazy_result
     from napari_restore.images.axes import transposition
 
+    refuse_uncertainty(bool(settings.get("uncertainty")))
     chosen = plan_source(source, model, None, settings, estimate=False)
     result = lazy_result(chosen).transpose(transposition(chosen.axes, chosen.image.axes))
     if type(source).__module__.partition(".")[0] != "xarray":

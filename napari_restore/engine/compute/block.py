@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from napari_restore.engine.compute.fusion_counts import FusionCounts
@@ -75,8 +76,14 @@ class Receipt:
 class BlockStore(Protocol):
     """A store that takes finished blocks."""
 
-    def write(self, index: Block, block: NDArray[Any], filled: Sequence[str] = ()) -> None:
-        """Store a block, in canonical order, and the list of filled parts of its source."""
+    def write(
+        self,
+        index: Block,
+        block: NDArray[Any],
+        filled: Sequence[str] = (),
+        uncertainty: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Store a block, in canonical order, the list of filled parts of its source, and its uncertainty."""
 
 
 def restore_block(
@@ -114,7 +121,7 @@ def restore_block(
     began, work = time.monotonic(), _Work(plan, index, after_batch)
     block = work.restored()
     filled = tuple(dict.fromkeys(str(part) for part in work.image.filled if work.of_its_planes(part)))
-    store.write(index, block, filled)
+    store.write(index, block, filled, work.uncertainty)
     failures = (*work.image.failures, *work.failures)
     return Receipt(
         index, work.tiles, time.monotonic() - began, f"{socket.gethostname()}:{os.getpid()}", filled,
@@ -131,6 +138,7 @@ class _Work:
         self.tiles, self.device, self.batch = 0, plan.device, 0
         self.failures: list[str] = []
         self.fusion = FusionCounts()
+        self.uncertainty: NDArray[np.float32] | None = None
 
     def _retrying_image(self) -> RetryingImage:
         low = tuple(pair[0] for pair in self.plan.recipe.value_range or ())
@@ -180,11 +188,14 @@ class _Work:
     def _record(self, fusion: FusionCounts) -> None:
         self.fusion = fusion
 
+    def _keep(self, uncertainty: NDArray[np.float32]) -> None:
+        self.uncertainty = uncertainty
+
     def _computed(self) -> NDArray[Any]:
         recipe = self.plan.recipe
         predict = predictor_of(self.plan, self.device)
         plan = self.plan.with_image(self.image)
-        block = restore_region(plan, self.region, predict, self._count, self._record)
+        block = restore_region(plan, self.region, predict, self._count, self._record, self._keep)
         self.batch = min(recipe.batch or 1, getattr(predict, "largest_batch", None) or recipe.batch or 1)
         for part in self.image.filled:
             self._fill_result(block, part)
@@ -209,3 +220,5 @@ class _Work:
             inside.append(slice(start - own.start, stop - own.start))
             where.append(slice(start, stop))
         fill_in(block[tuple(inside)], self.plan.axes, tuple(where), self.image.fill)
+        if self.uncertainty is not None:
+            self.uncertainty[tuple(inside)] = np.nan

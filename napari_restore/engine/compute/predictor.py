@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from napari_restore.engine.compute.backends.backend import Backend, Eager
-from napari_restore.engine.compute.backends.ensemble import Ensemble
+from napari_restore.engine.compute.backends.ensemble import ORIENTATIONS, Ensemble
 from napari_restore.engine.compute.backends.making import make_backend
 from napari_restore.engine.compute.copies import Copies, Part, Result
 from napari_restore.engine.compute.lost_devices import working_device
@@ -33,6 +34,8 @@ __all__ = ["Predictor", "predictor_for", "predictor_of", "release_predictors", "
 _log = logging.getLogger(__name__)
 
 Tiles = NDArray[np.float32]
+Mode = Literal["once", "mean", "spread"]
+"""Whether a tile goes through the network once, or in eight orientations, for their mean, or mean and spread."""
 
 
 _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
@@ -214,10 +217,10 @@ _loading = threading.Lock()
 
 
 @lru_cache(maxsize=MOST_LOADED)
-def _load(card_json: str, device: Device, precision: str, backend: BackendName, ensemble: int) -> Predictor:
+def _load(card_json: str, device: Device, precision: str, backend: BackendName, mode: Mode) -> Predictor:
     card = ModelCard.model_validate_json(card_json)
     network = make_backend(backend, load_weights(card), card, device, precision)
-    return Predictor(network if ensemble == 1 else Ensemble(network), device)
+    return Predictor(network if mode == "once" else Ensemble(network, spread=mode == "spread"), device)
 
 
 def predictor_of(plan: Plan, device: Device | None = None) -> Predictor:
@@ -245,13 +248,14 @@ def predictor_of(plan: Plan, device: Device | None = None) -> Predictor:
     """
     recipe = plan.recipe
     chosen = device or working_device(plan) or plan.device
-    return predictor_for(plan.card, chosen, recipe.precision, recipe.backend or "eager", recipe.ensemble or 1)
+    mode: Mode = "spread" if recipe.uncertainty else "mean" if recipe.ensemble == ORIENTATIONS else "once"
+    return predictor_for(plan.card, chosen, recipe.precision, recipe.backend or "eager", mode)
 
 
 def predictor_for(
-    card: ModelCard, device: Device, precision: str | None = None, backend: BackendName = "eager", ensemble: int = 1
+    card: ModelCard, device: Device, precision: str | None = None, backend: BackendName = "eager", mode: Mode = "once"
 ) -> Predictor:
-    """Load a model once per process, device, precision and ensemble, and share it; a precision of None is float32.
+    """Load a model once per process, device, precision and mode, and share it; a precision of None is float32.
 
     Raises
     ------
@@ -259,7 +263,7 @@ def predictor_for(
         If its weights cannot be loaded.
     """
     with _loading:
-        return _load(card.model_dump_json(), device, precision or "float32", backend, ensemble)
+        return _load(card.model_dump_json(), device, precision or "float32", backend, mode)
 
 
 def release_predictors() -> None:

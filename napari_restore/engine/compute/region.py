@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from napari_restore.engine.compute.fusion_counts import FusionCounts
 from napari_restore.engine.compute.neighbours import FusedPlanes
 from napari_restore.engine.compute.padding import authors_padded, fitted
+from napari_restore.engine.compute.uncertainty import RAW, uncertainty_of
 from napari_restore.engine.planning.normalisation import Scale
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.errors import ModelError
@@ -51,6 +52,7 @@ def restore_region(
     predict: Predict,
     after_batch: Callable[[int], None] = lambda tiles: None,
     record: Callable[[FusionCounts], None] = lambda counts: None,
+    uncertain: Callable[[NDArray[np.float32]], None] = lambda sigma: None,
 ) -> NDArray[Any]:
     """Compute a region of the result.
 
@@ -66,6 +68,9 @@ def restore_region(
         Called with the number of tiles of each finished batch; may raise `Cancelled`.
     record : callable
         Called at the end with the statistics of the averaging of neighbouring planes, if there was any.
+    uncertain : callable
+        Called at the end with the uncertainty of the region, if the recipe asks for it: float32 in data units and
+        canonical order, NaN for missing pixels. `predict` is one of `predictor_of` then.
 
     Returns
     -------
@@ -85,7 +90,9 @@ def restore_region(
             work.add(outer, ky, kx, result)
     if work.fused is not None:
         record(work.fused.counts)
-    return work.result()
+    if work.uncertainty is not None:
+        uncertain(work.in_canonical_order(work.uncertainty))
+    return work.in_canonical_order(work.values)
 
 
 def _restored(
@@ -148,8 +155,14 @@ class _OutlyingAreas:
     def merged(self, second: NDArray[np.float32], scale: Scale) -> NDArray[np.float32]:
         """Replace the areas of the first result by those of the second, normalised as the first."""
         assert self.first is not None
-        areas = self.areas if len(self.areas) == len(second) else self.areas.any(axis=0, keepdims=True)
+        areas = (
+            self.areas
+            if len(second) in (len(self.areas), 2 * len(self.areas))
+            else self.areas.any(axis=0, keepdims=True)
+        )
         factor = second.shape[-1] // areas.shape[-1]
+        if len(second) == 2 * len(areas):  # of an ensemble: the mean, and the mean plus the spread
+            areas = np.concatenate([areas, areas])
         areas = areas.repeat(factor, axis=-2).repeat(factor, axis=-1)
         return np.where(areas, scale.normalise(self.scale.restore(second)), self.first)
 
@@ -184,6 +197,7 @@ class _RegionWork:
         self.first = {axis: source[axis].start for axis in self.axes}
         rows, columns = self.y[1] - self.y[0], self.x[1] - self.x[0]
         self.values = np.empty((*self.pixels.shape[:-3], self.out_channels, rows, columns), plan.dtype)
+        self.uncertainty = np.empty(self.values.shape, np.float32) if plan.recipe.uncertainty else None
         self.canvases: dict[Outer, Canvas] = {}
         self.missing: dict[Outer, NDArray[np.bool_] | None] = {}
         self.outlying: dict[TileIndex, _OutlyingAreas] = {}
@@ -195,7 +209,8 @@ class _RegionWork:
         return -(-math.prod(self.pixels.shape[:-3]) * len(self.needed) // (self.plan.recipe.batch or 1))
 
     def _canvas(self) -> Canvas:
-        return Canvas(self.plan.grid, self.y, self.x, channels=self.out_channels, scale=self.plan.card.scale)
+        channels = (2 if self.plan.recipe.uncertainty else 1) * self.out_channels
+        return Canvas(self.plan.grid, self.y, self.x, channels=channels, scale=self.plan.card.scale)
 
     @property
     def out_channels(self) -> int:
@@ -263,7 +278,8 @@ class _RegionWork:
     def add(self, outer: Outer, ky: int, kx: int, result: NDArray[np.float32]) -> None:
         """Blend the result of a tile, and finish the rows of the result that no later tile touches."""
         if self.plan.repeats > 1:
-            result = result.mean(axis=0, keepdims=True)
+            copies = 2 if self.plan.recipe.uncertainty else 1
+            result = result.reshape(copies, -1, *result.shape[1:]).mean(axis=1)
         outlying = self.outlying.get((outer, ky, kx))
         if outlying is not None and outlying.first is None:
             outlying.first = result
@@ -289,13 +305,29 @@ class _RegionWork:
         """
         scale, plane = self._intensity(outer), self.values[outer]
         for first in range(0, finished.shape[-2], _ROWS):
-            values = scale.restore(finished[:, first : first + _ROWS])
+            restored = scale.restore(finished[:, first : first + _ROWS])
             row = self.y[0] + top + first
+            values = restored[: self.out_channels]
+            if self.uncertainty is not None:
+                sigma = self._uncertainty(values, restored[self.out_channels :], outer, row)
+                self.uncertainty[outer][:, top + first : top + first + sigma.shape[-2]] = sigma
             if self.plan.recipe.strength < 1:
                 values = self._mixed(values, outer, row)
             if self.plan.recipe.strength > 0:
                 self._put_back(values, outer, row)
             plane[:, top + first : top + first + values.shape[-2]] = to_dtype(values, self.plan.dtype)
+
+    def _uncertainty(
+        self, values: NDArray[Any], upper: NDArray[Any], outer: Outer, first_row: int
+    ) -> NDArray[np.float32]:
+        """Return the uncertainty of restored rows, given the rows of the mean plus the spread; NaN for missing ones."""
+        numbers = self._of_channel(self.plan.recipe.calibration or (RAW,), outer)
+        sigma = uncertainty_of(values, upper - values, numbers)
+        missing = self.missing[outer]
+        if missing is not None:
+            row, column = first_row - self.origin[0], self.x[0] - self.origin[1]
+            sigma[missing[:, row : row + sigma.shape[-2], column : column + sigma.shape[-1]]] = np.nan
+        return sigma
 
     def _mixed(self, values: NDArray[Any], outer: Outer, first_row: int) -> NDArray[Any]:
         """Mix restored rows with the same rows of the source, both in data units, by the strength of the recipe."""
@@ -331,9 +363,8 @@ class _RegionWork:
         put_back(whole, source, mask)
         values[...] = inner
 
-    def result(self) -> NDArray[Any]:
-        """Return the restored region in canonical order."""
+    def in_canonical_order(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return values of the region ``(outer..., channels, y, x)`` in canonical order."""
         if "S" not in self.axes:
-            return self.values[..., 0, :, :]
-        values = self.values if self.samples_are_channels else self.values[..., 0, :, :]
-        return np.moveaxis(values, -3, -1)
+            return values[..., 0, :, :]
+        return np.moveaxis(values if self.samples_are_channels else values[..., 0, :, :], -3, -1)

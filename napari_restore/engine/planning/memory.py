@@ -91,7 +91,8 @@ def network_bytes(plan: Sized) -> int:
     """Return the host memory of the concurrent batches in bytes: tiles, and on a CPU the network's working memory."""
     recipe, card = plan.recipe, plan.card
     lanes, batch = recipe.lanes or 1, recipe.batch or 1
-    passing = math.prod(plan.grid.tile_shape) * 4 * (card.in_channels + card.out_channels * card.scale**2)
+    results = (2 if recipe.uncertainty else 1) * card.out_channels * card.scale**2
+    passing = math.prod(plan.grid.tile_shape) * 4 * (card.in_channels + results)
     working = tile_bytes(card, plan.grid) if plan.device.is_cpu else passing  # pinned copies
     if (recipe.ensemble or 1) > 1 and plan.device.is_cpu:
         working += _ENSEMBLE_TIMES * passing
@@ -103,7 +104,7 @@ def block_bytes(plan: Sized) -> tuple[int, int]:
     """Return the maximum bytes of a block while it is computed, and while it is read or written."""
     card, sizes = plan.card, dict(zip(plan.axes, plan.block, strict=True))
     block = {axis: min(size, length) for (axis, size), length in zip(sizes.items(), plan.shape, strict=True)}
-    result = math.prod(block.values()) * plan.dtype.itemsize
+    result = math.prod(block.values()) * (plan.dtype.itemsize + (4 if plan.recipe.uncertainty else 0))
     shape = _source_shape(plan.image, plan.grid, block, card.scale)
     source, fusing = math.prod(shape.values()) * plan.image.dtype.itemsize, 0
     if near := neighbour_axes(plan.image, plan.recipe):
@@ -111,7 +112,7 @@ def block_bytes(plan: Sized) -> tuple[int, int]:
     reading = max(_READ_TIMES * source, source + decoding_bytes(plan.image, shape))
     # Canvas: one row of tiles, and the rows that it shares with the next one.
     rows = min(block["Y"], plan.grid.tile_shape[0] * card.scale)
-    canvas = rows * block["X"] * card.out_channels * 4
+    canvas = rows * block["X"] * card.out_channels * (8 if plan.recipe.uncertainty else 4)
     return source + fusing + result + 2 * canvas, max(reading, _WRITE_TIMES * result)
 
 

@@ -337,6 +337,16 @@ def _denoiser(plan: Plan) -> dict[str, str]:
     return {"denoise": "none"} if plan.why.get("denoise") else {}
 
 
+def _uncertainty(recipe: Recipe) -> str:
+    """Describe the uncertainty that is stored beside the result."""
+    if not recipe.uncertainty:
+        return ""
+    if recipe.calibration is None:
+        return "stored beside the result, calibrated at the start of the run"
+    shown = "; ".join(f"{factor:.3g} times the spread, noise {read:.3g}" for factor, _, _, read in recipe.calibration)
+    return f"stored beside the result: {shown} at the darkest level"
+
+
 def _neighbours(plan: Plan) -> dict[str, str]:
     """Describe which planes are averaged into each plane; no row for images of single planes."""
     if not any(plan.image.sizes.get(axis, 1) > 1 for axis in "TZ"):
@@ -368,6 +378,7 @@ def _rows(plan: Plan) -> list[tuple[str, str]]:
         "channels": _channels(plan),
         "strength": f"{100 * recipe.strength:.3g} % of the restored image, plus source" if recipe.strength < 1 else "",
         "ensemble": f"mean over {recipe.ensemble} flips and rotations of each tile" if recipe.ensemble == 8 else "",
+        "uncertain": _uncertainty(recipe),
         **_neighbours(plan),
         "tiles": f"{tile_y} x {tile_x}, halo {recipe.halo}, blend {recipe.blend}; {plan.tiles} in total, "
         f"{plan.tile_share:.2f} times the pixels of the image"

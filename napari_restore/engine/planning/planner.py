@@ -70,6 +70,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
 
     _check_channels(image, card)
     _check_strength(card, recipe)
+    _check_uncertainty(card, recipe)
     free = free_memory(CPU)
     check_sample(image, recipe.memory_budget, free, sampled=estimate and needs_sample(card, recipe))
     intensity = choose_intensity(image, card, recipe, estimate=estimate)
@@ -104,7 +105,8 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
         "chunks": layout.chunks, "shards": None if recipe.ome_version == "0.4" else layout.block,
         "device": ",".join(map(str, devices)), "workers": recipe.workers or 1, "lanes": lanes, "threads": threads,
         "batch": recipe.batch or 1, "precision": recipe.precision or choose_precision(card, device),
-        "ensemble": recipe.ensemble or 1,
+        "ensemble": recipe.ensemble or (8 if recipe.uncertainty else 1),
+        "calibration": recipe.calibration if recipe.uncertainty else None,
     }  # fmt: skip
     plan = Plan(
         image, card, recipe.model_copy(update=chosen), grid, shape, dtype, layout.block,
@@ -182,6 +184,31 @@ def _check_strength(card: ModelCard, recipe: Recipe) -> None:
                 "drop the strength of the recipe, or use Denoise.",
             ),
         )
+
+
+def _check_uncertainty(card: ModelCard, recipe: Recipe) -> None:
+    if not recipe.uncertainty:
+        return
+    if card.scale > 1:
+        raise RecipeError(
+            f"uncertainty is calibrated with noise that is added to restored pixels, and {card.name} makes other "
+            "pixels than those of the source",
+            WayOut("leave out uncertainty=, or use a denoiser.", "leave out --uncertainty, or use a denoiser.",
+                   "untick Uncertainty, or use Denoise."),
+        )  # fmt: skip
+    if recipe.strength != 1:
+        raise RecipeError(
+            f"uncertainty is that of the restored image, and strength {recipe.strength:g} mixes it with the noisy "
+            "source",
+            WayOut("leave out strength= or uncertainty=.", "leave out --strength or --uncertainty.",
+                   "set Strength to 100 %, or untick Uncertainty."),
+        )  # fmt: skip
+    if recipe.ensemble == 1:
+        raise RecipeError(
+            "uncertainty is made from the eight results of an ensemble, and ensemble is 1",
+            WayOut("leave out ensemble=, or use ensemble=8.", "leave out --ensemble, or use --ensemble 8.",
+                   "set Ensemble to 8."),
+        )  # fmt: skip
 
 
 def _check_samples(image: Image, card: ModelCard, lengths: dict[str, int], block: tuple[int, ...]) -> None:

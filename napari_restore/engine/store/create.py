@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,16 @@ from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.images.image import Channel, sample_channels
 from napari_restore.images.writing import ome_zarr
+from napari_restore.images.writing.unit_writer import group_in
 
-__all__ = ["create_output"]
+__all__ = ["UNCERTAINTY", "create_output"]
 
 _NAMED = {"name", "title", "paper", "licence", "sha256"}
 """Fields of a card that are stored with a result."""
+
+
+UNCERTAINTY = "uncertainty"
+"""Name of the OME-Zarr of the uncertainty, in that of the result."""
 
 
 def create_output(plan: Plan, path: Path | str) -> None:
@@ -27,20 +33,23 @@ def create_output(plan: Plan, path: Path | str) -> None:
     placed = {
         axis: image.sampling(axis).upscaled(plan.card.scale if axis in "YX" else 1) for axis in plan.axes if axis != "S"
     }
-    ome_zarr.create(
-        path,
+    create = partial(
+        ome_zarr.create,
         shape=plan.shape,
-        dtype=plan.dtype,
         axes=plan.axes,
         chunks=recipe.chunks,
         shards=recipe.shards,
-        levels=plan.levels,
         pixel_size={axis: one.pixel_size for axis, one in placed.items()},
         origin={axis: one.origin for axis, one in placed.items()},
         units={axis: unit for axis, unit in image.units.items() if axis in placed},
+        version=recipe.ome_version,
+    )
+    create(
+        path,
+        dtype=plan.dtype,
+        levels=plan.levels,
         channels=_channels(plan),
         name=f"{image.name} · {plan.card.name}",
-        version=recipe.ome_version,
         attributes={
             "version": __version__,
             "fingerprint": plan.fingerprint,
@@ -55,6 +64,14 @@ def create_output(plan: Plan, path: Path | str) -> None:
             "source_crops": plan.source_crops,
         },
     )
+    if recipe.uncertainty:  # the group of the result has to be there first; both are renamed to their place as one
+        create(
+            group_in(path, UNCERTAINTY),
+            dtype=np.float32,
+            channels=[replace(channel, window=None) for channel in _channels(plan)],
+            name=f"uncertainty of {image.name} · {plan.card.name}",
+            attributes={"uncertainty": "standard deviation of the error of each pixel, in data units; NaN: missing"},
+        )
 
 
 def _channels(plan: Plan) -> tuple[Channel, ...]:

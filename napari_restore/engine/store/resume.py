@@ -187,11 +187,13 @@ def _read_from(plan: Plan, place: Place) -> str | None:
 def _check_space(plan: Plan, place: Place) -> None:
     """Raise if the result would not fit on the disk even if its pixels were compressed to half their size."""
     room = place.free()
-    if room is None or plan.output_bytes / 2 + plan.image.copied_bytes <= room[0]:
+    beside = math.prod(plan.shape) * 4 if plan.recipe.uncertainty else 0
+    if room is None or (plan.output_bytes + beside) / 2 + plan.image.copied_bytes <= room[0]:
         return
+    also = f", its uncertainty {human_bytes(beside)}" if beside else ""
     copied = f", its labels and tables {human_bytes(plan.image.copied_bytes)}" if plan.image.copied_bytes else ""
     raise OutputError(
-        f"the result takes {human_bytes(plan.output_bytes)} before compression{copied}, and {room[1]} has "
+        f"the result takes {human_bytes(plan.output_bytes)} before compression{also}{copied}, and {room[1]} has "
         f"{human_bytes(room[0])} free; make room, or write to another disk."
     )
 

@@ -17,7 +17,7 @@ from napari_restore.engine.hardware.arithmetic import arithmetic, other_arithmet
 from napari_restore.engine.planning.plan import Block, Plan
 from napari_restore.engine.planning.source_identity import crop_digests, differing_crops
 from napari_restore.engine.store.coarse import CoarseUnits, covered
-from napari_restore.engine.store.create import create_output
+from napari_restore.engine.store.create import UNCERTAINTY, create_output
 from napari_restore.engine.store.ending import finish, is_complete
 from napari_restore.engine.store.filled import in_doubt, read_marks, remove_mark, write_mark
 from napari_restore.engine.store.lock import OutputLock
@@ -30,7 +30,7 @@ from napari_restore.images.writing import ome_zarr
 from napari_restore.images.writing.layout import WriteUnit
 from napari_restore.images.writing.metadata_copy import put_attributes
 from napari_restore.images.writing.pyramid import downsample_unit
-from napari_restore.images.writing.unit_writer import UnitWriter
+from napari_restore.images.writing.unit_writer import UnitWriter, group_in
 from napari_restore.wording import human_bytes
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["ArraySink", "OmeZarrSink", "lock_output"]
 
 _log = logging.getLogger(__name__)
+Pixels = NDArray[np.float32]
 
 
 class ArraySink:
@@ -70,7 +71,9 @@ class ArraySink:
         """Return all blocks, because an array holds none before a run."""
         return self.plan.blocks, self.plan.indices()
 
-    def write(self, index: Block, block: NDArray[Any], filled: Sequence[str] = ()) -> None:
+    def write(
+        self, index: Block, block: NDArray[Any], filled: Sequence[str] = (), uncertainty: Pixels | None = None
+    ) -> None:
         """Copy a block to its region of the array.
 
         Parameters
@@ -79,8 +82,8 @@ class ArraySink:
             Index of the block.
         block : numpy.ndarray
             Pixels of the block, with axes in canonical order.
-        filled : sequence of str
-            Ignored: for an array, filled regions are only logged.
+        filled, uncertainty
+            Ignored: for an array, filled regions are only logged, and `napari_restore.api` refuses an uncertainty.
         """
         self.array[self.plan.region(index)] = block
 
@@ -135,6 +138,7 @@ class OmeZarrSink:
             raise
         self._coarse: CoarseUnits | None = None
         self.writer = UnitWriter(self.path, self.stage)
+        self.uncertainty = UnitWriter(self.path, self.stage, UNCERTAINTY)
         self.marked = read_marks(self.path)
 
     def _begin(self, place: Place, overwrite: bool) -> None:
@@ -235,6 +239,8 @@ class OmeZarrSink:
         """Return the number of blocks that are not stored or in doubt, and their indices."""
         levels = [ome_zarr.stored_units(self.path, level) for level in range(self.plan.levels)]
         stored = levels[0]
+        if self.plan.recipe.uncertainty:
+            stored &= ome_zarr.stored_units(group_in(self.path, UNCERTAINTY), 0)
         # When a filled block is computed again, the coarser objects above it are deleted. With filled blocks, coarser
         # levels are therefore computed at the end.
         self._coarse = None if self.marked else CoarseUnits(levels)
@@ -244,7 +250,9 @@ class OmeZarrSink:
         count = int(stored.size - np.count_nonzero(stored))
         return count, (index for index in self.plan.indices() if not stored[self.plan.unit_of(index).index])
 
-    def write(self, index: Block, block: NDArray[Any], filled: Sequence[str] = ()) -> None:
+    def write(
+        self, index: Block, block: NDArray[Any], filled: Sequence[str] = (), uncertainty: Pixels | None = None
+    ) -> None:
         """Write a block as one object, whole or not at all, and then the coarser objects that need this block only.
 
         Parameters
@@ -254,7 +262,9 @@ class OmeZarrSink:
         block : numpy.ndarray
             Pixels of the block, with axes in canonical order.
         filled : sequence of str
-            Filled regions of its source, in words. If there are any, the block is marked as filled.
+            Filled regions of its source, in words: they mark the block as filled.
+        uncertainty : numpy.ndarray or None
+            Uncertainty of the block, if the recipe asks for it. It is stored first, so a block that is stored has it.
 
         Raises
         ------
@@ -272,6 +282,8 @@ class OmeZarrSink:
                 self.discard_above(unit)
             if filled:
                 write_mark(self.writer.place, unit, filled, self.stage)
+            if uncertainty is not None:
+                self.uncertainty.write(unit, ome_zarr.to_stored(uncertainty, self.plan.axes))
             self.writer.write(unit, pixels)
             if unit in self.marked and not filled:
                 remove_mark(self.writer.place, unit, self.stage)

@@ -25,7 +25,7 @@ from napari_restore.images.staging import Stage
 SUMS = "0/.sha256sums"
 """File of the digests after a run."""
 _FOLDER = "0/.digests"
-_LINE = re.compile(r"([0-9a-f]{64})  ([0-9]+(?:/c)?(?:/[0-9]+)+|(?:labels|tables)/.+)")
+_LINE = re.compile(r"([0-9a-f]{64})  ([0-9]+(?:/c)?(?:/[0-9]+)+|(?:labels|tables|uncertainty)/.+)")
 _HEAD = "# SHA-256 of the lines below: "
 
 _own: dict[tuple[Path, int], Path] = {}  # the file of this process, for each run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["UnitWriter", "encoded"]
+__all__ = ["UnitWriter", "encoded", "group_in"]
 
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,12 @@ class UnitWriter:
         Directory or URL of an image made by `napari_restore.images.writing.ome_zarr.create`.
     stage : Stage, optional
         Stage through which an output on a disk is written.
+    group : str
+        Name of a group in the image whose write units are written instead; it is an image made by `create` too.
     """
 
-    def __init__(self, path: str | Path, stage: Stage | None = None) -> None:
-        self.place, self.stage = place_of(path), stage
+    def __init__(self, path: str | Path, stage: Stage | None = None, group: str = "") -> None:
+        self.place, self.stage, self._prefix = place_of(path), stage, f"{group}/" if group else ""
         self._levels: dict[int, zarr.Array[Any]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -59,7 +61,7 @@ class UnitWriter:
             If the level does not exist.
         """
         if level not in self._levels:
-            self._levels[level] = open_level(self.place.location, level, "r+")
+            self._levels[level] = open_level(group_in(self.place.location, self._prefix), level, "r+")
         return self._levels[level]
 
     def write(self, unit: WriteUnit, pixels: NDArray[Any]) -> None:
@@ -126,11 +128,21 @@ class UnitWriter:
         self.place.remove(self._name(unit), self.stage)
 
     def _name(self, unit: WriteUnit) -> str:
-        if self.place.lacks_folder(str(unit.level)):  # storing would create it again, without its metadata
+        if self.place.lacks_folder(
+            f"{self._prefix}{unit.level}"
+        ):  # storing would create it again, without its metadata
             raise FileNotFoundError(
                 f"level {unit.level} of {self.place.location} does not exist any more; was it deleted or moved?"
             )
-        return object_name(self.level(unit.level), unit)
+        return self._prefix + object_name(self.level(unit.level), unit)
+
+
+def group_in(location: Path | str, name: str) -> Path | str:
+    """Return the path or URL of a group in an image; that of the image for an empty name."""
+    name = name.rstrip("/")
+    if not name:
+        return location
+    return location / name if isinstance(location, Path) else f"{location.rstrip('/')}/{name}"
 
 
 def encoded(array: zarr.Array[Any], unit: WriteUnit, pixels: NDArray[Any]) -> Any:

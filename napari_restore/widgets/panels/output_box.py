@@ -44,7 +44,8 @@ class OutputBox(Box):
         super().__init__("Values and output")
         self.made = make_controls("Values and output")
         if task == "super-resolve":  # its result has other pixels than the source
-            self.made.pop("strength").native.deleteLater()
+            for name in ("strength", "uncertainty"):
+                self.made.pop(name).native.deleteLater()
         self.intensity, self.range = IntensityEdit(), RangeEdit()
         self.neighbours = NeighboursEdit()
         self.low, self.high = self.range.low, self.range.high
@@ -67,7 +68,8 @@ class OutputBox(Box):
         self.add("Place", self.place, place)
         self.file = side_by_side(self.path, self.browse)
         self.add("File", self.file, "OME-Zarr to write; an interrupted run with the same settings is resumed")
-        self.options = wrapped(self.pyramid, self.overwrite)
+        beside = [self.made["uncertainty"].native] if "uncertainty" in self.made else []
+        self.options = wrapped(self.pyramid, *beside, self.overwrite)
         self.add_wide(self.options)
         self.add_wide(self.cost)
         for widget, name, words in (
@@ -86,6 +88,9 @@ class OutputBox(Box):
             "neighbours": Control(self.neighbours.value, self.neighbours.show_value),
             **{name: Control(made.value, made.show) for name, made in self.made.items()},
         }
+        if beside:
+            made = self.made["uncertainty"]
+            self.controls["uncertainty"] = Control(lambda: self.to_disk and made.value(), made.show)
         self.range.show_estimate(())
         self.range.changed.connect(self.changed)
         self.intensity.changed.connect(self.changed)

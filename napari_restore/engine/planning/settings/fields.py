@@ -328,8 +328,26 @@ class Fields(BaseModel):
         Literal[1, 8] | None,
         Setting(
             "Number of orientations of each tile, flipped and rotated, whose results are averaged: 1 or 8; 8 takes "
-            "eight times as long.", "network", otherwise="1", page="usage.md#ensemble", earlier=1,
-            control="Performance › Ensemble", widget="ComboBox",
+            "eight times as long.", "network", otherwise="8 with uncertainty, else 1", page="usage.md#ensemble",
+            earlier=1, control="Performance › Ensemble", widget="ComboBox",
+        ),
+    ] = None
+    uncertainty: Annotated[
+        bool,
+        Setting(
+            "Store the standard deviation of the error of each pixel beside the result, in uncertainty/ of the "
+            "OME-Zarr; for denoisers.", "result", page="usage.md#uncertainty", earlier=False,
+            control="Values and output › Uncertainty", widget="CheckBox",
+        ),
+    ] = False
+    calibration: Annotated[
+        tuple[tuple[float, float, float, float], ...] | None,
+        Setting(
+            "Uncertainty from the spread of an ensemble: factor on the spread, and gain, offset and read noise of the "
+            "variance that is added; four numbers, or four per channel.", "values",
+            unit="data units", otherwise="measured on crops of the image to which noise is added",
+            accepts="Sequence[float] | Sequence[Sequence[float]] | None", metavar="FACTOR GAIN OFFSET READ",
+            page="usage.md#uncertainty", earlier=None,
         ),
     ] = None
     # fmt: on
@@ -339,7 +357,7 @@ class Fields(BaseModel):
     _intensity = field_validator("intensity", mode="before")(forms.open_intensity)
     _neighbours = field_validator("neighbours", mode="before")(forms.named_neighbours)
     _denoise = field_validator("denoise", mode="before")(forms.path_as_text)
-    _lists = field_validator("value_range", "noise", mode="before")(forms.list_of_one)
+    _lists = field_validator("value_range", "noise", "calibration", mode="before")(forms.list_of_one)
     _limits = field_validator("valid_range", mode="before")(forms.limits)
     _fill = field_validator("fill_values", "missing_values", mode="before")(forms.fill_lists)
     _dtype = field_validator("dtype", mode="before")(forms.data_type)

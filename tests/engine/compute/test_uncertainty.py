@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+
+from napari_restore import api
+from napari_restore.engine.compute.calibrating import calibrated, fit_calibration
+from napari_restore.errors import RecipeError, SourceError
+
+GIVEN: dict[str, Any] = {"tile": 32, "halo": 4, "blend": 8, "dtype": "float32", "batch": 1, "workers": 1}
+BLOCKS = {"chunks": (16, 16), "shards": (32, 32), "workers": 2}
+NUMBERS = (2.0, 0.5, 10.0, 3.0)
+
+
+@pytest.fixture(scope="module")
+def image() -> np.ndarray:
+    y, x = np.mgrid[:70, :90]
+    return np.random.default_rng(0).poisson(100 + 80 * np.sin(y / 9) ** 2 * np.cos(x / 7) ** 2).astype(np.uint16)
+
+
+def read(path: Path) -> np.ndarray:
+    return np.asarray(zarr.open_array(path, mode="r")[...])
+
+
+@pytest.mark.parametrize("kind", ["even", "uneven"])
+def test_the_stated_shares_of_errors_lie_within(kind: str) -> None:
+    rng = np.random.default_rng(3)
+    spread = rng.gamma(2.0, 1.0, 40_000) if kind == "uneven" else np.full(40_000, 2.0)
+    noise = rng.choice([4.0, 9.0], spread.size)
+    sigma = np.sqrt((1.5 * spread) ** 2 + (0.2 * noise) ** 2)
+    factor, share = fit_calibration(rng.normal(0, sigma), spread, noise)
+    found = np.sqrt((factor * spread) ** 2 + (share * noise) ** 2)
+    error = rng.normal(0, sigma)
+    for within, part in ((1, 0.683), (2, 0.954)):
+        assert np.mean(np.abs(error) < within * found) == pytest.approx(part, abs=0.01)
+    if kind == "uneven":
+        assert factor == pytest.approx(1.5, rel=0.15)
+
+
+def test_a_run_calibrates_stores_and_resumes_it(
+    checkpoints: dict[str, Path], image: np.ndarray, tmp_path: Path
+) -> None:
+    given = GIVEN | BLOCKS | {"model": checkpoints["denoiser"], "axes": "YX"}
+    out = tmp_path / "a.zarr"
+    api.denoise(image, out, uncertainty=True, **given)
+    result, sigma = read(out / "0"), read(out / "uncertainty/0")
+    np.testing.assert_array_equal(result, api.denoise(image, ensemble=8, **given))
+    assert sigma.shape == result.shape and sigma.dtype == np.float32 and (sigma > 0).all()
+    recipe = api.load_recipe(out)
+    factor, gain, offset, read_noise = recipe["calibration"][0]
+    assert recipe["ensemble"] == 8 and factor > 0 and min(gain, read_noise) >= 0 and 50 < offset < 200
+    before = {name: (out / name).read_bytes() for name in ("0/c/1/1", "uncertainty/0/c/0/2", "uncertainty/0/c/1/1")}
+    for name in before:
+        (out / name).unlink()
+    api.denoise(image, out, uncertainty=True, **given)  # the calibration of the first run is used
+    assert {name: (out / name).read_bytes() for name in before} == before
+    found = api.verify(out, source=image, recompute=1)
+    assert not found.bad and found.fingerprint_intact and found.recomputed == 1
+    assert "uncertainty/0/c/0/2" in (out / "0/.sha256sums").read_text()
+
+
+def test_it_is_the_same_for_any_blocks_and_missing_pixels_have_none(
+    checkpoints: dict[str, Path], image: np.ndarray, tmp_path: Path
+) -> None:
+    given = GIVEN | {"model": checkpoints["denoiser"], "calibration": NUMBERS, "uncertainty": True, "fill_values": 0}
+    holed = image.copy()
+    holed[20:40, 30:60] = 0
+    found = []
+    for name, blocks in (("a", {}), ("b", BLOCKS)):
+        api.denoise(holed, tmp_path / f"{name}.zarr", **given | blocks)
+        found.append(read(tmp_path / f"{name}.zarr/uncertainty/0"))
+    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(np.isnan(found[0]), holed == 0)
+    result = read(tmp_path / "a.zarr/0")
+    floor = np.sqrt(9 + 0.5 * np.maximum(result - 10, 0))
+    there = holed > 0
+    assert (found[0][there] > 0.999 * floor[there]).all() and (found[0][there] > 1.0001 * floor[there]).any()
+
+
+def test_colour_samples_and_gray_through_a_colour_model(
+    checkpoints: dict[str, Path], image: np.ndarray, tmp_path: Path
+) -> None:
+    given = GIVEN | {"calibration": NUMBERS, "uncertainty": True, "model": checkpoints["colour_denoiser"]}
+    for name, source, axes in (("s", np.stack([image] * 3, -1), "YXS"), ("g", image, "YX")):
+        api.denoise(source, tmp_path / f"{name}.zarr", axes=axes, **given)
+        result, sigma = (read(tmp_path / f"{name}.zarr" / part) for part in ("0", "uncertainty/0"))
+        assert sigma.shape == result.shape and np.isfinite(sigma).all() and (sigma > 3).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"strength": 0.5}, "strength 0.5 mixes it with the noisy source"),
+        ({"ensemble": 1}, "leave out ensemble=, or use ensemble=8"),
+        ({"model": "upscaler"}, "makes other pixels than those of the source"),
+    ],
+)
+def test_what_has_no_uncertainty_is_refused(
+    checkpoints: dict[str, Path], image: np.ndarray, change: dict[str, Any], words: str
+) -> None:
+    given = {"model": "denoiser"} | change
+    with pytest.raises(RecipeError, match=words):
+        api.plan(image, uncertainty=True, **given | {"model": checkpoints[given["model"]]})
+
+
+def test_it_needs_an_output(checkpoints: dict[str, Path], image: np.ndarray) -> None:
+    given = {"model": checkpoints["denoiser"], "uncertainty": True}
+    for source in (image, da.from_array(image)):
+        with pytest.raises(RecipeError, match="stored beside a result in an OME-Zarr, and this result is not stored"):
+            api.denoise(source, **given)
+    with pytest.raises(RecipeError, match="name an output"):
+        next(api.run(api.plan(image, **given), np.zeros_like(image)))
+
+
+def test_an_image_without_measurable_noise_cannot_be_calibrated(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    flat = np.full((64, 64), 7, np.uint8)
+    with pytest.raises(SourceError, match="its noise cannot be estimated; give calibration="):
+        api.denoise(flat, tmp_path / "a.zarr", model=checkpoints["denoiser"], uncertainty=True)
+    assert not (tmp_path / "a.zarr").exists()
+
+
+def test_a_calibration_that_is_given_is_kept(checkpoints: dict[str, Path], image: np.ndarray) -> None:
+    plan = api.plan(image, model=checkpoints["denoiser"], uncertainty=True, calibration=NUMBERS)
+    assert calibrated(plan) is plan and "2 times the spread" in str(plan)
+    assert plan.memory_bytes > api.plan(image, model=checkpoints["denoiser"], ensemble=8).memory_bytes
+    usual = api.plan(image, model=checkpoints["denoiser"])
+    assert not {"uncertainty", "calibration", "ensemble"} & usual.recipe.as_json().keys()
