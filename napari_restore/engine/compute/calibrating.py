@@ -43,6 +43,9 @@ _SIDE = 128
 """Height and width of a crop in pixels, at most."""
 _EDGE = 8
 """Pixels at each edge of a crop whose error is not used, as their surroundings are missing."""
+_UNSEEN = 1.15
+"""Factor on the fitted uncertainty. A restored crop is smoother than what it stands for, so the errors lack structure
+that the network loses. Measured with known truths (``python -m benchmarks.trust.calibration``)."""
 _WITHIN = {0.6827: 1.0, 0.9545: 2.0}
 """Shares of a normal distribution, and the standard deviations within which they lie."""
 _SHARES = (0.0, *np.geomspace(0.02, 1.0, 24).tolist())
@@ -104,7 +107,7 @@ def _channel(plan: Plan, channel: int, noise: NoiseEstimate | None, *, skip: boo
     error, spread, sigma = (
         np.concatenate([getattr(each, name) for each in found]) for name in ("error", "spread", "noise")
     )
-    factor, share = fit_calibration(error, spread, sigma)
+    factor, share = (_UNSEEN * number for number in fit_calibration(error, spread, sigma))
     dark = noise.levels[0]
     return (factor, share**2 * noise.gain, dark, share * float(noise.sigma(dark)))
 
