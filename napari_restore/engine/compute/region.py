@@ -155,11 +155,9 @@ class _OutlyingAreas:
     def merged(self, second: NDArray[np.float32], scale: Scale) -> NDArray[np.float32]:
         """Replace the areas of the first result by those of the second, normalised as the first."""
         assert self.first is not None
-        areas = (
-            self.areas
-            if len(second) in (len(self.areas), 2 * len(self.areas))
-            else self.areas.any(axis=0, keepdims=True)
-        )
+        areas: NDArray[np.bool_] = self.areas
+        if len(second) not in (len(areas), 2 * len(areas)):
+            areas = np.logical_or.reduce(areas, axis=0, keepdims=True)
         factor = second.shape[-1] // areas.shape[-1]
         if len(second) == 2 * len(areas):  # of an ensemble: the mean, and the mean plus the spread
             areas = np.concatenate([areas, areas])
