@@ -32,7 +32,7 @@ __all__ = ["Progress", "fetch", "models_folder", "origin", "pin_path", "pinned_d
 Progress = Callable[[int, int | None], None]
 """Callback with the number of bytes received and in all; the latter is None if the server does not report it."""
 
-TIMEOUT = (10.0, 20.0)
+TIMEOUT = (10.0, 15.0)
 """Timeouts of a connection, and of the next bytes, in seconds."""
 SLOWEST = 1000
 """Bytes per second that a server has to send; at less, the smallest published file would take hours."""

@@ -343,7 +343,7 @@ def test_a_server_that_does_not_answer(folder: Path, known: ModelCard, monkeypat
 def test_a_server_that_stops_in_the_middle(
     folder: Path, known: ModelCard, monkeypatch: pytest.MonkeyPatch, length: str, trickles: bool, said: str
 ) -> None:
-    monkeypatch.setattr(fetching, "TIMEOUT", (10.0, 20.0) if trickles else (0.2, 0.2))
+    monkeypatch.setattr(fetching, "TIMEOUT", (10.0, 15.0) if trickles else (0.2, 0.2))
     monkeypatch.setattr(fetching, "PAUSE", 0.0)
     monkeypatch.setattr(fetching, "PATIENCE", 0.2)
     Stalling.ends, Stalling.length, Stalling.trickles = threading.Event(), length, trickles
