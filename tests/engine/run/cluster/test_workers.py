@@ -23,7 +23,6 @@ from poison import Poison
 from stored_files import files
 
 from napari_restore import api
-from napari_restore.engine.hardware.device import CPU
 from napari_restore.engine.run.cluster import planning as on_worker
 from napari_restore.engine.run.cluster import retries as window
 from napari_restore.engine.run.cluster import workers as engine_cluster
@@ -190,23 +189,6 @@ def test_preflight(
     elsewhere = Image(Poison(SHAPE, {0}, "fail"), "ZYX")
     with pytest.raises(ClusterError, match=r"cannot do this run: .*damaged .2 of 2 workers"):
         api.denoise(elsewhere, output, **settings | KNOWN)
-
-
-def test_a_worker_that_ends_while_it_is_asked(mortal_client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that are left are asked again, or the one that was started in its place."""
-    pids, run, asked = mortal_client.run(os.getpid), mortal_client.run, []
-
-    def killed(*arguments: Any, **more: Any) -> Any:
-        if not asked:
-            os.kill(next(iter(pids.values())), signal.SIGKILL)
-        asked.append(more["workers"])
-        return run(*arguments, **more)
-
-    monkeypatch.setattr(mortal_client, "run", killed)
-    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
-        cluster = Cluster(mortal_client, CPU, {})
-    assert len(asked) > 1 and len(asked[0]) == 2 and next(iter(pids)) not in asked[-1]
-    assert len(cluster.openvino) == len(asked[-1]) > 0
 
 
 class _Older:
