@@ -32,6 +32,7 @@ GROUPS = {
         "model_card",
         "fetch",
         "adapt",
+        "adapt_for",
         "convert_model",
         "weights_state",
         "weights_size",
