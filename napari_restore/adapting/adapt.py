@@ -33,6 +33,7 @@ from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.reading import with_retries
 from napari_restore.engine.planning.sampling import estimate_image_noise
 from napari_restore.engine.planning.settings.forms import broadcast
+from napari_restore.engine.store.lock import OutputLock
 from napari_restore.errors import ModelError, OutputError, RecipeError
 from napari_restore.intensity.noise import NoiseEstimate
 from napari_restore.models.zoo import load_weights
@@ -121,7 +122,21 @@ class Adaptation:
         ------
         AdaptProgress
             After each step.
+
+        Raises
+        ------
+        OutputInUse
+            If another adaptation writes to the output.
         """
+        lock = OutputLock(self._request.output)
+        try:
+            if self._request.overwrite:
+                self._state_path.unlink(missing_ok=True)
+            yield from self._adapted()
+        finally:
+            lock.release()
+
+    def _adapted(self) -> Generator[AdaptProgress, None, None]:
         plan, request = self._plan, self._request
         noise = estimate_image_noise(with_retries(plan.image, "raise", ()), skip_damaged=plan.recipe.on_error == "fill")
         prepared = self._prepared(noise)
@@ -295,9 +310,7 @@ def _check(plan: Plan, request: Request) -> None:
         raise OutputError(f"{request.output} does not end in .safetensors, the format of adapted weights; rename it.")
     if not request.output.parent.is_dir():
         raise OutputError(f"{request.output.parent} is no folder; make it, or name a file in another one.")
-    if request.overwrite:
-        state_path(request.output).unlink(missing_ok=True)
-    elif request.output.exists():
+    if request.output.exists() and not request.overwrite:
         raise OutputError(f"{request.output} exists already", REPLACE)
     if request.minutes is not None and not 0 < request.minutes < float("inf"):
         raise RecipeError(f"a budget of {request.minutes:g} minutes is not possible; give a number above 0.")

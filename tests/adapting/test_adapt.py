@@ -20,7 +20,7 @@ from napari_restore import api
 from napari_restore.adapting import adapt, judging
 from napari_restore.adapting.outcome import AdaptProgress
 from napari_restore.cli import app
-from napari_restore.errors import ModelError, OutputError, RecipeError
+from napari_restore.errors import ModelError, OutputError, OutputInUse, RecipeError
 
 TINY = Path(__file__).parents[1] / "weights/restormer-sigma25-tiny.safetensors"
 TRUTH = 300 + 150 * np.sin(np.arange(192) / 9) * np.cos(np.arange(192) / 7)[:, None]
@@ -111,6 +111,19 @@ def test_an_interrupted_adaptation_goes_on_to_the_same_weights(adapted: Any, tmp
     for name, value in load_file(out).items():
         np.testing.assert_array_equal(value.numpy(), load_file(adapted.output)[name].numpy(), name)
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_two_adaptations_do_not_write_to_one_output(tmp_path: Path) -> None:
+    out, told = tmp_path / "mine.safetensors", []
+
+    def again(event: AdaptProgress) -> bool:
+        with pytest.raises(OutputInUse, match=r"mine\.safetensors is being written by another run") as refused:
+            api.adapt(noisy(), out, overwrite=True, **SHORT)
+        told.append(refused)
+        return False
+
+    api.adapt(noisy(), out, progress=again, **SHORT)
+    assert len(told) == 1 and not list(tmp_path.glob(".*"))
 
 
 def test_a_killed_adaptation_goes_on_to_the_same_weights(adapted: Any, tmp_path: Path) -> None:
