@@ -68,11 +68,6 @@ class RestoreDock(DockedWidget):
     """
 
     task: ClassVar[Task]
-    parts = (
-        "form", "bar", "input", "model", "output", "verdict", "performance", "looking", "works", "results", "live",
-        "comparing", "compare", "tools", "controller", "models", "weights", "recipes", "memory", "batch", "closing",
-        "display", "pages",
-    )  # fmt: skip
     _closed = _following = False
 
     def __init__(self, napari_viewer: Viewer) -> None:
