@@ -195,7 +195,7 @@ def test_other_weights_are_refused(source: Path, checkpoints: dict[str, Path], b
     save_file(state, other)
     before = files(begun)
     with pytest.raises(
-        OutputError, match=r"\(other weights: denoiser of digest \w{12} stored, denoiser of \w{12} now\)"
+        OutputError, match=r"\(other weights: denoiser of digest \w{12} stored, denoiser of digest \w{12} now\)"
     ):
         api.denoise(source, begun, model=other, **SETTINGS)
     assert files(begun) == before

@@ -112,4 +112,4 @@ def test_figures_are_those_of_the_plane_on_screen(
     viewer.dims.ndisplay = 3
     qtbot.waitUntil(lambda: not bar.figures.text())
     viewer.dims.ndisplay = 2
-    qtbot.waitUntil(lambda: is_of(2))
+    qtbot.waitUntil(lambda: bar.figures.text() != "" and is_of(2))

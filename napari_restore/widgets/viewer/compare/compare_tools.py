@@ -20,7 +20,7 @@ from napari_restore.widgets.viewer.compare.reading import PairReader
 from napari_restore.widgets.viewer.compare.removing import remove_results
 from napari_restore.widgets.viewer.compare.wipe import Wipe
 from napari_restore.widgets.viewer.live_view import LiveView
-from napari_restore.widgets.viewer.visibility import Visibility
+from napari_restore.widgets.viewer.visibility import Visibility, show_and_hide
 from napari_restore.wording import counted
 
 if TYPE_CHECKING:
@@ -166,8 +166,9 @@ class CompareTools(QObject):
         """
         if self._grid:
             return
-        for layer in (comparison.source, *self.history.results_of(comparison.source)):
-            layer.visible = layer in comparison.results or (layer == comparison.source and not comparison.covers)
+        visible = dict.fromkeys(self.history.results_of(comparison.source), False)
+        visible |= {comparison.source: not comparison.covers} | dict.fromkeys(comparison.results, True)
+        show_and_hide(self.viewer, visible)
         for number, (layer, blending) in enumerate(zip(comparison.results, comparison.blending, strict=False)):
             layer.blending = "translucent" if number == 0 and not comparison.covers else blending
 
