@@ -20,7 +20,7 @@ from PIL import Image
 from qtpy.QtWidgets import QApplication
 
 IMAGES = Path(__file__).parent / "images"
-LIMIT = 300
+LIMIT = 600
 CHANNELS = {2: ((1440, 900), "dark"), 3: ((1440, 900), "light"), 4: ((1280, 800), "light")}
 """Size of the window and theme of the pictures with several channels."""
 
@@ -107,6 +107,7 @@ def channels(count: int) -> None:
     stack = np.stack([*planes, planes[0][::-1]][:count])
     viewer.add_image(stack, name="cells", scale=(1, *scale), axis_labels=("c", "y", "x"))
     dock = open_dock(viewer)
+    viewer.scene.camera.zoom *= 1.8  # so that single pixels and their noise can be seen
     dock.bar.preview.click()
     seconds = wait_for(lambda: not dock.works, "the preview")
     print(f"{count} channels, preview: {seconds:.1f} s, {dock.bar.line.text()}")
