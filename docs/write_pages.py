@@ -33,6 +33,8 @@ GROUPS = {
         "fetch",
         "adapt",
         "convert_model",
+        "export_bioimageio",
+        "export_onnx",
         "weights_state",
         "weights_size",
         "upscaler",

@@ -99,7 +99,7 @@ def of_adaptation(done: int) -> Any:
     ("lines", "events", "words"),
     [
         (progress_bars.restoring, [(of_run(1),), (of_run(4),)], ("restoring", "4/4 tiles, 2.00/s")),
-        (progress_bars.restoring_batch, [(of_batch("a", of_run(4)),), (of_batch("b", None),)], ("images", "50%", "4/4")),
+        (progress_bars.restoring_batch, [(of_batch("a", of_run(4)),), (of_batch("b", None),)], ("images", "4/4")),
         (progress_bars.adapting, [(of_adaptation(3),)], ("adapting", "loss 1.2500, unadapted 1.5000")),
         (progress_bars.counting("assessing"), [(1, 2), (2, 2)], ("assessing", "2/2 blocks")),
         (progress_bars.downloading("m"), [(10, None), (2_000_000, 4_000_000)], ("fetching m", "2.0 MB", "50%")),

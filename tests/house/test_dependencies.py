@@ -14,9 +14,10 @@ import napari_restore
 PACKAGE = Path(napari_restore.__file__).parent
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-DISTRIBUTIONS = {"skimage": "scikit-image"}
+DISTRIBUTIONS = {"skimage": "scikit-image", "yaml": "pyyaml"}
 """Names to install of modules that are called otherwise."""
 OPTIONAL = {
+    "ipython",  # in a notebook it is always there
     "hdf5plugin",  # more codecs for h5py, used where they are installed; a message names it
 }
 """Imported and in no extra."""
