@@ -9,6 +9,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import lower_bounds
+
 import napari_restore
 
 PACKAGE = Path(napari_restore.__file__).parent
@@ -85,6 +87,10 @@ def test_modules_load_without_extras() -> None:
     needed = {(file, name) for file, found in IMPORTS.items() for name, at_start in found if at_start}
     assert {(file, name) for file, name in needed if name not in BASE and not file.startswith("widgets/")} == set()
     assert {(file, name) for file, name in needed if name not in BASE | NAPARI} == set()
+
+
+def test_lower_bounds_are_those_that_are_tested() -> None:
+    assert lower_bounds.FILE.read_text(encoding="utf-8") == lower_bounds.lower_bounds(), "run tests/lower_bounds.py"
 
 
 def test_tests_install_no_other_versions() -> None:
