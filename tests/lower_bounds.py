@@ -18,15 +18,8 @@ def lower_bounds() -> str:
     """Return the content of the file: one line for each package that the package and its tests need."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    needed = [
-        *project["dependencies"],
-        *extras["test"],
-        *extras["formats"],
-        *extras["hdf5"],
-        *extras["lif"],
-        *extras["nd2"],
-    ]
-    needed += [*extras["openvino"], *extras["s3"]]
+    needed = [*project["dependencies"], *extras["test"]]
+    needed += [one for name in ("hdf5", "lif", "nd2", "openvino", "s3") for one in extras[name]]
     found = (re.match(r"([\w.-]+)(?:\[\w+\])?>=([\w.]+)$", one) for one in needed)
     return _HEAD + "".join(sorted({f"{one[1]}=={one[2]}\n" for one in found if one}))
 

@@ -2,7 +2,7 @@
 Adapting a denoiser to one noisy image
 ======================================
 
-A detector with noise of its own kind: fit a few weights to the noisy image alone, and keep them only if that has helped.
+A detector with noise of its own kind: fit a few weights to the noisy image. They are kept only if that has helped.
 """
 
 # %%
@@ -32,8 +32,8 @@ print(found.outcome, "by", found.method or "nothing", "in", found.steps, "steps"
 print(found)
 
 # %%
-# `found.model` is always the model to use: the adapted one, or the given one if adapting has not helped. Here the truth is
-# known, so both can be compared with it; of an image of yours, only the losses on the crops that were set aside are known.
+# `found.model` is always the model to use: the adapted one, or the given one if adapting has not helped. Here the truth
+# is known, so both can be compared with it; of an image of yours, only the losses on the crops set aside are known.
 
 before = api.denoise(noisy, axes="YX", dtype="float32")
 after = api.denoise(noisy, axes="YX", dtype="float32", model=found.model)
