@@ -120,7 +120,18 @@ class Bar:
 
 
 def restoring(bar: Bar) -> Callable[[Any], None]:
-    """Return a function that shows the events of a run, `napari_restore.engine.store.progress.Progress`."""
+    """Add the lines for the events of a run, `napari_restore.engine.store.progress.Progress`.
+
+    Parameters
+    ----------
+    bar : Bar
+        The bar.
+
+    Returns
+    -------
+    callable
+        Called with each event.
+    """
     line = bar.line("restoring")
 
     def show(event: Any) -> None:
@@ -133,7 +144,18 @@ def restoring(bar: Bar) -> Callable[[Any], None]:
 
 
 def restoring_batch(bar: Bar) -> Callable[[Any], None]:
-    """Return a function that shows the events of a batch, `napari_restore.api.BatchProgress`."""
+    """Add the lines for the events of a batch, `napari_restore.api.BatchProgress`.
+
+    Parameters
+    ----------
+    bar : Bar
+        The bar.
+
+    Returns
+    -------
+    callable
+        Called with each event.
+    """
     images, run = bar.line("images"), restoring(bar)
     ended = 0
 
@@ -148,7 +170,18 @@ def restoring_batch(bar: Bar) -> Callable[[Any], None]:
 
 
 def adapting(bar: Bar) -> Callable[[Any], None]:
-    """Return a function that shows the events of an adaptation, `napari_restore.adapting.outcome.AdaptProgress`."""
+    """Add the lines for the events of an adaptation, `napari_restore.adapting.outcome.AdaptProgress`.
+
+    Parameters
+    ----------
+    bar : Bar
+        The bar.
+
+    Returns
+    -------
+    callable
+        Called with each event.
+    """
     line = bar.line("adapting")
 
     def show(event: Any) -> None:
@@ -159,7 +192,18 @@ def adapting(bar: Bar) -> Callable[[Any], None]:
 
 
 def counting(what: str) -> Callable[[Bar], Callable[[int, int], None]]:
-    """Return what makes the function that shows blocks done and in total of a task with a name."""
+    """Make a function that adds the line for blocks that are done and in total.
+
+    Parameters
+    ----------
+    what : str
+        First words of the line.
+
+    Returns
+    -------
+    callable
+        Takes a bar, and returns a function that is called with both numbers.
+    """
 
     def made(bar: Bar) -> Callable[[int, int], None]:
         line = bar.line(what)
@@ -169,7 +213,19 @@ def counting(what: str) -> Callable[[Bar], Callable[[int, int], None]]:
 
 
 def downloading(what: str) -> Callable[[Bar], Callable[[int, int | None], None]]:
-    """Return what makes the function that shows the bytes that have arrived and in total of a named file."""
+    """Make a function that adds the line for bytes of a download.
+
+    Parameters
+    ----------
+    what : str
+        Name of what is downloaded.
+
+    Returns
+    -------
+    callable
+        Takes a bar, and returns a function that is called with the bytes that have arrived and in total (None if
+        unknown).
+    """
 
     def made(bar: Bar) -> Callable[[int, int | None], None]:
         from napari_restore.wording import human_bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["export"]
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -18,9 +18,10 @@ def export(
     context: typer.Context,
     model: Annotated[str, typer.Argument(help="Name of a model, or path of a checkpoint.")],
     output: Annotated[Path, typer.Argument(help="New file: .zip for bioimage.io, .onnx for ONNX.")],
-    format: Annotated[Literal["bioimageio", "onnx"], typer.Option(help="bioimageio or onnx.")] = "bioimageio",
+    format: Annotated[str, typer.Option(help="bioimageio or onnx.")] = "bioimageio",
     author: Annotated[
-        list[str] | None, typer.Option(help="Author of the weights, for bioimageio; may be given several times.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Author of the weights, once or several times."),
     ] = None,
     tile: Annotated[
         int | None, typer.Option(help="Side of a tile in pixels, for onnx.", show_default="that of the model")
@@ -29,6 +30,8 @@ def export(
     """Export MODEL for other programs: as a package of bioimage.io with test images, or as ONNX."""
     from napari_restore import api
 
+    if format not in ("bioimageio", "onnx"):
+        raise RecipeError(f"--format {format} is not a format of models; use bioimageio or onnx.")
     if format == "onnx":
         if author:
             raise RecipeError("an ONNX file names no authors; leave out --author, or use --format bioimageio.")

@@ -1,4 +1,4 @@
-"""Check what an export needs before any work is done: a new file, a package, and the weights."""
+"""Check what an export needs before any work is done: a new file, and the weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from napari_restore.models.card import ModelCard
 
-__all__ = ["local_network", "missing_package", "new_file"]
+__all__ = ["local_network", "new_file"]
 
 
 def new_file(target: Path, suffix: str) -> None:
@@ -31,11 +31,6 @@ def new_file(target: Path, suffix: str) -> None:
         raise ModelError(f"{target} exists already; name another file, or remove it.")
     if not target.parent.is_dir():
         raise ModelError(f"the folder {target.parent} does not exist; make it, or name a file in an existing folder.")
-
-
-def missing_package(what: str, extra: str, error: ImportError) -> ModelError:
-    """Return the error for a package that is not installed."""
-    return ModelError(f'{what} needs the package {error.name}; install it with pip install "napari-restore[{extra}]".')
 
 
 def local_network(card: ModelCard) -> tuple[ModelCard, nn.Module]:

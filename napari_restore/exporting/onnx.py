@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from napari_restore.errors import ModelError, RecipeError
-from napari_restore.exporting.checking import local_network, missing_package, new_file
+from napari_restore.exporting.checking import local_network, new_file
 from napari_restore.files import fresh_file
 from napari_restore.models.card import ModelCard
 
@@ -53,7 +53,10 @@ def export_onnx(card: ModelCard, target: Path, tile: int | None = None) -> None:
     try:
         from onnx import checker
     except ImportError as error:
-        raise missing_package("ONNX", "onnx", error) from error
+        raise ModelError(
+            "an export as ONNX needs the package onnx; install it with: pip install 'napari-restore[onnx]' (or pip "
+            "install onnx)."
+        ) from error
     try:
         with fresh_file(target) as fresh, warnings.catch_warnings(), torch.no_grad():
             # The trace is for one size; torch.export takes ten times as long and needs another package.
