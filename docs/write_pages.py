@@ -32,6 +32,7 @@ GROUPS = {
         "model_card",
         "fetch",
         "adapt",
+        "adapt_for",
         "convert_model",
         "export_bioimageio",
         "export_onnx",

@@ -12,6 +12,7 @@ Examples
 ((2, 64, 64), dtype('uint16'))
 """
 
+from napari_restore.api.adapting import adapt_for
 from napari_restore.api.batch_plan import BatchItem, BatchPlan, BatchProgress
 from napari_restore.api.batches import plan_batch, restore_batch, run_batch
 from napari_restore.api.checking import assess, inspect, report, run_report, verify
@@ -42,6 +43,7 @@ __all__ = [
     "BatchProgress",
     "Settings",
     "adapt",
+    "adapt_for",
     "assess",
     "convert_model",
     "denoise",
