@@ -313,7 +313,9 @@ def denoise(
     from napari_restore.api.adapting import adapt_for
 
     file = None if adapt is True else adapt
-    found = adapt_for(source, output, weights=file, model=model, overwrite=overwrite, **settings)
+    found = adapt_for(
+        source, output, weights=file, model=model, overwrite=overwrite, progress=progress is True, **settings
+    )
     if output is None:
         (_log.info if found.outcome == "adapted" else _log.warning)("%s", found)
         return restore(source, model=found.model, progress=progress, **where, **settings)
@@ -322,9 +324,9 @@ def denoise(
         chosen = replace(chosen, why={**chosen.why, "model": str(found)})
     else:
         chosen = replace(chosen, warnings=(*chosen.warnings, str(found)))  # for the log and the report of the run
-    for event in run(chosen, output, overwrite=overwrite, **where):
-        if progress is not None:
-            progress(event)
+    with following(progress, restoring) as follow:
+        for event in run(chosen, output, overwrite=overwrite, **where):
+            follow(event)
     return as_location(output)
 
 

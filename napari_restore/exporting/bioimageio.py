@@ -68,10 +68,10 @@ def export_bioimageio(card: ModelCard, target: Path, authors: Sequence[str] = ()
     side = least + math.ceil(max(0, _SIDE - least) / card.alignment) * card.alignment
     image = noisy_cells(card, side)
     restored = run(network, scaled(image))
-    files = {
+    files: dict[str, bytes] = {
         "test_input.npy": _npy(image),
         "test_output.npy": _npy(restored),
-        "cover.png": imagecodecs.png_encode(_cover(card, image, restored)),
+        "cover.png": bytes(imagecodecs.png_encode(_cover(card, image, restored))),
         "README.md": _documentation(card).encode(),
         "environment.yaml": _environment().encode(),
         "LICENSE.md": f"{card.licence}\n\n{card.licence_url}\n".encode(),

@@ -46,7 +46,8 @@ def noisy_cells(card: ModelCard, side: int) -> NDArray[np.float32]:
 def scaled(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scale an image ``(1, c, h, w)`` so that its `PERCENTILES` become 0 and 1, as the format of bioimage.io does."""
     low, high = np.percentile(image, PERCENTILES)
-    return ((image - low) / (high - low + _EPSILON)).astype(np.float32)
+    values: NDArray[np.float32] = ((image - low) / (high - low + _EPSILON)).astype(np.float32)
+    return values
 
 
 def run(network: nn.Module, image: NDArray[np.float32]) -> NDArray[Any]:
