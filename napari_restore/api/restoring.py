@@ -312,10 +312,8 @@ def denoise(
         return restore(source, model=model, output=output, **given, **settings)
     from napari_restore.api.adapting import adapt_for
 
-    file = None if adapt is True else adapt
-    found = adapt_for(
-        source, output, weights=file, model=model, overwrite=overwrite, progress=progress is True, **settings
-    )
+    file, shown = None if adapt is True else adapt, progress is True
+    found = adapt_for(source, output, weights=file, model=model, overwrite=overwrite, progress=shown, **settings)
     if output is None:
         (_log.info if found.outcome == "adapted" else _log.warning)("%s", found)
         return restore(source, model=found.model, progress=progress, **where, **settings)
