@@ -34,6 +34,8 @@ GROUPS = {
         "adapt",
         "adapt_for",
         "convert_model",
+        "export_bioimageio",
+        "export_onnx",
         "weights_state",
         "weights_size",
         "upscaler",

@@ -32,7 +32,7 @@ def adapt_for(
     weights: str | Path | None = None,
     model: str | Path = DENOISER,
     overwrite: bool = False,
-    progress: Callable[[AdaptProgress], bool | None] | None = None,
+    progress: bool | Callable[[AdaptProgress], bool | None] | None = True,
     **settings: Unpack[Settings],
 ) -> Adapted:
     """Adapt a denoiser for a run, unless that has been done: the first half of ``denoise(source, output, adapt=True)``.
@@ -56,8 +56,8 @@ def adapt_for(
         Default: `DENOISER`.
     overwrite : bool
         Replace weights of another source or model.
-    progress : callable or None
-        Called with an `AdaptProgress` after each step; see `adapt`.
+    progress : bool, callable or None
+        True for a bar, or a function that is called with an `AdaptProgress` after each step; see `adapt`.
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,

@@ -19,6 +19,7 @@ from napari_restore.api.zoo import upscaler
 from napari_restore.errors import RecipeError
 from napari_restore.images.readers.array_kinds.tensors import is_tensor
 from napari_restore.images.store import as_location
+from napari_restore.progress_bars import downloading, following, restoring
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -133,7 +134,7 @@ def restore(
     model: str | Path,
     output: str | Path | None = None,
     overwrite: bool = False,
-    progress: Callable[[Progress], None] | None = None,
+    progress: bool | Callable[[Progress], None] | None = True,
     scheduler: Any = None,
     resources: Mapping[str, float] | None = None,
     **settings: Unpack[Settings],
@@ -153,8 +154,10 @@ def restore(
     overwrite : bool
         Replace an OME-Zarr at `output`. If this very run started it and did not complete it, it is resumed all the
         same.
-    progress : callable or None
-        Called with a `Progress` about four times a second, if there is an output or the source is a NumPy array.
+    progress : bool, callable or None
+        True shows a bar on standard error, if it is a terminal, or in the notebook, once the call has taken a second;
+        elsewhere nothing is shown. A function is called with a `Progress` about four times a second. False or None for
+        neither. Lazy results have no progress of their own.
     scheduler : str, distributed.Client, distributed.Cluster or None
         Dask cluster to run on; a str is the address of its scheduler (``"tcp://head:8786"``). Workers have to reach the
         source, the output and a checkpoint given by path under the same names. If None, run on this machine.
@@ -184,9 +187,13 @@ def restore(
     """
     if output is not None:
         where = {"scheduler": scheduler, "resources": resources}
-        for event in iter_restore(source, model=model, output=output, overwrite=overwrite, **where, **settings):
-            if progress is not None:
-                progress(event)
+        with following(progress is True, downloading(str(model))) as download:
+            chosen = make_plan(
+                source, model=model, output=output, overwrite=overwrite, download=download, **where, **settings
+            )
+        with following(progress, restoring) as follow:
+            for event in run(chosen, output, overwrite=overwrite, **where):
+                follow(event)
         return as_location(output)
     if scheduler is not None:
         raise RecipeError("a cluster writes to a place that all its workers reach; give output= a path or URL.")
@@ -263,7 +270,7 @@ def denoise(
     model: str | Path = DENOISER,
     adapt: bool | str | Path = False,
     overwrite: bool = False,
-    progress: Callable[[Progress], None] | None = None,
+    progress: bool | Callable[[Progress], None] | None = True,
     scheduler: Any = None,
     resources: Mapping[str, float] | None = None,
     **settings: Unpack[Settings],
@@ -288,8 +295,10 @@ def denoise(
     overwrite : bool
         Replace an OME-Zarr at `output`. If this very run started it and did not complete it, it is resumed all the
         same.
-    progress : callable or None
-        Called with a `Progress` about four times a second, if there is an output or the source is a NumPy array.
+    progress : bool, callable or None
+        True shows a bar on standard error, if it is a terminal, or in the notebook, once the call has taken a second;
+        elsewhere nothing is shown. A function is called with a `Progress` about four times a second. False or None for
+        neither. Lazy results have no progress of their own.
     scheduler : str, distributed.Client, distributed.Cluster or None
         Dask cluster to run on; a str is the address of its scheduler (``"tcp://head:8786"``). Workers have to reach the
         source, the output and a checkpoint given by path under the same names. If None, run on this machine.
@@ -322,8 +331,8 @@ def denoise(
         return restore(source, model=model, output=output, **given, **settings)
     from napari_restore.api.adapting import adapt_for
 
-    file = None if adapt is True else adapt
-    found = adapt_for(source, output, weights=file, model=model, overwrite=overwrite, **settings)
+    file, shown = None if adapt is True else adapt, progress is True
+    found = adapt_for(source, output, weights=file, model=model, overwrite=overwrite, progress=shown, **settings)
     if output is None:
         (_log.info if found.outcome == "adapted" else _log.warning)("%s", found)
         return restore(source, model=found.model, progress=progress, **where, **settings)
@@ -332,9 +341,9 @@ def denoise(
         chosen = replace(chosen, why={**chosen.why, "model": str(found)})
     else:
         chosen = replace(chosen, warnings=(*chosen.warnings, str(found)))  # for the log and the report of the run
-    for event in run(chosen, output, overwrite=overwrite, **where):
-        if progress is not None:
-            progress(event)
+    with following(progress, restoring) as follow:
+        for event in run(chosen, output, overwrite=overwrite, **where):
+            follow(event)
     return as_location(output)
 
 
@@ -347,7 +356,7 @@ def super_resolve(
     scale: int = 2,
     model: str | Path | None = None,
     overwrite: bool = False,
-    progress: Callable[[Progress], None] | None = None,
+    progress: bool | Callable[[Progress], None] | None = True,
     scheduler: Any = None,
     resources: Mapping[str, float] | None = None,
     **settings: Unpack[Settings],
@@ -370,8 +379,10 @@ def super_resolve(
     overwrite : bool
         Replace an OME-Zarr at `output`. If this very run started it and did not complete it, it is resumed all the
         same.
-    progress : callable or None
-        Called with a `Progress` about four times a second, if there is an output or the source is a NumPy array.
+    progress : bool, callable or None
+        True shows a bar on standard error, if it is a terminal, or in the notebook, once the call has taken a second;
+        elsewhere nothing is shown. A function is called with a `Progress` about four times a second. False or None for
+        neither. Lazy results have no progress of their own.
     scheduler : str, distributed.Client, distributed.Cluster or None
         Dask cluster to run on; a str is the address of its scheduler (``"tcp://head:8786"``). Workers have to reach the
         source, the output and a checkpoint given by path under the same names. If None, run on this machine.
