@@ -76,6 +76,7 @@ def run(
         blocks are kept. Errors are raised when the first event is requested, or later.
     """
     from napari_restore.engine.record.run_report import reported
+    from napari_restore.engine.run.calibration import with_calibration
     from napari_restore.engine.run.local import run_blocks, run_here
     from napari_restore.engine.store.sinks import ArraySink, OmeZarrSink
     from napari_restore.models.zoo import check_weights
@@ -87,7 +88,7 @@ def run(
             raise RecipeError("a cluster cannot write to an array in memory; give output= a path or URL.")
         yield from run_blocks(plan, ArraySink(plan, output), first=first)
         return
-    plan = _with_calibration(plan, as_location(output), overwrite=overwrite)
+    plan = with_calibration(plan, as_location(output), overwrite=overwrite)
     if scheduler is not None or len(plan.devices) > 1:
         from napari_restore.engine.run.cluster.run import stages_on, stages_on_devices
         from napari_restore.engine.run.cluster.workers import connected
@@ -107,23 +108,6 @@ def run(
         return
     with OmeZarrSink(plan, as_location(output), overwrite=overwrite) as sink:
         yield from reported(plan, sink, partial(run_here, first=first))
-
-
-def _with_calibration(plan: Plan, output: str | Path, *, overwrite: bool) -> Plan:
-    """Return the plan with the calibration of its uncertainty: that of the run that is resumed, or a new one."""
-    if not plan.recipe.uncertainty or plan.recipe.calibration is not None:
-        return plan
-    from napari_restore.engine.compute.calibrating import calibrated
-    from napari_restore.engine.store.resume import check_output, continues, stored_recipe
-
-    stored = stored_recipe(output)
-    if stored is not None and stored.calibration is not None:
-        before = plan.with_settings(calibration=stored.calibration)
-        if continues(before, output):
-            return before
-    if stored is None:
-        check_output(plan, output, overwrite=overwrite)  # before the time that calibrating takes
-    return calibrated(plan)
 
 
 @bounded("restoring")
@@ -327,8 +311,7 @@ def denoise(
     """
     where: dict[str, Any] = {"scheduler": scheduler, "resources": resources}
     if not adapt:
-        given = {"overwrite": overwrite, "progress": progress, **where}
-        return restore(source, model=model, output=output, **given, **settings)
+        return restore(source, model=model, output=output, overwrite=overwrite, progress=progress, **where, **settings)
     from napari_restore.api.adapting import adapt_for
 
     file, shown = None if adapt is True else adapt, progress is True
@@ -337,10 +320,8 @@ def denoise(
         (_log.info if found.outcome == "adapted" else _log.warning)("%s", found)
         return restore(source, model=found.model, progress=progress, **where, **settings)
     chosen = make_plan(source, model=found.model, output=output, overwrite=overwrite, **where, **settings)
-    if found.outcome == "adapted":
-        chosen = replace(chosen, why={**chosen.why, "model": str(found)})
-    else:
-        chosen = replace(chosen, warnings=(*chosen.warnings, str(found)))  # for the log and the report of the run
+    why, warnings = {**chosen.why, "model": str(found)}, (*chosen.warnings, str(found))  # for the log and the report
+    chosen = replace(chosen, why=why) if found.outcome == "adapted" else replace(chosen, warnings=warnings)
     with following(progress, restoring) as follow:
         for event in run(chosen, output, overwrite=overwrite, **where):
             follow(event)
