@@ -76,7 +76,7 @@ def run(
         blocks are kept. Errors are raised when the first event is requested, or later.
     """
     from napari_restore.engine.record.run_report import reported
-    from napari_restore.engine.run.calibration import with_calibration
+    from napari_restore.engine.run.calibrating import with_calibration
     from napari_restore.engine.run.local import run_blocks, run_here
     from napari_restore.engine.store.sinks import ArraySink, OmeZarrSink
     from napari_restore.models.zoo import check_weights

@@ -218,7 +218,15 @@ def _rounded(correlation: Correlation) -> Correlation:
 
 
 def noise_spectrum(shape: tuple[int, int], correlation: Correlation) -> Floats:
-    """Return the power spectrum of noise of variance 1 on the grid of `scipy.fft.rfft2`; its mean over all is 1."""
+    """Return the power spectrum of noise of variance 1 on the grid of `scipy.fft.rfft2`; its mean over all is 1.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Height and width of the noise.
+    correlation : (float, float)
+        Autocorrelation between neighbours, along y and along x.
+    """
 
     def along(length: int, rho: float) -> Floats:
         lag = np.minimum(np.arange(length), length - np.arange(length)).astype(np.float64)

@@ -38,8 +38,8 @@ def uncertainty_of(
 
     Examples
     --------
-    >>> uncertainty_of(np.array([90.0, 100.0, 116.0]), np.array([0.0, 1.5, 0.0]), (2.0, 1.0, 100.0, 3.0))
-    array([3.      , 4.242641, 5.      ], dtype=float32)
+    >>> uncertainty_of(np.array([90.0, 100.0, 116.0]), np.array([0.0, 2.0, 0.0]), (2.0, 1.0, 100.0, 3.0))
+    array([3., 5., 5.], dtype=float32)
     """
     factor, gain, offset, read = numbers
     variance = np.square(factor * spread) + read**2 + gain * np.maximum(values - offset, 0)

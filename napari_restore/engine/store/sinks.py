@@ -82,8 +82,10 @@ class ArraySink:
             Index of the block.
         block : numpy.ndarray
             Pixels of the block, with axes in canonical order.
-        filled, uncertainty
-            Ignored: for an array, filled regions are only logged, and `napari_restore.api` refuses an uncertainty.
+        filled : sequence of str
+            Ignored: for an array, filled regions are only logged.
+        uncertainty : numpy.ndarray or None
+            Ignored: `napari_restore.api` refuses it for an array.
         """
         self.array[self.plan.region(index)] = block
 

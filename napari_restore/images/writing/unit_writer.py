@@ -138,7 +138,15 @@ class UnitWriter:
 
 
 def group_in(location: Path | str, name: str) -> Path | str:
-    """Return the path or URL of a group in an image; that of the image for an empty name."""
+    """Return the path or URL of a group in an image; that of the image for an empty name.
+
+    Parameters
+    ----------
+    location : Path or str
+        Path or URL of the image.
+    name : str
+        Name of the group.
+    """
     name = name.rstrip("/")
     if not name:
         return location

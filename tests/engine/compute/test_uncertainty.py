@@ -9,7 +9,7 @@ import pytest
 import zarr
 
 from napari_restore import api
-from napari_restore.engine.compute.calibrating import calibrated, fit_calibration
+from napari_restore.engine.run.calibrating import calibrated, fit_calibration
 from napari_restore.errors import RecipeError, SourceError
 
 GIVEN: dict[str, Any] = {

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from napari_restore.engine.planning.reading import with_retries
 from napari_restore.engine.planning.sampling import estimate_image_noise, sample_planes
 from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.engine.planning.settings.neighbours import NONE
+from napari_restore.engine.store.resume import check_output, continues, stored_recipe
 from napari_restore.errors import RecipeError, SourceError
 from napari_restore.images.opening import open_image
 from napari_restore.intensity.noise import NoiseEstimate
@@ -33,7 +35,7 @@ from napari_restore.intensity.scaling import to_dtype
 from napari_restore.quality.structure import noise_spectrum
 from napari_restore.ways_out import WayOut
 
-__all__ = ["calibrated", "fit_calibration"]
+__all__ = ["calibrated", "fit_calibration", "with_calibration"]
 
 Floats = NDArray[np.float64]
 
@@ -87,6 +89,40 @@ def calibrated(plan: Plan) -> Plan:
     noise = estimate_image_noise(source.image, skip_damaged=skip)
     channels = [_channel(source, channel, noise[channel], skip=skip) for channel in range(len(noise))]
     return plan.with_settings(calibration=tuple(channels))
+
+
+def with_calibration(plan: Plan, output: str | Path, *, overwrite: bool) -> Plan:
+    """Return a plan with the calibration of its uncertainty: that of the run that is resumed, or a new one.
+
+    Parameters
+    ----------
+    plan : Plan
+        The run.
+    output : str or Path
+        The output, a path or URL.
+    overwrite : bool
+        Whether an existing Zarr may be replaced.
+
+    Returns
+    -------
+    Plan
+        The same plan if it has a calibration, or needs none.
+
+    Raises
+    ------
+    RestoreError
+        If the plan does not fit the output, or the uncertainty cannot be calibrated.
+    """
+    if not plan.recipe.uncertainty or plan.recipe.calibration is not None:
+        return plan
+    stored = stored_recipe(output)
+    if stored is not None and stored.calibration is not None:
+        before = plan.with_settings(calibration=stored.calibration)
+        if continues(before, output):
+            return before
+    if stored is None:
+        check_output(plan, output, overwrite=overwrite)  # before the time that calibrating takes
+    return calibrated(plan)
 
 
 def _here(plan: Plan) -> Plan:
