@@ -20,7 +20,9 @@ from PIL import Image
 from qtpy.QtWidgets import QApplication
 
 IMAGES = Path(__file__).parent / "images"
-LIMIT = 300
+LIMIT = 600
+CHANNELS = {2: ((1440, 900), "dark"), 3: ((1440, 900), "light"), 4: ((1280, 800), "light")}
+"""Size of the window and theme of the pictures with several channels."""
 
 
 def spin(seconds: float) -> None:
@@ -92,10 +94,11 @@ def one_channel() -> None:
         viewer.close()
 
 
-def channels(count: int, theme: str) -> None:
-    """Compare the channels of one layer: 1440 × 900."""
+def channels(count: int) -> None:
+    """Compare the channels of one layer."""
+    size, theme = CHANNELS[count]
     viewer = napari.Viewer(show=True)
-    viewer.window.resize(1440, 900)
+    viewer.window.resize(*size)
     viewer.theme = theme
     noisy = viewer.open_sample("napari-restore", "cells_noisy")
     planes = [np.asarray(layer.data) for layer in noisy]
@@ -104,6 +107,7 @@ def channels(count: int, theme: str) -> None:
     stack = np.stack([*planes, planes[0][::-1]][:count])
     viewer.add_image(stack, name="cells", scale=(1, *scale), axis_labels=("c", "y", "x"))
     dock = open_dock(viewer)
+    viewer.scene.camera.zoom *= 1.8  # so that single pixels and their noise can be seen
     dock.bar.preview.click()
     seconds = wait_for(lambda: not dock.works, "the preview")
     print(f"{count} channels, preview: {seconds:.1f} s, {dock.bar.line.text()}")
@@ -117,12 +121,11 @@ def main() -> None:
     """Take all pictures, or those of one kind: ``python docs/story.py 3``."""
     # napari reads this when its settings are imported: nothing is written into the preferences of the user.
     os.environ["NAPARI_CONFIG"] = ""
-    chosen = sys.argv[1:] or ["1", "2", "3", "4"]
-    for number, theme in (("1", ""), ("2", "dark"), ("3", "light"), ("4", "dark")):
-        if number in chosen and number == "1":
+    for number in map(int, sys.argv[1:] or (1, *CHANNELS)):
+        if number == 1:
             one_channel()
-        elif number in chosen:
-            channels(int(number), theme)
+        else:
+            channels(number)
 
 
 if __name__ == "__main__":

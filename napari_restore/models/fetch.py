@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 from napari_restore.errors import ModelError
 from napari_restore.files import is_link, is_plain, open_own, rename, write_whole
 from napari_restore.models.card import ModelCard
+from napari_restore.ways_out import WayOut
 from napari_restore.wording import human_bytes
 
 __all__ = ["Progress", "fetch", "models_folder", "origin", "pin_path", "pinned_digest"]
@@ -157,7 +158,7 @@ def _alone(card: ModelCard, path: Path) -> Iterator[None]:
             lock = FileLock(path.parent / ".lock")
             lock.acquire()
         except OSError as error:
-            raise ModelError(f"{card.name} was not fetched: {error}; {_way_out(card, path)}") from error
+            raise ModelError(f"{card.name} was not fetched: {error}", _way_out(card, path)) from error
         try:
             yield
         finally:
@@ -185,20 +186,26 @@ def _retrieve(card: ModelCard, path: Path, progress: Progress | None) -> None:
     try:
         pooch.retrieve(source, known_hash=known, fname=path.name, path=path.parent, downloader=download)
     except (_Broken, _Unusable) as error:
-        raise ModelError(f"{card.name} was not fetched: {error}; {_way_out(card, path)}") from error
+        raise ModelError(f"{card.name} was not fetched: {error}", _way_out(card, path)) from error
     except ValueError as error:  # of pooch, for a wrong hash; pooch has removed the file
         raise ModelError(
             f"{source} is not the file of {card.name}: its digest is not {known}; it was removed. "
-            f"The mirror may be damaged or out of date; {_way_out(card, path)}"
+            "The mirror may be damaged or out of date",
+            _way_out(card, path),
         ) from error
     except OSError as error:
-        raise ModelError(f"{card.name} was not fetched from {source}: {error}; {_way_out(card, path)}") from error
+        raise ModelError(f"{card.name} was not fetched from {source}: {error}", _way_out(card, path)) from error
 
 
-def _way_out(card: ModelCard, path: Path) -> str:
-    return (
-        f"without a network put {card.weights} ({card.url}) into {path.parent}, or pass its path as the model; "
-        "NAPARI_RESTORE_MIRROR may name a folder or a URL that has it."
+def _way_out(card: ModelCard, path: Path) -> WayOut:
+    mirror = "; NAPARI_RESTORE_MIRROR may name a folder or a URL that has it."
+    takes = (
+        "pass its path as the model",
+        "pass its path as the model",
+        "choose it under Your file in the list of models",
+    )
+    return WayOut(*(take + mirror for take in takes)).after(
+        f"without a network put {card.weights} ({card.url}) into {path.parent}, or "
     )
 
 

@@ -68,11 +68,6 @@ class RestoreDock(DockedWidget):
     """
 
     task: ClassVar[Task]
-    parts = (
-        "form", "bar", "input", "model", "output", "verdict", "performance", "looking", "works", "results", "live",
-        "comparing", "compare", "tools", "controller", "models", "weights", "recipes", "memory", "batch", "closing",
-        "display", "pages",
-    )  # fmt: skip
     _closed = _following = False
 
     def __init__(self, napari_viewer: Viewer) -> None:
@@ -115,14 +110,14 @@ class RestoreDock(DockedWidget):
         self._settling = QSignalDebouncer(parent=self)
         self._settling.setTimeout(PREFLIGHT_AFTER)
         yield
-        self._lay_out()
+        self.pages = self._lay_out()
         self._connect()
         self._changed()
         yield
         for box in self._boxes:  # Qt applies napari's style sheet to a widget when it is shown
             yield from self._turns.unpainted(box.show)
 
-    def _lay_out(self) -> None:
+    def _lay_out(self) -> Pages:
         self._column = Column(self.verdict, self.memory.row, self.form, self.compare)
         page = QWidget()
         rows = QVBoxLayout(page)
@@ -130,14 +125,15 @@ class RestoreDock(DockedWidget):
         rows.addWidget(self._column, 1)
         rows.addWidget(self.looking)
         rows.addWidget(self.bar)
-        self.pages = Pages(Layers=page, Batch=self.batch.box)
+        pages = Pages(Layers=page, Batch=self.batch.box)
         self._boxes = (*self.form.boxes, self.compare, self.bar)
         for box in self._boxes:
             box.hide()
-        self._outer.addWidget(self.pages)
-        self.pages.show()  # or the layout would show it in a later turn
+        self._outer.addWidget(pages)
+        pages.show()  # or the layout would show it in a later turn
         set_tab_order(self)
         WheelNeedsFocus(self)
+        return pages
 
     def _connect(self) -> None:
         self.form.changed.connect(self._changed)

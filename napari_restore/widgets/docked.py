@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["DockedWidget"]
 
+from dis import get_instructions
 from inspect import GEN_RUNNING, getgeneratorstate
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,15 +22,19 @@ class DockedWidget(QWidget):
 
     Attributes
     ----------
-    parts : tuple of str
-        Names of the attributes that `make_parts` sets.
+    parts : frozenset of str
+        Names of the attributes that `make_parts` sets, read from its code.
     opened : bool
         Whether all parts are made and visible.
     """
 
-    parts: ClassVar[tuple[str, ...]] = ()
+    parts: ClassVar[frozenset[str]] = frozenset()
     opened = False
     _window: QWidget | None = None
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        cls.parts = frozenset(one.argval for one in get_instructions(cls.make_parts) if one.opname == "STORE_ATTR")
 
     def __init__(self) -> None:
         super().__init__()

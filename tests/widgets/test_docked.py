@@ -24,6 +24,7 @@ def test_it_is_docked_before_its_parts_are_made(qtbot: Any, viewer: Viewer, stac
     assert not dock.opened and "form" not in vars(dock)
     qtbot.waitUntil(lambda: dock.opened)
     assert all(name in vars(dock) for name in dock.parts)
+    assert {"form", "bar", "compare", "tools", "pages"} < dock.parts
     assert all(box.isVisible() for box in dock.form.boxes) and dock.bar.isVisible()
     # It has the whole height of its place, and not what napari leaves to an empty widget.
     assert dock.pages.height() > 0.9 * dock.height() and dock.pages.y() < 20

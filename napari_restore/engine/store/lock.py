@@ -124,8 +124,10 @@ class OutputLock:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._acquire()
         except OSError as error:
+            in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
+            cause = f"{error.filename} is a file" if in_the_way else error.strerror or error
             raise OutputError(
-                f"{self.path.parent} cannot hold the lock of {self.path.name}: {error}; choose an output in a folder "
+                f"{self.path.parent} cannot hold the lock of {self.path.name}: {cause}; choose an output in a folder "
                 "with write access."
             ) from error
         self.stage = self.guard = Stage(self._lock_path / self.owner.token, fsync)

@@ -238,14 +238,23 @@ def what_differs(plan: Plan, attributes: dict[str, Any]) -> list[str]:
     old, new = attributes.get("identity", {}), plan.identity()
     flat_old, flat_new = (_flattened(content) for content in (old, new))
     changed = [
-        f"{key.removeprefix('recipe.')}: {flat_old.get(key)} stored, {flat_new.get(key)} now"
+        f"{key.removeprefix('recipe.').replace('_', ' ')}: {_told(flat_old, key)} stored, {_told(flat_new, key)} now"
         for key in sorted(flat_old | flat_new)
         if flat_old.get(key) != flat_new.get(key) and key != "model_sha256"
     ]
     if old.get("model_sha256") != plan.card.sha256:
-        stored = f"{attributes.get('model', {}).get('name')} of digest {str(old.get('model_sha256'))[:12]}"
-        changed.insert(0, f"other weights: {stored} stored, {plan.card.name} of {str(plan.card.sha256)[:12]} now")
+        stored, now = attributes.get("model", {}).get("name"), plan.card.name
+        if stored == now:  # only their digests tell them apart
+            stored, now = (
+                f"{now} of digest {str(digest)[:12]}" for digest in (old.get("model_sha256"), plan.card.sha256)
+            )
+        changed.insert(0, f"other weights: {stored} stored, {now} now")
     return changed or ["the stored fingerprint does not fit the stored settings"]
+
+
+def _told(content: dict[str, str], key: str) -> str:
+    """Return a flattened value in words."""
+    return {"None": "none"}.get(content.get(key, "None"), content.get(key, ""))
 
 
 def check_same_run(plan: Plan, attributes: dict[str, Any], path: Path | str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["LARGEST", "Preview", "make_preview", "middle"]
+__all__ = ["LARGEST", "Preview", "make_preview", "middle", "previewed_region"]
 
 import threading
 from collections.abc import Generator
@@ -66,6 +66,27 @@ def middle(region: Region, axes: str, largest: int = LARGEST) -> Region:
     return tuple(cut(part) if letter in "YX" else part for letter, part in zip(axes, region, strict=True))
 
 
+def previewed_region(job: Job, view: Region, plan: Plan) -> Region:
+    """Return the centre of what is on screen of the region of a job.
+
+    Parameters
+    ----------
+    job : Job
+        The job of the run.
+    view : tuple of slice
+        The region on screen, in pixels and axis order of the layer.
+    plan : Plan
+        The plan of the job.
+
+    Raises
+    ------
+    RestoreError
+        If the region of the job is not on screen.
+    """
+    result_region(plan, view, job.region)  # raises if nothing of it is on screen
+    return middle(overlap(view, job.region), job.axes)
+
+
 def make_preview(job: Job, view: Region, plan: Plan | None, stop: threading.Event) -> Generator[Preview, None, None]:
     """Restore the centre of the region on screen, with the same pixels that a run of the job would store.
 
@@ -97,8 +118,7 @@ def make_preview(job: Job, view: Region, plan: Plan | None, stop: threading.Even
     """
     plan = plan or job.in_memory().plan()
     quick = _quick_plan(job, plan)
-    result_region(plan, view, job.region)  # raises if nothing of it is on screen
-    region = middle(overlap(view, job.region), job.axes)
+    region = previewed_region(job, view, plan)
 
     def check(tiles: int) -> None:
         if stop.is_set():

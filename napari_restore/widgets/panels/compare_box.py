@@ -38,7 +38,9 @@ class CompareBox(Box):
     """The fraction of the width that shows the source."""
     figures_wanted = Signal(object)
     """Name of the reference layer; None: search for one."""
-    difference_wanted, figures_shown = Signal(), Signal()
+    difference_wanted = Signal()
+    figures_shown = Signal()
+    """There are figures where there were none."""
     removal_wanted = Signal(str)
     """Which results are removed from the layer list: ``"this"``, ``"others"`` or ``"all"``."""
 
@@ -123,12 +125,19 @@ class CompareBox(Box):
         with signals_blocked(self.wipe):
             self.wipe.setValue(round(100 * fraction))
 
+    def show_outdated(self) -> None:
+        """Pale the figures, until they are those of the view again."""
+        self.figures.setEnabled(False)
+
     def show_measures(self, what: str, measures: Measures | None) -> None:
         """Show what was measured, with the name of its comparison; None removes it."""
+        self.figures.setEnabled(True)
         if measures is None:
             self.figures.say("")
             return
+        first = self.figures.isHidden()
         head = f"<p>{escape(what)}: {escape(measures.sentence)}</p>"
         rows = [f"<p>{each.mark} <b>{each.text}</b>: {each.meaning}</p>" for each in measures.figures]
         self.figures.say(head + "".join(rows))
-        self.figures_shown.emit()
+        if first:
+            self.figures_shown.emit()

@@ -64,9 +64,11 @@ class Comparing(QObject):
         tools.wiped.connect(box.show_wipe)
         tools.grid_shown.connect(box.show_grid)
         tools.references_listed.connect(box.set_references)
-        tools.measured.connect(box.show_measures)
+        tools.measuring.measured.connect(box.show_measures)
         tools.sides_shown.connect(bar.show_sides)
-        tools.judged.connect(bar.show_measures)
+        tools.measuring.judged.connect(bar.show_measures)
+        tools.measuring.outdated.connect(bar.show_outdated)
+        tools.measuring.outdated.connect(box.show_outdated)
         tools.before_shown.connect(bar.show_before)
         tools.list_references()
 

@@ -1,4 +1,4 @@
-"""Notice when camera and sliders have come to rest."""
+"""Notice when camera and sliders move, and when they have come to rest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REST = 300
 
 
 class LiveView(QObject):
-    """A signal for a view that has come to rest.
+    """Signals for a view that moves, and for one that has come to rest.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class LiveView(QObject):
         Parent of this object.
     """
 
-    rested = Signal()
+    moved, rested = Signal(), Signal()
 
     def __init__(self, viewer: Viewer, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -59,4 +59,5 @@ class LiveView(QObject):
         seen = self._view()
         if seen != self._seen:
             self._seen = seen
+            self.moved.emit()
             self._resting.throttle()

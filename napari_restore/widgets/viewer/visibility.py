@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
-__all__ = ["Visibility"]
+__all__ = ["Visibility", "show_and_hide"]
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
+
+
+def show_and_hide(viewer: Viewer, visible: Mapping[Any, bool]) -> None:
+    """Show some layers and hide others.
+
+    Layers that the user has linked follow each other. Where that contradicts `visible`, their visibility is unlinked,
+    and a notification says so.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        The viewer.
+    visible : mapping
+        Whether a layer is to be visible.
+    """
+    for layer, wanted in visible.items():
+        layer.visible = wanted
+    if all(bool(layer.visible) == wanted for layer, wanted in visible.items()):
+        return
+    from napari.utils.notifications import show_info
+
+    viewer.layers.unlink_layers(list(visible), ("visible",))
+    for layer, wanted in visible.items():
+        layer.visible = wanted
+    names = ", ".join(layer.name for layer in visible)
+    show_info(f"Linked layers cannot be compared, so these are not shown and hidden together any more: {names}.")
 
 
 class Visibility:
@@ -33,12 +59,9 @@ class Visibility:
             return
         listed = {layer: wanted for layer, wanted in visible.items() if layer in self._viewer.layers}
         self._before = {layer: bool(layer.visible) for layer in listed}
-        for layer, wanted in listed.items():
-            layer.visible = wanted
+        show_and_hide(self._viewer, listed)
 
     def restore(self) -> None:
         """Restore the visibility of all changed layers that are still in the layer list."""
         before, self._before = self._before, {}
-        for layer, visible in before.items():
-            if layer in self._viewer.layers:
-                layer.visible = visible
+        show_and_hide(self._viewer, {layer: shown for layer, shown in before.items() if layer in self._viewer.layers})

@@ -146,6 +146,15 @@ def test_a_folder_without_write_access_is_told(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
 
 
+def test_a_file_in_place_of_the_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file" / "out.zarr", tmp_path / "file" / "deeper" / "out.zarr"):
+        with pytest.raises(
+            OutputError, match=r"cannot hold the lock of out.zarr: \S*file\S* is a file; choose an output"
+        ):
+            OutputLock(path)
+
+
 def test_a_lock_that_was_half_made_is_swept(tmp_path: Path) -> None:
     held = OutputLock(tmp_path / "out.zarr")
     half = tmp_path / f".out.zarr.{held.owner.token}.lock"

@@ -170,7 +170,7 @@ def test_killed_while_it_was_made(
     ("settings", "words"),
     [
         ({"tile": 96}, "tile: 64 stored, 96 now"),
-        ({"value_range": (0, 200)}, "value_range: "),
+        ({"value_range": (0, 200)}, "value range: "),
         ({"dtype": "float32"}, "result.dtype: uint16 stored, float32 now"),
         ({"pyramid": False}, "result.levels: 2 stored, 1 now"),
         ({"chunks": (1, 16, 260)}, "chunks: "),
@@ -195,7 +195,7 @@ def test_other_weights_are_refused(source: Path, checkpoints: dict[str, Path], b
     save_file(state, other)
     before = files(begun)
     with pytest.raises(
-        OutputError, match=r"\(other weights: denoiser of digest \w{12} stored, denoiser of \w{12} now\)"
+        OutputError, match=r"\(other weights: denoiser of digest \w{12} stored, denoiser of digest \w{12} now\)"
     ):
         api.denoise(source, begun, model=other, **SETTINGS)
     assert files(begun) == before

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from canvas import canvas_of
+from canvas import all_in_view, canvas_of
 from docks import click, dock_in, until_idle
 from napari import Viewer
 
@@ -68,3 +68,48 @@ def test_it_is_closed_opened_and_goes_with_the_result(qtbot: Any, viewer: Viewer
     qtbot.waitUntil(lambda: not bar.frame.isVisible())
     compared.close()
     assert bar.frame is None
+
+
+def test_figures_are_those_of_the_plane_on_screen(
+    qtbot: Any, viewer: Viewer, dock: RestoreDock, stack: np.ndarray
+) -> None:
+    click(qtbot, dock.bar.run)
+    until_idle(qtbot, dock)
+    all_in_view(qtbot, viewer)
+    until_idle(qtbot, dock)
+    bar, compare, view = dock.comparing.bar, dock.compare, viewer.scene.camera
+    (result,) = dock.results.layers
+
+    def is_of(plane: int) -> bool:
+        """Whether histogram and figures are those of this plane."""
+        removed = stack[plane].astype(float) - result.data[plane]
+        counts = np.histogram(removed, bar.histogram.counts.size, (-4 * removed.std(), 4 * removed.std()))[0]
+        return bar.figures.isEnabled() and np.array_equal(bar.histogram.counts, counts)
+
+    for plane in (2, 0):
+        before = bar.figures.text()
+        viewer.dims.set_current_step(0, plane)
+        assert not bar.figures.isEnabled() and bar.figures.text() == before  # pale: those of the plane before
+        qtbot.waitUntil(lambda plane=plane: is_of(plane))  # type: ignore[misc]
+    # Those in the dock widget too, once they were asked for.
+    click(qtbot, compare.measure)
+    qtbot.waitUntil(lambda: compare.figures.text() != "" and not dock.works)
+    first = compare.figures.text()
+    viewer.dims.set_current_step(0, 2)
+    assert not compare.figures.isEnabled()
+    qtbot.waitUntil(compare.figures.isEnabled)
+    assert compare.figures.text() != first and is_of(2)
+    # And of the part of it.
+    whole = bar.histogram.counts.sum()
+    view.zoom *= 2
+    qtbot.waitUntil(lambda: bar.figures.isEnabled() and bar.histogram.counts.sum() < whole)
+    # Where nothing of the result is on screen, there are none.
+    view.center = (0, 5000, 5000)
+    qtbot.waitUntil(lambda: not bar.figures.text() and compare.figures.isHidden())
+    all_in_view(qtbot, viewer)
+    qtbot.waitUntil(lambda: bar.figures.text() != "" and compare.figures.isHidden())
+    # The 3-D view shows no plane.
+    viewer.dims.ndisplay = 3
+    qtbot.waitUntil(lambda: not bar.figures.text())
+    viewer.dims.ndisplay = 2
+    qtbot.waitUntil(lambda: bar.figures.text() != "" and is_of(2))

@@ -93,6 +93,20 @@ def test_the_key_shows_the_source_and_no_older_result(
     assert apart(picture(viewer), shown) < 0.01
 
 
+def test_layers_that_are_linked_are_shown_one_without_the_other(
+    qtbot: Any, viewer: Viewer, two: tuple[RestoreDock, Any, Any, np.ndarray]
+) -> None:
+    dock, _, newer, alone = two
+    shown, source = picture(viewer), viewer.layers["cells"]
+    viewer.layers.link_layers([source, newer])
+    qtbot.keyPress(canvas_of(dock), HOLD_KEY)
+    assert source.visible and not newer.visible and apart(picture(viewer), alone) < 0.01
+    qtbot.keyRelease(canvas_of(dock), HOLD_KEY)
+    assert newer.visible and not source.visible and apart(picture(viewer), shown) < 0.01
+    source.opacity = 0.5
+    assert newer.opacity == 0.5  # what is not in the way stays linked
+
+
 def test_a_difference_is_not_in_the_way_of_the_source(
     qtbot: Any, viewer: Viewer, two: tuple[RestoreDock, Any, Any, np.ndarray]
 ) -> None:

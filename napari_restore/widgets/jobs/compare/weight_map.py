@@ -15,8 +15,7 @@ from napari_restore import api
 from napari_restore.images.axes import transposition
 from napari_restore.widgets.jobs.job import Job
 from napari_restore.widgets.jobs.layers.image_layers import Region, translation_of
-from napari_restore.widgets.jobs.preview import middle
-from napari_restore.widgets.jobs.regions import overlap, result_region
+from napari_restore.widgets.jobs.preview import previewed_region
 
 if TYPE_CHECKING:
     from napari_restore.engine.planning.plan import Plan
@@ -68,8 +67,7 @@ def make_weight_map(job: Job, view: Region, plan: Plan | None) -> Generator[Weig
         If the run is not possible, or the region of the job is not on screen.
     """
     plan = plan or job.in_memory().plan(fetch=False)
-    result_region(plan, view, job.region)  # raises if nothing of it is on screen
-    region = middle(overlap(view, job.region), job.axes)
+    region = previewed_region(job, view, plan)
     inside = {
         letter: slice(part.start - whole.start, part.stop - whole.start)
         for letter, part, whole in zip(job.axes, region, job.region, strict=True)

@@ -117,10 +117,20 @@ class CompareBar(QObject):
             font.setBold(alone)
             self.source.setFont(font)
 
+    def show_outdated(self) -> None:
+        """Pale what was measured, until it is measured again: the bar does not jump while the view moves."""
+        if self.frame is not None:
+            self._set_current(False)
+
+    def _set_current(self, current: bool) -> None:
+        for part in (self.sentence, self.figures, self.histogram):
+            part.setEnabled(current)
+
     def show_measures(self, measures: Measures | None) -> None:
         """Show what was measured; None removes it."""
         if self.frame is None:
             return
+        self._set_current(True)
         if measures is None:
             self.histogram.show_counts(np.zeros(0), 0.0)
         else:

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_restore.widgets.jobs.compare.comparison import Comparison, History
-from napari_restore.widgets.jobs.compare.figures import Measures, measure_pair
 from napari_restore.widgets.jobs.compare.pairs import Pair, Planes
 from napari_restore.widgets.jobs.controller import Works
 from napari_restore.widgets.jobs.layers.image_layers import is_comparison, is_made_here
 from napari_restore.widgets.threads.turns import Turns
 from napari_restore.widgets.viewer.compare.difference import show_differences
+from napari_restore.widgets.viewer.compare.measuring import Measuring
 from napari_restore.widgets.viewer.compare.reading import PairReader
 from napari_restore.widgets.viewer.compare.removing import remove_results
 from napari_restore.widgets.viewer.compare.wipe import Wipe
 from napari_restore.widgets.viewer.live_view import LiveView
-from napari_restore.widgets.viewer.visibility import Visibility
+from napari_restore.widgets.viewer.visibility import Visibility, show_and_hide
 from napari_restore.wording import counted
 
 if TYPE_CHECKING:
@@ -30,10 +30,6 @@ HOLD_KEY = "H"
 """The key that shows the source while it is held on the canvas."""
 _SHOWN = 1536
 """Most source pixels along Y and X in a wipe or a difference; of a larger region, every n-th pixel is read."""
-_JUDGED = 512
-"""Most source pixels along Y and X that are measured without being asked for."""
-_MEASURED = 2048
-"""Most source pixels along Y and X for figures; of a larger region, the centre is read."""
 
 
 class CompareTools(QObject):
@@ -58,6 +54,8 @@ class CompareTools(QObject):
         The current comparison; None if there is no result.
     history : History
         All comparisons that can be chosen.
+    measuring : Measuring
+        The figures of the comparison.
     """
 
     listed = Signal(list, int)
@@ -67,10 +65,6 @@ class CompareTools(QObject):
     grid_shown = Signal(bool)
     references_listed = Signal(list)
     """Names of the layers that can be the reference."""
-    measured = Signal(str, object)
-    """Name of the comparison, and its `Measures` that the user asked for; None removes earlier ones."""
-    judged = Signal(object)
-    """`Measures` of the current comparison, without being asked for; None: there are none."""
     sides_shown = Signal(str, str)
     """Names of the current source and result; empty: there is nothing to compare."""
     before_shown = Signal(bool)
@@ -82,9 +76,12 @@ class CompareTools(QObject):
         self.comparison: Comparison | None = None
         self.history = History()
         self.wipe = Wipe(viewer, turns, self.wiped.emit)
-        self.view = LiveView(viewer, self)
-        self.view.rested.connect(self._wipe_again)
         self._reader = PairReader(viewer, works, tell)
+        self.measuring = Measuring(viewer, self._reader, tell, self)
+        self.view = LiveView(viewer, self)
+        self.view.moved.connect(self.measuring.outdated)
+        self.view.rested.connect(self._view_rested)
+        self._wiping = False
         self._before, self._grid = Visibility(viewer), Visibility(viewer)
         self._following = False
         self.follow()
@@ -96,11 +93,13 @@ class CompareTools(QObject):
             self.viewer.canvas.grid.events.enabled.connect(self._grid_enabled)
             self.viewer.layers.events.inserted.connect(self.list_references)
             self.viewer.layers.events.removed.connect(self._removed)
+            self.view.follow(self.comparison is not None)
 
     def end(self) -> None:
         """End wipe, grid and key binding, and disconnect from the viewer."""
         self._take_back()
         self._drop_removed()
+        self.view.follow(False)
         self.wipe.leave()
         bound = self.viewer.bind_key(HOLD_KEY, None)
         if bound is not None and bound != self._hold:
@@ -145,9 +144,10 @@ class CompareTools(QObject):
 
     def _choose(self, comparison: Comparison | None) -> None:
         self.comparison = comparison
-        self.measured.emit("", None)
+        self.view.follow(comparison is not None)
+        self.measuring.drop()
         self._list()
-        self.judge()
+        self.measuring.judge(comparison)
 
     def _list(self) -> None:
         comparison, names = self.comparison, self.history.names()
@@ -166,8 +166,9 @@ class CompareTools(QObject):
         """
         if self._grid:
             return
-        for layer in (comparison.source, *self.history.results_of(comparison.source)):
-            layer.visible = layer in comparison.results or (layer == comparison.source and not comparison.covers)
+        visible = dict.fromkeys(self.history.results_of(comparison.source), False)
+        visible |= {comparison.source: not comparison.covers} | dict.fromkeys(comparison.results, True)
+        show_and_hide(self.viewer, visible)
         for number, (layer, blending) in enumerate(zip(comparison.results, comparison.blending, strict=False)):
             layer.blending = "translucent" if number == 0 and not comparison.covers else blending
 
@@ -180,7 +181,7 @@ class CompareTools(QObject):
                     self._show_alone(comparison)
                     self._wipe_again()
                     self._list()
-                    self.judge()
+                    self.measuring.judge(comparison)
 
     def _removed(self, event: object = None) -> None:
         self.list_references()
@@ -272,30 +273,29 @@ class CompareTools(QObject):
             self.show_grid(False)
             self.viewer.canvas.grid.enabled = False  # also napari's own, which would give each layer a cell
             self.wipe.fraction = fraction
-            self.view.follow(True)
+            self._wiping = True
             self._wipe_again()
 
     def _end_wipe(self) -> None:
-        if self.view.following:
-            self.view.follow(False)
+        if self._wiping:
+            self._wiping = False
             self.wiped.emit(0.0)
         self.wipe.end()
 
     def _grid_enabled(self, event: object = None) -> None:
         """End the wipe when a grid is shown, because its line and its layers would take cells."""
-        if self.viewer.canvas.grid.enabled and (self.view.following or self.wipe.begun):
+        if self.viewer.canvas.grid.enabled and (self._wiping or self.wipe.begun):
             self._end_wipe()
             self._tell("The wipe has ended: a grid shows each layer in a cell of its own.")
 
     def _wipe_again(self) -> None:
         """Read the region on screen again, and show its wipe."""
-        if not self.view.following or (self.comparison is not None and not self.comparison.complete):
+        if not self._wiping or (self.comparison is not None and not self.comparison.complete):
             return
 
         def show(found: tuple[list[Pair], list[Planes]]) -> None:
-            if self.view.following:
+            if self._wiping:
                 self.wipe.begin(found[0], found[1], self.wipe.fraction)
-                self.judge()
 
         self._reader.read(self.comparison, "wipe", show, largest=_SHOWN, sparse=True)
 
@@ -329,47 +329,14 @@ class CompareTools(QObject):
         )
 
     def measure(self, reference_name: str | None = None) -> None:
-        """Measure the region on screen. Of several channels, the one whose result layer is selected is measured.
+        """Measure the region on screen now, and again after each change of the view: see `Measuring.measure`."""
+        references = [] if self.comparison is None else self._references()
+        self.measuring.measure(self.comparison, references, reference_name)
 
-        Parameters
-        ----------
-        reference_name : str, optional
-            Name of the reference layer; by default, one is searched for by name.
-        """
-        comparison = self.comparison
-        references = [layer for layer in self._references() if comparison is None or layer != comparison.source]
-
-        def show(found: tuple[Any, Any, Measures]) -> None:
-            if comparison is self.comparison:
-                self.measured.emit(str(comparison), found[2])
-                self.judged.emit(found[2])
-
-        figures = self._measuring(comparison, references, reference_name)
-        selected = self.viewer.layers.selection.active
-        self._reader.read(comparison, "figures", show, figures, first=selected, largest=_MEASURED)
-
-    def judge(self) -> None:
-        """Measure the middle of the region on screen, if there is a complete result on it."""
-        comparison = self.comparison
-        self.judged.emit(None)
-        if comparison is None or not comparison.complete:
-            self._reader.drop("judge")
-            return
-
-        def show(found: tuple[Any, Any, Measures]) -> None:
-            if comparison is self.comparison:
-                self.judged.emit(found[2])
-
-        measures = self._measuring(comparison, [], None)
-        self._reader.read(comparison, "judge", show, measures, largest=_JUDGED, quiet=True)
-
-    @staticmethod
-    def _measuring(comparison: Comparison | None, references: list[Any], name: str | None) -> Callable[..., Measures]:
-        def measures(pairs: list[Pair], planes: list[Planes]) -> Measures:
-            assert comparison is not None
-            return measure_pair(comparison, pairs[0], planes[0], references, name)
-
-        return measures
+    def _view_rested(self) -> None:
+        """Show and measure what is on screen now."""
+        self._wipe_again()
+        self.measuring.repeat(self.comparison)
 
     def remove_results(self, which: str) -> None:
         """Remove results and their differences from the layer list, one layer at a time.

@@ -40,9 +40,9 @@ class PairReader:
         name: str,
         show: Callable[[Any], None],
         compute: Callable[..., Any] | None = None,
+        failed: Callable[[str], None] | None = None,
         *,
         first: Any = None,
-        quiet: bool = False,
         **how: Any,
     ) -> None:
         """Read the region on screen and compute something of it on a worker thread, and show the outcome.
@@ -57,17 +57,17 @@ class PairReader:
             Called on the main thread with the pairs and their planes, and with what `compute` has returned.
         compute : callable, optional
             Called on the thread with the pairs and their planes.
+        failed : callable, optional
+            Called on the main thread with the message of an error; by default, it is told.
         first : napari.layers.Image, optional
             Result layer that comes first.
-        quiet : bool
-            Whether errors are not told.
         **how
             See `Pair.read`.
         """
 
         def ended(error: BaseException | None) -> None:
-            if error is not None and not quiet:
-                self._tell(in_window(error), warning=True)
+            if error is not None:
+                (failed or self._warn)(in_window(error))
 
         try:
             pairs = sorted(self._pairs(comparison), key=lambda pair: pair.result != first)
@@ -80,6 +80,9 @@ class PairReader:
             yield (pairs, planes) if compute is None else (pairs, planes, compute(pairs, planes))
 
         self._works.start(_work(name), start, show, ended)
+
+    def _warn(self, text: str) -> None:
+        self._tell(text, warning=True)
 
     def drop(self, name: str) -> None:
         """Drop the work of this name, if there is any."""
