@@ -49,7 +49,7 @@ def test_denoise_and_go_on(run, tiff: Path, checkpoints: dict[str, Path], tmp_pa
     np.testing.assert_array_equal(ome_zarr.open_level(tmp_path / "o.zarr", 0)[...], expected)
     assert run(*arguments, "--quiet") == (0, "", "")
     code, _, err = run(*arguments, "--range", 0, 99)
-    assert code == 2 and "value_range" in err and "--overwrite" in err
+    assert code == 2 and "value range:" in err and "--overwrite" in err
     assert run(*arguments, "--range", 0, 99, "--overwrite", "-q")[0] == 0
 
 

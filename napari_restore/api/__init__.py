@@ -12,9 +12,12 @@ Examples
 ((2, 64, 64), dtype('uint16'))
 """
 
+from napari_restore.api.adapting import adapt_for
 from napari_restore.api.batch_plan import BatchItem, BatchPlan, BatchProgress
 from napari_restore.api.batches import plan_batch, restore_batch, run_batch
 from napari_restore.api.checking import assess, inspect, report, run_report, verify
+from napari_restore.api.exporting.bioimageio import export_bioimageio
+from napari_restore.api.exporting.onnx import export_onnx
 from napari_restore.api.parts import neighbour_weights, part
 from napari_restore.api.planning import load_recipe, open_image, plan
 from napari_restore.api.restoring import denoise, iter_restore, restore, run, super_resolve
@@ -41,10 +44,13 @@ __all__ = [
     "BatchProgress",
     "Settings",
     "adapt",
+    "adapt_for",
     "assess",
     "convert_model",
     "denoise",
     "devices",
+    "export_bioimageio",
+    "export_onnx",
     "fetch",
     "inspect",
     "iter_restore",

@@ -19,6 +19,7 @@ from napari_restore.api.settings import DENOISER, Settings, describes_settings
 from napari_restore.errors import OutputError, RecipeError, RestoreError
 from napari_restore.images.guards.files import allowing_outside
 from napari_restore.images.store import as_location, is_url
+from napari_restore.progress_bars import downloading, following, restoring_batch
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -66,10 +67,10 @@ def plan_batch(
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
-        `denoise`, `attention_window`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`,
-        `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How
-        to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`, `memory_budget`, `threads`,
-        `allow_outside`.
+        `denoise`, `attention_window`, `ensemble`. Values: `intensity`, `value_range`, `noise`, `valid_range`,
+        `fill_values`, `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`,
+        `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`,
+        `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -179,7 +180,7 @@ def restore_batch(
     model: str | Path = DENOISER,
     overwrite: bool = False,
     shared_range: bool = False,
-    progress: Callable[[BatchProgress], None] | None = None,
+    progress: bool | Callable[[BatchProgress], None] | None = True,
     **settings: Unpack[Settings],
 ) -> tuple[BatchItem, ...]:
     """Restore many images by one recipe: `plan_batch` and `run_batch` in one call.
@@ -203,15 +204,17 @@ def restore_batch(
     shared_range : bool
         Use one value range for all images: from the lowest to the highest estimate of any image, channel by channel. If
         False and no `value_range` is given, each image has an estimate of its own.
-    progress : callable or None
-        Called with a `BatchProgress` about four times a second.
+    progress : bool, callable or None
+        True shows a bar on standard error, if it is a terminal, or in the notebook, once the call has taken a second;
+        elsewhere nothing is shown. A function is called with a `BatchProgress` about four times a second. False or None
+        for neither.
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
-        `denoise`, `attention_window`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`,
-        `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How
-        to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`, `memory_budget`, `threads`,
-        `allow_outside`.
+        `denoise`, `attention_window`, `ensemble`. Values: `intensity`, `value_range`, `noise`, `valid_range`,
+        `fill_values`, `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`,
+        `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`,
+        `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -225,15 +228,16 @@ def restore_batch(
         disk, or images with different channels are to share one value range. The failure of a single image is not
         raised, but stands in its item.
     """
-    plan = plan_batch(
-        sources, output, model=model, overwrite=overwrite, shared_range=shared_range, **settings
-    )  # fmt: skip
+    with following(progress is True, downloading(str(model))) as download:
+        plan = plan_batch(
+            sources, output, model=model, overwrite=overwrite, shared_range=shared_range, download=download, **settings
+        )
     ended = []
-    for event in run_batch(plan):
-        if event.event is None:
-            ended.append(event.item)
-        if progress is not None:
-            progress(event)
+    with following(progress, restoring_batch) as follow:
+        for event in run_batch(plan):
+            if event.event is None:
+                ended.append(event.item)
+            follow(event)
     return tuple(ended)
 
 

@@ -13,6 +13,7 @@ from napari_restore.api.planning import plan as make_plan
 from napari_restore.api.settings import DENOISER, Settings, describes_settings
 from napari_restore.errors import RecipeError
 from napari_restore.images.store import as_location
+from napari_restore.progress_bars import counting, following, restoring
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -45,10 +46,10 @@ def inspect(source: Any, *, model: str | Path = DENOISER, **settings: Unpack[Set
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
-        `denoise`, `attention_window`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`,
-        `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How
-        to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`, `memory_budget`, `threads`,
-        `allow_outside`.
+        `denoise`, `attention_window`, `ensemble`. Values: `intensity`, `value_range`, `noise`, `valid_range`,
+        `fill_values`, `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`,
+        `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`,
+        `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -99,7 +100,7 @@ def verify(
     recompute: int = 0,
     repair: bool = False,
     source: Any = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: bool | Callable[[Progress], None] | None = True,
 ) -> Verification:
     """Verify a stored result, and repair it if asked to.
 
@@ -115,8 +116,10 @@ def verify(
         Path or URL of a TIFF, OME-TIFF, ImageJ TIFF, pattern of files, Zarr array, OME-Zarr, HDF5, Imaris, CZI, ND2,
         LIF or NDTiff data set; a NumPy, dask, zarr or xarray array; or the levels of a pyramid, the largest first. If
         None, the source is where it was during the run. A source that was an array in memory has to be given.
-    progress : callable or None
-        Called with a `Progress` during a repair.
+    progress : bool, callable or None
+        During a repair, True shows a bar on standard error, if it is a terminal, or in the notebook, once the repair
+        has taken a second; elsewhere nothing is shown. A function is called with a `Progress`. False or None for
+        neither.
 
     Returns
     -------
@@ -136,9 +139,9 @@ def verify(
         repair_metadata(as_location(output))
         found = verify_output(as_location(output), recompute=recompute, source=source)
     if repair and (found.bad or found.annotations):
-        for event in repair_output(found, source=source):
-            if progress is not None:
-                progress(event)
+        with following(progress, restoring) as follow:
+            for event in repair_output(found, source=source):
+                follow(event)
         found = verify_output(as_location(output), recompute=recompute, source=source)
     record_verification(found)
     return found
@@ -187,7 +190,7 @@ def assess(
     significance: float = 1e-4,
     overwrite: bool = False,
     workers: int = 2,
-    progress: Callable[[int, int], None] | None = None,
+    progress: bool | Callable[[int, int], None] | None = True,
 ) -> Assessment:
     """Assess how far a result can be trusted, made by this package or by another tool.
 
@@ -233,8 +236,10 @@ def assess(
         Replace an assessment at `output`.
     workers : int
         Number of blocks in progress, 1 or more.
-    progress : callable or None
-        Called with the number of blocks that are done, and of all.
+    progress : bool, callable or None
+        True shows a bar on standard error, if it is a terminal, or in the notebook, once the call has taken a second;
+        elsewhere nothing is shown. A function is called with the number of blocks that are done, and of all. False or
+        None for neither.
 
     Returns
     -------
@@ -272,9 +277,10 @@ def assess(
     )  # fmt: skip
     place = None if output is None else str(as_location(output))
     in_memory = isinstance(source, np.ndarray) and isinstance(result, np.ndarray)
-    return assess_images(
-        before, after, request, output=place, in_memory=in_memory, overwrite=overwrite, progress=progress
-    )
+    with following(progress, counting("assessing")) as follow:
+        return assess_images(
+            before, after, request, output=place, in_memory=in_memory, overwrite=overwrite, progress=follow
+        )
 
 
 def _axes_of(array: Any, source: Image) -> str | None:

@@ -132,10 +132,10 @@ def plan(
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
-        `denoise`, `attention_window`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`,
-        `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How
-        to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`, `memory_budget`, `threads`,
-        `allow_outside`.
+        `denoise`, `attention_window`, `ensemble`. Values: `intensity`, `value_range`, `noise`, `valid_range`,
+        `fill_values`, `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`,
+        `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`,
+        `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------

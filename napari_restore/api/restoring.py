@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from napari_restore.api.zoo import upscaler
 from napari_restore.errors import RecipeError
 from napari_restore.images.readers.array_kinds.tensors import is_tensor
 from napari_restore.images.store import as_location
+from napari_restore.progress_bars import downloading, following, restoring
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from napari_restore.engine.planning.plan import Plan
     from napari_restore.engine.store.progress import Progress
     from napari_restore.images.lazy_arrays import Region
+
+_log = logging.getLogger(__name__)
 
 __all__ = ["denoise", "iter_restore", "restore", "run", "super_resolve"]
 
@@ -110,7 +115,7 @@ def restore(
     model: str | Path,
     output: str | Path | None = None,
     overwrite: bool = False,
-    progress: Callable[[Progress], None] | None = None,
+    progress: bool | Callable[[Progress], None] | None = True,
     scheduler: Any = None,
     resources: Mapping[str, float] | None = None,
     **settings: Unpack[Settings],
@@ -130,8 +135,10 @@ def restore(
     overwrite : bool
         Replace an OME-Zarr at `output`. If this very run started it and did not complete it, it is resumed all the
         same.
-    progress : callable or None
-        Called with a `Progress` about four times a second, if there is an output or the source is a NumPy array.
+    progress : bool, callable or None
+        True shows a bar on standard error, if it is a terminal, or in the notebook, once the call has taken a second;
+        elsewhere nothing is shown. A function is called with a `Progress` about four times a second. False or None for
+        neither. Lazy results have no progress of their own.
     scheduler : str, distributed.Client, distributed.Cluster or None
         Dask cluster to run on; a str is the address of its scheduler (``"tcp://head:8786"``). Workers have to reach the
         source, the output and a checkpoint given by path under the same names. If None, run on this machine.
@@ -140,10 +147,10 @@ def restore(
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
-        `denoise`, `attention_window`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`,
-        `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How
-        to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`, `memory_budget`, `threads`,
-        `allow_outside`.
+        `denoise`, `attention_window`, `ensemble`. Values: `intensity`, `value_range`, `noise`, `valid_range`,
+        `fill_values`, `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`,
+        `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`,
+        `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -161,9 +168,13 @@ def restore(
     """
     if output is not None:
         where = {"scheduler": scheduler, "resources": resources}
-        for event in iter_restore(source, model=model, output=output, overwrite=overwrite, **where, **settings):
-            if progress is not None:
-                progress(event)
+        with following(progress is True, downloading(str(model))) as download:
+            chosen = make_plan(
+                source, model=model, output=output, overwrite=overwrite, download=download, **where, **settings
+            )
+        with following(progress, restoring) as follow:
+            for event in run(chosen, output, overwrite=overwrite, **where):
+                follow(event)
         return as_location(output)
     if scheduler is not None:
         raise RecipeError("a cluster writes to a place that all its workers reach; give output= a path or URL.")
@@ -210,10 +221,10 @@ def iter_restore(
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
-        `denoise`, `attention_window`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`,
-        `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How
-        to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`, `memory_budget`, `threads`,
-        `allow_outside`.
+        `denoise`, `attention_window`, `ensemble`. Values: `intensity`, `value_range`, `noise`, `valid_range`,
+        `fill_values`, `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`,
+        `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`,
+        `memory_budget`, `threads`, `allow_outside`.
 
     Yields
     ------
@@ -238,8 +249,9 @@ def denoise(
     output: str | Path | None = None,
     *,
     model: str | Path = DENOISER,
+    adapt: bool | str | Path = False,
     overwrite: bool = False,
-    progress: Callable[[Progress], None] | None = None,
+    progress: bool | Callable[[Progress], None] | None = True,
     scheduler: Any = None,
     resources: Mapping[str, float] | None = None,
     **settings: Unpack[Settings],
@@ -257,11 +269,17 @@ def denoise(
     model : str or Path
         Name of a bundled or published model (`models`), or path of a checkpoint of Restormer or SwinIR. Default:
         `DENOISER`.
+    adapt : bool, str or Path
+        Adapt the model to the source first (see `adapt`), which takes 5 minutes on a CPU and 1 on a GPU. The weights
+        are kept beside the output (``cells.adapted.safetensors`` for ``cells.zarr``), or in the ``.safetensors`` file
+        that is named here. If adapting does not help, the model is used as it is, and log and report say why.
     overwrite : bool
         Replace an OME-Zarr at `output`. If this very run started it and did not complete it, it is resumed all the
         same.
-    progress : callable or None
-        Called with a `Progress` about four times a second, if there is an output or the source is a NumPy array.
+    progress : bool, callable or None
+        True shows a bar on standard error, if it is a terminal, or in the notebook, once the call has taken a second;
+        elsewhere nothing is shown. A function is called with a `Progress` about four times a second. False or None for
+        neither. Lazy results have no progress of their own.
     scheduler : str, distributed.Client, distributed.Cluster or None
         Dask cluster to run on; a str is the address of its scheduler (``"tcp://head:8786"``). Workers have to reach the
         source, the output and a checkpoint given by path under the same names. If None, run on this machine.
@@ -270,10 +288,10 @@ def denoise(
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
-        `denoise`, `attention_window`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`,
-        `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How
-        to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`, `memory_budget`, `threads`,
-        `allow_outside`.
+        `denoise`, `attention_window`, `ensemble`. Values: `intensity`, `value_range`, `noise`, `valid_range`,
+        `fill_values`, `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`,
+        `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`,
+        `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -288,10 +306,26 @@ def denoise(
         If source, model, settings or output are wrong, before any work is done; or if a block cannot be read or
         written. Stored blocks are kept.
     """
-    return restore(
-        source, model=model, output=output, overwrite=overwrite, progress=progress, scheduler=scheduler,
-        resources=resources, **settings,
-    )  # fmt: skip
+    where: dict[str, Any] = {"scheduler": scheduler, "resources": resources}
+    if not adapt:
+        given = {"overwrite": overwrite, "progress": progress, **where}
+        return restore(source, model=model, output=output, **given, **settings)
+    from napari_restore.api.adapting import adapt_for
+
+    file, shown = None if adapt is True else adapt, progress is True
+    found = adapt_for(source, output, weights=file, model=model, overwrite=overwrite, progress=shown, **settings)
+    if output is None:
+        (_log.info if found.outcome == "adapted" else _log.warning)("%s", found)
+        return restore(source, model=found.model, progress=progress, **where, **settings)
+    chosen = make_plan(source, model=found.model, output=output, overwrite=overwrite, **where, **settings)
+    if found.outcome == "adapted":
+        chosen = replace(chosen, why={**chosen.why, "model": str(found)})
+    else:
+        chosen = replace(chosen, warnings=(*chosen.warnings, str(found)))  # for the log and the report of the run
+    with following(progress, restoring) as follow:
+        for event in run(chosen, output, overwrite=overwrite, **where):
+            follow(event)
+    return as_location(output)
 
 
 @bounded("super-resolving")
@@ -303,7 +337,7 @@ def super_resolve(
     scale: int = 2,
     model: str | Path | None = None,
     overwrite: bool = False,
-    progress: Callable[[Progress], None] | None = None,
+    progress: bool | Callable[[Progress], None] | None = True,
     scheduler: Any = None,
     resources: Mapping[str, float] | None = None,
     **settings: Unpack[Settings],
@@ -326,8 +360,10 @@ def super_resolve(
     overwrite : bool
         Replace an OME-Zarr at `output`. If this very run started it and did not complete it, it is resumed all the
         same.
-    progress : callable or None
-        Called with a `Progress` about four times a second, if there is an output or the source is a NumPy array.
+    progress : bool, callable or None
+        True shows a bar on standard error, if it is a terminal, or in the notebook, once the call has taken a second;
+        elsewhere nothing is shown. A function is called with a `Progress` about four times a second. False or None for
+        neither. Lazy results have no progress of their own.
     scheduler : str, distributed.Client, distributed.Cluster or None
         Dask cluster to run on; a str is the address of its scheduler (``"tcp://head:8786"``). Workers have to reach the
         source, the output and a checkpoint given by path under the same names. If None, run on this machine.
@@ -336,10 +372,10 @@ def super_resolve(
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
-        `denoise`, `attention_window`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`,
-        `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How
-        to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`, `memory_budget`, `threads`,
-        `allow_outside`.
+        `denoise`, `attention_window`, `ensemble`. Values: `intensity`, `value_range`, `noise`, `valid_range`,
+        `fill_values`, `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`,
+        `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`,
+        `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------

@@ -9,6 +9,7 @@ from typing import Any
 from napari_restore.api.boundary import bounded
 from napari_restore.images.image import Image
 from napari_restore.images.store import as_location
+from napari_restore.progress_bars import counting, following
 
 __all__ = ["save_ome_zarr"]
 
@@ -20,7 +21,7 @@ def save_ome_zarr(
     *,
     axes: str | None = None,
     labels: Mapping[str, Any] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: bool | Callable[[int, int], None] | None = True,
 ) -> None:
     """Save images of any size as an OME-Zarr 0.5, block by block, with pyramid, pixel size, units, origin and channels.
 
@@ -36,8 +37,10 @@ def save_ome_zarr(
     labels : mapping of str to (str, Path, array or Image), or None
         Labels images by name, integers with the axes of the image or its last ones. Each is stored with the first image
         of the same shape and position, or else with the first image.
-    progress : callable or None
-        Called with the number of blocks that are stored, and of all.
+    progress : bool, callable or None
+        True shows a bar on standard error, if it is a terminal, or in the notebook, once the call has taken a second;
+        elsewhere nothing is shown. A function is called with the number of blocks that are stored, and of all. False or
+        None for neither.
 
     Raises
     ------
@@ -60,7 +63,8 @@ def save_ome_zarr(
     several = isinstance(images, Sequence) and bool(images) and all(isinstance(one, Image) for one in images)
     opened = list(images) if several else [open_image(images, axes=axes)]
     found = {name: _labels(one, opened[0]) for name, one in (labels or {}).items()}
-    save_images(as_location(output), opened, found, progress)
+    with following(progress, counting("saving")) as follow:
+        save_images(as_location(output), opened, found, follow)
 
 
 def _labels(source: Any, image: Image) -> Image:

@@ -127,6 +127,9 @@ class Settings(TypedDict, total=False):
         Values of missing pixels wherever they are, even single ones: they are left out of all estimates and stay
         unchanged; separated by commas, channels by semicolons; or none. Unit: data units. If left out: those that the
         source declares: nodata of GDAL, _FillValue, missing_value.
+    ensemble : {1, 8] or None
+        Number of orientations of each tile, flipped and rotated, whose results are averaged: 1 or 8; 8 takes eight
+        times as long. If left out: 1.
     """
 
     img_range: float | None
@@ -164,6 +167,7 @@ class Settings(TypedDict, total=False):
     strength: float
     attention_window: int | None
     missing_values: float | Sequence[float] | Sequence[Sequence[float]] | Literal["none"] | None
+    ensemble: Literal[1, 8] | None
 
 
 # End of what is written.

@@ -10,6 +10,7 @@ from napari_restore.api.boundary import bounded
 from napari_restore.api.planning import plan as make_plan
 from napari_restore.api.settings import DENOISER, UPSCALERS, Settings, describes_settings
 from napari_restore.errors import ModelError, RecipeError
+from napari_restore.progress_bars import adapting, downloading, following
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -67,16 +68,17 @@ def recommend(report: Report) -> tuple[Recommendation, ...]:
 
 
 @bounded("fetching", ModelError)
-def fetch(model: str | Path, progress: Callable[[int, int | None], None] | None = None) -> ModelCard:
+def fetch(model: str | Path, progress: bool | Callable[[int, int | None], None] | None = True) -> ModelCard:
     """Fetch the weights of a model if they are not on this machine; a run does this by itself.
 
     Parameters
     ----------
     model : str or Path
         Name of a model, or path of a checkpoint.
-    progress : callable or None
-        Called with the bytes that have arrived and the bytes in total (None if unknown) while a published file is
-        downloaded.
+    progress : bool, callable or None
+        True shows a bar on standard error, if it is a terminal, or in the notebook, while a published file is
+        downloaded. A function is called with the bytes that have arrived and the bytes in total (None if unknown).
+        False or None for neither.
 
     Returns
     -------
@@ -90,7 +92,8 @@ def fetch(model: str | Path, progress: Callable[[int, int | None], None] | None 
     """
     from napari_restore.models.zoo import find_card, local_card
 
-    return local_card(find_card(model), progress)
+    with following(progress, downloading(str(model))) as follow:
+        return local_card(find_card(model), follow)
 
 
 @bounded("reading model", ModelError)
@@ -176,7 +179,7 @@ def adapt(
     steps: int | None = None,
     seed: int = 0,
     overwrite: bool = False,
-    progress: Callable[[AdaptProgress], bool | None] | None = None,
+    progress: bool | Callable[[AdaptProgress], bool | None] | None = True,
     **settings: Unpack[Settings],
 ) -> Adapted:
     """Adapt a denoiser to a noisy source alone, and keep it only if that has helped on crops that were set aside.
@@ -210,16 +213,17 @@ def adapt(
         Seed of all random numbers.
     overwrite : bool
         Replace an existing file, and forget an interrupted adaptation.
-    progress : callable or None
-        Called with an `AdaptProgress` after each step. If it returns False, the adaptation ends, and what was reached
-        is judged and, if it has helped, stored.
+    progress : bool, callable or None
+        True shows a bar on standard error, if it is a terminal, or in the notebook; elsewhere nothing is shown. A
+        function is called with an `AdaptProgress` after each step; if it returns False, the adaptation ends, and what
+        was reached is judged and, if it has helped, stored. False or None for neither.
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
-        `denoise`, `attention_window`. Values: `intensity`, `value_range`, `noise`, `valid_range`, `fill_values`,
-        `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`, `ome_version`. How
-        to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`, `memory_budget`, `threads`,
-        `allow_outside`.
+        `denoise`, `attention_window`, `ensemble`. Values: `intensity`, `value_range`, `noise`, `valid_range`,
+        `fill_values`, `neighbours`, `strength`, `missing_values`. Result: `dtype`, `chunks`, `shards`, `pyramid`,
+        `ome_version`. How to run: `device`, `batch`, `workers`, `on_error`, `fsync`, `backend`, `lanes`,
+        `memory_budget`, `threads`, `allow_outside`.
 
     Returns
     -------
@@ -236,9 +240,10 @@ def adapt(
 
     plan = make_plan(source, model=model, **settings)
     adaptation = Adaptation(plan, Request(Path(output), method, minutes, steps, seed, overwrite))
-    for event in adaptation.run():
-        if progress is not None and progress(event) is False:
-            adaptation.stop()
+    with following(progress, adapting) as follow:
+        for event in adaptation.run():
+            if follow(event) is False:
+                adaptation.stop()
     assert adaptation.outcome is not None
     return adaptation.outcome
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from napari_restore import __version__
 from napari_restore.cli.adapting import adapt
 from napari_restore.cli.checking import assess, info, report, verify
+from napari_restore.cli.exporting import export
 from napari_restore.cli.models import models_app
 from napari_restore.cli.options import given, with_settings
 from napari_restore.cli.restoring import batch, denoise, upscale
@@ -40,6 +41,7 @@ _OF_ADAPTING = (
     "neighbours", "device", "on_error", "memory_budget", "allow_outside",
 )  # fmt: skip
 app.command(cls=with_settings(*_OF_ADAPTING))(adapt)
+app.command(cls=with_settings("img_range", "mean"))(export)
 app.command()(verify)
 app.command()(report)
 app.command()(assess)

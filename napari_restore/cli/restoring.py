@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from napari_restore.cli.options import Overwrite, Quiet, Recipe, Source, is_given, with_recipe
-from napari_restore.cli.screen import downloads, errors, follow, follow_batch, out
+from napari_restore.cli.screen import adapting, downloads, errors, follow, follow_batch, out
 from napari_restore.errors import RecipeError
 from napari_restore.models.defaults import DENOISER
 
@@ -42,13 +42,21 @@ def _run(
     scheduler: str | None,
     resources: str | None,
     settings: Any,
+    adapt: bool = False,
 ) -> None:
-    """Make a plan, print it, and run it."""
+    """Make a plan, print it, and run it; adapt the model first if asked for."""
     from napari_restore import api
 
     if output.startswith("memory://"):
         raise RecipeError(f"{output} is lost when this process ends; give a path, or the URL of an object store.")
     where: dict[str, Any] = {"scheduler": scheduler, "resources": _amounts(resources)}
+    if adapt:
+        with downloads(str(model), quiet):
+            api.fetch(model)
+        with adapting(quiet) as show_step:
+            found = api.adapt_for(source, output, model=model, overwrite=overwrite, progress=show_step, **settings)
+        errors.print(str(found))
+        model = found.model
     with downloads(str(model), quiet) as show:
         plan = api.plan(source, model=model, output=output, overwrite=overwrite, download=show, **where, **settings)
     if not quiet:
@@ -72,6 +80,9 @@ def denoise(
     source: Source,
     output: Output,
     model: Annotated[str, typer.Option(help="Name of a model, or path of a checkpoint.")] = DENOISER,
+    adapt: Annotated[
+        bool, typer.Option("--adapt", help="Adapt the model to SOURCE first; its weights are kept beside OUTPUT.")
+    ] = False,
     recipe: Recipe = None,
     overwrite: Overwrite = False,
     scheduler: Scheduler = None,
@@ -82,7 +93,7 @@ def denoise(
     chosen, settings = with_recipe(context, recipe, model)
     _run(
         source, output, chosen or model, quiet=quiet, overwrite=overwrite, scheduler=scheduler,
-        resources=resources, settings=settings,
+        resources=resources, settings=settings, adapt=adapt,
     )  # fmt: skip
 
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+from napari_restore import progress_bars
+from napari_restore.progress_bars import Bar
 
+if TYPE_CHECKING:
     from napari_restore import api
 
 for _name in ("stdout", "stderr"):
@@ -40,52 +41,31 @@ out = Console(width=None if sys.stdout.isatty() else 250, **_plain)
 errors = _Errors(stderr=True, **_plain)
 
 
-def _bar(quiet: bool) -> Progress:
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
-        TextColumn("{task.fields[rate]}", markup=False),
-        TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    return Progress(*columns, console=errors, disable=quiet or not errors.is_terminal)
-
-
-def _show(bar: Progress, task: TaskID, event: Any) -> None:
-    """Show an event of a run."""
-    done, total = event.steps
-    rate = f"{done}/{total} tiles, {event.tiles_per_second:.2f}/s" if event.counts_tiles else f"{done}/{total} blocks"
-    bar.update(task, description=event.stage, completed=done, total=total, rate=rate)
+@contextmanager
+def _shown(lines: Callable[[Bar], Callable[..., Any]], quiet: bool) -> Iterator[Callable[..., Any]]:
+    """Show a bar until the context ends. Yield the function that takes the events."""
+    bar = Bar(errors, hidden=quiet)
+    try:
+        yield lines(bar)
+    finally:
+        bar.close()
 
 
 def follow(events: Iterable[Any], quiet: bool) -> None:
     """Show the progress of a run until it ends."""
-    with _bar(quiet) as bar:
-        task = bar.add_task("restoring", total=None, rate="")
+    with _shown(progress_bars.restoring, quiet) as show:
         for event in events:
-            _show(bar, task, event)
+            show(event)
 
 
 def follow_batch(events: Iterable[api.BatchProgress], quiet: bool) -> list[api.BatchItem]:
     """Show the progress of a batch of images until it ends, and return the outcome of each image."""
     ended: list[api.BatchItem] = []
-    with _bar(quiet) as bar:
-        images = bar.add_task("images", total=None, rate="")
-        task = bar.add_task("restoring", total=None, rate="")
+    with _shown(progress_bars.restoring_batch, quiet) as show:
         for event in events:
-            bar.update(images, completed=len(ended), total=event.total, rate=event.item.name)
+            show(event)
             if event.event is None:
                 ended.append(event.item)
-                bar.reset(task, total=None)
-            else:
-                _show(bar, task, event.event)
     return ended
 
 
@@ -93,15 +73,13 @@ def follow_batch(events: Iterable[api.BatchProgress], quiet: bool) -> list[api.B
 def adapting(quiet: bool) -> Iterator[Callable[[Any], None]]:
     """Show the progress of an adaptation. Yield a function that takes its events."""
     said: list[str] = []
-    with _bar(quiet) as bar:
-        task = bar.add_task("adapting", total=None, rate="")
+    with _shown(progress_bars.adapting, quiet) as follow:
 
         def show(event: Any) -> None:
             if not said and not quiet:
                 said.append(f"{event.method}: {event.why}")
                 errors.print(said[0])
-            losses = f"loss {event.latest.loss:.4f}, unadapted {event.latest.parent_loss:.4f}"
-            bar.update(task, completed=event.done, total=event.total or None, rate=losses)
+            follow(event)
 
         yield show
 
@@ -109,10 +87,5 @@ def adapting(quiet: bool) -> Iterator[Callable[[Any], None]]:
 @contextmanager
 def downloads(model: str, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
     """Show the download of a model, if there is one. Yield a function that takes the bytes done and the total bytes."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    description = TextColumn("{task.description}", markup=False)
-    columns = (description, BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=errors, disable=quiet or not errors.is_terminal, transient=True) as bar:
-        task = bar.add_task(f"fetching {model}", total=None, visible=False)
-        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+    with _shown(progress_bars.downloading(model), quiet) as show:
+        yield show

@@ -26,19 +26,24 @@ from napari_restore.errors import ModelError
 from napari_restore.files import is_link, is_plain, open_own, rename, write_whole
 from napari_restore.models.card import ModelCard
 from napari_restore.ways_out import WayOut
+from napari_restore.wording import human_bytes
 
 __all__ = ["Progress", "fetch", "models_folder", "origin", "pin_path", "pinned_digest"]
 
 Progress = Callable[[int, int | None], None]
 """Callback with the number of bytes received and in all; the latter is None if the server does not report it."""
 
-TIMEOUT = (10.0, 20.0)
+TIMEOUT = (10.0, 15.0)
 """Timeouts of a connection, and of the next bytes, in seconds."""
+SLOWEST = 1000
+"""Bytes per second that a server has to send; at less, the smallest published file would take hours."""
+PATIENCE = 30.0
+"""Seconds over which this is measured."""
 PAUSE = 1.0
 """Seconds to wait after a broken connection, times the number of attempts since the last progress."""
 _ATTEMPTS_WITHOUT_PROGRESS = 3
 _ATTEMPTS = 30
-_CHUNK = 2**16  # bytes that a broken connection loses at most
+_CHUNK = 2**16  # bytes that are read at once, at most
 
 _log = logging.getLogger(__name__)
 _fetching = threading.RLock()
@@ -48,8 +53,8 @@ class _Broken(Exception):
     """A connection failed or broke off; another attempt may succeed."""
 
 
-class _TooLarge(Exception):
-    """A server sends more bytes than the file can have."""
+class _Unusable(Exception):
+    """A server sends more bytes than the file can have, or too few of them a second; another attempt would be alike."""
 
 
 def models_folder() -> Path:
@@ -180,7 +185,7 @@ def _retrieve(card: ModelCard, path: Path, progress: Progress | None) -> None:
 
     try:
         pooch.retrieve(source, known_hash=known, fname=path.name, path=path.parent, downloader=download)
-    except (_Broken, _TooLarge) as error:
+    except (_Broken, _Unusable) as error:
         raise ModelError(f"{card.name} was not fetched: {error}", _way_out(card, path)) from error
     except ValueError as error:  # of pooch, for a wrong hash; pooch has removed the file
         raise ModelError(
@@ -254,6 +259,7 @@ def _append(url: str, partial: Path, progress: Progress | None, *, checked: bool
     would reveal a mixture of versions, the download starts again.
     """
     import requests
+    import urllib3
 
     host = urlsplit(url).hostname
     mark = _validator(partial)
@@ -282,7 +288,7 @@ def _append(url: str, partial: Path, progress: Progress | None, *, checked: bool
                 raise _Broken(f"{host} sends {length!r} as the length of the file")
             total = have + int(length) if length else None
             with open_own(partial, append=bool(have)) as stream:
-                for chunk in answer.iter_content(_CHUNK):
+                for chunk in _parts(answer.raw, str(host)):
                     have += stream.write(chunk)
                     if have > most:
                         break
@@ -291,14 +297,30 @@ def _append(url: str, partial: Path, progress: Progress | None, *, checked: bool
             if have > most:
                 for path in (partial, mark):
                     path.unlink(missing_ok=True)
-                raise _TooLarge(f"{host} sends more than {most} bytes, which no file of this network has")
+                raise _Unusable(f"{host} sends more than {most} bytes, which no file of this network has")
             if total is not None and have != total:
                 raise _Broken(f"the connection to {host} broke off after {have} of {total} bytes")
     except requests.HTTPError as error:
         raise _Broken(f"{host} answers {answer.status_code} {answer.reason}") from error
-    except requests.Timeout as error:
+    except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
         raise _Broken(f"{host} does not answer") from error
     except requests.ConnectionError as error:
         raise _Broken(f"there is no connection to {host}, or it broke off") from error
-    except requests.RequestException as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise _Broken(f"the connection to {host} broke off") from error
+
+
+def _parts(answer: Any, host: str) -> Iterator[bytes]:
+    """Yield the bytes of an answer (`urllib3.HTTPResponse`) as they arrive, while enough of them do."""
+    began, received = time.monotonic(), 0
+    while part := answer.read1(_CHUNK, decode_content=True):
+        yield part
+        received += len(part)
+        seconds = time.monotonic() - began
+        if seconds > PATIENCE:
+            if received < SLOWEST * seconds:
+                raise _Unusable(
+                    f"{host} sends less than {human_bytes(SLOWEST)} a second; the part that has arrived is kept, "
+                    "and the same call goes on from there"
+                )
+            began, received = time.monotonic(), 0

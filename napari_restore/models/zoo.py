@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from napari_restore.errors import ModelError
 from napari_restore.models.card import PAPERS, ModelCard, tiling_defaults
 from napari_restore.models.fetch import Progress, fetch, models_folder, pinned_digest
+from napari_restore.models.packages import find_package
 from napari_restore.models.published import published_cards
 from napari_restore.ways_out import WayOut
 
@@ -90,6 +91,8 @@ def find_card(model: str | Path, *, img_range: float | None = None, mean: tuple[
             )
         return _pinned(card)
     path = Path(model).expanduser()
+    if (package := find_package(path)) is not None:
+        return package.card(partial(card_of_file, package.weights), img_range=img_range, mean=mean)
     if path.suffix.lower() in _SUFFIXES or path.exists():
         if not path.exists() and path.stem in published:
             raise ModelError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -18,7 +19,7 @@ import zarr
 from ome_zarr_models import v04, v05
 
 from napari_restore import api, cli
-from napari_restore.engine.store.lock import OutputLock
+from napari_restore.engine.store.lock import OutputLock, lock_of
 from napari_restore.engine.store.replaced import set_aside
 from napari_restore.errors import ModelError, OutputError, RecipeError, SourceError
 from napari_restore.images.staging import Stage
@@ -272,21 +273,47 @@ def test_a_collection_keeps_its_series(tmp_path: Path, stack: np.ndarray, checkp
     assert api.open_image(tmp_path / "out/slides.zarr", series=1).location.endswith("slides.zarr/1")  # type: ignore[union-attr]
 
 
-def test_what_a_killed_batch_left_at_the_end_of_an_image_is_tidied(folder: Path, checkpoints: dict[str, Path]) -> None:
+@pytest.mark.parametrize(
+    ("kind", "first", "second"),
+    [("folder", "a/x.zarr", "b/x.zarr"), ("plate", "screen.zarr/A/1/0", "screen.zarr/B/3/0")],
+)
+def test_what_a_killed_batch_left_at_the_end_of_an_image_is_tidied(
+    folder: Path, stack: np.ndarray, checkpoints: dict[str, Path], kind: str, first: str, second: str
+) -> None:
+    if kind == "plate":
+        write_plate(folder.parent / "screen.zarr", stack, "0.5")
+    source = folder if kind == "folder" else folder.parent / "screen.zarr"
     out, model = folder.parent / "out", checkpoints["local"]
-    api.restore_batch(folder, out, model=model, **SETTINGS)
-    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and "report" not in path.name}
-    image = out / "a/x.zarr"
+    api.restore_batch(source, out, model=model, **SETTINGS)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and "report" not in str(path)}
+    image = out / first
     held = OutputLock(image)  # as if it was killed before it gave the lock back
     mark = held.stage.folder / "owner.json"
     mark.write_text(json.dumps(json.loads(mark.read_text()) | {"started": "never"}))
     stray = Stage(held.stage.folder)
-    record_digest(stray, image, "0/c/0/0", b"never stored")
+    stored = next(path for path in image.glob("0/c/**/*") if path.is_file())
+    record_digest(stray, image, stored.relative_to(image).as_posix(), b"never stored")
     set_aside(image, stray, held.owner)
-    replaced = image.with_name(".x.zarr.replaced")
-    shutil.copytree(next(replaced.iterdir()) / "x.zarr", image)
-    (out / "b/.x.zarr.lock").mkdir()
-    ended = api.restore_batch(folder, out, model=model, **SETTINGS)
-    assert [item.state for item in ended if "broken" not in item.name] == ["done", "done"]
-    after = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and "report" not in path.name}
+    replaced = image.with_name(f".{image.name}.replaced")
+    shutil.copytree(next(replaced.iterdir()) / image.name, image)
+    lock_of(out / second).mkdir()
+    ended = api.restore_batch(source, out, model=model, **SETTINGS)
+    assert {item.state for item in ended if "broken" not in item.name} == {"done"}
+    after = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and "report" not in str(path)}
     assert after == before and not list(out.rglob(".*.lock")) and not list(out.rglob(".*.replaced"))
+
+
+def test_a_batch_that_ends_before_it_gives_a_lock_back(folder: Path, checkpoints: dict[str, Path]) -> None:
+    out, model = folder.parent / "out", checkpoints["local"]
+    ends = f"""
+import os
+from napari_restore import api
+from napari_restore.engine.store.lock import OutputLock
+OutputLock.release = lambda self: os._exit(9)
+api.restore_batch({str(folder)!r}, {str(out)!r}, model={str(model)!r}, tile=64, halo=8)
+"""
+    assert subprocess.run([sys.executable, "-c", ends]).returncode == 9
+    assert list(out.rglob(".*.lock")) == [lock_of(out / "a/x.zarr")]
+    api.restore_batch(folder, out, model=model, **SETTINGS)
+    assert not list(out.rglob(".*.lock"))
+    assert api.verify(out / "a/x.zarr").ok and api.verify(out / "b/x.zarr").ok

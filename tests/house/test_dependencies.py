@@ -9,14 +9,17 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import lower_bounds
+
 import napari_restore
 
 PACKAGE = Path(napari_restore.__file__).parent
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-DISTRIBUTIONS = {"skimage": "scikit-image"}
+DISTRIBUTIONS = {"skimage": "scikit-image", "yaml": "pyyaml"}
 """Names to install of modules that are called otherwise."""
 OPTIONAL = {
+    "ipython",  # in a notebook it is always there
     "hdf5plugin",  # more codecs for h5py, used where they are installed; a message names it
 }
 """Imported and in no extra."""
@@ -84,6 +87,10 @@ def test_modules_load_without_extras() -> None:
     needed = {(file, name) for file, found in IMPORTS.items() for name, at_start in found if at_start}
     assert {(file, name) for file, name in needed if name not in BASE and not file.startswith("widgets/")} == set()
     assert {(file, name) for file, name in needed if name not in BASE | NAPARI} == set()
+
+
+def test_lower_bounds_are_those_that_are_tested() -> None:
+    assert lower_bounds.FILE.read_text(encoding="utf-8") == lower_bounds.lower_bounds(), "run tests/lower_bounds.py"
 
 
 def test_tests_install_no_other_versions() -> None:

@@ -110,6 +110,23 @@ def test_every_page_is_listed() -> None:
     assert {page.relative_to(DOCS).as_posix() for page in listed - pages} == {"gallery_pages/index.md"}
 
 
+# Tests and benchmarks
+
+
+def test_what_shows_a_promise_exists() -> None:
+    """Tests and benchmarks that docs/survival.md names, by path, by file name, or by `path::function`."""
+    page = (DOCS / "survival.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:[\w/]*/)?test_\w+\.py)?(?:::(test_\w+))?`|`((?:tests|benchmarks)/[\w/.]*)`", page)
+    tests = {path.name: path for path in (ROOT / "tests").rglob("test_*.py")}
+    assert sum(bool(function) for _, function, _ in named) > 40
+    path = ROOT
+    for file, function, place in named:
+        if file:
+            path = ROOT / file if "/" in file else tests[file]
+        assert (ROOT / place).exists() and path.exists(), file or place
+        assert not function or f"def {function}(" in path.read_text(encoding="utf-8"), (path, function)
+
+
 # Errors
 
 _ENTRY = re.compile(r"^- (`[^`]+`(?:, `[^`]+`)*):", re.MULTILINE)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import socket
@@ -165,7 +166,7 @@ def test_the_next_call_goes_on_where_the_last_one_ended(
     assert not weights_path(known).exists()
     server.cut = 0
     fetch(known)
-    assert server.asked == [None, f"bytes={len(content) // 3 // 1000 * 1000}-"]
+    assert server.asked == [None, f"bytes={len(content) // 3}-"]
     assert weights_path(known).read_bytes() == content
     assert files(folder) == [FILE]
 
@@ -332,14 +333,20 @@ def test_a_server_that_does_not_answer(folder: Path, known: ModelCard, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("length", "said"), [("1000", "does not answer|broke off"), ("-5", "sends '-5' as the length of the file")]
+    ("length", "trickles", "said"),
+    [
+        ("1000", False, "does not answer|broke off"),
+        ("-5", False, "sends '-5' as the length of the file"),
+        ("100000", True, "sends less than 1.0 kB a second; the part that has arrived is kept"),
+    ],
 )
 def test_a_server_that_stops_in_the_middle(
-    folder: Path, known: ModelCard, monkeypatch: pytest.MonkeyPatch, length: str, said: str
+    folder: Path, known: ModelCard, monkeypatch: pytest.MonkeyPatch, length: str, trickles: bool, said: str
 ) -> None:
-    monkeypatch.setattr(fetching, "TIMEOUT", (0.2, 0.2))
+    monkeypatch.setattr(fetching, "TIMEOUT", (10.0, 15.0) if trickles else (0.2, 0.2))
     monkeypatch.setattr(fetching, "PAUSE", 0.0)
-    Stalling.ends, Stalling.length = threading.Event(), length
+    monkeypatch.setattr(fetching, "PATIENCE", 0.2)
+    Stalling.ends, Stalling.length, Stalling.trickles = threading.Event(), length, trickles
     server = ThreadingHTTPServer(("127.0.0.1", 0), Stalling)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -347,6 +354,7 @@ def test_a_server_that_stops_in_the_middle(
     try:
         with pytest.raises(ModelError, match=f"not fetched: .*({said})"):
             fetch(known)
+        assert not trickles or any(name.endswith(".partial") for name in files(folder))
     finally:
         Stalling.ends.set()
         server.shutdown()
@@ -357,6 +365,7 @@ def test_a_server_that_stops_in_the_middle(
 class Stalling(BaseHTTPRequestHandler):
     ends: ClassVar[threading.Event]
     length: ClassVar[str]
+    trickles: ClassVar[bool]
 
     def log_message(self, *_: object) -> None:
         pass
@@ -367,6 +376,9 @@ class Stalling(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"ten bytes.")
         self.wfile.flush()
+        with contextlib.suppress(OSError):  # the client has given up
+            while self.trickles and not self.ends.wait(0.01):
+                self.wfile.write(b".")
         self.ends.wait(10)
 
 

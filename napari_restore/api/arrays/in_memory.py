@@ -11,6 +11,7 @@ import numpy as np
 from napari_restore.api.arrays.given_back import in_kind_of
 from napari_restore.api.planning import plan_source
 from napari_restore.errors import RecipeError
+from napari_restore.progress_bars import downloading, following, restoring
 from napari_restore.wording import human_bytes
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ __all__ = ["restore_in_memory", "restore_lazily"]
 
 
 def restore_in_memory(
-    source: np.ndarray[Any, Any], model: str | Path, progress: Callable[[Progress], None] | None, settings: Any
+    source: np.ndarray[Any, Any], model: str | Path, progress: bool | Callable[[Progress], None] | None, settings: Any
 ) -> Any:
     """Restore an array in memory into a new one, whose axes have the order of the source.
 
@@ -30,8 +31,8 @@ def restore_in_memory(
         Array to restore.
     model : str or Path
         Name of a bundled or published model (`models`), or path of a checkpoint of Restormer or SwinIR.
-    progress : callable or None
-        Called with a `Progress` about four times a second.
+    progress : bool, callable or None
+        True for a bar, or a function that is called with a `Progress` about four times a second.
     settings : dict of str to object
         Settings by name, as in `Settings`.
 
@@ -50,16 +51,17 @@ def restore_in_memory(
     from napari_restore.engine.store.sinks import ArraySink
     from napari_restore.images.axes import transposition
 
-    chosen = plan_source(source, model, None, settings)
+    with following(progress is True, downloading(str(model))) as download:
+        chosen = plan_source(source, model, None, settings, download=download)
     if chosen.output_bytes > (free := available_memory()):
         raise RecipeError(
             f"the result takes {human_bytes(chosen.output_bytes)} and only {human_bytes(free)} of memory are free; "
             "give output= a path, and it is written there block by block."
         )
     sink = ArraySink(chosen)
-    for event in run_blocks(chosen, sink):
-        if progress is not None:
-            progress(event)
+    with following(progress, restoring) as follow:
+        for event in run_blocks(chosen, sink):
+            follow(event)
     result = sink.array.transpose(transposition(chosen.axes, chosen.image.axes))
     return in_kind_of(source, result, chosen.image, chosen.card.scale, settings.get("dtype"))
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from napari_restore.engine.compute.backends.backend import Backend, Eager
+from napari_restore.engine.compute.backends.ensemble import Ensemble
 from napari_restore.engine.compute.backends.making import make_backend
 from napari_restore.engine.compute.copies import Copies, Part, Result
 from napari_restore.engine.compute.lost_devices import working_device
@@ -213,9 +214,10 @@ _loading = threading.Lock()
 
 
 @lru_cache(maxsize=MOST_LOADED)
-def _load(card_json: str, device: Device, precision: str, backend: BackendName) -> Predictor:
+def _load(card_json: str, device: Device, precision: str, backend: BackendName, ensemble: int) -> Predictor:
     card = ModelCard.model_validate_json(card_json)
-    return Predictor(make_backend(backend, load_weights(card), card, device, precision), device)
+    network = make_backend(backend, load_weights(card), card, device, precision)
+    return Predictor(network if ensemble == 1 else Ensemble(network), device)
 
 
 def predictor_of(plan: Plan, device: Device | None = None) -> Predictor:
@@ -243,13 +245,13 @@ def predictor_of(plan: Plan, device: Device | None = None) -> Predictor:
     """
     recipe = plan.recipe
     chosen = device or working_device(plan) or plan.device
-    return predictor_for(plan.card, chosen, recipe.precision, recipe.backend or "eager")
+    return predictor_for(plan.card, chosen, recipe.precision, recipe.backend or "eager", recipe.ensemble or 1)
 
 
 def predictor_for(
-    card: ModelCard, device: Device, precision: str | None = None, backend: BackendName = "eager"
+    card: ModelCard, device: Device, precision: str | None = None, backend: BackendName = "eager", ensemble: int = 1
 ) -> Predictor:
-    """Load a model once per process, device and precision, and share it; a precision of None is float32.
+    """Load a model once per process, device, precision and ensemble, and share it; a precision of None is float32.
 
     Raises
     ------
@@ -257,7 +259,7 @@ def predictor_for(
         If its weights cannot be loaded.
     """
     with _loading:
-        return _load(card.model_dump_json(), device, precision or "float32", backend)
+        return _load(card.model_dump_json(), device, precision or "float32", backend, ensemble)
 
 
 def release_predictors() -> None:

@@ -95,6 +95,7 @@ def _key(plan: Plan) -> dict[str, Any]:
         "device": recipe.device, "precision": recipe.precision, "backend": recipe.backend,
         "batch": recipe.batch, "lanes": recipe.lanes, "threads": recipe.threads,
         "processor": processor() if plan.device.is_cpu else _gpu(recipe.device),
+        **({"ensemble": recipe.ensemble} if recipe.ensemble not in (None, 1) else {}),  # earlier keys stay
     }  # fmt: skip
 
 

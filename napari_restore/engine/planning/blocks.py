@@ -207,7 +207,7 @@ def cheapest_layout(
         bytes_ = math.prod(block.values()) * dtype.itemsize
         share = tile_share(grid, block, sizes, card.scale)
         read = times_read(image, grid, block, sizes, card.scale)
-        cost = share * card.bytes_per_pixel * _NETWORK_COST[device.kind]
+        cost = share * card.bytes_per_pixel * _NETWORK_COST[device.kind] * (recipe.ensemble or 1)
         cost += read * image.dtype.itemsize * _READ_COST
         found.append((bytes_, cost, share, read, block))
     smallest = min(bytes_ for bytes_, *_ in found)

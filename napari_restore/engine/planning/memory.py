@@ -53,6 +53,8 @@ _PLANNING = 75 * 10**6
 """Bytes for modules that planning imports, and caches; measured maximum."""
 _SAMPLED = 18
 """Bytes per sampled value, besides the value itself: two arrays of float64, and masks."""
+_ENSEMBLE_TIMES = 3
+"""Copies of a batch and its result that averaging over orientations takes: the turned batch, its result, the sum."""
 _WRITE_TIMES = 3
 """Copies of a block while it is written: its pixels, its encoded chunks, and the stored object."""
 
@@ -91,6 +93,8 @@ def network_bytes(plan: Sized) -> int:
     lanes, batch = recipe.lanes or 1, recipe.batch or 1
     passing = math.prod(plan.grid.tile_shape) * 4 * (card.in_channels + card.out_channels * card.scale**2)
     working = tile_bytes(card, plan.grid) if plan.device.is_cpu else passing  # pinned copies
+    if (recipe.ensemble or 1) > 1 and plan.device.is_cpu:
+        working += _ENSEMBLE_TIMES * passing
     # Besides the batches in the network: one waits, one is being cut, and the result of one is being blended.
     return batch * (lanes * working + (lanes + 3) * passing)
 

@@ -367,6 +367,7 @@ def _rows(plan: Plan) -> list[tuple[str, str]]:
         **(image.annotations.told(card.scale) if image.annotations else {}),
         "channels": _channels(plan),
         "strength": f"{100 * recipe.strength:.3g} % of the restored image, plus source" if recipe.strength < 1 else "",
+        "ensemble": f"mean over {recipe.ensemble} flips and rotations of each tile" if recipe.ensemble == 8 else "",
         **_neighbours(plan),
         "tiles": f"{tile_y} x {tile_x}, halo {recipe.halo}, blend {recipe.blend}; {plan.tiles} in total, "
         f"{plan.tile_share:.2f} times the pixels of the image"

@@ -104,6 +104,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
         "chunks": layout.chunks, "shards": None if recipe.ome_version == "0.4" else layout.block,
         "device": ",".join(map(str, devices)), "workers": recipe.workers or 1, "lanes": lanes, "threads": threads,
         "batch": recipe.batch or 1, "precision": recipe.precision or choose_precision(card, device),
+        "ensemble": recipe.ensemble or 1,
     }  # fmt: skip
     plan = Plan(
         image, card, recipe.model_copy(update=chosen), grid, shape, dtype, layout.block,
@@ -115,7 +116,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     plan = plan if recipe.batch else plan.with_settings(batch=fitting_batch(plan, room))
     plan = plan if recipe.workers else plan.with_settings(workers=choose_workers(plan, budget))
     batch = (plan.recipe.batch or 1, card.in_channels, *grid.tile_shape)
-    pixels = plan.tiles * math.prod(grid.tile_shape)
+    pixels = plan.tiles * math.prod(grid.tile_shape) * (plan.recipe.ensemble or 1)
     backend = choose_backend(card, device, plan.recipe.precision or "float32", batch, pixels, recipe.backend)
     why_device = "; ".join(filter(None, (why_lanes, backend.why)))
     plan = replace(plan.with_settings(backend=backend.name), why={**plan.why, "device": why_device})

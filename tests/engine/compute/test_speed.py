@@ -45,7 +45,9 @@ def test_a_part_is_a_measurement_if_it_has_enough_tiles(plan: Plan, monkeypatch:
     assert sum(seen) == plan.tiles and remembered_tile_seconds(plan) is not None
 
 
-@pytest.mark.parametrize("other", [{"precision": "bfloat16"}, {"lanes": 7}, {"threads": 9}, {"backend": "openvino"}])
+@pytest.mark.parametrize(
+    "other", [{"precision": "bfloat16"}, {"lanes": 7}, {"threads": 9}, {"backend": "openvino"}, {"ensemble": 8}]
+)
 def test_other_settings_have_another_speed(plan: Plan, other: dict[str, Any]) -> None:
     remember_tile_seconds(plan, 100, 50.0)
     assert remembered_tile_seconds(plan.with_settings(**other)) is None

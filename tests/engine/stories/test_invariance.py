@@ -149,6 +149,32 @@ def test_colour_samples_in_front(checkpoints: dict[str, Path], source: np.ndarra
     np.testing.assert_array_equal(np.moveaxis(result, -1, 0), expected)
 
 
+@pytest.mark.parametrize("kind", MODELS)
+def test_ensemble(checkpoints: dict[str, Path], source: np.ndarray, tmp_path: Path, kind: str) -> None:
+    """The mean over the orientations is the same for any blocks, is resumed, and turns with the image."""
+    given = SETTINGS | {"model": checkpoints[kind], "axes": "ZYX"}
+    one, mean = (api.restore(source, ensemble=count, **given) for count in (1, 8))
+    assert difference(mean, one) > 1e-6
+    np.testing.assert_array_equal(api.restore(source, **given), one)
+    blocks = {"chunks": (1, 16, 16), "shards": (1, 32, 32), "workers": 2}
+    np.testing.assert_array_equal(stored(source, tmp_path / "a.zarr", ensemble=8, **given | blocks), mean)
+    (tmp_path / "a.zarr/0/c/1/0/1").unlink()
+    np.testing.assert_array_equal(stored(source, tmp_path / "a.zarr", **given | blocks), mean)
+    lazy = api.restore(da.from_array(source, chunks=(1, 20, 58)), ensemble=8, **given)
+    np.testing.assert_array_equal(lazy.compute(scheduler="synchronous"), mean)
+    whole = given | {"value_range": (0, 1200), "valid_range": "all", "tile": (48, 64), "halo": 0}
+    image = np.pad(source[0], ((0, 3), (0, 6)), "reflect")
+    expected = np.rot90(api.restore(image, ensemble=8, **whole | {"axes": "YX"}))
+    rotated = api.restore(np.rot90(image).copy(), ensemble=8, **whole | {"axes": "YX", "tile": (64, 48)})
+    assert difference(rotated, expected) <= 1e-5
+    plan, usual = (api.plan(source, ensemble=count, **given) for count in (8, 1))
+    assert plan.fingerprint != usual.fingerprint == api.plan(source, **given).fingerprint
+    assert "mean over 8 flips" in str(plan) and plan.memory_bytes > usual.memory_bytes
+    assert "ensemble" not in usual.recipe.as_json() and plan.recipe.as_json()["ensemble"] == 8
+    with pytest.raises(RecipeError, match="ensemble=3: Input should be 1 or 8"):
+        api.plan(source, ensemble=3, **given)
+
+
 def test_strength(checkpoints: dict[str, Path], source: np.ndarray, tmp_path: Path) -> None:
     """The mix of source and result is the same for any blocks, workers and faces, and is part of the run's identity."""
     given = SETTINGS | {"model": checkpoints["denoiser"], "axes": "ZYX"}

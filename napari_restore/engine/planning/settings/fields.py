@@ -324,6 +324,14 @@ class Fields(BaseModel):
             control="Missing pixels › Missing values", widget="LineEdit",
         ),
     ] = None
+    ensemble: Annotated[
+        Literal[1, 8] | None,
+        Setting(
+            "Number of orientations of each tile, flipped and rotated, whose results are averaged: 1 or 8; 8 takes "
+            "eight times as long.", "network", otherwise="1", page="usage.md#ensemble", earlier=1,
+            control="Performance › Ensemble", widget="ComboBox",
+        ),
+    ] = None
     # fmt: on
 
     _earlier_names = model_validator(mode="before")(backend_read)

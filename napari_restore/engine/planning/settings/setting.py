@@ -138,7 +138,7 @@ class Setting:
         return f"{self.help}{unit} If left out: {self.without}."
 
     @property
-    def values(self) -> tuple[str, ...]:
+    def values(self) -> tuple[Any, ...]:
         """The allowed values; empty if they cannot be listed."""
         literals = [option for option in _options(self.annotation) if get_origin(option) is Literal]
         return tuple(value for literal in literals for value in get_args(literal))
@@ -172,8 +172,10 @@ class Setting:
             return Written("list", inner, alone=len(options) > 1)
         if options == [bool]:
             return Written("switch", bool)
-        if "str" in self.accepts.split(" | ") or all(get_origin(option) is Literal for option in options):
+        if "str" in self.accepts.split(" | "):
             return Written("word", str)
+        if all(get_origin(option) is Literal for option in options):
+            return Written("word", type(self.values[0]))
         if len(options) == 1 and options[0] in (int, float, str):
             return Written("word", options[0])
         raise TypeError(

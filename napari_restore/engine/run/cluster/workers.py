@@ -27,6 +27,8 @@ SOON = 2.0
 """Seconds after which a scheduler that has not yet named its workers is not asked to tidy up at the end of a run."""
 CLOSE = 10.0
 """Seconds that the connection has to close; one of them if the scheduler does not answer."""
+ATTEMPTS = 3
+"""Number of times that workers are asked, if one of them ends meanwhile."""
 FIRST_WORKER = 10.0
 """Seconds to wait for the first worker of a cluster without workers."""
 NAMED = 5
@@ -160,7 +162,23 @@ class Cluster:
         ClusterError
             If a worker does not answer, or the function fails.
         """
-        workers = list(self.workers())
+        for attempt in range(1, ATTEMPTS + 1):
+            answers = self._answers(question, *arguments)
+            ended = [answer for answer in answers.values() if isinstance(answer, OSError)]
+            if not ended or attempt == ATTEMPTS:
+                break
+            time.sleep(1.0)  # until the scheduler knows; the workers that are left are asked again
+        for worker, answer in answers.items():
+            if isinstance(answer, Exception):
+                raise ClusterError(
+                    f"worker {worker} cannot answer: {answer!r}; see its log, restart it, and repeat the call."
+                ) from answer
+        return answers
+
+    def _answers(self, question: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
+        """Return the answer of each worker that takes part, or the exception that it raised."""
+        if not (workers := list(self.workers())):
+            raise ClusterError(f"the workers at {self.address} are gone; start some, and repeat the call.")
         asked = Question(lambda: self.client.run(question, *arguments, workers=workers, on_error="return"))
         if not asked.answered(ANSWER):
             raise ClusterError(
@@ -171,9 +189,6 @@ class Cluster:
             answers: dict[str, Any] = asked.answer()
         except Exception as error:
             raise ClusterError(f"the workers at {self.address} cannot be asked: {error!r}.") from error
-        for worker, answer in answers.items():
-            if isinstance(answer, Exception):
-                raise ClusterError(f"worker {worker} cannot answer: {answer!r}.") from answer
         return answers
 
     def _check_versions(self) -> None:

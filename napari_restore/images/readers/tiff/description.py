@@ -97,7 +97,7 @@ def _checked(tiff: tifffile.TiffFile, path: str, xml: str | None) -> tuple[tifff
 
     if xml is None:
         return tiff, ()
-    usable, why = _usable(xml)
+    usable, root, why = _parsed(xml)
     notes: tuple[str, ...] = ()
     if why:
         tiff.close()
@@ -106,7 +106,7 @@ def _checked(tiff: tifffile.TiffFile, path: str, xml: str | None) -> tuple[tifff
     if usable != xml:
         notes = ("The OME-XML has characters that XML does not allow; it is read without them.",)
     try:
-        check_description(usable, path)
+        check_description(root, path)
         checked = with_files_beside(usable, path)
     except SourceError:
         tiff.close()
@@ -117,24 +117,27 @@ def _checked(tiff: tifffile.TiffFile, path: str, xml: str | None) -> tuple[tifff
     return tifffile.TiffFile(path, omexml=checked), notes
 
 
-def _usable(xml: str) -> tuple[str, str]:
-    """Return an OME-XML that can be parsed, and why it cannot be used, an empty text if it can."""
+def _parsed(xml: str) -> tuple[str, ElementTree.Element, str]:
+    """Return an OME-XML that can be parsed, its root, and why it cannot be used, an empty text if it can."""
     try:
         root = ElementTree.fromstring(xml)
     except ElementTree.ParseError as error:
         repaired = _BARE.sub(lambda found: "&amp;" if found[0] == "&" else "", xml)
-        return (xml, f"it is no valid XML ({error})") if repaired == xml else _usable(repaired)
-    for pixels in root.iter():
-        if not pixels.tag.endswith("Pixels"):
-            continue
-        missing = [name for name in _NEEDED if pixels.get(name) is None]
-        order = pixels.get("DimensionOrder", "")
-        if missing:
-            return xml, f"its element Pixels has no {', '.join(missing)}"
-        if not order.startswith("XY") or sorted(order) != sorted("XYZCT"):
-            return xml, f"its dimension order is {order!r}, and OME has XY and then Z, C and T in any order"
-        sizes = {name: pixels.get(name, "") for name in _NEEDED[2:]}
-        odd = next((name for name, size in sizes.items() if not size.isdecimal() or int(size) < 1), None)
-        if odd:
-            return xml, f"its {odd} is {sizes[odd]!r}"
-    return xml, ""
+        if repaired == xml:
+            return xml, ElementTree.Element("OME"), f"it is no valid XML ({error})"
+        return _parsed(repaired)
+    faults = (_fault(pixels) for pixels in root.iter() if pixels.tag.endswith("Pixels"))
+    return xml, root, next(filter(None, faults), "")
+
+
+def _fault(pixels: ElementTree.Element) -> str:
+    """Return why a Pixels element cannot be used, an empty text if it can."""
+    missing = [name for name in _NEEDED if pixels.get(name) is None]
+    order = pixels.get("DimensionOrder", "")
+    if missing:
+        return f"its element Pixels has no {', '.join(missing)}"
+    if not order.startswith("XY") or sorted(order) != sorted("XYZCT"):
+        return f"its dimension order is {order!r}, and OME has XY and then Z, C and T in any order"
+    sizes = {name: pixels.get(name, "") for name in _NEEDED[2:]}
+    odd = next((name for name, size in sizes.items() if not size.isdecimal() or int(size) < 1), None)
+    return f"its {odd} is {sizes[odd]!r}" if odd else ""

@@ -100,13 +100,13 @@ def decoded(content: bytes) -> str:
         return content.decode("utf-8-sig", errors="replace")
 
 
-def check_description(xml: str, path: str) -> None:
+def check_description(root: ElementTree.Element, path: str) -> None:
     """Refuse an OME-XML that describes too many planes, before tifffile makes a list of them.
 
     Parameters
     ----------
-    xml : str
-        The OME-XML. If it cannot be parsed, it passes, because it is not used.
+    root : xml.etree.ElementTree.Element
+        Root of the OME-XML.
     path : str
         Name of the file in messages.
 
@@ -115,10 +115,6 @@ def check_description(xml: str, path: str) -> None:
     SourceError
         If it describes more than ten million planes.
     """
-    try:
-        root = ElementTree.fromstring(xml)
-    except ElementTree.ParseError:
-        return
     counts = [_planes(pixels) for pixels in root.iter() if pixels.tag.endswith("Pixels")]
     counts += [_labels(along) for along in root.iter() if re.search(r"}?ModuloAlong.$", along.tag)]
     most = max(counts, default=0)

@@ -87,7 +87,7 @@ def make_sample(model: str, card: ModelCard) -> Sample:
     here = (slice(channel, channel + 1), slice(top, top + side), slice(left, left + side))
     noisy, clean = (api.open_image(sample_path(name)).read(here)[0] for name in ("cells_noisy", "cells_clean"))
     given = noisy if card.scale == 1 else clean  # models that super-resolve keep noise
-    restored = np.asarray(api.restore(given, model=model, axes="YX", dtype="float32"))
+    restored = np.asarray(api.restore(given, model=model, axes="YX", dtype="float32", progress=False))
     low, high = (float(value) for value in np.percentile(clean, (0.5, 99.8)))
     before = given.repeat(card.scale, axis=0).repeat(card.scale, axis=1)
     span = float(np.ptp(clean))

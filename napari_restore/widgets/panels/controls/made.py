@@ -110,7 +110,7 @@ class Made:
     def show_planned(self, value: Any) -> None:
         """Show what “auto” stands for."""
 
-    def add(self, values: Sequence[str]) -> None:
+    def add(self, values: Sequence[Any]) -> None:
         """Add values to a list, unless they are there."""
 
 
@@ -129,14 +129,14 @@ class _Choice(Made):
         auto = [(AUTO, None)] if self.setting.default is None else []
         return {"choices": [*auto, *((str(value), value) for value in given)]}
 
-    def add(self, values: Sequence[str]) -> None:
+    def add(self, values: Sequence[Any]) -> None:
         here = [self.native.itemData(index) for index in range(self.native.count())]
         new = [value for value in values if value not in here]
         if new:
             listed = [(self.native.itemText(index), data) for index, data in enumerate(here)]
             with self._widget.changed.blocked():
                 chosen = self._widget.value
-                self._widget.choices = [*listed, *((value, value) for value in new)]
+                self._widget.choices = [*listed, *((str(value), value) for value in new)]
                 self._widget.value = chosen
 
     def show(self, value: Any) -> None:

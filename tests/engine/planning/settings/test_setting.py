@@ -35,7 +35,7 @@ def test_each_is_said_in_one_sentence_with_its_default_and_its_values(name: str)
     setting = settings()[name]
     assert setting.help.endswith(".") and ". " not in setting.help and setting.help[0].isupper()
     assert setting.without and (setting.default is None) == bool(setting.otherwise)
-    assert all(value in setting.help for value in setting.values)
+    assert all(str(value) in setting.help for value in setting.values)
 
 
 def test_what_is_used_instead_is_said_in_words() -> None:

@@ -16,7 +16,7 @@ VALUES: dict[str, list[Any]] = {
     "ome_version": ["0.4"], "fsync": [True], "on_error": ["fill"], "chunks": [(1, 64, 64)], "shards": [(1, 128, 128)],
     "strength": [0.0, 0.29, 1.0], "valid_range": ["all", (0, 4000), ((-0.5, 1e6), (3, 4))],
     "fill_values": ["none", 7, ((0,), ()), ((1.5, 2),)], "missing_values": ["none", -9999],
-    "denoise": ["auto", "/a/file.pth"],
+    "denoise": ["auto", "/a/file.pth"], "ensemble": [8, 1],
 }  # fmt: skip
 
 

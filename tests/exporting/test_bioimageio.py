@@ -1,0 +1,68 @@
+"""Packages for bioimage.io, in the programs of bioimage.io where these are installed (`tox -e exports`)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_restore import api
+from napari_restore.errors import ModelError
+
+IMAGE = np.random.default_rng(0).poisson(100, (104, 96)).astype(np.uint16)
+TILES = {"tile": 64, "halo": 8, "blend": 16, "value_range": (60, 140), "valid_range": "all", "neighbours": "none"}
+
+
+@pytest.fixture
+def spec() -> Any:
+    return pytest.importorskip("bioimageio.spec", reason="bioimageio.spec is not installed; see `tox -e exports`")
+
+
+@pytest.mark.parametrize("kind", ["denoiser", "upscaler"])
+def test_a_package_is_valid_and_is_a_model_here(
+    spec: Any, checkpoints: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setenv("NAPARI_RESTORE_MODELS", str(tmp_path / "models"))
+    package = api.export_bioimageio(checkpoints[kind], tmp_path / "mine.zip", authors=("A. Author",))
+    described = spec.load_model_description(package, perform_io_checks=True)
+    assert [author.name for author in described.authors] == ["A. Author"]
+    own, card = api.model_card(checkpoints[kind]), api.model_card(package)
+    assert card.hyperparameters == own.hyperparameters and card.noise == own.noise
+    halos = {axis.halo for axis in described.outputs[0].axes if axis.type == "space"}
+    assert halos == {own.halo * own.scale}
+    models = (checkpoints[kind], package)
+    before, after = (api.restore(IMAGE, model=model, axes="YX", device="cpu", **TILES) for model in models)
+    np.testing.assert_array_equal(before, after)
+
+
+def test_bundled_weights_have_their_licence_and_windows(spec: Any, tmp_path: Path) -> None:
+    package = api.export_bioimageio("restormer-denoise-light", tmp_path / "a.zip")
+    described = spec.load_model_description(package)
+    assert str(described.license) == "BSD-3-Clause" and described.covers and described.documentation
+    kwargs = described.weights.pytorch_state_dict.architecture.kwargs
+    assert kwargs["attention_window"] == api.model_card("restormer-denoise-light").attention_window
+    again = api.model_card(package)
+    assert again.attention_window == kwargs["attention_window"] and again.licence == "BSD-3-Clause"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("model", ["restormer-denoise-light", "swinir-denoise-light", "swinir-x2-light"])
+def test_the_test_command_of_bioimageio_passes(tmp_path: Path, model: str) -> None:
+    pytest.importorskip("bioimageio.core", reason="bioimageio.core is not installed; see `tox -e exports`")
+    package = api.export_bioimageio(model, tmp_path / "a.zip")
+    command = [str(Path(sys.executable).with_name("bioimageio")), "test", str(package)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    print(found.stdout, found.stderr)
+    assert found.returncode == 0 and "passed" in found.stdout + found.stderr
+
+
+def test_what_cannot_be_exported_is_said_before_any_work(tmp_path: Path, checkpoints: dict[str, Path]) -> None:
+    (tmp_path / "a.zip").touch()
+    wrong = {"a.zip": "exists already", "a.tar": r"does not end in \.zip", "no/a.zip": "does not exist"}
+    for output, words in wrong.items():
+        with pytest.raises(ModelError, match=words):
+            api.export_bioimageio(checkpoints["denoiser"], tmp_path / output)
