@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
+from typer.testing import CliRunner
 
-from napari_restore import api
+from napari_restore import api, cli
 from napari_restore.errors import ModelError
 
 IMAGE = np.random.default_rng(0).poisson(100, (104, 96)).astype(np.uint16)
@@ -58,6 +61,23 @@ def test_the_test_command_of_bioimageio_passes(tmp_path: Path, model: str) -> No
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     print(found.stdout, found.stderr)
     assert found.returncode == 0 and "passed" in found.stdout + found.stderr
+
+
+def test_the_command_exports(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    def run(*words: str) -> Any:
+        return CliRunner().invoke(cli.app, ["export", str(checkpoints["denoiser"]), *words])
+
+    done = run(str(tmp_path / "a.zip"), "--author", "A. Author", "--author", "B. Author")
+    assert done.exit_code == 0 and done.stdout.strip() == str(tmp_path / "a.zip")
+    with zipfile.ZipFile(tmp_path / "a.zip") as package:
+        described = yaml.safe_load(package.read("rdf.yaml"))
+    assert [author["name"] for author in described["authors"]] == ["A. Author", "B. Author"]
+    for words, told in (
+        (["b.zip", "--tile", "64"], "takes any tiles"),
+        (["b.onnx", "--format", "onnx", "--author", "A"], "names no authors"),
+        (["b.zip", "--format", "keras"], "use bioimageio or onnx"),
+    ):
+        assert told in str(run(*words).exception)
 
 
 def test_what_cannot_be_exported_is_said_before_any_work(tmp_path: Path, checkpoints: dict[str, Path]) -> None:
