@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from noisy_planes import noisy_blobs
 from safetensors.torch import save_file
 from seeded_weights import fill
 
@@ -64,7 +65,4 @@ def one_thread() -> None:
 @pytest.fixture
 def stack() -> np.ndarray:
     """Noisy uint16 blobs, ZYX, of ragged size."""
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[:75, :110]
-    signal = 200 + 800 * np.stack([np.sin(y / 9 + z) ** 2 * np.cos(x / 7) ** 2 for z in range(3)])
-    return rng.poisson(signal).astype(np.uint16)
+    return noisy_blobs()

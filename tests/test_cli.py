@@ -245,7 +245,10 @@ STREAMS = {
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize("streams", STREAMS)
+@pytest.mark.parametrize(
+    "streams",
+    [pytest.param(name, marks=() if name in ("full output", "both closed") else pytest.mark.long) for name in STREAMS],
+)
 def test_a_run_does_not_need_anybody_to_tell(
     tiff: Path, checkpoints: dict[str, Path], tmp_path: Path, streams: str
 ) -> None:
@@ -263,7 +266,7 @@ def test_a_run_does_not_need_anybody_to_tell(
 @pytest.mark.skipif(not hasattr(os, "kill") or sys.platform == "win32", reason="needs signals")
 @pytest.mark.parametrize("times", [2, *(pytest.param(times, marks=pytest.mark.long) for times in (1, 3, 6))])
 def test_interrupted_many_times(checkpoints: dict[str, Path], tmp_path: Path, times: int) -> None:
-    pixels = np.random.default_rng(0).poisson(100, (40, 128, 128)).astype(np.uint16)
+    pixels = np.random.default_rng(0).poisson(100, (24, 128, 128)).astype(np.uint16)
     tifffile.imwrite(tmp_path / "in.tif", pixels, metadata={"axes": "ZYX"})
     model = ("--model", str(checkpoints["denoiser"]))
     command = [sys.executable, "-m", "napari_restore", "denoise", f"{tmp_path}/in.tif", f"{tmp_path}/o.zarr", *model]

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -33,6 +35,7 @@ def test_a_figure_that_was_changed_by_hand_is_seen_and_rendering_mends_it(tmp_pa
     assert page.read_text(encoding="utf-8") == written
 
 
+@pytest.mark.long
 def test_a_measured_set_is_added_and_the_rest_kept(tmp_path: Path) -> None:
     figures, page = tmp_path / "quality.json", tmp_path / "quality.md"
     page.write_text("## Ours\n<!-- table generated -->\n<!-- end -->\n", encoding="utf-8")

@@ -124,7 +124,7 @@ def test_swinir_in_tiles_equals_the_whole_image(
 
 
 def test_swinir_in_tiles_equals_the_whole_image_for_the_bundled_model() -> None:
-    image = tile_source()[:171, :205]
+    image = tile_source()[:91, :141]
     settings = {"model": "swinir-x2-light", "value_range": (0, 1)}
     with torch.inference_mode():
         whole = load_weights(find_card("swinir-x2-light"))(torch.from_numpy(image)[None, None])[0, 0].numpy()
@@ -146,12 +146,11 @@ def test_restormer_leaves_no_seams_with_the_bundled_model() -> None:
     image = tile_source()
     settings = {"model": api.DENOISER, "value_range": (0, 1)}
     untiled = api.restore(image, tile=408, **settings)  # type: ignore[arg-type]
-    for tile in (128, 256):
-        grid = api.plan(image, tile=tile, **settings).grid  # type: ignore[arg-type]
-        tiled = api.restore(image, tile=tile, **settings)  # type: ignore[arg-type]
-        middles = [[a.seam(k) + a.blend // 2 for k in range(1, a.count)] for a in (grid.y, grid.x)]
-        assert all(middles)
-        assert seam_ratio(tiled, *middles) <= 1.02 * seam_ratio(untiled, *middles)
+    grid = api.plan(image, tile=128, **settings).grid  # type: ignore[arg-type]
+    tiled = api.restore(image, tile=128, **settings)  # type: ignore[arg-type]
+    middles = [[a.seam(k) + a.blend // 2 for k in range(1, a.count)] for a in (grid.y, grid.x)]
+    assert all(middles)
+    assert seam_ratio(tiled, *middles) <= 1.02 * seam_ratio(untiled, *middles)
 
 
 @pytest.mark.parametrize(("shape", "axes"), [((75, 110), "YX"), ((2, 40, 50), "CYX"), ((40, 50, 1), "YXS")])

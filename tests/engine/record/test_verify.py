@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from noisy_planes import noisy_blobs
 from safetensors.torch import load_file, save_file
 
 from napari_restore import api
@@ -25,12 +26,25 @@ from napari_restore.images.writing.metadata_copy import COPIES
 from napari_restore.images.writing.unit_writer import UnitWriter
 
 
-@pytest.fixture
-def result(tmp_path: Path, stack: np.ndarray, checkpoints: dict[str, Path]) -> Path:
-    """A stored result of 12 blocks and two levels, with its source on disk."""
-    tifffile.imwrite(tmp_path / "in.ome.tif", np.tile(stack, (1, 4, 3)), metadata={"axes": "ZYX"})
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory, checkpoints: dict[str, Path]) -> tuple[Path, Path]:
+    """A folder with a result and its source, and a copy of it."""
+    folder = tmp_path_factory.mktemp("made_once") / "own"
+    folder.mkdir()
+    tifffile.imwrite(folder / "in.ome.tif", np.tile(noisy_blobs(), (1, 4, 3)), metadata={"axes": "ZYX"})
     settings = {"model": checkpoints["local"], "chunks": (1, 64, 64), "shards": (1, 192, 192), "tile": 128, "halo": 16}
-    return api.denoise(tmp_path / "in.ome.tif", tmp_path / "out.zarr", **settings)  # type: ignore[no-any-return]
+    api.denoise(folder / "in.ome.tif", folder / "out.zarr", **settings)  # type: ignore[arg-type]
+    shutil.copytree(folder, folder.with_name("copy"))
+    return folder, folder.with_name("copy")
+
+
+@pytest.fixture
+def result(made_once: tuple[Path, Path]) -> Path:
+    """A stored result of 12 blocks and two levels, with its source on disk beside it, as no test has changed them."""
+    folder, copy = made_once
+    shutil.rmtree(folder)
+    shutil.copytree(copy, folder)
+    return folder / "out.zarr"
 
 
 def objects(path: Path) -> list[Path]:
@@ -244,7 +258,7 @@ def test_attributes_that_others_have_added_stay(result: Path) -> None:
 
 
 def test_a_source_that_has_moved(result: Path, tmp_path: Path) -> None:
-    moved = (tmp_path / "in.ome.tif").rename(tmp_path / "moved.ome.tif")
+    moved = result.with_name("in.ome.tif").rename(tmp_path / "moved.ome.tif")
     objects(result)[0].unlink()
     with pytest.raises(OutputError, match="--source"):
         api.verify(result, repair=True)
@@ -265,7 +279,7 @@ def test_another_source_is_named_and_nothing_is_changed(
             api.verify(result, recompute=2, repair=repair, source=other)
     assert contents(result) == before
     # A region in napari is a part of the file that it names.
-    image = api.open_image(tmp_path / "in.ome.tif")
+    image = api.open_image(result.with_name("in.ome.tif"))
     pixels = image.read((slice(1, 3), slice(10, 90), slice(20, 200)))
     part = replace(image, data=pixels, chunks=())
     api.denoise(part, tmp_path / "part.zarr", model=checkpoints["local"], tile=64, halo=8)
@@ -277,7 +291,7 @@ def test_another_source_is_named_and_nothing_is_changed(
 def test_other_weights_are_not_computed_with(result: Path, tmp_path: Path, checkpoints: dict[str, Path]) -> None:
     model = tmp_path / "model.safetensors"
     shutil.copy(checkpoints["local"], model)
-    api.denoise(tmp_path / "in.ome.tif", tmp_path / "o.zarr", model=model, tile=128, halo=16)
+    api.denoise(result.with_name("in.ome.tif"), tmp_path / "o.zarr", model=model, tile=128, halo=16)
     state = load_file(model)
     save_file({key: value * 1.5 for key, value in state.items()}, model)
     with pytest.raises(OutputError, match=r"other weights: .* undo these changes"):
@@ -321,9 +335,9 @@ def test_what_another_batch_moves_in_bfloat16_is_no_difference(tmp_path: Path, s
 def test_a_run_that_was_compiled_is_computed_anew_so(result: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def load(card: Any, device: Any, precision: Any, backend: str) -> Any:
+    def load(card: Any, device: Any, precision: Any, backend: str, ensemble: int) -> Any:
         asked.append(backend)
-        return predictor_for(card, device, precision)
+        return predictor_for(card, device, precision, ensemble=ensemble)
 
     predictor_for = predictor.predictor_for
     monkeypatch.setattr(predictor, "predictor_for", load)

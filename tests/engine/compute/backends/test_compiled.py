@@ -60,6 +60,7 @@ def test_a_network_that_cannot_be_compiled_runs_as_it_is(
     assert len(caplog.records) == 1 and "Python.h" in caplog.text
 
 
+@pytest.mark.long
 def test_no_variant_of_a_block_falls_back_silently(monkeypatch: pytest.MonkeyPatch) -> None:
     """Torch compiles 8 variants of one function unless told otherwise, and runs all later ones as they are."""
     graphs = 0
@@ -99,6 +100,7 @@ def test_the_plan_says_whether_it_compiles() -> None:
     assert chosen.fingerprint == api.plan(image).fingerprint
 
 
+@pytest.mark.long
 def test_whatever_computes_pixels_of_a_plan_uses_its_compiled_network(
     checkpoints: dict[str, Path], stack: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
