@@ -120,10 +120,9 @@ class Campaign:
             row.add(wrong=1)
             differing = sorted(key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key))
             row.notes.append(f"differs in {', '.join(differing[:3])}")
-        beside = sorted(set(os.listdir(room)) - {name, f"{name}.report.json", f"{name}.report.md"})
-        if beside:
+        if left := beside(room, name):
             row.add(left=1)
-            row.notes.append(f"left behind: {', '.join(beside)}")
+            row.notes.append(f"left behind: {', '.join(left)}")
         shutil.rmtree(room)
 
     def kill_at_random(self, count: int) -> Row:
@@ -234,7 +233,7 @@ class Campaign:
         if kind != "done" or trials.files(disk / "out.zarr") != self.whole:
             row.add(wrong=1)
             row.notes.append(f"not resumed: {value}")
-        row.add(left=bool(set(os.listdir(disk)) - {"out.zarr", "out.zarr.report.json", "out.zarr.report.md"}))
+        row.add(left=bool(beside(disk, "out.zarr")))
 
     def failing_disks(self, count: int) -> list[Row]:
         """Let reads and writes fail for a moment, and permanently."""
@@ -366,6 +365,12 @@ class Campaign:
             function(self, row, count)
             row.seconds = time.monotonic() - began
         return rows
+
+
+def beside(folder: Path, name: str) -> list[str]:
+    """Return what is in the folder of a result besides the result and its report."""
+    report = {f"{name}.report.{ending}" for ending in ("json", "md", "html")}
+    return sorted(set(os.listdir(folder)) - {name} - report)
 
 
 def _skipped(row: Row, reason: str) -> Row:

@@ -109,7 +109,9 @@ def test_figures_are_those_of_the_plane_on_screen(
     all_in_view(qtbot, viewer)
     qtbot.waitUntil(lambda: bar.figures.text() != "" and compare.figures.isHidden())
     # The 3-D view shows no plane.
+    height = bar.frame.height()
     viewer.dims.ndisplay = 3
     qtbot.waitUntil(lambda: not bar.figures.text())
+    assert bar.frame.height() < 0.7 * height and bar.source.isVisible()  # the names alone, and no empty lines
     viewer.dims.ndisplay = 2
     qtbot.waitUntil(lambda: bar.figures.text() != "" and is_of(2))

@@ -127,3 +127,10 @@ def test_the_grid_of_napari_ends_the_wipe_and_the_wipe_ends_the_grid(
     dock.compare.wipe.setValue(50)
     qtbot.waitUntil(lambda: LINE in viewer.layers)
     assert not viewer.canvas.grid.enabled
+    # The grid of the dock widget does so, too, and gives back what was seen before the wipe.
+    qtbot.waitUntil(lambda: dock.tools.wipe.active and not dock.works)
+    click(qtbot, dock.compare.grid)
+    until_no_wipe(qtbot, viewer)
+    assert all(layer.visible for layer in viewer.layers) and dock.compare.wipe.value() == 0
+    click(qtbot, dock.compare.grid)
+    assert [layer.name for layer in viewer.layers if layer.visible] == ["cells ▸ denoiser"]

@@ -116,7 +116,8 @@ def choose_neighbours(image: Image, card: ModelCard, recipe: Recipe, values: Int
         axes = "".join(axis for axis in axes if found[axis].agreeing >= _WORTH)
         if not axes:
             most = max(agreement.agreeing for agreement in found.values())
-            return Chosen(NONE, f"as no more than {most:.1f} of them agree")
+            agree = "none of them agrees" if most < 0.05 else f"no more than {most:.1f} of them agree"
+            return Chosen(NONE, f"as {agree}")
     together = found[axes] if axes in found else _agreement(known, axes, sample, valid)
     chosen = known.model_copy(update={"axis": axes or asked.axis, "left": asked.left or together.left})
     return Chosen(chosen, _words(found, together.left, image, chosen))

@@ -204,6 +204,8 @@ def _seams(after: Plane, borders: tuple[Sequence[int], Sequence[int]]) -> Figure
     if not any(len(border) for border in borders):
         return Figure("Seams none", "no border between tiles is on screen")
     ratio = seam_ratio(after, *borders, near=_BESIDE)
+    if np.isnan(ratio):
+        return Figure("Seams none", "the image is flat at the borders between tiles")
     meaning = "gradient at tile borders over that beside them; about 1, unless edges of the image lie there"
     return Figure(f"Seams {ratio:.2f}", meaning, ratio <= _NO_SEAM)
 

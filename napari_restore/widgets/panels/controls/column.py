@@ -27,6 +27,7 @@ class Column(QScrollArea):
             column.addWidget(box)
         column.addStretch(1)
         self.setWidgetResizable(True)
+        self.setAccessibleName("Settings")
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setWidget(content)

@@ -23,6 +23,7 @@ class Pages(QWidget):
         self.tabs, self._stack = QTabBar(), QStackedWidget()
         # napari pushes what does not expand to the top.
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.tabs.setAccessibleName("Pages")
         self.tabs.setExpanding(False)
         self.tabs.setDrawBase(False)
         for title, page in pages.items():

@@ -141,6 +141,8 @@ class CompareBar(QObject):
         self.figures.setText(f"{_NO_BREAK}{_NO_BREAK} ".join(words))
         self.figures.setToolTip("\n".join(f"{each.text}: {each.meaning}" for each in parts))
         self.sentence.setText("" if measures is None else measures.sentence)
+        for label in (self.sentence, self.figures):
+            label.setVisible(bool(label.text()))  # empty, it would take the height of a line
         self._place()
 
     def open_again(self) -> None:

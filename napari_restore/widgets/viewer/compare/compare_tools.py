@@ -283,8 +283,12 @@ class CompareTools(QObject):
         self.wipe.end()
 
     def _grid_enabled(self, event: object = None) -> None:
-        """End the wipe when a grid is shown, because its line and its layers would take cells."""
-        if self.viewer.canvas.grid.enabled and (self._wiping or self.wipe.begun):
+        if self.viewer.canvas.grid.enabled:
+            self._make_room_for_grid()
+
+    def _make_room_for_grid(self) -> None:
+        """End the wipe, because its line and its layers would take cells of a grid."""
+        if self._wiping or self.wipe.begun:
             self._end_wipe()
             self._tell("The wipe has ended: a grid shows each layer in a cell of its own.")
 
@@ -305,6 +309,7 @@ class CompareTools(QObject):
         """Show source and results side by side, or the earlier state again."""
         grid = self.viewer.canvas.grid
         if wanted and self.comparison is not None and not self._grid:
+            self._make_room_for_grid()  # before the visibility is kept: a wipe hides the result
             compared = [self.comparison.source, *self._listed_results()]
             self._grid.change({layer: layer in compared for layer in self.viewer.layers})
             grid.stride, grid.shape, grid.enabled = 1, (-1, len(compared) if len(compared) < 4 else -1), True

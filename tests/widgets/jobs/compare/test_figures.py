@@ -40,6 +40,8 @@ def test_says_what_is_doubtful() -> None:
     stepped[:, 128:] += 60  # a seam
     seen = measure_planes(truth, stepped, borders=([], [128]))
     assert seen.figures[-1].mark == "?" and "Borders between tiles" in seen.sentence
+    flat = np.zeros((256, 256))
+    assert measure_planes(flat, flat, borders=([], [128])).figures[-1].text == "Seams none"
     assert measure_planes(truth[:1, :1], truth[:1, :1]).counts.size == 0
 
 

@@ -38,6 +38,8 @@ def test_every_control_has_a_tooltip_and_follows_in_order(qtbot: Any, viewer: Vi
     found = controls(dock)
     assert len(found) > 20
     assert not [(type(w).__name__, w.parent()) for w in found if not w.toolTip()]
+    focusable = [w for w in dock.findChildren(QWidget) if w.isVisible() and w.focusPolicy() & Qt.FocusPolicy.TabFocus]
+    assert not [type(w).__name__ for w in focusable if not w.accessibleName() and not getattr(w, "text", str)()]
     dock.performance.expand(animate=False)
     to_disk(dock, Path("o.zarr"))
     performance = dock.performance
