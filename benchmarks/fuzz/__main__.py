@@ -57,7 +57,7 @@ def campaign(folder: Path, count: int, kinds: tuple[str, ...], seed: int, keep: 
             dice = random.Random(f"{seed} {kind} {number}")
             shutil.rmtree(room, ignore_errors=True)
             room.mkdir()
-            chosen = seeds / kind if kind == "result" else dice.choice(sorted((seeds / kind).iterdir()))
+            chosen = seeds / kind if kind == "result" else dice.choice(_seeds(seeds / kind))
             path = copied(chosen, room)
             damage = mutate(_target(path, kind, dice), dice)
             outcome = run_trial(kind, path, room, before)
@@ -91,6 +91,11 @@ def _warm_up() -> None:
             importlib.import_module(module.name)
     for codec in ("ZLIB", "DEFLATE", "LZW", "ZSTD", "JPEG", "JPEG8", "JPEG2K", "PACKBITS", "DELTA", "PACKINTS"):
         getattr(imagecodecs, codec, None)
+
+
+def _seeds(folder: Path) -> list[Path]:
+    """Return the files of a kind, without the reports of the runs that made them."""
+    return sorted(path for path in folder.iterdir() if ".report." not in path.name)
 
 
 def _target(path: Path, kind: str, dice: random.Random) -> Path:
