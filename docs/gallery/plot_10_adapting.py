@@ -19,15 +19,15 @@ from napari_restore import api, quality
 from napari_restore.training.structures import render
 
 rng = np.random.default_rng(10)
-truth = 200 + 600 * render("filaments", 256, rng).astype(np.float64)
-lines = rng.normal(0, 18, (256, 1))
+truth = 200 + 600 * render("filaments", 192, rng).astype(np.float64)
+lines = rng.normal(0, 18, (192, 1))
 noisy = (rng.poisson(truth) + lines + rng.normal(0, 4, truth.shape)).clip(0).round().astype(np.uint16)
 
 # %%
 # A short adaptation; five minutes are usual on a CPU. A tenth of the crops is set aside, and judges the weights.
 
 file = Path(tempfile.mkdtemp()) / "mine.safetensors"
-found = api.adapt(noisy, file, axes="YX", minutes=0.4, progress=False)
+found = api.adapt(noisy, file, axes="YX", minutes=0.2, progress=False)
 print(found.outcome, "by", found.method or "nothing", "in", found.steps, "steps")
 print(found)
 
@@ -43,6 +43,6 @@ print({name: f"{score:.2f} dB" for name, score in scores.items()})
 figure, panels = plt.subplots(1, 3, figsize=(9, 3.4), layout="constrained")
 images = {"source": noisy, "as it is": before, f"model of the result: {found.outcome}": after}
 for panel, (name, image) in zip(panels, images.items(), strict=True):
-    panel.imshow(image[64:192, 64:192], cmap="gray", vmin=150, vmax=850)
+    panel.imshow(image[32:160, 32:160], cmap="gray", vmin=150, vmax=850)
     panel.set_title(name)
     panel.axis("off")
