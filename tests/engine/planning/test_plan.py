@@ -16,8 +16,8 @@ from napari_restore.models.zoo import find_card
 
 def test_everything_open_is_chosen(checkpoints: dict[str, Path], stack: np.ndarray) -> None:
     plan = api.plan(stack, axes="ZYX", model=checkpoints["upscaler"])
-    # Open in a recipe means: as the card says, and half of what is free.
-    may_stay_open = ("img_range", "mean", "memory_budget", "noise")
+    # Open in a recipe means: as the card says, half of what is free, and no uncertainty.
+    may_stay_open = ("img_range", "mean", "memory_budget", "noise", "calibration")
     open_fields = [name for name, value in plan.recipe if value is None and name not in may_stay_open]
     assert open_fields == []
     assert plan.shape == (3, 150, 220) and plan.dtype == np.uint16

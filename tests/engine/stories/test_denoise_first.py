@@ -127,7 +127,7 @@ def test_another_denoiser_does_not_resume(
     settings: dict[str, Any], checkpoints: dict[str, Path], source: Path, tmp_path: Path
 ) -> None:
     api.restore(source, output=tmp_path / "a.zarr", **settings)
-    with pytest.raises(OutputError, match="denoiser_sha256"):
+    with pytest.raises(OutputError, match="denoiser sha256"):
         api.restore(source, output=tmp_path / "a.zarr", **settings | {"denoise": checkpoints["local"]})
 
 

@@ -159,7 +159,7 @@ def test_by_default_neighbours_count_where_they_agree(checkpoints: dict[str, Pat
     others = np.stack([exposed(structure(seed=k), k) for k in range(4)])
     plan = api.plan(others, axes="ZYX", model=model)
     assert plan.recipe.neighbours is not None and plan.recipe.neighbours.axis == "none"
-    assert "neighbours none (as no more than 0." in str(plan)
+    assert "neighbours none (as none of them agrees" in str(plan)
     assert "neighbours" not in str(api.plan(source[0, 0], axes="YX", model=model))
     plan = api.plan(source, axes="TZYX", model=checkpoints["upscaler"])
     assert "neighbours none (as the model is for super-resolve; name an axis to use them)" in str(plan)
@@ -182,7 +182,7 @@ def test_a_result_of_single_planes_goes_on_as_such(
     api.denoise(source, tmp_path / "a.zarr", **settings, neighbours="none")
     plan = api.plan(source, output=tmp_path / "a.zarr", **settings)
     assert plan.recipe.neighbours is not None and plan.recipe.neighbours.axis == "none"
-    with pytest.raises(OutputError, match=r"neighbours\.axis: None stored, T now"):
+    with pytest.raises(OutputError, match=r"neighbours\.axis: none stored, T now"):
         api.plan(source, output=tmp_path / "a.zarr", **settings, neighbours="T")
 
 
