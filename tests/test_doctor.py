@@ -3,6 +3,7 @@ from __future__ import annotations
 from importlib import metadata
 
 import pytest
+from packaging.requirements import Requirement
 from typer.testing import CliRunner
 
 from napari_restore import __version__, cli, doctor
@@ -31,7 +32,8 @@ def test_what_does_not_fit_is_named_with_the_way_out(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(metadata, "version", version)
     wrong = [finding.state for finding in doctor.examine() if not finding.good]
-    assert 'zarr is 2.18.0, and >=3.1 is needed: pip install -U "zarr"' in wrong
+    needed = next(one.specifier for one in map(Requirement, metadata.requires("napari-restore")) if one.name == "zarr")
+    assert f'zarr is 2.18.0, and {needed} is needed: pip install -U "zarr"' in wrong
     assert 'einops is not installed: pip install "einops>=0.8"' in wrong
     states = {finding.what: finding for finding in doctor.examine()}
     assert states["extra lif"].good and states["extra lif"].state.endswith('pip install "napari-restore[lif]"')
