@@ -30,6 +30,7 @@ def test_damaged_files_are_taken_well() -> None:
     assert sum(int(row[2]) for row in rows) > 10  # some are read in spite of it
 
 
+@pytest.mark.long  # 17 s
 def test_a_trial_finds_what_it_is_there_for(tmp_path: Path) -> None:
     """What the campaign counts, done on purpose: it is not blind."""
     script = f"""
