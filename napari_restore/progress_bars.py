@@ -107,7 +107,7 @@ class Bar:
 
         table = self._rich.make_tasks_table(self._rich.tasks)
         if self._display is None:
-            self._display = display(table, display_id=True)  # type: ignore[no-untyped-call]
+            self._display = display(table, display_id=True)
         else:
             self._display.update(table)
 
