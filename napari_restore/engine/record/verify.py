@@ -21,6 +21,7 @@ from napari_restore.engine.record.run_report import reported
 from napari_restore.engine.record.verification import Verification
 from napari_restore.engine.run.local import build_pyramid, run_blocks
 from napari_restore.engine.store.annotations import discard_annotations
+from napari_restore.engine.store.create import UNCERTAINTY
 from napari_restore.engine.store.filled import read_marks
 from napari_restore.engine.store.progress import Progress
 from napari_restore.engine.store.resume import check_attributes, other_pixels, recipe_in, what_differs
@@ -43,6 +44,7 @@ from napari_restore.images.writing.digests import (
 )
 from napari_restore.images.writing.layout import WriteUnit
 from napari_restore.images.writing.metadata_copy import COPIES, copied_metadata, metadata_changes, repair_from_copies
+from napari_restore.images.writing.unit_writer import group_in
 from napari_restore.models.zoo import find_card
 
 __all__ = [
@@ -81,11 +83,22 @@ def _levels(path: Path | str) -> Iterator[int]:
         level += 1
 
 
-def _is_sound(array: Any, unit: WriteUnit, digests: Digests | None, needed: bool) -> bool:
+def _groups(attributes: dict[str, Any], level: int) -> tuple[str, ...]:
+    """Return the groups that have an array of a level: the result itself, and its uncertainty."""
+    return ("", UNCERTAINTY) if level == 0 and attributes["recipe"].get("uncertainty") else ("",)
+
+
+def _arrays(path: Path | str, attributes: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """Yield the group and the level of each array of a result."""
+    for level in _levels(path):
+        yield from ((group, level) for group in _groups(attributes, level))
+
+
+def _is_sound(array: Any, unit: WriteUnit, digests: Digests | None, needed: bool, group: str = "") -> bool:
     """Return whether an object is as it was written, by its digest; without a digest, whether it can be decoded."""
     if digests is not None:
         name = ome_zarr.object_name(array, unit)
-        fits = digests.fits(name, sha256_of(array.store.root / name) or "")
+        fits = digests.fits(f"{group}/{name}" if group else name, sha256_of(array.store.root / name) or "")
         if fits is not None or needed:
             return bool(fits)
     try:
@@ -168,6 +181,8 @@ def _tolerance(plan: Plan) -> float:
 def verify_output(path: Path | str, *, recompute: int = 0, source: Any = None) -> Verification:
     """Read back every stored object of a result, and compute some of them again.
 
+    A block of level 0 has two objects if the result has an uncertainty; both have to be there and sound.
+
     Parameters
     ----------
     path : Path or str
@@ -185,7 +200,10 @@ def verify_output(path: Path | str, *, recompute: int = 0, source: Any = None) -
     attributes = _attributes(path)
     changed = metadata_changes(path)
     intact = digest(attributes["identity"]) == attributes["fingerprint"]
-    if any(name.split("/")[0].isdecimal() and name not in COPIES for name in changed):
+    for group in _groups(attributes, 0)[1:]:
+        changed += tuple(f"{group}/{name}" for name in metadata_changes(group_in(path, group)))
+    own = [name.removeprefix(f"{UNCERTAINTY}/") for name in changed]
+    if any(name.split("/")[0].isdecimal() and name not in COPIES for name in own):
         return Verification(path, 0, (), (), (), 0, intact, metadata=changed)
     digests = None if isinstance(path, str) else read_digests(path)
     needed = bool(attributes.get("digests"))
@@ -196,12 +214,14 @@ def verify_output(path: Path | str, *, recompute: int = 0, source: Any = None) -
     damaged: list[WriteUnit] = []
     sound: list[WriteUnit] = []
     for level in _levels(path):
-        array, stored = ome_zarr.open_level(path, level), ome_zarr.stored_units(path, level)
+        groups = _groups(attributes, level)
+        arrays = {group: ome_zarr.open_level(group_in(path, group), level) for group in groups}
+        stored = np.logical_and.reduce([ome_zarr.stored_units(group_in(path, group), level) for group in groups])
         for index in np.ndindex(stored.shape):
             unit = WriteUnit(level, index)
             if not stored[index]:
                 missing.append(unit)
-            elif _is_sound(array, unit, digests, needed):
+            elif all(_is_sound(array, unit, digests, needed, group) for group, array in arrays.items()):
                 sound.append(unit)
             else:
                 damaged.append(unit)
@@ -237,23 +257,28 @@ def repair_metadata(path: Path | str) -> None:
     try:
         stage = lock.guard if isinstance(lock.guard, Stage) else None
         repair_from_copies(location, stage)
+        attributes = _attributes(location)
+        for group in _groups(attributes, 0)[1:]:
+            repair_from_copies(group_in(location, group), stage)
         if stage is not None and isinstance(location, Path):
             if not read_digests(location).known:
-                _rebuild_digests(location, stage)
+                _rebuild_digests(location, attributes, stage)
             gather_digests(location, stage)
     finally:
         lock.release()
 
 
-def _rebuild_digests(path: Path, stage: Stage) -> None:
+def _rebuild_digests(path: Path, attributes: dict[str, Any], stage: Stage) -> None:
     """Write the list of digests again, of all objects that can be decoded."""
-    for level in _levels(path):
-        array = ome_zarr.open_level(path, level)
-        for index in map(tuple, np.argwhere(ome_zarr.stored_units(path, level)).tolist()):
+    for group, level in _arrays(path, attributes):
+        image = group_in(path, group)
+        array = ome_zarr.open_level(image, level)
+        for index in map(tuple, np.argwhere(ome_zarr.stored_units(image, level)).tolist()):
             unit = WriteUnit(level, index)
             name = ome_zarr.object_name(array, unit)
             if _is_sound(array, unit, None, needed=False):
-                record_digest(stage, path, name, (path / name).read_bytes())
+                content = (Path(image) / name).read_bytes()
+                record_digest(stage, path, f"{group}/{name}" if group else name, content)
 
 
 def repair_output(verification: Verification, *, source: Any = None) -> Iterator[Progress]:

@@ -90,7 +90,7 @@ def copied_objects(place: Folder, digests: Digests) -> Iterator[tuple[str, bool]
             yield kind, False
     # A label or table that is neither in the list nor stored was left out, or removed by the user.
     there = {f"{kind}/{name}" for kind in ("labels", "tables") for name in _listed(place, kind)}
-    members = {"/".join(name.split("/")[:2]) for name in digests.known if not name.partition("/")[0].isdecimal()}
+    members = {"/".join(name.split("/")[:2]) for name in digests.known if name.startswith(("labels/", "tables/"))}
     there |= {member for member in members if any(place.keys(member, empty=True))}
     for name in digests.known:
         if "/".join(name.split("/")[:2]) in there:

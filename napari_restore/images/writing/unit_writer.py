@@ -36,7 +36,7 @@ class UnitWriter:
     """
 
     def __init__(self, path: str | Path, stage: Stage | None = None, group: str = "") -> None:
-        self.place, self.stage, self._prefix = place_of(path), stage, f"{group}/" if group else ""
+        self.place, self.stage, self._group = place_of(path), stage, group
         self._levels: dict[int, zarr.Array[Any]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class UnitWriter:
             If the level does not exist.
         """
         if level not in self._levels:
-            self._levels[level] = open_level(group_in(self.place.location, self._prefix), level, "r+")
+            self._levels[level] = open_level(group_in(self.place.location, self._group), level, "r+")
         return self._levels[level]
 
     def write(self, unit: WriteUnit, pixels: NDArray[Any]) -> None:
@@ -128,13 +128,13 @@ class UnitWriter:
         self.place.remove(self._name(unit), self.stage)
 
     def _name(self, unit: WriteUnit) -> str:
-        if self.place.lacks_folder(
-            f"{self._prefix}{unit.level}"
-        ):  # storing would create it again, without its metadata
+        prefix = f"{self._group}/" if self._group else ""
+        # Storing would create the folder again, without its metadata.
+        if self.place.lacks_folder(f"{prefix}{unit.level}"):
             raise FileNotFoundError(
                 f"level {unit.level} of {self.place.location} does not exist any more; was it deleted or moved?"
             )
-        return self._prefix + object_name(self.level(unit.level), unit)
+        return prefix + object_name(self.level(unit.level), unit)
 
 
 def group_in(location: Path | str, name: str) -> Path | str:
@@ -147,7 +147,6 @@ def group_in(location: Path | str, name: str) -> Path | str:
     name : str
         Name of the group.
     """
-    name = name.rstrip("/")
     if not name:
         return location
     return location / name if isinstance(location, Path) else f"{location.rstrip('/')}/{name}"

@@ -66,6 +66,25 @@ def test_a_run_calibrates_stores_and_resumes_it(
     assert "uncertainty/0/c/0/1" in (out / "0/.sha256sums").read_text()
 
 
+@pytest.mark.parametrize("kind", ["flipped", "missing", "metadata", "list of digests"])
+def test_damage_is_found_and_repaired(
+    checkpoints: dict[str, Path], image: np.ndarray, tmp_path: Path, kind: str
+) -> None:
+    given = GIVEN | BLOCKS | {"model": checkpoints["denoiser"], "axes": "YX", "calibration": (NUMBERS,)}
+    out = tmp_path / "a.zarr"
+    api.denoise(image, out, uncertainty=True, **given)
+    name = {"metadata": "uncertainty/0/zarr.json", "list of digests": "0/.sha256sums"}.get(kind, "uncertainty/0/c/1/1")
+    before = (out / name).read_bytes()
+    if kind in ("missing", "list of digests"):
+        (out / name).unlink()
+    else:
+        (out / name).write_bytes(before[:40] + bytes([before[40] ^ 1]) + before[41:])
+    found = api.verify(out)
+    assert not found.ok and name in (*found.metadata, *(f"uncertainty/0/c/{unit.name}" for unit in found.bad))
+    assert api.verify(out, repair=True, source=image).ok
+    assert (out / name).read_bytes() == before and api.verify(out, source=image, recompute=1).ok
+
+
 def test_it_is_the_same_for_any_blocks_and_missing_pixels_have_none(
     checkpoints: dict[str, Path], image: np.ndarray, tmp_path: Path
 ) -> None:
