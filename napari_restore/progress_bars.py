@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichProgress
 
-__all__ = ["Bar", "adapting", "counting", "downloading", "following", "restoring", "restoring_batch"]
+__all__ = ["Bar", "adapting", "counting", "downloading", "follow_run", "following", "restoring", "restoring_batch"]
 
 _DELAY = 1.0
 """Seconds of a call after which its bar appears, so that many short calls leave no bars."""
@@ -236,6 +236,10 @@ def downloading(what: str) -> Callable[[Bar], Callable[[int, int | None], None]]
     return made
 
 
+def _ignored(*event: Any) -> None:
+    """Take an event that nobody wants to see."""
+
+
 @contextmanager
 def following(progress: bool | Callback | None, lines: Callable[[Bar], Callback]) -> Iterator[Callback]:
     """Follow a call, as its argument `progress` says, until the context ends.
@@ -255,8 +259,26 @@ def following(progress: bool | Callback | None, lines: Callable[[Bar], Callback]
     if callable(progress):
         yield progress
         return
-    bar = Bar(delay=_DELAY, hidden=not progress)
+    if not progress:
+        yield cast(Callback, _ignored)
+        return
+    bar = Bar(delay=_DELAY)
     try:
         yield lines(bar)
     finally:
         bar.close()
+
+
+def follow_run(events: Iterable[Any], progress: bool | Callable[[Any], None] | None) -> None:
+    """Follow a run to its end, as the argument `progress` of the call says.
+
+    Parameters
+    ----------
+    events : iterable of Progress
+        Events of the run, which advance it.
+    progress : bool, callable or None
+        See `following`.
+    """
+    with following(progress, restoring) as follow:
+        for event in events:
+            follow(event)

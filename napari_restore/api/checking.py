@@ -13,7 +13,7 @@ from napari_restore.api.planning import plan as make_plan
 from napari_restore.api.settings import DENOISER, Settings, describes_settings
 from napari_restore.errors import RecipeError
 from napari_restore.images.store import as_location
-from napari_restore.progress_bars import counting, following, restoring
+from napari_restore.progress_bars import counting, follow_run, following
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -139,9 +139,7 @@ def verify(
         repair_metadata(as_location(output))
         found = verify_output(as_location(output), recompute=recompute, source=source)
     if repair and (found.bad or found.annotations):
-        with following(progress, restoring) as follow:
-            for event in repair_output(found, source=source):
-                follow(event)
+        follow_run(repair_output(found, source=source), progress)
         found = verify_output(as_location(output), recompute=recompute, source=source)
     record_verification(found)
     return found

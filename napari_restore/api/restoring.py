@@ -19,7 +19,7 @@ from napari_restore.api.zoo import upscaler
 from napari_restore.errors import RecipeError
 from napari_restore.images.readers.array_kinds.tensors import is_tensor
 from napari_restore.images.store import as_location
-from napari_restore.progress_bars import downloading, following, restoring
+from napari_restore.progress_bars import downloading, follow_run, following
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -175,9 +175,7 @@ def restore(
             chosen = make_plan(
                 source, model=model, output=output, overwrite=overwrite, download=download, **where, **settings
             )
-        with following(progress, restoring) as follow:
-            for event in run(chosen, output, overwrite=overwrite, **where):
-                follow(event)
+        follow_run(run(chosen, output, overwrite=overwrite, **where), progress)
         return as_location(output)
     if scheduler is not None:
         raise RecipeError("a cluster writes to a place that all its workers reach; give output= a path or URL.")
@@ -322,9 +320,7 @@ def denoise(
     chosen = make_plan(source, model=found.model, output=output, overwrite=overwrite, **where, **settings)
     why, warnings = {**chosen.why, "model": str(found)}, (*chosen.warnings, str(found))  # for the log and the report
     chosen = replace(chosen, why=why) if found.outcome == "adapted" else replace(chosen, warnings=warnings)
-    with following(progress, restoring) as follow:
-        for event in run(chosen, output, overwrite=overwrite, **where):
-            follow(event)
+    follow_run(run(chosen, output, overwrite=overwrite, **where), progress)
     return as_location(output)
 
 

@@ -38,8 +38,8 @@ def adapt(
     """
     from napari_restore import api
 
-    with downloads(model, quiet):
-        api.fetch(model)
+    with downloads(model, quiet) as show:
+        api.fetch(model, show)
     with adapting(quiet) as show:
         found = api.adapt(
             source, output, model=model, method=method, minutes=minutes, steps=steps, seed=seed, overwrite=overwrite,

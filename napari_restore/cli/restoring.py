@@ -51,8 +51,8 @@ def _run(
         raise RecipeError(f"{output} is lost when this process ends; give a path, or the URL of an object store.")
     where: dict[str, Any] = {"scheduler": scheduler, "resources": _amounts(resources)}
     if adapt:
-        with downloads(str(model), quiet):
-            api.fetch(model)
+        with downloads(str(model), quiet) as show:
+            api.fetch(model, show)
         with adapting(quiet) as show_step:
             found = api.adapt_for(source, output, model=model, overwrite=overwrite, progress=show_step, **settings)
         errors.print(str(found))

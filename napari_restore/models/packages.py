@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import shutil
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from napari_restore.errors import ModelError
 from napari_restore.files import fresh_file
@@ -131,18 +133,31 @@ def _in_zip(path: Path) -> Package | None:
             member = archive.getinfo(_member(_entry(content, path)["source"], path))
             if member.file_size > _INFLATED * path.stat().st_size:
                 raise ModelError(f"{path} was not opened: its weights would become {member.file_size} bytes.")
-            return _package(path, content, _extracted(archive, member))
+            return _package(path, content, _extracted(path, archive, member))
     except (zipfile.BadZipFile, KeyError, OSError) as error:
         raise ModelError(f"{path} is damaged or lacks its weights ({error}); fetch the package again.") from error
 
 
-def _extracted(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Path:
+@lru_cache(maxsize=16)
+def _digest(path: Path, changed_ns: int, size: int, member: str | None = None) -> str:
+    """Return the SHA-256 of a file, or of a member of a ZIP file; time and size tell whether the file is the same."""
+    with contextlib.ExitStack() as stack:
+        if member is None:
+            file: IO[bytes] = stack.enter_context(path.open("rb"))
+        else:
+            file = stack.enter_context(stack.enter_context(zipfile.ZipFile(path)).open(member))
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def _digest_of(path: Path, member: str | None = None) -> str:
+    state = path.stat()
+    return _digest(path, state.st_mtime_ns, state.st_size, member)
+
+
+def _extracted(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Path:
     """Extract a file to the folder of models, under a name that its content has, unless it is there."""
-    digest = hashlib.sha256()
-    with archive.open(member) as file:
-        while part := file.read(2**20):
-            digest.update(part)
-    target = models_folder() / "packages" / digest.hexdigest()[:16] / PurePosixPath(member.filename).name
+    digest = _digest_of(path, member.filename)
+    target = models_folder() / "packages" / digest[:16] / PurePosixPath(member.filename).name
     if not target.is_file() or target.stat().st_size != member.file_size:
         target.parent.mkdir(parents=True, exist_ok=True)
         with archive.open(member) as file, fresh_file(target) as fresh, fresh.open("wb") as out:
@@ -191,7 +206,7 @@ def _package(path: Path, content: dict[str, Any], weights: Path) -> Package:
     """Collect what a description says, and say what of it a run does not do."""
     entry = _entry(content, path)
     expected = entry.get("sha256")
-    if expected and hashlib.sha256(weights.read_bytes()).hexdigest() != expected:
+    if expected and _digest_of(weights) != expected:
         raise ModelError(f"the weights of {path} have another digest than its description says; fetch it again.")
     architecture = entry.get("architecture")
     kwargs = architecture.get("kwargs") if isinstance(architecture, dict) else None

@@ -11,7 +11,7 @@ import numpy as np
 from napari_restore.api.arrays.given_back import in_kind_of
 from napari_restore.api.planning import plan_source
 from napari_restore.errors import RecipeError
-from napari_restore.progress_bars import downloading, following, restoring
+from napari_restore.progress_bars import downloading, follow_run, following
 from napari_restore.ways_out import WayOut
 from napari_restore.wording import human_bytes
 
@@ -81,9 +81,7 @@ def restore_in_memory(
             "give output= a path, and it is written there block by block."
         )
     sink = ArraySink(chosen)
-    with following(progress, restoring) as follow:
-        for event in run_blocks(chosen, sink):
-            follow(event)
+    follow_run(run_blocks(chosen, sink), progress)
     result = sink.array.transpose(transposition(chosen.axes, chosen.image.axes))
     return in_kind_of(source, result, chosen.image, chosen.card.scale, settings.get("dtype"))
 

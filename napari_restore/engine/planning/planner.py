@@ -125,6 +125,9 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     check_budget(plan, free)
     if any(estimate is not None for estimate in intensity.noise):
         plan = replace(plan, warnings=plan_noise_fit(plan, intensity.noise).warnings)
+    if recipe.calibration is not None and not recipe.uncertainty:
+        unused = "the calibration of an uncertainty is not used, because no uncertainty is stored"
+        plan = replace(plan, warnings=(*plan.warnings, unused))
     return_free_memory()  # the sample's, which the run would not use again
     return plan
 

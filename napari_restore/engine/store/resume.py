@@ -256,7 +256,8 @@ def what_differs(plan: Plan, attributes: dict[str, Any]) -> list[str]:
 
 def _told(content: dict[str, str], key: str) -> str:
     """Return a flattened value in words."""
-    return {"None": "none"}.get(content.get(key, "None"), content.get(key, ""))
+    value = content.get(key, "None")
+    return "none" if value == "None" else value
 
 
 def check_same_run(plan: Plan, attributes: dict[str, Any], path: Path | str) -> None:

@@ -150,5 +150,8 @@ def test_a_calibration_that_is_given_is_kept(checkpoints: dict[str, Path], image
     plan = api.plan(image, model=checkpoints["denoiser"], uncertainty=True, calibration=NUMBERS)
     assert calibrated(plan) is plan and "2 times the spread" in str(plan)
     assert plan.memory_bytes > api.plan(image, model=checkpoints["denoiser"], ensemble=8).memory_bytes
+    unused = api.plan(image, model=checkpoints["denoiser"], calibration=NUMBERS)
+    assert unused.recipe.calibration is None and "the calibration of an uncertainty is not used" in str(unused)
     usual = api.plan(image, model=checkpoints["denoiser"])
+    assert usual.warnings == ()
     assert not {"uncertainty", "calibration", "ensemble"} & usual.recipe.as_json().keys()
