@@ -87,7 +87,9 @@ def fill_values(planes: Sequence[Array]) -> tuple[float, ...]:
             if math.isfinite(value):
                 counts[float(value)] = counts.get(float(value), 0) + int(count)
     largest = sorted(counts, key=lambda value: -counts[value])[:_MOST_VALUES]
-    found = [value for value in largest if counts[value] >= _LEAST_SHARE * total and _ends_at_an_edge(flat, value)]
+    least = _LEAST_SHARE * total
+    # An area has at most nine pixels for each of these centres.
+    found = [value for value in largest if SQUARE.size * counts[value] >= least and _is_fill(flat, value, least)]
     return tuple(dict.fromkeys([*found, *_lonely_values(flat)]))
 
 
@@ -104,18 +106,19 @@ def _centres_of_squares(plane: Array) -> Array:
     return chosen
 
 
-def _ends_at_an_edge(planes: Sequence[Array], value: float) -> bool:
-    """Check that hardly any pixel around the areas of a value has the same value."""
-    around = alike = 0
+def _is_fill(planes: Sequence[Array], value: float, least: float) -> bool:
+    """Check that areas of a value have at least so many pixels, and hardly any pixel around them has that value."""
+    inside = around = alike = 0
     square = SQUARE[None]
     for plane in planes:
         areas = constant_areas(plane, value)
         if areas.any():
+            inside += int(np.count_nonzero(areas))
             near = ndimage.binary_dilation(areas, square)
             ring = ndimage.binary_dilation(near, square, iterations=_RING - 1) & ~near
             around += int(np.count_nonzero(ring))
             alike += int(np.count_nonzero(ring & (plane == value)))
-    return alike <= _AT_MOST_AROUND * around
+    return inside >= least and alike <= _AT_MOST_AROUND * around
 
 
 def _lonely_values(planes: Sequence[Array]) -> tuple[float, ...]:

@@ -156,13 +156,16 @@ def _swinir(state: State) -> dict[str, Any]:
 
 def _swinir_variant(state: State, block: str) -> dict[str, Any]:
     """Return the hyper-parameters in which a checkpoint differs from all published files."""
-    if "absolute_pos_embed" in state:
-        side = isqrt(state["absolute_pos_embed"].shape[1])
-        raise ValueError(
-            f"it has absolute positions (absolute_pos_embed) and can restore images of {side} x {side} pixels only, "
-            "those that it was trained on; train it with ape=False"
-        )
     found: dict[str, Any] = {}
+    if "absolute_pos_embed" in state:
+        positions = state["absolute_pos_embed"].shape[1]
+        side = isqrt(positions)
+        if side**2 != positions:
+            raise ValueError(
+                f"it has absolute positions (absolute_pos_embed) for {positions} pixels, which are no square image; "
+                "train it on square images, or with ape=False"
+            )
+        found["absolute_positions"] = side
     if f"{block}.attn.qkv.bias" not in state:
         found["qkv_bias"] = False
     if "patch_embed.norm.weight" not in state:

@@ -145,6 +145,11 @@ class ModelCard(BaseModel):
         return self.exact_tiles or self.hyperparameters.get("attention_window") is not None
 
     @property
+    def largest_tile(self) -> int | None:
+        """Largest side of a tile: that of the training images for a network with absolute positions, else None."""
+        return self.hyperparameters.get("absolute_positions") or None
+
+    @property
     def first(self) -> ModelCard | None:
         """Card of the denoiser whose result the network takes; None if there is none."""
         return self.chain[0] if self.chain else None
@@ -226,11 +231,17 @@ def tiling_defaults(architecture: Architecture, hyperparameters: dict[str, Any])
         }  # fmt: skip
     window = hyperparameters["window"]
     tile, halo = (256, 40) if window == 8 else (32 * window, 6 * window)
+    exact = True
+    if side := hyperparameters.get("absolute_positions", 0):
+        # The network sees images of this size only, and each place of a tile differs: halo and blend stay small.
+        halo = min(halo, max(1, side // (8 * window)) * window) if side >= 4 * window else 0
+        tile, exact = side, False
     scale = hyperparameters.get("scale", 1)
     # Measured on the bundled network: 4.9 kB per pixel at 36 features; upsampling in 64 features is added.
     upsampled = 64 * 8 * scale**2 if hyperparameters.get("head") in ("pixelshuffle", "nearest+conv") else 0
     width = hyperparameters["embed_dim"] * 36 * 4 + upsampled
     return {
-        "alignment": window, "tile": tile, "halo": halo, "blend": window * 2, "exact_tiles": True,
+        "alignment": window, "tile": tile, "halo": halo, "blend": min(halo, window * 2) if side else window * 2,
+        "exact_tiles": exact,
         "minimum_size": window, "bytes_per_pixel": width,
     }  # fmt: skip

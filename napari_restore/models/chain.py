@@ -56,6 +56,12 @@ def denoised_first(first: ModelCard, card: ModelCard) -> ModelCard:
             f"{first.name} was trained for one noise level, to which values are normalised, and {card.name} needs them "
             "normalised to the value range; name a denoiser for several noise levels, or 'auto'."
         )
+    for each in (first, card):
+        if each.largest_tile:
+            raise ModelError(
+                f"{each.name} takes no larger tiles than {each.largest_tile} pixels, which is too small for two "
+                "networks in sequence; denoise in a run of its own."
+            )
     alignment = math.lcm(first.alignment, card.alignment)
     losses = (first.bfloat16_loss, card.bfloat16_loss)
     texts = {

@@ -16,8 +16,9 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from napari_restore.networks.exact import in_float32
+from napari_restore.networks.swin_layers import SwinLayers
 from napari_restore.networks.upsampling import pixel_shuffle_steps
-from napari_restore.networks.windows import Group, Layouts, relative_position_index, window_layouts
+from napari_restore.networks.windows import Layouts, window_layouts
 
 __all__ = ["DIV2K_MEAN", "UPSAMPLING_FEATURES", "Head", "ResidualConv", "SwinIR"]
 
@@ -29,119 +30,6 @@ DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 
 UPSAMPLING_FEATURES = 64
 """Number of features in the upsampling heads of all published models."""
-_WINDOWS_AT_ONCE = 64
-"""Windows that go through a layer together on a CPU, so that intermediate values stay in the cache."""
-
-
-class WindowAttention(nn.Module):
-    """Multi-head self-attention inside each window, with a learned bias by relative position (equation 3).
-
-    Input and output have the shape ``(windows, pixels, c)``, with the pixels of a window in row-major order.
-    """
-
-    relative_position_index: Tensor
-
-    def __init__(self, channels: int, heads: int, window: int, qkv_bias: bool = True) -> None:
-        super().__init__()
-        self.heads = heads
-        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
-        # It follows from the window, so it is neither saved in a state dict nor loaded from one.
-        self.register_buffer("relative_position_index", relative_position_index(window), persistent=False)
-        self.qkv = nn.Linear(channels, channels * 3, bias=qkv_bias)
-        self.proj = nn.Linear(channels, channels)
-        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
-
-    def position_bias(self) -> Tensor:
-        """Return the bias of each head, shape ``(heads, window^2, window^2)``."""
-        bias = self.relative_position_bias_table[self.relative_position_index]
-        return rearrange(bias, "query key head -> head query key")
-
-    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        """Apply attention with a bias (mask included) for each head and pair of pixels, ``(heads, pixels, pixels)``."""
-        q, k, v = rearrange(self.qkv(x), "w n (qkv head c) -> qkv w head n c", qkv=3, head=self.heads)
-        # torch uses its fused kernel only for four axes and a bias that is broadcast.
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None].to(q.dtype))
-        return self.proj(rearrange(x, "w head n c -> w n (head c)"))  # type: ignore[no-any-return]
-
-
-class FeedForward(nn.Module):
-    """Two linear layers with a GELU between them."""
-
-    def __init__(self, channels: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(channels, hidden)
-        self.fc2 = nn.Linear(hidden, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x)))  # type: ignore[no-any-return]
-
-
-class SwinLayer(nn.Module):
-    """Swin transformer layer, STL (figure 2b, equation 4): pre-norm attention and feed-forward with residuals.
-
-    Windows are those of the plain grid, or of one that is `shifted` cyclically by half a window.
-    """
-
-    def __init__(
-        self, channels: int, heads: int, window: int, mlp_ratio: float, *, shifted: bool, qkv_bias: bool = True
-    ) -> None:
-        super().__init__()
-        self.shifted = shifted
-        self.norm1 = nn.LayerNorm(channels)
-        self.attn = WindowAttention(channels, heads, window, qkv_bias)
-        self.norm2 = nn.LayerNorm(channels)
-        self.mlp = FeedForward(channels, int(channels * mlp_ratio))
-
-    def _on_windows(self, x: Tensor, bias: Tensor, out: Tensor | None = None) -> Tensor:
-        x = x + self.attn(self.norm1(x), bias)
-        return torch.add(x, self.mlp(self.norm2(x)), out=out)
-
-    def forward(self, x: Tensor, groups: tuple[Group, ...]) -> Tensor:
-        """Apply the layer to ``(windows, images, pixels, c)``, with the windows in the order of the groups."""
-        bias = self.attn.position_bias()
-        sizes = [windows * x.shape[1] for windows, _ in groups]
-        tokens = rearrange(x, "w b n c -> (w b) n c")
-        masks = [bias if mask is None else bias + mask for _, mask in groups]
-        # A trace does not record writes into parts of a tensor.
-        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-        if x.device.type != "cpu" or torch.is_grad_enabled() or traced:
-            parts = zip(torch.split(tokens, sizes), masks, strict=True)
-            result = torch.cat([self._on_windows(part, masked) for part, masked in parts])
-        else:
-            result = torch.empty_like(tokens)
-            for part, masked, out in zip(torch.split(tokens, sizes), masks, torch.split(result, sizes), strict=True):
-                pieces = (torch.split(each, _WINDOWS_AT_ONCE) for each in (part, out))
-                for windows_in, windows_out in zip(*pieces, strict=True):
-                    self._on_windows(windows_in, masked, windows_out)
-        return rearrange(result, "(w b) n c -> w b n c", b=x.shape[1])
-
-
-class SwinLayers(nn.Module):
-    """The layers of one block, on ``(b, h, w, c)``; in every second layer the windows are shifted by half a window."""
-
-    def __init__(
-        self, channels: int, depth: int, heads: int, window: int, mlp_ratio: float, qkv_bias: bool = True
-    ) -> None:
-        super().__init__()
-        self.window_pixels = window**2
-        self.blocks = nn.ModuleList(
-            SwinLayer(channels, heads, window, mlp_ratio, shifted=index % 2 == 1, qkv_bias=qkv_bias)
-            for index in range(depth)
-        )
-
-    def forward(self, x: Tensor, layouts: Layouts) -> Tensor:
-        """Permute pixels from image order to window order, apply the layers, and permute back."""
-        height, width = x.shape[1:3]
-        # `index_select` copies whole rows; indexing with brackets copies single numbers.
-        x = rearrange(x, "b h w c -> (h w) b c").index_select(0, layouts.plain.pixels)
-        for index, layer in enumerate(self.blocks):
-            if index:
-                x = x.index_select(0, layouts.plain_to_shifted if layer.shifted else layouts.shifted_to_plain)
-            layout = layouts.shifted if layer.shifted else layouts.plain
-            tokens = rearrange(x, "(w n) b c -> w b n c", n=self.window_pixels)
-            x = rearrange(layer(tokens, layout.groups), "w b n c -> (w n) b c")
-        x = x.index_select(0, layouts.shifted_to_image if len(self.blocks) % 2 == 0 else layouts.plain_to_image)
-        return rearrange(x, "(h w) b c -> b h w c", h=height, w=width)
 
 
 def _convolution(channels: int, kind: ResidualConv) -> nn.Module:
@@ -214,11 +102,14 @@ class SwinIR(nn.Module):
         Whether queries, keys and values have a bias, and whether the shallow features are normalised.
     features
         Number of features in the heads ``"pixelshuffle"`` and ``"nearest+conv"``.
+    absolute_positions
+        Side of the training images in pixels, a multiple of the window, if the network has learned a value for each
+        of their pixels (``ape`` of the authors); 0 without. Such a network restores images up to this size.
 
     Raises
     ------
     ValueError
-        If `head` is unknown, or does not exist for `scale`.
+        If `head` is unknown, or does not exist for `scale`, or if `absolute_positions` is no multiple of `window`.
     """
 
     mean: Tensor
@@ -241,17 +132,24 @@ class SwinIR(nn.Module):
         qkv_bias: bool = True,
         patch_norm: bool = True,
         features: int = UPSAMPLING_FEATURES,
+        absolute_positions: int = 0,
     ) -> None:
         super().__init__()
         out_channels = in_channels if out_channels is None else out_channels
         if mean is None:
             mean = DIV2K_MEAN if in_channels == 3 else (0.0,) * in_channels
+        if absolute_positions % window:
+            raise ValueError(f"absolute_positions {absolute_positions} is not a multiple of the window {window}")
         self.window, self.scale, self.head, self.img_range = window, scale, head, img_range
+        self.absolute_positions = absolute_positions
         self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1), persistent=False)
         self._layouts: dict[tuple[int, int, torch.device], Layouts] = {}
 
         self.conv_first = nn.Conv2d(in_channels, embed_dim, 3, padding=1)
         self.patch_embed = _PatchNorm(embed_dim) if patch_norm else nn.Identity()
+        if absolute_positions:
+            self.absolute_pos_embed = nn.Parameter(torch.zeros(1, absolute_positions**2, embed_dim))
+            nn.init.trunc_normal_(self.absolute_pos_embed, std=0.02)
         self.layers = nn.ModuleList(
             ResidualSwinBlock(embed_dim, depth, block_heads, window, mlp_ratio, residual_conv, qkv_bias)
             for depth, block_heads in zip(depths, heads, strict=True)
@@ -299,6 +197,8 @@ class SwinIR(nn.Module):
 
     def _body(self, shallow: Tensor) -> Tensor:
         x = self.patch_embed(rearrange(shallow, "b c h w -> b h w c"))
+        if self.absolute_positions:
+            x = x + rearrange(self.absolute_pos_embed, "1 (h w) c -> 1 h w c", h=self.absolute_positions)
         layouts = self._layouts_for(x.shape[1], x.shape[2], x.device)
         for block in self.layers:
             x = block(x, layouts)
@@ -309,6 +209,13 @@ class SwinIR(nn.Module):
         """Pad an image to whole windows, and normalise it to the values that the network was trained on."""
         height, width = image.shape[-2:]
         pad_y, pad_x = -height % self.window, -width % self.window
+        if side := self.absolute_positions:
+            if max(height, width) > side:
+                raise ValueError(
+                    f"{height} x {width} pixels are more than the {side} x {side} that this network has learned "
+                    "positions for; restore tiles of them"
+                )
+            pad_y, pad_x = side - height, side - width
         if pad_y or pad_x:
             mode = "reflect" if pad_y < height and pad_x < width else "replicate"
             image = F.pad(image, (0, pad_x, 0, pad_y), mode=mode)
@@ -380,13 +287,19 @@ class SwinIR(nn.Module):
         Parameters
         ----------
         image : torch.Tensor
-            Shape ``(b, in_channels, h, w)``, values in about [0, 1], any h and w. The image is padded by reflection at
-            its lower and right edge to a multiple of the window (by replication if it is too small to reflect).
+            Shape ``(b, in_channels, h, w)``, values in about [0, 1], any h and w (up to `absolute_positions`). The
+            image is padded by reflection at its lower and right edge to a multiple of the window, or to
+            `absolute_positions` (by replication if it is too small to reflect).
 
         Returns
         -------
         torch.Tensor
             Shape ``(b, out_channels, h * scale, w * scale)``.
+
+        Raises
+        ------
+        ValueError
+            If the image is larger than `absolute_positions`.
         """
         return self.last(self.inner(self.first(image)), image)
 

@@ -27,6 +27,20 @@ def test_fill_of_registration_is_found(fill: float, share: float) -> None:
     assert fill_values([image]) == (fill,)
 
 
+@pytest.mark.parametrize("fill", [0.0, 50.0, 65535.0, -3.4e38])
+@pytest.mark.parametrize("place", [(5, 5), (0, 0), (61, 30)])
+def test_the_smallest_area_of_fill_is_found(fill: float, place: tuple[int, int]) -> None:
+    plane = np.random.default_rng(0).normal(200, 15, (64, 64))
+    plane[place[0] : place[0] + 3, place[1] : place[1] + 3] = fill
+    assert fill_values([plane]) == (fill,)
+
+
+def test_chance_makes_no_fill() -> None:
+    """Dim counts often have the same value in nine pixels."""
+    planes = [np.random.default_rng(seed).poisson(mean, (256, 256)) for seed, mean in enumerate((0.05, 0.3, 1, 3, 10))]
+    assert [fill_values([plane]) for plane in planes] == [()] * 5
+
+
 def test_two_fills_of_one_image_are_found() -> None:
     image = camera()
     image[:20], image[-30:, :40] = 0, 65535

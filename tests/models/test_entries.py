@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from napari_restore import api
-from napari_restore.errors import ModelError
+from napari_restore.errors import ModelError, RecipeError
 from napari_restore.models.checkpoint import load_network
 from napari_restore.networks.restormer import Restormer
 from napari_restore.networks.swinir import SwinIR
@@ -179,7 +179,59 @@ def load_network_of(made: SwinIR, folder: Path) -> dict[str, Any]:
     return load_network(folder / "plain.pth")[2]
 
 
-def test_absolute_positions_are_refused_with_their_size(tmp_path: Path) -> None:
-    torch.save({**network("swinir"), "absolute_pos_embed": torch.zeros(1, 64 * 64, 16)}, tmp_path / "model.pth")
-    with pytest.raises(ModelError, match=r"absolute positions.*64 x 64"):
+def with_positions(folder: Path, **more: Any) -> tuple[SwinIR, Path]:
+    """Save a network with absolute positions for 32 x 32 pixels that matter."""
+    torch.manual_seed(0)
+    made = SwinIR(**{**SMALL["swinir"], "absolute_positions": 32, **more}).eval()
+    with torch.no_grad():
+        made.absolute_pos_embed.normal_(std=2.0)
+    torch.save({"params": made.state_dict()}, folder / "positions.pth")
+    return made, folder / "positions.pth"
+
+
+def test_absolute_positions(tmp_path: Path) -> None:
+    made, path = with_positions(tmp_path)
+    card = api.model_card(path)
+    assert (card.largest_tile, card.tile, card.exact_tiles) == (32, 32, False)
+    image = np.random.default_rng(0).random((32, 32), np.float32)
+    with torch.inference_mode():
+        expected = made(torch.tensor(image[None, None]))[0, 0].numpy()
+        positions = made.absolute_pos_embed.clone()
+        made.absolute_pos_embed.zero_()
+        without = made(torch.tensor(image[None, None]))[0, 0].numpy()
+        made.absolute_pos_embed.copy_(positions)
+    given: dict[str, Any] = {"model": path, "intensity": "range", "value_range": (0, 1), "device": "cpu"}
+    result = np.asarray(api.denoise(image, **given))
+    np.testing.assert_allclose(result, expected, atol=1e-5)
+    assert np.abs(result - without).max() > 0.01
+    # Larger images are restored in tiles of that size, smaller ones are padded to it.
+    large = np.asarray(api.denoise(np.tile(image, (3, 4)), **given))
+    assert large.shape == (96, 128)
+    assert np.isfinite(large).all()
+    small = np.asarray(api.denoise(image[:24, :24], **given))
+    with torch.inference_mode():
+        np.testing.assert_allclose(small, made(torch.tensor(image[None, None, :24, :24]))[0, 0].numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{"tile": 64}, {"padding": "authors"}])
+def test_tiles_larger_than_the_absolute_positions_are_refused(settings: dict[str, Any], tmp_path: Path) -> None:
+    _, path = with_positions(tmp_path)
+    with pytest.raises(RecipeError, match=r"larger than the 32 x 32 pixels .* tile=32 or less"):
+        api.plan(np.ones((100, 100), np.uint16), model=path, **settings)
+    assert api.plan(np.ones((100, 100), np.uint16), model=path, tile=32).recipe.tile == 32
+
+
+def test_no_denoiser_before_absolute_positions(tmp_path: Path) -> None:
+    _, path = with_positions(tmp_path, head="pixelshuffledirect", scale=2)
+    image = np.random.default_rng(0).poisson(9, (64, 64)).astype(np.uint16)
+    with pytest.raises(ModelError, match="takes no larger tiles than 32"):
+        api.plan(image, model=path, denoise="restormer-denoise-light")
+    plan = api.plan(image, model=path, denoise="auto")
+    assert (plan.recipe.denoise, plan.shape) == ("none", (128, 128))
+
+
+@pytest.mark.parametrize(("pixels", "said"), [(1000, "1000 pixels"), (36, "not a multiple of the window")])
+def test_absolute_positions_that_fit_no_image(pixels: int, said: str, tmp_path: Path) -> None:
+    torch.save({**network("swinir"), "absolute_pos_embed": torch.zeros(1, pixels, 16)}, tmp_path / "model.pth")
+    with pytest.raises(ModelError, match=said):
         api.model_card(tmp_path / "model.pth")

@@ -11,7 +11,7 @@ from napari_restore.engine.hardware.device import CPU, Device
 from napari_restore.engine.planning.blocks import cheapest_layout
 from napari_restore.engine.planning.choices.denoiser import choose_denoiser
 from napari_restore.engine.planning.choices.neighbours import Chosen, choose_neighbours
-from napari_restore.engine.planning.choices.tiles import choose_tiling, choose_windows, tile_reason
+from napari_restore.engine.planning.choices.tiles import check_positions, choose_tiling, choose_windows, tile_reason
 from napari_restore.engine.planning.memory import (
     LIBRARIES,
     check_budget,
@@ -88,6 +88,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
         else choose_tiling(image, card, recipe, room, device)
     )
     grid = plane_grid(image.sizes["Y"], image.sizes["X"], tile=tile, halo=halo, blend=blend, alignment=card.alignment)
+    check_positions(card, grid)
     near = choose_neighbours(image, card, recipe, intensity) if estimate else Chosen(recipe.neighbours, "")
     dtype = image.dtype if recipe.dtype == "same" else np.dtype(recipe.dtype)
     shape = result_shape(image, card)

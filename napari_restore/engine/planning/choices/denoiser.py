@@ -86,6 +86,8 @@ def choose_denoiser(image: Image, card: ModelCard, recipe: Recipe, values: Inten
         )
     if recipe.denoise != "auto":
         return ChosenDenoiser(recipe.denoise, denoised_first(find_card(recipe.denoise), card))
+    if card.largest_tile:
+        return ChosenDenoiser("none", card, f"as {card.name} takes no larger tiles than {card.largest_tile} pixels")
     if card.in_channels not in _DENOISERS:
         raise RecipeError(
             f"no bundled denoiser has {card.in_channels} channels, as {card.name} has; name one instead of 'auto'."

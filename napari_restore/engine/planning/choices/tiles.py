@@ -6,12 +6,14 @@ import math
 
 from napari_restore.engine.hardware.device import Device
 from napari_restore.engine.planning.recipe import Recipe
+from napari_restore.errors import RecipeError
 from napari_restore.images.image import Image
 from napari_restore.models.card import ModelCard
 from napari_restore.models.windows import with_windows
 from napari_restore.tiling.grid import TileGrid
+from napari_restore.ways_out import WayOut
 
-__all__ = ["choose_tiling", "choose_windows", "tile_reason"]
+__all__ = ["check_positions", "choose_tiling", "choose_windows", "tile_reason"]
 
 _MOST_OVERLAP = 1.25
 """Pixels in all tiles of a plane, as a multiple of its pixels, above which larger tiles pay."""
@@ -154,6 +156,34 @@ def _fitting_blend(card: ModelCard, halo: int) -> int:
     if halo < 0:
         return card.blend  # `plane_grid` refuses the halo
     return card.blend - (2 * halo + card.blend) % card.alignment
+
+
+def check_positions(card: ModelCard, grid: TileGrid) -> None:
+    """Check that a network with absolute positions has one for each pixel of a tile.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Card of the model.
+    grid : TileGrid
+        The tiles.
+
+    Raises
+    ------
+    RecipeError
+        If a tile is larger than the images that the network was trained on.
+    """
+    side, (height, width) = card.largest_tile, grid.tile_shape
+    if side is not None and max(height, width) > side:
+        raise RecipeError(
+            f"a tile of {height} x {width} is larger than the {side} x {side} pixels that {card.name} has absolute "
+            "positions for",
+            WayOut(
+                f"leave out tile= and padding=, or use tile={side} or less.",
+                f"leave out --tile and --padding, or use --tile {side} or less.",
+                f"set Tile to auto, or to {side} or less, and Padding to reflect.",
+            ),
+        )
 
 
 def tile_reason(card: ModelCard, grid: TileGrid) -> str:
