@@ -206,7 +206,7 @@ def assess(
     output : str, Path or None
         Folder or URL for two maps in a Zarr group, `residual` and `significance`, and the report, ``assessment.json``
         and ``assessment.md``. If None: the group ``assessment`` in the OME-Zarr of `result`, if this package wrote it;
-        else nothing is stored, and the maps of NumPy arrays are returned as arrays.
+        else nothing is stored, and the maps of a result in memory are returned as arrays.
     axes, result_axes : str or None
         One letter of TCZYXS per dimension of source and result. If None, from their metadata; for a result without,
         those of the source.
@@ -231,7 +231,7 @@ def assess(
     significance : float
         Probability below which a window of 16 x 16 pixels is flagged.
     overwrite : bool
-        Replace an assessment at `output`.
+        Replace an assessment at `output`; one that was interrupted is replaced in any case.
     workers : int
         Number of blocks in progress, 1 or more.
     progress : bool, callable or None
@@ -274,7 +274,7 @@ def assess(
         Tests(tolerance, significance), workers,
     )  # fmt: skip
     place = None if output is None else str(as_location(output))
-    in_memory = isinstance(source, np.ndarray) and isinstance(result, np.ndarray)
+    in_memory = after.location is None and isinstance(after.data, np.ndarray)
     with following(progress, counting("assessing")) as follow:
         return assess_images(
             before, after, request, output=place, in_memory=in_memory, overwrite=overwrite, progress=follow

@@ -22,7 +22,7 @@ from napari_restore.assessment.blocks import (
     blocks_of,
 )
 from napari_restore.assessment.calibration import Null, calibrate, in_units_of, sample_pairs
-from napari_restore.assessment.maps import InMemory, Maps, Stored, place_in_result
+from napari_restore.assessment.maps import REPORT, InMemory, Maps, Stored, place_in_result
 from napari_restore.assessment.page import Assessment, assessment_page, headline
 from napari_restore.assessment.pairing import Paired, labels_fit, pair_images, plane_region, read_planes
 from napari_restore.assessment.places import PlaceList
@@ -142,8 +142,8 @@ def assess_images(
 
 def _finished(content: dict[str, Any], maps: Maps, paired: Paired) -> Assessment:
     page = assessment_page(content)
-    maps.put("assessment.json", json.dumps(content, indent=1, allow_nan=False))
     maps.put("assessment.md", page)
+    maps.put(REPORT, json.dumps(content, indent=1, allow_nan=False))
     return Assessment(content, page, maps.location, *maps.arrays())
 
 

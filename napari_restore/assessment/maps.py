@@ -27,6 +27,8 @@ __all__ = ["ASSESSMENT", "InMemory", "Maps", "Stored", "place_in_result"]
 ASSESSMENT = "assessment"
 """Name of the group in a result, and key of its attributes."""
 RESIDUAL, SIGNIFICANCE = "residual", "significance"
+REPORT = "assessment.json"
+"""Name of the report, which is written last."""
 _STEPS = 32.0
 """Scores are stored in steps of 1/32 of a standard deviation, so that they can be compressed."""
 
@@ -132,7 +134,7 @@ class Stored(Maps):
         ours = self._place.has(RESIDUAL) and _is_assessment(self._place.location)
         if not ours:
             raise OutputError(f"{self.location} exists and is no assessment; choose another folder.")
-        if not overwrite:
+        if not overwrite and self._place.stores(REPORT):  # without a report, the assessment was interrupted
             raise OutputError(f"{self.location} holds an assessment already", REPLACE)
         self._place.delete()
 

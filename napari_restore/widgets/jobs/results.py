@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["PREVIEW", "LayerData", "Result", "result_axes", "result_layers", "run_of", "short_name"]
+__all__ = [
+    "PREVIEW",
+    "LayerData",
+    "Result",
+    "layer_geometry",
+    "result_axes",
+    "result_layers",
+    "run_of",
+    "short_name",
+]
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -200,8 +209,7 @@ def result_layers(layer: ImageLayer, plan: Plan, region: Region, levels: Sequenc
     order = transposition(plan.axes, axes)
     arrays = [array.transpose(order) for array in levels]
     multiscale = len(arrays) > 1
-    kept = [i for i, letter in enumerate(axes) if letter in result_axes(axes) and letter != "S"]
-    shown = _geometry(layer, axes, region, plan.card.scale, kept) | _appearance(layer, plan)
+    shown = layer_geometry(layer, axes, region, plan.card.scale) | _appearance(layer, plan)
     shown["multiscale"] = multiscale
     if "C" not in axes:
         return [(_one_or_many(arrays), shown, "image")]
@@ -236,12 +244,29 @@ def _only(array: Any, axis: int, index: int) -> Any:
     return array[(slice(None),) * axis + (slice(index, index + 1),)]
 
 
-def _geometry(layer: ImageLayer, axes: str, region: Region, factor: int, kept: list[int]) -> dict[str, Any]:
-    """Return scale and translation of the result, by the half-pixel rule of `images.geometry`.
+def layer_geometry(layer: ImageLayer, axes: str, region: Region, factor: float) -> dict[str, Any]:
+    """Return scale and translation of a layer over its source, by the half-pixel rule of `images.geometry`.
 
     The rule holds along C too, if that is kept: one pixel takes the place of n, so its factor is 1 / n.
-    Rotation, shear and affine are applied after the scale, so they are those of the layer.
+    Rotation, shear and affine are applied after the scale, so they are those of the source.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+        The source.
+    axes : str
+        One letter of TCZYXS for each axis of its data.
+    region : tuple of slice
+        The region that the new layer covers, in pixels and axis order of the source.
+    factor : float
+        Pixels of the new layer for each pixel of the source, along Y and X.
+
+    Returns
+    -------
+    dict
+        Keyword arguments of a layer with the axes `result_axes`, without S.
     """
+    kept = [i for i, letter in enumerate(axes) if letter in result_axes(axes) and letter != "S"]
     ndim = layer.ndim
     upscaled = np.array([factor if letter in "YX" else 1 for letter in axes if letter != "S"], float)
     if "C" in result_axes(axes):

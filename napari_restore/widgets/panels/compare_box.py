@@ -1,4 +1,4 @@
-"""The controls that compare a result with its source: Before, wipe, grid, difference and figures."""
+"""The controls that compare a result with its source: Before, wipe, grid, difference, figures and trust."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class CompareBox(Box):
     figures_wanted = Signal(object)
     """Name of the reference layer; None: search for one."""
     difference_wanted = Signal()
+    trust_wanted = Signal()
     figures_shown = Signal()
     """There are figures where there were none."""
     removal_wanted = Signal(str)
@@ -52,6 +53,7 @@ class CompareBox(Box):
         self.add("Result", self.comparisons, _RESULT, self.removal)
         self.hold, self.difference = QPushButton(f"Before ({hold_key})"), QPushButton("Difference")
         self.grid, self.measure = QPushButton("Grid"), QPushButton("Figures")
+        self.trust = QPushButton("Trust…")
         self.grid.setCheckable(True)
         self.hold.setToolTip(
             f"Hold to see the source instead of the result; or hold the key {hold_key} with the mouse on the canvas"
@@ -61,7 +63,8 @@ class CompareBox(Box):
         )
         self.grid.setToolTip("Source and result side by side, with one camera")
         self.measure.setToolTip("Measure the region on screen")
-        self.add_wide(wrapped(self.hold, self.grid, self.difference))
+        self.trust.setToolTip("Assess how far the whole result can be trusted, in a dock widget of its own")
+        self.add_wide(wrapped(self.hold, self.grid, self.difference, self.trust))
         self.wipe = QSlider(Qt.Orientation.Horizontal)
         self.wipe.setRange(0, 100)
         self.wipe.setValue(0)
@@ -86,6 +89,7 @@ class CompareBox(Box):
         self.grid.toggled.connect(self.grid_wanted)
         self.wipe.valueChanged.connect(lambda percent: self.wipe_wanted.emit(percent / 100))
         self.difference.clicked.connect(self.difference_wanted)
+        self.trust.clicked.connect(self.trust_wanted)
         self.measure.clicked.connect(lambda: self.figures_wanted.emit(self.references.currentData()))
         self.setEnabled(False)
 

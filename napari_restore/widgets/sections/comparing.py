@@ -17,6 +17,7 @@ from napari_restore.widgets.threads.turns import Turns
 from napari_restore.widgets.viewer.compare.compare_bar import CompareBar
 from napari_restore.widgets.viewer.compare.compare_tools import HOLD_KEY, CompareTools
 from napari_restore.widgets.viewer.files.saving import leave_helpers_out
+from napari_restore.widgets.viewer.opening import open_trust
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -58,6 +59,7 @@ class Comparing(QObject):
         box.wipe_wanted.connect(tools.wipe_to)
         box.grid_wanted.connect(tools.show_grid)
         box.difference_wanted.connect(tools.add_difference)
+        box.trust_wanted.connect(self._open_trust)
         box.figures_wanted.connect(tools.measure)
         box.figures_wanted.connect(bar.open_again)
         tools.listed.connect(box.set_comparisons)
@@ -71,6 +73,12 @@ class Comparing(QObject):
         tools.measuring.outdated.connect(box.show_outdated)
         tools.before_shown.connect(bar.show_before)
         tools.list_references()
+
+    def _open_trust(self) -> None:
+        """Open *Trust* for the result that is compared."""
+        comparison = self.tools.comparison
+        if comparison is not None:
+            open_trust(self.tools.viewer, comparison.source, comparison.axes, comparison.results[0])
 
     def scroll(self, column: Column) -> None:
         """Make figures visible in a column that may be longer than the screen."""

@@ -1,8 +1,13 @@
-"""Open a dock widget by a command that is named after what a user searches for."""
+"""Open a dock widget by a command that is named after what a user searches for, or from another dock widget."""
 
 from __future__ import annotations
 
-__all__ = ["upscale_image"]
+__all__ = ["open_trust", "upscale_image"]
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
 
 
 def upscale_image() -> None:
@@ -12,3 +17,21 @@ def upscale_image() -> None:
     viewer = napari.current_viewer()
     if viewer is not None:
         viewer.window.add_plugin_dock_widget("napari-restore", "Super-resolution")
+
+
+def open_trust(viewer: Viewer, source: Any, axes: str, result: Any) -> None:
+    """Open *Trust* for a source and its result.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        The viewer.
+    source : napari.layers.Image
+        The source.
+    axes : str
+        Its axes.
+    result : napari.layers.Image
+        The result, or one of the layers of its channels.
+    """
+    _, dock = viewer.window.add_plugin_dock_widget("napari-restore", "Trust")
+    dock.choose(source, axes, result)

@@ -14,12 +14,13 @@ __all__ = [
 ]
 
 import threading
-from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_restore import api
+from napari_restore.widgets.jobs.following import Stopped, follow
 from napari_restore.widgets.jobs.job import Task
 from napari_restore.wording import human_bytes
 
@@ -127,23 +128,13 @@ def fetch_weights(model: str, stop: threading.Event) -> Generator[DownloadProgre
         See `api.fetch`.
     """
 
-    class Stopped(Exception):
-        pass
+    def download(told: Callable[[DownloadProgress], None]) -> None:
+        def progress(done: int, total: int | None) -> None:
+            if stop.is_set():
+                raise Stopped
+            told(DownloadProgress(done, total))
 
-    latest, ended = DownloadProgress(0, None), threading.Event()
+        with suppress(Stopped):
+            api.fetch(model, progress)
 
-    def progress(done: int, total: int | None) -> None:
-        nonlocal latest
-        latest = DownloadProgress(done, total)
-        if stop.is_set() or ended.is_set():
-            raise Stopped
-
-    with ThreadPoolExecutor(1, thread_name_prefix="napari-restore-fetch") as pool:
-        arriving = pool.submit(api.fetch, model, progress)
-        try:
-            while not wait([arriving], timeout=0.2).done:
-                yield latest
-        finally:
-            ended.set()
-    if not isinstance(arriving.exception(), Stopped):
-        arriving.result()
+    yield from (event for event in follow(download, DownloadProgress(0, None)) if event is not None)

@@ -1,0 +1,1 @@
+"""Show the places of an assessment and its maps in the viewer."""
