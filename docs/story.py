@@ -1,6 +1,7 @@
 """Drive the dock widgets through a whole job in a real window and save screenshots.
 
-``xvfb-run -a -s "-screen 0 1440x900x24" python docs/story.py`` writes docs/images/napari_*.png.
+``xvfb-run -a -s "-screen 0 1440x900x24" python docs/story.py`` writes docs/images/napari_*.png; with ``trust``, ``adapt``
+or a number of channels, some of them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import napari
 import numpy as np
 from PIL import Image
 from qtpy.QtWidgets import QApplication
+
+from napari_restore import api
 
 IMAGES = Path(__file__).parent / "images"
 LIMIT = 600
@@ -117,15 +120,64 @@ def channels(count: int) -> None:
     viewer.close()
 
 
+def trust() -> None:
+    """Assess a result with a bar that was never recorded, go to it, and show the map."""
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(1280, 800)
+    noisy = viewer.open_sample("napari-restore", "cells_noisy")[1]
+    scale, source = noisy.scale, np.asarray(noisy.data)
+    viewer.layers.clear()
+    viewer.add_image(source, name="actin", scale=scale, axis_labels=("y", "x"))
+    result = np.asarray(api.denoise(source, axes="YX", dtype="float32", progress=False))
+    middle = source.shape[0] // 2
+    result[middle : middle + 3, 60:140] += 2.0 * float((source - result).std())
+    shown = viewer.add_image(result, name="actin, restored and retouched", scale=scale, axis_labels=("y", "x"))
+    shown.contrast_limits = viewer.layers["actin"].contrast_limits
+    _, dock = viewer.window.add_plugin_dock_widget("napari-restore", "Trust")
+    dock.choose(viewer.layers["actin"], "YX", shown)
+    dock.box.assess.click()
+    seconds = wait_for(lambda: not dock.works, "the assessment")
+    print(f"trust: {seconds:.1f} s, {dock.box.line.text()}")
+    dock.box.places.selectRow(0)
+    dock.box.places.cellClicked.emit(0, 0)
+    dock.box.show_map.click()
+    wait_for(lambda: not dock.works, "the map")
+    save(viewer, "trust")
+    viewer.close()
+
+
+def adapt() -> None:
+    """Adapt the bundled denoiser to an image with lines of a scanner, for a minute."""
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(1280, 800)
+    clean = np.asarray(viewer.open_sample("napari-restore", "cells_clean")[1].data).astype(np.float32)
+    viewer.layers.clear()
+    rng = np.random.default_rng(0)
+    spread = 0.12 * float(np.ptp(clean))
+    lines = rng.normal(0, spread, (clean.shape[0], 1)) + rng.normal(0, spread / 2, clean.shape)
+    viewer.add_image((clean + lines).astype(np.float32), name="lines of a scanner", axis_labels=("y", "x"))
+    _, dock = viewer.window.add_plugin_dock_widget("napari-restore", "Adapt to my data")
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        dock.open_now()
+        dock.box.path.setText("scanner.safetensors")
+        dock.box.minutes.setValue(2)
+        dock.box.start.click()
+        seconds = wait_for(lambda: not dock.works and dock.box.state == "idle", "the adaptation")
+        print(f"adapt: {seconds:.1f} s, {dock.box.outcome.text() or dock.box.line.text()}")
+        save(viewer, "adapt")
+        viewer.close()
+
+
 def main() -> None:
-    """Take all pictures, or those of one kind: ``python docs/story.py 3``."""
+    """Take all pictures, or those of one kind: ``python docs/story.py 3``, ``python docs/story.py trust``."""
     # napari reads this when its settings are imported: nothing is written into the preferences of the user.
     os.environ["NAPARI_CONFIG"] = ""
-    for number in map(int, sys.argv[1:] or (1, *CHANNELS)):
-        if number == 1:
-            one_channel()
+    others = {"1": one_channel, "trust": trust, "adapt": adapt}
+    for name in sys.argv[1:] or (*others, *map(str, CHANNELS)):
+        if name in others:
+            others[name]()
         else:
-            channels(number)
+            channels(int(name))
 
 
 if __name__ == "__main__":

@@ -25,9 +25,10 @@ from napari_restore.adapting.choosing import (
 from napari_restore.adapting.crops import Pool, SourceCrop, read_pool
 from napari_restore.adapting.free_parameters import FreeParameters, choose_kind
 from napari_restore.adapting.judging import Judge
-from napari_restore.adapting.outcome import Adapted, AdaptProgress
+from napari_restore.adapting.memory import check_memory
+from napari_restore.adapting.outcome import Adapted, AdaptProgress, state_path
 from napari_restore.adapting.self_supervision import Batch, make_pairs
-from napari_restore.adapting.state import State, state_path
+from napari_restore.adapting.state import State
 from napari_restore.adapting.weights import write_adapted
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.reading import with_retries
@@ -98,15 +99,23 @@ class Adaptation:
     request : Request
         How to adapt.
 
+    Attributes
+    ----------
+    memory_bytes : int
+        The maximum host memory, see `napari_restore.adapting.memory`.
+    outcome : Adapted or None
+        What became of it; None until `run` has ended.
+
     Raises
     ------
     RestoreError
-        If the request cannot be carried out: before any work is done.
+        If the request cannot be carried out, or takes more memory than there is: before any work is done.
     """
 
     def __init__(self, plan: Plan, request: Request) -> None:
         _check(plan, request)
         self._plan, self._request = plan, request
+        self.memory_bytes = check_memory(plan, BATCH, self._crop)
         self._state_path = state_path(request.output)
         self._stopped = False
         self.outcome: Adapted | None = None
@@ -181,7 +190,7 @@ class Adaptation:
                     saved = time.monotonic()
                 yield AdaptProgress(
                     state.step, state.total, state.seconds, state.latest, state.judgement, state.best_step,
-                    choice.method, choice.why,
+                    choice.method, choice.why, self.memory_bytes,
                 )  # fmt: skip
             if self._stopped and state.step:
                 with denormals_are_zero():

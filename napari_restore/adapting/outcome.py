@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["AdaptProgress", "Adapted", "Judgement"]
+__all__ = ["AdaptProgress", "Adapted", "Judgement", "state_path"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class AdaptProgress:
         The self-supervision.
     why : str
         Why it was chosen.
+    memory_bytes : int
+        The maximum host memory, as planned.
     """
 
     done: int
@@ -65,6 +67,12 @@ class AdaptProgress:
     best_step: int
     method: str
     why: str
+    memory_bytes: int = 0
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Seconds until the last step, if those to come take as long as those before; None until the total is set."""
+        return self.seconds / self.done * (self.total - self.done) if self.total and self.done else None
 
     @property
     def steps(self) -> tuple[int, int]:
@@ -108,3 +116,8 @@ class Adapted:
 
     def __str__(self) -> str:
         return self.reason
+
+
+def state_path(output: Path) -> Path:
+    """Return the path of the state of an adaptation, a hidden file beside its output."""
+    return output.with_name(f".{output.stem}.adapting")

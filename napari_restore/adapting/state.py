@@ -16,15 +16,10 @@ from napari_restore.errors import OutputError
 from napari_restore.files import fresh_file
 from napari_restore.ways_out import REPLACE
 
-__all__ = ["State", "state_path"]
+__all__ = ["State"]
 
 _FIRST_STEPS = 10
 """Steps over which the learning rate rises."""
-
-
-def state_path(output: Path) -> Path:
-    """Return the path of the state of an adaptation, a hidden file beside its output."""
-    return output.with_name(f".{output.stem}.adapting")
 
 
 @dataclass

@@ -21,6 +21,7 @@ from napari_restore.intensity.validity import Validity
 from napari_restore.quality.metrics import seam_ratio
 from napari_restore.quality.residual_tests import contrast_lost, detail
 from napari_restore.quality.structure import filter_count, filtered
+from napari_restore.ways_out import WayOut
 
 __all__ = ["Null", "Standardised", "calibrate", "in_units_of", "sample_pairs", "standardise"]
 
@@ -237,8 +238,12 @@ def calibrate(paired: Paired, channel: int, camera: CameraNoise | None = None) -
     if camera is None:
         raise SourceError(
             f"the noise of channel {channel} cannot be estimated: the source is constant, already denoised, or has too "
-            "few pixels without clipping; give its noise (gain, offset and read noise)."
-        )
+            "few pixels without clipping",
+            WayOut(
+                "give its noise=(gain, offset, read noise).", "give its --noise (gain, offset and read noise).",
+                "choose the noisy layer as Source, and the restored one as Result.",
+            ),
+        )  # fmt: skip
     correlation, notes = _correlation([noisy - restored for _, noisy, restored in found], estimate)
     bias = _stabilising_bias(camera)
     rough = Null(camera, correlation, validity, bias, (np.array([0.0]), np.array([1.0])))

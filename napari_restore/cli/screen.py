@@ -15,6 +15,7 @@ from rich.console import Console
 
 from napari_restore import progress_bars
 from napari_restore.progress_bars import Bar
+from napari_restore.wording import human_bytes
 
 if TYPE_CHECKING:
     from napari_restore import api
@@ -77,7 +78,7 @@ def adapting(quiet: bool) -> Iterator[Callable[[Any], None]]:
 
         def show(event: Any) -> None:
             if not said and not quiet:
-                said.append(f"{event.method}: {event.why}")
+                said.append(f"{event.method}: {event.why}; up to {human_bytes(event.memory_bytes)} of memory")
                 errors.print(said[0])
             follow(event)
 

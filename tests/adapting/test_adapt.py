@@ -21,6 +21,7 @@ from napari_restore.adapting import adapt, judging
 from napari_restore.adapting.outcome import AdaptProgress
 from napari_restore.cli import app
 from napari_restore.errors import ModelError, OutputError, OutputInUse, RecipeError
+from napari_restore.models.defaults import DENOISER
 
 TINY = Path(__file__).parents[1] / "weights/restormer-sigma25-tiny.safetensors"
 TRUTH = 300 + 150 * np.sin(np.arange(192) / 9) * np.cos(np.arange(192) / 7)[:, None]
@@ -194,6 +195,15 @@ def test_sources_that_are_not_suitable_are_declined(source: np.ndarray, reason: 
     found = api.adapt(source, tmp_path / "mine.safetensors", axes="YX", model=TINY, neighbours="none", steps=2)
     assert found.outcome == "declined" and reason in found.reason and found.model == str(TINY)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_too_little_memory_is_refused_before_any_work(tmp_path: Path) -> None:
+    out, told = tmp_path / "mine.safetensors", []
+    with pytest.raises(RecipeError, match=r"adapting restormer-.* takes .* MB, more than the memory_budget 300\.0 MB"):
+        api.adapt(noisy(), out, **SHORT | {"memory_budget": 300_000_000, "model": DENOISER})
+    assert list(tmp_path.iterdir()) == []
+    api.adapt(noisy(), out, progress=lambda event: told.append(event.memory_bytes), **SHORT | {"steps": 1})
+    assert 150e6 < told[0] < 300e6
 
 
 def test_what_cannot_be_done_is_refused_before_any_work(tmp_path: Path, checkpoints: dict[str, Path]) -> None:

@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from canvas import canvas_of
-from docks import click, close_button, to_disk, until_idle
+from docks import click, close_button, dock_in, to_disk, until_idle
 from napari import Viewer
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import Qt
 
 from napari_restore import api
-from napari_restore.widgets.dock import RestoreDock
 from napari_restore.widgets.jobs.trust import assessing
 from napari_restore.widgets.trust_dock import TrustDock
 
@@ -93,23 +91,33 @@ def test_a_place_leads_there_and_the_map_lies_over_it(qtbot: Any, viewer: Viewer
     assert layer.data.shape == (4, 128, 128) and layer.data[2, 61, 60] < -4
     click(qtbot, box.show_map)
     assert [each.name for each in viewer.layers] == ["noisy", "other tool"]
+    click(qtbot, box.show_map)
+    until_done(qtbot, trust)
+    viewer.layers.remove(viewer.layers[-1])  # as the user does
+    qtbot.waitUntil(lambda: not box.show_map.isChecked())
+    assert box.line.text()  # what was found stays
     click(qtbot, box.report)
     assert "Photometry" in trust._report.page.toPlainText()
     trust._report.close()
 
 
-def test_a_map_that_is_removed_by_hand_is_off(qtbot: Any, viewer: Viewer, trust: TrustDock) -> None:
-    click(qtbot, trust.box.assess)
+def test_errors_stopping_and_closing(
+    qtbot: Any, viewer: Viewer, trust: TrustDock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box, reached = trust.box, []
+    viewer.add_image(np.zeros((4, 128, 120), np.float32), name="cropped", scale=(2.0, 0.5, 0.5))
+    qtbot.waitUntil(lambda: box.results.findText("cropped") >= 0)
+    choose(trust, "cropped", "noisy")
+    click(qtbot, box.assess)
     until_done(qtbot, trust)
-    click(qtbot, trust.box.show_map)
+    assert box.told.text().startswith("⚠ source Z 4 Y 128 X 128") and box.assess.text() == "Assess"
+    box.axes.setText("YX")
+    box.axes.editingFinished.emit()
+    assert box.told.text().startswith("⚠") and not box.assess.isEnabled()
+    choose(trust, "noisy", "other tool")  # the wrong way round
+    click(qtbot, box.assess)
     until_done(qtbot, trust)
-    viewer.layers.remove(viewer.layers[-1])
-    qtbot.waitUntil(lambda: not trust.box.show_map.isChecked())
-    assert trust.box.line.text()  # what was found stays
-
-
-def test_it_is_stopped(qtbot: Any, trust: TrustDock, monkeypatch: pytest.MonkeyPatch) -> None:
-    reached = []
+    assert "choose the noisy layer as Source" in box.told.text()
 
     def endless(source: Any, result: Any, output: Any, *, overwrite: bool, progress: Any) -> None:
         while True:
@@ -117,61 +125,48 @@ def test_it_is_stopped(qtbot: Any, trust: TrustDock, monkeypatch: pytest.MonkeyP
             reached.append(True)
 
     monkeypatch.setattr(assessing.api, "assess", endless)
-    click(qtbot, trust.box.assess)
-    qtbot.waitUntil(lambda: trust.box.bar.value() == 3)
-    assert trust.box.told.text() == "3 of 10 blocks"
-    click(qtbot, trust.box.assess)
+    choose(trust, "other tool", "noisy")
+    click(qtbot, box.assess)
+    qtbot.waitUntil(lambda: box.bar.value() == 3)
+    assert box.told.text() == "3 of 10 blocks"
+    click(qtbot, box.assess)
     until_done(qtbot, trust)
-    assert trust.box.told.text() == "Stopped; nothing was kept." and trust.box.assess.text() == "Assess"
+    assert box.told.text() == "Stopped; nothing was kept." and box.assess.text() == "Assess"
     count = len(reached)
-    qtbot.wait(50)
-    assert len(reached) == count
-
-
-def test_an_error_is_told(qtbot: Any, viewer: Viewer, trust: TrustDock) -> None:
-    viewer.add_image(np.zeros((4, 128, 120), np.float32), name="cropped", scale=(2.0, 0.5, 0.5))
-    choose(trust, "cropped", "noisy")
-    trust.box.results.setCurrentText("cropped")
-    click(qtbot, trust.box.assess)
-    until_done(qtbot, trust)
-    assert trust.box.told.text().startswith("⚠") and trust.box.assess.text() == "Assess"
-    trust.box.axes.setText("YX")
-    trust.box.axes.editingFinished.emit()
-    assert trust.box.told.text().startswith("⚠") and not trust.box.assess.isEnabled()
+    click(qtbot, box.assess)
+    qtbot.waitUntil(lambda: len(reached) > count)
+    work = trust.works["assess"]
+    click(qtbot, close_button(trust))
+    qtbot.waitUntil(work.finished.is_set)
 
 
 def test_a_stored_result_from_compare_with_its_uncertainty(
-    qtbot: Any, viewer: Viewer, dock: RestoreDock, tmp_path: Path
+    qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path], pair: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
+    viewer.add_image(pair[0][0, :96, :96], name="cells", scale=(0.5, 0.5))
+    dock = dock_in(viewer, checkpoints["denoiser"])
     to_disk(dock, tmp_path / "cells.zarr")
     dock.output.made["uncertainty"].native.setChecked(True)
     click(qtbot, dock.bar.run)
     until_idle(qtbot, dock)
     click(qtbot, dock.compare.trust)
-    (trust,) = (widget for widget in dock.window().findChildren(TrustDock))
+    (trust,) = dock.window().findChildren(TrustDock)
     until_done(qtbot, trust)
     assert trust.box.source().name == "cells" and trust.box.letters() == dock.input.letters()
     assert trust.box.maps.currentText() == "Uncertainty"  # the only map before it is assessed
     click(qtbot, trust.box.show_map)
     until_done(qtbot, trust)
     shown = viewer.layers[-1]
-    stored = api.open_image(tmp_path / "cells.zarr" / "uncertainty").read((slice(None),) * 3)
+    stored = api.open_image(tmp_path / "cells.zarr" / "uncertainty").read((slice(None),) * 2)
     np.testing.assert_array_equal(np.asarray(shown.data), stored)
     np.testing.assert_array_equal(shown.scale, viewer.layers["cells"].scale)
     click(qtbot, trust.box.assess)
     until_done(qtbot, trust)
-    assert trust.box.line.text() and (tmp_path / "cells.zarr" / "assessment" / "assessment.json").is_file()
     line = trust.box.line.text()
+    assert line and (tmp_path / "cells.zarr" / "assessment" / "assessment.json").is_file()
     viewer.window.remove_dock_widget(trust.parent())
     assert shown not in viewer.layers
     _, again = viewer.window.add_plugin_dock_widget("napari-restore", "Trust")
     again.open_now()
     until_done(qtbot, again)
     assert again.box.line.text() == line and "before" in again.box.told.text()
-
-
-def test_closing_stops_it(qtbot: Any, trust: TrustDock) -> None:
-    click(qtbot, trust.box.assess)
-    work = trust.works["assess"]
-    click(qtbot, close_button(trust))
-    qtbot.waitUntil(work.finished.is_set)

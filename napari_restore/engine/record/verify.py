@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_restore.engine.compute.block import Receipt
 from napari_restore.engine.compute.predictor import predictor_of
 from napari_restore.engine.compute.region import restore_region
+from napari_restore.engine.compute.uncertainty import RAW
 from napari_restore.engine.hardware.backends import check_backend
 from napari_restore.engine.hardware.devices import choose_devices
 from napari_restore.engine.planning.plan import Block, Plan, source_kind
@@ -159,23 +161,27 @@ def _check_source(name: str, path: Path | str, changed: str) -> None:
 
 
 def _differing(path: Path | str, plan: Plan, units: list[WriteUnit]) -> Iterator[WriteUnit]:
-    """Compute write units of level 0 again, and yield those with other pixels."""
-    array, predict, tolerance = ome_zarr.open_level(path, 0), predictor_of(plan), _tolerance(plan)
+    """Compute write units of level 0 again, and yield those with other pixels, or with another uncertainty."""
+    predict, groups = predictor_of(plan), ("", UNCERTAINTY) if plan.recipe.uncertainty else ("",)
+    arrays = [ome_zarr.open_level(group_in(path, group), 0) for group in groups]
+    largest = max(1.0, *(numbers[0] for numbers in plan.recipe.calibration or (RAW,)))  # factor on the spread
+    tolerances = (_tolerance(plan, plan.dtype), largest * _tolerance(plan, np.dtype(np.float32)))
     for unit in units:
-        expected = restore_region(plan, plan.region(plan.block_of(unit)), predict)
-        stored = np.asarray(array[ome_zarr.unit_region(array, unit)])
-        expected = ome_zarr.to_stored(expected, plan.axes)
-        if not np.allclose(
-            stored.astype(np.float64), expected.astype(np.float64), rtol=0, atol=tolerance, equal_nan=True
-        ):
-            yield unit
+        again: list[NDArray[Any]] = []
+        again.insert(0, restore_region(plan, plan.region(plan.block_of(unit)), predict, uncertain=again.append))
+        for array, expected, tolerance in zip(arrays, again, tolerances, strict=False):
+            stored = np.asarray(array[ome_zarr.unit_region(array, unit)], np.float64)
+            computed = ome_zarr.to_stored(expected, plan.axes).astype(np.float64)
+            if not np.allclose(stored, computed, rtol=0, atol=tolerance, equal_nan=True):
+                yield unit
+                break
 
 
-def _tolerance(plan: Plan) -> float:
+def _tolerance(plan: Plan, dtype: np.dtype[Any]) -> float:
     """Return the largest difference of two computations of a block, in data units. Batch and device change rounding."""
     span = float(np.ptp(plan.recipe.value_range or ((0.0, 1.0),), axis=1).max())
     tolerance = TOLERANCES[plan.recipe.precision or "float32"] * span
-    return max(1.0, tolerance) if plan.dtype.kind in "ui" else tolerance
+    return max(1.0, tolerance) if dtype.kind in "ui" else tolerance
 
 
 def verify_output(path: Path | str, *, recompute: int = 0, source: Any = None) -> Verification:

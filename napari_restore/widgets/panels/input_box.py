@@ -41,13 +41,20 @@ class InputBox(Box):
     """Layer, axes and region. The box follows the viewer's selection, and its camera if the region depends on that.
 
     Layers are compared by ``==``, not by ``is``: napari gives a plugin a new proxy of a layer at each access.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Viewer of the layers.
+    several : bool
+        Whether several layers can be chosen for one run.
     """
 
     changed = Signal()
 
-    def __init__(self, viewer: Viewer) -> None:
+    def __init__(self, viewer: Viewer, *, several: bool = True) -> None:
         super().__init__("Input")
-        self.viewer = viewer
+        self.viewer, self._takes_several = viewer, several
         self.layers, self.axes, self.regions = Choice(), QLineEdit(), Choice()
         self.several = LayerList()
         self.description = Note("Shape, data type and size of the layer, and the type of its array")
@@ -192,7 +199,7 @@ class InputBox(Box):
             and (layer.ndim, layer.rgb) == (chosen.ndim, chosen.rgb)
         ]
         self.several.set_layers(alike, chosen)
-        self.set_row_visible(self.several, len(alike) > 1)
+        self.set_row_visible(self.several, self._takes_several and len(alike) > 1)
 
     def _first_choice(self, layers: list[Any]) -> Any:
         """Return the selected layer, or else the last one; a result only if there are no other layers."""

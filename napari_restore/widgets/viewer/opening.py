@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["open_trust", "upscale_image"]
+__all__ = ["open_denoise", "open_trust", "upscale_image"]
 
 from typing import TYPE_CHECKING, Any
 
@@ -35,3 +35,21 @@ def open_trust(viewer: Viewer, source: Any, axes: str, result: Any) -> None:
     """
     _, dock = viewer.window.add_plugin_dock_widget("napari-restore", "Trust")
     dock.choose(source, axes, result)
+
+
+def open_denoise(viewer: Viewer, model: str, layer: Any) -> None:
+    """Open *Denoise* with a model.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        The viewer.
+    model : str
+        Name of the model, or path of its checkpoint, which is added to the list of models.
+    layer : napari.layers.Image or None
+        The layer to restore, if it is still open.
+    """
+    _, dock = viewer.window.add_plugin_dock_widget("napari-restore", "Denoise")
+    if layer is not None and layer in viewer.layers:
+        dock.input.choose(layer)
+    dock.model.choose(model)

@@ -11,6 +11,9 @@ import zarr
 from napari_restore import api
 from napari_restore.engine.run.calibrating import calibrated, fit_calibration
 from napari_restore.errors import RecipeError, SourceError
+from napari_restore.images.staging import Stage
+from napari_restore.images.writing.layout import WriteUnit
+from napari_restore.images.writing.unit_writer import UnitWriter
 
 GIVEN: dict[str, Any] = {
     "tile": 32, "halo": 4, "blend": 8, "dtype": "float32", "batch": 1, "workers": 1, "pyramid": False,
@@ -83,6 +86,23 @@ def test_damage_is_found_and_repaired(
     assert not found.ok and name in (*found.metadata, *(f"uncertainty/0/c/{unit.name}" for unit in found.bad))
     assert api.verify(out, repair=True, source=image).ok
     assert (out / name).read_bytes() == before and api.verify(out, source=image, recompute=1).ok
+
+
+def test_another_uncertainty_behind_right_checksums_is_found_by_computing(
+    checkpoints: dict[str, Path], image: np.ndarray, tmp_path: Path
+) -> None:
+    given = GIVEN | BLOCKS | {"model": checkpoints["denoiser"], "axes": "YX", "calibration": (NUMBERS,)}
+    out = tmp_path / "a.zarr"
+    api.denoise(image, out, uncertainty=True, **given)
+    before = (out / "uncertainty/0/c/1/1").read_bytes()
+    stage = Stage(tmp_path / "own")
+    stage.folder.mkdir()  # as a run with a fault in its arithmetic
+    writer = UnitWriter(out, stage, "uncertainty")
+    writer.write(WriteUnit(0, (1, 1)), np.asarray(writer.level(0)[32:44, 32:60]) * np.float32(1.1))
+    assert api.verify(out).ok
+    assert api.verify(out, recompute=4, source=image).differing == (WriteUnit(0, (1, 1)),)
+    assert api.verify(out, recompute=4, repair=True, source=image).ok
+    assert (out / "uncertainty/0/c/1/1").read_bytes() == before
 
 
 def test_it_is_the_same_for_any_blocks_and_missing_pixels_have_none(

@@ -129,23 +129,26 @@ def entries(menu: QMenu) -> Iterator[QAction]:
             yield from entries(below)
 
 
-def test_both_docks_open_from_the_menus(qtbot: Any, viewer: Viewer) -> None:
+@pytest.mark.parametrize(
+    ("title", "wanted"), [("Filter", ["Denoise", "Super-resolution", "Adapt to my data"]), ("Measure", ["Trust"])]
+)
+def test_the_docks_open_from_the_menus(qtbot: Any, viewer: Viewer, title: str, wanted: list[str]) -> None:
     """A misspelt menu is one in which nothing appears."""
     viewer.window.layers_menu.aboutToShow.emit()
-    (filters,) = (action.menu() for action in viewer.window.layers_menu.actions() if action.text() == "Filter")
-    assert filters is not None
-    filters.aboutToShow.emit()
+    (menu,) = (action.menu() for action in viewer.window.layers_menu.actions() if action.text() == title)
+    assert menu is not None
+    menu.aboutToShow.emit()
     titles = {command["id"]: command["title"] for command in CONTENT["contributions"]["commands"]}
-    wanted = [titles[entry["command"]] for entry in CONTENT["contributions"]["menus"]["napari/layers/filter"]]
-    shown = {action.text().removesuffix(" (Image restoration)"): action for action in entries(filters)}
-    assert wanted == ["Denoise", "Super-resolution"] and set(wanted) <= set(shown)
-    for title in wanted:
-        shown[title].trigger()
-    assert any("Denoise" in action.text() for action in entries(viewer.window.plugins_menu))
-    assert {name.partition(" (")[0] for name in viewer.window.dock_widgets} >= {"Denoise", "Super-resolution"}
+    named = [titles[entry["command"]] for entry in CONTENT["contributions"]["menus"][f"napari/layers/{title.lower()}"]]
+    shown = {action.text().removesuffix(" (Image restoration)"): action for action in entries(menu)}
+    assert named == wanted and set(wanted) <= set(shown)
+    for each in wanted:
+        shown[each].trigger()
+        assert any(each in action.text() for action in entries(viewer.window.plugins_menu))
+    assert {name.partition(" (")[0] for name in viewer.window.dock_widgets} >= set(wanted)
 
 
-@pytest.mark.parametrize("typed", ["upscale image", "super-resolution", "denoise image"])
+@pytest.mark.parametrize("typed", ["upscale image", "super-resolution", "denoise image", "trust", "adapt to my"])
 def test_the_command_palette_finds_plain_words(viewer: Viewer, typed: str) -> None:
     palette = viewer.window._qt_window.findChild(QCommandPalette)
     first = next(palette._list.iter_top_hits(typed))

@@ -189,7 +189,7 @@ def map_layer(
     looks: dict[str, Any] = {"contrast_limits": _limits(data), "colormap": "viridis", "opacity": 0.6}
     if assessment is not None and shown != "uncertainty":
         reach = _REACH * -float(np.log10(assessment.content["settings"]["significance"]))
-        looks = {"contrast_limits": (-reach, reach), "colormap": _signed(), "opacity": 0.8}
+        looks = {"contrast_limits": (-reach, reach), "colormap": _signed(), "opacity": 0.5}
     channels = pair.channels()
     title = f"{MAPS[shown].lower()} · {name}" + (f" · channel {channel}" if channels > 1 else "")
     own = {"name": title, "metadata": {"napari_restore": {"comparison": True}}, "rgb": False, "blending": "translucent"}

@@ -35,7 +35,7 @@ class TrustBox(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.running = False
-        pair = Box("Compare")
+        pair = Box("Result and source")
         self.results, self.sources, self.axes = Choice(), Choice(), QLineEdit()
         pair.add("Result", self.results, "The result to assess: of this package, or of any other tool")
         pair.add("Source", self.sources, "The noisy layer that it was made from")

@@ -1,0 +1,209 @@
+"""The dock widget that adapts a model to a layer: connect its controls with the adaptation and with the viewer."""
+
+from __future__ import annotations
+
+__all__ = ["AdaptDock"]
+
+import threading
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout
+
+from napari_restore.adapting.outcome import Adapted
+from napari_restore.errors import RestoreError, in_window
+from napari_restore.widgets.docked import DockedWidget
+from napari_restore.widgets.jobs.adaptation.adapting import AdaptJob, adapt, resumes, suggested_file
+from napari_restore.widgets.jobs.layers.image_layers import layer_image
+from napari_restore.widgets.jobs.models.controller import ModelController
+from napari_restore.widgets.panels.adaptation.adapt_box import AdaptBox
+from napari_restore.widgets.panels.controls.box import set_tab_order
+from napari_restore.widgets.panels.controls.column import Column
+from napari_restore.widgets.panels.controls.focus import focus_style
+from napari_restore.widgets.panels.controls.wheel import WheelNeedsFocus
+from napari_restore.widgets.panels.input_box import InputBox
+from napari_restore.widgets.panels.model_box import ModelBox
+from napari_restore.widgets.preferences import preferences, use_cache_folder
+from napari_restore.widgets.threads.turns import Steps
+from napari_restore.widgets.threads.works import Works
+from napari_restore.widgets.viewer.opening import open_denoise
+from napari_restore.widgets.viewer.run_notice import notify_end
+from napari_restore.widgets.viewer.window_title import TitleProgress
+
+if TYPE_CHECKING:
+    from napari.layers import Image as ImageLayer
+    from napari.viewer import Viewer
+
+    from napari_restore.adapting.outcome import AdaptProgress
+
+_NARROWEST, _USUAL = 312, 340
+"""Least width of the dock widget in pixels, and the width with which it opens."""
+_ADAPT = "adapt"
+"""Name of the work on threads."""
+
+
+class AdaptDock(DockedWidget):
+    """The dock widget that adapts a denoiser to a layer.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        Viewer of the layers. napari passes it by the name of this parameter.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self._finish = threading.Event()
+        self._found: Adapted | None = None
+        self._layer: ImageLayer | None = None
+        self._following = False
+        self._outer = QVBoxLayout(self)
+        self._outer.setContentsMargins(6, 6, 6, 6)
+        self.setMinimumWidth(_NARROWEST)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self._show_theme()
+
+    def sizeHint(self) -> QSize:
+        """Return the width with which it opens: napari docks it while it is empty."""
+        return QSize(_USUAL, super().sizeHint().height())
+
+    def make_parts(self) -> Steps:
+        use_cache_folder()
+        self.works = Works(self._turns)
+        yield
+        self.input, self.model = InputBox(self.viewer, several=False), ModelBox("denoise")
+        yield
+        self.box = AdaptBox()
+        self.models = ModelController(self.model, self.works, self.box.tell, lambda: None)
+        self._title = TitleProgress(self.viewer)
+        self._outer.addWidget(Column(self.input, self.model, self.box))
+        set_tab_order(self)
+        WheelNeedsFocus(self)
+        self.input.changed.connect(self._layer_changed)
+        self.model.changed.connect(self.models.read_card)
+        self.model.fetch_wanted.connect(self.models.fetch)
+        self.model.fetch_cancelled.connect(self.models.cancel_fetch)
+        self.model.sample_wanted.connect(self.models.make_sample)
+        self.box.start_wanted.connect(self.start)
+        self.box.finish_wanted.connect(self.finish)
+        self.box.use_wanted.connect(self._use)
+        for keys, act in (("Ctrl+Return", self.start), ("Ctrl+Enter", self.start), ("Esc", self.finish)):
+            QShortcut(QKeySequence(keys), self, act, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        self.box.made["device"].show(preferences().device)
+        self._layer_changed()
+        yield
+
+    def _layer_changed(self) -> None:
+        layer = self.input.layer()
+        if layer is not None:
+            self.model.suit_layer(self.input.samples())
+            self.box.suggest(suggested_file(preferences().output_folder.strip(), layer))
+        if self.box.state == "idle":
+            self.box.start.setEnabled(layer is not None)
+
+    # ---------------------------------------------------------------------------------------------- adapting
+
+    def job(self) -> AdaptJob:
+        """Return the job of the current choices.
+
+        Raises
+        ------
+        RestoreError
+            If the choices make no job.
+        """
+        model, layer, box = self.model.model(), self.input.layer(), self.box
+        region = self.input.region()
+        if model is None or layer is None:
+            raise RestoreError("no model is chosen; choose one, or drop a checkpoint on the list.")
+        if not box.output():
+            raise RestoreError("no file is named for the adapted weights; name one under File.")
+        image = layer_image(layer, self.input.letters(), region)
+        return AdaptJob(
+            image, model, box.output(), box.method.currentData(), box.budget(), box.overwrite.isChecked(),
+            box.settings(),
+        )  # fmt: skip
+
+    def start(self) -> None:
+        """Adapt the chosen model to the chosen layer; an interrupted adaptation to the same file goes on."""
+        if self.box.state != "idle":
+            return
+        try:
+            job = self.job()
+        except (RestoreError, OSError) as error:
+            self.box.tell(in_window(error), warning=True)
+            return
+        finish = self._finish = threading.Event()
+        self._found, self._layer = None, self.input.layer()
+        self.follow_window()
+        self.box.show_nothing()
+        self.box.set_state("running")
+        self.box.overwrite.setChecked(False)  # it is for one start
+        self.box.show_progress(None)
+        self.works.start(_ADAPT, lambda stop: adapt(job, finish), self._advance, self._ended)
+
+    def finish(self) -> None:
+        """End the training; what was reached is judged, and kept if it has helped."""
+        if self.box.state == "running":
+            self._finish.set()
+            self.box.set_state("finishing")
+
+    def _advance(self, event: AdaptProgress | Adapted | None) -> None:
+        if isinstance(event, Adapted):
+            self._found = event
+            self.box.show_outcome(event)
+            notify_end(event.reason, {}, self._window)
+            return
+        self.box.show_progress(event)
+        if event is not None and event.total:
+            self._title.show(*event.steps)
+
+    def _ended(self, error: BaseException | None) -> None:
+        self._title.end()
+        self.box.set_state("idle")
+        self._layer_changed()
+        if error is not None:
+            self.box.tell(in_window(error), warning=True)
+
+    def _use(self) -> None:
+        if self._found is not None:
+            open_denoise(self.viewer, self._found.model, self._layer)
+
+    # ---------------------------------------------------------------------------------------------- opening and closing
+
+    def _show_theme(self, event: object = None) -> None:
+        from napari.utils.theme import get_theme
+
+        self.setStyleSheet(focus_style(get_theme(self.viewer.theme).text.as_hex()))
+
+    def follow(self) -> None:
+        self.input.follow_viewer()
+        if not self._following:
+            self._following = True
+            self.viewer.events.theme.connect(self._show_theme)
+        self.follow_window()
+
+    def leave(self) -> None:
+        """End the work. The state of an adaptation is kept, and a notification says so."""
+        running, output = self.box.state != "idle", self.box.output()
+        interrupted = self.works[_ADAPT].finished if running else None
+        self.end()
+        if interrupted is not None:
+            interrupted.wait()  # for the step in progress
+            if resumes(output):
+                from napari.utils.notifications import show_info
+
+                show_info(f"Adapting is interrupted; Adapt to my data with the file {output} resumes it.")
+
+    def end(self) -> None:
+        self.open_now()
+        self._turns.end()
+        self.works.end()
+        self._title.end()
+        self.input.leave_viewer()
+        self.box.set_state("idle")
+        self.leave_window()
+        if self._following:
+            self._following = False
+            self.viewer.events.theme.disconnect(self._show_theme)

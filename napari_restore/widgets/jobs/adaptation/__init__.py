@@ -1,0 +1,1 @@
+"""Adapt a model to a layer, without Qt."""

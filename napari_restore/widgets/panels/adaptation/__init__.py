@@ -1,0 +1,1 @@
+"""The panels of the dock widget that adapts a model."""

@@ -1,0 +1,110 @@
+"""Adapt a model in a real window: losses, stopping, resuming, what did not help, and the weights in Denoise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from docks import click, close_button
+from napari import Viewer
+
+from napari_restore import api
+from napari_restore.adapting import adapt, judging
+from napari_restore.widgets.adapt_dock import AdaptDock
+from napari_restore.widgets.dock import DenoiseDock
+
+# A window of napari that is closed leaves timers and sockets to the garbage collector.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+TINY = Path(__file__).parents[1] / "weights/restormer-sigma25-tiny.safetensors"
+TRUTH = 300 + 150 * np.sin(np.arange(192) / 9) * np.cos(np.arange(192) / 7)[:, None]
+TRUTH[:8], TRUTH[8:16] = 1, 800  # the value range, in which the noise is lower than what the model was trained for
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick() -> Iterator[None]:
+    """A few steps are enough to learn something, and judging takes no longer than they do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adapt, "LEARNING_RATE", {"scales": 1e-2, "norms": 1e-2})
+        patch.setattr(judging, "_PIXELS", 2**13)
+        patch.setattr(adapt, "CROP", 32)
+        patch.setattr(adapt, "SIGNIFICANT", 0.1)  # how many steps are done before the click differs
+        yield
+
+
+def open_dock(viewer: Viewer, output: Path) -> AdaptDock:
+    _, dock = viewer.window.add_plugin_dock_widget("napari-restore", "Adapt to my data")
+    dock.open_now()
+    dock.input.choose("noisy")
+    dock.model.choose(str(TINY))
+    dock.box.path.setText(str(output))
+    return dock
+
+
+def choose_r2r(dock: AdaptDock) -> None:
+    """The image of this test is more correlated than its noise, and is declined otherwise."""
+    dock.box.method.setCurrentIndex(dock.box.method.findData("r2r"))
+
+
+def until_idle(qtbot: Any, dock: AdaptDock) -> None:
+    qtbot.waitUntil(lambda: dock.box.state == "idle" and not dock.works)
+
+
+def test_adapting_is_stopped_interrupted_resumed_and_used(qtbot: Any, viewer: Viewer, tmp_path: Path) -> None:
+    viewer.add_image(np.random.default_rng(0).poisson(TRUTH).astype(np.uint16), name="noisy")
+    out = tmp_path / "mine.safetensors"
+    dock = open_dock(viewer, out)
+    box = dock.box
+    click(qtbot, box.start)
+    until_idle(qtbot, dock)
+    assert box.outcome.text().startswith("Adapting was declined: the noise of neighbouring pixels is correlated (0.36")
+    assert not box.use.isVisible() and not out.exists()
+
+    choose_r2r(dock)
+    box.minutes.setValue(60)
+    click(qtbot, box.start)
+    assert box.start.text() == "Stop" and box.chosen.text() == "" and not box.path.isEnabled()
+    qtbot.waitUntil(lambda: box.bar.maximum() > 1)
+    assert box.chosen.text().startswith("r2r: asked for, although noise is correlated (0.36")
+    assert box.line.text().startswith("Step ") and "left" in box.line.text()
+    click(qtbot, close_button(dock))  # the state is kept
+    assert not out.exists() and (tmp_path / ".mine.adapting").exists()
+
+    dock = open_dock(viewer, out)
+    box = dock.box
+    choose_r2r(dock)
+    assert box.start.text() == "Resume"
+    box.minutes.setValue(60)
+    click(qtbot, box.start)
+    qtbot.waitUntil(lambda: box.bar.value() > 8)
+    click(qtbot, box.start)
+    assert box.start.text() == "Stopping…" and not box.start.isEnabled()
+    until_idle(qtbot, dock)
+    assert box.outcome.text().startswith("Adapting has helped (-") and out.exists(), box.line.text()
+    assert api.model_card(out).training["method"] == "r2r"
+    viewer.add_image(np.zeros((64, 64), np.uint16), name="another")
+    click(qtbot, box.use)
+    (denoise,) = dock.window().findChildren(DenoiseDock)
+    assert denoise.model.model() == str(out) and denoise.input.layer().name == "noisy"
+    dock.input.choose("noisy")
+
+    click(qtbot, box.start)
+    until_idle(qtbot, dock)
+    assert box.line.text() == f"⚠ {out} exists already; tick Replace to replace it."
+    box.overwrite.setChecked(True)
+    box.minutes.setValue(0.1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adapt, "SIGNIFICANT", 1e9)
+        patch.setattr(adapt, "PATIENCE", 1)
+        click(qtbot, box.start)
+        qtbot.waitUntil(lambda: "unadapted" in box.losses.text())
+        box.finish()
+        until_idle(qtbot, dock)
+    assert "did not help here (" in box.outcome.text() and "is kept" in box.outcome.text()
+    assert not box.use.isVisible() and not box.overwrite.isChecked()
