@@ -1,7 +1,7 @@
 """Drive the dock widgets through a whole job in a real window and save screenshots.
 
-``xvfb-run -a -s "-screen 0 1440x900x24" python docs/story.py`` writes docs/images/napari_*.png; with ``trust``, ``adapt``
-or a number of channels, some of them.
+``xvfb-run -a -s "-screen 0 1440x900x24" python docs/story.py`` writes docs/images/napari_*.png; with ``trust``,
+``adapt`` or a number of channels, some of them.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from napari_restore.assessment.pairing import Paired, labels_fit, pair_images, p
 from napari_restore.assessment.places import PlaceList
 from napari_restore.assessment.resolutions import measure_beyond, measure_resolution
 from napari_restore.assessment.sums import SumsOfRegions
+from napari_restore.engine.record.report_file import add_to_report
 from napari_restore.errors import RecipeError
 from napari_restore.images.image import Image
 from napari_restore.intensity.stabilise import CameraNoise
@@ -114,7 +115,8 @@ def assess_images(
     _check(request)
     paired = pair_images(source, result, request.psf)
     axes_of_labels = None if request.regions is None else labels_fit(request.regions, paired.sizes)
-    output = output or place_in_result(result)
+    own = place_in_result(result)
+    output = output or own
     paired = in_units_of(paired)
     if paired.scale > 1 and paired.blur is None:
         paired = _with_fitted_blur(paired)
@@ -137,14 +139,18 @@ def assess_images(
         per_block = _worst(per_block)
     content = _content(paired, nulls, request, places, sums, likeness, squares / max(pixels, 1), per_block, beyond)
     content["resolution"] = [measure_resolution(paired, c, nulls[c]) for c in channels]
-    return _finished(content, maps, paired)
+    return _finished(content, maps, result.location if own else None)
 
 
-def _finished(content: dict[str, Any], maps: Maps, paired: Paired) -> Assessment:
+def _finished(content: dict[str, Any], maps: Maps, reported: str | None) -> Assessment:
+    """Write the report, and what is most important of it into the report of the run that made the result, if any."""
     page = assessment_page(content)
     maps.put("assessment.md", page)
     maps.put(REPORT, json.dumps(content, indent=1, allow_nan=False))
-    return Assessment(content, page, maps.location, *maps.arrays())
+    found = Assessment(content, page, maps.location, *maps.arrays())
+    if reported is not None:
+        add_to_report(reported, "assessment", {**found.summary(), "location": maps.location})
+    return found
 
 
 def _check(request: Request) -> None:

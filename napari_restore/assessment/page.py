@@ -53,6 +53,15 @@ class Assessment:
         """The places to look at, the least probable first; at most 1000."""
         return [_place(entry) for entry in self.content["places"]]
 
+    def summary(self) -> dict[str, Any]:
+        """Return the line and the least probable places in words, for the report of the run that made the result."""
+        places = [
+            {"where": place.where(self.content["axes"]), "what": "added" if place.added else "taken away",
+             "log10_p": place.log10_p, "kind": place.kind}
+            for place in self.places[:_SHOWN]
+        ]  # fmt: skip
+        return {"line": self.line, "places": places, "place_count": self.content["place_count"]}
+
     def __str__(self) -> str:
         return self.page
 

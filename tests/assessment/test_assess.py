@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zarr
 from typer.testing import CliRunner
 
 from napari_restore import api
@@ -90,12 +91,29 @@ def test_the_assessment_is_kept_in_our_result(tmp_path: Path) -> None:
     assert significance.shape == (2, 4, 4) and significance.sampling("X").pixel_size == 16
     assert significance.sampling("X").origin == 7.5
     assert api.verify(path).ok
+    assert found.line in str(api.run_report(path)) and str(place) in str(api.run_report(path))
     with pytest.raises(OutputError, match="holds an assessment already; replace it with overwrite=True"):
         api.assess(stack, path, axes="ZYX", noise=NOISE)
     api.assess(stack, path, axes="ZYX", noise=NOISE, overwrite=True)
     next((Path(path) / "0").rglob("c/*/*/*")).unlink()
     with pytest.raises(OutputError, match="not complete"):
         api.assess(stack, path, axes="ZYX", noise=NOISE, overwrite=True)
+
+
+def test_the_report_of_the_run_lists_the_places(tmp_path: Path) -> None:
+    stack = noisy(2)[:, :64, :64]
+    path = Path(api.denoise(stack, tmp_path / "clean.zarr", axes="ZYX", **SMALL))
+    assert f"napari-restore assess SOURCE {path}" in str(api.run_report(path))
+    level = zarr.open_array(path / "0", mode="r+")
+    level[1, 20:24, 8:56] += np.asarray(level[...]).dtype.type(60)  # retouched
+    found = api.assess(stack, path, axes="ZYX", noise=NOISE)
+    page, written = str(api.run_report(path)), (tmp_path / "clean.zarr.report.html").read_text()
+    assert "## Where to look" in page and found.places
+    assert f"| {found.places[0].where('ZYX')} | added |" in page and found.places[0].where("ZYX") in written
+    interrupted = path / "assessment" / "assessment.json"
+    interrupted.unlink()
+    api.assess(stack, path, axes="ZYX", noise=NOISE)  # nothing has to be replaced
+    assert interrupted.is_file()
 
 
 def test_super_resolution_is_compared_on_the_pixels_of_the_source() -> None:

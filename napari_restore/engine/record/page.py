@@ -18,6 +18,7 @@ _SHOWN = 20
 """Number of filled regions, and of left-out pairs of planes, on the page; the JSON holds all."""
 _FACTS = ("what", "is")
 _SESSIONS = ("began", "ended", "how", "device", "blocks", "tiles/s", "retries", "versions")
+_PLACES = ("place", "", "log10 p", "found by")
 _NONE = Html("")
 
 
@@ -132,6 +133,7 @@ def report_sections(report: dict[str, Any]) -> list[Section]:
         *(("labels and tables", told) for told in report.get("copied", ())),
         ("seams", _seams(report["seams"])),
         ("verification", _verification(report["verification"])),
+        ("trust", _trust(report.get("assessment"), str(report["output"]))),
         ("fingerprint", report["fingerprint"][:16]),
         *(("note", note) for note in source.get("notes", ())),
         *(("warning", warning) for warning in report.get("warnings", ())),
@@ -148,6 +150,7 @@ def report_sections(report: dict[str, Any]) -> list[Section]:
             sentence="None: all pixels of the source that were needed could be read.",
         ),
         *averaged,
+        *_places(report.get("assessment")),
         Section("Recipe", ("setting", "value"), settings),
     ]
 
@@ -204,6 +207,23 @@ def _verification(found: dict[str, Any] | None) -> str:
     bad = ", ".join(f"{len(found[kind])} {kind}" for kind in ("missing", "damaged", "differing") if found[kind])
     state = "sound" if found["ok"] else bad or "metadata or fingerprint were changed"
     return f"{state}, {found['units']} objects read back and {found['recomputed']} computed again on {found['when']}"
+
+
+def _trust(found: dict[str, Any] | None, output: str) -> str:
+    if found is None:
+        return f"not assessed: `napari-restore assess SOURCE {output}` finds places to look at"
+    return f"{found['line']} Assessed on {found['when']}: {found['location']}"
+
+
+def _places(found: dict[str, Any] | None) -> list[Section]:
+    """Return the section of the places where more than noise was removed, or something was added."""
+    if found is None or not found["places"]:
+        return []
+    rows = tuple(tuple(place[name] for name in ("where", "what", "log10_p", "kind")) for place in found["places"])
+    title = "Where to look"
+    if found["place_count"] > len(rows):
+        title += f": the least probable {len(rows)} of {found['place_count']} places"
+    return [Section(title, _PLACES, rows)]
 
 
 def _session_row(session: dict[str, Any]) -> tuple[Any, ...]:

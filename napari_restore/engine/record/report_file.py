@@ -22,7 +22,16 @@ from napari_restore.html_page import Html, fragment, page, pictures_in
 from napari_restore.images.staging import Stage
 from napari_restore.images.store import Folder, Place, place_of
 
-__all__ = ["FORMAT", "RunReport", "now", "read_content", "read_report", "report_place", "write_report"]
+__all__ = [
+    "FORMAT",
+    "RunReport",
+    "add_to_report",
+    "now",
+    "read_content",
+    "read_report",
+    "report_place",
+    "write_report",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -204,3 +213,23 @@ def write_report(
             _write_text(place, ".html", page(made[0].title, html_of(made, Html(shown + charts_of(content)))), stage)
     except Exception as error:  # file systems and object stores raise errors of many types
         _log.warning("the report %s.json cannot be written: %s", place, error)
+
+
+def add_to_report(output: Path | str, name: str, entry: dict[str, Any], **other: Any) -> None:
+    """Write what was found of a result into its report, if it has one, and the time.
+
+    Parameters
+    ----------
+    output : Path or str
+        The result, a path or URL.
+    name : str
+        Name of the entry.
+    entry : dict
+        What was found.
+    **other : object
+        Other entries that are replaced.
+    """
+    place = report_place(output)
+    content = read_content(place)
+    if content is not None:
+        write_report(place, {**content, name: {"when": now(), **entry}, **other}, html=True)

@@ -170,6 +170,7 @@ class Session:
             "seams": None,
             "removed": None,
             "verification": None,
+            "assessment": earlier.get("assessment") if sessions and before == self.plan.blocks else None,
         }
         self._flush()
 

@@ -18,7 +18,7 @@ from napari_restore.engine.hardware.backends import check_backend
 from napari_restore.engine.hardware.devices import choose_devices
 from napari_restore.engine.planning.plan import Block, Plan, source_kind
 from napari_restore.engine.planning.planner import make_plan
-from napari_restore.engine.record.report_file import now, read_content, report_place, write_report
+from napari_restore.engine.record.report_file import add_to_report
 from napari_restore.engine.record.run_report import reported
 from napari_restore.engine.record.verification import Verification
 from napari_restore.engine.run.local import build_pyramid, run_blocks
@@ -359,12 +359,7 @@ def record_verification(found: Verification) -> None:
     found : Verification
         The outcome of `verify_output`.
     """
-    place = report_place(found.path)
-    content = read_content(place)
-    if content is None:
-        return
-    content["verification"] = {
-        "when": now(),
+    entry = {
         "ok": found.ok,
         "units": found.units,
         "recomputed": found.recomputed,
@@ -373,5 +368,5 @@ def record_verification(found: Verification) -> None:
         "annotations": list(found.annotations),
         **{kind: [str(unit) for unit in getattr(found, kind)] for kind in ("missing", "damaged", "differing")},
     }
-    content["filled"] = {unit.name: list(reasons) for unit, reasons in found.filled.items()}
-    write_report(place, content, html=True)
+    filled = {unit.name: list(reasons) for unit, reasons in found.filled.items()}
+    add_to_report(found.path, "verification", entry, filled=filled)
