@@ -17,6 +17,8 @@ __all__ = ["fit_gain_offset", "photometric_fit", "psnr", "residual_autocorrelati
 Array = npt.NDArray[Any]
 
 _SSIM_WINDOW = 7  # scikit-image's default
+_SMOOTH = 2.0
+"""Standard deviation in pixels of the Gaussian filter that makes the edges of a noisy source larger than its noise."""
 
 
 def psnr(reference: Array, image: Array, data_range: float) -> float:
@@ -87,7 +89,9 @@ def ssim(reference: Array, image: Array, data_range: float, *, channel_axis: int
     return float(structural_similarity(first, second, data_range=data_range, channel_axis=channel_axis))  # type: ignore[no-untyped-call]
 
 
-def seam_ratio(image: Array, borders_y: Sequence[int], borders_x: Sequence[int], *, near: int | None = None) -> float:
+def seam_ratio(
+    image: Array, borders_y: Sequence[int], borders_x: Sequence[int], *, source: Array | None = None
+) -> float:
     """Compute the visibility of seams: the mean absolute gradient across tile borders, relative to that elsewhere.
 
     Each axis is compared with itself, so stronger gradients along one axis of an image do not count as seams.
@@ -98,9 +102,11 @@ def seam_ratio(image: Array, borders_y: Sequence[int], borders_x: Sequence[int],
         One plane, shape ``(h, w)``. Non-finite pixels are left out.
     borders_y, borders_x : sequence of int
         Positions of borders along each axis, 1 to size - 1: `p` is the border between the pixels ``p - 1`` and ``p``.
-    near : int, optional
-        Compare with gradients up to this distance from a border, in pixels, instead of the whole plane. A single border
-        may lie where the image has more edges than elsewhere, and lines beside it have as many.
+        Borders side by side are one band, over which two tiles are blended.
+    source : numpy.ndarray, optional
+        The plane that was restored, shape ``(h, w)`` or smaller by one factor. An image may have more edges at a border
+        than elsewhere. With `source`, each band is therefore compared with as many lines on both sides, and what the
+        source has there more or less, smoothed against its noise, is expected of `image` too.
 
     Returns
     -------
@@ -116,23 +122,24 @@ def seam_ratio(image: Array, borders_y: Sequence[int], borders_x: Sequence[int],
     Examples
     --------
     >>> ramp = np.arange(20.0) * np.ones((20, 1))
-    >>> seam_ratio(ramp, [], [10]), seam_ratio(ramp + 4 * (np.arange(20) >= 10), [], [10])
-    (1.0, 5.0)
+    >>> stepped = ramp + 4 * (np.arange(20) >= 10)
+    >>> seam_ratio(ramp, [], [10]), seam_ratio(stepped, [], [10]), round(seam_ratio(stepped, [], [10], source=ramp), 3)
+    (1.0, 5.0, 5.0)
     """
     _check_plane(image)
-    across, expected, count = 0.0, 0.0, 0
+    across, expected = 0.0, 0.0
     for axis, borders in ((0, borders_y), (1, borders_x)):
         at_border = _border_mask(image.shape[axis], borders)
-        gradient = np.abs(np.diff(np.moveaxis(image.astype(np.float64), axis, 0), axis=0))
-        beside = ~at_border
-        if near is not None:
-            beside &= ndimage.binary_dilation(at_border, iterations=near) if at_border.any() else False
-        here, elsewhere = (values[np.isfinite(values)] for values in (gradient[at_border], gradient[beside]))
-        if here.size and elsewhere.size:
-            across += float(here.sum())
-            expected += here.size * float(elsewhere.mean())
-            count += here.size
-    if count == 0 or across == expected == 0:
+        sums, counts = _gradients(image, axis)
+        at_border, beside = (at_border, ~at_border) if source is None else _bands(at_border)
+        if not counts[at_border].any() or not counts[beside].any():
+            continue
+        elsewhere = sums[beside].sum() / counts[beside].sum()
+        if source is not None:
+            elsewhere *= _more_at_border(source, axis, at_border, beside)
+        across += float(sums[at_border].sum())
+        expected += float(counts[at_border].sum() * elsewhere)
+    if across == expected == 0:
         return math.nan
     return across / expected if expected else math.inf
 
@@ -272,6 +279,40 @@ def _border_mask(size: int, borders: Sequence[int]) -> npt.NDArray[np.bool_]:
             raise SourceError(f"border {border} is not between two pixels of an axis of {size}; use 1 to {size - 1}.")
         mask[border - 1] = True
     return mask
+
+
+def _gradients(image: Array, axis: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Sum the absolute gradients along an axis that are finite, and count them, at each of its ``size - 1`` borders."""
+    gradient = np.abs(np.diff(np.moveaxis(image.astype(np.float64), axis, 0), axis=0))
+    finite = np.isfinite(gradient)
+    return np.where(finite, gradient, 0).sum(1), finite.sum(1)
+
+
+def _bands(at_border: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Mark the bands of borders, and as many lines on each side of a band as it has, two at least.
+
+    A band near an end of the axis is compared with fewer lines on both sides, or left out if there is but one.
+    """
+    bands, beside = np.zeros_like(at_border), np.zeros_like(at_border)
+    for (band,) in ndimage.find_objects(ndimage.label(at_border)[0]):
+        count = min(max(2, band.stop - band.start), band.start, len(at_border) - band.stop)
+        if count > 1:
+            bands[band] = beside[band.start - count : band.stop + count] = True
+    return bands, beside & ~at_border
+
+
+def _more_at_border(source: Array, axis: int, at_border: npt.NDArray[np.bool_], beside: npt.NDArray[np.bool_]) -> float:
+    """Return the ratio of the mean absolute gradients of a smoothed source at borders and beside them; 1 if unknown."""
+    smooth = ndimage.gaussian_filter(source.astype(np.float64), _SMOOTH)
+    sums, counts = _gradients(smooth, axis)
+    # A smaller source has a border at every factor-th border of the image.
+    factor, known = (len(at_border) + 1) / source.shape[axis], counts > 0
+    if not known.any():
+        return 1.0
+    places = factor * np.arange(1, source.shape[axis])
+    profile = np.interp(np.arange(1, len(at_border) + 1), places[known], sums[known] / counts[known])
+    here, there = float(profile[at_border].mean()), float(profile[beside].mean())
+    return here / there if here and there else 1.0
 
 
 def _check_pair(reference: Array, image: Array) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 __all__ = ["LARGEST", "Preview", "make_preview", "middle", "previewed_region"]
 
+import math
 import threading
-from collections.abc import Generator
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,7 +39,7 @@ class Preview:
     pixels : ndarray
         Result of the region, in canonical order.
     complete : bool
-        False for the central piece that is restored first.
+        False for a first look: a piece in the middle, or pixels that differ a little from those of the run.
     """
 
     plan: Plan
@@ -50,20 +51,26 @@ class Preview:
 
 _FEW = 4
 """Most tiles that are restored in one go; of more, a central piece is restored first."""
+_CENTRE = (160, 288)
+"""Height and width of the piece that is restored first, in pixels: they take about half a second of two cores."""
+_GAIN = 1.5
+"""A first look comes first if what follows computes so many times its pixels."""
 
 
 class _Stopped(Exception):
     pass
 
 
-def middle(region: Region, axes: str, largest: int = LARGEST) -> Region:
-    """Crop a region to a largest length along Y and X, about its centre."""
+def middle(region: Region, axes: str, height: int = LARGEST, width: int = LARGEST) -> Region:
+    """Crop a region to a largest height and width, about its centre."""
+    largest = {"Y": height, "X": width}
 
-    def cut(whole: slice) -> slice:
-        start = whole.start + max(0, whole.stop - whole.start - largest) // 2
-        return slice(start, min(whole.stop, start + largest))
+    def cut(whole: slice, length: int) -> slice:
+        start = whole.start + max(0, whole.stop - whole.start - length) // 2
+        return slice(start, min(whole.stop, start + length))
 
-    return tuple(cut(part) if letter in "YX" else part for letter, part in zip(axes, region, strict=True))
+    parts = zip(axes, region, strict=True)
+    return tuple(cut(part, largest[letter]) if letter in largest else part for letter, part in parts)
 
 
 def previewed_region(job: Job, view: Region, plan: Plan) -> Region:
@@ -90,9 +97,8 @@ def previewed_region(job: Job, view: Region, plan: Plan) -> Region:
 def make_preview(job: Job, view: Region, plan: Plan | None, stop: threading.Event) -> Generator[Preview, None, None]:
     """Restore the centre of the region on screen, with the same pixels that a run of the job would store.
 
-    The piece that comes first has smaller tiles than the run if those would take long. Then it differs a little from
-    the run: with SwinIR by less than a step of 16 bits, with attention windows of a Restormer by about a hundredth of
-    the noise that is removed (docs/restormer-tiles.md).
+    A view that takes long comes in up to three steps: a piece in the middle, all of the view with tiles of its own (see
+    `napari_restore.engine.planning.choices.view.plan_view`), and all of it with the tiles of the run.
 
     Parameters
     ----------
@@ -108,8 +114,7 @@ def make_preview(job: Job, view: Region, plan: Plan | None, stop: threading.Even
     Yields
     ------
     Preview
-        If the region has many tiles, first a central piece of two tiles; then the whole region. A preview that is
-        stopped yields less.
+        The steps. A preview that is stopped yields less.
 
     Raises
     ------
@@ -117,29 +122,62 @@ def make_preview(job: Job, view: Region, plan: Plan | None, stop: threading.Even
         If the run is not possible, or the region of the job is not on screen.
     """
     plan = plan or job.in_memory().plan()
-    quick = _quick_plan(job, plan)
     region = previewed_region(job, view, plan)
 
     def check(tiles: int) -> None:
         if stop.is_set():
             raise _Stopped
 
-    piece = _piece(quick, region, job)
+    def restored(part: Region, its_plan: Plan, wanted: Region, *, complete: bool = False) -> Preview:
+        pixels = api.part(its_plan, wanted, after_batch=check)
+        place = result_region(plan, part, job.region)
+        origin = (place[plan.axes.index("Y")].start, place[plan.axes.index("X")].start)
+        return Preview(plan, part, origin, pixels, complete)
+
     try:
-        for part, its_plan in ((region, plan),) if piece is None else ((piece, quick), (region, plan)):
-            wanted = result_region(its_plan, part, job.region)
-            pixels = api.part(its_plan, wanted, after_batch=check)
-            origin = (wanted[plan.axes.index("Y")].start, wanted[plan.axes.index("X")].start)
-            yield Preview(its_plan, part, origin, pixels, complete=part is region)
+        for part, its_plan, wanted in _first_looks(job, plan, region):
+            yield restored(part, its_plan, wanted)
+        yield restored(region, plan, result_region(plan, region, job.region), complete=True)
     except _Stopped:
         return
 
 
-def _quick_plan(job: Job, plan: Plan) -> Plan:
-    """Return the plan with the model's own tile; tiles of a run may be larger, to save halo."""
-    if not plan.card.local or job.choices.recipe.tile is not None or max(plan.grid.tile_shape) <= plan.card.tile:
-        return plan
-    return replace(job, choices=job.choices.replaced(tile=plan.card.tile)).in_memory().plan()
+def _first_looks(job: Job, plan: Plan, region: Region) -> Iterator[tuple[Region, Plan, Region]]:
+    """Yield what is restored before the tiles of the run: a part of the layer, its plan, and the part in its result."""
+    from napari_restore.engine.planning.choices.view import plan_view
+
+    if not plan.card.local:
+        piece = _piece(plan, region, job)
+        if piece is not None:
+            yield piece, plan, result_region(plan, piece, job.region)
+        return
+    whole = plan_view(plan, _in_source(plan, region, job))
+    centre = middle(region, job.axes, *_CENTRE)
+    small = plan_view(plan, _in_source(plan, centre, job), backend="eager")
+    if whole is None or small is None:
+        return
+    exact = _tile_pixels(plan, region, job)
+    first = whole.pixels if exact > _GAIN * whole.pixels else exact
+    if first > _GAIN * small.pixels:
+        yield centre, small.plan, small.region
+    if first < exact:
+        yield region, whole.plan, whole.region
+
+
+def _in_source(plan: Plan, part: Region, job: Job) -> Region:
+    """Return a part of the layer in pixels of the source of a plan, in canonical order."""
+    moved = {
+        letter: slice(inner.start - origin.start, inner.stop - origin.start)
+        for letter, inner, origin in zip(job.axes, part, job.region, strict=True)
+    }
+    return tuple(moved[letter] for letter in plan.axes)
+
+
+def _tile_pixels(plan: Plan, region: Region, job: Job) -> int:
+    """Return the pixels of all tiles of a run that a region touches, in one plane."""
+    place = dict(zip(plan.axes, _in_source(plan, region, job), strict=True))
+    tiles = plan.grid.touching(*((place[letter].start, place[letter].stop) for letter in "YX"))
+    return len(tiles) * math.prod(plan.grid.tile_shape)
 
 
 def _piece(plan: Plan, region: Region, job: Job) -> Region | None:

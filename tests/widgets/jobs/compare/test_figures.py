@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from napari_restore import api
+from napari_restore.samples import sample_path
 from napari_restore.widgets.jobs.compare.figures import measure_planes
+from napari_restore.widgets.jobs.compare.pairs import tile_borders
 
 
 def test_figures_of_a_perfect_restoration() -> None:
@@ -43,6 +47,18 @@ def test_says_what_is_doubtful() -> None:
     flat = np.zeros((256, 256))
     assert measure_planes(flat, flat, borders=([], [128])).figures[-1].text == "Seams none"
     assert measure_planes(truth[:1, :1], truth[:1, :1]).counts.size == 0
+
+
+@pytest.mark.parametrize(("halo", "blend", "mark"), [(8, 8, "✓"), (0, 0, "?")])
+def test_seams_of_the_bundled_model_without_halo_and_blend_are_doubtful(halo: int, blend: int, mark: str) -> None:
+    image = api.open_image(sample_path("cells_noisy")).read((slice(1, 2), slice(100, 228), slice(180, 308)))[0]
+    settings = {"model": "swinir-denoise-light", "tile": 64, "halo": halo, "blend": blend, "value_range": (90, 340)}
+    plan, result = api.plan(image, **settings), api.denoise(image, **settings)  # type: ignore[arg-type]
+    borders = tile_borders(plan, (0, 0), ((0, image.shape[0]), (0, image.shape[1])))
+    assert all(borders)
+    found = measure_planes(image, result, borders=borders)
+    assert found.figures[-1].mark == mark, found.figures[-1]
+    assert ("Borders between tiles" in found.sentence) == (mark == "?")
 
 
 def test_missing_pixels_are_left_out() -> None:
