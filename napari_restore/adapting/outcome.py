@@ -119,5 +119,11 @@ class Adapted:
 
 
 def state_path(output: Path) -> Path:
-    """Return the path of the state of an adaptation, a hidden file beside its output."""
+    """Return the path of the state of an adaptation, a hidden file beside its output.
+
+    Parameters
+    ----------
+    output : Path
+        The ``.safetensors`` file.
+    """
     return output.with_name(f".{output.stem}.adapting")

@@ -177,6 +177,11 @@ def sample_bytes(image: Image) -> int:
     """Return the maximum host memory for the estimates before a run, in bytes.
 
     The crops of a channel and the chunks that they are read from are in memory at different times.
+
+    Parameters
+    ----------
+    image : Image
+        The source.
     """
     crops = min(CROPS * CROP**2, math.prod(image.sizes.get(axis, 1) for axis in "TZYX"))
     values = crops * image.sizes.get("S", 1)
