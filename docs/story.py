@@ -160,7 +160,7 @@ def adapt() -> None:
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         dock.open_now()
         dock.box.path.setText("scanner.safetensors")
-        dock.box.minutes.setValue(2)
+        dock.box.minutes.setValue(1)
         dock.box.start.click()
         seconds = wait_for(lambda: not dock.works and dock.box.state == "idle", "the adaptation")
         print(f"adapt: {seconds:.1f} s, {dock.box.outcome.text() or dock.box.line.text()}")

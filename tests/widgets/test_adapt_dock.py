@@ -107,7 +107,7 @@ def test_adapting_is_stopped_interrupted_resumed_and_used(qtbot: Any, viewer: Vi
         patch.setattr(adapt, "PATIENCE", 1)
         click(qtbot, box.start)
         qtbot.waitUntil(lambda: "unadapted" in box.losses.text())
-        box.finish()
+        dock.finish()
         until_idle(qtbot, dock)
     assert "did not help here (" in box.outcome.text() and "is kept" in box.outcome.text()
     assert not box.use.isVisible() and not box.overwrite.isChecked()
