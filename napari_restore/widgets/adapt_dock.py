@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QSizePolicy, QVBoxLayout
 from napari_restore.adapting.outcome import Adapted
 from napari_restore.errors import RestoreError, in_window
 from napari_restore.widgets.docked import DockedWidget
-from napari_restore.widgets.jobs.adaptation.adapting import AdaptJob, adapt, resumes, suggested_file
+from napari_restore.widgets.jobs.adaptation.adapting import AdaptJob, adapt, suggested_file
 from napari_restore.widgets.jobs.layers.image_layers import layer_image
 from napari_restore.widgets.jobs.models.controller import ModelController
 from napari_restore.widgets.panels.adaptation.adapt_box import AdaptBox
@@ -185,16 +185,15 @@ class AdaptDock(DockedWidget):
         self.follow_window()
 
     def leave(self) -> None:
-        """End the work. The state of an adaptation is kept, and a notification says so."""
+        """End the work after the step in progress. The state of an adaptation is kept, and a notification says so."""
         running, output = self.box.state != "idle", self.box.output()
-        interrupted = self.works[_ADAPT].finished if running else None
         self.end()
-        if interrupted is not None:
-            interrupted.wait()  # for the step in progress
-            if resumes(output):
-                from napari.utils.notifications import show_info
+        if running:
+            from napari.utils.notifications import show_info
 
-                show_info(f"Adapting is interrupted; Adapt to my data with the file {output} resumes it.")
+            show_info(
+                f"Adapting is interrupted; Adapt to my data with the file {output} goes on from what was reached."
+            )
 
     def end(self) -> None:
         self.open_now()

@@ -76,7 +76,9 @@ def test_adapting_is_stopped_interrupted_resumed_and_used(qtbot: Any, viewer: Vi
     qtbot.waitUntil(lambda: "left" in box.line.text())
     assert box.chosen.text().startswith("r2r: ") and "MB of memory" in box.chosen.text()
     assert box.line.text().startswith("Step ") and box.bar.maximum() > 1
+    work = dock.works["adapt"]
     click(qtbot, close_button(dock))  # the state is kept
+    qtbot.waitUntil(work.finished.is_set)
     assert not out.exists() and (tmp_path / ".mine.adapting").exists()
 
     dock = open_dock(viewer, out)
