@@ -56,10 +56,10 @@ def until_idle(qtbot: Any, dock: AdaptDock) -> None:
     qtbot.waitUntil(lambda: dock.box.state == "idle" and not dock.works)
 
 
-def test_adapting_is_stopped_interrupted_resumed_and_used(qtbot: Any, viewer: Viewer, tmp_path: Path) -> None:
+def interrupted(qtbot: Any, viewer: Viewer, out: Path) -> None:
+    """Decline a layer without noise, then start, and close the dock widget during the training."""
     viewer.add_image(np.random.default_rng(0).poisson(TRUTH).astype(np.uint16), name="noisy")
     viewer.add_image(np.full((64, 64), 7.0, np.float32), name="constant")
-    out = tmp_path / "mine.safetensors"
     dock = open_dock(viewer, out)
     box = dock.box
     dock.input.choose("constant")
@@ -79,8 +79,17 @@ def test_adapting_is_stopped_interrupted_resumed_and_used(qtbot: Any, viewer: Vi
     work = dock.works["adapt"]
     click(qtbot, close_button(dock))  # the state is kept
     qtbot.waitUntil(work.finished.is_set)
-    assert not out.exists() and (tmp_path / ".mine.adapting").exists()
+    assert not out.exists() and out.with_name(".mine.adapting").exists()
 
+
+def test_it_declines_and_keeps_the_state_of_what_is_interrupted(qtbot: Any, viewer: Viewer, tmp_path: Path) -> None:
+    interrupted(qtbot, viewer, tmp_path / "mine.safetensors")
+
+
+@pytest.mark.long
+def test_what_was_interrupted_is_resumed_stopped_and_used(qtbot: Any, viewer: Viewer, tmp_path: Path) -> None:
+    out = tmp_path / "mine.safetensors"
+    interrupted(qtbot, viewer, out)
     dock = open_dock(viewer, out)
     box = dock.box
     choose_r2r(dock)
