@@ -299,6 +299,36 @@ def _line(table: dict[str, dict[str, float | list[float]]]) -> str:
     )
 
 
+def markdown(table: dict[str, dict[str, dict[str, float | list[float]]]]) -> Iterator[str]:
+    """Yield the lines of the page's table."""
+    plain = ("noisy", "mean of 3", "mean of 5", "median of 3", "median of 5", "mean of 5, then the network", "fusion")
+    titles = {"mean of 5, then the network": "mean of 5, network", "fusion": "fusion alone"}
+    found = next(iter(table.values()))
+    shown = [name for name in plain if name in found]
+    columns = [
+        "stack, photons", *(titles.get(name, name) for name in shown), "one plane, network", "fusion, network",
+        "SSIM, one plane → fusion", "worst frame", "wrong neighbours", "moving pixels", "flicker, one plane → fusion",
+        "ghosts, one plane → fusion",
+    ]  # fmt: skip
+    yield f"| {' | '.join(columns)} |"
+    yield f"|{' --- |' * len(columns)}"
+    for stack, by_row in table.items():
+        single, best = by_row["single plane"], by_row["fusion, then the network"]
+        if "next" in single:
+            continue
+        wrong = by_row["fusion of wrong neighbours, then the network"]
+        psnr = [f"{np.mean(by_row[name]['psnr']):.2f}" for name in shown]
+        worst, off = (np.subtract(row["psnr"], single["psnr"]) for row in (best, wrong))
+        pairs = [f"{single[name]:.2f} → {best[name]:.2f}" for name in ("flicker", "ghost")]
+        moves = np.isfinite(single["moving"])
+        cells = [
+            stack, *psnr, f"{np.mean(single['psnr']):.2f}", f"**{np.mean(best['psnr']):.2f}**",
+            f"{single['ssim']:.3f} → {best['ssim']:.3f}", f"{worst.min():+.2f}", f"{off.mean():+.2f}",
+            f"{best['moving'] / single['moving']:.2f}" if moves else "–", *(pairs if moves else "––"),
+        ]  # fmt: skip
+        yield f"| {' | '.join(cells)} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
@@ -312,6 +342,7 @@ def main() -> None:
     table = measure(found, given.frames, not given.all_rows)
     if given.out:
         given.out.write_text(json.dumps(table, indent=1))
+    print("\n".join(markdown(table)))
     for photons in (8, 40):
         gains = [
             np.mean(t["fusion, then the network"]["psnr"]) - np.mean(t["single plane"]["psnr"])

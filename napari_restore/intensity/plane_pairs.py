@@ -291,7 +291,8 @@ def _standard_difference(one: npt.NDArray[Any], other: npt.NDArray[Any], camera:
     is corrected.
     """
     variance = camera.variance(ndimage.gaussian_filter((one.astype(np.float64) + other) / 2, 2.0))
-    share = variance / (variance + 3 / 8 * camera.gain**2)
+    # Without noise, as below the offset of a camera without read noise, any difference is a large one.
+    share = np.maximum(variance / (variance + 3 / 8 * camera.gain**2), 1e-6)
     return np.asarray((camera.stabilise(one) - camera.stabilise(other)) / np.sqrt(2 * share), np.float64)
 
 

@@ -102,7 +102,7 @@ def camera_noise(clean: Tensor, generator: Generator, total: Tensor) -> Tensor:
     lines = torch.where(chance(generator, count, 0.5), rows, columns)
     noise = noise + lines * total * uniform(generator, count, 0.1, 0.4) * chance(generator, count, 0.1)
 
-    noisy = clean + noise * noise_left(generator, count, tuple(clean.shape[-2:]))
+    noisy = clean + noise * noise_left(generator, count, (clean.shape[-2], clean.shape[-1]))
     levels = torch.where(chance(generator, count, 0.3), log_uniform(generator, count, 24, 400), 1e6)
     noisy = torch.round(noisy * levels) / levels
     return torch.where(chance(generator, count, 0.25), noisy.clamp(min=0.0), noisy)
