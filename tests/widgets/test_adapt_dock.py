@@ -56,8 +56,8 @@ def until_idle(qtbot: Any, dock: AdaptDock) -> None:
     qtbot.waitUntil(lambda: dock.box.state == "idle" and not dock.works)
 
 
-def interrupted(qtbot: Any, viewer: Viewer, out: Path) -> None:
-    """Decline a layer without noise, then start, and close the dock widget during the training."""
+def declined(qtbot: Any, viewer: Viewer, out: Path) -> AdaptDock:
+    """The dock widget, after it has declined a layer without noise."""
     viewer.add_image(np.random.default_rng(0).poisson(TRUTH).astype(np.uint16), name="noisy")
     viewer.add_image(np.full((64, 64), 7.0, np.float32), name="constant")
     dock = open_dock(viewer, out)
@@ -67,7 +67,18 @@ def interrupted(qtbot: Any, viewer: Viewer, out: Path) -> None:
     until_idle(qtbot, dock)
     assert box.outcome.text().startswith("Adapting was declined: its noise cannot be estimated")
     assert not box.use.isVisible() and not out.exists()
+    return dock
 
+
+def test_a_layer_that_cannot_teach_is_declined(qtbot: Any, viewer: Viewer, tmp_path: Path) -> None:
+    declined(qtbot, viewer, tmp_path / "mine.safetensors")
+
+
+@pytest.mark.long
+def test_it_is_interrupted_resumed_stopped_and_used(qtbot: Any, viewer: Viewer, tmp_path: Path) -> None:
+    out = tmp_path / "mine.safetensors"
+    dock = declined(qtbot, viewer, out)
+    box = dock.box
     dock.input.choose("noisy")
     choose_r2r(dock)
     box.minutes.setValue(60)
@@ -81,15 +92,6 @@ def interrupted(qtbot: Any, viewer: Viewer, out: Path) -> None:
     qtbot.waitUntil(work.finished.is_set)
     assert not out.exists() and out.with_name(".mine.adapting").exists()
 
-
-def test_it_declines_and_keeps_the_state_of_what_is_interrupted(qtbot: Any, viewer: Viewer, tmp_path: Path) -> None:
-    interrupted(qtbot, viewer, tmp_path / "mine.safetensors")
-
-
-@pytest.mark.long
-def test_what_was_interrupted_is_resumed_stopped_and_used(qtbot: Any, viewer: Viewer, tmp_path: Path) -> None:
-    out = tmp_path / "mine.safetensors"
-    interrupted(qtbot, viewer, out)
     dock = open_dock(viewer, out)
     box = dock.box
     choose_r2r(dock)

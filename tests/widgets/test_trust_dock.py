@@ -140,6 +140,7 @@ def test_errors_stopping_and_closing(
     qtbot.waitUntil(work.finished.is_set)
 
 
+@pytest.mark.long
 def test_a_stored_result_from_compare_with_its_uncertainty(
     qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path], pair: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
