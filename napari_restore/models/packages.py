@@ -90,7 +90,8 @@ def find_package(path: Path) -> Package | None:
     Parameters
     ----------
     path : Path
-        A ZIP file, a folder with a description (``rdf.yaml`` or ``bioimageio.yaml``), or that description.
+        A ZIP file, a folder with a description (``rdf.yaml`` or ``bioimageio.yaml``), or that description; or the id of
+        a package that lies in the folder of models (`models_folder`), such as ``affable-shark``.
 
     Returns
     -------
@@ -102,6 +103,9 @@ def find_package(path: Path) -> Package | None:
     ModelError
         If the package is damaged, or has no weights of PyTorch.
     """
+    if not path.exists():
+        found = _with_id(path.as_posix())
+        return None if found is None else find_package(found)
     if path.is_file() and path.suffix.lower() == ".zip":
         return _in_zip(path)
     described = path if path.name in _DESCRIPTIONS else _first(path / name for name in _DESCRIPTIONS)
@@ -114,6 +118,31 @@ def find_package(path: Path) -> Package | None:
     if not weights.is_file():
         raise ModelError(f"{path} lacks its weights {weights.name}; fetch the package again.")
     return _package(path, content, weights)
+
+
+def _with_id(name: str) -> Path | None:
+    """Return the first ZIP file or folder in the folder of models whose description has an id."""
+    folder = models_folder()
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        try:
+            text = _description(path)
+            if text is not None and _content(text, path).get("id") == name:
+                return path
+        except (ModelError, OSError, zipfile.BadZipFile) as error:
+            _log.info("%s is not searched for the model %s: %s", path, name, error)
+    return None
+
+
+def _description(path: Path) -> bytes | None:
+    """Read the description in a ZIP file or a folder; None if there is none, or it is too large."""
+    if path.is_dir():
+        described = _first(path / name for name in _DESCRIPTIONS)
+        return described.read_bytes() if described is not None and described.stat().st_size <= _MOST else None
+    if path.suffix.lower() != ".zip":
+        return None
+    with zipfile.ZipFile(path) as archive:
+        name = next((name for name in _DESCRIPTIONS if name in archive.namelist()), None)
+        return archive.read(name) if name is not None and archive.getinfo(name).file_size <= _MOST else None
 
 
 def _first(paths: Any) -> Path | None:

@@ -68,7 +68,8 @@ def camera_noise(clean: Tensor, generator: Generator, total: Tensor) -> Tensor:
     read noise, and the dark background may be below a thousandth of the range, as that of a photomultiplier is: it then
     tells little about the noise of the structure. The noise of two images in five is correlated between neighbouring
     pixels, as detectors, resampling and compression leave it. Some images have noise of rows or columns, some are
-    quantised to few levels, some are clipped at their black level.
+    quantised to few levels, some are clipped at their black level. The noise of two images in five varies as that of
+    planes that were averaged with their neighbours (`noise_left`).
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ def camera_noise(clean: Tensor, generator: Generator, total: Tensor) -> Tensor:
     generator : torch.Generator
         Source of all randomness.
     total : torch.Tensor
-        Root-mean-square noise of each image, ``(b, 1, 1, 1)``, as a share of the range.
+        Root-mean-square noise of each image before that averaging, ``(b, 1, 1, 1)``, as a share of the range.
 
     Returns
     -------
@@ -101,10 +102,37 @@ def camera_noise(clean: Tensor, generator: Generator, total: Tensor) -> Tensor:
     lines = torch.where(chance(generator, count, 0.5), rows, columns)
     noise = noise + lines * total * uniform(generator, count, 0.1, 0.4) * chance(generator, count, 0.1)
 
-    noisy = clean + noise
+    noisy = clean + noise * noise_left(generator, count, tuple(clean.shape[-2:]))
     levels = torch.where(chance(generator, count, 0.3), log_uniform(generator, count, 24, 400), 1e6)
     noisy = torch.round(noisy * levels) / levels
     return torch.where(chance(generator, count, 0.25), noisy.clamp(min=0.0), noisy)
+
+
+def noise_left(generator: Generator, count: int, size: tuple[int, int]) -> Tensor:
+    """Return the share of the noise that an average of neighbouring planes leaves, for each pixel.
+
+    It is 1 in three images of five, which are single planes. In the others it is a smooth map: between what a mean of
+    about five planes leaves, where they agree, and 1, where they do not.
+
+    Parameters
+    ----------
+    generator : torch.Generator
+        Source of all randomness.
+    count : int
+        Number of images.
+    size : (int, int)
+        Height and width in pixels.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``(count, 1, h, w)``, from 0.4 to 1.
+    """
+    coarse = torch.rand(count, 1, 6, 6, generator=generator, device=generator.device)
+    smooth = F.interpolate(coarse, size=size, mode="bicubic", align_corners=False)
+    agreement = ((smooth - uniform(generator, count, 0.1, 0.9)) * uniform(generator, count, 3, 12)).sigmoid()
+    lowest = uniform(generator, count, 0.4, 0.8)
+    return torch.where(chance(generator, count, 0.4), 1 - (1 - lowest) * agreement, 1.0)
 
 
 def denoising_pair(clean: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:

@@ -147,13 +147,14 @@ DENOISER = TrainingRecipe(
     network=Restormer,
     hyperparameters={"in_channels": 1, "out_channels": 1, **LIGHT_RESTORMER},
     degrade=denoising_pair,
-    steps=7500,
+    steps=4700,
     batch=8,
     patch=64,
-    learning_rate=7e-4,
+    learning_rate=6e-4,
     loss="log-mse",
-    cooldown=0.7,
-    larger_from=0.6,
+    cooldown=0.8,
+    larger_from=0.4,
+    seed=1,
     starts_from="restormer-denoise-light",
 )
 

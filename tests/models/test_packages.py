@@ -105,3 +105,21 @@ def test_what_is_no_package_is_left_alone(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("a.txt", "a")
     assert find_package(tmp_path / "a.zip") is None and find_package(tmp_path) is None
+
+
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_a_package_in_the_folder_of_models_is_a_model_by_its_id(folder: Path, form: str) -> None:
+    describe(folder, id="affable-shark")
+    models = folder.parent / "models"
+    models.mkdir()
+    (models / "damaged.zip").write_bytes(b"PK")
+    (models / "weights.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match="there is no model 'affable-shark'"):
+        find_card("affable-shark")
+    if form == "folder":
+        folder.rename(models / "some-folder")
+    else:
+        zipped(folder).rename(models / "some.zip")
+    assert find_card("affable-shark").name == "Their upscaler"
+    with pytest.raises(ModelError, match="there is no model 'affable'"):
+        find_card("affable")

@@ -6,7 +6,14 @@ import torch
 from scipy import ndimage
 from torch import Generator
 
-from napari_restore.training.degrade import _photons, blurred, camera_noise, denoising_pair, super_resolution_pair
+from napari_restore.training.degrade import (
+    _photons,
+    blurred,
+    camera_noise,
+    denoising_pair,
+    noise_left,
+    super_resolution_pair,
+)
 
 
 @pytest.fixture
@@ -28,6 +35,14 @@ def test_noise_has_the_size_asked_for_and_no_bias(clean: torch.Tensor) -> None:
     noise = camera_noise(clean, Generator().manual_seed(0), torch.full((400, 1, 1, 1), 0.05)) - clean
     assert float(noise.std((1, 2, 3)).median()) == pytest.approx(0.05, rel=0.1)
     assert abs(float(noise.mean())) < 2e-3
+
+
+def test_noise_that_neighbours_leave_is_that_of_a_mean_or_of_one_plane() -> None:
+    left = noise_left(Generator().manual_seed(0), 500, (24, 32))
+    assert left.shape == (500, 1, 24, 32) and float(left.min()) >= 0.4 and float(left.max()) == 1
+    single = (left == 1).flatten(1).all(1)
+    assert float(single.float().mean()) == pytest.approx(0.6, abs=0.05)
+    assert float(left[~single].std((1, 2, 3)).median()) > 0.02
 
 
 def test_pairs_are_noisy_and_clean(clean: torch.Tensor) -> None:

@@ -121,7 +121,7 @@ def test_a_card_says_what_its_run_was(tmp_path: Path) -> None:
     card = ModelCard.model_validate_json(path.with_suffix(".json").read_text())
     assert card.training["command"] == "napari-restore-train restormer-denoise-light --device cpu --images FOLDER"
     assert card.training["data"]["folder"] == "my cells (CC0)" and card.licence == "MIT" and not card.bundled
-    assert "of 2 × 32² pixels" in card.description() and "from 60% of them on" in card.description()
+    assert "of 2 × 32² pixels" in card.description() and "from 40% of them on" in card.description()
 
 
 def test_a_start_from_other_weights() -> None:
