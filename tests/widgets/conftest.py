@@ -47,6 +47,15 @@ def nothing_remembered() -> None:
     shutil.rmtree(Path(_PREFERENCES.name) / "napari-restore", ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def bundled_networks_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes seconds for each window, and most tests then choose a model that is small enough for them."""
+    from napari_restore.engine.compute import estimate
+
+    timed = estimate.tile_seconds
+    monkeypatch.setattr(estimate, "tile_seconds", lambda plan: 0.5 if plan.card.networks[0].bundled else timed(plan))
+
+
 @pytest.fixture
 def viewer(make_napari_viewer: Any) -> Iterator[Viewer]:
     """A window that is shown. Notifications, which would stay for seconds, are closed with it."""

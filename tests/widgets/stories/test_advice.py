@@ -15,12 +15,6 @@ from napari_restore import api
 from napari_restore.widgets.dock import RestoreDock, SuperResolutionDock
 
 
-@pytest.fixture(autouse=True)
-def timed_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Networks that are not timed, which takes seconds."""
-    monkeypatch.setattr("napari_restore.engine.compute.estimate.tile_seconds", lambda plan: 0.5)
-
-
 def noisy(sigma: float, low: float = 500, high: float = 1500) -> np.ndarray:
     """Smooth stripes with Gaussian noise of a standard deviation in data units."""
     rng = np.random.default_rng(0)
@@ -64,6 +58,7 @@ def test_noise_before_super_resolution_is_removed_by_one_click(qtbot: Any, viewe
     until_preflight(qtbot, dock)
     assert "which super-resolution keeps or sharpens" in dock.verdict.verdict.text()
     assert dock.verdict.button.text() == "Denoise first"
+    assert "denoise first, in the same run." in dock.verdict.advice.text() and dock.verdict.advice.isVisible()
     click(qtbot, dock.verdict.button)
     until_preflight(qtbot, dock)
     assert dock.preflight is not None and dock.preflight.plan.recipe.denoise == api.DENOISER

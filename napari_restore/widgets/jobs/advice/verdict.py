@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["Verdict", "verdict_of"]
+__all__ = ["VALUES", "Verdict", "verdict_of"]
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from napari_restore.engine.planning.recipe import settings
 from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.widgets.jobs.models.cards import noise_of
 from napari_restore.wording import percent, percent_span
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from napari_restore.engine.compute.estimate import Report
     from napari_restore.engine.planning.noise_fit import NoiseFit
     from napari_restore.models.card import ModelCard
+
+VALUES = {"poisson-gaussian": "Camera noise"}
+"""Values of settings that have another name in the window."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +57,30 @@ def verdict_of(report: Report) -> Verdict:
         The plan, with the estimated noise.
     """
     fit, card = report.fit, report.plan.card.networks[0]
+    details = _in_the_window(str(fit))
     if not fit.warnings:
-        return Verdict(_good(fit, card), str(fit))
+        return Verdict(_good(fit, card), details)
     helps = {name: value for name, value in fit.helps.items() if getattr(report.plan.recipe, name) != value}
-    return Verdict(_bad(fit, card), str(fit), True, helps, _button(helps, report.plan.recipe.value_range or ()))
+    return Verdict(_bad(fit, card), details, True, helps, _button(helps, report.plan.recipe.value_range or ()))
+
+
+def _in_the_window(text: str) -> str:
+    """Name controls instead of settings, and leave out those in brackets: the button sets these.
+
+    Examples
+    --------
+    >>> _in_the_window("Stabilise it (the setting intensity at poisson-gaussian).")
+    'Stabilise it.'
+    >>> _in_the_window("the setting intensity at poisson-gaussian brings it to the level of this model")
+    'Intensity at Camera noise brings it to the level of this model'
+    """
+    text = re.sub(r" \(the setting \w+ at [\w-]+\)", "", text)
+    return re.sub(r"the setting (\w+) at ([\w-]+)", _control, text)
+
+
+def _control(found: re.Match[str]) -> str:
+    name, value = found.groups()
+    return f"{settings()[name].control.split(' › ')[1]} at {VALUES.get(value, value)}"
 
 
 def _good(fit: NoiseFit, card: ModelCard) -> str:

@@ -9,6 +9,8 @@ from docks import dock_in, until_preflight
 from napari import Viewer
 from qtpy.QtCore import Qt
 
+from napari_restore.widgets.jobs.advice.verdict import VALUES
+
 
 def test_the_noise_of_the_camera(qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path]) -> None:
     ramp = np.tile(np.linspace(5, 300, 200), (200, 1))
@@ -18,8 +20,9 @@ def test_the_noise_of_the_camera(qtbot: Any, viewer: Viewer, checkpoints: dict[s
     edit = dock.output.intensity
     until_preflight(qtbot, dock)
     assert edit.kind.currentText() == "Auto: percentiles" and edit.noise.isHidden()
-    edit.kind.setCurrentText("Camera noise")
+    edit.kind.setCurrentText(VALUES["poisson-gaussian"])  # as advice names it
     until_preflight(qtbot, dock)
+    assert edit.kind.currentText() == "Camera noise"
     assert dock.preflight is not None and dock.choices().recipe.intensity == "poisson-gaussian"
     ((gain, _, _),) = dock.preflight.plan.recipe.noise
     assert gain == pytest.approx(4, rel=0.15) and edit.noise.placeholderText().startswith(f"{gain:.3g}, ")
