@@ -176,7 +176,7 @@ def test_a_region_covers_no_more_than_itself(
 def test_the_source_is_seen_around_a_preview(
     qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path], blending: str
 ) -> None:
-    source = viewer.add_image(bright(600, 700), name="cells", contrast_limits=(0, 15_000), blending=blending)
+    source = viewer.add_image(bright(320, 360), name="cells", contrast_limits=(0, 15_000), blending=blending)
     dock = dock_in(viewer, checkpoints["denoiser"])
     until_preflight(qtbot, dock)
     all_in_view(qtbot, viewer)
