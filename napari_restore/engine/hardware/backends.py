@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import Literal, NamedTuple
 
 from napari_restore.engine.hardware import compiling
-from napari_restore.engine.hardware.converted import Conversion, find_converted
+from napari_restore.engine.hardware.converted import Conversion, Converted, find_converted
 from napari_restore.engine.hardware.device import Device
 from napari_restore.errors import RecipeError
 from napari_restore.models.card import ModelCard
@@ -34,10 +34,11 @@ _GAINS = {"restormer": 1.8, "swinir": 2.0}
 
 
 class Choice(NamedTuple):
-    """The back end of a run, and the reason of an automatic choice; empty if there is none."""
+    """The back end of a run, the reason of an automatic choice ("" if there is none), and whether it converts."""
 
     name: BackendName
     why: str
+    converts: bool = False
 
 
 @cache
@@ -121,17 +122,22 @@ def choose_backend(
         check_backend(wanted, device)
         if wanted == "compiled" and not compiling.gains(card, device):
             return Choice("eager", "compiling gains nothing here")
-        return Choice(wanted, "")
-    if device.is_cpu and (version := openvino_version()):
-        conversions = [Conversion(network, shape, precision, version) for network in card.networks]
-        found = [find_converted(conversion, whole=False) for conversion in conversions]
+        return Choice(wanted, "", wanted == "openvino" and None in _found(card, shape, precision))
+    if device.is_cpu and openvino_version():
+        found = _found(card, shape, precision)
         if not any(there is not None and there.refused for there in found):
             if None not in found:
                 return Choice("openvino", "converted before")
             if pixels >= _OPENVINO_PAYS_FROM:
-                return Choice("openvino", "converting pays in a run this long")
+                return Choice("openvino", "converting pays in a run this long", True)
     if compiling.pays(card, device, pixels):
         return Choice("compiled", "compiling pays in a run this long")
     missing = device.is_cpu and openvino_version() is None and pixels >= _LONG_RUN
     gain = f"OpenVINO would take about {100 / _GAINS[card.architecture]:.0f} % of the time: {INSTALL}"
     return Choice("eager", gain if missing else "")
+
+
+def _found(card: ModelCard, shape: tuple[int, ...], precision: str) -> list[Converted | None]:
+    """Return the converted networks of a model that are in the cache, None for each that is not."""
+    conversions = [Conversion(network, shape, precision, openvino_version() or "") for network in card.networks]
+    return [find_converted(conversion, whole=False) for conversion in conversions]

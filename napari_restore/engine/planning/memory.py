@@ -24,6 +24,7 @@ from napari_restore.ways_out import WayOut
 from napari_restore.wording import human_bytes
 
 __all__ = [
+    "CONVERTING",
     "FUSED_ROWS",
     "LIBRARIES",
     "block_bytes",
@@ -49,6 +50,8 @@ _FUSING = 100
 """Bytes per pixel of these rows that averaging takes; measured maximum."""
 LIBRARIES = 150 * 10**6
 """Bytes for modules that a run imports, threads, and caches of torch, zarr and the allocator."""
+CONVERTING = 550 * 10**6
+"""Bytes for converting a network for OpenVINO, beyond those of one tile; measured maximum 520 MB."""
 _PLANNING = 75 * 10**6
 """Bytes for modules that planning imports, and caches; measured maximum."""
 _SAMPLED = 18
@@ -80,6 +83,8 @@ class Sized(Protocol):
     def dtype(self) -> np.dtype[Any]: ...
     @property
     def block(self) -> tuple[int, ...]: ...
+    @property
+    def converts(self) -> bool: ...
 
 
 def tile_bytes(card: ModelCard, grid: TileGrid) -> int:
@@ -170,7 +175,8 @@ def run_bytes(plan: Sized) -> int:
     """
     computed, moved = block_bytes(plan)
     others = (plan.recipe.workers or 1) - 1
-    return LIBRARIES + network_bytes(plan) + max(computed, moved) + others * moved
+    converting = CONVERTING if plan.converts else 0
+    return LIBRARIES + network_bytes(plan) + max(computed, moved) + others * moved + converting
 
 
 def sample_bytes(image: Image) -> int:

@@ -63,7 +63,7 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     RecipeError, ModelError, SourceError
         If a setting does not fit the model, the image or the memory.
     """
-    from napari_restore.engine.hardware.backends import choose_backend
+    from napari_restore.engine.hardware.backends import Choice, choose_backend
     from napari_restore.engine.hardware.devices import choose_devices, free_memory, spare_devices
     from napari_restore.engine.hardware.host_memory import return_free_memory
     from napari_restore.engine.hardware.precision import choose_precision
@@ -121,8 +121,12 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     batch = (plan.recipe.batch or 1, card.in_channels, *grid.tile_shape)
     pixels = plan.tiles * math.prod(grid.tile_shape) * (plan.recipe.ensemble or 1)
     backend = choose_backend(card, device, plan.recipe.precision or "float32", batch, pixels, recipe.backend)
+    if backend.converts and recipe.backend is None and run_bytes(replace(plan, converts=True)) > budget:
+        backend = Choice("eager", "converting for OpenVINO takes more memory than there is")
     why_device = "; ".join(filter(None, (why_lanes, backend.why)))
-    plan = replace(plan.with_settings(backend=backend.name), why={**plan.why, "device": why_device})
+    plan = replace(
+        plan.with_settings(backend=backend.name), converts=backend.converts, why={**plan.why, "device": why_device}
+    )
     check_budget(plan, free)
     if any(estimate is not None for estimate in intensity.noise):
         plan = replace(plan, warnings=plan_noise_fit(plan, intensity.noise).warnings)
