@@ -8,7 +8,7 @@ from __future__ import annotations
 from napari_restore.adapting.crops import MOST
 from napari_restore.engine.hardware.device import CPU
 from napari_restore.engine.hardware.devices import free_memory
-from napari_restore.engine.planning.memory import LIBRARIES, sample_bytes
+from napari_restore.engine.planning.memory import LIBRARIES, memory_limit, sample_bytes
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.errors import RecipeError
 from napari_restore.ways_out import WayOut
@@ -59,10 +59,10 @@ def check_memory(plan: Plan, batch: int, crop: int) -> int:
     RecipeError
         If it takes more memory than there is. The message says how much, and what to change.
     """
-    needed, budget, free = adapting_bytes(plan, batch, crop), plan.recipe.memory_budget, free_memory(CPU)
-    if needed <= (budget or free + LIBRARIES):  # most of the libraries are loaded already
+    needed = adapting_bytes(plan, batch, crop)
+    limit, what = memory_limit(plan.recipe.memory_budget, free_memory(CPU))
+    if needed <= limit:
         return needed
-    what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
     raise RecipeError(
         f"adapting {plan.card.name} takes {human_bytes(needed)}, more than the {what}: a step keeps all values between "
         f"the layers for {batch} crops of {crop} x {crop} pixels",

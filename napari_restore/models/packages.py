@@ -108,11 +108,9 @@ def find_package(path: Path) -> Package | None:
         return None if found is None else find_package(found)
     if path.is_file() and path.suffix.lower() == ".zip":
         return _in_zip(path)
-    described = path if path.name in _DESCRIPTIONS else _first(path / name for name in _DESCRIPTIONS)
-    if described is None or not described.is_file():
+    described = _file_in(path)
+    if described is None:
         return None
-    if described.stat().st_size > _MOST:
-        raise ModelError(f"{described} is no description of a model: it has more than {_MOST} bytes.")
     content = _content(described.read_bytes(), path)
     weights = described.parent / _member(_entry(content, path)["source"], path)
     if not weights.is_file():
@@ -134,31 +132,41 @@ def _with_id(name: str) -> Path | None:
 
 
 def _description(path: Path) -> bytes | None:
-    """Read the description in a ZIP file or a folder; None if there is none, or it is too large."""
+    """Read the description in a ZIP file or a folder; None if there is none."""
     if path.is_dir():
-        described = _first(path / name for name in _DESCRIPTIONS)
-        return described.read_bytes() if described is not None and described.stat().st_size <= _MOST else None
+        described = _file_in(path)
+        return None if described is None else described.read_bytes()
     if path.suffix.lower() != ".zip":
         return None
     with zipfile.ZipFile(path) as archive:
-        name = next((name for name in _DESCRIPTIONS if name in archive.namelist()), None)
-        return archive.read(name) if name is not None and archive.getinfo(name).file_size <= _MOST else None
+        return _text_in(archive, path)
 
 
-def _first(paths: Any) -> Path | None:
-    return next((path for path in paths if path.is_file()), None)
+def _file_in(path: Path) -> Path | None:
+    """Return the description in a folder, or the path itself if it is one; None if there is none."""
+    names = [path] if path.name in _DESCRIPTIONS else [path / name for name in _DESCRIPTIONS]
+    described = next((each for each in names if each.is_file()), None)
+    if described is not None and described.stat().st_size > _MOST:
+        raise ModelError(f"{described} is no description of a model: it has more than {_MOST} bytes.")
+    return described
+
+
+def _text_in(archive: zipfile.ZipFile, path: Path) -> bytes | None:
+    """Read the description in an opened ZIP file; None if there is none."""
+    name = next((name for name in _DESCRIPTIONS if name in archive.namelist()), None)
+    if name is not None and archive.getinfo(name).file_size > _MOST:
+        raise ModelError(f"{name} in {path} is no description of a model: it has more than {_MOST} bytes.")
+    return None if name is None else archive.read(name)
 
 
 def _in_zip(path: Path) -> Package | None:
     """Open a package in a ZIP file."""
     try:
         with zipfile.ZipFile(path) as archive:
-            name = next((name for name in _DESCRIPTIONS if name in archive.namelist()), None)
-            if name is None:
+            text = _text_in(archive, path)
+            if text is None:
                 return None
-            if archive.getinfo(name).file_size > _MOST:
-                raise ModelError(f"{name} in {path} is no description of a model: it has more than {_MOST} bytes.")
-            content = _content(archive.read(name), path)
+            content = _content(text, path)
             member = archive.getinfo(_member(_entry(content, path)["source"], path))
             if member.file_size > _INFLATED * path.stat().st_size:
                 raise ModelError(f"{path} was not opened: its weights would become {member.file_size} bytes.")

@@ -31,6 +31,7 @@ __all__ = [
     "check_budget",
     "check_sample",
     "decoding_bytes",
+    "memory_limit",
     "neighbour_axes",
     "network_bytes",
     "run_bytes",
@@ -195,6 +196,21 @@ def sample_bytes(image: Image) -> int:
     return _PLANNING + max(decoding, values * (_SAMPLED + image.dtype.itemsize))
 
 
+def memory_limit(budget: int | None, free: int) -> tuple[int, str]:
+    """Return the most memory that may be taken, in bytes, and what sets it in words.
+
+    Parameters
+    ----------
+    budget : int or None
+        The `memory_budget` of a recipe.
+    free : int
+        Free host memory in bytes; most of the libraries are loaded already, so they count as free.
+    """
+    if budget:
+        return budget, f"memory_budget {human_bytes(budget)}"
+    return free + LIBRARIES, f"{human_bytes(free)} free memory"
+
+
 def check_sample(image: Image, budget: int | None, free: int, *, sampled: bool = False) -> None:
     """Refuse a source whose chunks, or whose sample, do not fit the memory, before anything is read.
 
@@ -206,10 +222,9 @@ def check_sample(image: Image, budget: int | None, free: int, *, sampled: bool =
         If reading takes more memory than there is. The message says how much, and what to do.
     """
     decoding = decoding_bytes(image, dict.fromkeys(image.sizes, 1))
-    limit = budget or free + LIBRARIES
+    limit, what = memory_limit(budget, free)
     if limit < LIBRARIES:  # `check_budget` refuses what is too little for any run
         return
-    what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
     if LIBRARIES + decoding > limit:
         chunk = math.prod(decoded_chunk(image).values()) * image.dtype.itemsize
         raise RecipeError(
@@ -238,17 +253,19 @@ def check_budget(plan: Sized, free: int) -> None:
     RecipeError
         If the run takes more memory than there is. The message says how much, and what to change.
     """
-    needed, budget = run_bytes(plan), plan.recipe.memory_budget
-    if needed <= (budget or free + LIBRARIES):  # most of the libraries are loaded already
+    needed = run_bytes(plan)
+    limit, what = memory_limit(plan.recipe.memory_budget, free)
+    if needed <= limit:
         return
-    what = f"memory_budget {human_bytes(budget)}" if budget else f"{human_bytes(free)} free memory"
     blocks = max(block_bytes(plan))
     chunk = math.prod(decoded_chunk(plan.image).values()) * plan.image.dtype.itemsize
     chunks = f", its source in chunks of {human_bytes(chunk)} that are read whole" if 15 * chunk > blocks else ""
+    convert = f", and {human_bytes(CONVERTING)} to convert the network, which the back end eager does not take"
     raise RecipeError(
         f"the run takes {human_bytes(needed)}, more than the {what}: {plan.recipe.workers} blocks in progress of "
         f"{human_bytes(blocks)} each{chunks}, and {human_bytes(network_bytes(plan))} for {plan.recipe.lanes} "
-        f"concurrent batches of {plan.recipe.batch} tiles of {human_bytes(tile_bytes(plan.card, plan.grid))}; use "
+        f"concurrent batches of {plan.recipe.batch} tiles of {human_bytes(tile_bytes(plan.card, plan.grid))}"
+        f"{convert if plan.converts else ''}; use "
         "smaller shards, a smaller tile, a smaller batch, fewer workers or concurrent batches (lanes)",
         _MORE_MEMORY.after("or "),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["LARGEST", "Preview", "make_preview", "middle", "previewed_region"]
 
-import math
 import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -130,8 +129,8 @@ def make_preview(job: Job, view: Region, plan: Plan | None, stop: threading.Even
 
     def restored(part: Region, its_plan: Plan, wanted: Region, *, complete: bool = False) -> Preview:
         pixels = api.part(its_plan, wanted, after_batch=check)
-        place = result_region(plan, part, job.region)
-        origin = (place[plan.axes.index("Y")].start, place[plan.axes.index("X")].start)
+        place = dict(zip(plan.axes, result_region(plan, part, job.region), strict=True))
+        origin = (place["Y"].start, place["X"].start)
         return Preview(plan, part, origin, pixels, complete)
 
     try:
@@ -144,40 +143,25 @@ def make_preview(job: Job, view: Region, plan: Plan | None, stop: threading.Even
 
 def _first_looks(job: Job, plan: Plan, region: Region) -> Iterator[tuple[Region, Plan, Region]]:
     """Yield what is restored before the tiles of the run: a part of the layer, its plan, and the part in its result."""
-    from napari_restore.engine.planning.choices.view import plan_view
+    from napari_restore.engine.planning.choices.view import plan_view, tile_pixels
 
     if not plan.card.local:
         piece = _piece(plan, region, job)
         if piece is not None:
             yield piece, plan, result_region(plan, piece, job.region)
         return
-    whole = plan_view(plan, _in_source(plan, region, job))
     centre = middle(region, job.axes, *_CENTRE)
-    small = plan_view(plan, _in_source(plan, centre, job), backend="eager")
+    everything = result_region(plan, region, job.region)
+    whole = plan_view(plan, everything)
+    small = plan_view(plan, result_region(plan, centre, job.region), backend="eager")
     if whole is None or small is None:
         return
-    exact = _tile_pixels(plan, region, job)
+    exact = tile_pixels(plan, everything)
     first = whole.pixels if exact > _GAIN * whole.pixels else exact
     if first > _GAIN * small.pixels:
         yield centre, small.plan, small.region
     if first < exact:
         yield region, whole.plan, whole.region
-
-
-def _in_source(plan: Plan, part: Region, job: Job) -> Region:
-    """Return a part of the layer in pixels of the source of a plan, in canonical order."""
-    moved = {
-        letter: slice(inner.start - origin.start, inner.stop - origin.start)
-        for letter, inner, origin in zip(job.axes, part, job.region, strict=True)
-    }
-    return tuple(moved[letter] for letter in plan.axes)
-
-
-def _tile_pixels(plan: Plan, region: Region, job: Job) -> int:
-    """Return the pixels of all tiles of a run that a region touches, in one plane."""
-    place = dict(zip(plan.axes, _in_source(plan, region, job), strict=True))
-    tiles = plan.grid.touching(*((place[letter].start, place[letter].stop) for letter in "YX"))
-    return len(tiles) * math.prod(plan.grid.tile_shape)
 
 
 def _piece(plan: Plan, region: Region, job: Job) -> Region | None:

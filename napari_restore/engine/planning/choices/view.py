@@ -17,7 +17,7 @@ from napari_restore.images.image import LazyArray
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.tiling.grid import plane_grid
 
-__all__ = ["ViewPlan", "plan_view"]
+__all__ = ["ViewPlan", "plan_view", "tile_pixels"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def plan_view(plan: Plan, region: Region, *, backend: Literal["eager"] | None = 
     plan : Plan
         Plan of the run.
     region : tuple of slice
-        The part, in pixels of the source, in canonical order.
+        The part, in pixels of the result, in canonical order: whole pixels of the source.
     backend : {"eager"} or None
         Back end; None to choose: OpenVINO with the tile of the run, if the network has been converted for it.
 
@@ -64,8 +64,7 @@ def plan_view(plan: Plan, region: Region, *, backend: Literal["eager"] | None = 
         return None
     converted = backend is None and plan.recipe.backend == "openvino" and _backend(plan) == "openvino"
     halo = plan.recipe.halo or 0
-    parts = dict(zip(plan.axes, region, strict=True))
-    inside = {}
+    parts, inside = _in_source(plan, region), {}
     for letter, side in zip("YX", plan.grid.tile_shape, strict=True):
         least = side if converted else 0
         inside[letter] = _surroundings(parts[letter], halo, plan.card.alignment, least, plan.image.sizes[letter])
@@ -87,6 +86,30 @@ def plan_view(plan: Plan, region: Region, *, backend: Literal["eager"] | None = 
         first, scale = inside[letter].start, plan.card.scale
         parts[letter] = slice((parts[letter].start - first) * scale, (parts[letter].stop - first) * scale)
     return ViewPlan(made, tuple(parts.values()), grid.count * math.prod(grid.tile_shape))
+
+
+def tile_pixels(plan: Plan, region: Region) -> int:
+    """Return the pixels of all tiles of a run that a part of its result touches, in one plane.
+
+    Parameters
+    ----------
+    plan : Plan
+        Plan of the run.
+    region : tuple of slice
+        See `plan_view`.
+    """
+    parts = _in_source(plan, region)
+    tiles = plan.grid.touching(*((parts[letter].start, parts[letter].stop) for letter in "YX"))
+    return len(tiles) * math.prod(plan.grid.tile_shape)
+
+
+def _in_source(plan: Plan, region: Region) -> dict[str, slice]:
+    """Return a part of the result by axis, along Y and X in pixels of the source."""
+    scale = plan.card.scale
+    return {
+        letter: slice(part.start // scale, part.stop // scale) if letter in "YX" else part
+        for letter, part in zip(plan.axes, region, strict=True)
+    }
 
 
 def _backend(plan: Plan) -> BackendName:

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["ShownPair", "ShownResult", "shown_results"]
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -234,18 +234,11 @@ def _image_of(result: ShownResult, axes: str, region: Region, source: Any) -> Im
         return result.output
     letters = axes if _same_axes(source, result.layers) else result_axes(axes)
     if letters == axes and len(result.layers) == 1:
-        return _unplaced(layer_image(result.layers[0], letters))
+        # Without its place: one layer may be a part of its file, whose assessment it must not be.
+        return replace(layer_image(result.layers[0], letters), location=None)
     pixels = [np.asarray(full_resolution(layer)) for layer in result.layers]
     joined = np.concatenate(pixels, axis=letters.index("C")) if "C" in letters else np.stack(pixels)
     return Image(joined, axes, name=result.name)
-
-
-def _unplaced(image: Image) -> Image:
-    """Return an image without its place: one layer may be a part of its file, whose assessment it must not be."""
-    return Image(
-        image.data, image.axes, name=image.name, pixel_size=image.pixel_size, origin=image.origin, units=image.units,
-        channels=image.channels, chunks=image.chunks,
-    )  # fmt: skip
 
 
 def _holds(result: ShownResult, axes: str, region: Region) -> bool:
