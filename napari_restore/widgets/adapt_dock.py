@@ -7,20 +7,17 @@ __all__ = ["AdaptDock"]
 import threading
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout
 
 from napari_restore.adapting.outcome import Adapted
 from napari_restore.errors import RestoreError, in_window
-from napari_restore.widgets.docked import DockedWidget
 from napari_restore.widgets.jobs.adaptation.adapting import AdaptJob, adapt, suggested_file
 from napari_restore.widgets.jobs.layers.image_layers import layer_image
 from napari_restore.widgets.jobs.models.controller import ModelController
 from napari_restore.widgets.panels.adaptation.adapt_box import AdaptBox
 from napari_restore.widgets.panels.controls.box import set_tab_order
 from napari_restore.widgets.panels.controls.column import Column
-from napari_restore.widgets.panels.controls.focus import focus_style
 from napari_restore.widgets.panels.controls.wheel import WheelNeedsFocus
 from napari_restore.widgets.panels.input_box import InputBox
 from napari_restore.widgets.panels.model_box import ModelBox
@@ -30,6 +27,7 @@ from napari_restore.widgets.threads.works import Works
 from napari_restore.widgets.viewer.opening import open_denoise
 from napari_restore.widgets.viewer.run_notice import notify_end
 from napari_restore.widgets.viewer.window_title import TitleProgress
+from napari_restore.widgets.viewer_dock import ViewerDock
 
 if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
@@ -37,13 +35,11 @@ if TYPE_CHECKING:
 
     from napari_restore.adapting.outcome import AdaptProgress
 
-_NARROWEST, _USUAL = 312, 340
-"""Least width of the dock widget in pixels, and the width with which it opens."""
 _ADAPT = "adapt"
 """Name of the work on threads."""
 
 
-class AdaptDock(DockedWidget):
+class AdaptDock(ViewerDock):
     """The dock widget that adapts a denoiser to a layer.
 
     Parameters
@@ -53,21 +49,10 @@ class AdaptDock(DockedWidget):
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer)
         self._finish = threading.Event()
         self._found: Adapted | None = None
         self._layer: ImageLayer | None = None
-        self._following = False
-        self._outer = QVBoxLayout(self)
-        self._outer.setContentsMargins(6, 6, 6, 6)
-        self.setMinimumWidth(_NARROWEST)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        self._show_theme()
-
-    def sizeHint(self) -> QSize:
-        """Return the width with which it opens: napari docks it while it is empty."""
-        return QSize(_USUAL, super().sizeHint().height())
 
     def make_parts(self) -> Steps:
         use_cache_folder()
@@ -171,11 +156,6 @@ class AdaptDock(DockedWidget):
             open_denoise(self.viewer, self._found.model, self._layer)
 
     # ---------------------------------------------------------------------------------------------- opening and closing
-
-    def _show_theme(self, event: object = None) -> None:
-        from napari.utils.theme import get_theme
-
-        self.setStyleSheet(focus_style(get_theme(self.viewer.theme).text.as_hex()))
 
     def follow(self) -> None:
         self.input.follow_viewer()

@@ -7,12 +7,11 @@ __all__ = ["DenoiseDock", "RestoreDock", "SuperResolutionDock"]
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt.utils import QSignalDebouncer
 
-from napari_restore.widgets.docked import DockedWidget
 from napari_restore.widgets.jobs.advice.change import change_of
 from napari_restore.widgets.jobs.advice.verdict import verdict_of
 from napari_restore.widgets.jobs.compare.comparison import Comparison
@@ -24,7 +23,6 @@ from napari_restore.widgets.jobs.preflight import Preflight
 from napari_restore.widgets.jobs.results import Result
 from napari_restore.widgets.panels.controls.box import set_tab_order
 from napari_restore.widgets.panels.controls.column import Column
-from napari_restore.widgets.panels.controls.focus import focus_style
 from napari_restore.widgets.panels.controls.wheel import WheelNeedsFocus
 from napari_restore.widgets.panels.form import Form
 from napari_restore.widgets.panels.frame.looking import Looking
@@ -44,6 +42,7 @@ from napari_restore.widgets.viewer.live_view import LiveView
 from napari_restore.widgets.viewer.removal import RemovalContext
 from napari_restore.widgets.viewer.shown_results import ShownResults
 from napari_restore.widgets.viewer.shown_weights import ShownWeights
+from napari_restore.widgets.viewer_dock import ViewerDock
 
 if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
@@ -54,11 +53,9 @@ if TYPE_CHECKING:
 
 PREFLIGHT_AFTER = 400
 """Milliseconds after the last change of a setting until the preflight starts."""
-_NARROWEST, _USUAL = 312, 340
-"""Least width of a dock widget in pixels, at which nothing is cut off, and the width with which it opens."""
 
 
-class RestoreDock(DockedWidget):
+class RestoreDock(ViewerDock):
     """A dock widget for one task: the view of a `Controller`.
 
     Parameters
@@ -68,23 +65,12 @@ class RestoreDock(DockedWidget):
     """
 
     task: ClassVar[Task]
-    _closed = _following = False
+    _closed = False
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer)
         self._running = ""
         self._shown_run: list[Any] = []
-        self._outer = QVBoxLayout(self)
-        self._outer.setContentsMargins(6, 6, 6, 6)
-        self._show_theme()
-        self.setMinimumWidth(_NARROWEST)
-        # napari looks at this while the layout is empty, and pushes what does not expand to the top.
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-
-    def sizeHint(self) -> QSize:
-        """Return the width with which it opens: napari docks it while it is empty."""
-        return QSize(_USUAL, super().sizeHint().height())
 
     def make_parts(self) -> Steps:
         viewer = self.viewer
@@ -159,11 +145,6 @@ class RestoreDock(DockedWidget):
         self.weights.ended.connect(lambda: self.output.neighbours.map.setChecked(False))
         self.comparing.scroll(self._column)
         self.batch.ended.connect(self._batch_ended)
-
-    def _show_theme(self, event: object = None) -> None:
-        from napari.utils.theme import get_theme
-
-        self.setStyleSheet(focus_style(get_theme(self.viewer.theme).text.as_hex()))
 
     def choices(self) -> Choices:
         """Return the current choices: see `Form.choices`."""

@@ -6,12 +6,10 @@ __all__ = ["TrustDock"]
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout
 
 from napari_restore.errors import RestoreError, in_window
-from napari_restore.widgets.docked import DockedWidget
 from napari_restore.widgets.jobs.layers.image_layers import is_helper, is_made_here, own_metadata, suggested_axes
 from napari_restore.widgets.jobs.trust.assessing import (
     BlocksDone,
@@ -23,7 +21,6 @@ from napari_restore.widgets.jobs.trust.assessing import (
 )
 from napari_restore.widgets.jobs.trust.shown_pair import ShownPair, shown_results
 from napari_restore.widgets.panels.controls.box import set_tab_order
-from napari_restore.widgets.panels.controls.focus import focus_style
 from napari_restore.widgets.panels.controls.wheel import WheelNeedsFocus
 from napari_restore.widgets.panels.frame.report_window import ReportWindow
 from napari_restore.widgets.panels.trust.trust_box import TrustBox
@@ -31,19 +28,18 @@ from napari_restore.widgets.threads.turns import Steps, main_window
 from napari_restore.widgets.threads.works import Works
 from napari_restore.widgets.viewer.trust.going import go_to
 from napari_restore.widgets.viewer.trust.shown_map import ShownMap
+from napari_restore.widgets.viewer_dock import ViewerDock
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_restore.assessment.places import Place
 
-_NARROWEST, _USUAL = 312, 340
-"""Least width of the dock widget in pixels, and the width with which it opens."""
 _ASSESS, _EARLIER = "assess", "earlier"
 """Names of the work on threads."""
 
 
-class TrustDock(DockedWidget):
+class TrustDock(ViewerDock):
     """The dock widget that shows how far a result can be trusted.
 
     Parameters
@@ -53,21 +49,11 @@ class TrustDock(DockedWidget):
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer)
         self._found: Found | None = None
         self._pair: ShownPair | None = None
-        self._uncertainty = self._following = False
+        self._uncertainty = False
         self._report: ReportWindow | None = None
-        self._outer = QVBoxLayout(self)
-        self._outer.setContentsMargins(6, 6, 6, 6)
-        self.setMinimumWidth(_NARROWEST)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        self._show_theme()
-
-    def sizeHint(self) -> QSize:
-        """Return the width with which it opens: napari docks it while it is empty."""
-        return QSize(_USUAL, super().sizeHint().height())
 
     def make_parts(self) -> Steps:
         self.box = TrustBox()
@@ -258,11 +244,6 @@ class TrustDock(DockedWidget):
         self.box.told.say(text, warning=warning)
 
     # ---------------------------------------------------------------------------------------------- opening and closing
-
-    def _show_theme(self, event: object = None) -> None:
-        from napari.utils.theme import get_theme
-
-        self.setStyleSheet(focus_style(get_theme(self.viewer.theme).text.as_hex()))
 
     def _removed(self, event: object = None) -> None:
         self._turns.call(self._find_removed)  # a layer that is missing during a step may come back
