@@ -52,7 +52,7 @@ _FUSING = 100
 LIBRARIES = 150 * 10**6
 """Bytes for modules that a run imports, threads, and caches of torch, zarr and the allocator."""
 CONVERTING = 550 * 10**6
-"""Bytes for converting a network for OpenVINO, beyond those of one tile; measured maximum 520 MB."""
+"""Bytes that a run takes in addition if it converts its network for OpenVINO; measured: 315 to 452 MB."""
 _PLANNING = 75 * 10**6
 """Bytes for modules that planning imports, and caches; measured maximum."""
 _SAMPLED = 18
