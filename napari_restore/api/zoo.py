@@ -202,9 +202,9 @@ def adapt(
         Name of a bundled or published model (`models`), or path of a checkpoint of Restormer or SwinIR: a denoiser.
         Default: `DENOISER`.
     method : {"auto", "r2r", "noise2void", "noise2noise"}
-        Self-supervision: recorrupted pairs, for noise that is independent between pixels and known; a blind spot, with
-        masks along the directions in which noise is correlated; or neighbouring planes as targets. ``"auto"`` chooses
-        by the noise.
+        Self-supervision: recorrupted pairs, for noise that is independent between pixels, or consists of offsets of
+        whole lines too; a blind spot, with masks along the directions in which noise is correlated; or neighbouring
+        planes as targets. ``"auto"`` chooses by the noise.
     minutes : float or None
         Budget, from which the number of steps follows after the first ones were timed. If None, 5 on a CPU and 1 on a
         GPU.

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 METHODS = {
     "auto": "auto (by the noise)",
-    "r2r": "r2r: independent noise",
-    "noise2void": "noise2void: lines, neighbours",
+    "r2r": "r2r: independent noise, lines",
+    "noise2void": "noise2void: hidden pixels",
     "noise2noise": "noise2noise: next plane",
 }
 """Titles of the methods of `api.adapt`."""
