@@ -41,6 +41,8 @@ def ours(noisy: npt.NDArray, axes: str, seconds: float) -> tuple[npt.NDArray, fl
             noisy, Path(folder) / "timed.safetensors", axes=axes, steps=4,
             progress=lambda event: spent.append(time.process_time()) or len(spent) < 4,
         )  # fmt: skip
+        if len(spent) < 2:  # declined
+            return np.asarray(api.denoise(noisy, axes=axes, dtype="float32")), 0.0, "declined"
         steps = max(8, int(SHARE * seconds / ((spent[-1] - spent[0]) / (len(spent) - 1))))
         began = time.process_time()
         found = api.adapt(noisy, Path(folder) / "own.safetensors", axes=axes, steps=steps)

@@ -125,7 +125,7 @@ def choose_method(
     lines: Literal["", "Y", "X"] = "" if len(far) != 1 else "Y" if far == ["Y"] else "X"
     why = "the noise of neighbouring pixels is independent"
     if lines:
-        why = f"the noise has offsets of whole lines along {lines} ({_told(correlation)})"
+        why = f"the noise has offsets of whole lines along {lines} (autocorrelation {max(correlation):.2f})"
     elif not independent:
         why = f"the noise of neighbouring pixels is correlated ({_told(correlation)})"
     if asked == "r2r" or (asked == "auto" and (independent or lines)):
