@@ -159,7 +159,7 @@ def trust() -> None:
 
 
 def adapt() -> None:
-    """Adapt the bundled denoiser to an image with lines of a scanner, for a minute."""
+    """Adapt the bundled denoiser to an image with lines of a scanner: the live view, a pause, and the end."""
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1280, 800)
     clean = np.asarray(viewer.open_sample("napari-restore", "cells_clean")[1].data).astype(np.float32)
@@ -172,8 +172,13 @@ def adapt() -> None:
     with in_home():
         dock.open_now()
         dock.box.path.setText("scanner.safetensors")
-        dock.box.minutes.setValue(1)
+        dock.box.minutes.setValue(60)
         dock.box.start.click()
+        wait_for(lambda: len(viewer.layers) == 2 and int(viewer.layers[1].name.split()[-1]) > 24, "the live view")
+        dock.box.pause.click()
+        wait_for(lambda: dock.box.line.text().startswith("Paused"), "the pause")
+        save(viewer, "adapt_live")
+        dock.box.start.click()  # stop
         seconds = wait_for(lambda: not dock.works and dock.box.state == "idle", "the adaptation")
         print(f"adapt: {seconds:.1f} s, {dock.box.outcome.text() or dock.box.line.text()}")
         save(viewer, "adapt")

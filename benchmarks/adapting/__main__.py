@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 from skimage.io import imread
 
 from benchmarks.quality.sets import SETS, clean_structure
@@ -23,6 +24,7 @@ from napari_restore import api
 from napari_restore.quality import fit_gain_offset, psnr
 
 Plane = npt.NDArray[np.float64]
+"""YX, or TYX of a time series."""
 Case = tuple[str, npt.NDArray[np.generic], Plane]
 
 GAIN, OFFSET, READ_NOISE = 4.0, 100.0, 2.0
@@ -59,6 +61,35 @@ def scanned(folder: Path, side: int) -> Iterator[Case]:
         yield path.stem, *recorded(_middle(imread(path).astype(float), side), seed, lines=LINES)
 
 
+def series(folder: Path, side: int) -> Iterator[Case]:
+    """Two single wide-field frames of the same field, whose noise is correlated, as a time series."""
+    for colour in "GR":  # of the third field, FMD has one frame twice
+        names = [f"WideField_BPAE_{colour}_{number}.png" for number in (1, 2)]
+        noisy, truth = (
+            np.stack([_middle(imread(folder / "fmd" / kind / name), side) for name in names]) for kind in ("raw", "gt")
+        )
+        yield f"WideField_BPAE_{colour}", noisy, truth.astype(float)
+
+
+def calcium(folder: Path, side: int) -> Iterator[Case]:
+    """Generated cells that light up and fade, behind a two-photon microscope: few photons, each of another height."""
+    size, count = min(side, 192), 16
+    y, x = np.mgrid[:size, :size].astype(float)
+    for seed in range(2):
+        rng = np.random.default_rng([15, 7, seed])
+        tissue = ndimage.gaussian_filter(rng.normal(size=(size, size)), 6)
+        expected = np.repeat(0.8 + 0.3 * tissue[None] / tissue.std(), count, 0).clip(0.2)
+        for _ in range(size * size // 700):
+            (cy, cx), radius = rng.uniform(0, size, 2), rng.uniform(3.5, 6)
+            shape = 1 / (1 + np.exp((np.hypot(y - cy, x - cx) - radius) / 0.7))
+            bright, since = np.full(count, rng.uniform(0.2, 1.0)), np.arange(count) - rng.integers(-6, 3 * count)
+            bright += np.where(since >= 0, rng.uniform(1, 4) * np.exp(-since.clip(0) / 5), 0)
+            expected += bright[:, None, None] * shape
+        photons = rng.poisson(expected)
+        noisy = OFFSET + 20 * (rng.gamma(np.maximum(2 * photons, 1e-9)) / 2 + rng.normal(0, 0.2, photons.shape))
+        yield f"cells {seed}", np.rint(noisy).clip(0, 65535).astype(np.uint16), OFFSET + 20 * expected
+
+
 def frames(folder: Path, side: int, modality: str) -> Iterator[Case]:
     """Single frames of FMD."""
     for pair in SETS["fmd"](folder):
@@ -76,6 +107,8 @@ def w2s(folder: Path, side: int) -> Iterator[Case]:
 
 GROUPS = {
     "lines of a scanner": scanned,
+    "wide-field, correlated, two frames": series,
+    "calcium-like series": calcium,
     "wide-field, correlated": lambda folder, side: frames(folder, side, "WideField"),
     "photographs": photographs,
     "electron micrographs": micrographs,
@@ -105,14 +138,14 @@ def main() -> None:
     for group in given.groups:
         cases = list(GROUPS[group](given.folder, given.side))
         for name, noisy, truth in cases[:: max(len(cases) // given.images, 1)][: given.images]:
-            began = time.perf_counter()
+            began, axes = time.perf_counter(), "TYX"[-noisy.ndim :]
             with tempfile.TemporaryDirectory() as folder:
                 found = api.adapt(
-                    noisy, Path(folder) / "own.safetensors", axes="YX", minutes=given.minutes, steps=given.steps
+                    noisy, Path(folder) / "own.safetensors", axes=axes, minutes=given.minutes, steps=given.steps
                 )
                 seconds = time.perf_counter() - began
                 usual, own = (
-                    psnr(truth, np.asarray(api.denoise(noisy, axes="YX", model=model, dtype="float32")), np.ptp(truth))
+                    psnr(truth, np.asarray(api.denoise(noisy, axes=axes, model=model, dtype="float32")), np.ptp(truth))
                     for model in (api.DENOISER, found.model)
                 )
             gains.setdefault(group, []).append(own - usual)

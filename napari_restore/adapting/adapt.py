@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
-from collections.abc import Generator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Generator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +21,24 @@ from napari_restore.adapting.choosing import (
     check_method,
     choose_method,
     correlation_reach,
+    share_noise,
     too_clean,
 )  # fmt: skip
-from napari_restore.adapting.crops import Pool, SourceCrop, read_pool
+from napari_restore.adapting.crops import Pool, SourceCrop, averages, read_pool
 from napari_restore.adapting.free_parameters import FreeParameters, choose_kind
 from napari_restore.adapting.judging import Judge
 from napari_restore.adapting.memory import check_memory
-from napari_restore.adapting.outcome import Adapted, AdaptProgress, state_path
+from napari_restore.adapting.outcome import Adapted, AdaptProgress, View, state_path
 from napari_restore.adapting.self_supervision import Batch, make_pairs
 from napari_restore.adapting.state import State
+from napari_restore.adapting.view import SECONDS, Region, restored_view, slices_of
 from napari_restore.adapting.weights import write_adapted
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.reading import with_retries
 from napari_restore.engine.planning.sampling import estimate_image_noise
 from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.engine.store.lock import OutputLock
-from napari_restore.errors import ModelError, OutputError, RecipeError
+from napari_restore.errors import ChunkError, ModelError, OutputError, RecipeError
 from napari_restore.intensity.noise import NoiseEstimate
 from napari_restore.models.zoo import load_weights
 from napari_restore.networks.denormals import denormals_are_zero
@@ -79,6 +82,8 @@ class Request:
         Seed of all random numbers.
     overwrite : bool
         Replace an existing file, and forget an adaptation that was interrupted.
+    view : callable or None
+        Returns the region to restore every few seconds with the weights reached so far, or None for none.
     """
 
     output: Path
@@ -87,6 +92,7 @@ class Request:
     steps: int | None = None
     seed: int = 0
     overwrite: bool = False
+    view: Callable[[], Region | None] | None = None
 
 
 class Adaptation:
@@ -118,6 +124,8 @@ class Adaptation:
         self.memory_bytes = check_memory(plan, BATCH, self._crop)
         self._state_path = state_path(request.output)
         self._stopped = False
+        self._view: View | None = None
+        self._viewed = -math.inf
         self.outcome: Adapted | None = None
 
     def stop(self) -> None:
@@ -126,6 +134,8 @@ class Adaptation:
 
     def run(self) -> Generator[AdaptProgress, None, None]:
         """Adapt. Closing the generator, or an exception, keeps the state, from which the same call resumes.
+
+        Time between two events is not counted: whoever takes the events may pause.
 
         Yields
         ------
@@ -188,10 +198,14 @@ class Adaptation:
                 if time.monotonic() - saved > _SAVED:
                     state.save(self._state_path, identity)
                     saved = time.monotonic()
-                yield AdaptProgress(
+                self._look(average, state.step)
+                event = AdaptProgress(
                     state.step, state.total, state.seconds, state.latest, state.judgement, state.best_step,
-                    choice.method, choice.why, self.memory_bytes,
+                    choice.method, choice.why, self.memory_bytes, self._view,
                 )  # fmt: skip
+                given = time.monotonic()
+                yield event
+                began += time.monotonic() - given
             if self._stopped and state.step:
                 with denormals_are_zero():
                     state.judged(judge.judge(average))
@@ -219,6 +233,12 @@ class Adaptation:
         agreeing = next((axis for axis in planes if axis in near), "")
         choice = choose_method(request.method, correlation, (8, 8), agreeing, planes)
         pool = read_pool(plan, noise, self._crop, choice.partners)
+        if choice.partners and share_noise((*pool.training, *pool.held_out)):
+            if request.method != "auto":
+                return f"its planes along {choice.partners} share their noise, so none can be the target of another one"
+            agreeing = planes = ""
+            choice = choose_method("auto", correlation, (8, 8), "", "")
+            pool = read_pool(plan, noise, self._crop)
         if not pool.held_out:
             return "fewer than four crops without missing pixels can be cut, too few to set one aside"
         crops = (*pool.training, *pool.held_out)
@@ -228,7 +248,7 @@ class Adaptation:
         if request.method == "auto" and choice.method == "noise2void" and not choice.lines:
             # Measured on a wide-field frame of FMD: the loss of hidden pixels fell by 22 %, and the image lost 1.1 dB.
             return f"{choice.why}, and the loss of hidden pixels does not tell then whether whole images become better"
-        return choice, pool
+        return replace(choice, averaged=averages(plan, choice.partners)), pool
 
     @property
     def _crop(self) -> int:
@@ -249,6 +269,15 @@ class Adaptation:
         random = torch.Generator().manual_seed(int(rng.integers(2**62)))
         pairs = make_pairs(batch, choice, random)
         return pairs.loss(free.restored(pairs.source, free.values))
+
+    def _look(self, network: Callable[[Tensor], Tensor], step: int) -> None:
+        """Restore the part of a plane that is looked at, if it is time for it. One that cannot be read is left out."""
+        region = self._request.view() if self._request.view is not None else None
+        if region is None or time.monotonic() - self._viewed < SECONDS:
+            return
+        with contextlib.suppress(ChunkError):
+            self._view = restored_view(self._plan, region, network, step)
+        self._viewed = time.monotonic()
 
     def _affordable(self, step: float, judging: float, spent: float) -> int:
         """Return the number of steps that fit the budget, given the seconds of a step and of a judgement."""
@@ -325,3 +354,5 @@ def _check(plan: Plan, request: Request) -> None:
         raise RecipeError(f"a budget of {request.minutes:g} minutes is not possible; give a number above 0.")
     if request.steps is not None and request.steps < 1:
         raise RecipeError(f"{request.steps} steps are not possible; give 1 or more.")
+    if request.view is not None:
+        slices_of(plan, request.view() or {})

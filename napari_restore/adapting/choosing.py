@@ -13,7 +13,16 @@ from napari_restore.adapting.crops import SourceCrop
 from napari_restore.errors import RecipeError
 from napari_restore.wording import percent
 
-__all__ = ["Choice", "Method", "blocks_of_jpeg", "check_method", "choose_method", "correlation_reach", "too_clean"]
+__all__ = [
+    "Choice",
+    "Method",
+    "blocks_of_jpeg",
+    "check_method",
+    "choose_method",
+    "correlation_reach",
+    "share_noise",
+    "too_clean",
+]
 
 Method = Literal["r2r", "noise2void", "noise2noise"]
 
@@ -28,6 +37,9 @@ _FLATTEST = 0.15
 """Share of these blocks that is used: structure is correlated, so only the flattest show the noise."""
 _HARDLY_ANY = 0.004
 """Standard deviation of the noise, as a share of the value range, below which there is nothing to learn from."""
+_SHARED = 0.3
+"""Variance of the difference of two planes, in that of two planes of independent noise, below which they have noise in
+common: the estimated variance is off by up to 40 %."""
 _BLOCKY = 1.05
 """Steps between pixels at the borders of blocks of 8, relative to the others, from which an image counts as a JPEG."""
 
@@ -44,11 +56,16 @@ class Choice:
         For the blind spot: pixels to both sides along Y and X that are masked with a pixel, because their noise is
         correlated with its noise.
     lines : {"", "Y", "X"}
-        Axis along which whole lines are masked; empty for none.
+        Axis along which the noise of whole lines is the same; empty for none. Recorrupted pairs get such noise, and
+        the blind spot masks whole lines.
     partners : str
         Axis of the next plane; empty for none.
     why : str
         The reason, in words.
+    correlation : (float, float)
+        Autocorrelation of the noise between neighbours along Y and X.
+    averaged : bool
+        For the next plane as the target: whether the input is an average of planes, as in a run.
     """
 
     method: Method
@@ -56,6 +73,8 @@ class Choice:
     lines: Literal["", "Y", "X"] = ""
     partners: str = ""
     why: str = ""
+    correlation: tuple[float, float] = (0.0, 0.0)
+    averaged: bool = False
 
 
 def check_method(method: str) -> None:
@@ -98,23 +117,22 @@ def choose_method(
         raise RecipeError("method 'noise2noise' needs neighbouring planes, and there is one plane; use 'auto'.")
     if asked == "noise2noise" or (asked == "auto" and agreeing == "T"):
         axis = agreeing or planes[0]
-        told = f"neighbouring planes along {axis} agree within the noise"
-        return Choice("noise2noise", partners=axis, why=told if agreeing else "asked for")
+        told = f"neighbouring planes along {axis} agree within the noise" if agreeing else "asked for"
+        return Choice("noise2noise", partners=axis, why=told, correlation=correlation)
     independent = max(correlation) <= _INDEPENDENT
-    if asked == "r2r" or (asked == "auto" and independent):
-        told = "the noise of neighbouring pixels is independent"
-        return Choice(
-            "r2r", why=told if independent else f"asked for, although noise is correlated ({_told(correlation)})"
-        )
     masked = tuple(far if near > _INDEPENDENT else 0 for near, far in zip(correlation, reach, strict=True))
     far = [axis for axis, length in zip("YX", masked, strict=True) if length >= _REACH]
-    if len(far) == 1:
-        lines: Literal["Y", "X"] = "Y" if far == ["Y"] else "X"
-        return Choice(
-            "noise2void", lines=lines, why=f"the noise is correlated along lines of {lines} ({_told(correlation)})"
-        )
-    why = "asked for" if independent else f"the noise of neighbouring pixels is correlated ({_told(correlation)})"
-    return Choice("noise2void", (min(masked[0], _REACH), min(masked[1], _REACH)), why=why)
+    lines: Literal["", "Y", "X"] = "" if len(far) != 1 else "Y" if far == ["Y"] else "X"
+    why = "the noise of neighbouring pixels is independent"
+    if lines:
+        why = f"the noise has offsets of whole lines along {lines} (autocorrelation {max(correlation):.2f})"
+    elif not independent:
+        why = f"the noise of neighbouring pixels is correlated ({_told(correlation)})"
+    if asked == "r2r" or (asked == "auto" and (independent or lines)):
+        why = f"asked for, although {why}" if not (independent or lines) else why
+        return Choice("r2r", lines=lines, why=why, correlation=correlation)
+    hidden = (0, 0) if lines else (min(masked[0], _REACH), min(masked[1], _REACH))
+    return Choice("noise2void", hidden, lines, why="asked for" if independent else why, correlation=correlation)
 
 
 def _told(correlation: tuple[float, float]) -> str:
@@ -157,6 +175,16 @@ def _blocks(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     rows, columns = plane.shape[0] // short, plane.shape[1] // long
     part = plane[: rows * short, : columns * long].reshape(rows, short, columns, long)
     return part.swapaxes(1, 2).reshape(-1, short, long).astype(np.float64)
+
+
+def share_noise(crops: Sequence[SourceCrop]) -> bool:
+    """Return whether neighbouring planes have noise in common: one is a copy, or each is a running average."""
+    differences = [
+        float(np.mean((crop.partner - crop.pixels)[crop.there] ** 2) / (2 * crop.variance[crop.there].mean()))
+        for crop in crops
+        if crop.partner is not None
+    ]
+    return bool(differences) and float(np.median(differences)) < _SHARED
 
 
 def too_clean(share: float) -> str:

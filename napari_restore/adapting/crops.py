@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from napari_restore.engine.planning.choices.neighbours import fusion_noises
 from napari_restore.engine.planning.normalisation import Scale
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.reading import with_retries
@@ -18,10 +19,12 @@ from napari_restore.engine.planning.sampling import ChunkReader
 from napari_restore.engine.planning.settings.forms import broadcast
 from napari_restore.errors import ChunkError
 from napari_restore.images.lazy_arrays import Region
+from napari_restore.intensity.fusion import Neighbour, fuse
 from napari_restore.intensity.noise import NoiseEstimate
 from napari_restore.intensity.scaling import ValueRange, fill_missing
+from napari_restore.intensity.validity import Validity
 
-__all__ = ["LevelNoise", "Pool", "SourceCrop", "local_mean", "read_pool"]
+__all__ = ["LevelNoise", "Pool", "SourceCrop", "averages", "line_variance", "local_mean", "read_pool"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -76,7 +79,8 @@ class SourceCrop:
     Attributes
     ----------
     pixels : numpy.ndarray
-        Normalised values ``(c, side, side)``, float32; missing pixels are filled.
+        Normalised values ``(c, side, side)``, float32; missing pixels are filled. If a run averages neighbouring planes
+        along the axis of the partner, this is such an average, without the partner.
     there : numpy.ndarray
         Which pixels are not missing, boolean, of the same shape.
     variance : numpy.ndarray
@@ -86,7 +90,9 @@ class SourceCrop:
     content : float
         Standard deviation of the local means beyond that of noise: how much structure the crop has.
     partner : numpy.ndarray or None
-        The same crop of the next plane, normalised; None without neighbours.
+        The same crop of the next plane, normalised, with noise of its own; None without neighbours.
+    lines : (float, float)
+        Variance of the offsets that all pixels of a row, and of a column, have in common; see `line_variance`.
     """
 
     pixels: Floats
@@ -95,6 +101,7 @@ class SourceCrop:
     origin: tuple[int, int]
     content: float
     partner: Floats | None = None
+    lines: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,13 +135,38 @@ def local_mean(pixels: Floats, there: npt.NDArray[np.bool_]) -> Floats:
     return np.asarray(total / np.maximum(weight, 1e-3), np.float32)
 
 
+def line_variance(pixels: Floats, variance: Floats) -> tuple[float, float]:
+    """Estimate the variance of offsets that all pixels of a line have in common, independent from line to line.
+
+    The median of the steps from one line to the next is that of their offsets: structure has steps of both signs, and
+    the median over a line hardly has any of the noise of single pixels. Their median absolute deviation is used.
+
+    Parameters
+    ----------
+    pixels, variance : numpy.ndarray
+        ``(c, h, w)``: values, and the variance of the noise of single pixels.
+
+    Returns
+    -------
+    (float, float)
+        Of rows and of columns.
+    """
+    found = []
+    for values in (pixels, pixels.swapaxes(-2, -1)):
+        steps = np.median(np.diff(values, axis=-2), axis=-1)
+        spread = 1.4826 * float(np.median(np.abs(steps - np.median(steps))))
+        of_pixels = math.pi * float(variance.mean()) / values.shape[-1]  # of the median of steps between two pixels
+        found.append(max(spread**2 - of_pixels, 0.0) / 2)
+    return found[0], found[1]
+
+
 def read_pool(plan: Plan, noise: tuple[NoiseEstimate | None, ...], crop: int, partners: str = "") -> Pool:
     """Read crops that are spread evenly over channels, planes and the plane, and do not overlap.
 
     Parameters
     ----------
     plan : Plan
-        Plan of a run of the model on the source; its normalisation is used.
+        Plan of a run of the model on the source; its normalisation and its neighbours are used.
     noise : tuple of (NoiseEstimate or None)
         Noise of each channel; channels without an estimate are left out.
     crop : int
@@ -156,7 +188,7 @@ def read_pool(plan: Plan, noise: tuple[NoiseEstimate | None, ...], crop: int, pa
     reader = ChunkReader(with_retries(plan.image, "raise", ()))
     places = sorted(_places(plan, side, partners), key=lambda place: reader.chunks_of(place[0]))
     found = []
-    for region, channel in places:
+    for region, channel, own in places:
         try:
             pixels = reader.read(region)
         except ChunkError:
@@ -165,7 +197,8 @@ def read_pool(plan: Plan, noise: tuple[NoiseEstimate | None, ...], crop: int, pa
             continue
         estimate = noise[channel]
         if estimate is not None:
-            found += [made for made in _crops(plan, pixels, region, channel, estimate, partners) if made is not None]
+            made = _crops(plan, pixels, region, channel, estimate, partners, own)
+            found += [crop for crop in made if crop is not None]
     if len(found) < 4:
         return Pool((), ())
     order = sorted(range(len(found)), key=lambda k: (-found[k].content, k))
@@ -174,9 +207,20 @@ def read_pool(plan: Plan, noise: tuple[NoiseEstimate | None, ...], crop: int, pa
     return Pool(training, tuple(one for k, one in enumerate(found) if k in aside))
 
 
-def _places(plan: Plan, side: int, partners: str) -> Iterator[tuple[Region, int]]:
-    """Yield regions, at most `MOST`, with their channel; they depend on the shape of the image alone."""
+def averages(plan: Plan, partners: str) -> bool:
+    """Return whether a run averages more neighbours along an axis than the partner alone."""
+    near = plan.recipe.neighbours
+    return bool(partners) and near is not None and partners in near.axis and plan.image.sizes[partners] > 2
+
+
+def _places(plan: Plan, side: int, partners: str) -> Iterator[tuple[Region, int, int]]:
+    """Yield regions, at most `MOST`, with their channel, and the number of their own plane along the partners' axis.
+
+    They depend on the shape of the image, and on the neighbours of a run, alone.
+    """
     image, sizes = plan.image, plan.image.sizes
+    near = plan.recipe.neighbours
+    around = near.along(partners) if near is not None and averages(plan, partners) else 0
     outer = {axis: sizes[axis] - (axis == partners) for axis in image.canonical if axis in "TCZ"}
     grid = (*outer.values(), sizes["Y"] // side, sizes["X"] // side)
     total = math.prod(grid)
@@ -186,15 +230,19 @@ def _places(plan: Plan, side: int, partners: str) -> Iterator[tuple[Region, int]
         numbers = list(dict.fromkeys(int((k + 0.5) * _GOLDEN % 1 * total) for k in range(MOST)))
     for number in numbers:
         at = dict(zip((*outer, "Y", "X"), (int(k) for k in np.unravel_index(number, grid)), strict=True))
-        spans = {axis: slice(k, k + 1 + (axis == partners)) for axis, k in at.items()}
+        spans = {axis: slice(k, k + 1) for axis, k in at.items()}
+        if partners:
+            k = at[partners]
+            spans[partners] = slice(max(k - around, 0), min(k + max(around, 1) + 1, sizes[partners]))
         for axis in "YX":
             start = (sizes[axis] - sizes[axis] // side * side) // 2 + at[axis] * side
             spans[axis] = slice(start, start + side)
-        yield tuple(spans.get(axis, slice(0, sizes[axis])) for axis in image.canonical), at.get("C", 0)
+        own = at[partners] - spans[partners].start if partners else 0
+        yield tuple(spans.get(axis, slice(0, sizes[axis])) for axis in image.canonical), at.get("C", 0), own
 
 
 def _crops(
-    plan: Plan, pixels: npt.NDArray[Any], region: Region, channel: int, noise: NoiseEstimate, partners: str
+    plan: Plan, pixels: npt.NDArray[Any], region: Region, channel: int, noise: NoiseEstimate, partners: str, own: int
 ) -> Iterator[SourceCrop | None]:
     """Make the crops of a region: one, or one for each colour sample of a gray model."""
     axes = plan.image.canonical
@@ -206,11 +254,27 @@ def _crops(
     samples = plan.image.sizes.get("S", 1)
     side = region[axes.index("Y")].stop - region[axes.index("Y")].start
     planes = planes.reshape(len(planes), samples, side, side)
+    if partners:
+        averaged = averages(plan, partners)
+        middle = _averaged(plan, planes, own, channel, rule, scale) if averaged else planes[own]
+        planes = np.stack([middle, planes[own + 1]])
     together = samples if plan.card.in_channels > 1 else 1
     origin = (region[axes.index("Y")].start, region[axes.index("X")].start)
     level = LevelNoise.of(noise, scale)
     for first in range(0, samples, together):
         yield _made(planes[:, first : first + together], scale, rule, level, origin)
+
+
+def _averaged(plan: Plan, planes: npt.NDArray[Any], own: int, channel: int, rule: Validity, scale: Scale) -> Any:
+    """Average a plane with its neighbours as a run does, but without the next plane."""
+    assert plan.recipe.neighbours is not None
+    others = [Neighbour(plane) for k, plane in enumerate(planes) if k not in (own, own + 1)]
+    noises = fusion_noises(plan.recipe.neighbours)
+    noise = noises[channel if len(noises) > 1 else 0]
+    strength = plan.recipe.neighbours.strength
+    return fuse(
+        planes[own], others, noise, strength=strength, missing=lambda plane: rule.missing(plane, scale.limits)
+    ).values
 
 
 def _made(planes: npt.NDArray[Any], scale: Scale, rule: Any, noise: LevelNoise, origin: Any) -> SourceCrop | None:
@@ -225,4 +289,5 @@ def _made(planes: npt.NDArray[Any], scale: Scale, rule: Any, noise: LevelNoise, 
     mean = local_mean(values[0], there)
     variance = noise.variance(mean)
     content = math.sqrt(max(float(mean[there].var()) - float(variance.mean()) / 25, 0.0))
-    return SourceCrop(values[0], there, variance, origin, content, values[1] if len(values) > 1 else None)
+    partner = values[1] if len(values) > 1 else None
+    return SourceCrop(values[0], there, variance, origin, content, partner, line_variance(values[0], variance))

@@ -17,7 +17,7 @@ from napari_restore.adapting.self_supervision import Batch, make_pairs
 __all__ = ["Judge"]
 
 _BLOCK = 16
-"""Side of the blocks whose sums count as independent, in pixels."""
+"""Side of the blocks whose sums count as independent, in pixels; along lines of noise, they are as long as the crop."""
 _PIXELS = 2**18
 """Pixels that one judgement computes, about: few crops are drawn several times."""
 _DRAWS = 8
@@ -114,7 +114,11 @@ class Judge:
                         plain = (result - pairs.plain).square() / pairs.scale
                     maps = (errors * pairs.weights, plain * pairs.weights, pairs.weights)
                     drawn += torch.stack([each.double().sum((0, 1)).cpu() for each in maps])
-                side = min(_BLOCK, *drawn.shape[-2:])
+                height, width = drawn.shape[-2:]
+                side = (
+                    height if self._choice.lines == "Y" else min(_BLOCK, height),
+                    width if self._choice.lines == "X" else min(_BLOCK, width),
+                )
                 blocks = F.avg_pool2d(drawn[None], side, divisor_override=1)[0].flatten(1)
                 sums.append(blocks[:2])
                 weights.append(blocks[2])

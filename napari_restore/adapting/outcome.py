@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-__all__ = ["AdaptProgress", "Adapted", "Judgement", "state_path"]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["AdaptProgress", "Adapted", "Judgement", "View", "state_path"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,25 @@ class Judgement:
         return (self.parent_loss - self.loss) / self.error if self.error > 0 else 0.0
 
 
+@dataclass(frozen=True, eq=False)
+class View:
+    """A part of a plane, restored with the weights that were reached.
+
+    Attributes
+    ----------
+    step : int
+        Step that these weights are of.
+    region : mapping of str to slice
+        Where it is: one slice per axis of the source.
+    pixels : numpy.ndarray
+        ``(y, x)``, or ``(y, x, s)`` for colour, float32, data units.
+    """
+
+    step: int
+    region: Mapping[str, slice]
+    pixels: npt.NDArray[np.float32]
+
+
 @dataclass(frozen=True)
 class AdaptProgress:
     """Progress of an adaptation.
@@ -57,6 +81,8 @@ class AdaptProgress:
         Why it was chosen.
     memory_bytes : int
         The maximum host memory, as planned.
+    view : View or None
+        The latest part that was restored to look at; None before the first, and if none is asked for.
     """
 
     done: int
@@ -68,6 +94,7 @@ class AdaptProgress:
     method: str
     why: str
     memory_bytes: int = 0
+    view: View | None = None
 
     @property
     def eta_seconds(self) -> float | None:

@@ -44,12 +44,15 @@ class Batch:
         ``(b, c, h, w)``: normalised values, 1 where they are not missing, and the variance of their noise.
     partner : torch.Tensor or None
         The same crops of the next plane.
+    lines : torch.Tensor or None
+        ``(b, 2)``: variance of the offsets of rows and of columns.
     """
 
     pixels: Tensor
     there: Tensor
     variance: Tensor
     partner: Tensor | None = None
+    lines: Tensor | None = None
 
     @classmethod
     def of(cls, crops: Sequence[SourceCrop]) -> Batch:
@@ -60,6 +63,7 @@ class Batch:
             _stacked([crop.there.astype(np.float32) for crop in crops]),
             _stacked([crop.variance for crop in crops]),
             _stacked(partners) if len(partners) == len(crops) else None,
+            torch.tensor([crop.lines for crop in crops], dtype=torch.float32),
         )
 
     @classmethod
@@ -71,12 +75,13 @@ class Batch:
             torch.cat([batch.there for batch in batches]),
             torch.cat([batch.variance for batch in batches]),
             torch.cat(partners) if len(partners) == len(batches) else None,
+            torch.cat([batch.lines for batch in batches if batch.lines is not None]),
         )
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        """Apply a function to all tensors."""
+        """Apply a function to all images."""
         partner = None if self.partner is None else change(self.partner)
-        return Batch(change(self.pixels), change(self.there), change(self.variance), partner)
+        return Batch(change(self.pixels), change(self.there), change(self.variance), partner, self.lines)
 
 
 def _stacked(planes: Sequence[npt.NDArray[np.float32]]) -> Tensor:
@@ -137,11 +142,18 @@ def make_pairs(batch: Batch, choice: Choice, generator: Generator) -> Pairs:
 def _recorrupted(batch: Batch, choice: Choice, generator: Generator) -> Pairs:
     """Add noise to the input, and subtract it from the target so much stronger that both are independent.
 
-    Each draw is used with both signs: most of the noise that it adds to the gradient cancels.
+    Offsets of lines are noise like any other: a row of pixels gets one number. Each draw is used with both signs: most
+    of the noise that it adds to the gradient cancels.
     """
-    drawn = torch.randn(batch.pixels.shape, generator=generator).to(batch.pixels.device) * batch.variance.sqrt()
+    device, shape, scale = batch.pixels.device, batch.pixels.shape, _mean_variance(batch)
+    drawn = torch.randn(shape, generator=generator).to(device) * batch.variance.sqrt()
+    if choice.lines and batch.lines is not None:
+        rows = choice.lines == "X"
+        variance = batch.lines[:, 0 if rows else 1].reshape(-1, 1, 1, 1).to(device)
+        offsets = torch.randn((*shape[:2], shape[2] if rows else 1, 1 if rows else shape[3]), generator=generator)
+        drawn, scale = drawn + offsets.to(device) * variance.sqrt(), scale + variance
     added = torch.cat([drawn, -drawn])
-    pixels, there, scale = (torch.cat([each, each]) for each in (batch.pixels, batch.there, _mean_variance(batch)))
+    pixels, there, scale = (torch.cat([each, each]) for each in (batch.pixels, batch.there, scale))
     return Pairs(pixels + _STRENGTH * added, pixels - added / _STRENGTH, there, scale, pixels)
 
 
@@ -190,11 +202,18 @@ def _next_plane(batch: Batch, choice: Choice, generator: Generator) -> Pairs:
     """Predict the next plane from a plane, or the other way round, where their local means agree."""
     assert batch.partner is not None
     difference = F.avg_pool2d(batch.partner - batch.pixels, 5, 1, 2, count_include_pad=False)
-    agree = difference.square() < _AGREES**2 * 2 * batch.variance / 25
-    swapped = (torch.rand(len(batch.pixels), 1, 1, 1, generator=generator) < 0.5).to(batch.pixels.device)
+    agree = difference.square() < _AGREES**2 * 2 * batch.variance * _of_mean(choice.correlation)
+    chance = 0.0 if choice.averaged else 0.5  # a run averages planes too: a single one is no input of the network
+    swapped = (torch.rand(len(batch.pixels), 1, 1, 1, generator=generator) < chance).to(batch.pixels.device)
     source = torch.where(swapped, batch.partner, batch.pixels)
     target = torch.where(swapped, batch.pixels, batch.partner)
     return Pairs(source, target, agree * batch.there, _mean_variance(batch))
+
+
+def _of_mean(correlation: tuple[float, float], length: int = 5) -> float:
+    """Return the variance of a mean of 5 x 5 pixels of noise of variance 1 and of this autocorrelation."""
+    lags = np.subtract.outer(np.arange(length), np.arange(length)).astype(float)
+    return float(np.prod([np.mean(max(rho, 0.0) ** lags**2) for rho in correlation]))
 
 
 def _mean_variance(batch: Batch) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -180,6 +180,7 @@ def adapt(
     seed: int = 0,
     overwrite: bool = False,
     progress: bool | Callable[[AdaptProgress], bool | None] | None = True,
+    view: Mapping[str, int | slice] | Callable[[], Mapping[str, int | slice] | None] | None = None,
     **settings: Unpack[Settings],
 ) -> Adapted:
     """Adapt a denoiser to a noisy source alone, and keep it only if that has helped on crops that were set aside.
@@ -201,9 +202,9 @@ def adapt(
         Name of a bundled or published model (`models`), or path of a checkpoint of Restormer or SwinIR: a denoiser.
         Default: `DENOISER`.
     method : {"auto", "r2r", "noise2void", "noise2noise"}
-        Self-supervision: recorrupted pairs, for noise that is independent between pixels and known; a blind spot, with
-        masks along the directions in which noise is correlated; or neighbouring planes as targets. ``"auto"`` chooses
-        by the noise.
+        Self-supervision: recorrupted pairs, for noise that is independent between pixels, or consists of offsets of
+        whole lines too; a blind spot, with masks along the directions in which noise is correlated; or neighbouring
+        planes as targets. ``"auto"`` chooses by the noise.
     minutes : float or None
         Budget, from which the number of steps follows after the first ones were timed. If None, 5 on a CPU and 1 on a
         GPU.
@@ -216,7 +217,12 @@ def adapt(
     progress : bool, callable or None
         True shows a bar on standard error, if it is a terminal, or in the notebook; elsewhere nothing is shown. A
         function is called with an `AdaptProgress` after each step; if it returns False, the adaptation ends, and what
-        was reached is judged and, if it has helped, stored. False or None for neither.
+        was reached is judged and, if it has helped, stored. It may wait: that is a pause, which is no part of the
+        budget. False or None for neither.
+    view : mapping, callable or None
+        Part of the source that is restored every 4 seconds with the weights reached so far, as
+        `AdaptProgress.view`: index along T, C and Z, and slices along Y and X, such as ``{"Z": 3, "Y": slice(0, 192),
+        "X": slice(0, 192)}``, of which the middle 192 x 192 pixels are used; or a function that returns one, or None.
     **settings : Unpack[Settings]
         Settings by keyword; those left out are chosen, and shown by `plan`. `Settings` describes each. Source: `axes`,
         `level`, `series`. Network and tiles: `img_range`, `mean`, `tile`, `halo`, `blend`, `padding`, `precision`,
@@ -239,7 +245,8 @@ def adapt(
     from napari_restore.adapting.adapt import Adaptation, Request
 
     plan = make_plan(source, model=model, **settings)
-    adaptation = Adaptation(plan, Request(Path(output), method, minutes, steps, seed, overwrite))
+    looked_at = view if view is None or callable(view) else lambda: view
+    adaptation = Adaptation(plan, Request(Path(output), method, minutes, steps, seed, overwrite, looked_at))
     with following(progress, adapting) as follow:
         for event in adaptation.run():
             if follow(event) is False:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["AdaptDock"]
 
-import threading
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
@@ -12,9 +11,11 @@ from qtpy.QtGui import QKeySequence, QShortcut
 
 from napari_restore.adapting.outcome import Adapted
 from napari_restore.errors import RestoreError, in_window
-from napari_restore.widgets.jobs.adaptation.adapting import AdaptJob, adapt, suggested_file
+from napari_restore.widgets.jobs.adaptation.adapting import AdaptJob, Controls, adapt, suggested_file
+from napari_restore.widgets.jobs.adaptation.looking import part_as_layer, seen_part
 from napari_restore.widgets.jobs.layers.image_layers import layer_image
 from napari_restore.widgets.jobs.models.controller import ModelController
+from napari_restore.widgets.jobs.viewport import Viewport
 from napari_restore.widgets.panels.adaptation.adapt_box import AdaptBox
 from napari_restore.widgets.panels.controls.box import set_tab_order
 from napari_restore.widgets.panels.controls.column import Column
@@ -24,8 +25,10 @@ from napari_restore.widgets.panels.model_box import ModelBox
 from napari_restore.widgets.preferences import preferences, use_cache_folder
 from napari_restore.widgets.threads.turns import Steps
 from napari_restore.widgets.threads.works import Works
+from napari_restore.widgets.viewer.live_view import LiveView
 from napari_restore.widgets.viewer.opening import open_denoise
 from napari_restore.widgets.viewer.run_notice import notify_end
+from napari_restore.widgets.viewer.shown_part import ShownPart
 from napari_restore.widgets.viewer.window_title import TitleProgress
 from napari_restore.widgets.viewer_dock import ViewerDock
 
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_restore.adapting.outcome import AdaptProgress
+    from napari_restore.widgets.jobs.layers.image_layers import Region
 
 _ADAPT = "adapt"
 """Name of the work on threads."""
@@ -50,9 +54,11 @@ class AdaptDock(ViewerDock):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer)
-        self._finish = threading.Event()
+        self._controls = Controls()
         self._found: Adapted | None = None
         self._layer: ImageLayer | None = None
+        self._place: tuple[str, Region] = "", ()
+        self._step = 0
 
     def make_parts(self) -> Steps:
         use_cache_folder()
@@ -62,7 +68,8 @@ class AdaptDock(ViewerDock):
         yield
         self.box = AdaptBox()
         self.models = ModelController(self.model, self.works, self.box.tell, lambda: None)
-        self._title = TitleProgress(self.viewer)
+        self._title, self._part = TitleProgress(self.viewer), ShownPart(self.viewer)
+        self._live = LiveView(self.viewer, self)
         self._outer.addWidget(Column(self.input, self.model, self.box))
         set_tab_order(self)
         WheelNeedsFocus(self)
@@ -73,6 +80,9 @@ class AdaptDock(ViewerDock):
         self.model.sample_wanted.connect(self.models.make_sample)
         self.box.start_wanted.connect(self.start)
         self.box.finish_wanted.connect(self.finish)
+        self.box.pause_wanted.connect(self.pause)
+        self.box.view_wanted.connect(self._look)
+        self._live.rested.connect(self._look)
         self.box.use_wanted.connect(self._use)
         for keys, act in (("Ctrl+Return", self.start), ("Ctrl+Enter", self.start), ("Esc", self.finish)):
             QShortcut(QKeySequence(keys), self, act, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -119,20 +129,49 @@ class AdaptDock(ViewerDock):
         except (RestoreError, OSError) as error:
             self.box.tell(in_window(error), warning=True)
             return
-        finish = self._finish = threading.Event()
-        self._found, self._layer = None, self.input.layer()
+        controls = self._controls = Controls()
+        self._found, self._layer, self._step = None, self.input.layer(), 0
+        self._place = self.input.letters(), self.input.region()
         self.follow_window()
         self.box.show_nothing()
         self.box.set_state("running")
         self.box.overwrite.setChecked(False)  # it is for one start
         self.box.show_progress(None)
-        self.works.start(_ADAPT, lambda stop: adapt(job, finish), self._advance, self._ended)
+        self._live.follow(True)
+        self._look()
+        self.works.start(_ADAPT, lambda stop: adapt(job, controls), self._advance, self._ended)
 
     def finish(self) -> None:
         """End the training; what was reached is judged, and kept if it has helped."""
-        if self.box.state == "running":
-            self._finish.set()
+        if self.box.state in ("running", "paused"):
+            self._controls.finish.set()
             self.box.set_state("finishing")
+
+    def pause(self) -> None:
+        """Wait after the step in progress, or go on."""
+        if self.box.state == "running":
+            self._controls.go_on.clear()
+            self.box.set_state("paused")
+        elif self.box.state == "paused":
+            self._controls.go_on.set()
+            self.box.set_state("running")
+
+    def _look(self) -> None:
+        """Restore what the canvas shows from now on, or nothing."""
+        if self.box.state == "idle" or self._layer is None or self._layer not in self.viewer.layers:
+            return
+        wanted = self.box.view.isChecked()
+        self._controls.part = seen_part(Viewport.of(self.viewer), self._layer, *self._place) if wanted else None
+        if not wanted:
+            self._part.remove()
+
+    def _show_part(self, event: AdaptProgress) -> None:
+        view, layer = event.view, self._layer
+        if view is None or view.step == self._step or layer is None or not self.box.view.isChecked():
+            return
+        self._step = view.step
+        if layer in self.viewer.layers:
+            self._part.show(*part_as_layer(view, layer, *self._place))
 
     def _advance(self, event: AdaptProgress | Adapted | None) -> None:
         if isinstance(event, Adapted):
@@ -141,15 +180,22 @@ class AdaptDock(ViewerDock):
             notify_end(event.reason, {}, self._window)
             return
         self.box.show_progress(event)
-        if event is not None and event.total:
-            self._title.show(*event.steps)
+        if event is not None:
+            self._show_part(event)
+            if event.total:
+                self._title.show(*event.steps)
 
     def _ended(self, error: BaseException | None) -> None:
-        self._title.end()
+        self._end_shown()
         self.box.set_state("idle")
         self._layer_changed()
         if error is not None:
             self.box.tell(in_window(error), warning=True)
+
+    def _end_shown(self) -> None:
+        self._title.end()
+        self._live.follow(False)
+        self._part.remove()
 
     def _use(self) -> None:
         if self._found is not None:
@@ -179,7 +225,7 @@ class AdaptDock(ViewerDock):
         self.open_now()
         self._turns.end()
         self.works.end()
-        self._title.end()
+        self._end_shown()
         self.input.leave_viewer()
         self.box.set_state("idle")
         self.leave_window()

@@ -4,6 +4,7 @@ import io
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typer.testing import CliRunner
 
 from napari_restore import api
 from napari_restore.adapting import adapt, judging
-from napari_restore.adapting.outcome import AdaptProgress
+from napari_restore.adapting.outcome import AdaptProgress, View
 from napari_restore.cli import app
 from napari_restore.errors import ModelError, OutputError, OutputInUse, RecipeError
 from napari_restore.models.defaults import DENOISER
@@ -36,6 +37,10 @@ def noisy(seed: int = 0) -> np.ndarray:
 
 def error(image: np.ndarray) -> float:
     return float(np.square(image.astype(np.float64) - TRUTH).mean())
+
+
+def error_of(view: View) -> float:
+    return float(np.square(view.pixels - TRUTH[view.region["Y"], view.region["X"]]).mean())
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -94,10 +99,11 @@ class Broken(Exception):
 
 
 def test_an_interrupted_adaptation_goes_on_to_the_same_weights(adapted: Any, tmp_path: Path) -> None:
-    out, seen = tmp_path / "mine.safetensors", []
+    out, seen, before = tmp_path / "mine.safetensors", [], []
 
     def stop_at_seven(event: AdaptProgress) -> None:
         seen.append(event.done)
+        before.append(event.seconds)
         assert event.done * 1e-310 > 0  # how this thread computes is not changed
         if event.done == 7:
             raise Broken
@@ -107,8 +113,24 @@ def test_an_interrupted_adaptation_goes_on_to_the_same_weights(adapted: Any, tmp
     assert not out.exists() and (tmp_path / ".mine.adapting").exists()
     with pytest.raises(OutputError, match="another seed"):
         api.adapt(noisy(), out, seed=1, **SHORT)
-    api.adapt(noisy(), out, progress=lambda event: seen.append(event.done), **SHORT)
+    views = []
+
+    def look_and_pause(event: AdaptProgress) -> None:
+        seen.append(event.done)
+        views.append(event.view)
+        if event.done == 9:
+            time.sleep(1)
+
+    began = time.monotonic()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adapt, "SECONDS", 0.0)
+        with pytest.raises(RecipeError, match="the view has an axis Z"):
+            api.adapt(noisy(), out, view={"Z": 0}, **SHORT)
+        found = api.adapt(noisy(), out, progress=look_and_pause, view=lambda: {"Y": slice(0, 64)}, **SHORT)
     assert seen == [*range(1, 13)]
+    assert [view.step for view in views] == seen[7:] and views[-1].region["Y"] == slice(0, 64)
+    assert error_of(views[-1]) < error_of(views[0])
+    assert found.seconds - before[-1] <= time.monotonic() - began - 1  # a pause is no part of the budget
     for name, value in load_file(out).items():
         np.testing.assert_array_equal(value.numpy(), load_file(adapted.output)[name].numpy(), name)
     assert list(tmp_path.iterdir()) == [out]

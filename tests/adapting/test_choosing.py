@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from napari_restore.adapting.choosing import blocks_of_jpeg, choose_method, correlation_reach, too_clean
+from napari_restore.adapting.choosing import blocks_of_jpeg, choose_method, correlation_reach, share_noise, too_clean
 from napari_restore.adapting.crops import SourceCrop
 from napari_restore.errors import RecipeError
 
@@ -27,7 +27,7 @@ def crops_of(plane: np.ndarray, side: int = 64) -> list[SourceCrop]:
         ((0.02, 0.05), (0, 0), "T", "noise2noise"),
         ((0.02, 0.05), (0, 0), "Z", "r2r"),
         ((0.6, 0.6), (3, 3), "", "noise2void"),
-        ((0.0, 0.3), (0, 8), "", "noise2void"),
+        ((0.0, 0.3), (0, 8), "", "r2r"),
     ],
 )
 def test_the_noise_decides(
@@ -42,6 +42,7 @@ def test_masks_follow_the_correlation() -> None:
     assert choose_method("auto", (0.6, 0.02), (3, 3), "", "").reach == (3, 0)
     assert choose_method("auto", (0.02, 0.3), (0, 8), "", "").lines == "X"
     assert choose_method("auto", (0.3, 0.3), (8, 8), "", "").lines == ""
+    assert choose_method("noise2void", (0.0, 0.3), (0, 8), "", "").lines == "X"
     assert choose_method("noise2void", (0.0, 0.0), (0, 0), "", "").reach == (0, 0)
 
 
@@ -60,6 +61,19 @@ def test_reach_of_the_noise() -> None:
     assert correlation_reach(crops_of(white + rng.normal(size=(1, 256)))) == (8, 0)
     pairs = white[:, :-1] + white[:, 1:]
     assert correlation_reach(crops_of(np.pad(pairs, ((0, 0), (0, 1)), mode="edge"))) == (0, 1)
+
+
+def test_planes_that_share_their_noise_are_found() -> None:
+    rng = np.random.default_rng(0)
+    first, second, ones = (rng.normal(size=(1, 64, 64)).astype(np.float32) for _ in range(3))
+    ones[:] = 1
+
+    def shared(partner: np.ndarray) -> bool:
+        return share_noise([SourceCrop(first, ones > 0, ones, (0, 0), 1.0, partner)])
+
+    assert shared(first) and shared(0.9 * first + 0.4 * second)
+    assert not shared(second) and not shared(second + 3)
+    assert not share_noise([])
 
 
 def test_blocks_of_jpeg_are_found() -> None:

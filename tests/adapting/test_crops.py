@@ -7,7 +7,7 @@ import dask.array
 import numpy as np
 
 from napari_restore import api
-from napari_restore.adapting.crops import Pool, read_pool
+from napari_restore.adapting.crops import Pool, line_variance, read_pool
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.sampling import estimate_image_noise
 
@@ -44,6 +44,33 @@ def test_pixels_are_normalised_and_have_the_variance_of_their_noise() -> None:
     y, x = crop.origin
     np.testing.assert_allclose(crop.pixels[0], noisy((256, 256))[y : y + 64, x : x + 64] / 1000, rtol=1e-5)
     assert 0.7 < float(crop.variance.mean() / (crop.pixels.mean() / 1000)) < 1.3  # Poisson: the variance is the mean
+
+
+def test_offsets_of_lines_are_measured() -> None:
+    rng = np.random.default_rng(0)
+    structure = 3 * np.sin(np.arange(128) / 9) * np.cos(np.arange(128) / 7)[:, None]
+    plane = (structure + rng.normal(size=(128, 128)))[None].astype(np.float32)
+    ones = np.ones_like(plane)
+    assert max(line_variance(plane, ones)) < 0.05
+    rows = line_variance(plane + rng.normal(0, 2, (1, 128, 1)).astype(np.float32), ones)
+    assert 2.5 < rows[0] < 5.5 and rows[1] < 0.05
+    columns = line_variance(plane + rng.normal(0, 2, (1, 1, 128)).astype(np.float32), ones)
+    assert columns[0] < 0.05 and 2.5 < columns[1] < 5.5
+
+
+def test_the_input_is_averaged_as_in_a_run_without_the_target() -> None:
+    stack = np.stack([noisy((96, 128), seed) for seed in range(6)])
+    given = SMALL | {"neighbours": {"axis": "T"}}
+    plan = api.plan(stack, axes="TYX", **given)
+    pool = pool_of(plan, partners="T")
+    for crop in pool.training:
+        assert crop.partner is not None
+        own = crop.pixels - (100 + 50 * np.sin(np.arange(128) / 9))[crop.origin[1] :][: crop.pixels.shape[-1]] / 1000
+        other = crop.partner - crop.pixels + own
+        assert own.std() < 0.75 * other.std()
+        assert abs(np.corrcoef(own.ravel(), other.ravel())[0, 1]) < 0.12
+    single = pool_of(api.plan(stack, axes="TYX", **SMALL), partners="T")
+    assert single.training[0].pixels.std() > pool.training[0].pixels.std()
 
 
 def test_a_large_source_is_read_in_parts() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 
 from napari_restore.adapting.choosing import Choice
 from napari_restore.adapting.self_supervision import Batch, Pairs, make_pairs
@@ -26,6 +27,37 @@ def test_recorrupted_noise_of_input_and_target_is_independent() -> None:
     assert made.source.shape == made.weights.shape == (128, 1, 32, 32) and made.plain is not None
     # Both signs of a draw: their means are the image itself.
     torch.testing.assert_close((made.source[:64] + made.source[64:]) / 2, given.pixels, atol=1e-5, rtol=0)
+
+
+def test_recorrupted_lines_have_the_offsets_of_lines() -> None:
+    for lines, axis in (("X", -1), ("Y", -2)):
+        given = batch()
+        given = Batch(given.pixels, given.there, given.variance, None, torch.tensor([[4.0, 9.0]]).repeat(64, 1))
+        made = pairs(given, Choice("r2r", lines=lines))  # type: ignore[arg-type]
+        added = (made.source[:64] - given.pixels) / 0.2
+        expected = 4.0 if lines == "X" else 9.0
+        assert abs(float(added.mean(axis).var()) - expected) < 0.1 * expected
+        assert abs(float(added.var()) - expected - 1) < 0.1 * expected
+        torch.testing.assert_close(made.target[:64], given.pixels - 5 * added, atol=1e-3, rtol=0)
+        assert float(made.scale.mean()) == expected + 1
+
+
+def test_an_average_of_planes_stays_the_input() -> None:
+    given = batch(partner=True)
+    swapped = pairs(given, Choice("noise2noise"))
+    assert 0.2 < float((swapped.source == given.pixels).float().mean()) < 0.8
+    made = pairs(given, Choice("noise2noise", averaged=True))
+    assert torch.equal(made.source, given.pixels) and torch.equal(made.target, given.partner)
+
+
+def test_correlated_noise_agrees_with_itself() -> None:
+    given = batch(partner=True)
+    blurred = [F.avg_pool2d(one, 3, 1, 1) * 3 for one in (given.pixels, given.partner)]
+    given = Batch(blurred[0], given.there, given.variance, blurred[1])
+    shares = [
+        float(pairs(given, Choice("noise2noise", correlation=rho)).weights.mean()) for rho in ((0.0, 0.0), (0.6, 0.6))
+    ]
+    assert shares[0] < 0.9 and shares[1] > 0.97
 
 
 def test_hidden_pixels_have_no_part_in_the_input() -> None:

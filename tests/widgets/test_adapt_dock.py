@@ -1,4 +1,4 @@
-"""Adapt a model in a real window: losses, stopping, resuming, what did not help, and the weights in Denoise."""
+"""Adapt a model in a real window: losses, a live view, pausing, stopping, resuming, and the weights in Denoise."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from docks import click, close_button
 from napari import Viewer
 
 from napari_restore import api
-from napari_restore.adapting import adapt, judging
+from napari_restore.adapting import adapt, judging, view
 from napari_restore.widgets.adapt_dock import AdaptDock
 from napari_restore.widgets.dock import DenoiseDock
 
@@ -72,6 +72,53 @@ def declined(qtbot: Any, viewer: Viewer, out: Path) -> AdaptDock:
 
 def test_a_layer_that_cannot_teach_is_declined(qtbot: Any, viewer: Viewer, tmp_path: Path) -> None:
     declined(qtbot, viewer, tmp_path / "mine.safetensors")
+
+
+def test_what_is_reached_is_shown_and_a_pause_waits(qtbot: Any, viewer: Viewer, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    stack = np.stack([np.full(TRUTH.shape, 300.0), TRUTH])
+    noisy = viewer.add_image(rng.poisson(stack).astype(np.uint16), name="noisy", scale=(2, 0.5, 0.5))
+    viewer.dims.set_point(0, 2.0)
+    dock = open_dock(viewer, tmp_path / "mine.safetensors")
+    box = dock.box
+    choose_r2r(dock)
+    box.minutes.setValue(60)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adapt, "SECONDS", 0.0)
+        patch.setattr(adapt, "PATIENCE", 10**6)
+        patch.setattr(view, "LARGEST", 64)
+        click(qtbot, box.start)
+        qtbot.waitUntil(lambda: len(viewer.layers) == 2)
+        shown = viewer.layers[1]
+        assert shown.data.shape == (1, 64, 64) and np.allclose(shown.scale, noisy.scale)
+        truth = TRUTH[64:128, 64:128]
+        first = tuple(np.rint(np.asarray(shown.translate) / noisy.scale).astype(int))
+        assert first == (1, 64, 64), "the plane of the slider, in the middle of the view"
+        assert np.abs(shown.data[0] - truth).mean() < np.abs(noisy.data[1, 64:128, 64:128] - truth).mean()
+        assert viewer.layers.selection.active is noisy and dock.input.layer() is noisy
+
+        click(qtbot, box.pause)
+        qtbot.waitUntil(lambda: box.line.text().startswith("Paused at step "))
+        assert box.pause.text() == "Go on" and box.start.text() == "Stop"
+        qtbot.wait(500)  # the event of the step in progress has arrived
+        paused_at = box.bar.value()
+        qtbot.wait(500)
+        assert box.bar.value() == paused_at
+        step = shown.name
+        click(qtbot, box.pause)
+        qtbot.waitUntil(lambda: box.bar.value() > paused_at and shown.name != step)
+        assert box.pause.text() == "Pause"
+
+        viewer.layers.remove(shown)  # it does not come back
+        at = box.bar.value()
+        qtbot.waitUntil(lambda: box.bar.value() > at + 2)
+        assert list(viewer.layers) == [noisy]
+        box.view.setChecked(False)
+        box.view.setChecked(True)
+        qtbot.waitUntil(lambda: len(viewer.layers) == 2)
+        click(qtbot, box.pause)
+        click(qtbot, close_button(dock))
+        qtbot.waitUntil(lambda: list(viewer.layers) == [noisy])
 
 
 @pytest.mark.long

@@ -46,7 +46,18 @@ class Chosen:
 
 
 def fusion_noises(neighbours: Neighbours) -> tuple[FusionNoise, ...]:
-    """Return the noise of each channel, from neighbours with all fields chosen."""
+    """Return the noise of each channel.
+
+    Parameters
+    ----------
+    neighbours : Neighbours
+        With all fields chosen.
+
+    Returns
+    -------
+    tuple of FusionNoise
+        One for each channel, or one for all; empty if none is estimated.
+    """
     return tuple(FusionNoise(CameraNoise(*noise[:3]), (noise[3], noise[4])) for noise in neighbours.noise or ())
 
 

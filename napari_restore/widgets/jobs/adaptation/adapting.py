@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["METHODS", "AdaptJob", "adapt", "losses_in_words", "progress_in_words", "resumes", "suggested_file"]
+__all__ = [
+    "METHODS",
+    "AdaptJob",
+    "Controls",
+    "adapt",
+    "losses_in_words",
+    "progress_in_words",
+    "resumes",
+    "suggested_file",
+]
 
 import os
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +32,8 @@ if TYPE_CHECKING:
 
 METHODS = {
     "auto": "auto (by the noise)",
-    "r2r": "r2r: independent noise",
-    "noise2void": "noise2void: lines, neighbours",
+    "r2r": "r2r: independent noise, lines",
+    "noise2void": "noise2void: hidden pixels",
     "noise2noise": "noise2noise: next plane",
 }
 """Titles of the methods of `api.adapt`."""
@@ -61,15 +70,41 @@ class AdaptJob:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-def adapt(job: AdaptJob, finish: threading.Event) -> Generator[AdaptProgress | Adapted | None, None, None]:
+_PAUSE = 0.05
+"""Seconds between two looks at whether a pause has ended."""
+
+
+@dataclass
+class Controls:
+    """What can be asked of an adaptation that is in progress, from another thread.
+
+    Attributes
+    ----------
+    finish : threading.Event
+        Ends the adaptation when it is set: what was reached is judged, and stored if it has helped.
+    go_on : threading.Event
+        The adaptation pauses while it is cleared.
+    part : mapping or None
+        What to restore every few seconds, see `api.adapt`; None for nothing.
+    """
+
+    finish: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
+    part: Mapping[str, int | slice] | None = None
+
+    def __post_init__(self) -> None:
+        self.go_on.set()
+
+
+def adapt(job: AdaptJob, controls: Controls) -> Generator[AdaptProgress | Adapted | None, None, None]:
     """Adapt a model. Call this on a worker thread. Closing the generator keeps the state, and the same job resumes.
 
     Parameters
     ----------
     job : AdaptJob
         The job.
-    finish : threading.Event
-        Ends the adaptation when it is set: what was reached is judged, and stored if it has helped.
+    controls : Controls
+        To end, to pause and to look.
 
     Yields
     ------
@@ -85,11 +120,13 @@ def adapt(job: AdaptJob, finish: threading.Event) -> Generator[AdaptProgress | A
     def call(told: Callable[[AdaptProgress | None], None]) -> Adapted:
         def progress(event: AdaptProgress) -> bool:
             told(event)
-            return not finish.is_set()
+            while not controls.go_on.wait(_PAUSE) and not controls.finish.is_set():
+                told(event)  # raises if the generator was closed
+            return not controls.finish.is_set()
 
         return api.adapt(
             job.image, job.output, model=job.model, method=job.method, minutes=job.minutes, overwrite=job.overwrite,
-            progress=progress, **job.settings,
+            progress=progress, view=lambda: controls.part, **job.settings,
         )  # fmt: skip
 
     yield from follow(call, None)
@@ -116,8 +153,10 @@ def suggested_file(folder: str, layer: Any) -> str:
     return str(place / f"{file_stem(layer.name)}.adapted.safetensors")
 
 
-def progress_in_words(event: AdaptProgress) -> str:
-    """Return the steps and the remaining time: ``"Step 40 of 300 · 2 min left"``."""
+def progress_in_words(event: AdaptProgress, *, paused: bool = False) -> str:
+    """Return the steps and the remaining time: ``"Step 40 of 300 · 2 min left"``; or that there is a pause."""
+    if paused:
+        return f"Paused at step {event.done}" + (f" of {event.total}." if event.total else ".")
     if not event.total:
         return f"Step {event.done}; timing the first steps…"
     left = event.eta_seconds

@@ -22,14 +22,15 @@ from napari_restore.wording import human_bytes
 if TYPE_CHECKING:
     from napari_restore.adapting.outcome import Adapted, AdaptProgress
 
-AdaptState = Literal["idle", "running", "finishing"]
+AdaptState = Literal["idle", "running", "paused", "finishing"]
 _MOST_MINUTES = 24 * 60
 
 
 class AdaptBox(Box):
     """Method, budget, memory and file of an adaptation; the button that starts and ends it; progress and outcome."""
 
-    start_wanted, finish_wanted, use_wanted = Signal(), Signal(), Signal()
+    start_wanted, finish_wanted, pause_wanted, use_wanted = Signal(), Signal(), Signal(), Signal()
+    view_wanted = Signal(bool)
 
     def __init__(self) -> None:
         super().__init__("Adapt")
@@ -58,10 +59,14 @@ class AdaptBox(Box):
         self.browse.setAccessibleName("Choose the file")
         self.browse.setToolTip("Choose a folder and name")
         self.overwrite.setToolTip("Replace an existing file, and forget an interrupted adaptation; for one start only")
-        self.start, self.use = QPushButton("Adapt"), QPushButton("Use in Denoise")
+        self.start, self.pause, self.use = QPushButton("Adapt"), QPushButton("Pause"), QPushButton("Use in Denoise")
+        self.view = QCheckBox("Show what is reached")
+        self.view.setChecked(True)
+        self.view.setToolTip("Restore the middle of the view every few seconds with the weights that are reached")
         self.use.setToolTip("Open Denoise with the adapted weights, for this layer")
         self.add_wide(wrapped(self.overwrite))
-        self.add_wide(self.start)
+        self.add_wide(wrapped(self.view))
+        self.add_wide(side_by_side(self.start, self.pause))
         self.bar, self.line = QProgressBar(), Note("Steps, and time that is left")
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(8)
@@ -75,6 +80,8 @@ class AdaptBox(Box):
         for part in (self.bar, self.line, self.losses, self.chosen, self.outcome, self.use):
             self.add_wide(part)
         self.start.clicked.connect(self._start_clicked)
+        self.pause.clicked.connect(self.pause_wanted)
+        self.view.toggled.connect(self.view_wanted)
         self.use.clicked.connect(self.use_wanted)
         self.browse.clicked.connect(self._browse)
         self.path.textChanged.connect(self._path_changed)
@@ -113,12 +120,17 @@ class AdaptBox(Box):
         for part in (self.method, self.minutes, self.path, self.browse, self.overwrite, *made):
             part.setEnabled(idle)
         resting = "Resume" if resumes(self.output()) and not self.overwrite.isChecked() else "Adapt"
-        self.start.setText({"running": "Stop", "finishing": "Stopping…"}.get(state, resting))
+        self.start.setText({"running": "Stop", "paused": "Stop", "finishing": "Stopping…"}.get(state, resting))
         self.start.setEnabled(state != "finishing")
         self.start.setToolTip(
             "End the training now; what was reached is judged, and kept if it has helped (Esc)"
-            if state == "running"
+            if state in ("running", "paused")
             else "Train on crops of the layer; the weights are kept only if they help on crops set aside (Ctrl+Enter)"
+        )
+        self.pause.setVisible(state in ("running", "paused"))
+        self.pause.setText("Go on" if state == "paused" else "Pause")
+        self.pause.setToolTip(
+            "Go on with the training" if state == "paused" else "Wait after this step; a pause is no part of the budget"
         )
         self.bar.setVisible(not idle)
 
@@ -136,7 +148,7 @@ class AdaptBox(Box):
             return
         self.bar.setRange(0, event.total)
         self.bar.setValue(event.done)
-        self.line.say(progress_in_words(event))
+        self.line.say(progress_in_words(event, paused=self.state == "paused"))
         self.losses.say(losses_in_words(event))
         self.chosen.say(f"{event.method}: {event.why}. It takes up to {human_bytes(event.memory_bytes)} of memory.")
 
