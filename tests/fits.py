@@ -116,6 +116,14 @@ def faults(dock: Any) -> Iterator[str]:
                 yield f"{called(one)} lies over {called(other)}"
 
 
+def scrolling(dock: Any) -> Iterator[str]:
+    """What scrolls although there is room for all."""
+    area = dock.findChild(QScrollArea)
+    if area is not None and (rest := area.verticalScrollBar().maximum()):
+        view, content = area.viewport().height(), area.widget()
+        yield f"scrolls by {rest} in {dock.height()}, {view} for {content.heightForWidth(content.width())}"
+
+
 def arrow_faults(dock: Any, theme: str) -> Iterator[str]:
     """The arrow of what can be folded, in the colour of the background."""
     if not hasattr(dock, "performance"):
@@ -224,10 +232,7 @@ def main() -> None:
                     outer.grab().save(str(Path(sys.argv[1]) / f"{title}-{theme}-{width}-{height}.png"))
         # What is long enough to be shown without scrolling does not scroll.
         outer.resize(420, 2000)
-        spin(0.3)
-        area = dock.findChild(QScrollArea)
-        if area is not None and area.verticalScrollBar().maximum():
-            found.append(f"{title} scrolls where there is room for all")
+        found += [f"{title}: {fault}" for fault in lasting(lambda dock=dock: [*scrolling(dock)])]  # type: ignore[misc]
         outer.setFloating(False)
     window = viewer.window._qt_window
     if window.width() >= 1000:  # what is left of the screen at this factor
