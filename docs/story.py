@@ -1,17 +1,17 @@
 """Drive the dock widgets through a whole job in a real window and save screenshots.
 
-``xvfb-run -a -s "-screen 0 1440x900x24" python docs/story.py`` writes docs/images/napari_*.png; with ``trust``,
-``adapt`` or a number of channels, some of them.
+``HOME=/home/user xvfb-run -a -s "-screen 0 1440x900x24" python docs/story.py`` writes docs/images/napari_*.png; with
+``trust``, ``adapt`` or a number of channels, some of them. The home folder is to be seen in some of them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,18 @@ def save(viewer: napari.Viewer, name: str) -> None:
     )
 
 
+@contextlib.contextmanager
+def in_home() -> Iterator[None]:
+    """Work in a new folder of the home folder, as a user would, and remove it."""
+    folder = Path.home() / "microscopy"
+    folder.mkdir(parents=True)
+    try:
+        with contextlib.chdir(folder):
+            yield
+    finally:
+        shutil.rmtree(folder)
+
+
 def open_dock(viewer: napari.Viewer) -> Any:
     """Open *Denoise*, and wait until the layer has been looked at."""
     _, dock = viewer.window.add_plugin_dock_widget("napari-restore", "Denoise")
@@ -82,7 +94,7 @@ def one_channel() -> None:
     wait_for(lambda: dock.tools.wipe.active and not dock.works, "the wipe")
     save(viewer, "wipe")
     dock.compare.wipe.setValue(0)
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+    with in_home():
         dock.output.place.setCurrentIndex(1)
         dock.output.path.setText("actin.zarr")
         dock.output.path.editingFinished.emit()
@@ -157,7 +169,7 @@ def adapt() -> None:
     lines = rng.normal(0, spread, (clean.shape[0], 1)) + rng.normal(0, spread / 2, clean.shape)
     viewer.add_image((clean + lines).astype(np.float32), name="lines of a scanner", axis_labels=("y", "x"))
     _, dock = viewer.window.add_plugin_dock_widget("napari-restore", "Adapt to my data")
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+    with in_home():
         dock.open_now()
         dock.box.path.setText("scanner.safetensors")
         dock.box.minutes.setValue(60)

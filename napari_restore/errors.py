@@ -25,8 +25,11 @@ __all__ = [
     "SourceLost",
     "SourceTooSlow",
     "UnexpectedError",
+    "fault_of",
     "in_window",
 ]
+
+from typing import Self
 
 from napari_restore.ways_out import Face, WayOut
 
@@ -45,6 +48,24 @@ class RestoreError(Exception):
     def __init__(self, fault: str = "", way_out: WayOut | None = None) -> None:
         super().__init__(fault if way_out is None else f"{fault}; {way_out.call}")
         self.fault, self.way_out = fault, way_out
+
+    @classmethod
+    def around(cls, words: str, error: BaseException) -> Self:
+        """Make an error of this kind out of another error, with the advice of that one for each interface.
+
+        Parameters
+        ----------
+        words : str
+            What is wrong; the fault of the other error follows after a colon.
+        error : BaseException
+            The other error.
+
+        Returns
+        -------
+        RestoreError
+            The new error.
+        """
+        return cls(f"{words}: {fault_of(error)}", getattr(error, "way_out", None))
 
     def told(self, face: Face) -> str:
         """Return the message with the advice for an interface.
@@ -128,6 +149,17 @@ class DeviceLost(RestoreError, RuntimeError):
 
 class OutOfMemory(RestoreError, MemoryError):
     """A single tile does not fit in the memory of the device."""
+
+
+def fault_of(error: BaseException) -> str:
+    """Return what is wrong, without the advice for an interface: for records, which no interface words.
+
+    Parameters
+    ----------
+    error : BaseException
+        Any error.
+    """
+    return error.fault if isinstance(error, RestoreError) else str(error)
 
 
 def in_window(error: BaseException) -> str:

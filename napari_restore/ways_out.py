@@ -5,7 +5,7 @@ An error says what is wrong. The interface that shows it adds the advice that it
 
 from __future__ import annotations
 
-__all__ = ["LEAVE_OUT", "REPAIR", "REPLACE", "Face", "WayOut", "name_axes"]
+__all__ = ["FILL", "LEAVE_OUT", "REACH", "REPAIR", "REPLACE", "Face", "WayOut", "name_axes", "same"]
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,7 +16,7 @@ Face = Literal["call", "command", "window"]
 
 @dataclass(frozen=True)
 class WayOut:
-    """Advice for an error; each text ends with a full stop.
+    """Words for each interface, such as the advice for an error, which ends with a full stop.
 
     Attributes
     ----------
@@ -48,11 +48,33 @@ class WayOut:
         return WayOut(*(f"{words}{way}" for way in (self.call, self.command, self.window)))
 
 
+def same(words: str) -> WayOut:
+    """Return words that are the same for all interfaces.
+
+    Parameters
+    ----------
+    words : str
+        The words.
+
+    Returns
+    -------
+    WayOut
+        The words for each interface.
+    """
+    return WayOut(words, words, words)
+
+
+FILL = WayOut(
+    "a run with on_error='fill' continues without it.",
+    "a run with --on-error fill continues without it.",
+    "with fill in On error, a run continues without it.",
+)
 LEAVE_OUT = WayOut(
     "or leave it out by on_error='fill'.",
     "or leave it out by --on-error fill.",
     "or choose fill in On error to leave it out.",
 )
+REACH = same("check its address, the network and your rights of access.")
 REPLACE = WayOut("replace it with overwrite=True.", "replace it with --overwrite.", "tick Replace to replace it.")
 REPAIR = WayOut(
     "`napari-restore verify --repair` repairs the results of this package.",
@@ -75,7 +97,7 @@ def name_axes(dimensions: int) -> WayOut:
         Advice with an example for as many dimensions; to take a part of the array where no image has as many.
     """
     if not 2 <= dimensions <= 6:
-        return WayOut(*("images have two to six dimensions; store such a part of it, and open that.",) * 3)
+        return same("images have two to six dimensions; store such a part of it, and open that.")
     letters = "TCZYXS" if dimensions == 6 else "TCZYX"[-dimensions:]
     return WayOut(
         f"pass axes= with one letter of TCZYXS per dimension, such as {letters!r}.",

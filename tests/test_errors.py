@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from napari_restore import api
-from napari_restore.errors import AxesError, RestoreError, in_window
-from napari_restore.ways_out import REPLACE, name_axes
+from napari_restore.errors import AxesError, ChunkError, RestoreError, fault_of, in_window
+from napari_restore.ways_out import FILL, REPLACE, name_axes
 
 
 def test_each_face_has_its_own_way_out() -> None:
@@ -48,3 +48,10 @@ def test_an_error_without_one_is_the_same_everywhere() -> None:
     )
     assert in_window(OSError("gone")) == "gone"
     assert REPLACE.after("or ").window == "or tick Replace to replace it."
+
+
+def test_an_error_around_another_has_its_advice_for_each_face() -> None:
+    error = ChunkError.around("a.tif: chunk 3", ChunkError("not stored", FILL))
+    assert type(error) is ChunkError and error.fault == fault_of(error) == "a.tif: chunk 3: not stored"
+    assert error.told("window") == "a.tif: chunk 3: not stored; with fill in On error, a run continues without it."
+    assert str(ChunkError.around("a.tif", OSError("gone"))) == "a.tif: gone"

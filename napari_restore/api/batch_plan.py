@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from napari_restore.engine.store.progress import Progress
     from napari_restore.images.collection import Collection
+    from napari_restore.ways_out import Face, WayOut
 
 __all__ = ["BatchItem", "BatchPlan", "BatchProgress"]
 
@@ -30,10 +31,10 @@ class BatchItem:
         Path of the result below the folder of all results.
     state : {"new", "begun", "done", "impossible", "failed"}
         "new": not started; "begun": interrupted, to be resumed; "done": complete, to be skipped; "impossible": cannot
-        be restored, for the reason in `message`, such as a result that was made from other pixels; "failed": tried
+        be restored, for the reason in `note`, such as a result that was made from other pixels; "failed": tried
         without success.
-    message : str
-        Why the image is impossible or has failed; how much of its result is stored.
+    note : WayOut or None
+        Why the image is impossible or has failed; how much of its result is stored; for each interface.
     input_bytes, output_bytes : int
         Uncompressed size of the image and of its result, in bytes.
     copied_bytes : int
@@ -44,10 +45,30 @@ class BatchItem:
     output: Path
     name: str
     state: State
-    message: str = ""
+    note: WayOut | None = None
     input_bytes: int = 0
     output_bytes: int = 0
     copied_bytes: int = 0
+
+    @property
+    def message(self) -> str:
+        """The note for Python; "" if there is none."""
+        return self.told("call")
+
+    def told(self, face: Face) -> str:
+        """Return the note for an interface.
+
+        Parameters
+        ----------
+        face : {"call", "command", "window"}
+            The interface.
+
+        Returns
+        -------
+        str
+            The note; "" if there is none.
+        """
+        return "" if self.note is None else str(getattr(self.note, face))
 
 
 @dataclass(frozen=True)
@@ -113,10 +134,23 @@ class BatchPlan:
         return "one range for each image, estimated; shared_range (--shared-range) uses one for all images"
 
     def __str__(self) -> str:
-        lines = [
-            f"{item.state:<11}{item.source} -> {item.name}" + (f": {item.message}" if item.message else "")
-            for item in self.items
-        ]
+        return self.told("call")
+
+    def told(self, face: Face) -> str:
+        """Return the summary and a line for each image, with the advice for an interface.
+
+        Parameters
+        ----------
+        face : {"call", "command", "window"}
+            The interface.
+
+        Returns
+        -------
+        str
+            The lines.
+        """
+        notes = [(item, item.told(face)) for item in self.items]
+        lines = [f"{item.state:<11}{item.source} -> {item.name}" + (note and f": {note}") for item, note in notes]
         return "\n".join([self.summary(), "", *lines, *(f"{'ignored':<11}{path}" for path in self.ignored)])
 
 

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from napari_restore.errors import OutputError, RecipeError, RestoreError
 from napari_restore.images.guards.files import allowing_outside
 from napari_restore.images.store import as_location, is_url
 from napari_restore.progress_bars import downloading, following, restoring_batch
+from napari_restore.ways_out import Face, WayOut, same
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from napari_restore.images.collection import Collection
 
 __all__ = ["plan_batch", "restore_batch", "run_batch"]
+
+_OTHERS = WayOut("series= chooses another.", "--series chooses another.", "only this one is restored.")
 
 
 @bounded("planning the batch of")
@@ -92,7 +95,10 @@ def plan_batch(
     recipe = make_recipe(model=str(model), **settings)
     find_card(model, img_range=recipe.img_range, mean=recipe.mean)
     if shared_range and recipe.value_range is not None:
-        raise RecipeError("value_range is given, which is already one range for all images; leave shared_range out.")
+        raise RecipeError(
+            "a range of values is given, which is already one for all images",
+            WayOut("leave out shared_range=.", "leave out --shared-range.", "untick One range."),
+        )
     output = as_location(output)
     if is_url(output):
         raise OutputError(f"a batch is written to a folder on a disk, not to {output}; restore there image by image.")
@@ -118,7 +124,7 @@ def plan_batch(
             items.append(found_item)
         except Exception as error:  # of any type: an image that cannot be opened does not stop the others
             errors.append(error)
-            items.append(replace(item, state="impossible", message=_line(error)))
+            items.append(replace(item, state="impossible", note=_line(error)))
     if len(errors) == len(items):
         raise errors[0]
     made = BatchPlan(folder, tuple(items), tuple(ignored), model, dict(settings), overwrite, shared_range, collections)
@@ -256,9 +262,9 @@ def _with_state(
     plan = plan_unestimated(item.source, model, None if overwrite else item.output, settings, download)
     check_output(plan, item.output, overwrite=overwrite)
     count, chosen = plan.image.series_count, plan.recipe.series
-    note = f"image {chosen} of {count} in the file; series (--series) chooses another" if count > 1 else ""
+    note = _OTHERS.after(f"image {chosen} of {count} in the file; ") if count > 1 else None
     item = replace(
-        item, message=note, input_bytes=plan.image.nbytes, output_bytes=plan.output_bytes,
+        item, note=note, input_bytes=plan.image.nbytes, output_bytes=plan.output_bytes,
         copied_bytes=plan.image.copied_bytes,
     )  # fmt: skip
     if overwrite or not item.output.exists() or ome_zarr.read_attributes(item.output) is None:
@@ -267,8 +273,8 @@ def _with_state(
     if all(units.all() for units in stored):
         if annotations_are_copied(plan.image, item.output):
             return replace(item, state="done")
-        return replace(item, state="begun", message="labels and tables are not copied yet")
-    return replace(item, state="begun", message=f"{np.count_nonzero(stored[0])} of {plan.blocks} blocks are stored")
+        return replace(item, state="begun", note=same("labels and tables are not copied yet"))
+    return replace(item, state="begun", note=same(f"{np.count_nonzero(stored[0])} of {plan.blocks} blocks are stored"))
 
 
 def _collections_of(item: BatchItem, collections: set[Path]) -> list[Path]:
@@ -299,8 +305,8 @@ def _run_item(
         for event in run(chosen, item.output, overwrite=plan.overwrite):
             yield BatchProgress(item, number, len(plan.items), event)
     except Exception as error:  # of any type: the next image does not depend on this one
-        return replace(item, state="failed", message=_line(error))
-    return replace(item, state="done", message="")
+        return replace(item, state="failed", note=_line(error))
+    return replace(item, state="done", note=None)
 
 
 def _copy_of_collection(path: Path, collection: Collection, recipe: Recipe) -> None:
@@ -362,7 +368,8 @@ def _check_space(plan: BatchPlan) -> None:
         )
 
 
-def _line(error: Exception) -> str:
-    """Return an error as one line, with its type unless it is a `RestoreError`."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, RestoreError) else f"{type(error).__name__}: {text}"
+def _line(error: Exception) -> WayOut:
+    """Return an error as one line for each interface, with its type unless it is a `RestoreError`."""
+    if isinstance(error, RestoreError):
+        return WayOut(*(" ".join(error.told(face).split()) for face in get_args(Face)))
+    return same(f"{type(error).__name__}: {' '.join(str(error).split())}")

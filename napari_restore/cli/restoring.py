@@ -144,14 +144,14 @@ def batch(
             **settings,
         )  # fmt: skip
     if dry_run:
-        out.print(str(plan))
+        out.print(plan.told("command"))
         return
     if not quiet:
         errors.print(plan.summary())
     ended = follow_batch(api.run_batch(plan), quiet)
     failed = [item for item in ended if item.state == "failed"]
     for item in failed:
-        errors.print(f"napari-restore: {item.source}: {item.message}")
+        errors.print(f"napari-restore: {item.source}: {item.told('command')}")
     if not quiet:
         out.print(f"{len(ended) - len(failed)} images done, {len(failed)} failed: {plan.folder / 'batch.report.md'}")
     raise typer.Exit(1 if failed else 0)

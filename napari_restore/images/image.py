@@ -324,7 +324,7 @@ class Image:
             pixels, colours = self._middle()
             shown = picture(picture_of(pixels, display_limits(pixels), colours), "middle of the middle plane")
         except RestoreError as error:
-            shown = paragraph(f"no picture: {error}")
+            shown = paragraph(f"no picture: {error.told('call')}")
         return fragment(table(facts), table(axes, ("axis", "pixels", "pixel size", "unit")), shown)
 
     def _middle(self) -> tuple[NDArray[Any], list[str | None]]:

@@ -59,9 +59,10 @@ def read_chunks(array: zarr.Array[Any], region: Region, location: str) -> NDArra
                 if _is_final(cause):
                     raise
                 fault = "cannot be read" if isinstance(cause, ChunkError) or _is_unsupported(cause) else "is damaged"
-                raise ChunkError(f"{location}: chunk {index}{_object_key(array, index)} {fault}: {cause}") from cause
+                where = f"{location}: chunk {index}{_object_key(array, index)}"
+                raise ChunkError.around(f"{where} {fault}", cause) from cause
         where = ", ".join(f"{s.start}:{s.stop}" for s in region)
-        raise ChunkError(f"{location}: region {where} cannot be read: {error}") from error
+        raise ChunkError.around(f"{location}: region {where} cannot be read", error) from error
 
 
 def _read_whole(array: zarr.Array[Any], region: Region, location: str) -> NDArray[Any]:

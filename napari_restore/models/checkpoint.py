@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from napari_restore.errors import ModelError
+from napari_restore.errors import ModelError, fault_of
 from napari_restore.files import fresh_file
 from napari_restore.models.architecture import build, infer_architecture
 from napari_restore.models.card import Architecture
@@ -126,7 +126,7 @@ def _entries(path: Path) -> Entries:
     try:
         found = find_entries(content)
     except ModelError as error:
-        raise ModelError(f"{path} was not loaded: {error}") from error
+        raise ModelError.around(f"{path} was not loaded", error) from error
     if found is None:
         raise ModelError(
             f"{path} holds no state dict, neither flat nor under a key such as {', '.join(WRAPPERS[:4])}; save the "
@@ -223,7 +223,7 @@ def read_network(
         entries = found.of(network.state_dict())
         network.load_state_dict(entries.state, assign=True)
     except (ModelError, RuntimeError, ValueError, TypeError) as error:
-        reason = str(error).replace("\n", " ")[:400]
+        reason = fault_of(error).replace("\n", " ")[:400]
         raise ModelError(f"{path} does not fit {architecture} {dict(hyperparameters)}: {reason}") from error
     return entries, architecture, dict(hyperparameters)
 

@@ -219,7 +219,7 @@ def _pin(card: ModelCard, path: Path, *, remove: bool) -> str:
         if remove:
             path.unlink()
         removed = "it was removed" if remove else "remove it"
-        raise ModelError(f"{path.name} is not the file of {card.name}; {removed}: {error}") from error
+        raise ModelError.around(f"{path.name} is not the file of {card.name}; {removed}", error) from error
     digest = file_digest(path)
     write_whole(pin_path(path), f"{digest}  {path.name}\n")
     return digest

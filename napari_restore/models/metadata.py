@@ -149,7 +149,7 @@ def check_not_inferred(img_range: float | None = None, mean: Sequence[float] | N
     if img_range is not None:
         given["img_range"] = float(img_range)
         if not 0 < given["img_range"] < math.inf:
-            raise ValueError(f"img_range {img_range} is not positive")
+            raise ValueError(f"the range {img_range} is not positive")
     if mean is not None:
         given["mean"] = tuple(float(value) for value in mean)
         if not all(math.isfinite(value) for value in given["mean"]):

@@ -261,7 +261,7 @@ def _package(path: Path, content: dict[str, Any], weights: Path) -> Package:
     if left_out:
         _log.warning(
             "%s describes the preprocessing %s, which is not done: values are brought to the range 0 to 1 as for all "
-            "models; value_range changes that.", path, ", ".join(left_out),
+            "models, unless a range of values is given.", path, ", ".join(left_out),
         )  # fmt: skip
     return Package(path, weights, not_inferred, fields)
 

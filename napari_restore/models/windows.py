@@ -51,13 +51,15 @@ def with_windows(card: ModelCard, window: int) -> ModelCard:
     """
     if card.architecture != "restormer" or card.chain:
         raise RecipeError(
-            f"{card.name} has no attention over whole tiles, so attention_window {window} cannot be used",
+            f"{card.name} has no attention over whole tiles, so an attention window of {window} cannot be used",
             WayOut("leave it out.", "leave out --attention-window.", "choose a Restormer without Denoise first."),
         )
     if window < WINDOW_STEP or window % WINDOW_STEP:
         below, above = max(window // WINDOW_STEP, 1) * WINDOW_STEP, (window // WINDOW_STEP + 1) * WINDOW_STEP
         choice = " or ".join(map(str, sorted({below, above})))
-        raise RecipeError(f"attention_window {window} is not a multiple of {WINDOW_STEP}; use {choice}, or 0 for none.")
+        raise RecipeError(
+            f"the attention window {window} is not a multiple of {WINDOW_STEP}; use {choice}, or 0 for none."
+        )
     cell = window // _CELLS_ACROSS
     larger = max(1.0, window / _MEASURED)
     halo = 8 * round(_HALO * larger / 8)

@@ -87,7 +87,7 @@ def find_card(model: str | Path, *, img_range: float | None = None, mean: tuple[
     if isinstance(model, str) and (card := names.get(model) or published.get(model)):
         if img_range is not None or mean is not None:
             raise ModelError(
-                f"the card of {card.name} already has img_range and mean; pass them only with the path of a checkpoint."
+                f"the card of {card.name} has its own range and mean; give them only with a checkpoint of your own."
             )
         return _pinned(card)
     path = Path(model).expanduser()

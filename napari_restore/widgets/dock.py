@@ -298,7 +298,7 @@ class RestoreDock(ViewerDock):
             if self._closed:
                 self._turns.call(self.end)  # after the message that ends the run
             return
-        self._running = name
+        self._running, self._shown_run = name, []
         self.memory.remember_run()
         self.follow_window()
         self.bar.tell("Planning…" if self.model.fetch.isHidden() else "Fetching the weights, then planning…")

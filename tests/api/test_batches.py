@@ -117,7 +117,7 @@ def test_one_range_for_all_stays_that_of_the_first_go(
     tifffile.imwrite(folder / "b/later.tif", stack[2] // 4)
     api.restore_batch(folder, out, model=model, shared_range=True, **SETTINGS)
     assert report(out)["images"]["b/later.zarr"]["value_range"] == [[low, high]]
-    with pytest.raises(RecipeError, match="leave shared_range out"):
+    with pytest.raises(RecipeError, match="leave out shared_range="):
         api.plan_batch(folder, out, model=model, shared_range=True, value_range=(0, 1))
     tifffile.imwrite(folder / "b/two.ome.tif", stack[:2], metadata={"axes": "CYX"})
     with pytest.raises(RecipeError, match="same channels"):

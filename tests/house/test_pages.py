@@ -135,7 +135,7 @@ _ENTRY = re.compile(r"^- (`[^`]+`(?:, `[^`]+`)*):", re.MULTILINE)
 
 def test_every_error_has_an_entry() -> None:
     headings = set(re.findall(r"^## (?:[\w ]+: )?(\w+)$", TROUBLE, re.MULTILINE))
-    assert {name for name in errors.__all__ if name != "in_window"} - headings == set()
+    assert {name for name in errors.__all__ if name[0].isupper()} - headings == set()
 
 
 @cache

@@ -27,6 +27,11 @@ def test_the_recipe_of_conda_forge_needs_the_same() -> None:
     assert set(recipe["build"]["python"]["entry_points"]) == {f"{n} = {e}" for n, e in PROJECT["scripts"].items()}
 
 
+def test_the_readme_names_the_torch_of_the_constraints() -> None:
+    named = re.findall(r"torch==([\d.]+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert named == re.findall(r"(?m)^torch==(\S+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"))
+
+
 def test_the_citation_is_of_this_version() -> None:
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == __version__
 

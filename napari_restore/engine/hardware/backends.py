@@ -34,11 +34,11 @@ _GAINS = {"restormer": 1.8, "swinir": 2.0}
 
 
 class Choice(NamedTuple):
-    """The back end of a run, the reason of an automatic choice ("" if there is none), and whether it converts."""
+    """The back end of a run, the reason of an automatic choice ("" if none), and whether it has to be prepared."""
 
     name: BackendName
     why: str
-    converts: bool = False
+    prepares: bool = False
 
 
 @cache
@@ -122,7 +122,8 @@ def choose_backend(
         check_backend(wanted, device)
         if wanted == "compiled" and not compiling.gains(card, device):
             return Choice("eager", "compiling gains nothing here")
-        return Choice(wanted, "", wanted == "openvino" and None in _found(card, shape, precision))
+        converts = wanted == "openvino" and None in _found(card, shape, precision)
+        return Choice(wanted, "", converts or wanted == "compiled")
     if device.is_cpu and openvino_version():
         found = _found(card, shape, precision)
         if not any(there is not None and there.refused for there in found):
@@ -131,7 +132,7 @@ def choose_backend(
             if pixels >= _OPENVINO_PAYS_FROM:
                 return Choice("openvino", "converting pays in a run this long", True)
     if compiling.pays(card, device, pixels):
-        return Choice("compiled", "compiling pays in a run this long")
+        return Choice("compiled", "compiling pays in a run this long", True)
     missing = device.is_cpu and openvino_version() is None and pixels >= _LONG_RUN
     gain = f"OpenVINO would take about {100 / _GAINS[card.architecture]:.0f} % of the time: {INSTALL}"
     return Choice("eager", gain if missing else "")

@@ -24,9 +24,9 @@ from napari_restore.ways_out import WayOut
 from napari_restore.wording import human_bytes
 
 __all__ = [
-    "CONVERTING",
     "FUSED_ROWS",
     "LIBRARIES",
+    "PREPARING",
     "block_bytes",
     "check_budget",
     "check_sample",
@@ -51,8 +51,11 @@ _FUSING = 100
 """Bytes per pixel of these rows that averaging takes; measured maximum."""
 LIBRARIES = 150 * 10**6
 """Bytes for modules that a run imports, threads, and caches of torch, zarr and the allocator."""
-CONVERTING = 550 * 10**6
-"""Bytes that a run takes in addition if it converts its network for OpenVINO; measured: 315 to 452 MB."""
+PREPARING = {"openvino": 550 * 10**6, "compiled": 700 * 10**6}
+"""Bytes that a run takes in addition if it converts its network for OpenVINO, or compiles it.
+
+Measured on a CPU: 315 to 452 MB to convert, 260 to 630 MB to compile, with the C++ compiler.
+"""
 _PLANNING = 75 * 10**6
 """Bytes for modules that planning imports, and caches; measured maximum."""
 _SAMPLED = 18
@@ -85,7 +88,7 @@ class Sized(Protocol):
     @property
     def block(self) -> tuple[int, ...]: ...
     @property
-    def converts(self) -> bool: ...
+    def prepares(self) -> bool: ...
 
 
 def tile_bytes(card: ModelCard, grid: TileGrid) -> int:
@@ -176,8 +179,11 @@ def run_bytes(plan: Sized) -> int:
     """
     computed, moved = block_bytes(plan)
     others = (plan.recipe.workers or 1) - 1
-    converting = CONVERTING if plan.converts else 0
-    return LIBRARIES + network_bytes(plan) + max(computed, moved) + others * moved + converting
+    return LIBRARIES + network_bytes(plan) + max(computed, moved) + others * moved + _preparing_bytes(plan)
+
+
+def _preparing_bytes(plan: Sized) -> int:
+    return PREPARING[plan.recipe.backend or "eager"] if plan.prepares else 0
 
 
 def sample_bytes(image: Image) -> int:
@@ -260,12 +266,13 @@ def check_budget(plan: Sized, free: int) -> None:
     blocks = max(block_bytes(plan))
     chunk = math.prod(decoded_chunk(plan.image).values()) * plan.image.dtype.itemsize
     chunks = f", its source in chunks of {human_bytes(chunk)} that are read whole" if 15 * chunk > blocks else ""
-    convert = f", and {human_bytes(CONVERTING)} to convert the network, which the back end eager does not take"
+    preparing = human_bytes(_preparing_bytes(plan)) if plan.prepares else ""
+    prepare = f", and {preparing} to prepare the network, which the back end eager does not take" if preparing else ""
     raise RecipeError(
         f"the run takes {human_bytes(needed)}, more than the {what}: {plan.recipe.workers} blocks in progress of "
         f"{human_bytes(blocks)} each{chunks}, and {human_bytes(network_bytes(plan))} for {plan.recipe.lanes} "
         f"concurrent batches of {plan.recipe.batch} tiles of {human_bytes(tile_bytes(plan.card, plan.grid))}"
-        f"{convert if plan.converts else ''}; use "
+        f"{prepare}; use "
         "smaller shards, a smaller tile, a smaller batch, fewer workers or concurrent batches (lanes)",
         _MORE_MEMORY.after("or "),
     )

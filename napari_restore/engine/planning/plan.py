@@ -68,8 +68,8 @@ class Plan:
         Settings that were given and not chosen; see `Recipe.given`.
     warnings : tuple of str
         Differences between the image and what the model is trained for, with advice; found in the sample of the plan.
-    converts : bool
-        Whether the run converts the network for its back end, which takes memory.
+    prepares : bool
+        Whether the run converts or compiles the network for its back end, which takes memory.
     """
 
     image: Image
@@ -84,7 +84,7 @@ class Plan:
     why: dict[str, str] = field(default_factory=dict)
     given: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    converts: bool = False
+    prepares: bool = False
 
     @property
     def axes(self) -> str:

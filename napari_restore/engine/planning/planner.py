@@ -121,12 +121,11 @@ def make_plan(image: Image, card: ModelCard, recipe: Recipe, *, estimate: bool =
     batch = (plan.recipe.batch or 1, card.in_channels, *grid.tile_shape)
     pixels = plan.tiles * math.prod(grid.tile_shape) * (plan.recipe.ensemble or 1)
     backend = choose_backend(card, device, plan.recipe.precision or "float32", batch, pixels, recipe.backend)
-    if backend.converts and recipe.backend is None and run_bytes(replace(plan, converts=True)) > budget:
-        backend = Choice("eager", "converting for OpenVINO takes more memory than there is")
-    why_device = "; ".join(filter(None, (why_lanes, backend.why)))
-    plan = replace(
-        plan.with_settings(backend=backend.name), converts=backend.converts, why={**plan.why, "device": why_device}
-    )
+    prepared = replace(plan.with_settings(backend=backend.name), prepares=backend.prepares)
+    if backend.prepares and recipe.backend is None and run_bytes(prepared) > budget:
+        backend = Choice("eager", f"preparing the network for {backend.name} takes more memory than there is")
+        prepared = plan.with_settings(backend="eager")
+    plan = replace(prepared, why={**plan.why, "device": "; ".join(filter(None, (why_lanes, backend.why)))})
     check_budget(plan, free)
     if any(estimate is not None for estimate in intensity.noise):
         plan = replace(plan, warnings=plan_noise_fit(plan, intensity.noise).warnings)

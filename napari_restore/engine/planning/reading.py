@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_restore.errors import ChunkError, SourceLost, SourceTooSlow
+from napari_restore.errors import ChunkError, SourceLost, SourceTooSlow, fault_of
 from napari_restore.images.image import Image
 from napari_restore.images.lazy_arrays import Region
 from napari_restore.intensity.scaling import to_dtype
@@ -80,8 +80,8 @@ class RetryingImage(Image):
             try:
                 pixels[inside] = self._read(part)
             except ChunkError as error:
-                _log.warning("filled: %s", error)
-                self.filled.append(Filled(part, str(error)))
+                _log.warning("filled: %s", fault_of(error))
+                self.filled.append(Filled(part, fault_of(error)))
                 fill_in(pixels[inside], self.canonical, part, self.fill)
         return pixels
 
@@ -99,7 +99,7 @@ class RetryingImage(Image):
         return isinstance(error, ChunkError) and (not self.failures or DISK.may_pass(error))
 
     def _note(self, error: Exception) -> None:
-        self.failures.append(str(error))
+        self.failures.append(fault_of(error))
 
 
 def with_retries(image: Image, on_error: Literal["raise", "fill"], fill: tuple[float, ...]) -> RetryingImage:

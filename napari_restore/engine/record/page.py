@@ -211,7 +211,7 @@ def _verification(found: dict[str, Any] | None) -> str:
 
 def _trust(found: dict[str, Any] | None, output: str) -> str:
     if found is None:
-        return f"not assessed: `napari-restore assess SOURCE {output}` finds places to look at"
+        return f"not assessed: Trust in napari, or `napari-restore assess SOURCE {output}`, finds places to look at"
     return f"{found['line']} Assessed on {found['when']}: {found['location']}"
 
 

@@ -13,7 +13,7 @@ import zarr
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.engine.store.progress import Progress
-from napari_restore.errors import ChunkError, RestoreError, SourceError
+from napari_restore.errors import ChunkError, RestoreError, SourceError, fault_of
 from napari_restore.images.guards.files import allowing_outside
 from napari_restore.images.image import Annotations, Image
 from napari_restore.images.ome_metadata import converted
@@ -146,10 +146,10 @@ def _copy_kind(
             if recipe.on_error != "fill":
                 raise SourceError(
                     f"the pixels of {output} are complete, but {kind}/{name} of {annotations.location} cannot be "
-                    f"copied: {str(error).rstrip('.')}. Repair it and run the same again",
+                    f"copied: {fault_of(error).rstrip('.')}. Repair it and run the same again",
                     LEAVE_OUT,
                 ) from error
-            left_out[name] = str(error)
+            left_out[name] = fault_of(error)
         except ValueError as error:
             left_out[name] = str(error)
         if name in left_out:

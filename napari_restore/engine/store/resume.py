@@ -18,7 +18,7 @@ from napari_restore.errors import OutputError
 from napari_restore.images.sameness import lies_in, paths_in
 from napari_restore.images.store import Place, place_of
 from napari_restore.images.writing import ome_zarr
-from napari_restore.ways_out import REPAIR, REPLACE
+from napari_restore.ways_out import REPAIR, REPLACE, same
 from napari_restore.wording import human_bytes
 
 __all__ = [
@@ -96,14 +96,11 @@ def recipe_in(attributes: Mapping[str, Any], path: Path | str) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         name, writer = ".".join(map(str, first["loc"])) or "all of it", attributes.get("version")
-        advice = (
-            "`napari-restore verify --repair` restores changed metadata"
-            if writer == __version__
-            else "install that version to resume the run, or choose another output"
-        )
+        other = "install that version to resume the run, or choose another output."
         raise OutputError(
             f"the recipe of {path} was written by napari-restore {writer}, and this is {__version__}, which does not "
-            f"accept {name} ({first['msg']}); {advice}."
+            f"accept {name} ({first['msg']})",
+            REPAIR if writer == __version__ else same(other),
         ) from error
 
 
@@ -170,6 +167,8 @@ def check_output(plan: Plan, path: Path | str, *, overwrite: bool = False) -> No
             f"{path} holds more than a Zarr ({name!r}), which overwrite would delete; move that away, or choose "
             "another output."
         )
+    if reason := place.obstacle():
+        raise OutputError(f"{path} cannot be written: {reason}; choose an output in a folder with write access.")
     try:
         _check_space(plan, place)
     except OutputError:

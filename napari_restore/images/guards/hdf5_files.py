@@ -199,4 +199,4 @@ def check_chunks(dataset: Any, region: tuple[slice, ...]) -> None:
             try:
                 check_deflate(partial(bytes, stored), len(stored), declared)
             except ChunkError as error:
-                raise ChunkError(f"chunk {index}: {error}") from None
+                raise ChunkError.around(f"chunk {index}", error) from None

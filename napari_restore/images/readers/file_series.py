@@ -245,7 +245,7 @@ class FileSeriesArray:
             with allowing_outside(self.outside):
                 data = tiff.open_array(path, level=self.level, series=self.series)
         except SourceError as error:
-            raise ChunkError(f"{path}: file {number} of the series cannot be opened: {error}") from error
+            raise ChunkError.around(f"{path}: file {number} of the series cannot be opened", error) from error
         if (*self.grid, *data.shape) != self.shape or data.dtype != self.dtype:
             raise ChunkError(
                 f"{path}: shape {data.shape} and type {data.dtype} are not those of the first file, {self.files[0]}."

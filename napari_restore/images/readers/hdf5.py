@@ -307,7 +307,7 @@ class Hdf5Array:
                 check_chunks(dataset, region)
                 return self._read(dataset, region)
         except ChunkError as error:
-            raise ChunkError(f"{self.path}::{self.inside}: {error}") from error
+            raise ChunkError.around(f"{self.path}::{self.inside}", error) from error
         except (RestoreError, MemoryError):
             raise
         except Exception as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 __all__ = [
-    "WAY_ON",
     "Reader",
     "begins_with",
     "check_level",
@@ -33,9 +32,6 @@ _LISTED = 20
 
 _UNEVEN = 0.1
 """Largest deviation of a step of a coordinate that counts as jitter of a stage, as a share of the mean step."""
-
-WAY_ON = "With the setting on_error at fill, a run continues without it."
-"""Advice if a part of an image was never stored, in words that are the same in all faces."""
 
 
 class Reader(Protocol):

@@ -28,7 +28,7 @@ from napari_restore.images.readers.ome_zarr.multiscales import Multiscale, multi
 from napari_restore.images.readers.ome_zarr.transformations import Placement, apply
 from napari_restore.images.readers.reader import check_level, loaded_types, pixel_sizes, series_number
 from napari_restore.images.store import filesystem, is_url
-from napari_restore.ways_out import name_axes
+from napari_restore.ways_out import WayOut, name_axes
 
 if TYPE_CHECKING:
     import zarr
@@ -110,7 +110,7 @@ def _check_filesystem(url: str) -> None:
     try:
         filesystem(url)
     except OutputError as error:
-        raise SourceError(str(error)) from error
+        raise SourceError(error.fault, error.way_out) from error
 
 
 def open_node(
@@ -333,8 +333,12 @@ def _open_collection(group: zarr.Group, location: str, axes: str | None, level: 
     ome = ome_part(group)
     if "plate" in ome or "well" in ome:
         raise SourceError(
-            f"{location} is a plate or a well, which holds many images; restore all of a plate with 'napari-restore "
-            f"batch {location} FOLDER' (api.restore_batch), or give the path of one image, such as {location}/A/1/0."
+            f"{location} is a plate or a well, which holds many images",
+            WayOut(
+                "restore all of a plate with api.restore_batch.",
+                f"restore all of a plate with napari-restore batch {location} FOLDER.",
+                "restore all of a plate in the tab Batch of Denoise or Super-resolution.",
+            ).after(f"give the path of one image, such as {location}/A/1/0, or "),
         )
     if COLLECTION in ome:
         return _member(group, location, axes, level, series)

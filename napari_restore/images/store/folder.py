@@ -152,8 +152,18 @@ class Folder:
         shutil.rmtree(self.path)
 
     def free(self) -> tuple[int, str] | None:
-        parent = next(folder for folder in (self.path, *self.path.parents) if folder.exists())
+        parent = self._nearest()
         return shutil.disk_usage(parent).free, str(parent)
+
+    def obstacle(self) -> str:
+        parent = self._nearest()
+        if not parent.is_dir():
+            return f"{parent} is a file"
+        return "" if os.access(parent, os.W_OK | os.X_OK) else f"{parent} is write-protected"
+
+    def _nearest(self) -> Path:
+        """Return the folder, or the nearest one above it that exists."""
+        return next(folder for folder in (self.path, *self.path.parents) if folder.exists())
 
     def overlaps(self, location: str) -> bool:
         place = as_location(location)

@@ -80,6 +80,9 @@ class Place(Protocol):
     def free(self) -> tuple[int, str] | None:
         """Return the free bytes and the folder where they are free; None for a place without a limit."""
 
+    def obstacle(self) -> str:
+        """Return why nothing new can be written there, as far as it can be known without writing; "" if nothing."""
+
     def overlaps(self, location: str) -> bool:
         """Check whether another location is this place, or one of them is inside the other."""
 

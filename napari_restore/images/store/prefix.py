@@ -182,6 +182,9 @@ class Prefix:
     def free(self) -> tuple[int, str] | None:
         return None
 
+    def obstacle(self) -> str:
+        return ""
+
     def overlaps(self, location: str) -> bool:
         one, other = (f"{_plain_url(url)}/" for url in (self.url, location))
         return one.startswith(other) or other.startswith(one)

@@ -52,7 +52,7 @@ from napari_restore.images.writing.layout import (
     to_stored,
 )
 from napari_restore.images.writing.metadata_copy import write_copy
-from napari_restore.ways_out import REPAIR
+from napari_restore.ways_out import REACH, REPAIR
 
 ATTRIBUTES = "napari_restore"
 """Key of the attributes that this package adds to the group of an image."""
@@ -241,7 +241,8 @@ def read_attributes(path: str | Path) -> dict[str, Any] | None:
     except (FileNotFoundError, ContainsArrayError):
         return None
     except Exception as error:
-        raise OutputError(f"the metadata of {path} cannot be read: {error!r}", REPAIR) from error
+        damaged = isinstance(error, ValueError | TypeError | KeyError | AttributeError)
+        raise OutputError(f"the metadata of {path} cannot be read: {error!r}", REPAIR if damaged else REACH) from error
     found = group.attrs.asdict().get(ATTRIBUTES)
     return dict(found) if isinstance(found, Mapping) else None
 

@@ -86,4 +86,5 @@ def state_in_words(item: BatchItem) -> str:
         "impossible": "not possible",
         "failed": "failed",
     }[item.state]
-    return f"{words}: {item.message}" if item.message and item.state != "begun" else words
+    note = item.told("window")
+    return f"{words}: {note}" if note and item.state != "begun" else words

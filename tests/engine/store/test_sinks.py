@@ -24,6 +24,25 @@ def test_a_full_disk_is_seen_before_the_run(
     assert not (tmp_path / "o.zarr").exists()
 
 
+@pytest.mark.parametrize("part", ["o.zarr", "a/b/o.zarr"])
+def test_a_file_in_place_of_a_folder_is_seen_before_the_run(
+    checkpoints: dict[str, Path], stack: np.ndarray, tmp_path: Path, part: str
+) -> None:
+    plan = api.plan(stack, axes="ZYX", model=checkpoints["denoiser"])
+    (tmp_path / "notes").write_text("a file")
+    with pytest.raises(OutputError, match=r"cannot be written: .*notes is a file; choose an output in a folder"):
+        check_output(plan, tmp_path / "notes" / part)
+
+
+def test_a_protected_folder_is_seen_before_the_run(
+    checkpoints: dict[str, Path], stack: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = api.plan(stack, axes="ZYX", model=checkpoints["denoiser"])
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # the owner of this test may be root
+    with pytest.raises(OutputError, match=r"is write-protected; choose an output in a folder"):
+        check_output(plan, tmp_path / "a" / "o.zarr")
+
+
 @pytest.mark.parametrize("version", ["0.5", "0.4"])
 def test_alpha_is_white_and_not_shown(checkpoints: dict[str, Path], tmp_path: Path, version: str) -> None:
     image = np.random.default_rng(0).integers(0, 4000, (40, 50, 4), np.uint16)

@@ -105,7 +105,7 @@ def test_what_shapes_do_not_tell_is_an_option(fine_tune: Path, checkpoints: dict
             api.plan(image, **settings, **wrong)
     with pytest.raises(ModelError, match="restormer, which has no img_range"):
         find_card(checkpoints["denoiser"], img_range=1.0)
-    with pytest.raises(ModelError, match="already has img_range"):
+    with pytest.raises(ModelError, match="has its own range and mean"):
         find_card("swinir-x2-light", img_range=1.0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,12 @@ def test_a_folder_is_listed_restored_and_skipped(
     click(qtbot, box.list)
     until_rest(qtbot, dock)
     assert table(dock)["a.zarr"] == "done"
+    shutil.rmtree(folder.parent / "restored" / "b.zarr")
+    dock.performance.tile.setValue(104)
+    dock.performance.tile.editingFinished.emit()
+    click(qtbot, box.list)
+    until_rest(qtbot, dock)
+    assert table(dock)["b.zarr"] == "waiting" and table(dock)["a.zarr"].endswith("or tick Replace to replace it.")
 
 
 def test_a_batch_is_cancelled_and_resumed(qtbot: Any, dock: RestoreDock, folder: Path) -> None:

@@ -185,6 +185,13 @@ def test_cancelled_before_the_first_block(qtbot: Any, viewer: Viewer, large: Res
     click(qtbot, large.bar.run)
     until_idle(qtbot, large)
     assert large.bar.line.text() == "Done."
+    result = viewer.layers["large ▸ denoiser"]
+    to_disk(large, tmp_path / "another.zarr")
+    click(qtbot, large.bar.run)
+    click(qtbot, large.bar.run)  # before the layers of this run are shown: those of the run before stay
+    until_idle(qtbot, large)
+    assert large.bar.line.text() == "Cancelled before the first block; nothing is stored."
+    assert result in viewer.layers
 
 
 def test_a_preview_that_is_stopped_keeps_what_it_has_shown(qtbot: Any, viewer: Viewer, large: RestoreDock) -> None:

@@ -140,7 +140,7 @@ def _reason_for_none(card: ModelCard, recipe: Recipe) -> str:
     """Return the reason why no neighbours are chosen automatically; "" if there is none."""
     if card.task != "denoise" and card.first is None:
         return f"as the model is for {card.task}" if card.task != "other" else "as the task of the model is unknown"
-    return "as padding='authors' is for comparison with the authors' figures" if recipe.padding == "authors" else ""
+    return "as the padding of the authors is for comparison with their figures" if recipe.padding == "authors" else ""
 
 
 def _noise(

@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from napari_restore.engine.planning.settings.neighbours import parse_neighbours
-from napari_restore.errors import RecipeError
+from napari_restore.errors import RecipeError, fault_of
 from napari_restore.wording import byte_count
 
 Item = TypeVar("Item")
@@ -53,7 +53,7 @@ def named_neighbours(value: Any) -> Any:
     try:
         return parse_neighbours(value) if isinstance(value, str) else value
     except RecipeError as error:
-        raise ValueError(str(error).removesuffix(".")) from None
+        raise ValueError(fault_of(error).removesuffix(".")) from None
 
 
 def list_of_one(value: Any) -> Any:
@@ -105,7 +105,7 @@ def checked_cameras(value: tuple[tuple[float, float, float], ...] | None) -> Any
         try:
             CameraNoise(*camera)
         except RecipeError as error:
-            raise ValueError(str(error).removesuffix(".")) from None
+            raise ValueError(fault_of(error).removesuffix(".")) from None
     return value
 
 

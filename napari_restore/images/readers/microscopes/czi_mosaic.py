@@ -21,7 +21,8 @@ from napari_restore.images.lazy_arrays import Region
 from napari_restore.images.readers.microscopes.czi_container import PIXEL_TYPES, Directory, PixelType, read_container
 from napari_restore.images.readers.microscopes.czi_metadata import CziMetadata
 from napari_restore.images.readers.microscopes.czi_pixels import COMPRESSIONS, SUPPORTED, read_pixels
-from napari_restore.images.readers.reader import WAY_ON, check_level
+from napari_restore.images.readers.reader import check_level
+from napari_restore.ways_out import FILL
 
 _OTHERS = {"V": "view", "H": "phase", "R": "rotation", "I": "illumination", "B": "block"}
 _BETWEEN = 1.5
@@ -311,7 +312,7 @@ class CziArray:
         if not np.searchsorted(tiles.plane, plane + 1) - np.searchsorted(tiles.plane, plane):
             where = ", ".join(f"{letter} {i}" for letter, i in zip("TCZ", index, strict=True) if letter in self.axes)
             raise ChunkError(
-                f"{self.path}: the plane {where or '0'} is not in the file; its acquisition was cut off. {WAY_ON}"
+                f"{self.path}: the plane {where or '0'} is not in the file; its acquisition was cut off", FILL
             )
 
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from napari_restore.errors import AxesError, ChunkError, RestoreError, SourceError
 from napari_restore.images.image import Channel, Image
 from napari_restore.images.lazy_arrays import Region, StridedArray
-from napari_restore.images.readers.reader import WAY_ON, begins_with, check_level, series_number
+from napari_restore.images.readers.reader import begins_with, check_level, series_number
+from napari_restore.ways_out import FILL
 
 ENDINGS: tuple[str, ...] = (".nd2",)
 
@@ -338,7 +339,7 @@ class Nd2Array:
         """Read a region of a frame, shape (channels, rows, columns, samples)."""
         if not self.has(time, z):
             raise ChunkError(
-                f"{self.path}: the frame at T {time}, Z {z} is not in the file; its acquisition was stopped. {WAY_ON}"
+                f"{self.path}: the frame at T {time}, Z {z} is not in the file; its acquisition was stopped", FILL
             )
         with self._lock:
             try:
@@ -347,9 +348,7 @@ class Nd2Array:
                 raise ChunkError(f"{self.path}: the frame at T {time}, Z {z} cannot be read: {error!r}") from error
         root = _root(frame)
         if root is None and not file.is_legacy:  # nd2 returns zeros for a missing frame
-            raise ChunkError(
-                f"{self.path}: the frame at T {time}, Z {z} is not in the file; the file is damaged. {WAY_ON}"
-            )
+            raise ChunkError(f"{self.path}: the frame at T {time}, Z {z} is not in the file; the file is damaged", FILL)
         frame = frame.reshape([self.lengths[letter] for letter in "CYXS"])
         if self.lengths["S"] == 3 and not file.is_legacy:
             frame = frame[..., ::-1]  # ND2 has blue first; files before 2008 have red first

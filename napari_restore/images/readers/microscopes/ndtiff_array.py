@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from napari_restore.errors import ChunkError, SourceError
 from napari_restore.images.lazy_arrays import RawArray, Region
 from napari_restore.images.readers.microscopes.ndtiff_index import INDEX, Entry, Key, read_index, read_summary
-from napari_restore.images.readers.reader import WAY_ON, check_level
+from napari_restore.images.readers.reader import check_level
+from napari_restore.ways_out import FILL
 
 FULL = "Full resolution"
 
@@ -277,7 +278,7 @@ class NdtiffArray:
                     f"{axis} {self.positions[axis][i]!r}" for i, axis in zip(index, _LETTERS, strict=True)
                     if self.lengths[_LETTERS[axis]] > 1
                 )  # fmt: skip
-                raise ChunkError(f"{self.path} has no image at {where}: it was not acquired. {WAY_ON}")
+                raise ChunkError(f"{self.path} has no image at {where}: it was not acquired", FILL)
             tiles = self._planes[index]
             for entry in tiles:
                 self._paste(data_set, entry, y, x, target, (0, 0))

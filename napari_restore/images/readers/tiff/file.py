@@ -231,7 +231,7 @@ def _what_is_there(
         first = ", ".join(f"{a} {n}" for a, n in zip(letters, np.argwhere(~there)[0], strict=True))
         notes.append(
             f"{np.count_nonzero(~there)} of {there.size} planes are missing, the first of them {first}; reading one "
-            "is an error, unless what cannot be read is to be filled (the setting on_error at fill)."
+            'is an error, unless what cannot be read is to be filled (the setting "on error" at fill).'
         )
     return tuple(window), tuple(notes)
 
@@ -331,7 +331,7 @@ def _gaps(series: tifffile.TiffPageSeries, missing: int, total: int) -> str:
         return f"{missing} of {total} strips or tiles are not stored: they are the file's nodata value."
     return (
         f"{missing} of {total} strips or tiles are not stored; reading one is an error, unless what cannot be read is "
-        "to be filled (the setting on_error at fill)."
+        'to be filled (the setting "on error" at fill).'
     )
 
 

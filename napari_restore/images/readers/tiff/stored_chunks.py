@@ -10,7 +10,7 @@ from zarr.storage import WrapperStore
 
 from napari_restore.errors import ChunkError
 from napari_restore.images.guards.zarr_keys import is_metadata
-from napari_restore.images.readers.reader import WAY_ON
+from napari_restore.ways_out import FILL
 
 
 class StoredChunks(WrapperStore[Store]):
@@ -27,8 +27,9 @@ class StoredChunks(WrapperStore[Store]):
         found = await self._store.get(key, prototype, byte_range)
         if found is None and not is_metadata(key):
             raise ChunkError(
-                f"the strip or tile is not stored, its place in the file is empty. Copy the file again. {WAY_ON} If it "
-                "is left out on purpose (GDAL's SPARSE_OK), 'gdal_translate IN.tif OUT.tif' writes it, and "
-                "'gdal_edit.py -a_nodata 0 IN.tif' says what it stands for."
+                "the strip or tile is not stored, its place in the file is empty. Copy the file again. If it is left "
+                "out on purpose (GDAL's SPARSE_OK), 'gdal_translate IN.tif OUT.tif' writes it, and 'gdal_edit.py "
+                "-a_nodata 0 IN.tif' says what it stands for",
+                FILL.after("or "),
             )
         return found

@@ -92,6 +92,8 @@ def _good(fit: NoiseFit, card: ModelCard) -> str:
         return f"{here} noise; made for {noise_of(card)}"
     if fit.expected[1] == 0:
         return f"Fits: {here} noise, made for images without noise"
+    if not fit.expected[0] <= fit.share <= fit.expected[1]:  # so near that it does no harm: `NoiseFit.warnings`
+        return f"Fits: {here} noise, near the {percent_span(fit.expected)} that it is made for"
     return f"Fits: {here} noise, made for {percent_span(fit.expected)}"
 
 
