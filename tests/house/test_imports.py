@@ -58,6 +58,19 @@ def test_a_recipe_loads_no_scipy() -> None:
     assert done.stdout.strip() == "set()"
 
 
+def test_a_run_loads_no_compiler() -> None:
+    """It takes seconds, and comes with Triton, which ends a process that already draws by software OpenGL."""
+    code = (
+        "import sys, numpy as np; from napari_restore import api\n"
+        "for name in ('restormer-denoise-light', 'swinir-denoise-light'):\n"
+        "    image = np.full((64, 64), 9, np.uint16)\n"
+        "    api.denoise(image, axes='YX', model=name, device='cpu', backend='eager', value_range=(0, 99))\n"
+        "print({'torch._dynamo', 'triton'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "set()"
+
+
 def test_the_jobs_of_the_dock_widgets_load_no_window() -> None:
     """Nor napari, which a test of a controller would wait for."""
     code = (

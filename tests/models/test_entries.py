@@ -142,7 +142,7 @@ def test_all_ways_refuse_before_anything_is_made(form: str, tmp_path: Path) -> N
 
 def test_a_program_of_torchscript_is_refused(tmp_path: Path) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # such files are still around
+        warnings.simplefilter("ignore")  # TorchScript is deprecated, and such files are still around
         torch.jit.script(torch.nn.Conv2d(1, 1, 3)).save(str(tmp_path / "model.pt"))
     with pytest.raises(ModelError, match="TorchScript"):
         api.model_card(tmp_path / "model.pt")

@@ -57,7 +57,9 @@ def test_the_gpu_of_a_mac(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_convolutions_of_a_gpu_are_float32(monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
     """Also for who asks for the arithmetic before a network is loaded: what is stored is compared at a resume."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a chip")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     monkeypatch.setattr(torch.nn.Module, "to", lambda network, device: network)
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = True

@@ -114,7 +114,8 @@ def name_axes(tiff: tifffile.TiffFile) -> None:
     named = [("T" if axis == "frames" else axis, length) for axis, length in lengths.items() if length > 1]
     axes = "".join(axis for axis, _ in named) + series.keyframe.axes
     shape = (*(length for _, length in named), *plane)
-    tiff.series[0] = TiffPageSeries(list(series), shape, series.dtype, axes, kind="scanimage")
+    # Made anew in place: since tifffile 2026.10 the series of a file cannot be replaced.
+    TiffPageSeries.__init__(series, list(series), shape, series.dtype, axes, kind="scanimage")
 
 
 def _read_directory(tiff: tifffile.TiffFile) -> None:
