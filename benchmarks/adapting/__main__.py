@@ -1,9 +1,9 @@
 """What adapting to noisy images gains, and whether it ever loses: ``python -m benchmarks.adapting EVAL_FOLDER``.
 
 For each image the denoiser is adapted to it alone, and the noisy image is restored with the model that `adapt` names:
-PSNR of the parent and of that model, on the range of the truth. Out of domain are images with lines of a scanner and
-photographs with the noise of a camera, both simulated, and wide-field frames of FMD, whose noise is correlated; in
-domain are confocal and two-photon frames of FMD, and W2S.
+PSNR of the parent and of that model, on the range of the truth. Out of domain are images with lines of a scanner,
+photographs with the noise of a camera, a series of cells that light up, all simulated, and wide-field frames of FMD,
+whose noise is correlated, alone and in pairs; in domain are confocal and two-photon frames of FMD, and W2S.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ def scanned(folder: Path, side: int) -> Iterator[Case]:
         yield path.stem, *recorded(_middle(imread(path).astype(float), side), seed, lines=LINES)
 
 
-def series(folder: Path, side: int) -> Iterator[Case]:
-    """Two single wide-field frames of the same field, whose noise is correlated, as a time series."""
-    for colour in "GR":  # of the third field, FMD has one frame twice
-        names = [f"WideField_BPAE_{colour}_{number}.png" for number in (1, 2)]
+def series(folder: Path, side: int, fields: tuple[str, ...]) -> Iterator[Case]:
+    """Two single frames of FMD of the same field as a time series."""
+    for field in fields:
+        names = [f"{field}_{number}.png" for number in (1, 2)]
         noisy, truth = (
             np.stack([_middle(imread(folder / "fmd" / kind / name), side) for name in names]) for kind in ("raw", "gt")
         )
-        yield f"WideField_BPAE_{colour}", noisy, truth.astype(float)
+        yield field, noisy, truth.astype(float)
 
 
 def calcium(folder: Path, side: int) -> Iterator[Case]:
@@ -107,12 +107,17 @@ def w2s(folder: Path, side: int) -> Iterator[Case]:
 
 GROUPS = {
     "lines of a scanner": scanned,
-    "wide-field, correlated, two frames": series,
+    "wide-field, correlated, two frames": lambda folder, side: series(
+        folder,
+        side,
+        ("WideField_BPAE_G", "WideField_BPAE_R"),  # of the third field, FMD has one frame twice
+    ),
     "calcium-like series": calcium,
     "wide-field, correlated": lambda folder, side: frames(folder, side, "WideField"),
     "photographs": photographs,
     "electron micrographs": micrographs,
     "confocal": lambda folder, side: frames(folder, side, "Confocal"),
+    "confocal, two frames": lambda folder, side: series(folder, side, ("Confocal_FISH", "Confocal_MICE")),
     "two-photon": lambda folder, side: frames(folder, side, "TwoPhoton"),
     "W2S": w2s,
 }

@@ -33,7 +33,7 @@ def careamics(noisy: Plane, seconds: float, axes: str = "") -> Plane:
 
     given = {
         "data_type": "array", "axes": "SYX", "patch_size": [64, 64], "batch_size": 16, "num_epochs": 1000,
-        "num_steps": 20,
+        "num_steps": 20, "n_val_patches": max(1, noisy.size // 64**2 // 10),
     }  # fmt: skip
     config = create_structn2v_config("it", struct_n2v_axes=axes, **given) if axes else create_n2v_config("it", **given)
     with tempfile.TemporaryDirectory() as folder:
@@ -64,6 +64,7 @@ if __name__ == "__main__":
     import torch
 
     torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
     name, source, result, budget, *files = sys.argv[1:]
     made = {"careamics": careamics, "noise2vst": noise2vst}[name](np.load(source), float(budget), *files)
     np.save(result, made)

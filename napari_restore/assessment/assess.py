@@ -137,6 +137,7 @@ def assess_images(
         squares, pixels = squares + found.squares, pixels + found.pixels
         per_block.append(_block_entry(found, request.settings))
         per_block = _worst(per_block)
+    maps.finish()
     content = _content(paired, nulls, request, places, sums, likeness, squares / max(pixels, 1), per_block, beyond)
     content["resolution"] = [measure_resolution(paired, c, nulls[c]) for c in channels]
     return _finished(content, maps, result.location if own else None)

@@ -18,6 +18,7 @@ from napari_restore.images.image import Image
 from napari_restore.images.store import as_location, place_of
 from napari_restore.images.writing import ome_zarr
 from napari_restore.images.writing.layout import WriteUnit
+from napari_restore.images.writing.pyramid import downsample_extremes, downsample_unit, levels_for
 from napari_restore.images.writing.unit_writer import UnitWriter
 from napari_restore.quality.structure import WINDOW
 from napari_restore.ways_out import REPLACE
@@ -41,6 +42,9 @@ class Maps:
 
     def write(self, found: Assessed) -> None:
         """Keep the maps of a block."""
+
+    def finish(self) -> None:
+        """Compute what depends on all blocks."""
 
     def put(self, name: str, text: str) -> None:
         """Keep a text beside the maps."""
@@ -82,6 +86,8 @@ class InMemory(Maps):
 class Stored(Maps):
     """Maps in a Zarr group: `residual` on the pixels of the source, and `significance` with a pixel for each window.
 
+    Both have coarser levels. A pixel of these has the value of the largest magnitude of 2 x 2 pixels.
+
     Parameters
     ----------
     location : str or Path
@@ -113,15 +119,19 @@ class Stored(Maps):
         axes = canonical_axes(image.canonical.replace("S", "C"))
         self._axes = axes
         steps = block_steps(paired)
+        self._levels: dict[str, int] = {}
         for name, step in ((RESIDUAL, 1), (SIGNIFICANCE, WINDOW)):
             samplings = _samplings(image, step)
             lengths = {axis: -(-n // step) if axis in "YX" else n for axis, n in self._sizes.items()}
             chunks = {axis: steps[axis] // step if axis in "YX" else steps[axis] for axis in axes}
+            shape = [lengths[axis] for axis in axes]
+            self._levels[name] = levels_for(shape, axes)
             ome_zarr.create(
-                self._child(name), shape=[lengths[axis] for axis in axes], dtype=np.float32, axes=axes,
+                self._child(name), shape=shape, dtype=np.float32, axes=axes, levels=self._levels[name],
                 chunks=[min(chunks[axis], lengths[axis]) for axis in axes], name=name,
                 pixel_size={axis: one.pixel_size for axis, one in samplings.items()},
                 origin={axis: one.origin for axis, one in samplings.items()}, units=dict(image.units), attributes={},
+                reduction="extreme",
             )  # fmt: skip
         self._writers = {name: UnitWriter(self._child(name)) for name in (RESIDUAL, SIGNIFICANCE)}
 
@@ -147,6 +157,13 @@ class Stored(Maps):
             index = tuple(region[axis].start // chunk for axis, chunk in zip(self._axes, array.chunks, strict=True))
             shape = tuple(region[axis].stop - region[axis].start for axis in self._axes)
             self._writers[name].write(WriteUnit(0, index), values[name].astype(np.float32).reshape(shape))
+
+    def finish(self) -> None:
+        """Compute the coarser levels."""
+        for name, writer in self._writers.items():
+            for level in range(1, self._levels[name]):
+                for index in np.ndindex(ome_zarr.unit_counts(writer.level(level))):
+                    downsample_unit(writer, WriteUnit(level, index), downsample_extremes)
 
     def put(self, name: str, text: str) -> None:
         """Keep a text beside the maps."""

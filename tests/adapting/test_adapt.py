@@ -210,11 +210,14 @@ def jpeg(plane: np.ndarray) -> np.ndarray:
         (jpeg(np.random.default_rng(0).poisson(TRUTH)), "blocks of JPEG"),
         (np.random.default_rng(0).poisson(TRUTH[:40, :60]), "too few to set one aside"),
         (TRUTH + ndimage.gaussian_filter(np.random.default_rng(0).normal(0, 90, TRUTH.shape), 1), "is correlated"),
+        (np.stack([noisy()] * 3), "planes along T share their noise"),
     ],
-    ids=["constant", "NaN", "denoised", "JPEG", "small", "correlated"],
+    ids=["constant", "NaN", "denoised", "JPEG", "small", "correlated", "copies"],
 )
 def test_sources_that_are_not_suitable_are_declined(source: np.ndarray, reason: str, tmp_path: Path) -> None:
-    found = api.adapt(source, tmp_path / "mine.safetensors", axes="YX", model=TINY, neighbours="none", steps=2)
+    axes, method = ("TYX", "noise2noise") if source.ndim == 3 else ("YX", "auto")
+    given: dict[str, Any] = {"axes": axes, "method": method, "model": TINY, "neighbours": "none", "steps": 2}
+    found = api.adapt(source, tmp_path / "mine.safetensors", **given)
     assert found.outcome == "declined" and reason in found.reason and found.model == str(TINY)
     assert list(tmp_path.iterdir()) == []
 

@@ -65,6 +65,22 @@ def test_neighbouring_planes_that_miss_the_same_are_found() -> None:
     assert found.content["residual"]["by_kind"]["neighbours"] > 20
 
 
+def test_coarser_levels_of_the_maps_keep_every_peak(tmp_path: Path) -> None:
+    truth = np.tile(TRUTH, (3, 6))  # 288 x 768
+    bad = truth.copy()
+    bad[:96, :128] += vesicle(62, 66, 60)
+    source = np.random.default_rng(0).poisson(truth).astype(np.uint16)
+    api.assess(source, bad, tmp_path / "maps", axes="YX", noise=NOISE)
+    group = zarr.open_group(tmp_path / "maps/residual", mode="r")
+    assert group.attrs["ome"]["multiscales"][0]["type"] == "extreme"
+    first, second, third = (np.asarray(group[str(level)]) for level in range(3))
+    assert third.shape == (72, 192) and len(list(group.array_keys())) == 3
+    blocks_of_two = first.reshape(144, 2, 384, 2).swapaxes(1, 2).reshape(144, 384, 4)
+    assert np.array_equal(np.abs(second), np.abs(blocks_of_two).max(-1))
+    assert third[62 // 4, 66 // 4] == first[60:64, 64:68].min() < -6
+    assert list(zarr.open_group(tmp_path / "maps/significance", mode="r").array_keys()) == ["0"]
+
+
 def test_the_maps_do_not_depend_on_blocks_and_workers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     bad = np.stack([TRUTH + vesicle(62, 66, 60)] * 3)  # at the corner of four blocks
     whole = api.assess(noisy(3), bad, tmp_path / "whole", axes="ZYX", noise=NOISE, workers=1)

@@ -144,6 +144,7 @@ def ome_attributes(
     *,
     colour: bool = False,
     labels: bool = False,
+    reduction: str = "mean",
 ) -> dict[str, Any]:
     """Return the attributes of the group of an image pyramid.
 
@@ -172,6 +173,8 @@ def ome_attributes(
         Whether the channels are the red, green and blue (and alpha) samples of a colour image.
     labels : bool
         Whether the image is the labels of the image two groups above.
+    reduction : str
+        What coarser levels have of 2×2 pixels; of labels, it is always the mode.
 
     Returns
     -------
@@ -184,7 +187,7 @@ def ome_attributes(
         scale, shift = _placement(letters, pixel_size, origin, level)
         transformations = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": shift}]
         datasets.append({"path": str(level), "coordinateTransformations": transformations})
-    multiscale = {"axes": axes, "datasets": datasets, "name": name, "type": "mode" if labels else "mean"}
+    multiscale = {"axes": axes, "datasets": datasets, "name": name, "type": "mode" if labels else reduction}
     image_label = {"source": {"image": "../../"}}
     if version == "0.5":
         inner = {"version": "0.5", "multiscales": [multiscale], **_omero(channels, dtype, colour)}

@@ -75,6 +75,7 @@ def create(
     version: Literal["0.4", "0.5"] = "0.5",
     attributes: Mapping[str, Any] | None = None,
     labels: bool = False,
+    reduction: str = "mean",
 ) -> None:
     """Write the metadata of an image and all its levels, without pixels.
 
@@ -108,6 +109,8 @@ def create(
     labels : bool
         Whether the pixels are numbers of objects of the image two groups above: ``labels/NAME`` in it. Coarser levels
         then have the value that is most frequent among 2×2 pixels, not their mean.
+    reduction : str
+        What coarser levels have of 2×2 pixels, as the metadata name it; see `napari_restore.images.writing.pyramid`.
 
     Raises
     ------
@@ -131,7 +134,7 @@ def create(
     kind = np.dtype(dtype).newbyteorder("=")
     metadata = ome_attributes(
         letters, levels, kind, pixel_size or {}, origin or {}, units or {}, channels, name, version,
-        colour="S" in axes, labels=labels,
+        colour="S" in axes, labels=labels, reduction=reduction,
     )  # fmt: skip
     try:
         group = zarr.create_group(place_of(path).location, zarr_format=3 if version == "0.5" else 2)

@@ -72,7 +72,7 @@ def downsample_unit(
     unit : WriteUnit
         Write unit of level 1 or a coarser level.
     reduced : callable, optional
-        `downsample` (the default) or, for labels, `downsample_labels`.
+        `downsample` (the default), `downsample_extremes` or, for labels, `downsample_labels`.
 
     Raises
     ------
@@ -120,6 +120,30 @@ def downsample(pixels: NDArray[Any]) -> NDArray[Any]:
         corners = [rows[..., y::2, x::2] for y, x in itertools.product((0, 1), repeat=2)]
         result[..., first // 2 : first // 2 + corners[0].shape[-2], :] = mean(corners)
     return result
+
+
+def downsample_extremes(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Keep the value of the largest magnitude of 2×2 pixels over the last two axes, so that no peak is lost.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray, shape (..., Y, X)
+        Floats; NaN counts only where all four are NaN.
+
+    Returns
+    -------
+    numpy.ndarray, shape (..., ceil(Y / 2), ceil(X / 2))
+        Of the same data type.
+
+    Examples
+    --------
+    >>> downsample_extremes(np.array([[1.0, -3.0], [2.0, np.nan]])).tolist()
+    [[-3.0]]
+    """
+    pixels = _even(pixels)
+    corners = np.stack([pixels[..., y::2, x::2] for y, x in itertools.product((0, 1), repeat=2)])
+    size = np.where(np.isnan(corners), -1, np.abs(corners))
+    return np.asarray(np.take_along_axis(corners, size.argmax(0)[None], 0)[0], pixels.dtype)
 
 
 def downsample_labels(pixels: NDArray[Any]) -> NDArray[Any]:
