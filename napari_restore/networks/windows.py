@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from einops import rearrange
 from torch import Tensor
@@ -19,11 +18,12 @@ _FORBIDDEN = -100.0  # added to the logit of two pixels that only the cyclic shi
 
 def relative_position_index(window: int) -> Tensor:
     """Return the row of the bias table for each pair of pixels of a window, shape ``(window^2, window^2)``."""
-    # By NumPy: on the device "meta", torch would import its compiler for this, which takes seconds. With the compiler
-    # comes Triton, which ends a process that already draws by software OpenGL (two versions of LLVM).
-    offsets = np.indices((window, window)).reshape(2, -1)
-    relative = offsets[:, :, None] - offsets[:, None, :] + window - 1
-    return torch.from_numpy(relative[0] * (2 * window - 1) + relative[1])
+    # On the device "meta", torch would import its compiler for this, which takes seconds. With the compiler comes
+    # Triton, which ends a process that already draws by software OpenGL (two versions of LLVM).
+    with torch.device("cpu"):
+        offsets = torch.stack(torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")).flatten(1)
+        relative = offsets[:, :, None] - offsets[:, None, :] + window - 1
+        return relative[0] * (2 * window - 1) + relative[1]
 
 
 class Group(NamedTuple):
