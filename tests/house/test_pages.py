@@ -7,11 +7,13 @@ import importlib.util
 import re
 import tomllib
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from markdown_it import MarkdownIt
+from packaging.version import Version
 from pages import DOCS, PAGES, ROOT
 
 from napari_restore import api, errors
@@ -33,6 +35,8 @@ def script(name: str) -> ModuleType:
 
 @pytest.mark.parametrize("name", ["api.md", "command-line.md", "model-cards.md"])
 def test_references_are_up_to_date(name: str) -> None:
+    if name == "command-line.md" and Version(metadata.version("typer")) < Version("0.29"):
+        pytest.skip("typer names the types of options since 0.29")
     written = (DOCS / "reference" / name).read_text(encoding="utf-8")
     assert written == script("write_pages").PAGES[name](), "run `python docs/write_pages.py`"
 
