@@ -41,7 +41,8 @@ many times the estimated time of a batch, and 20 times the median duration of th
 ANSWER = 20.0
 """Seconds that the cluster has for an answer when a run ends. A worker that hangs gives none."""
 
-
+_numbers = itertools.count()
+"""Numbers of the tasks of this process. Dask takes a task with the key of one that is not forgotten yet for the same."""
 _FINAL = (DiskFull, ModelError, OutputTaken)
 """Errors that do not depend on the block or the worker, so that a retry would fail too."""
 
@@ -116,7 +117,6 @@ class Window:
         self.pool, self.name, self.batch_seconds = pool, name, batch_seconds
         self.failed: dict[WriteUnit, RestoreError] = {}
         self.retries = 0
-        self._numbers = itertools.count()
         self._attempts: dict[str, _Attempt] = {}
         self._histories: dict[WriteUnit, _History] = {}
         self._to_retry: deque[WriteUnit] = deque()
@@ -204,7 +204,7 @@ class Window:
         others = [address for address in self._workers if address not in history.failed_on]
         only = frozenset(others if history.failed_on or self.pool.silent else ())
         # Without a hash in their keys, Dask takes all tasks of a run for one group, whose duration it estimates.
-        key = f"{self.name}-unit-{next(self._numbers)}"
+        key = f"{self.name}-unit-{next(_numbers)}"
         future = self.pool.client.submit(
             compute_unit, self.name, unit, self._outcomes.topic, key, key=key, pure=False, workers=sorted(only) or None,
             resources=self.pool.shares, allow_other_workers=False,

@@ -69,6 +69,31 @@ def test_workers_that_stand_still(
     assert [name for name in os.listdir(tmp_path) if name.startswith(".")] == []
 
 
+def test_no_two_tasks_of_a_run_have_the_same_key(
+    source: Path,
+    checkpoints: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    client: Any,
+) -> None:
+    """Dask takes a task for one with the same key that it has not forgotten, as of a worker that stands still.
+
+    Tasks of coarser levels had the keys of tasks of blocks, and were then never computed.
+    """
+    kept: dict[str, Any] = {}
+    submit = client.submit
+
+    def submitted(*arguments: Any, key: str, **options: Any) -> Any:
+        assert key not in kept
+        kept[key] = submit(*arguments, key=key, **options)
+        return kept[key]
+
+    monkeypatch.setattr(client, "submit", submitted)
+    half = {"chunks": (1, 16, 260), "shards": (1, 16, 260)}
+    api.denoise(source, tmp_path / "out.zarr", model=checkpoints["denoiser"], scheduler=client, **SETTINGS, **half)
+    assert len(kept) > 24  # blocks, and units of the coarser level that each take two of them
+
+
 def test_the_wait_for_the_first_block_has_a_limit(
     checkpoints: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: Any
 ) -> None:
