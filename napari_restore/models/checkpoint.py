@@ -37,6 +37,9 @@ __all__ = [
     "write_checkpoint",
 ]
 
+_FOLDER = 0x10
+"""Bit of the attributes of a member of a ZIP file."""
+
 
 def file_digest(path: Path) -> str:
     """Compute the SHA-256 of a file.
@@ -67,7 +70,7 @@ def _read_pickle(path: Path) -> Any:
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                _check_sizes(archive, path)
+                _check_members(archive, path)
                 damaged = archive.testzip()  # torch does not verify the checksums
             if damaged is not None:
                 raise ModelError(f"{path} is damaged: the checksum of {damaged} is wrong; fetch it again.")
@@ -103,8 +106,8 @@ def _harmless() -> list[Any]:
     return [*made, *old, *paths, argparse.Namespace]
 
 
-def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
-    """Refuse an archive whose members are larger than the file: torch does not compress."""
+def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
+    """Refuse an archive with members that are larger than the file, as torch does not compress, or marked as folders."""
     members = archive.infolist()
     if any(member.filename.endswith("/constants.pkl") for member in members):
         raise ModelError(
@@ -116,6 +119,9 @@ def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
             f"{path} was not loaded: its contents are compressed, or overlap, and could fill the memory; torch.save "
             "makes no such files. Ask its authors for a .safetensors file."
         )
+    # Torch 2.6 reads nothing of these, and takes what is in memory for the weights.
+    if any(member.external_attr & _FOLDER and member.file_size for member in members):
+        raise ModelError(f"{path} is damaged: it says that weights are a folder; fetch it again.")
 
 
 def _entries(path: Path) -> Entries:

@@ -140,6 +140,16 @@ def test_all_ways_refuse_before_anything_is_made(form: str, tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["model.pth"]
 
 
+def test_weights_that_are_marked_as_a_folder_are_refused(tmp_path: Path) -> None:
+    """By one flipped bit, which no checksum covers; torch 2.6 took what was in memory for these weights."""
+    torch.save(network(), tmp_path / "model.pth")
+    content = bytearray((tmp_path / "model.pth").read_bytes())
+    content[content.rindex(b"PK\x01\x02", 0, content.rindex(b"data/0")) + 38] |= 0x10
+    (tmp_path / "model.pth").write_bytes(content)
+    with pytest.raises(ModelError, match="weights are a folder"):
+        api.model_card(tmp_path / "model.pth")
+
+
 def test_a_program_of_torchscript_is_refused(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated, and such files are still around
