@@ -107,7 +107,7 @@ def _harmless() -> list[Any]:
 
 
 def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
-    """Refuse an archive with members that are larger than the file, as torch does not compress, or marked as folders."""
+    """Refuse members that are larger than the file, as torch does not compress, or that are marked as folders."""
     members = archive.infolist()
     if any(member.filename.endswith("/constants.pkl") for member in members):
         raise ModelError(

@@ -42,7 +42,7 @@ ANSWER = 20.0
 """Seconds that the cluster has for an answer when a run ends. A worker that hangs gives none."""
 
 _numbers = itertools.count()
-"""Numbers of the tasks of this process. Dask takes a task with the key of one that is not forgotten yet for the same."""
+"""Numbers of the tasks of this process. Dask takes a task for an earlier one with its key that it has not forgotten."""
 _FINAL = (DiskFull, ModelError, OutputTaken)
 """Errors that do not depend on the block or the worker, so that a retry would fail too."""
 
