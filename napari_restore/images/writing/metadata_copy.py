@@ -96,13 +96,14 @@ def metadata_changes(path: str | Path) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        Names of the changed files, damaged copies included.
+        Names of the changed files, damaged copies included. If all copies are damaged, these are the copies, and what
+        cannot be read.
     """
     place = place_of(path)
     copies = _copies(place)
     right = next(filter(None, copies.values()), None)
     if right is None:
-        return tuple(copies)
+        return (*copies, *_unreadable(place)) if copies else ()
     expected = COPIES if "raw" in right else tuple(copies)
     changed = [copy for copy in expected if copies.get(copy) != right]
     for name, content in right["files"].items():
@@ -158,6 +159,7 @@ def repair_from_copies(path: str | Path, stage: Stage | None = None) -> None:
     changes = metadata_changes(path)
     right = next(filter(None, _copies(place).values()), None)
     if right is None:
+        _put_back_confirmed(place, stage)
         _check_against_damaged(place)
         write_copy(path, _levels(place), stage)
         return
@@ -178,10 +180,29 @@ def _levels(place: Place) -> int:
     return len([level for level in range(100) if any(place.get(f"{level}/{name}") for name in _ARRAY[:2])])
 
 
+def _names(place: Place) -> list[str]:
+    return [*_GROUP, *(f"{level}/{name}" for level in range(_levels(place)) for name in _ARRAY)]
+
+
+def _unreadable(place: Place) -> list[str]:
+    return [name for name in _names(place) if (raw := place.get(name)) is not None and _parsed(raw) is None]
+
+
+def _put_back_confirmed(place: Place, stage: Stage | None) -> None:
+    """Put back what cannot be read from damaged copies, where a digest that one of them holds confirms it."""
+    copies = [raw for copy in COPIES if (raw := place.get(copy)) is not None]
+    digests = {found.decode() for raw in copies for found in re.findall(rb"[0-9a-f]{64}", raw)}
+    for name in _unreadable(place):
+        contents = [(_parsed(raw) or {}).get("files") for raw in copies]
+        for content in (files.get(name) for files in contents if isinstance(files, dict)):
+            if isinstance(content, dict) and _sha256(_text(content)) in digests:
+                _set(place, name, content, stage)
+                break
+
+
 def _check_against_damaged(place: Place) -> None:
     """Raise OutputError unless a damaged copy confirms the metadata, by its digest or by its content."""
-    names = [*_GROUP, *(f"{level}/{name}" for level in range(_levels(place)) for name in _ARRAY)]
-    there = {name: content for name in names if (content := _parsed(place.get(name))) is not None}
+    there = {name: content for name in _names(place) if (content := _parsed(place.get(name))) is not None}
     for raw in filter(None, (place.get(copy) for copy in COPIES)):
         content = _parsed(raw) or {}
         if content.get("files") == there or _digest(there).encode() in re.findall(rb"[0-9a-f]{64}", raw):
