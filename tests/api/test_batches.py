@@ -203,7 +203,7 @@ def write_plate(path: Path, stack: np.ndarray, version: str) -> None:
 def test_a_plate_in_a_plate_out(tmp_path: Path, stack: np.ndarray, checkpoints: dict[str, Path], version: str) -> None:
     source, out = tmp_path / "screen.zarr", tmp_path / "out"
     write_plate(source, stack, version)
-    with pytest.raises(SourceError, match="napari-restore batch"):
+    with pytest.raises(SourceError, match=r"restore all of a plate with api\.restore_batch"):
         api.plan(source)
     model = checkpoints["upscaler"]
     ended = api.restore_batch(source, out, model=model, ome_version=version, **SETTINGS)

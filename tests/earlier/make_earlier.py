@@ -133,11 +133,12 @@ def machine() -> dict[str, str]:
     import numcodecs
     import torch
 
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.6 has none
     cores = Path("/proc/cpuinfo")
     names = [line for line in cores.read_text().splitlines() if line.startswith("model name")] if cores.exists() else []
     return {
         "processor": names[0].partition(":")[2].strip() if names else "",
-        "instructions": " ".join(sorted(name for name, there in torch.cpu.get_capabilities().items() if there is True)),
+        "instructions": " ".join(sorted(name for name, there in capabilities.items() if there is True)),
         "torch": torch.__version__.partition("+")[0],
         "numcodecs": numcodecs.__version__,
         "zarr": zarr.__version__,

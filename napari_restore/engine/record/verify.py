@@ -212,7 +212,7 @@ def verify_output(path: Path | str, *, recompute: int = 0, source: Any = None) -
     if any(name.split("/")[0].isdecimal() and name not in COPIES for name in own):
         return Verification(path, 0, (), (), (), 0, intact, metadata=changed)
     digests = None if isinstance(path, str) else read_digests(path)
-    needed = bool(attributes.get("digests"))
+    needed = bool(attributes.get("digests")) and bool(ome_zarr.stored_units(path, 0).any())
     if digests is not None and (not digests.sound or (needed and not digests.known)):
         changed += (SUMS,)
         needed = bool(digests.known)  # a copy of a folder may lack its hidden files
