@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from napari_restore.images.image import Image
 
 __all__ = ["load_recipe", "open_image", "plan", "plan_source", "plan_unestimated"]
+
+_ENDLESS = 2**60
+"""A memory budget in bytes that every run fits."""
 
 
 @bounded("reading the recipe", RecipeError)
@@ -169,10 +173,23 @@ def plan(
 def _planned_as_before(
     source: Any, model: str | Path, path: Path | str, settings: Settings, how: dict[str, Any]
 ) -> Plan | None:
-    """Plan a run with the settings of a result, and return None if they do not fit: it is of another source."""
+    """Plan a run with the settings of a result, and return None if they do not fit: it is of another source.
+
+    Raises
+    ------
+    RecipeError
+        If the result could be continued with more memory. A run that begins anew would delete what is stored.
+    """
+    from napari_restore.engine.store.resume import continues
+
     try:
         return plan_source(source, model, path, settings, **how)
     except RestoreError:  # an error that is not due to these settings comes again without them
+        roomy = None
+        with suppress(RestoreError):
+            roomy = plan_source(source, model, path, {**settings, "memory_budget": _ENDLESS}, **how)
+        if roomy is not None and continues(roomy, path):
+            raise
         return None
 
 

@@ -20,7 +20,9 @@ from stored_files import files
 
 from napari_restore import api
 from napari_restore.engine.compute.predictor import release_predictors
+from napari_restore.engine.planning.memory import LIBRARIES
 from napari_restore.engine.planning.recipe import _KEPT_ON_RESUME, EXECUTION_FIELDS, Recipe
+from napari_restore.errors import RecipeError
 
 GB = 10**9
 SETTINGS: dict[str, Any] = {"device": "cpu"}
@@ -129,6 +131,24 @@ def test_a_tight_machine_takes_the_blocks_that_are_there(checkpoints: dict[str, 
         events = api.iter_restore(tmp_path / "in.tif", output=tmp_path / "out.zarr", **call)
         assert next(events).done == 1
         events.close()
+
+
+def test_what_is_stored_is_not_deleted_for_want_of_memory(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).poisson(100, (2, 1600, 1700)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "in.tif", pixels, photometric="minisblack", metadata={"axes": "ZYX"})
+    call: dict[str, Any] = {"model": checkpoints["local"], "tile": 256, "backend": "eager", "workers": 1}
+    call |= SETTINGS
+    with machine(1):
+        roomy = api.plan(tmp_path / "in.tif", **call)
+        events = api.iter_restore(tmp_path / "in.tif", output=tmp_path / "out.zarr", overwrite=True, **call)
+        next(event for event in events if event.done == 1)
+        events.close()
+    before = files(tmp_path / "out.zarr")
+    with machine(1, roomy.memory_bytes - LIBRARIES - 1e6):
+        assert api.plan(tmp_path / "in.tif", **call).memory_bytes < roomy.memory_bytes, "it could begin anew"
+        with pytest.raises(RecipeError, match=r"more than the .* free memory"):
+            api.denoise(tmp_path / "in.tif", tmp_path / "out.zarr", overwrite=True, **call)
+    assert files(tmp_path / "out.zarr") == before
 
 
 @pytest.mark.parametrize(
