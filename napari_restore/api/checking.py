@@ -133,6 +133,7 @@ def verify(
         If `output` is not such a result, or the source is needed and cannot be found.
     """
     from napari_restore.engine.record.verify import record_verification, repair_metadata, repair_output, verify_output
+    from napari_restore.engine.store.ending import tidy
 
     found = verify_output(as_location(output), recompute=recompute, source=source)
     if repair and found.metadata:
@@ -141,6 +142,8 @@ def verify(
     if repair and (found.bad or found.annotations):
         follow_run(repair_output(found, source=source), progress)
         found = verify_output(as_location(output), recompute=recompute, source=source)
+    if repair and isinstance(location := as_location(output), Path):
+        tidy(location)  # what an earlier repair has left that was killed
     record_verification(found)
     return found
 

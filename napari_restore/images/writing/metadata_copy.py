@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = ["COPIES", "copied_metadata", "metadata_changes", "put_attributes", "repair_from_copies", "write_copy"]
 
 import hashlib
+import itertools
 import json
 import re
 from pathlib import Path
@@ -21,6 +22,8 @@ from napari_restore.ways_out import REPLACE
 
 COPIES = ("0/.metadata.json", "0/.metadata.copy.json")
 """Names of the copies; results of earlier versions have only the first."""
+_MOST_DIFFERING = 8
+"""Number of bytes in which two damaged copies may differ, so that all combinations are tried at once."""
 _GROUP = ("zarr.json", ".zgroup", ".zattrs")
 _ARRAY = ("zarr.json", ".zarray", ".zattrs")
 
@@ -66,6 +69,26 @@ def _sound(raw: bytes) -> dict[str, Any] | None:
     return content if whole and ("raw" not in content or _digest(content["raw"]) == content.get("raw_sha256")) else None
 
 
+def _right(place: Place) -> dict[str, Any] | None:
+    """Return the content of an undamaged copy, or of the two damaged ones together; None if there is none.
+
+    Where two damaged copies differ, the byte of one of them is right, and the digests in them tell which.
+    """
+    if (found := next(filter(None, _copies(place).values()), None)) is not None:
+        return found
+    one, other = (place.get(copy) or b"" for copy in COPIES)
+    differing = [index for index, (a, b) in enumerate(zip(one, other, strict=False)) if a != b]
+    if len(one) != len(other) or len(differing) > _MOST_DIFFERING:
+        return None
+    for chosen in itertools.product((one, other), repeat=len(differing)):
+        joined = bytearray(one)
+        for index, source in zip(differing, chosen, strict=True):
+            joined[index] = source[index]
+        if (found := _sound(bytes(joined))) is not None:
+            return found
+    return None
+
+
 def copied_metadata(path: str | Path) -> Files | None:
     """Read a copy of the metadata of an image.
 
@@ -79,7 +102,7 @@ def copied_metadata(path: str | Path) -> Files | None:
     dict of str to dict, or None
         JSON by the name of the file; None if there is no copy, or all copies are damaged.
     """
-    copy = next(filter(None, _copies(place_of(path)).values()), None)
+    copy = _right(place_of(path))
     return None if copy is None else copy["files"]
 
 
@@ -101,7 +124,7 @@ def metadata_changes(path: str | Path) -> tuple[str, ...]:
     """
     place = place_of(path)
     copies = _copies(place)
-    right = next(filter(None, copies.values()), None)
+    right = _right(place)
     if right is None:
         return (*copies, *_unreadable(place)) if copies else ()
     expected = COPIES if "raw" in right else tuple(copies)
@@ -157,9 +180,8 @@ def repair_from_copies(path: str | Path, stage: Stage | None = None) -> None:
     """
     place = place_of(path)
     changes = metadata_changes(path)
-    right = next(filter(None, _copies(place).values()), None)
+    right = _right(place)
     if right is None:
-        _put_back_confirmed(place, stage)
         _check_against_damaged(place)
         write_copy(path, _levels(place), stage)
         return
@@ -186,18 +208,6 @@ def _names(place: Place) -> list[str]:
 
 def _unreadable(place: Place) -> list[str]:
     return [name for name in _names(place) if (raw := place.get(name)) is not None and _parsed(raw) is None]
-
-
-def _put_back_confirmed(place: Place, stage: Stage | None) -> None:
-    """Put back what cannot be read from damaged copies, where a digest that one of them holds confirms it."""
-    copies = [raw for copy in COPIES if (raw := place.get(copy)) is not None]
-    digests = {found.decode() for raw in copies for found in re.findall(rb"[0-9a-f]{64}", raw)}
-    for name in _unreadable(place):
-        contents = [(_parsed(raw) or {}).get("files") for raw in copies]
-        for content in (files.get(name) for files in contents if isinstance(files, dict)):
-            if isinstance(content, dict) and _sha256(_text(content)) in digests:
-                _set(place, name, content, stage)
-                break
 
 
 def _check_against_damaged(place: Place) -> None:
