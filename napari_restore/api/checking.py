@@ -135,14 +135,15 @@ def verify(
     from napari_restore.engine.record.verify import record_verification, repair_metadata, repair_output, verify_output
     from napari_restore.engine.store.ending import tidy
 
-    found = verify_output(as_location(output), recompute=recompute, source=source)
+    location = as_location(output)
+    found = verify_output(location, recompute=recompute, source=source)
     if repair and found.metadata:
-        repair_metadata(as_location(output))
-        found = verify_output(as_location(output), recompute=recompute, source=source)
+        repair_metadata(location)
+        found = verify_output(location, recompute=recompute, source=source)
     if repair and (found.bad or found.annotations):
         follow_run(repair_output(found, source=source), progress)
-        found = verify_output(as_location(output), recompute=recompute, source=source)
-    if repair and isinstance(location := as_location(output), Path):
+        found = verify_output(location, recompute=recompute, source=source)
+    if repair and isinstance(location, Path):
         tidy(location)  # what an earlier repair has left that was killed
     record_verification(found)
     return found

@@ -184,12 +184,13 @@ def _planned_as_before(
 
     try:
         return plan_source(source, model, path, settings, **how)
-    except RestoreError:  # an error that is not due to these settings comes again without them
+    except RestoreError as error:  # an error that is not due to these settings comes again without them
         roomy = None
         with suppress(RestoreError):
             roomy = plan_source(source, model, path, {**settings, "memory_budget": _ENDLESS}, **how)
         if roomy is not None and continues(roomy, path):
-            raise
+            words = f"{path} is continued with the settings it was started with; with others, overwriting deletes it"
+            raise RecipeError.around(words, error) from error
         return None
 
 

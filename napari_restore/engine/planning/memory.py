@@ -54,7 +54,7 @@ LIBRARIES = 150 * 10**6
 PREPARING = {"openvino": 550 * 10**6, "compiled": 700 * 10**6}
 """Bytes that a run takes in addition if it converts its network for OpenVINO, or compiles it.
 
-Measured on a CPU: 315 to 452 MB to convert, 260 to 630 MB to compile, with the C++ compiler.
+Measured on a CPU: 315 to 452 MB to convert, 260 to 640 MB to compile, with the C++ compiler.
 """
 _PLANNING = 75 * 10**6
 """Bytes for modules that planning imports, and caches; measured maximum."""
@@ -266,13 +266,14 @@ def check_budget(plan: Sized, free: int) -> None:
     blocks = max(block_bytes(plan))
     chunk = math.prod(decoded_chunk(plan.image).values()) * plan.image.dtype.itemsize
     chunks = f", its source in chunks of {human_bytes(chunk)} that are read whole" if 15 * chunk > blocks else ""
-    preparing = human_bytes(_preparing_bytes(plan)) if plan.prepares else ""
-    prepare = f", and {preparing} to prepare the network, which the back end eager does not take" if preparing else ""
+    prepared = human_bytes(_preparing_bytes(plan))
+    prepare = (
+        f", and {prepared} to prepare the network, which the back end eager does not take" if plan.prepares else ""
+    )
     raise RecipeError(
         f"the run takes {human_bytes(needed)}, more than the {what}: {plan.recipe.workers} blocks in progress of "
         f"{human_bytes(blocks)} each{chunks}, and {human_bytes(network_bytes(plan))} for {plan.recipe.lanes} "
         f"concurrent batches of {plan.recipe.batch} tiles of {human_bytes(tile_bytes(plan.card, plan.grid))}"
-        f"{prepare}; use "
-        "smaller shards, a smaller tile, a smaller batch, fewer workers or concurrent batches (lanes)",
+        f"{prepare}; use smaller shards, a smaller tile, a smaller batch, fewer workers or concurrent batches (lanes)",
         _MORE_MEMORY.after("or "),
     )

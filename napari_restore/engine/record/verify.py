@@ -212,9 +212,9 @@ def verify_output(path: Path | str, *, recompute: int = 0, source: Any = None) -
     if any(name.split("/")[0].isdecimal() and name not in COPIES for name in own):
         return Verification(path, 0, (), (), (), 0, intact, metadata=changed)
     digests = None if isinstance(path, str) else read_digests(path)
-    needed = bool(attributes.get("digests")) and bool(ome_zarr.stored_units(path, 0).any())
-    if digests is not None and (not digests.sound or (needed and not digests.known)):
-        changed += (SUMS,)
+    needed = bool(attributes.get("digests"))
+    unlisted = needed and digests is not None and not digests.known
+    if digests is not None and (unlisted or not digests.sound):
         needed = bool(digests.known)  # a copy of a folder may lack its hidden files
     missing: list[WriteUnit] = []
     damaged: list[WriteUnit] = []
@@ -231,6 +231,8 @@ def verify_output(path: Path | str, *, recompute: int = 0, source: Any = None) -
                 sound.append(unit)
             else:
                 damaged.append(unit)
+    if digests is not None and (not digests.sound or (unlisted and (sound or damaged))):
+        changed += (SUMS,)
     filled = read_marks(path)
     blocks = [unit for unit in sound if unit.level == 0 and unit not in filled]
     spread = {int((k + 0.5) * len(blocks) / recompute) for k in range(recompute)} if blocks else ()

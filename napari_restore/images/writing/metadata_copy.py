@@ -12,6 +12,7 @@ import hashlib
 import itertools
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,7 @@ def write_copy(path: str | Path, levels: int, stage: Stage | None = None) -> Non
         Stage through which an image on a disk is written.
     """
     place = place_of(path)
-    names = [*_GROUP, *(f"{level}/{name}" for level in range(levels) for name in _ARRAY)]
-    raw = {name: content for name in names if (content := place.get(name)) is not None}
+    raw = {name: content for name in _names(levels) if (content := place.get(name)) is not None}
     files = {name: parsed for name, content in raw.items() if (parsed := _parsed(content)) is not None}
     _set_copies(place, files, {name: _sha256(raw[name]) for name in files}, stage)
 
@@ -55,10 +55,9 @@ def _set_copies(place: Place, files: Files, raw: dict[str, str], stage: Stage | 
         _set(place, copy, content, stage)
 
 
-def _copies(place: Place) -> dict[str, dict[str, Any] | None]:
-    """Read the existing copies by their names; None for a damaged copy."""
-    found = {copy: place.get(copy) for copy in COPIES}
-    return {copy: _sound(content) for copy, content in found.items() if content is not None}
+def _copies(place: Place) -> dict[str, bytes]:
+    """Read the existing copies by their names, damaged ones included."""
+    return {copy: raw for copy in COPIES if (raw := place.get(copy)) is not None}
 
 
 def _sound(raw: bytes) -> dict[str, Any] | None:
@@ -69,24 +68,24 @@ def _sound(raw: bytes) -> dict[str, Any] | None:
     return content if whole and ("raw" not in content or _digest(content["raw"]) == content.get("raw_sha256")) else None
 
 
-def _right(place: Place) -> dict[str, Any] | None:
-    """Return the content of an undamaged copy, or of the two damaged ones together; None if there is none.
+def _right(copies: dict[str, bytes]) -> dict[str, Any] | None:
+    """Return the content of an undamaged copy, or of two damaged ones together; None if there is none.
 
     Where two damaged copies differ, the byte of one of them is right, and the digests in them tell which.
     """
-    if (found := next(filter(None, _copies(place).values()), None)) is not None:
-        return found
-    one, other = (place.get(copy) or b"" for copy in COPIES)
+    return next(filter(None, map(_sound, itertools.chain(copies.values(), _joined(*copies.values())))), None)
+
+
+def _joined(one: bytes = b"", other: bytes = b"") -> Iterator[bytes]:
+    """Yield what two copies may have been, if they differ in few bytes."""
     differing = [index for index, (a, b) in enumerate(zip(one, other, strict=False)) if a != b]
     if len(one) != len(other) or len(differing) > _MOST_DIFFERING:
-        return None
+        return
     for chosen in itertools.product((one, other), repeat=len(differing)):
         joined = bytearray(one)
         for index, source in zip(differing, chosen, strict=True):
             joined[index] = source[index]
-        if (found := _sound(bytes(joined))) is not None:
-            return found
-    return None
+        yield bytes(joined)
 
 
 def copied_metadata(path: str | Path) -> Files | None:
@@ -102,7 +101,7 @@ def copied_metadata(path: str | Path) -> Files | None:
     dict of str to dict, or None
         JSON by the name of the file; None if there is no copy, or all copies are damaged.
     """
-    copy = _right(place_of(path))
+    copy = _right(_copies(place_of(path)))
     return None if copy is None else copy["files"]
 
 
@@ -124,11 +123,11 @@ def metadata_changes(path: str | Path) -> tuple[str, ...]:
     """
     place = place_of(path)
     copies = _copies(place)
-    right = _right(place)
+    right = _right(copies)
     if right is None:
         return (*copies, *_unreadable(place)) if copies else ()
     expected = COPIES if "raw" in right else tuple(copies)
-    changed = [copy for copy in expected if copies.get(copy) != right]
+    changed = [copy for copy in expected if copy not in copies or _sound(copies[copy]) != right]
     for name, content in right["files"].items():
         raw = place.get(name)
         found = _parsed(raw)
@@ -153,7 +152,7 @@ def put_attributes(path: str | Path, attributes: dict[str, Any], stage: Stage | 
     """
     place = place_of(path)
     name = ".zattrs" if place.get("zarr.json") is None else "zarr.json"
-    content, copy = _parsed(place.get(name)), next(filter(None, _copies(place).values()), None)
+    content, copy = _parsed(place.get(name)), _right(_copies(place))
     if content is None or copy is None or name not in copy["files"]:
         return
     files, raw = copy["files"], copy.get("raw", {})
@@ -180,7 +179,7 @@ def repair_from_copies(path: str | Path, stage: Stage | None = None) -> None:
     """
     place = place_of(path)
     changes = metadata_changes(path)
-    right = _right(place)
+    right = _right(_copies(place))
     if right is None:
         _check_against_damaged(place)
         write_copy(path, _levels(place), stage)
@@ -202,18 +201,20 @@ def _levels(place: Place) -> int:
     return len([level for level in range(100) if any(place.get(f"{level}/{name}") for name in _ARRAY[:2])])
 
 
-def _names(place: Place) -> list[str]:
-    return [*_GROUP, *(f"{level}/{name}" for level in range(_levels(place)) for name in _ARRAY)]
+def _names(levels: int) -> list[str]:
+    return [*_GROUP, *(f"{level}/{name}" for level in range(levels) for name in _ARRAY)]
 
 
 def _unreadable(place: Place) -> list[str]:
-    return [name for name in _names(place) if (raw := place.get(name)) is not None and _parsed(raw) is None]
+    found = {name: place.get(name) for name in _names(_levels(place))}
+    return [name for name, raw in found.items() if raw is not None and _parsed(raw) is None]
 
 
 def _check_against_damaged(place: Place) -> None:
     """Raise OutputError unless a damaged copy confirms the metadata, by its digest or by its content."""
-    there = {name: content for name in _names(place) if (content := _parsed(place.get(name))) is not None}
-    for raw in filter(None, (place.get(copy) for copy in COPIES)):
+    found = {name: _parsed(place.get(name)) for name in _names(_levels(place))}
+    there = {name: content for name, content in found.items() if content is not None}
+    for raw in _copies(place).values():
         content = _parsed(raw) or {}
         if content.get("files") == there or _digest(there).encode() in re.findall(rb"[0-9a-f]{64}", raw):
             return

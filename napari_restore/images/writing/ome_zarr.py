@@ -241,10 +241,18 @@ def read_attributes(path: str | Path) -> dict[str, Any] | None:
     except (FileNotFoundError, ContainsArrayError):
         return None
     except Exception as error:
-        damaged = isinstance(error, ValueError | TypeError | KeyError | AttributeError)
-        raise OutputError(f"the metadata of {path} cannot be read: {error!r}", REPAIR if damaged else REACH) from error
+        raise _not_readable(str(path), error) from error
     found = group.attrs.asdict().get(ATTRIBUTES)
     return dict(found) if isinstance(found, Mapping) else None
+
+
+_DAMAGED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, NotImplementedError)
+"""What damaged metadata raise in zarr. Errors of servers and disks are of other types."""
+
+
+def _not_readable(what: str, error: Exception) -> OutputError:
+    advice = REPAIR if isinstance(error, _DAMAGED) else REACH
+    return OutputError(f"the metadata of {what} cannot be read: {error!r}", advice)
 
 
 def open_level(path: str | Path, level: int, mode: Literal["r", "r+"] = "r") -> zarr.Array[Any]:
@@ -278,8 +286,8 @@ def open_level(path: str | Path, level: int, mode: Literal["r", "r+"] = "r") -> 
         raise OutputError(f"{path} has no level {level}; was the image made by this package?") from error
     except (MemoryError, RestoreError):
         raise
-    except Exception as error:  # damaged metadata raise many kinds of errors in zarr
-        raise OutputError(f"the metadata of level {level} of {path} cannot be read: {error!r}", REPAIR) from error
+    except Exception as error:
+        raise _not_readable(f"level {level} of {path}", error) from error
     array = array.with_config({"write_empty_chunks": True})
     if array.metadata.zarr_format == 2:  # its metadata do not mention checksums, see `without_checksum`
         metadata = replace(array.metadata, compressor=compressor(2))

@@ -17,10 +17,11 @@ from napari_restore import api
 from napari_restore.engine.compute import predictor
 from napari_restore.engine.planning.planner import make_plan
 from napari_restore.engine.record import verify
+from napari_restore.engine.store.lock import OutputLock, lock_of
 from napari_restore.errors import OutputError
 from napari_restore.images.staging import Stage
 from napari_restore.images.writing import ome_zarr
-from napari_restore.images.writing.digests import SUMS
+from napari_restore.images.writing.digests import SUMS, record_digest
 from napari_restore.images.writing.layout import WriteUnit
 from napari_restore.images.writing.metadata_copy import COPIES
 from napari_restore.images.writing.unit_writer import UnitWriter
@@ -198,17 +199,37 @@ def test_a_damaged_copy_does_not_vouch_for_damaged_metadata(result: Path, copies
     assert {path: path.read_bytes() for path in whole} == whole
 
 
-@pytest.mark.parametrize("name", ["0/zarr.json", "1/zarr.json"])
-def test_what_a_damaged_copy_still_tells_is_put_back(result: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["zarr.json", "0/zarr.json", "1/zarr.json"])
+def test_two_damaged_copies_are_put_together(result: Path, name: str) -> None:
     """One damaged place in each of three files: where the copies differ, their digests say which one is right."""
     whole = {file: file.read_bytes() for file in result.rglob("*") if file.is_file()}
     for copy, part in zip(COPIES, (b'"raw_sha256"', b'"files"'), strict=True):
         (result / copy).write_bytes(whole[result / copy].replace(part, part[:-1] + b"}", 1))  # no JSON any more
-    (result / name).write_bytes(whole[result / name].replace(b'"data_type": "', b'"data_type": &', 1))
+    (result / name).write_bytes(whole[result / name].replace(b": ", b"& ", 1))
     found = api.verify(result)
     assert not found.ok and name in found.metadata
     assert api.verify(result, repair=True).ok
     assert {path: path.read_bytes() for path in whole} == whole
+
+
+def test_a_run_that_was_cancelled_before_its_first_block(result: Path, checkpoints: dict[str, Path]) -> None:
+    output = result.with_name("cancelled.zarr")
+    events = api.iter_restore(result.with_name("in.ome.tif"), output=output, model=checkpoints["local"], tile=128)
+    assert next(events).done == 0
+    events.close()
+    found = api.verify(output)
+    assert found.metadata == () and found.missing and not found.damaged
+
+
+def test_what_a_killed_repair_has_left_is_removed(result: Path) -> None:
+    whole = {file: file.read_bytes() for file in result.rglob("*") if file.is_file()}
+    held = OutputLock(result)  # as if it was killed before it gave the lock back
+    mark = held.stage.folder / "owner.json"
+    mark.write_text(json.dumps(json.loads(mark.read_text()) | {"started": "never"}))
+    record_digest(Stage(held.stage.folder), result, objects(result)[0].relative_to(result).as_posix(), b"never stored")
+    assert api.verify(result).ok and lock_of(result).exists()
+    assert api.verify(result, repair=True).ok and not lock_of(result).exists()
+    assert {file: file.read_bytes() for file in result.rglob("*") if file.is_file()} == whole
 
 
 @pytest.mark.parametrize("name", ["zarr.json", "0/zarr.json"])

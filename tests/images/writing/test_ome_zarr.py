@@ -225,3 +225,30 @@ def test_a_flipped_bit_is_noticed(path, version):
     stored.write_bytes(content)
     with pytest.raises(RuntimeError):
         ome_zarr.open_level(path, 0)[:]
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionError("no route"), PermissionError("denied"), TimeoutError("late")], ids=repr
+)
+@pytest.mark.parametrize(
+    "read", [ome_zarr.read_attributes, lambda path: ome_zarr.open_level(path, 0)], ids=["group", "level"]
+)
+def test_what_cannot_be_reached_is_not_called_damaged(tmp_path, monkeypatch, error, read):
+    def unreachable(*_, **__):
+        raise error
+
+    make(tmp_path / "a.zarr")
+    monkeypatch.setattr(zarr, "open_group", unreachable)
+    monkeypatch.setattr(zarr, "open_array", unreachable)
+    with pytest.raises(OutputError, match=r"cannot be read: .*; check its address, the network"):
+        read(tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"{}", b'{"zarr_format": 3, "node_type": "array", "shape": [1e999]}'], ids=repr
+)
+def test_damaged_metadata_are_repaired_and_not_looked_for(tmp_path, damage):
+    path = make(tmp_path / "a.zarr")
+    (path / "0/zarr.json").write_bytes(damage)
+    with pytest.raises(OutputError, match="verify --repair"):
+        ome_zarr.open_level(path, 0)

@@ -114,7 +114,7 @@ def name_axes(tiff: tifffile.TiffFile) -> None:
     named = [("T" if axis == "frames" else axis, length) for axis, length in lengths.items() if length > 1]
     axes = "".join(axis for axis, _ in named) + series.keyframe.axes
     shape = (*(length for _, length in named), *plane)
-    # Made anew in place: since tifffile 2026.10 the series of a file cannot be replaced.
+    # Made anew in place: in tifffile 2026.11 the series of a file cannot be replaced.
     TiffPageSeries.__init__(series, list(series), shape, series.dtype, axes, kind="scanimage")
 
 
