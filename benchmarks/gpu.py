@@ -46,8 +46,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 MOST_BYTES = 15 * 10**6
 """Largest file of a state; larger ones are cut into several."""
-SHARES = {"tests": 0.3, "networks": 0.2, "jobs": 0.15, "memory": 0.05}
-"""Share of the whole time that a part may take; training has what is left."""
+SHARES = {"tests": 0.3, "networks": 0.2, "jobs": 0.15, "memory": 0.05, "training": 0.3}
+"""Shares of the time; a part may take its share, among the parts that are still to come, of the time that is left."""
 RESERVE = 30.0
 """Seconds for what follows the training: weights, state, page."""
 
@@ -125,8 +125,10 @@ def networks(given: argparse.Namespace, seconds: float) -> dict[str, Any]:
 
 
 def jobs(given: argparse.Namespace, seconds: float) -> dict[str, Any]:
-    size = ["--cases", "fast x2", "--planes", 1, "--seconds", 0.1, "--repeats", 1] if given.quick else []
-    return several({"jobs": ["-m", "benchmarks.pipeline", "--device", given.device, *size]}, given, seconds)
+    cases = ["fast x2"] if given.quick else ["fast", "medium", "slow", "fast x2", "medium x2", "slow x2"]
+    size = ["--planes", 1, "--seconds", 0.1, "--repeats", 1] if given.quick else ["--planes", 32, "--seconds", 1]
+    command = ["-m", "benchmarks.pipeline", "--device", given.device, *size, "--cases"]
+    return several({"jobs": [*command, *cases], "nothing": [*command, "nothing"]}, given, seconds)
 
 
 def memory(given: argparse.Namespace, seconds: float) -> dict[str, Any]:
@@ -291,9 +293,9 @@ def main() -> int:
         }  # fmt: skip
         found = {"command": " ".join(["python", "benchmarks/gpu.py", *sys.argv[1:]]), "minutes": 0.0, "parts": {},
                  "machine": machine(given.device) | {"missing": given.missing or "nothing"}}  # fmt: skip
-        for name in given.parts:
+        for number, name in enumerate(given.parts):
             left = 60 * given.minutes - RESERVE - (time.monotonic() - began)
-            limit = min(left, 60 * given.minutes * SHARES.get(name, 1.0))
+            limit = left * SHARES[name] / sum(SHARES[later] for later in given.parts[number:])
             print(f"{name}: at most {max(0.0, limit):.0f} s", flush=True)
             part = every[name](given, limit) if limit > 1 else {"status": "not run: no time was left"}
             found["parts"][name] = part

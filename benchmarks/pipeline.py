@@ -4,6 +4,7 @@
     python -m benchmarks.pipeline --cases medium --seconds 30
     python -m benchmarks.pipeline --peers                          # with what else there is, where it is installed
     python -m benchmarks.pipeline --device cuda                    # one lane; what the GPU waits is not seen
+    python -m benchmarks.pipeline --cases nothing                  # what a pixel costs besides the network
     python -m benchmarks.pipeline --digests 5 --cases fast medium  # what the digests of stored objects cost
 
 Each case is a network with seeded or bundled weights and a stack of uint16 planes in a Zarr. In one process and in
@@ -15,6 +16,9 @@ Columns: pixels/s of tiles of the bare network; output pixels of the job per sec
 network ("job/bare"), and the same with every pixel of a tile counted, halo included ("after halo"); the share of time
 that concurrent batches wait; bytes read, divided by the bytes of the volume; seconds until the first block is stored;
 resident memory at its peak above that before the run, and the most that the plan says it is.
+
+The case "nothing" is the default denoiser with a network that returns its input. Its row has the nanoseconds of
+processor time for each pixel of a whole job, in all threads together, and the pixels per second.
 
 With ``--digests N``, the job runs N times with digests of its stored objects and N times without them, in turn. The
 columns are then job/bare without and with them, both of the fastest runs; the median of the N ratios of runs in turn
@@ -33,6 +37,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +67,8 @@ CASES: dict[str, tuple[str, Any, tuple[int, int, int]]] = {
                            "scale": 2, "head": "pixelshuffledirect"}, (3, 432, 432)),
 }  # fmt: skip
 """Network, hyper-parameters (None: bundled weights), shape of the source."""
+NOTHING, PLANES = "nothing", (8, 2048, 2048)
+"""Case of a network that costs nothing, and the shape of its source."""
 
 
 def write_source(path: Path, shape: tuple[int, int, int]) -> None:
@@ -176,6 +183,7 @@ def job(plan: Plan, output: Path) -> dict[str, float]:
     predictor: Predictor = predictor_of(plan)
     network = predictor._network
     timed = predictor._network = Timed(network)
+    processor = time.process_time()
     first = 0.0
     with peak_memory() as peak:
         began = time.perf_counter()
@@ -185,10 +193,10 @@ def job(plan: Plan, output: Path) -> dict[str, float]:
             restored = time.perf_counter() - began
             for _ in build_pyramid(sink):
                 pass
-        seconds = time.perf_counter() - began
+        seconds, processor = time.perf_counter() - began, time.process_time() - processor
     predictor._network = network
     return {
-        "seconds": seconds, "first": first, "peak": peak(), "read": source.bytes,
+        "seconds": seconds, "processor": processor, "first": first, "peak": peak(), "read": source.bytes,
         # A GPU's lane does not wait for the network.
         "waits": 1 - timed.seconds / restored / (plan.recipe.lanes or 1) if plan.device.is_cpu else float("nan"),
     }  # fmt: skip
@@ -296,6 +304,20 @@ def measure(case: str, folder: Path, given: argparse.Namespace) -> dict[str, Any
     return found
 
 
+def measure_nothing(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """Print what a pixel of a job costs besides the network, and return the figures."""
+    source = folder / "source.zarr"
+    write_source(source, (given.planes or PLANES[0], *PLANES[1:]))
+    plan = api.plan(source, axes="ZYX", value_range=(0, 1000), device=given.device, memory_budget=given.memory)
+    predictor = predictor_of(plan)
+    predictor._network = nn.Identity()
+    jobs = [job(plan, folder / "result.zarr") for _ in range(given.repeats + 1)]
+    best, pixels = min(jobs, key=lambda one: one["processor"]), float(np.prod(plan.image.shape))
+    cost, rate = best["processor"] / pixels * 1e9, pixels / min(one["seconds"] for one in jobs)
+    print(f"{NOTHING:<11}{cost:9.1f} ns of a core for each pixel, {rate / 1e6:.1f} Mpixel/s", flush=True)
+    return {"case": NOTHING, "ns": cost, "rate": rate, "tiles": plan.tile_share, "planned": plan.memory_bytes}
+
+
 @contextmanager
 def digests(wanted: bool) -> Iterator[Callable[[], float]]:
     """Switch the digests of stored objects on or off, and yield a function that returns the seconds spent in them."""
@@ -343,7 +365,7 @@ def measure_digests(case: str, folder: Path, seconds: float, rounds: int, memory
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Whole job against the bare network.")
-    parser.add_argument("--cases", nargs="*", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--cases", nargs="*", choices=[*CASES, NOTHING], default=[*CASES, NOTHING])
     parser.add_argument("--seconds", type=float, default=4.0, help="for each measurement of the bare network")
     parser.add_argument("--memory", type=int, help="budget in bytes")
     parser.add_argument("--device", default="cpu")
@@ -367,7 +389,7 @@ def main() -> None:
     rows = []
     for case in given.cases:
         with tempfile.TemporaryDirectory() as folder:
-            rows.append(measure(case, Path(folder), given))
+            rows.append((measure_nothing if case == NOTHING else partial(measure, case))(Path(folder), given))
         if given.json:
             given.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
 

@@ -49,6 +49,8 @@ class Compiled(Backend):
                 if isinstance(block, TransformerBlock):
                     block.compile(dynamic=False)
             self._network = Eager(network, device, precision)
+        self._traces_all = device.is_cuda
+        self._sizes: set[torch.Size] = set()
         self._state: Literal["untried", "works", "fails"] = "untried"
         self._first = threading.Lock()
 
@@ -60,6 +62,11 @@ class Compiled(Backend):
         _allow_variants()
         if self._state == "fails":
             return self._as_it_is(tiles)
+        if self._traces_all and tiles.shape not in self._sizes:
+            # A network keeps what it computes once for a size (the layouts of SwinIR). Traced, that would be part of
+            # each batch; and torch cannot trace it for a GPU.
+            self._as_it_is(tiles)
+            self._sizes.add(tiles.shape)
         try:
             result = self._network(tiles)
         except Exception as error:
