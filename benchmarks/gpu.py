@@ -280,7 +280,7 @@ def main() -> int:
     given.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         given.temporary = Path(temporary)
-        paths = [ROOT, ROOT / "tests"]
+        paths = [ROOT, ROOT / "tests", *filter(None, [os.environ.get("PYTHONPATH")])]
         if given.wheels:
             paths.append(given.temporary / "site")
             install = python("-m", "pip", "install", "-q", "--no-index", "--no-deps", "--target", paths[-1])

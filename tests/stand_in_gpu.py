@@ -1,11 +1,10 @@
 """A stand-in for a GPU: it computes on the CPU, and checks that streams, events and copies are in a safe order.
 
 A GPU runs the work of a stream in order, and the work of two streams in any order that events do not rule out. Memory
-of a tensor that is gone is used again by the stream on which it was allocated, unless `record_stream` has named other
-streams that use it. A wrong order gives right results nearly always, so the results of a GPU do not show a mistake. The
-stand-in does: it keeps a vector clock for each stream and each thread of the host (Fidge 1988, Mattern 1989), and notes
-a fault where two accesses to the same memory, of which one writes, have no order, or where memory is used again before
-a stream is known to have finished with it.
+of a tensor that is gone is used again by the stream on which it was allocated. A wrong order gives right results nearly
+always, so the results of a GPU do not show a mistake. The stand-in does: it keeps a vector clock for each stream and
+each thread of the host (Fidge 1988, Mattern 1989), and notes a fault where two accesses to the same memory, of which
+one writes, have no order, or where memory is used again before a stream is known to have finished with it.
 
 Tensors "on the GPU" are of a class of their own with ``device`` "cuda:0"; networks keep their weights on the CPU.
 """
@@ -56,13 +55,12 @@ class Work:
 
 @dataclass(eq=False)
 class Memory:
-    """Memory of tensors that share it; `used_by` are the streams of `record_stream`."""
+    """Memory of tensors that share it."""
 
     gpu: StandIn
     stream: str
     pinned: bool
     accesses: list[Access] = field(default_factory=list)
-    used_by: set[str] = field(default_factory=set)
 
     def __del__(self) -> None:
         self.gpu.freed(self)
@@ -75,6 +73,7 @@ class Stream:
         self.gpu, self.device, self.name = gpu, device, f"{device}/{name}"
 
     def wait_stream(self, other: Stream) -> None:
+        self.gpu.waits.add((self.name, other.name))
         self.gpu.join(self.name, self.gpu.now(other.name))
 
     def wait_event(self, event: Event) -> None:
@@ -88,12 +87,15 @@ class Event:
     """`torch.cuda.Event`."""
 
     def __init__(self, gpu: StandIn) -> None:
-        self.gpu, self.clock = gpu, Clock()
+        self.gpu, self.clock, self.arrived = gpu, Clock(), False
 
     def record(self, stream: Stream) -> None:
         self.clock = dict(self.gpu.now(stream.name))
 
     def synchronize(self) -> None:
+        if not self.arrived:
+            self.gpu.waits.add((self.gpu.host(), "an event"))
+        self.arrived = True
         self.gpu.join(self.gpu.host(), self.clock)
 
 
@@ -123,9 +125,6 @@ class Held(torch.Tensor):
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return StandIn.of(args, kwargs).run(func, args, kwargs or {})
 
-    def record_stream(self, stream: Stream) -> None:
-        self.memory.used_by.add(stream.name)
-
     def numpy(self, **_: Any) -> np.ndarray:
         assert self.memory.pinned, "a tensor of a GPU has no numpy array"
         self.memory.gpu.access(self.memory, self.memory.gpu.host(), "the host reads", writes=False)
@@ -141,6 +140,8 @@ class StandIn:
         What was found.
     works : list of Work
         Copies and computations, in the order in which they were started.
+    waits : set of (str, str)
+        Which stream has waited for which, and which threads of the host for events that no other had waited for.
     emptied : int
         Number of calls of `torch.cuda.empty_cache`.
     """
@@ -148,6 +149,7 @@ class StandIn:
     def __init__(self) -> None:
         self.faults: list[str] = []
         self.works: list[Work] = []
+        self.waits: set[tuple[str, str]] = set()
         self.emptied = 0
         self._clocks: dict[str, Clock] = defaultdict(dict)
         self._own = threading.local()
@@ -192,15 +194,12 @@ class StandIn:
             memory.accesses.append(Access(where, clock.get(where, 0), what, writes))
 
     def freed(self, memory: Memory) -> None:
-        """Torch keeps pinned memory until copies have ended; memory of a GPU is used again by its stream."""
-        if memory.pinned:
-            return
+        """Pinned memory goes back to the system at once; memory of a GPU is used again by its stream."""
         with self._lock:
             # Work that reuses it is started later, by a host that knows what this thread has waited for.
             host, clock = self._clocks[self.host()], self._clocks[memory.stream]
             for access in memory.accesses:
-                known = access.where == memory.stream or access.where in memory.used_by
-                if not known and not access.is_before(clock) and not access.is_before(host):
+                if access.where != memory.stream and not access.is_before(clock) and not access.is_before(host):
                     self.faults.append(f"memory of {memory.stream} is reused before: {access.what} ({access.where})")
 
     # Tensors.
@@ -281,7 +280,7 @@ class OnStandIn(Backend):
 def stand_in_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     """Replace the functions of torch that copy and order work on a GPU by those of a stand-in."""
     gpu = StandIn()
-    plain_to, plain_empty = torch.Tensor.to, torch.empty
+    plain_to, plain_from = torch.Tensor.to, torch.from_numpy
 
     def to(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         given = kwargs.get("device", args[0] if args else None)
@@ -290,9 +289,24 @@ def stand_in_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
             return plain_to(tensor, *args, **kwargs)
         return gpu.to_gpu(tensor, target, non_blocking=kwargs.get("non_blocking", False))
 
-    def empty(*args: Any, pin_memory: bool = False, **kwargs: Any) -> torch.Tensor:
-        made = plain_empty(*args, **kwargs)
-        return gpu.pinned(made) if pin_memory else made
+    registered: set[int] = set()
+
+    class Runtime:
+        """`torch.cuda.cudart`."""
+
+        @staticmethod
+        def cudaHostRegister(address: int, size: int, flags: int) -> int:
+            registered.add(address)
+            return 0
+
+        @staticmethod
+        def cudaHostUnregister(address: int) -> int:
+            registered.discard(address)
+            return 0
+
+    def from_numpy(array: np.ndarray) -> torch.Tensor:
+        made = plain_from(array)
+        return gpu.pinned(made) if array.ctypes.data in registered else made
 
     @contextmanager
     def stream(chosen: Stream) -> Iterator[None]:
@@ -312,8 +326,8 @@ def stand_in_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
 
     with monkeypatch.context() as patch:
         patch.setattr(torch.Tensor, "to", to)
-        patch.setattr(torch.Tensor, "pin_memory", lambda tensor, *_: gpu.pinned(tensor.clone()))
-        patch.setattr(torch, "empty", empty)
+        patch.setattr(torch, "from_numpy", from_numpy)
+        patch.setattr(torch.cuda, "cudart", Runtime)
         patch.setattr(torch.cuda, "Stream", new_stream)
         patch.setattr(torch.cuda, "Event", lambda *_, **__: Event(gpu))
         patch.setattr(torch.cuda, "current_stream", gpu.stream)

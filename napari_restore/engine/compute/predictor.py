@@ -205,10 +205,9 @@ class Predictor:
         padded = tiles[np.minimum(np.arange(size), len(tiles) - 1)] if len(tiles) < size else tiles
         given = torch.from_numpy(np.ascontiguousarray(padded))
         with torch.inference_mode():
-            on_device = given.to(str(self.device)) if self._copies is None else self._copies.to_device(given)
-            result = self._network(on_device)[: len(tiles)]
-            # A compiled network may reuse the memory of a result for its next one, so the result is copied.
-            return (result.float().cpu(), None) if self._copies is None else self._copies.to_host(result)
+            if self._copies is not None:
+                return self._copies.through(self._network, given, len(tiles))
+            return Part(self._network(given.to(str(self.device)))[: len(tiles)].float().cpu())
 
 
 MOST_LOADED = 4

@@ -79,9 +79,9 @@ def test_copies_overlap_with_the_computation_of_other_batches(gpu: StandIn) -> N
     for batch in range(4):
         assert computed[batch].before.get(incoming[batch].where, 0) >= incoming[batch].number
         assert outgoing[batch].before.get(computed[batch].where, 0) >= computed[batch].number
-        # The lane has waited for nothing; the caller waits for results only.
-        assert computed[batch].where not in incoming[batch].before
-        assert outgoing[batch].where not in computed[batch].before
+    computing, into, out = computed[0].where, incoming[0].where, outgoing[0].where
+    # The lane waits for nothing; the caller waits for results only.
+    assert gpu.waits == {(computing, into), (out, computing), (gpu.host(), "an event")} and into != out
 
 
 def test_out_of_memory_halves_the_batch_and_leaves_the_order_safe(gpu: StandIn) -> None:
@@ -145,29 +145,35 @@ def test_a_run_on_a_gpu_that_is_lost_ends_on_the_cpu(
 
 
 MISTAKES = {
-    "the computation does not wait for the copy": ("        computing.wait_stream(self.incoming)\n", ""),
-    "the copy in is forgotten while the network reads it": ("        copied.record_stream(computing)\n", ""),
-    "the copy out does not wait for the computation": (
-        "        self.outgoing.wait_stream(torch.cuda.current_stream(self.device))\n", "",
+    "the computation does not wait for the copy": ("            computing.wait_stream(self.incoming)\n", ""),
+    "what the network reads is forgotten": ("(given, copied, result)", "(given, result)"),
+    "the copy out does not wait for the computation": ("            self.outgoing.wait_stream(computing)\n", ""),
+    "the result is forgotten while it is copied out": ("(given, copied, result)", "(given, copied)"),
+    "memory that is copied in is used again at once": (
+        "            computing.wait_stream(self.incoming)\n",
+        "            computing.wait_stream(self.incoming)\n"
+        "            now = torch.cuda.Event()\n"
+        "            self._keep(now, given)\n",
     ),
-    "the result is forgotten while it is copied out": ("        result.record_stream(self.outgoing)\n", ""),
     "the result is not copied, and overwritten by the next": ("torch.float32, copy=True", "torch.float32"),
     "the event is recorded on another stream": (
         "arrived.record(self.outgoing)", "arrived.record(torch.cuda.current_stream(self.device.type + ':1'))",
     ),
     "the event is recorded before the copy": (
-        "            host.copy_(result, non_blocking=True)\n"
-        "            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]\n"
-        "            arrived.record(self.outgoing)\n",
-        "            arrived = torch.cuda.Event()\n"
-        "            arrived.record(self.outgoing)\n"
-        "            host.copy_(result, non_blocking=True)\n",
+        "                host.copy_(result, non_blocking=True)\n"
+        "                arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]\n"
+        "                arrived.record(self.outgoing)\n",
+        "                arrived = torch.cuda.Event()\n"
+        "                arrived.record(self.outgoing)\n"
+        "                host.copy_(result, non_blocking=True)\n",
     ),
-    "the host does not wait": ("arrived.synchronize()", "pass"),
+    "the host does not wait": (
+        "        self._arrived.synchronize()\n        found", "        found",
+    ),
     "all copies on one stream that waits for the computation of the batch before": (
         "        self.outgoing = torch.cuda.Stream(device)", "        self.outgoing = self.incoming",
     ),
-    "memory that is not pinned": ("tiles.pin_memory().to", "tiles.to"),
+    "memory that is not pinned": ("given.to(self.device", "tiles.to(self.device"),
 }  # fmt: skip
 
 

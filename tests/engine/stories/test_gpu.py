@@ -104,12 +104,10 @@ def test_copies_are_pinned_and_do_not_wait() -> None:
     copies = Copies(torch.device("cuda:0"))
     with torch.inference_mode():
         torch.cuda._sleep(2_000_000_000)  # a second or so
-        copied = copies.to_device(torch.from_numpy(tiles(2)))
-        host, arrived = copies.to_host(copied * 2)
-    assert arrived is not None and not arrived.query(), "the host waited for the GPU"
-    assert host.is_pinned() and copied.is_cuda
-    arrived.synchronize()
-    np.testing.assert_array_equal(host.numpy(), tiles(2) * 2)
+        part = copies.through(lambda tiles: tiles * 2, torch.from_numpy(tiles(2)), 2)
+    assert part._arrived is not None and not part._arrived.query(), "the host waited for the GPU"
+    assert part._host.is_pinned()
+    np.testing.assert_array_equal(part.tiles(), tiles(2) * 2)
 
 
 def peak_bytes() -> int:

@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 
 _VARIANTS = 1000
 """Largest number of compiled variants of a block in a process; each model, tile size and precision needs five."""
+_WARM_UP = 2
+"""Batches before a graph is recorded: libraries choose their algorithms in the first ones."""
 
 
 class Compiled(Backend):
@@ -27,8 +29,8 @@ class Compiled(Backend):
 
     On a CPU, the network's blocks are compiled, and equal blocks share the compiled code: compiling the whole network
     took four times as long and gained no more. On CUDA, the whole network is compiled, and the kernels of a batch are
-    recorded as a CUDA graph, so that launching them takes no CPU time. If compiling fails (for example because Python's
-    headers are not installed), that is logged, and the network runs without being compiled.
+    recorded as a CUDA graph (`Recorded`), so that launching them takes no CPU time. If compiling fails (for example
+    because Python's headers are not installed), that is logged, and the network runs without being compiled.
 
     Parameters
     ----------
@@ -42,14 +44,14 @@ class Compiled(Backend):
 
     def __init__(self, network: nn.Module, device: Device, precision: str = "float32") -> None:
         if device.is_cuda:
-            compiled: Any = torch.compile(network, dynamic=False, mode="reduce-overhead")
-            self._network = Eager(compiled, device, precision)
+            compiled: Any = torch.compile(network, dynamic=False)
+            self._network: Backend = Recorded(Eager(compiled, device, precision))
         else:
             for block in network.modules():
                 if isinstance(block, TransformerBlock):
                     block.compile(dynamic=False)
             self._network = Eager(network, device, precision)
-        self._traces_all = device.is_cuda
+        self._whole = device.is_cuda
         self._sizes: set[torch.Size] = set()
         self._state: Literal["untried", "works", "fails"] = "untried"
         self._first = threading.Lock()
@@ -62,7 +64,7 @@ class Compiled(Backend):
         _allow_variants()
         if self._state == "fails":
             return self._as_it_is(tiles)
-        if self._traces_all and tiles.shape not in self._sizes:
+        if self._whole and tiles.shape not in self._sizes:
             # A network keeps what it computes once for a size (the layouts of SwinIR). Traced, that would be part of
             # each batch; and torch cannot trace it for a GPU.
             self._as_it_is(tiles)
@@ -72,7 +74,7 @@ class Compiled(Backend):
         except Exception as error:
             if self._state == "works" or isinstance(error, torch.OutOfMemoryError):
                 raise
-            reason = " ".join(str(error).split())[:300]
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             _log.warning("the network could not be compiled and runs without: %s", reason)
             self._state = "fails"
             return self._as_it_is(tiles)
@@ -80,8 +82,48 @@ class Compiled(Backend):
         return result
 
     def _as_it_is(self, tiles: Tensor) -> Tensor:
+        network = self._network.network if isinstance(self._network, Recorded) else self._network
         with torch.compiler.set_stance("force_eager"):
-            return self._network(tiles)
+            return network(tiles)
+
+
+class Recorded(Backend):
+    """A network on CUDA, whose kernels are recorded as a CUDA graph for each shape of a batch, and then replayed.
+
+    A result is overwritten by the next batch of its shape. Torch's compiler can record graphs itself (its mode
+    "reduce-overhead"), but on the thread that has imported it only; the lanes of a predictor are other threads.
+
+    Parameters
+    ----------
+    network : Backend
+        The network. It must not wait for the GPU.
+    """
+
+    def __init__(self, network: Backend) -> None:
+        self.network = network
+        self._graphs: dict[torch.Size, tuple[torch.cuda.CUDAGraph, Tensor, Tensor]] = {}
+
+    def __call__(self, tiles: Tensor) -> Tensor:
+        if tiles.shape not in self._graphs:
+            with torch.cuda.device(tiles.device):
+                self._graphs[tiles.shape] = self._recorded(tiles)
+        graph, given, result = self._graphs[tiles.shape]
+        given.copy_(tiles)
+        graph.replay()
+        return result
+
+    def _recorded(self, tiles: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor]:
+        given, before, stream = tiles.clone(), torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(before)
+        with torch.cuda.stream(stream):
+            for _ in range(_WARM_UP):
+                self.network(given)
+        before.wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        # Other threads, of other networks, may allocate memory meanwhile.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            result = self.network(given)
+        return graph, given, result
 
 
 def _allow_variants() -> None:
