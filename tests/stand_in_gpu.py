@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -127,7 +127,8 @@ class Held(torch.Tensor):
 
     def numpy(self, **_: Any) -> np.ndarray:
         assert self.memory.pinned, "a tensor of a GPU has no numpy array"
-        self.memory.gpu.access(self.memory, self.memory.gpu.host(), "the host reads", writes=False)
+        # The host may write to the array, too.
+        self.memory.gpu.access(self.memory, self.memory.gpu.host(), "the host reads or writes", writes=True)
         return self.values.numpy()
 
 
@@ -251,6 +252,14 @@ class StandIn:
         self.access(memory, where, work.what, writes=True)
         return Held((source.values if isinstance(source, Held) else source).clone(), memory)
 
+    def made(self, what: str, values: torch.Tensor, device: torch.device) -> Held:
+        """Make a tensor on the current stream of a GPU."""
+        where = self.stream(device).name
+        memory = Memory(self, where, pinned=False)
+        self.start(where, what)
+        self.access(memory, where, what, writes=True)
+        return Held(values, memory)
+
     def pinned(self, values: torch.Tensor) -> Held:
         memory = Memory(self, self.host(), pinned=True)
         return Held(values, memory)
@@ -288,6 +297,18 @@ def stand_in_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
         if target is None or target.type != "cuda" or tensor.is_cuda:
             return plain_to(tensor, *args, **kwargs)
         return gpu.to_gpu(tensor, target, non_blocking=kwargs.get("non_blocking", False))
+
+    def making(name: str) -> Callable[..., torch.Tensor]:
+        plain = getattr(torch, name)
+
+        def make(*args: Any, device: Any = None, **kwargs: Any) -> torch.Tensor:
+            target = torch.device(device or "cpu")
+            if target.type != "cuda":
+                made: torch.Tensor = plain(*args, device=target, **kwargs)
+                return made
+            return gpu.made(name, plain(*args, **kwargs), target)
+
+        return make
 
     registered: set[int] = set()
 
@@ -327,6 +348,8 @@ def stand_in_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     with monkeypatch.context() as patch:
         patch.setattr(torch.Tensor, "to", to)
         patch.setattr(torch, "from_numpy", from_numpy)
+        patch.setattr(torch, "empty", making("empty"))
+        patch.setattr(torch, "zeros", making("zeros"))
         patch.setattr(torch.cuda, "cudart", Runtime)
         patch.setattr(torch.cuda, "Stream", new_stream)
         patch.setattr(torch.cuda, "Event", lambda *_, **__: Event(gpu))

@@ -7,7 +7,7 @@ does not depend on the rectangle that it is computed for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from napari_restore.tiling.grid import AxisTiling, TileGrid
 
-__all__ = ["Canvas", "cut_tile", "source_window"]
+__all__ = ["Canvas", "cut_tile", "source_window", "tile_pixels"]
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -77,10 +77,34 @@ def cut_tile(
     ValueError
         If `window` lacks pixels of the tile.
     """
-    rows = _tile_rows(grid.y, ky, origin[0], window.shape[-2])
-    columns = _tile_rows(grid.x, kx, origin[1], window.shape[-1])
+    rows, columns = tile_pixels(window.shape[-2:], origin, grid, ky, kx)
     tile = window[..., rows, :] if isinstance(rows, slice) else window.take(rows, axis=-2)
     return tile[..., columns] if isinstance(columns, slice) else tile.take(columns, axis=-1)
+
+
+def tile_pixels(
+    shape: Sequence[int], origin: tuple[int, int], grid: TileGrid, ky: int, kx: int
+) -> tuple[slice | npt.NDArray[np.intp], slice | npt.NDArray[np.intp]]:
+    """Return the rows and columns of one tile in a window of the plane.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Height and width of the window.
+    origin, grid, ky, kx
+        As for `cut_tile`.
+
+    Returns
+    -------
+    rows, columns : slice or numpy.ndarray
+        A slice, or indices where the plane is reflected.
+
+    Raises
+    ------
+    ValueError
+        If the window lacks pixels of the tile.
+    """
+    return _tile_rows(grid.y, ky, origin[0], shape[0]), _tile_rows(grid.x, kx, origin[1], shape[1])
 
 
 class Canvas:
@@ -135,7 +159,7 @@ class Canvas:
         self._columns = self.grid.x.touching(x_range[0] // scale, -(-x_range[1] // scale))
         spans = [_clip(self.grid.y, ky, y_range, scale)[0] for ky in self._rows]
         height = max(span.stop - span.start for span in spans)
-        self._sum = np.zeros((channels, height, x_range[1] - x_range[0]), np.float32)
+        self._sum = self._empty((channels, height, x_range[1] - x_range[0]))
         self._top = self._done = 0  # rows of the rectangle: the first in memory, and the first not yet returned
         self._latest = (-1, -1)
 
@@ -149,7 +173,7 @@ class Canvas:
         """Return the tiles ``(ky, kx)`` of the rectangle, in the order in which they must be added."""
         return self.grid.touching(*self.input_ranges)
 
-    def add(self, ky: int, kx: int, result: npt.NDArray[Any]) -> None:
+    def add(self, ky: int, kx: int, result: Any) -> None:
         """Add the weighted result of tile ``(ky, kx)``, clipped to the rectangle; a tile outside of it adds nothing.
 
         Parameters
@@ -180,15 +204,7 @@ class Canvas:
         part = result[:, tile_rows, tile_columns]
         down = self.grid.y.weights(ky, self.scale)[tile_rows]
         across = self.grid.x.weights(kx, self.scale)[tile_columns]
-        for y in _alone_and_blended(down):
-            for x in _alone_and_blended(across):
-                given, here = part[:, y, x], total[:, y, x]
-                # No other tile has weight here; adding zero makes -0.0 to 0.0, as the sum does.
-                if down[y.start] == across[x.start] == 1:
-                    np.add(given, np.float32(0), out=here)
-                else:
-                    weights = np.multiply.outer(down[y], across[x])
-                    here += np.multiply(given, weights, dtype=np.float32)
+        self._blend(total, part, down, across)
 
     def finished(self) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
         """Yield the rows that are complete since the last tile was added: those above the next row of tiles.
@@ -215,9 +231,29 @@ class Canvas:
         if not gone:
             return
         kept = self._sum.shape[1] - gone
-        self._sum[:, :kept] = self._sum[:, gone:].copy()
+        self._sum[:, :kept] = self._copy(self._sum[:, gone:])
         self._sum[:, kept:] = 0
         self._top = top
+
+    # What depends on where the sums are: `napari_restore.engine.compute.gpu.planes` has them on a GPU.
+
+    def _empty(self, shape: tuple[int, ...]) -> Any:
+        return np.zeros(shape, np.float32)
+
+    def _copy(self, sums: Any) -> Any:
+        return sums.copy()
+
+    def _blend(self, total: Any, part: Any, down: npt.NDArray[np.float32], across: npt.NDArray[np.float32]) -> None:
+        """Add part of a tile, with the weights of its rows and columns, to the sums."""
+        for y in _alone_and_blended(down):
+            for x in _alone_and_blended(across):
+                given, here = part[:, y, x], total[:, y, x]
+                # No other tile has weight here; adding zero makes -0.0 to 0.0, as the sum does.
+                if down[y.start] == across[x.start] == 1:
+                    np.add(given, np.float32(0), out=here)
+                else:
+                    weights = np.multiply.outer(down[y], across[x])
+                    here += np.multiply(given, weights, dtype=np.float32)
 
 
 def _alone_and_blended(weights: npt.NDArray[np.float32]) -> Iterator[slice]:

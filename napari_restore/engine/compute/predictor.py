@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,7 +19,8 @@ from torch import nn
 from napari_restore.engine.compute.backends.backend import Backend, Eager
 from napari_restore.engine.compute.backends.ensemble import ORIENTATIONS, Ensemble
 from napari_restore.engine.compute.backends.making import make_backend
-from napari_restore.engine.compute.copies import Copies, Part, Result
+from napari_restore.engine.compute.gpu.copies import Arriving, Copies
+from napari_restore.engine.compute.gpu.planes import PlaneTiles, restored
 from napari_restore.engine.compute.lost_devices import working_device
 from napari_restore.engine.hardware.backends import BackendName
 from napari_restore.engine.hardware.device import Device
@@ -34,6 +35,8 @@ __all__ = ["Predictor", "predictor_for", "predictor_of", "release_predictors", "
 _log = logging.getLogger(__name__)
 
 Tiles = NDArray[np.float32]
+Parts = list[Arriving[Tiles]] | list[Arriving[None]]
+"""Results of the parts of a batch."""
 Mode = Literal["once", "mean", "spread"]
 """Whether a tile goes through the network once, or in eight orientations, for their mean, or mean and spread."""
 
@@ -110,7 +113,8 @@ class Predictor:
         OutOfMemory
             If not even one tile fits.
         """
-        return self._submit(tiles, batch, lanes, threads).result().tiles()
+        result: Tiles = _together(self._submit(tiles, batch, lanes, threads).result())
+        return result
 
     @property
     def largest_batch(self) -> int | None:
@@ -119,19 +123,20 @@ class Predictor:
 
     def stream(
         self,
-        batches: Iterable[Tiles],
+        batches: Iterable[Tiles | PlaneTiles],
         batch: int,
         lanes: int = 1,
         threads: int | None = None,
         *,
         many: bool = True,
-    ) -> Generator[Tiles, None, None]:
+    ) -> Generator[Tiles | None, None, None]:
         """Restore batches in order, with the next ones in the network while the caller uses a result.
 
         Parameters
         ----------
-        batches : iterable of numpy.ndarray
-            Tiles of each batch, as for `__call__`. They are taken as needed: `lanes` + 1 batches are in progress.
+        batches : iterable of numpy.ndarray or PlaneTiles
+            Tiles of each batch, as for `__call__`, or tiles of planes on the GPU if the predictor `takes_planes`. They
+            are taken as needed: `lanes` + 1 batches are in progress.
         batch, lanes, threads : int
             As for `__call__`.
         many : bool
@@ -142,31 +147,36 @@ class Predictor:
         Yields
         ------
         numpy.ndarray
-            The result of each batch, in order.
+            The result of each batch, in order; None for tiles of planes, whose results have been written then.
 
         Raises
         ------
         OutOfMemory
             If not even one tile fits.
         """
-        waiting: deque[Future[Result]] = deque()
+        waiting: deque[Future[Parts]] = deque()
         try:
             with self._turn if many else nullcontext():
                 for tiles in batches:
                     waiting.append(self._submit(tiles, batch, lanes, threads))
                     if len(waiting) > lanes:
-                        yield waiting.popleft().result().tiles()
+                        yield _together(waiting.popleft().result())
             while waiting:
-                yield waiting.popleft().result().tiles()
+                yield _together(waiting.popleft().result())
         finally:
             for future in waiting:
                 future.cancel()
 
-    def _submit(self, tiles: Tiles, batch: int, lanes: int, threads: int | None) -> Future[Result]:
+    @property
+    def takes_planes(self) -> bool:
+        """Whether `stream` takes tiles of planes, which it cuts, blends and finishes on its GPU."""
+        return self._copies is not None
+
+    def _submit(self, tiles: Tiles | PlaneTiles, batch: int, lanes: int, threads: int | None) -> Future[Parts]:
         lanes = min(lanes, self._cores)
         return self._lanes.submit(self._restore, tiles, batch, lanes, threads or self._cores // lanes)
 
-    def _restore(self, tiles: Tiles, batch: int, lanes: int, threads: int) -> Result:
+    def _restore(self, tiles: Tiles | PlaneTiles, batch: int, lanes: int, threads: int) -> Parts:
         with self._room:
             self._room.wait_for(lambda: self._busy < lanes)
             self._busy += 1
@@ -179,12 +189,17 @@ class Predictor:
                 self._busy -= 1
                 self._room.notify_all()
 
-    def _restore_all(self, tiles: Tiles, batch: int) -> Result:
+    def _restore_all(self, tiles: Tiles | PlaneTiles, batch: int) -> Parts:
         shape = tiles.shape[1:]
-        size = min(batch, self._largest.get(shape, batch))
-        while True:
+        size, first = min(batch, self._largest.get(shape, batch)), 0
+        parts: list[Any] = []
+        while first < len(tiles):
             try:
-                return Result([self._forward(tiles[i : i + size], size) for i in range(0, len(tiles), size)])
+                parts.append(self._forward(tiles[first : first + size], size))
+                first += size
+                continue
+            except OutOfMemory:
+                raise
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
@@ -197,17 +212,32 @@ class Predictor:
                 )
             size = self._largest[shape] = size // 2
             _log.warning("%s is out of memory: batches of %d tiles from here on", self.device, size)
+        return parts
 
-    def _forward(self, tiles: Tiles, size: int) -> Part:
+    def _forward(self, tiles: Tiles | PlaneTiles, size: int) -> Arriving[Tiles] | Arriving[None]:
         """Run the network on one batch, padded to `size` with copies of its last tile."""
         # Bias-free networks compute denormal numbers on dark background, which are slow. The flag is set per thread.
         torch.set_flush_denormal(True)
-        padded = tiles[np.minimum(np.arange(size), len(tiles) - 1)] if len(tiles) < size else tiles
-        given = torch.from_numpy(np.ascontiguousarray(padded))
         with torch.inference_mode():
-            if self._copies is not None:
-                return self._copies.through(self._network, given, len(tiles))
-            return Part(self._network(given.to(str(self.device)))[: len(tiles)].float().cpu())
+            if isinstance(tiles, PlaneTiles):
+                assert self._copies is not None
+                return restored(self._copies, self._network, tiles, size)
+            padded = tiles[np.minimum(np.arange(size), len(tiles) - 1)] if len(tiles) < size else tiles
+            padded = np.ascontiguousarray(padded)
+            if self._copies is None:
+                result = self._network(torch.from_numpy(padded).to(str(self.device)))[: len(tiles)].float().cpu()
+                return Arriving((result,), lambda arrays: arrays[0])
+            with self._copies.settled():
+                pinned, given = self._copies.to_gpu(padded)
+                # The network may overwrite its result with the next one.
+                result = self._network(given)[: len(tiles)].to(torch.float32, copy=True)
+                return self._copies.to_host((result,), lambda arrays: arrays[0].copy(), (pinned,), (given,))
+
+
+def _together(parts: Parts) -> Any:
+    """Wait for the parts of a batch; return their tiles as one array, or None."""
+    results: list[Any] = [part.result() for part in parts]
+    return results[0] if len(results) == 1 else None if results[0] is None else np.concatenate(results)
 
 
 MOST_LOADED = 4

@@ -9,23 +9,25 @@ import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_restore.engine.compute.fusion_counts import FusionCounts
+from napari_restore.engine.compute.gpu.planes import TYPES as GPU_TYPES
+from napari_restore.engine.compute.gpu.planes import GpuPlane, PlaneTiles
 from napari_restore.engine.compute.neighbours import FusedPlanes
+from napari_restore.engine.compute.outlying import OutlyingAreas
 from napari_restore.engine.compute.padding import authors_padded, fitted
 from napari_restore.engine.compute.uncertainty import RAW, uncertainty_of
 from napari_restore.engine.planning.normalisation import Scale
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.errors import ModelError
 from napari_restore.images.lazy_arrays import Region
-from napari_restore.intensity.scaling import fill_missing, put_back, to_dtype
+from napari_restore.intensity.scaling import ValueRange, fill_missing, put_back, to_dtype
 from napari_restore.intensity.validity import Validity
 from napari_restore.tiling.blend import Canvas, cut_tile, source_window
 
@@ -100,16 +102,31 @@ def _restored(
 ) -> Generator[tuple[TileIndex, NDArray[np.float32]], None, None]:
     """Yield the restored tiles of a region in order."""
     recipe, indices = work.plan.recipe, deque[list[TileIndex]]()
-    batch, tiles = recipe.batch or 1, work.tiles()
-
-    def batches() -> Iterator[NDArray[np.float32]]:
-        after_batch(0)  # the run may have been stopped while this block waited for the network
-        while group := list(islice(tiles, batch)):
-            indices.append([index for index, _ in group])
-            yield group[0][1][None] if len(group) == 1 else np.stack([tile for _, tile in group])
-
+    batch = recipe.batch or 1
     # `predict` may be any function; only a Predictor has more than one batch in progress.
     stream = getattr(predict, "stream", None)
+    tiles = work.tiles(on_gpu=getattr(predict, "takes_planes", False))
+
+    def check(finite: bool) -> None:
+        if not finite:
+            raise ModelError(
+                f"{work.plan.card.name} returns NaN or infinite values for finite pixels; its weights are damaged, "
+                f"or too large for {recipe.precision or 'float32'}. Fetch them again, or use another model."
+            )
+
+    def batches() -> Iterator[Any]:
+        after_batch(0)  # the run may have been stopped while this block waited for the network
+        for _, same in groupby(tiles, key=lambda item: isinstance(item[1], GpuPlane)):
+            while group := list(islice(same, batch)):
+                indices.append([index for index, _ in group])
+                cut: list[Any] = [tile for _, tile in group]
+                if isinstance(cut[0], GpuPlane):
+                    yield PlaneTiles(
+                        tuple((plane, *index[1:]) for (index, _), plane in zip(group, cut, strict=True)), check
+                    )
+                else:
+                    yield cut[0][None] if len(cut) == 1 else np.stack(cut)
+
     lanes = recipe.lanes or 1
     few = work.batches <= 2 * lanes  # a preview does not wait until a block is finished
     results = (
@@ -119,50 +136,13 @@ def _restored(
     )
     with closing(results):
         for result in results:
-            with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity are an error below
-                total = np.add.reduce(result, axis=None)
-            if not np.isfinite(total):
-                raise ModelError(
-                    f"{work.plan.card.name} returns NaN or infinite values for finite pixels; its weights are damaged, "
-                    f"or too large for {recipe.precision or 'float32'}. Fetch them again, or use another model."
-                )
             done = indices.popleft()
-            yield from zip(done, result, strict=True)
+            if result is not None:  # tiles of planes on a GPU are blended there
+                with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity are an error
+                    total = np.add.reduce(result, axis=None)
+                check(bool(np.isfinite(total)))
+                yield from zip(done, result, strict=True)
             after_batch(len(done))
-
-
-@dataclass
-class _OutlyingAreas:
-    """The areas of a tile that lie outside the valid range.
-
-    The tile goes through the network a second time, normalised for these areas. The two results are merged like two
-    exposures of one scene.
-
-    Attributes
-    ----------
-    areas : numpy.ndarray
-        Mask of the areas, ``(channels, height, width)`` of the tile.
-    scale : Scale
-        Normalisation of the areas.
-    first : numpy.ndarray or None
-        Result for the other pixels, once it is computed.
-    """
-
-    areas: NDArray[np.bool_]
-    scale: Scale
-    first: NDArray[np.float32] | None = None
-
-    def merged(self, second: NDArray[np.float32], scale: Scale) -> NDArray[np.float32]:
-        """Replace the areas of the first result by those of the second, normalised as the first."""
-        assert self.first is not None
-        areas: NDArray[np.bool_] = self.areas
-        if len(second) not in (len(areas), 2 * len(areas)):
-            areas = np.logical_or.reduce(areas, axis=0, keepdims=True)
-        factor = second.shape[-1] // areas.shape[-1]
-        if len(second) == 2 * len(areas):  # of an ensemble: the mean, and the mean plus the spread
-            areas = np.concatenate([areas, areas])
-        areas = areas.repeat(factor, axis=-2).repeat(factor, axis=-1)
-        return np.where(areas, scale.normalise(self.scale.restore(second)), self.first)
 
 
 class _RegionWork:
@@ -198,7 +178,7 @@ class _RegionWork:
         self.uncertainty = np.empty(self.values.shape, np.float32) if plan.recipe.uncertainty else None
         self.canvases: dict[Outer, Canvas] = {}
         self.missing: dict[Outer, NDArray[np.bool_] | None] = {}
-        self.outlying: dict[TileIndex, _OutlyingAreas] = {}
+        self.outlying: dict[TileIndex, OutlyingAreas] = {}
         self.scale = scale
 
     @property
@@ -231,10 +211,17 @@ class _RegionWork:
         channel = self.first_channel + outer[self.axes.index("C")] if "C" in self.axes else 0
         return given[channel if len(given) > 1 else 0]
 
-    def tiles(self) -> Iterator[tuple[TileIndex, NDArray[np.float32]]]:
-        """Yield all tiles that touch the region, normalised, plane by plane."""
+    def tiles(self, *, on_gpu: bool) -> Iterator[tuple[TileIndex, NDArray[np.float32] | GpuPlane]]:
+        """Yield all tiles that touch the region, normalised, plane by plane.
+
+        With `on_gpu`, a plane is yielded in the place of its tiles if these can be cut and blended on the GPU.
+        """
         for outer in np.ndindex(self.pixels.shape[:-3]):
             scale, valid = self._intensity(outer), self._of_channel(self.plan.validity, outer)
+            if on_gpu and (gpu_plane := self._on_gpu(outer, scale, valid)):
+                for ky, kx in self.needed:
+                    yield (outer, ky, kx), gpu_plane
+                continue
             self.missing[outer] = valid.missing(self.pixels[outer], scale.limits)
             plane = self._plane(outer)
             for ky, kx in self.needed:
@@ -245,6 +232,24 @@ class _RegionWork:
                 for filled in self._filled(tile, (outer, ky, kx), scale, valid):
                     repeats = self.plan.repeats
                     yield (outer, ky, kx), filled if repeats == 1 else np.repeat(filled, repeats, axis=0)
+
+    def _on_gpu(self, outer: Outer, scale: Scale, valid: Validity) -> GpuPlane | None:
+        """Return a plane image for a GPU; None if it takes steps that are done on the host only.
+
+        The GPU does the steps of every tile alike: with missing pixels or bright areas, tiles differ.
+        """
+        recipe, pixels, types = self.plan.recipe, self.pixels[outer], (self.pixels.dtype, np.dtype(self.plan.dtype))
+        special = self.fused or self.plan.repeats > 1 or recipe.uncertainty or recipe.padding == "authors"
+        if special or recipe.strength < 1 or not isinstance(scale, ValueRange) or not GPU_TYPES.issuperset(types):
+            return None
+        limits = scale.limits
+        if any((pixels == value).any() for value in valid.fill) or valid.missing(pixels, limits) is not None:
+            return None
+        if valid.beyond(pixels, limits) is not None:
+            return None
+        return GpuPlane(
+            pixels, self.origin, self.plan.grid, self.y, self.x, scale, self.scale, self.values[outer]
+        )  # fmt: skip
 
     def _plane(self, outer: Outer) -> NDArray[Any]:
         """Return a plane image, with its neighbours averaged in if the recipe says so."""
@@ -269,7 +274,7 @@ class _RegionWork:
             yield scale.normalise(fill(tile, missing))
             return
         low, high = np.percentile(tile[areas], (1, 99), method="nearest")
-        self.outlying[index] = _OutlyingAreas(areas, scale.extended(float(low), float(high)))
+        self.outlying[index] = OutlyingAreas(areas, scale.extended(float(low), float(high)))
         yield scale.normalise(fill(tile, areas if missing is None else areas | missing))
         yield self.outlying[index].scale.normalise(fill(tile, missing))
 

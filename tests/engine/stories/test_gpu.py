@@ -19,8 +19,9 @@ import torch
 
 from napari_restore import api
 from napari_restore.engine.compute.backends.openvino import FLOAT32_ERROR
-from napari_restore.engine.compute.copies import Copies
+from napari_restore.engine.compute.gpu.copies import Arriving, Copies
 from napari_restore.engine.compute.predictor import Predictor, predictor_for, release_predictors
+from napari_restore.engine.compute.region import restore_region
 from napari_restore.engine.hardware.arithmetic import arithmetic
 from napari_restore.engine.hardware.device import CPU, Device
 from napari_restore.engine.hardware.devices import free_memory
@@ -102,12 +103,34 @@ def test_a_stream_gives_the_bits_of_single_batches(checkpoints: dict[str, Path],
 
 def test_copies_are_pinned_and_do_not_wait() -> None:
     copies = Copies(torch.device("cuda:0"))
-    with torch.inference_mode():
-        torch.cuda._sleep(2_000_000_000)  # a second or so
-        part = copies.through(lambda tiles: tiles * 2, torch.from_numpy(tiles(2)), 2)
+
+    def begun() -> Arriving[np.ndarray]:
+        with torch.inference_mode():
+            pinned, copied = copies.to_gpu(tiles(2))
+            assert pinned.is_pinned() and copied.is_cuda
+            return copies.to_host((copied * 2,), lambda arrays: arrays[0].copy(), (pinned,), (copied,))
+
+    begun().result()  # makes the pinned memory, for which the host may wait
+    torch.cuda._sleep(2_000_000_000)  # a second or so
+    part = begun()
     assert part._arrived is not None and not part._arrived.query(), "the host waited for the GPU"
-    assert part._host.is_pinned()
-    np.testing.assert_array_equal(part.tiles(), tiles(2) * 2)
+    np.testing.assert_array_equal(part.result(), tiles(2) * 2)
+
+
+@pytest.mark.parametrize("name", ["local", "upscaler"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_steps_on_the_gpu_have_the_bits_of_those_on_the_host(
+    checkpoints: dict[str, Path], name: str, dtype: type[np.generic]
+) -> None:
+    given = np.random.default_rng(0).poisson(100, (2, 300, 500)).astype(dtype)
+    plan = api.plan(
+        given, axes="ZYX", model=checkpoints[name], device="cuda:0", tile=64, value_range=(10, 180), batch=8,
+        valid_range=(0, 1e6), fill_values=(), precision="float32", backend="eager",
+    )  # fmt: skip
+    region, predict = tuple(slice(0, size) for size in plan.shape), predictor_for(plan.card, GPU)
+    assert predict.takes_planes
+    on_host = restore_region(plan, region, lambda tiles, batch: predict(tiles, batch))
+    np.testing.assert_array_equal(restore_region(plan, region, predict), on_host)
 
 
 def peak_bytes() -> int:

@@ -14,7 +14,8 @@ import torch
 from stand_in_gpu import OnStandIn, StandIn, Work, stand_in_gpu
 
 from napari_restore import api
-from napari_restore.engine.compute import copies, lost_devices, predictor
+from napari_restore.engine.compute import lost_devices, predictor
+from napari_restore.engine.compute.gpu import copies
 from napari_restore.engine.compute.predictor import Predictor
 from napari_restore.engine.hardware.device import CPU, Device
 from napari_restore.engine.planning.plan import Plan
@@ -145,36 +146,48 @@ def test_a_run_on_a_gpu_that_is_lost_ends_on_the_cpu(
 
 
 MISTAKES = {
-    "the computation does not wait for the copy": ("            computing.wait_stream(self.incoming)\n", ""),
-    "what the network reads is forgotten": ("(given, copied, result)", "(given, result)"),
-    "the copy out does not wait for the computation": ("            self.outgoing.wait_stream(computing)\n", ""),
-    "the result is forgotten while it is copied out": ("(given, copied, result)", "(given, copied)"),
-    "memory that is copied in is used again at once": (
-        "            computing.wait_stream(self.incoming)\n",
-        "            computing.wait_stream(self.incoming)\n"
-        "            now = torch.cuda.Event()\n"
-        "            self._keep(now, given)\n",
+    "the computation does not wait for the copy": (
+        "        torch.cuda.current_stream(self.device).wait_stream(self.incoming)\n", "",
     ),
-    "the result is not copied, and overwritten by the next": ("torch.float32, copy=True", "torch.float32"),
+    "what is copied in is forgotten while the network reads it": ("(*used, *results, *pinned)", "(*results, *pinned)"),
+    "the copy out does not wait for the computation": (
+        "        self.outgoing.wait_stream(torch.cuda.current_stream(self.device))\n", "",
+    ),
+    "the result is forgotten while it is copied out": ("(*used, *results, *pinned)", "(*used, *pinned)"),
+    "memory that is copied in is used again at once": (
+        "        return pinned, copied\n",
+        "        now = torch.cuda.Event()\n"
+        "        self._keep(now, pinned)\n"
+        "        return pinned, copied\n",
+    ),
     "the event is recorded on another stream": (
         "arrived.record(self.outgoing)", "arrived.record(torch.cuda.current_stream(self.device.type + ':1'))",
     ),
     "the event is recorded before the copy": (
-        "                host.copy_(result, non_blocking=True)\n"
-        "                arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]\n"
-        "                arrived.record(self.outgoing)\n",
-        "                arrived = torch.cuda.Event()\n"
-        "                arrived.record(self.outgoing)\n"
-        "                host.copy_(result, non_blocking=True)\n",
+        "            for host, each in zip(hosts, results, strict=True):\n"
+        "                host.copy_(each, non_blocking=True)\n"
+        "            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]\n"
+        "            arrived.record(self.outgoing)\n",
+        "            arrived = torch.cuda.Event()\n"
+        "            arrived.record(self.outgoing)\n"
+        "            for host, each in zip(hosts, results, strict=True):\n"
+        "                host.copy_(each, non_blocking=True)\n",
     ),
     "the host does not wait": (
-        "        self._arrived.synchronize()\n        found", "        found",
+        "            self._arrived.synchronize()\n        found", "            pass\n        found",
     ),
     "all copies on one stream that waits for the computation of the batch before": (
         "        self.outgoing = torch.cuda.Stream(device)", "        self.outgoing = self.incoming",
     ),
-    "memory that is not pinned": ("given.to(self.device", "tiles.to(self.device"),
+    "memory that is not pinned": ("pinned.to(self.device", "torch.tensor(array).to(self.device"),
 }  # fmt: skip
+
+
+def test_a_result_that_is_overwritten_by_the_next_is_copied(gpu: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = torch.Tensor.to
+    monkeypatch.setattr(torch.Tensor, "to", lambda *given, copy=False, **named: plain(*given, **named))
+    restored(graph=True)
+    assert gpu.faults
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
@@ -185,7 +198,6 @@ def test_mistakes_are_found(monkeypatch: pytest.MonkeyPatch, mistake: str) -> No
     namespace: dict[str, Any] = {}
     exec(source.replace(right, wrong), namespace)
     monkeypatch.setattr(predictor, "Copies", namespace["Copies"])
-    monkeypatch.setattr(predictor, "Result", namespace["Result"])
     checks: tuple[Callable[[StandIn], None], ...] = (
         test_the_order_is_safe, test_copies_overlap_with_the_computation_of_other_batches,
     )  # fmt: skip
