@@ -48,6 +48,7 @@ from torch import nn
 
 from napari_restore import api
 from napari_restore.engine.compute.predictor import Predictor, predictor_of
+from napari_restore.engine.hardware.devices import set_own_threads
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.run.local import build_pyramid, run_blocks
 from napari_restore.engine.store.sinks import OmeZarrSink
@@ -156,7 +157,7 @@ def bare(network: nn.Module, plan: Plan, lanes: int, seconds: float) -> float:
             torch.cuda.synchronize()
 
     def call(until: float) -> int:
-        torch.set_num_threads(max(1, threads // lanes))
+        set_own_threads(max(1, threads // lanes))
         torch.set_flush_denormal(True)
         done = 0
         with torch.inference_mode():
@@ -171,7 +172,6 @@ def bare(network: nn.Module, plan: Plan, lanes: int, seconds: float) -> float:
         began = time.perf_counter()
         done = sum(pool.map(call, [began + seconds] * lanes))
         spent = time.perf_counter() - began
-    ThreadPoolExecutor(1).submit(torch.set_num_threads, threads).result()
     return done * tiles.numel() / spent
 
 

@@ -159,7 +159,9 @@ def fill_restoring(dock: Any) -> None:
     dock.compare.show_measures(NAME, Measures((figure,), words, np.zeros(0, int), 0.0))
     dock.bar.tell(f"{PATH} holds another result; choose another output, or tick Replace.", warning=True, details="d")
     wait_for(lambda: not dock.works)
-    verdict = Verdict("Hardly any noise", f"{NAME}: little.", True, {"model": "m"}, "Use restormer-color-denoise-blind")
+    verdict = Verdict(
+        "Hardly any noise", f"{NAME}: little.", True, helps={"model": "m"}, button="Use restormer-color-denoise-blind"
+    )
     dock.verdict.show_verdict(verdict, "Will change: 3 channels × 40 planes, 2.1 GB → OME-Zarr, about 14 min on cpu.")
     dock.memory.row.say(f"As in your last run: model {NAME}.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from napari_restore.engine.planning.sampling import Histogram, sample_channels
 from napari_restore.intensity.noise import NoiseEstimate
 from napari_restore.wording import human_duration
 
-__all__ = ["Report", "make_report", "tile_seconds"]
+__all__ = ["Report", "make_report", "tile_seconds", "with_time"]
 
 
 @dataclass(frozen=True)
@@ -106,11 +106,23 @@ def make_report(plan: Plan, *, timed: bool = True) -> Report:
     """
     sampled = sample_channels(plan.image, skip_damaged=plan.recipe.on_error == "fill")
     seconds = remembered_tile_seconds(plan)
-    if seconds is None and timed:
-        seconds = tile_seconds(plan)
-    return Report(
+    report = Report(
         plan,
         tuple(channel.noise for channel in sampled),
         None if seconds is None else seconds * plan.tiles,
         tuple(channel.histogram for channel in sampled),
     )
+    return with_time(report) if timed else report
+
+
+def with_time(report: Report) -> Report:
+    """Return a report with the time of the run: the speed of the network is measured if it is not known.
+
+    Raises
+    ------
+    ModelError
+        If the weights cannot be loaded.
+    """
+    if report.seconds is not None:
+        return report
+    return replace(report, seconds=tile_seconds(report.plan) * report.plan.tiles)

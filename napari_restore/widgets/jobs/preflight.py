@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["Preflight", "free_memory_for", "look_at", "make_preflight"]
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -86,13 +86,15 @@ def look_at(job: Job) -> Generator[str | Preflight, None, None]:
     Yields
     ------
     str or Preflight
-        What is being found out; at last the preflight. Its `obstacle` is set if the output cannot take the result.
+        What is being found out, and the preflight: first without the time, if the speed of the network has to be
+        measured, and at last with it. Its `obstacle` is set if the output cannot take the result.
 
     Raises
     ------
     RestoreError
         If the run is not possible for any output.
     """
+    from napari_restore.engine.compute.estimate import with_time
     from napari_restore.engine.store.resume import continues
 
     output, obstacle = job.choices.output, ""
@@ -107,23 +109,29 @@ def look_at(job: Job) -> Generator[str | Preflight, None, None]:
         plan = job.plan(fetch=False) if here else job.in_memory().plan(fetch=False)
     except OutputError as error:
         plan, obstacle = job.in_memory().plan(fetch=False), error.told("window")
-    yield f"Estimating noise and time of {job.image.name}…"
-    report = api.report(plan, timed=here)
+    yield f"Estimating the noise of {job.image.name}…"
+    report = api.report(plan, timed=False)
     recommended = api.recommend(report)
     no_memory = ""
+    free: int | None
     try:
         free = free_memory_for(plan)
     except OutputError as error:
         free, no_memory = _available(), error.told("window")
+    blocks = 0
     if output is None:
-        yield Preflight(report, free, 0, api.devices(), no_memory, no_memory, recommended)
-        return
-    place = place_of(output)
-    replaced = job.choices.overwrite and here and not continues(plan, output)
-    blocks = 0 if replaced or obstacle or not here else _stored_blocks(place)
-    room = place.free()
-    free_there = None if room is None else room[0]
-    yield Preflight(report, free_there, blocks, api.devices(), no_memory, obstacle, recommended)
+        obstacle = no_memory
+    else:
+        place = place_of(output)
+        replaced = job.choices.overwrite and here and not continues(plan, output)
+        blocks = 0 if replaced or obstacle or not here else _stored_blocks(place)
+        room = place.free()
+        free = None if room is None else room[0]
+    found = Preflight(report, free, blocks, api.devices(), no_memory, obstacle, recommended)
+    yield found
+    if here and report.seconds is None:
+        yield "Measuring the speed of the network…"
+        yield replace(found, report=with_time(report))
 
 
 def free_memory_for(plan: Plan) -> int:

@@ -57,7 +57,8 @@ class VerdictBox(QFrame):
         """Show a verdict, and what a run will change."""
         self.setEnabled(True)
         self._helps = verdict.helps
-        self.verdict.say(verdict.text if verdict.warning else f"✓ {verdict.text}", warning=verdict.warning)
+        fits = verdict.known and not verdict.warning
+        self.verdict.say(f"✓ {verdict.text}" if fits else verdict.text, warning=verdict.warning)
         self.verdict.setToolTip(verdict.details)
         self.advice.say(verdict.details if verdict.warning else "")
         self.button.setText(verdict.button)

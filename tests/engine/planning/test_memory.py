@@ -24,6 +24,7 @@ from napari_restore.engine.planning.memory import (
     sample_bytes,
     tile_bytes,
 )
+from napari_restore.engine.planning.planner import choose_workers
 from napari_restore.engine.planning.recipe import make_recipe
 from napari_restore.engine.planning.sampling import sample_planes
 from napari_restore.engine.planning.source_identity import crop_digests
@@ -271,3 +272,15 @@ def test_preparing_a_network_is_counted_and_left_out_where_memory_is_short(
     with pytest.raises(RecipeError, match=told):
         api.plan(volume, memory_budget="400MB", backend=backend, **settings)
     assert api.plan(volume, memory_budget="400MB", backend="eager", **settings).recipe.backend == "eager"
+
+
+def test_blocks_in_progress_keep_a_gpu_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks are read and written on other cores: on a GPU on as many as there are, within the memory."""
+    plan = api.plan(da.zeros((40, 4096, 4096), chunks=(1, 512, 512), dtype=np.uint16), axes="ZYX", device="cpu",
+                    value_range=(0, 1))  # fmt: skip
+    on_gpu = plan.with_settings(device="cuda:0")
+    for cores, expected in ((2, 3), (6, 6), (64, 8)):
+        monkeypatch.setattr("napari_restore.engine.hardware.devices.cores", lambda cores=cores: cores)
+        assert choose_workers(on_gpu, 10**12) == expected
+        assert choose_workers(plan, 10**12) == 3
+    assert choose_workers(on_gpu, run_bytes(on_gpu.with_settings(workers=4))) == 4

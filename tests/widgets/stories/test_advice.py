@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,26 @@ def test_the_time_of_a_run_is_that_of_the_next(qtbot: Any, dock: RestoreDock, mo
     dock.controller.start_preflight()
     until_preflight(qtbot, dock)
     assert dock.preflight.report.seconds == pytest.approx(seconds * dock.preflight.plan.tiles)
+
+
+def test_the_verdict_does_not_wait_for_the_time(qtbot: Any, viewer: Viewer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a large layer on a slow computer, the speed of the network takes a minute to measure."""
+    measured = threading.Event()
+
+    def slow(plan: object) -> float:
+        assert measured.wait(60)
+        return 0.5
+
+    monkeypatch.setattr("napari_restore.engine.compute.estimate.remembered_tile_seconds", lambda plan: None)
+    monkeypatch.setattr("napari_restore.engine.compute.estimate.tile_seconds", slow)
+    viewer.add_image(noisy(80), name="cells")
+    dock = dock_in(viewer)
+    qtbot.waitUntil(lambda: dock.verdict.verdict.text().startswith("✓ Fits: "), timeout=30_000)
+    assert " about " not in dock.verdict.change.text() and dock.bar.run.isEnabled()
+    assert dock.looking.line.text() == "Measuring the speed of the network…"
+    measured.set()
+    until_preflight(qtbot, dock)
+    assert " about " in dock.verdict.change.text()
 
 
 def test_best_models_come_first_and_the_list_is_searched_by_keys(qtbot: Any, viewer: Viewer) -> None:

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 import warnings
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ FLOAT32_ERROR = 1e-5
 """Largest accepted difference from torch in float32, as a share of the range."""
 _converting = threading.Lock()
 """Tracing changes global state of torch, so only one network is converted at a time."""
+_preparing = threading.Lock()
 
 
 class OpenVINO(Backend):
@@ -147,6 +149,7 @@ class _Graph:
     def __init__(self, content: bytes, precision: str, threads: int) -> None:
         from openvino import Core
 
+        _infer_once()
         lanes = max(1, cores() // threads)
         self.content = content
         self._compiled: Any = Core().import_model(io.BytesIO(content), "CPU", _settings(precision, lanes, threads))
@@ -157,6 +160,23 @@ class _Graph:
             self._own.request = self._compiled.create_infer_request()
         result: NDArray[np.float32] = self._own.request.infer([tiles], share_inputs=True)[0]
         return result.copy()
+
+
+@cache
+def _infer_once() -> None:
+    """Run a small network on one thread, before any on several.
+
+    The first inference of a process initialises variables of OpenVINO's Python module. Two threads that do so at the
+    same time wait for each other for ever: one holds Python's lock, and the other one that of the variables.
+    """
+    from openvino import Core, Model
+    from openvino import opset13 as operations
+
+    with _preparing:
+        given = operations.parameter([1, 1], np.float32)
+        model = Core().compile_model(Model([operations.relu(given)], [given]), "CPU", _settings("float32", 1, 1))
+        request = model.create_infer_request()
+        request.infer([np.zeros((1, 1), np.float32)], share_inputs=True)[0].copy()
 
 
 def _settings(precision: str, lanes: int, threads: int) -> dict[str, Any]:

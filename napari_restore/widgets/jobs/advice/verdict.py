@@ -35,6 +35,8 @@ class Verdict:
         The estimated and the expected noise, and all warnings with their advice.
     warning : bool
         Whether the model does not fit.
+    known : bool
+        Whether it is known that the model fits, or does not: not for a layer whose noise cannot be estimated.
     helps : dict of str to object
         Settings that help, by name, ``model`` among them; empty if there are none.
     button : str
@@ -44,6 +46,7 @@ class Verdict:
     text: str
     details: str
     warning: bool = False
+    known: bool = True
     helps: Mapping[str, Any] = field(default_factory=dict)
     button: str = ""
 
@@ -59,9 +62,10 @@ def verdict_of(report: Report) -> Verdict:
     fit, card = report.fit, report.plan.card.networks[0]
     details = _in_the_window(str(fit))
     if not fit.warnings:
-        return Verdict(_good(fit, card), details)
+        return Verdict(_good(fit, card), details, known=fit.share is not None or "stabilised" in fit.text)
     helps = {name: value for name, value in fit.helps.items() if getattr(report.plan.recipe, name) != value}
-    return Verdict(_bad(fit, card), details, True, helps, _button(helps, report.plan.recipe.value_range or ()))
+    button = _button(helps, report.plan.recipe.value_range or ())
+    return Verdict(_bad(fit, card), details, True, helps=helps, button=button)
 
 
 def _in_the_window(text: str) -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,8 @@ from napari_restore.models.card import ModelCard, tiling_defaults
 from napari_restore.models.zoo import bundled_cards, find_card, load_weights
 
 pytest.importorskip("openvino", reason='OpenVINO is not installed: pip install "napari-restore[openvino]"')
+from openvino import Core, InferRequest, Model
+from openvino import opset13 as operations
 
 
 @pytest.fixture(autouse=True)
@@ -249,3 +252,52 @@ def test_nothing_is_sent_about_its_use(checkpoints: dict[str, Path], stack: np.n
         patch.setattr(telemetry.Telemetry, "__init__", lambda *_, **__: pytest.fail("statistics are sent"))
         api.restore(stack, model=checkpoints["local"], **SETTINGS)
     assert "openvino" in sys.modules
+
+
+def small() -> Model:
+    given = operations.parameter([1, 4], np.float32)
+    return Model([operations.relu(given)], [given])
+
+
+FIRST_AT_ONCE = """
+import sys, threading
+import numpy as np, torch
+from openvino import Core, Model, opset13 as operations
+from napari_restore.engine.compute.backends.openvino import _Graph
+
+sys.setswitchinterval(1e-6)  # threads take turns inside of what is initialised
+given = operations.parameter([1, 4], np.float32)
+content = Core().compile_model(Model([operations.relu(given)], [given]), "CPU").export_model().getvalue()
+graph, ready = _Graph(content, "float32", 1), threading.Barrier(4)
+
+def infer():
+    graph._own.request = graph._compiled.create_infer_request()
+    ready.wait()
+    graph(np.ones((1, 4), np.float32))
+
+lanes = [threading.Thread(target=infer, daemon=True) for _ in range(4)]
+for lane in lanes:
+    lane.start()
+for lane in lanes:
+    lane.join(30)
+sys.exit(any(lane.is_alive() for lane in lanes))
+"""
+
+
+@pytest.mark.long
+def test_lanes_that_begin_at_the_same_time_do_not_wait_for_each_other() -> None:
+    """Without the inference before, several of such processes stand still, and one run of the benchmarks did."""
+    for _ in range(15):
+        assert subprocess.run([sys.executable, "-c", FIRST_AT_ONCE], check=False, timeout=120).returncode == 0
+
+
+def test_the_first_inference_of_a_process_is_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = Core().compile_model(small(), "CPU").export_model().getvalue()
+    module._infer_once.cache_clear()
+    calls = []
+    infer = InferRequest.infer
+    monkeypatch.setattr(InferRequest, "infer", lambda *given, **named: calls.append(1) or infer(*given, **named))
+    module._Graph(content, "float32", 1)
+    assert calls == [1]
+    module._Graph(content, "float32", 1)
+    assert calls == [1]

@@ -25,3 +25,10 @@ def test_noise_outside_the_range_is_not_said_to_be_inside(
     plan = SimpleNamespace(card=api.model_card("restormer-denoise-light"))
     report: Any = SimpleNamespace(fit=NoiseFit("", share=share, expected=expected), plan=plan)
     assert verdict_of(report).text == text
+
+
+def test_a_layer_without_an_estimate_has_no_verdict() -> None:
+    plan = SimpleNamespace(card=api.model_card("restormer-denoise-light"))
+    report: Any = SimpleNamespace(fit=NoiseFit("Noise: cannot be estimated from this image."), plan=plan)
+    found = verdict_of(report)
+    assert (found.text, found.known) == ("The noise of this layer cannot be estimated", False)
