@@ -91,8 +91,12 @@ def tile_pixels(
     ----------
     shape : (int, int)
         Height and width of the window.
-    origin, grid, ky, kx
-        As for `cut_tile`.
+    origin : (int, int)
+        ``(y0, x0)`` of the window, in input pixels.
+    grid : TileGrid
+        The grid of the plane.
+    ky, kx : int
+        Indices of the tile along y and x.
 
     Returns
     -------

@@ -118,6 +118,16 @@ def make_report(plan: Plan, *, timed: bool = True) -> Report:
 def with_time(report: Report) -> Report:
     """Return a report with the time of the run: the speed of the network is measured if it is not known.
 
+    Parameters
+    ----------
+    report : Report
+        A report, with or without the time.
+
+    Returns
+    -------
+    Report
+        The report with the time.
+
     Raises
     ------
     ModelError

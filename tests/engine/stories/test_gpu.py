@@ -1,6 +1,6 @@
 """What only a GPU can show. `benchmarks/gpu.py` runs these tests where there is one.
 
-The order of copies and computations is checked without a GPU in tests/engine/compute/test_copies.py.
+The order of copies and computations is checked without a GPU in tests/engine/compute/gpu/test_copies.py.
 """
 
 from __future__ import annotations
