@@ -12,6 +12,7 @@ from torch import Tensor
 
 from napari_restore.adapting.free_parameters import FreeParameters
 from napari_restore.adapting.outcome import Judgement
+from napari_restore.engine.hardware.compiling import import_compiler
 from napari_restore.errors import OutputError
 from napari_restore.files import fresh_file
 from napari_restore.ways_out import REPLACE
@@ -60,6 +61,7 @@ class State:
     @classmethod
     def start(cls, free: FreeParameters, learning_rate: float, parent: Judgement) -> State:
         """Return the state before the first step."""
+        import_compiler()
         optimizer = torch.optim.Adam(list(free.values.values()), lr=learning_rate, betas=(0.9, 0.99))
         average, best = ({name: value.detach().clone() for name, value in free.values.items()} for _ in range(2))
         return cls(free, optimizer, learning_rate, parent, parent, average, best)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import sys
+from typing import Any
 
 from napari_restore.engine.hardware.device import Device
 from napari_restore.models.card import ModelCard
 
-__all__ = ["PAYS_FROM", "can_compile", "gains", "pays"]
+__all__ = ["PAYS_FROM", "can_compile", "gains", "import_compiler", "pays"]
 
 PAYS_FROM = {"cpu": 20e6, "cuda": 2e9}
 """Number of pixels in all tiles of a run from which compiling saves time, with a safety margin; by kind of device.
@@ -50,3 +52,20 @@ def pays(card: ModelCard, device: Device, pixels: float) -> bool:
     """Return whether compiling shortens a run whose tiles have `pixels` pixels in total."""
     enough = pixels >= PAYS_FROM.get(device.kind, float("inf"))
     return enough and gains(card, device) and can_compile(device)
+
+
+def import_compiler() -> Any:
+    """Import torch's compiler, which optimisers of torch need too, and return its module.
+
+    With it, torch imports Triton, which compiles for GPUs. Where there is none, Triton is left out: it ends a process
+    that already draws by software OpenGL, as napari does there (both bring LLVM).
+    """
+    import torch
+
+    if "torch._dynamo" not in sys.modules and "triton" not in sys.modules and not torch.cuda.is_available():
+        sys.modules["triton"] = None  # type: ignore[assignment]
+        try:
+            return importlib.import_module("torch._dynamo")
+        finally:
+            del sys.modules["triton"]
+    return importlib.import_module("torch._dynamo")

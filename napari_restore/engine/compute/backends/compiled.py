@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_restore.engine.compute.backends.backend import Backend, Eager
+from napari_restore.engine.hardware.compiling import import_compiler
 from napari_restore.engine.hardware.device import Device
 from napari_restore.networks.restormer import TransformerBlock
 
@@ -43,6 +44,7 @@ class Compiled(Backend):
     """
 
     def __init__(self, network: nn.Module, device: Device, precision: str = "float32") -> None:
+        import_compiler()
         if device.is_cuda:
             compiled: Any = torch.compile(network, dynamic=False)
             self._network: Backend = Recorded(Eager(compiled, device, precision))
@@ -131,8 +133,7 @@ def _allow_variants() -> None:
 
     In some versions of torch the limit belongs to the thread, in others to the process.
     """
-    import torch._dynamo as dynamo
-
+    dynamo = import_compiler()
     for name in ("recompile_limit", "accumulated_recompile_limit"):
         if getattr(dynamo.config, name, _VARIANTS) < _VARIANTS:
             setattr(dynamo.config, name, _VARIANTS)
