@@ -55,10 +55,10 @@ def pays(card: ModelCard, device: Device, pixels: float) -> bool:
 
 
 def import_compiler() -> Any:
-    """Import torch's compiler, which optimisers of torch need too, and return its module.
+    """Import torch's compiler, which optimisers of torch need too, and return its module ``torch._dynamo``.
 
     With it, torch imports Triton, which compiles for GPUs. Where there is none, Triton is left out: it ends a process
-    that already draws by software OpenGL, as napari does there (both bring LLVM).
+    that already draws by software OpenGL, as napari does there (both bring LLVM). Compiling itself imports it still.
     """
     import torch
 
