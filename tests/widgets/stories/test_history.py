@@ -130,6 +130,7 @@ def test_says_what_is_being_found_out(qtbot: Any, viewer: Viewer, small: Restore
     small.performance.halo.setValue(16)
     qtbot.waitUntil(lambda: small.looking.isVisible())
     until_preflight(qtbot, small)
-    expected = ["Loading libraries…", "Reading a sample of cells…", "Estimating noise and time of cells…"]
+    expected = ["Loading libraries…", "Reading a sample of cells…", "Estimating the noise of cells…"]
+    expected += ["Measuring the speed of the network…"]  # of tiles with another halo
     assert list(dict.fromkeys(filter(None, said))) == expected and said[-1] == ""
     assert not small.looking.isVisible()
