@@ -44,6 +44,8 @@ class Preflight:
         Why the run is not possible with the current choices; empty if it is.
     recommended : tuple of Recommendation
         Models of the same task, best for the layer first.
+    measuring : bool
+        Whether the speed of the network is being measured: another preflight with the time follows.
     """
 
     report: Report
@@ -53,6 +55,7 @@ class Preflight:
     no_memory: str = ""
     obstacle: str = ""
     recommended: tuple[Recommendation, ...] = ()
+    measuring: bool = False
 
     @property
     def plan(self) -> Plan:
@@ -127,11 +130,12 @@ def look_at(job: Job) -> Generator[str | Preflight, None, None]:
         blocks = 0 if replaced or obstacle or not here else _stored_blocks(place)
         room = place.free()
         free = None if room is None else room[0]
-    found = Preflight(report, free, blocks, api.devices(), no_memory, obstacle, recommended)
+    unknown = here and report.seconds is None
+    found = Preflight(report, free, blocks, api.devices(), no_memory, obstacle, recommended, unknown)
     yield found
-    if here and report.seconds is None:
+    if unknown:
         yield "Measuring the speed of the network…"
-        yield replace(found, report=with_time(report))
+        yield replace(found, report=with_time(report), measuring=False)
 
 
 def free_memory_for(plan: Plan) -> int:

@@ -131,6 +131,6 @@ def test_says_what_is_being_found_out(qtbot: Any, viewer: Viewer, small: Restore
     qtbot.waitUntil(lambda: small.looking.isVisible())
     until_preflight(qtbot, small)
     expected = ["Loading libraries…", "Reading a sample of cells…", "Estimating the noise of cells…"]
-    expected += ["Measuring the speed of the network…"]  # of tiles with another halo
-    assert list(dict.fromkeys(filter(None, said))) == expected and said[-1] == ""
+    measured = ["Measuring the speed of the network…"]  # if no run has shown it before
+    assert list(dict.fromkeys(filter(None, said))) in (expected, expected + measured) and said[-1] == ""
     assert not small.looking.isVisible()

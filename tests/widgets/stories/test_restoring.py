@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from docks import click, dock_in, until_idle
+from docks import click, dock_in, until_idle, until_preflight
 from napari import Viewer
 
 from napari_restore.widgets.dock import RestoreDock, SuperResolutionDock
@@ -14,7 +14,7 @@ from napari_restore.widgets.dock import RestoreDock, SuperResolutionDock
 
 def test_says_what_the_layer_is_and_what_the_run_takes(qtbot: Any, dock: RestoreDock) -> None:
     assert dock.input.description.text() == "Z 3 · Y 75 · X 110, uint16, 49.5 kB, numpy"
-    qtbot.waitUntil(lambda: dock.preflight is not None)
+    until_preflight(qtbot, dock)
     assert "49.5 kB to memory" in dock.output.cost.text()
     assert dock.verdict.change.text().startswith("Will change: 3 planes, 49.5 kB → memory, about ")
     assert dock.verdict.change.text().endswith(" on cpu.")

@@ -47,5 +47,5 @@ def _planes(plan: Plan) -> str:
 def _time(found: Preflight, left: float) -> str:
     seconds = found.report.seconds
     if seconds is None:
-        return "time known after the download"
+        return "time not known yet" if found.measuring else "time known after the download"
     return f"about {human_duration(seconds * left)} on {found.plan.recipe.device}"
