@@ -6,6 +6,11 @@ Run by ``tox -e oracle``; elsewhere spandrel is not installed and there is nothi
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,9 +26,11 @@ from published import RESTORMER, SWINIR
 from seeded_weights import DERIVED, fill, parameter_shapes, seeded_image
 from torch import Tensor, nn
 
+from napari_restore.models.zoo import bundled_cards
 from napari_restore.networks.restormer import Restormer
 from napari_restore.networks.swinir import SwinIR
 
+ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-5
 SIZES = {"whole windows": (56, 56), "ragged": (37, 50)}  # 56 is a multiple of both windows, 7 and 8
 
@@ -113,3 +120,14 @@ def test_goldens_are_what_the_reference_makes(name: str) -> None:
     output = golden_output(reference(case["network"], case["parameters"]), golden_image(name))
     with np.load(FOLDER / f"{name}.npz") as file:
         assert np.abs(output.numpy() - file["output"]).max() <= TOLERANCE
+
+
+def test_the_benchmark_compares_every_bundled_network(tmp_path: Path) -> None:
+    """It gives the authors' networks the parameters that they have; ours have more."""
+    bundled = [card.name for card in bundled_cards()]
+    command = [sys.executable, "-m", "benchmarks.networks", *bundled, "--side", "40", "--rounds", "1"]
+    paths = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    subprocess.run([*command, "--json", str(tmp_path / "found.json")], cwd=ROOT, env=paths, check=True)
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["theirs"] == "authors'" and [row["network"] for row in found["rows"]] == bundled
+    assert max(row["difference"] for row in found["rows"]) <= TOLERANCE

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_restore.engine.compute.fusion_counts import FusionCounts
-from napari_restore.engine.compute.gpu.planes import TYPES as GPU_TYPES
+from napari_restore.engine.compute.gpu.copies import TYPES as GPU_TYPES
 from napari_restore.engine.compute.gpu.planes import GpuPlane, PlaneTiles
 from napari_restore.engine.compute.neighbours import FusedPlanes
 from napari_restore.engine.compute.outlying import OutlyingAreas
@@ -218,11 +218,12 @@ class _RegionWork:
         """
         for outer in np.ndindex(self.pixels.shape[:-3]):
             scale, valid = self._intensity(outer), self._of_channel(self.plan.validity, outer)
-            if on_gpu and (gpu_plane := self._on_gpu(outer, scale, valid)):
+            missing = valid.missing(self.pixels[outer], scale.limits)
+            if on_gpu and missing is None and (gpu_plane := self._on_gpu(outer, scale, valid)):
                 for ky, kx in self.needed:
                     yield (outer, ky, kx), gpu_plane
                 continue
-            self.missing[outer] = valid.missing(self.pixels[outer], scale.limits)
+            self.missing[outer] = missing
             plane = self._plane(outer)
             for ky, kx in self.needed:
                 if self.plan.recipe.padding == "authors":  # the one tile is the whole plane
@@ -234,7 +235,7 @@ class _RegionWork:
                     yield (outer, ky, kx), filled if repeats == 1 else np.repeat(filled, repeats, axis=0)
 
     def _on_gpu(self, outer: Outer, scale: Scale, valid: Validity) -> GpuPlane | None:
-        """Return a plane image for a GPU; None if it takes steps that are done on the host only.
+        """Return a plane image without missing pixels for a GPU; None if it takes steps that only the host does.
 
         The GPU does the steps of every tile alike: with missing pixels or bright areas, tiles differ.
         """
@@ -242,10 +243,8 @@ class _RegionWork:
         special = self.fused or self.plan.repeats > 1 or recipe.uncertainty or recipe.padding == "authors"
         if special or recipe.strength < 1 or not isinstance(scale, ValueRange) or not GPU_TYPES.issuperset(types):
             return None
-        limits = scale.limits
-        if any((pixels == value).any() for value in valid.fill) or valid.missing(pixels, limits) is not None:
-            return None
-        if valid.beyond(pixels, limits) is not None:
+        # At the edge of a tile, pixels of the fill value may count as missing that do not in the plane.
+        if any((pixels == value).any() for value in valid.fill) or valid.beyond(pixels, scale.limits) is not None:
             return None
         return GpuPlane(
             pixels, self.origin, self.plan.grid, self.y, self.x, scale, self.scale, self.values[outer]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_restore.engine.compute.backends.backend import Backend, Eager
+from napari_restore.engine.compute.backends.recorded import Recorded
 from napari_restore.engine.hardware.compiling import import_compiler
 from napari_restore.engine.hardware.device import Device
 from napari_restore.networks.restormer import TransformerBlock
@@ -21,8 +22,6 @@ _log = logging.getLogger(__name__)
 
 _VARIANTS = 1000
 """Largest number of compiled variants of a block in a process; each model, tile size and precision needs five."""
-_WARM_UP = 2
-"""Batches before a graph is recorded: libraries choose their algorithms in the first ones."""
 
 
 class Compiled(Backend):
@@ -53,8 +52,6 @@ class Compiled(Backend):
                 if isinstance(block, TransformerBlock):
                     block.compile(dynamic=False)
             self._network = Eager(network, device, precision)
-        self._whole = device.is_cuda
-        self._sizes: set[torch.Size] = set()
         self._state: Literal["untried", "works", "fails"] = "untried"
         self._first = threading.Lock()
 
@@ -66,11 +63,6 @@ class Compiled(Backend):
         _allow_variants()
         if self._state == "fails":
             return self._as_it_is(tiles)
-        if self._whole and tiles.shape not in self._sizes:
-            # A network keeps what it computes once for a size (the layouts of SwinIR). Traced, that would be part of
-            # each batch; and torch cannot trace it for a GPU.
-            self._as_it_is(tiles)
-            self._sizes.add(tiles.shape)
         try:
             result = self._network(tiles)
         except Exception as error:
@@ -87,45 +79,6 @@ class Compiled(Backend):
         network = self._network.network if isinstance(self._network, Recorded) else self._network
         with torch.compiler.set_stance("force_eager"):
             return network(tiles)
-
-
-class Recorded(Backend):
-    """A network on CUDA, whose kernels are recorded as a CUDA graph for each shape of a batch, and then replayed.
-
-    A result is overwritten by the next batch of its shape. Torch's compiler can record graphs itself (its mode
-    "reduce-overhead"), but on the thread that has imported it only; the lanes of a predictor are other threads.
-
-    Parameters
-    ----------
-    network : Backend
-        The network. It must not wait for the GPU.
-    """
-
-    def __init__(self, network: Backend) -> None:
-        self.network = network
-        self._graphs: dict[torch.Size, tuple[torch.cuda.CUDAGraph, Tensor, Tensor]] = {}
-
-    def __call__(self, tiles: Tensor) -> Tensor:
-        if tiles.shape not in self._graphs:
-            with torch.cuda.device(tiles.device):
-                self._graphs[tiles.shape] = self._recorded(tiles)
-        graph, given, result = self._graphs[tiles.shape]
-        given.copy_(tiles)
-        graph.replay()
-        return result
-
-    def _recorded(self, tiles: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor]:
-        given, before, stream = tiles.clone(), torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        stream.wait_stream(before)
-        with torch.cuda.stream(stream):
-            for _ in range(_WARM_UP):
-                self.network(given)
-        before.wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        # Other threads, of other networks, may allocate memory meanwhile.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            result = self.network(given)
-        return graph, given, result
 
 
 def _allow_variants() -> None:

@@ -33,6 +33,7 @@ FLOAT32_ERROR = 1e-5
 _converting = threading.Lock()
 """Tracing changes global state of torch, so only one network is converted at a time."""
 _preparing = threading.Lock()
+"""The first inference of a process is to be over before any other begins."""
 
 
 class OpenVINO(Backend):
@@ -147,12 +148,9 @@ class _Graph:
     """A network that OpenVINO has compiled for one shape of batches, with an inference request for each thread."""
 
     def __init__(self, content: bytes, precision: str, threads: int) -> None:
-        from openvino import Core
-
-        _infer_once()
         lanes = max(1, cores() // threads)
         self.content = content
-        self._compiled: Any = Core().import_model(io.BytesIO(content), "CPU", _settings(precision, lanes, threads))
+        self._compiled: Any = _core().import_model(io.BytesIO(content), "CPU", _settings(precision, lanes, threads))
         self._own = threading.local()
 
     def __call__(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -179,6 +177,14 @@ def _infer_once() -> None:
         request.infer([np.zeros((1, 1), np.float32)], share_inputs=True)[0].copy()
 
 
+def _core() -> Any:
+    """Return OpenVINO's entry point, after the first inference of this process."""
+    from openvino import Core
+
+    _infer_once()
+    return Core()
+
+
 def _settings(precision: str, lanes: int, threads: int) -> dict[str, Any]:
     """Return the settings of OpenVINO: one stream for each lane; no stream is pinned to a core."""
     return {
@@ -193,7 +199,6 @@ def _exported(network: nn.Module, example: Tensor, precision: str) -> bytes:
 
     OpenVINO's `convert_model` is not used, because it sends usage statistics unless the user has opted out.
     """
-    from openvino import Core
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
@@ -205,7 +210,7 @@ def _exported(network: nn.Module, example: Tensor, precision: str) -> bytes:
         decoder = TorchScriptPythonDecoder(traced)  # the frontend does not keep it alive
         model = frontend.convert(frontend.load(decoder))
     model.reshape(list(example.shape))
-    compiled = Core().compile_model(model, "CPU", _settings(precision, 1, 1))
+    compiled = _core().compile_model(model, "CPU", _settings(precision, 1, 1))
     return compiled.export_model().getvalue()  # type: ignore[no-any-return]
 
 

@@ -7,6 +7,7 @@ destructors make such calls, so neither is used.
 
 from __future__ import annotations
 
+import logging
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,9 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["Arriving", "Copies"]
+__all__ = ["TYPES", "Arriving", "Copies", "torch_type"]
+
+_log = logging.getLogger(__name__)
 
 _SPARE = 16
 """Number of pinned buffers that are kept for later batches."""
@@ -96,8 +99,8 @@ class Copies:
             yield
         except BaseException:
             with suppress(RuntimeError):  # of a GPU that is lost
-                self.incoming.synchronize()
-                torch.cuda.current_stream(self.device).synchronize()
+                for stream in (self.incoming, torch.cuda.current_stream(self.device), self.outgoing):
+                    stream.synchronize()
             raise
 
     def to_gpu(self, array: NDArray[Any]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -167,16 +170,22 @@ class Copies:
         return _pinned(shape, dtype)
 
 
-_NUMPY = {
-    torch.from_numpy(np.empty(0, kind)).dtype: np.dtype(kind)
-    for kind in (np.uint8, np.int8, np.uint16, np.int16, np.int32, np.float32)
-}  # fmt: skip
+def torch_type(dtype: DTypeLike) -> torch.dtype:
+    """Return torch's name of a data type of NumPy."""
+    return torch.from_numpy(np.empty(0, dtype)).dtype
+
+
+TYPES = frozenset(map(np.dtype, (np.uint8, np.int8, np.uint16, np.int16, np.float32)))
+"""Data types that are copied."""
+_NUMPY = {torch_type(dtype): dtype for dtype in TYPES}
 
 
 def _pinned(shape: Sequence[int], dtype: DTypeLike) -> torch.Tensor:
     """Return new pinned memory. It is unpinned when it is released, and an error of that is ignored."""
     memory = np.empty(tuple(shape), dtype)
     cuda, address = torch.cuda.cudart(), memory.ctypes.data  # type: ignore[no-untyped-call]
-    if not int(cuda.cudaHostRegister(address, memory.nbytes, 0)):
+    if int(cuda.cudaHostRegister(address, memory.nbytes, 0)):
+        _log.warning("memory of the host could not be pinned, so copies to and from the GPU do not overlap computation")
+    else:
         weakref.finalize(memory, cuda.cudaHostUnregister, address)
     return torch.from_numpy(memory)

@@ -13,18 +13,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
-from napari_restore.engine.compute.gpu.copies import Arriving, Copies
+from napari_restore.engine.compute.gpu.copies import Arriving, Copies, torch_type
 from napari_restore.errors import OutOfMemory
 from napari_restore.intensity.scaling import ValueRange
 from napari_restore.tiling.blend import Canvas, tile_pixels
 from napari_restore.tiling.grid import TileGrid
 
-__all__ = ["TYPES", "GpuPlane", "PlaneTiles", "restored"]
+__all__ = ["GpuPlane", "PlaneTiles", "restored"]
 
-TYPES = frozenset(map(np.dtype, (np.uint8, np.int8, np.uint16, np.int16, np.float32)))
-"""Data types of planes, and of their results."""
 _ROWS = 512
 """Rows that are normalised, or returned to data units, at a time: their float64 values take 16 bytes a pixel."""
 
@@ -80,10 +78,10 @@ class GpuPlane:
         for first in range(0, raw.shape[1], _ROWS):
             rows = _exact(raw[:, first : first + _ROWS]).sub_(low).div_(high - low)
             normalised[:, first : first + _ROWS] = rows.to(torch.float32)
-        self.normalised = normalised
         self.canvas = _GpuCanvas(
             self.grid, self.y, self.x, channels=len(self.result), scale=self.enlarged, copies=copies
         )
+        self.normalised = normalised  # at last: memory may run out before
         return (pinned,), (raw,)
 
     def tile(self, ky: int, kx: int, copies: Copies) -> torch.Tensor:
@@ -110,7 +108,7 @@ class GpuPlane:
     def _finished(self, rows: Any) -> torch.Tensor:
         """Return rows to data units and data type."""
         low, high = self.scale.low, self.scale.high
-        finished = torch.empty(rows.shape, dtype=_torch_type(self.result.dtype), device=rows.device)
+        finished = torch.empty(rows.shape, dtype=torch_type(self.result.dtype), device=rows.device)
         for first in range(0, rows.shape[1], _ROWS):
             values = rows[:, first : first + _ROWS].to(torch.float64).mul_(high - low).add_(low)
             finished[:, first : first + _ROWS] = _cast(values, self.result.dtype)
@@ -207,7 +205,7 @@ def restored(
                     where.append((plane, first))
         except torch.OutOfMemoryError as error:  # a tile is blended once, so this batch cannot be begun anew
             raise OutOfMemory(
-                f"there is not enough memory on {copies.device} to blend tiles ({error}); use a smaller block, or "
+                f"there is not enough memory on {copies.device} to blend tiles ({error}); use smaller shards, or "
                 "another device."
             ) from error
 
@@ -226,10 +224,6 @@ def _exact(raw: torch.Tensor) -> torch.Tensor:
     return raw.to(torch.float64)
 
 
-def _torch_type(dtype: DTypeLike) -> torch.dtype:
-    return torch.from_numpy(np.empty(0, dtype)).dtype
-
-
 def _cast(values: torch.Tensor, dtype: np.dtype[Any]) -> torch.Tensor:
     """Cast finite float64 values as `napari_restore.intensity.scaling.to_dtype` does."""
     if dtype.kind == "f":
@@ -239,4 +233,4 @@ def _cast(values: torch.Tensor, dtype: np.dtype[Any]) -> torch.Tensor:
     whole = values.round_().clamp_(info.min, info.max).to(torch.int32)
     if dtype == np.uint16:  # as the signed integer of the same bits
         return (whole - (whole > 0x7FFF).to(torch.int32) * 0x10000).to(torch.int16).view(torch.uint16)
-    return whole.to(_torch_type(dtype))
+    return whole.to(torch_type(dtype))

@@ -62,7 +62,7 @@ def verdict_of(report: Report) -> Verdict:
     fit, card = report.fit, report.plan.card.networks[0]
     details = _in_the_window(str(fit))
     if not fit.warnings:
-        return Verdict(_good(fit, card), details, known=fit.share is not None or "stabilised" in fit.text)
+        return Verdict(_good(fit, card), details, known=_is_known(fit))
     helps = {name: value for name, value in fit.helps.items() if getattr(report.plan.recipe, name) != value}
     button = _button(helps, report.plan.recipe.value_range or ())
     return Verdict(_bad(fit, card), details, True, helps=helps, button=button)
@@ -88,9 +88,10 @@ def _control(found: re.Match[str]) -> str:
 
 
 def _good(fit: NoiseFit, card: ModelCard) -> str:
+    if not _is_known(fit):
+        return "The noise of this layer cannot be estimated"
     if fit.share is None:
-        stabilised = "stabilised" in fit.text
-        return f"Fits: noise normalised{_to(card)}" if stabilised else "The noise of this layer cannot be estimated"
+        return f"Fits: noise normalised{_to(card)}"
     here = percent(fit.share)
     if fit.expected is None:
         return f"{here} noise; made for {noise_of(card)}"
@@ -100,6 +101,11 @@ def _good(fit: NoiseFit, card: ModelCard) -> str:
     if low < high and not low <= fit.share <= high:  # so near that it does no harm: `NoiseFit.warnings`
         return f"Fits: {here} noise, near the {percent_span(fit.expected)} that it is made for"
     return f"Fits: {here} noise, made for {percent_span(fit.expected)}"
+
+
+def _is_known(fit: NoiseFit) -> bool:
+    """Whether the noise is estimated, or stabilised to what the model expects."""
+    return fit.share is not None or "stabilised" in fit.text
 
 
 def _to(card: ModelCard) -> str:
