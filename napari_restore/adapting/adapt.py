@@ -28,7 +28,7 @@ from napari_restore.adapting.crops import Pool, SourceCrop, averages, read_pool
 from napari_restore.adapting.free_parameters import FreeParameters, choose_kind
 from napari_restore.adapting.judging import Judge
 from napari_restore.adapting.memory import check_memory
-from napari_restore.adapting.outcome import Adapted, AdaptProgress, View, state_path
+from napari_restore.adapting.outcome import SIGNIFICANT, Adapted, AdaptProgress, View, state_path
 from napari_restore.adapting.self_supervision import Batch, make_pairs
 from napari_restore.adapting.state import State
 from napari_restore.adapting.view import SECONDS, Region, restored_view, slices_of
@@ -56,10 +56,10 @@ JUDGEMENTS = 8
 """Times that the weights are judged on the crops set aside."""
 PATIENCE = 3
 """Judgements without a better one after which the adaptation ends."""
-SIGNIFICANT = 2.0
-"""Standard errors by which the loss has to be lower for weights to be offered."""
 _TIMED = 3
-"""Steps after which the number of steps is set by the budget; the first of them is not counted."""
+"""Steps after which the number of steps is set by the budget, at least; the first of them is not counted."""
+_TIMED_SHARE = 0.05
+"""Share of the budget that they take, about: on a GPU, the first steps take several times as long as the others."""
 _SAVED = 10.0
 """Seconds after which the state is saved again, at most."""
 
@@ -189,8 +189,9 @@ class Adaptation:
                 with denormals_are_zero():
                     state.advance(self._loss(free, pool, choice, state.step, device))
                 durations.append(time.monotonic() - step_began)
-                if not state.total and state.step == _TIMED:
-                    state.total = self._affordable(min(durations[1:]), judging, time.monotonic() - began)
+                if not state.total and len(durations) >= _TIMED and sum(durations) > _TIMED_SHARE * self._budget:
+                    affordable = self._affordable(min(durations[1:]), judging, time.monotonic() - began)
+                    state.total = max(2 * _TIMED, state.step + affordable)
                 if state.total and state.step % max(1, state.total // JUDGEMENTS) == 0:
                     with denormals_are_zero():
                         state.judged(judge.judge(average))
@@ -279,13 +280,18 @@ class Adaptation:
             self._view = restored_view(self._plan, region, network, step)
         self._viewed = time.monotonic()
 
-    def _affordable(self, step: float, judging: float, spent: float) -> int:
-        """Return the number of steps that fit the budget, given the seconds of a step and of a judgement."""
+    @property
+    def _budget(self) -> float:
+        """Seconds that are allowed."""
         minutes = self._request.minutes
         if minutes is None:
             minutes = 5.0 if self._plan.device.is_cpu else 1.0
-        left = 60 * minutes - spent - JUDGEMENTS * judging
-        return max(2 * _TIMED, _TIMED + int(left / max(step, 1e-4)))
+        return 60 * minutes
+
+    def _affordable(self, step: float, judging: float, spent: float) -> int:
+        """Return the number of further steps that fit the budget, given the seconds of a step and of a judgement."""
+        left = self._budget - spent - JUDGEMENTS * judging
+        return max(0, int(left / max(step, 1e-4)))
 
     def _identity(self, choice: Choice) -> dict[str, Any]:
         """Return what an adaptation has in common with the one that it resumes."""
@@ -299,9 +305,12 @@ class Adaptation:
     def _decided(self, state: State, choice: Choice, kind: str, noise: tuple[NoiseEstimate | None, ...]) -> Adapted:
         """Store the best weights if they are better than the parent's by more than chance; say what was decided."""
         plan, request, judged = self._plan, self._request, state.judgement
-        if state.best_step == 0 or judged.significance < SIGNIFICANT:
+        if state.best_step == 0 or not judged.is_significant:
             shown = judged if state.best_step else state.latest
-            told = f"Adapting did not help here ({_percent(shown.gain)} by {choice.method}): {plan.card.name} is kept."
+            change = _percent(shown.gain)
+            if shown.gain > 0:
+                change += f", {shown.significance:.1f} standard errors, and {SIGNIFICANT:g} are asked for,"
+            told = f"Adapting did not help here ({change} by {choice.method}): {plan.card.name} is kept."
             model = str(plan.recipe.model)
             return Adapted("kept", model, told, None, choice.method, state.step, state.seconds, shown)
         training = {

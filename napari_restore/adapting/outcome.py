@@ -11,7 +11,11 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["AdaptProgress", "Adapted", "Judgement", "View", "state_path"]
+__all__ = ["SIGNIFICANT", "AdaptProgress", "Adapted", "Judgement", "View", "state_path"]
+
+
+SIGNIFICANT = 2.0
+"""Standard errors by which the loss has to be lower for weights to be offered."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,15 @@ class Judgement:
     def significance(self) -> float:
         """The difference in its standard errors, positive if adapting has helped."""
         return (self.parent_loss - self.loss) / self.error if self.error > 0 else 0.0
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether adapting has helped by more than chance: by `SIGNIFICANT` standard errors or more."""
+        return self.significance >= SIGNIFICANT
+
+    def is_better_than(self, other: Judgement) -> bool:
+        """Return whether these weights are to be preferred: a lower loss, but above all one that is significant."""
+        return (self.is_significant, -self.loss) > (other.is_significant, -other.loss)
 
 
 @dataclass(frozen=True, eq=False)

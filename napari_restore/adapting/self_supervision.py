@@ -99,7 +99,9 @@ class Pairs:
     scale : torch.Tensor
         Mean variance of the noise of each crop, ``(n, 1, 1, 1)``.
     plain : torch.Tensor or None
-        For R2R, the target without added noise. Only the rest of the loss depends on the variance that was estimated.
+        For R2R, the target without added noise. Only the rest of the loss depends on the variances that were estimated.
+    lines : torch.Tensor or None
+        For R2R, the offsets of lines in the noise that was added to the target.
     """
 
     source: Tensor
@@ -107,6 +109,7 @@ class Pairs:
     weights: Tensor
     scale: Tensor
     plain: Tensor | None = None
+    lines: Tensor | None = None
 
     def errors(self, result: Tensor) -> Tensor:
         """Return squared errors of a result, in mean variances of the noise."""
@@ -147,14 +150,15 @@ def _recorrupted(batch: Batch, choice: Choice, generator: Generator) -> Pairs:
     """
     device, shape, scale = batch.pixels.device, batch.pixels.shape, _mean_variance(batch)
     drawn = torch.randn(shape, generator=generator).to(device) * batch.variance.sqrt()
+    lines = torch.zeros_like(drawn)
     if choice.lines and batch.lines is not None:
         rows = choice.lines == "X"
         variance = batch.lines[:, 0 if rows else 1].reshape(-1, 1, 1, 1).to(device)
         offsets = torch.randn((*shape[:2], shape[2] if rows else 1, 1 if rows else shape[3]), generator=generator)
-        drawn, scale = drawn + offsets.to(device) * variance.sqrt(), scale + variance
-    added = torch.cat([drawn, -drawn])
+        lines, scale = lines + offsets.to(device) * variance.sqrt(), scale + variance
+    added, lines = (torch.cat([each, -each]) for each in (drawn + lines, lines))
     pixels, there, scale = (torch.cat([each, each]) for each in (batch.pixels, batch.there, scale))
-    return Pairs(pixels + _STRENGTH * added, pixels - added / _STRENGTH, there, scale, pixels)
+    return Pairs(pixels + _STRENGTH * added, pixels - added / _STRENGTH, there, scale, pixels, -lines / _STRENGTH)
 
 
 def _blind(batch: Batch, choice: Choice, generator: Generator) -> Pairs:

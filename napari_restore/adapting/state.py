@@ -34,7 +34,7 @@ class State:
     optimizer : torch.optim.Optimizer
         Optimiser of their values.
     average, best : dict of str to torch.Tensor
-        Exponential moving average of the values, and its copy with the lowest loss on the crops set aside.
+        Exponential moving average of the values, and its copy that was judged best on the crops set aside.
     judgement, latest : Judgement
         Of these two.
     best_step, step, total : int
@@ -83,7 +83,7 @@ class State:
         """Take a judgement of the average; keep the average if it is the best so far."""
         self.latest = judgement
         self.worse += 1
-        if judgement.loss < self.judgement.loss:
+        if judgement.is_better_than(self.judgement):
             self.judgement, self.best_step, self.worse = judgement, self.step, 0
             self.best = {name: value.clone() for name, value in self.average.items()}
 

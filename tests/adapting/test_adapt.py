@@ -18,7 +18,7 @@ from scipy import ndimage
 from typer.testing import CliRunner
 
 from napari_restore import api
-from napari_restore.adapting import adapt, judging
+from napari_restore.adapting import adapt, judging, outcome
 from napari_restore.adapting.outcome import AdaptProgress, View
 from napari_restore.cli import app
 from napari_restore.errors import ModelError, OutputError, OutputInUse, RecipeError
@@ -188,7 +188,7 @@ def test_what_was_reached_is_kept_when_it_is_stopped(tmp_path: Path) -> None:
 
 
 def test_weights_that_are_no_better_are_not_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapt, "SIGNIFICANT", 1e9)
+    monkeypatch.setattr(outcome, "SIGNIFICANT", 1e9)
     found = api.adapt(noisy(), tmp_path / "mine.safetensors", **{**SHORT, "steps": 2})
     assert found.outcome == "kept" and found.model == str(TINY) and found.output is None
     assert "Adapting did not help here (" in str(found) and f"{TINY.stem} is kept" in str(found)
@@ -286,11 +286,11 @@ def test_a_source_on_disk_and_the_bundled_model(tmp_path: Path) -> None:
 
 def test_the_command_line_says_what_became_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tifffile.imwrite(tmp_path / "noisy.tif", noisy()[:96, :96])
-    monkeypatch.setattr(adapt, "SIGNIFICANT", 1e9)
+    monkeypatch.setattr(outcome, "SIGNIFICANT", 1e9)
     out = tmp_path / "mine.safetensors"
     command = ["adapt", str(tmp_path / "noisy.tif"), "-m", str(TINY), "-o", str(out), "--axes", "YX", "--steps", "1"]
     done = CliRunner().invoke(app, [*command, "--method", "r2r", "--neighbours", "none"])
     assert done.exit_code == 0 and "Adapting did not help here" in done.stdout and not out.exists()
-    monkeypatch.setattr(adapt, "SIGNIFICANT", -1e9)
+    monkeypatch.setattr(outcome, "SIGNIFICANT", -1e9)
     done = CliRunner().invoke(app, [*command, "--method", "r2r", "--neighbours", "none", "--range", "0", "800"])
     assert done.exit_code == 0 and ("Adapting has helped" in done.stdout) == out.exists()

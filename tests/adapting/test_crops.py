@@ -116,3 +116,12 @@ def test_neighbours_come_with_the_crops() -> None:
 def test_an_image_that_is_too_small_gives_no_crops() -> None:
     pool = pool_of(api.plan(noisy((64, 64)), axes="YX", **SMALL), crop=64)
     assert pool == Pool((), ()) or not pool.held_out
+
+
+def test_all_crops_of_a_channel_have_the_same_variance_of_lines() -> None:
+    rng = np.random.default_rng(0)
+    offsets = np.array([0, 30])[:, None, None] * rng.normal(size=(2, 512, 1))  # of two channels
+    plane = rng.poisson(200 + 50 * np.sin(np.arange(512) / 9), (2, 512, 512)) + 200 + offsets
+    pool = pool_of(api.plan(plane.clip(0, 1000).astype(np.uint16), axes="CYX", **SMALL), crop=64)
+    found = {crop.lines[0] for crop in (*pool.training, *pool.held_out)}
+    assert len(found) == 2 and min(found) < 1e-5 and 0.8 < max(found) / 0.03**2 < 1.25

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from napari_restore.adapting.choosing import Choice
 from napari_restore.adapting.crops import SourceCrop
 from napari_restore.adapting.judging import Judge
+from napari_restore.adapting.outcome import Judgement
 
 
 def crops(count: int = 3, side: int = 64) -> list[SourceCrop]:
@@ -32,6 +36,31 @@ def test_a_gain_within_the_error_of_the_estimated_noise_is_none() -> None:
     """Less is left of the noise, but if there were less noise, that would be structure."""
     judged = Judge(crops(), Choice("r2r"), lambda pixels: 0.3 * pixels, "cpu", 0)
     assert judged.judge(lambda pixels: 0.1 * pixels).significance < 0
+
+
+def lines_left(share: float) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A network that leaves a share of the offsets of rows."""
+    return lambda pixels: pixels - (1 - share) * pixels.mean(-1, keepdim=True)
+
+
+def test_lines_that_are_taken_away_are_a_gain_as_far_as_their_variance_is_known() -> None:
+    rng, whole = np.random.default_rng(1), crops(8)
+    offsets = [rng.normal(0, 2, (1, 64, 1)).astype(np.float32) for _ in whole]
+    given = [
+        replace(crop, pixels=crop.pixels + offset, lines=(4.0, 0.0)) for crop, offset in zip(whole, offsets, strict=True)
+    ]
+    for before, after, gained in ((0.9, 0.5, True), (0.5, 0.9, False), (0.3, 0.05, False)):
+        judged = Judge(given, Choice("r2r", lines="X"), lines_left(before), "cpu", 0).judge(lines_left(after))
+        assert judged.is_significant is gained, (before, after)
+
+
+def test_weights_whose_gain_is_no_chance_are_preferred_to_a_larger_one_that_may_be() -> None:
+    parent, sure, more, unsure = (
+        Judgement(1.0, 1.0 - gain, error) for gain, error in ((0, 0), (0.1, 0.01), (0.2, 0.02), (0.3, 0.2))
+    )
+    assert sure.is_better_than(parent) and more.is_better_than(sure) and unsure.is_better_than(parent)
+    assert sure.is_better_than(unsure) and not unsure.is_better_than(more)
+    assert not parent.is_better_than(parent) and not Judgement(1.0, 1.1, 0.01).is_better_than(parent)
 
 
 def test_the_parent_beside_itself_is_no_better() -> None:

@@ -12,7 +12,7 @@ from docks import click, close_button
 from napari import Viewer
 
 from napari_restore import api
-from napari_restore.adapting import adapt, judging, view
+from napari_restore.adapting import adapt, judging, outcome, view
 from napari_restore.widgets.adapt_dock import AdaptDock
 from napari_restore.widgets.dock import DenoiseDock
 
@@ -34,7 +34,7 @@ def quick() -> Iterator[None]:
         patch.setattr(adapt, "LEARNING_RATE", {"scales": 1e-2, "norms": 1e-2})
         patch.setattr(judging, "_PIXELS", 2**13)
         patch.setattr(adapt, "CROP", 32)
-        patch.setattr(adapt, "SIGNIFICANT", 0.1)  # how many steps are done before the click differs
+        patch.setattr(outcome, "SIGNIFICANT", 0.1)  # how many steps are done before the click differs
         yield
 
 
@@ -163,7 +163,7 @@ def test_it_is_interrupted_resumed_stopped_and_used(qtbot: Any, viewer: Viewer, 
     box.overwrite.setChecked(True)
     box.minutes.setValue(0.1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(adapt, "SIGNIFICANT", 1e9)
+        patch.setattr(outcome, "SIGNIFICANT", 1e9)
         patch.setattr(adapt, "PATIENCE", 1)
         click(qtbot, box.start)
         qtbot.waitUntil(lambda: "unadapted" in box.losses.text())
