@@ -47,7 +47,8 @@ def test_lines_that_are_taken_away_are_a_gain_as_far_as_their_variance_is_known(
     rng, whole = np.random.default_rng(1), crops(8)
     offsets = [rng.normal(0, 2, (1, 64, 1)).astype(np.float32) for _ in whole]
     given = [
-        replace(crop, pixels=crop.pixels + offset, lines=(4.0, 0.0)) for crop, offset in zip(whole, offsets, strict=True)
+        replace(crop, pixels=crop.pixels + offset, lines=(4.0, 0.0))
+        for crop, offset in zip(whole, offsets, strict=True)
     ]
     for before, after, gained in ((0.9, 0.5, True), (0.5, 0.9, False), (0.3, 0.05, False)):
         judged = Judge(given, Choice("r2r", lines="X"), lines_left(before), "cpu", 0).judge(lines_left(after))
