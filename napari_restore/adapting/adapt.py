@@ -28,7 +28,7 @@ from napari_restore.adapting.crops import Pool, SourceCrop, averages, read_pool
 from napari_restore.adapting.free_parameters import FreeParameters, choose_kind
 from napari_restore.adapting.judging import Judge
 from napari_restore.adapting.memory import check_memory
-from napari_restore.adapting.outcome import SIGNIFICANT, Adapted, AdaptProgress, View, state_path
+from napari_restore.adapting.outcome import Adapted, AdaptProgress, View, state_path
 from napari_restore.adapting.self_supervision import Batch, make_pairs
 from napari_restore.adapting.state import State
 from napari_restore.adapting.view import SECONDS, Region, restored_view, slices_of
@@ -309,7 +309,7 @@ class Adaptation:
             shown = judged if state.best_step else state.latest
             change = _percent(shown.gain)
             if shown.gain > 0:
-                change += f", {shown.significance:.1f} standard errors, and {SIGNIFICANT:g} are asked for,"
+                change += f", which may be chance: {shown.significance:.1f} standard errors,"
             told = f"Adapting did not help here ({change} by {choice.method}): {plan.card.name} is kept."
             model = str(plan.recipe.model)
             return Adapted("kept", model, told, None, choice.method, state.step, state.seconds, shown)

@@ -192,6 +192,7 @@ def test_weights_that_are_no_better_are_not_stored(tmp_path: Path, monkeypatch: 
     found = api.adapt(noisy(), tmp_path / "mine.safetensors", **{**SHORT, "steps": 2})
     assert found.outcome == "kept" and found.model == str(TINY) and found.output is None
     assert "Adapting did not help here (" in str(found) and f"{TINY.stem} is kept" in str(found)
+    assert "which may be chance: " in str(found)  # the loss is lower, and more is asked for
     assert list(tmp_path.iterdir()) == []
 
 
