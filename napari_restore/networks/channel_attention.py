@@ -141,7 +141,7 @@ def _window_means(cells: Tensor, across: int) -> Tensor:
     """
     means = rearrange(cells.flatten(3).float(), "b y x f -> b f y x")
     for axis, length in enumerate(means.shape[-2:]):
-        size = min(across, length)
+        size = min(across, int(length))  # lengths are tensors while torch traces
         before, after = (size - 1) // 2, size // 2
         means = F.avg_pool2d(means, (size, 1) if axis == 0 else (1, size), stride=1)
         means = F.pad(means, (0, 0, before, after) if axis == 0 else (before, after, 0, 0), mode="replicate")

@@ -108,6 +108,19 @@ def test_heads_windows_and_sizes_that_are_enlarged(name: str, caplog: pytest.Log
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * max(1.0, float(expected.abs().max())))
 
 
+@pytest.mark.parametrize("size", [(32, 48), (48, 32), (64, 64)])
+def test_attention_windows_larger_and_smaller_than_the_input(
+    size: tuple[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    small = {
+        "in_channels": 1, "out_channels": 1, "dim": 8, "blocks": (1, 1, 1, 1), "heads": (1, 2, 2, 2),
+        "refinement_blocks": 1, "attention_window": 40, "attention_cell": 8,
+    }  # fmt: skip
+    expected, found, converted = both("restormer", small, size)
+    assert list(converted._graphs.values()) != [None], caplog.text
+    assert float((found - expected).abs().max()) <= FLOAT32_ERROR * max(1, float(expected.abs().max()))
+
+
 @pytest.mark.long
 def test_bfloat16_keeps_the_first_and_the_last_convolution_in_float32() -> None:
     """A result of bfloat16 has 8 significant bits, and would show as steps in an image of 16."""
