@@ -24,6 +24,7 @@ from napari_restore.adapting.choosing import (
     share_noise,
     too_clean,
 )  # fmt: skip
+from napari_restore.adapting.clean import unlike_clean
 from napari_restore.adapting.crops import Pool, SourceCrop, averages, read_pool
 from napari_restore.adapting.free_parameters import FreeParameters, choose_kind
 from napari_restore.adapting.judging import Judge
@@ -62,6 +63,7 @@ _TIMED_SHARE = 0.05
 """Share of the budget that they take, about: on a GPU, the first steps take several times as long as the others."""
 _SAVED = 10.0
 """Seconds after which the state is saved again, at most."""
+_TOO_FEW = "fewer than four crops without missing pixels can be cut, too few to set one aside"
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,8 @@ class Request:
     ----------
     output : Path
         The ``.safetensors`` file to write.
-    method : {"auto", "r2r", "noise2void", "noise2noise"}
-        The self-supervision.
+    method : {"auto", "r2r", "noise2void", "noise2noise", "supervised"}
+        The self-supervision, or supervision by clean images.
     minutes : float or None
         Budget; None for 5 minutes of CPU or 1 of GPU.
     steps : int or None
@@ -84,6 +86,8 @@ class Request:
         Replace an existing file, and forget an adaptation that was interrupted.
     view : callable or None
         Returns the region to restore every few seconds with the weights reached so far, or None for none.
+    clean : Plan or None
+        Plan of a run of the parent on clean images of the same fields.
     """
 
     output: Path
@@ -93,6 +97,7 @@ class Request:
     seed: int = 0
     overwrite: bool = False
     view: Callable[[], Region | None] | None = None
+    clean: Plan | None = None
 
 
 class Adaptation:
@@ -168,7 +173,8 @@ class Adaptation:
         began, device = time.monotonic(), str(plan.device)
         network = load_weights(plan.card).to(device)
         pixels = sum(crop.pixels.size for crop in pool.training)
-        kind = choose_kind(pixels, structured=max(choice.reach) > 0 or bool(choice.lines))
+        known = choice.method == "supervised"
+        kind = choose_kind(pixels, structured=known or max(choice.reach) > 0 or bool(choice.lines))
         free = FreeParameters(network, kind)
 
         def average(pixels: Tensor) -> Tensor:
@@ -223,12 +229,14 @@ class Adaptation:
         measured = [estimate for estimate in noise if estimate is not None]
         if not measured:
             return "its noise cannot be estimated (constant, too small, or without finite values)"
+        correlation = (max(one.correlation[0] for one in measured), max(one.correlation[1] for one in measured))
+        if request.clean is not None:
+            return self._supervised(noise, request.clean, correlation)
         ranges = broadcast(plan.recipe.value_range or ((0.0, 1.0),), len(noise))
         each = zip(noise, ranges, strict=True)
         share = max(estimate.sigma_median / (high - low) for estimate, (low, high) in each if estimate is not None)
         if told := too_clean(share):
             return told
-        correlation = (max(one.correlation[0] for one in measured), max(one.correlation[1] for one in measured))
         planes = "".join(axis for axis in "TZ" if plan.image.sizes.get(axis, 1) > 1)
         near = plan.recipe.neighbours.axis if plan.recipe.neighbours is not None else ""
         agreeing = next((axis for axis in planes if axis in near), "")
@@ -241,7 +249,7 @@ class Adaptation:
             choice = choose_method("auto", correlation, (8, 8), "", "")
             pool = read_pool(plan, noise, self._crop)
         if not pool.held_out:
-            return "fewer than four crops without missing pixels can be cut, too few to set one aside"
+            return _TOO_FEW
         crops = (*pool.training, *pool.held_out)
         if blocks_of_jpeg(crops):
             return "it has the blocks of JPEG compression, which has changed its noise"
@@ -250,6 +258,17 @@ class Adaptation:
             # Measured on a wide-field frame of FMD: the loss of hidden pixels fell by 22 %, and the image lost 1.1 dB.
             return f"{choice.why}, and the loss of hidden pixels does not tell then whether whole images become better"
         return replace(choice, averaged=averages(plan, choice.partners)), pool
+
+    def _supervised(
+        self, noise: tuple[NoiseEstimate | None, ...], clean: Plan, correlation: tuple[float, float]
+    ) -> tuple[Choice, Pool] | str:
+        """Read crops of noisy and of clean images; return the reason if they do not fit together."""
+        pool = read_pool(self._plan, noise, self._crop, clean=clean)
+        if not pool.held_out:
+            return _TOO_FEW
+        if told := unlike_clean((*pool.training, *pool.held_out)):
+            return told
+        return Choice("supervised", why="clean images are given", correlation=correlation), pool
 
     @property
     def _crop(self) -> int:
@@ -300,6 +319,7 @@ class Adaptation:
             "model": plan.card.sha256, "source": plan.source_crops, "seed": request.seed,
             "method": str(asdict(choice)), "settings": str(plan.recipe.pixel_settings()),
             "steps": request.steps or 0, "device": plan.device.kind,
+            "clean": request.clean.source_crops if request.clean is not None else {},
         }  # fmt: skip
 
     def _decided(self, state: State, choice: Choice, kind: str, noise: tuple[NoiseEstimate | None, ...]) -> Adapted:
@@ -323,6 +343,8 @@ class Adaptation:
             "steps_tried": state.step, "seconds": round(state.seconds, 1), "device": plan.device.kind,
             "settings": {name: str(value) for name, value in plan.given.items()}, "version": __version__,
         }  # fmt: skip
+        if (clean := request.clean) is not None:
+            training |= {"clean_name": clean.image.name, "clean_crops": dict(clean.source_crops)}
         write_adapted(request.output, state.free.weights(state.best), plan.card, training)
         told = (
             f"Adapting has helped ({_percent(judged.gain)} loss on crops set aside, {judged.significance:.1f} standard "
@@ -339,13 +361,21 @@ def _cut(crop: SourceCrop, size: int, rng: np.random.Generator) -> Batch:
     return Batch.of([crop]).each(lambda values: values[..., y : y + size, x : x + size])
 
 
+def _sizes(plan: Plan) -> str:
+    return " x ".join(f"{axis} {size}" for axis, size in plan.image.sizes.items())
+
+
 def _percent(gain: float) -> str:
     return f"{-100 * gain:+.2f} %"
 
 
 def _check(plan: Plan, request: Request) -> None:
     """Refuse what cannot be carried out."""
-    check_method(request.method)
+    check_method(request.method, clean=request.clean is not None)
+    if (clean := request.clean) is not None and clean.image.sizes != plan.image.sizes:
+        raise RecipeError(
+            f"the clean images are {_sizes(clean)}, and the noisy ones {_sizes(plan)}; give images of the same fields."
+        )
     if plan.card.scale > 1 or plan.card.chain:
         raise ModelError(f"{plan.card.name} super-resolves, and only denoisers can be adapted; use another model.")
     if plan.card.in_channels != plan.card.out_channels or plan.repeats > 1:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from napari_restore.adapting.crops import SourceCrop
 from napari_restore.errors import RecipeError
+from napari_restore.ways_out import WayOut
 from napari_restore.wording import percent
 
 __all__ = [
@@ -24,7 +25,7 @@ __all__ = [
     "too_clean",
 ]
 
-Method = Literal["r2r", "noise2void", "noise2noise"]
+Method = Literal["r2r", "noise2void", "noise2noise", "supervised"]
 
 _INDEPENDENT = 0.1
 """Autocorrelation of the noise between neighbours up to which pixels count as independent: less is not told from none
@@ -46,12 +47,12 @@ _BLOCKY = 1.05
 
 @dataclass(frozen=True)
 class Choice:
-    """A self-supervision.
+    """A self-supervision, or the supervision by clean images.
 
     Attributes
     ----------
-    method : {"r2r", "noise2void", "noise2noise"}
-        Recorrupted pairs, blind spot, or the next plane as the target.
+    method : {"r2r", "noise2void", "noise2noise", "supervised"}
+        Recorrupted pairs, blind spot, the next plane as the target, or a clean image as the target.
     reach : (int, int)
         For the blind spot: pixels to both sides along Y and X that are masked with a pixel, because their noise is
         correlated with its noise.
@@ -77,11 +78,21 @@ class Choice:
     averaged: bool = False
 
 
-def check_method(method: str) -> None:
-    """Refuse a method that there is not."""
+def check_method(method: str, *, clean: bool = False) -> None:
+    """Refuse a method that there is not, or that does not fit clean images, or their lack."""
     if method != "auto" and method not in get_args(Method):
         names = ", ".join(repr(name) for name in get_args(Method))
         raise RecipeError(f"method {method!r} is not known; use {names}, or 'auto'.")
+    if method == "supervised" and not clean:
+        raise RecipeError(
+            "method 'supervised' needs clean images of the same fields",
+            WayOut("give them as clean=.", "give them with --clean.", "choose their layer under Clean."),
+        )
+    if clean and method not in ("auto", "supervised"):
+        raise RecipeError(
+            f"method {method!r} does not use clean images",
+            WayOut("leave clean= out, or use 'auto'.", "leave --clean out, or use auto.", "choose no Clean, or auto."),
+        )
 
 
 def choose_method(

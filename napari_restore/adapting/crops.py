@@ -90,7 +90,7 @@ class SourceCrop:
     content : float
         Standard deviation of the local means beyond that of noise: how much structure the crop has.
     partner : numpy.ndarray or None
-        The same crop of the next plane, normalised, with noise of its own; None without neighbours.
+        The same crop of the next plane, normalised, with noise of its own, or of the clean image; None without both.
     lines : (float, float)
         Variance of the offsets that all pixels of a row, and of a column, have in common; see `line_variance`. In a
         `Pool` it is that of the channel: the median of its crops.
@@ -161,7 +161,9 @@ def line_variance(pixels: Floats, variance: Floats) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def read_pool(plan: Plan, noise: tuple[NoiseEstimate | None, ...], crop: int, partners: str = "") -> Pool:
+def read_pool(
+    plan: Plan, noise: tuple[NoiseEstimate | None, ...], crop: int, partners: str = "", clean: Plan | None = None
+) -> Pool:
     """Read crops that are spread evenly over channels, planes and the plane, and do not overlap.
 
     Parameters
@@ -174,6 +176,8 @@ def read_pool(plan: Plan, noise: tuple[NoiseEstimate | None, ...], crop: int, pa
         Side of the crops of the training in pixels; twice as large ones are read if there are enough of them.
     partners : str
         Axis along which the next plane is read as well; empty for none.
+    clean : Plan or None
+        Plan of a run on clean images of the same shape, which are read as well.
 
     Returns
     -------
@@ -187,18 +191,23 @@ def read_pool(plan: Plan, noise: tuple[NoiseEstimate | None, ...], crop: int, pa
     """
     side = 2 * crop if len(list(_places(plan, 2 * crop, partners))) >= _FEW else crop
     reader = ChunkReader(with_retries(plan.image, "raise", ()))
+    targets = None if clean is None else ChunkReader(with_retries(clean.image, "raise", ()))
+    axis = plan.image.canonical.index(partners) if partners else None
     places = sorted(_places(plan, side, partners), key=lambda place: reader.chunks_of(place[0]))
     channels: dict[int, list[SourceCrop]] = {}
     for region, channel, own in places:
         try:
-            pixels = reader.read(region)
+            planes = reader.read(region)
+            planes = planes[None] if axis is None else np.moveaxis(planes, axis, 0)
+            if targets is not None:
+                planes = np.stack([planes[own], targets.read(region)])
         except ChunkError:
             if plan.recipe.on_error == "raise":
                 raise
             continue
         estimate = noise[channel]
         if estimate is not None:
-            made = _crops(plan, pixels, region, channel, estimate, partners, own)
+            made = _crops(plan, planes, region, channel, estimate, partners, own)
             channels.setdefault(channel, []).extend(crop for crop in made if crop is not None)
     found = [crop for crops in channels.values() for crop in _with_common_lines(crops)]
     if len(found) < 4:
@@ -255,13 +264,12 @@ def _places(plan: Plan, side: int, partners: str) -> Iterator[tuple[Region, int,
 
 
 def _crops(
-    plan: Plan, pixels: npt.NDArray[Any], region: Region, channel: int, noise: NoiseEstimate, partners: str, own: int
+    plan: Plan, planes: npt.NDArray[Any], region: Region, channel: int, noise: NoiseEstimate, partners: str, own: int
 ) -> Iterator[SourceCrop | None]:
     """Make the crops of a region: one, or one for each colour sample of a gray model."""
     axes = plan.image.canonical
     scales, rules = plan.scales, plan.validity
     scale, rule = broadcast(scales, channel + 1)[channel], broadcast(rules, channel + 1)[channel]
-    planes = np.moveaxis(pixels, axes.index(partners), 0) if partners else pixels[None]
     if "S" in axes:
         planes = np.moveaxis(planes, -1, 1)
     samples = plan.image.sizes.get("S", 1)

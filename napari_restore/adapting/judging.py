@@ -55,7 +55,7 @@ class Judge:
         self._batches = [Batch.of([crop]).each(lambda values: values.to(device)) for crop in held_out]
         self._choice, self._seed = choice, seed
         pixels = sum(batch.pixels.numel() for batch in self._batches) * (2 if choice.method == "r2r" else 1)
-        self._draws = min(_DRAWS, max(1, round(_PIXELS / pixels)))
+        self._draws = 1 if choice.method == "supervised" else min(_DRAWS, max(1, round(_PIXELS / pixels)))
         self._parent, self._weights = self._sums(parent)
 
     @property

@@ -88,7 +88,7 @@ class AdaptProgress:
         Losses on the crops set aside after the latest steps that were judged, and the best so far.
     best_step : int
         Step of the best; 0 for the parent.
-    method : {"r2r", "noise2void", "noise2noise"}
+    method : {"r2r", "noise2void", "noise2noise", "supervised"}
         The self-supervision.
     why : str
         Why it was chosen.

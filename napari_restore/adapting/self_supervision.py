@@ -1,4 +1,4 @@
-"""Losses that need noisy images only.
+"""Losses that need noisy images only, and that of clean images, if there are any.
 
 *Recorrupted to recorrupted*: Pang et al., "Recorrupted-to-Recorrupted: Unsupervised Deep Learning for Image Denoising",
 CVPR 2021; for Poisson-Gaussian noise, Monroy, Bacca & Tachella, "Generalized Recorrupted-to-Recorrupted", arXiv
@@ -43,7 +43,7 @@ class Batch:
     pixels, there, variance : torch.Tensor
         ``(b, c, h, w)``: normalised values, 1 where they are not missing, and the variance of their noise.
     partner : torch.Tensor or None
-        The same crops of the next plane.
+        The same crops of the next plane, or of the clean image.
     lines : torch.Tensor or None
         ``(b, 2)``: variance of the offsets of rows and of columns.
     """
@@ -137,9 +137,8 @@ def make_pairs(batch: Batch, choice: Choice, generator: Generator) -> Pairs:
     Pairs
         Inputs and targets.
     """
-    return {"r2r": _recorrupted, "noise2void": _blind, "noise2noise": _next_plane}[choice.method](
-        batch, choice, generator
-    )
+    makers = {"r2r": _recorrupted, "noise2void": _blind, "noise2noise": _next_plane, "supervised": _clean}
+    return makers[choice.method](batch, choice, generator)
 
 
 def _recorrupted(batch: Batch, choice: Choice, generator: Generator) -> Pairs:
@@ -212,6 +211,12 @@ def _next_plane(batch: Batch, choice: Choice, generator: Generator) -> Pairs:
     source = torch.where(swapped, batch.partner, batch.pixels)
     target = torch.where(swapped, batch.pixels, batch.partner)
     return Pairs(source, target, agree * batch.there, _mean_variance(batch))
+
+
+def _clean(batch: Batch, choice: Choice, generator: Generator) -> Pairs:
+    """Predict the clean image."""
+    assert batch.partner is not None
+    return Pairs(batch.pixels, batch.partner, batch.there, _mean_variance(batch))
 
 
 def _of_mean(correlation: tuple[float, float], length: int = 5) -> float:

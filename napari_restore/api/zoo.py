@@ -174,6 +174,7 @@ def adapt(
     output: str | Path,
     *,
     model: str | Path = DENOISER,
+    clean: Any = None,
     method: str = "auto",
     minutes: float | None = None,
     steps: int | None = None,
@@ -183,7 +184,9 @@ def adapt(
     view: Mapping[str, int | slice] | Callable[[], Mapping[str, int | slice] | None] | None = None,
     **settings: Unpack[Settings],
 ) -> Adapted:
-    """Adapt a denoiser to a noisy source alone, and keep it only if that has helped on crops that were set aside.
+    """Adapt a denoiser to a noisy source, and keep it only if that has helped on crops that were set aside.
+
+    It needs no clean images, and uses them if there are any.
 
     Crops of the source are read, of any size of the source. A tenth of them is set aside. The self-supervision is
     chosen by the noise that is measured. If the call is interrupted, the same call resumes it. Settings are those of
@@ -201,10 +204,13 @@ def adapt(
     model : str or Path
         Name of a bundled or published model (`models`), or path of a checkpoint of Restormer or SwinIR: a denoiser.
         Default: `DENOISER`.
-    method : {"auto", "r2r", "noise2void", "noise2noise"}
+    clean : str, Path, array, sequence of arrays or None
+        Clean images of the same fields, of the same shape, axes and units: long exposures, or averages of many frames.
+    method : {"auto", "r2r", "noise2void", "noise2noise", "supervised"}
         Self-supervision: recorrupted pairs, for noise that is independent between pixels, or consists of offsets of
         whole lines too; a blind spot, with masks along the directions in which noise is correlated; or neighbouring
-        planes as targets. ``"auto"`` chooses by the noise.
+        planes as targets. Or clean images as targets. ``"auto"`` chooses the latter if they are given, and else by
+        the noise.
     minutes : float or None
         Budget, from which the number of steps follows after the first ones were timed. If None, 5 on a CPU and 1 on a
         GPU.
@@ -243,10 +249,12 @@ def adapt(
         If source, model or output are wrong, before any work is done; or if the source cannot be read.
     """
     from napari_restore.adapting.adapt import Adaptation, Request
+    from napari_restore.api.planning import plan_source
 
     plan = make_plan(source, model=model, **settings)
     looked_at = view if view is None or callable(view) else lambda: view
-    adaptation = Adaptation(plan, Request(Path(output), method, minutes, steps, seed, overwrite, looked_at))
+    of_clean = None if clean is None else plan_source(clean, model, None, settings, estimate=False)
+    adaptation = Adaptation(plan, Request(Path(output), method, minutes, steps, seed, overwrite, looked_at, of_clean))
     with following(progress, adapting) as follow:
         for event in adaptation.run():
             if follow(event) is False:

@@ -23,7 +23,10 @@ def adapt(
     model: Annotated[
         str, typer.Option("--model", "-m", help="Name of a denoiser, or path of a checkpoint.")
     ] = DENOISER,
-    method: Annotated[str, typer.Option(help="auto, r2r, noise2void or noise2noise.")] = "auto",
+    clean: Annotated[
+        str | None, typer.Option(help="Clean images of the same fields, of the same shape and units.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="auto, r2r, noise2void, noise2noise or supervised.")] = "auto",
     minutes: Annotated[float | None, typer.Option(help="Budget.", show_default="5 on a CPU, 1 on a GPU")] = None,
     steps: Annotated[int | None, typer.Option(help="Number of steps, instead of a budget.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
@@ -32,7 +35,7 @@ def adapt(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Adapt a denoiser to the noisy SOURCE alone; weights are stored only if that has helped on crops set aside.
+    """Adapt a denoiser to the noisy SOURCE; weights are stored only if that has helped on crops set aside.
 
     The same command resumes an adaptation that was interrupted. That it did not help is a result, with exit code 0.
     """
@@ -42,8 +45,8 @@ def adapt(
         api.fetch(model, show)
     with adapting(quiet) as show:
         found = api.adapt(
-            source, output, model=model, method=method, minutes=minutes, steps=steps, seed=seed, overwrite=overwrite,
-            progress=show, **given(context),
+            source, output, model=model, clean=clean, method=method, minutes=minutes, steps=steps, seed=seed,
+            overwrite=overwrite, progress=show, **given(context),
         )  # fmt: skip
     if not quiet:
         out.print(str(found))

@@ -13,7 +13,7 @@ from napari_restore.adapting.outcome import Adapted
 from napari_restore.errors import RestoreError, in_window
 from napari_restore.widgets.jobs.adaptation.adapting import AdaptJob, Controls, adapt, suggested_file
 from napari_restore.widgets.jobs.adaptation.looking import part_as_layer, seen_part
-from napari_restore.widgets.jobs.layers.image_layers import layer_image
+from napari_restore.widgets.jobs.layers.image_layers import is_made_here, layer_image, whole
 from napari_restore.widgets.jobs.models.controller import ModelController
 from napari_restore.widgets.jobs.viewport import Viewport
 from napari_restore.widgets.panels.adaptation.adapt_box import AdaptBox
@@ -74,6 +74,7 @@ class AdaptDock(ViewerDock):
         set_tab_order(self)
         WheelNeedsFocus(self)
         self.input.changed.connect(self._layer_changed)
+        self.input.listed.connect(self._offer_clean)
         self.model.changed.connect(self.models.read_card)
         self.model.fetch_wanted.connect(self.models.fetch)
         self.model.fetch_cancelled.connect(self.models.cancel_fetch)
@@ -95,8 +96,16 @@ class AdaptDock(ViewerDock):
         if layer is not None:
             self.model.suit_layer(self.input.samples())
             self.box.suggest(suggested_file(preferences().output_folder.strip(), layer))
+        self._offer_clean()
         if self.box.state == "idle":
             self.box.start.setEnabled(layer is not None)
+
+    def _offer_clean(self) -> None:
+        """Offer other image layers of the same shape as clean images; results of this package are none."""
+        layer = self.input.layer()
+        listed = [self.input.layers.itemData(index) for index in range(self.input.layers.count())]
+        others = [other for other in listed if other != layer and not is_made_here(other)]
+        self.box.offer_clean([other for other in others if layer is not None and whole(other) == whole(layer)])
 
     # ---------------------------------------------------------------------------------------------- adapting
 
@@ -114,9 +123,11 @@ class AdaptDock(ViewerDock):
             raise RestoreError("no model is chosen; choose one, or drop a checkpoint on the list.")
         if not box.output():
             raise RestoreError("no file is named for the adapted weights; name one under File.")
+        clean = box.clean.currentData()
         image = layer_image(layer, self.input.letters(), region)
+        targets = None if clean is None else layer_image(clean, self.input.letters(), region)
         return AdaptJob(
-            image, model, box.output(), box.method.currentData(), box.budget(), box.overwrite.isChecked(),
+            image, model, box.output(), targets, box.method.currentData(), box.budget(), box.overwrite.isChecked(),
             box.settings(),
         )  # fmt: skip
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from docks import click, close_button
 from napari import Viewer
+from scipy import ndimage
 
 from napari_restore import api
 from napari_restore.adapting import adapt, judging, outcome, view
@@ -72,6 +73,26 @@ def declined(qtbot: Any, viewer: Viewer, out: Path) -> AdaptDock:
 
 def test_a_layer_that_cannot_teach_is_declined(qtbot: Any, viewer: Viewer, tmp_path: Path) -> None:
     declined(qtbot, viewer, tmp_path / "mine.safetensors")
+
+
+def test_clean_images_of_another_layer_are_the_targets(qtbot: Any, viewer: Viewer, tmp_path: Path) -> None:
+    noise = ndimage.gaussian_filter(np.random.default_rng(0).normal(0, 60, TRUTH.shape), 0.7)
+    viewer.add_image((TRUTH + noise).astype(np.float32), name="noisy")
+    dock = open_dock(viewer, tmp_path / "mine.safetensors")
+    box = dock.box
+    assert [box.clean.itemText(k) for k in range(box.clean.count())] == ["none"]
+    viewer.add_image(TRUTH.astype(np.float32), name="long exposure")
+    viewer.add_image(TRUTH[:100].astype(np.float32), name="other")
+    dock.input.choose("noisy")
+    assert [box.clean.itemText(k) for k in range(box.clean.count())] == ["none", "long exposure"]
+    viewer.layers["long exposure"].name = "average"
+    box.clean.setCurrentIndex(1)
+    assert box.clean.currentText() == "average"
+    box.minutes.setValue(0.05)
+    click(qtbot, box.start)
+    until_idle(qtbot, dock)
+    assert "supervised: clean images are given" in box.chosen.text()
+    assert box.outcome.text().startswith("Adapting has helped") and (tmp_path / "mine.safetensors").exists()
 
 
 def test_what_is_reached_is_shown_and_a_pause_waits(qtbot: Any, viewer: Viewer, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ class InputBox(Box):
         Whether several layers can be chosen for one run.
     """
 
-    changed = Signal()
+    changed, listed = Signal(), Signal()
 
     def __init__(self, viewer: Viewer, *, several: bool = True) -> None:
         super().__init__("Input")
@@ -186,6 +186,7 @@ class InputBox(Box):
                         emitter.connect(self._moved)
                         self._followed.append((emitter, self._moved))
         self._moved()
+        self.listed.emit()
 
     def _list_several(self) -> None:
         """List the layers that the settings of the chosen one fit: sources with as many axes, and of the same kind."""
@@ -211,6 +212,7 @@ class InputBox(Box):
         for index in range(self.layers.count()):
             self.layers.setItemText(index, self.layers.itemData(index).name)
         self._list_several()
+        self.listed.emit()
 
     def _follow(self, event: object = None) -> None:
         active = self.viewer.layers.selection.active

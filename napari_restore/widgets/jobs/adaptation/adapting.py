@@ -35,6 +35,7 @@ METHODS = {
     "r2r": "r2r: independent noise, lines",
     "noise2void": "noise2void: hidden pixels",
     "noise2noise": "noise2noise: next plane",
+    "supervised": "supervised: clean images",
 }
 """Titles of the methods of `api.adapt`."""
 
@@ -51,6 +52,8 @@ class AdaptJob:
         Name of the parent, or path of its checkpoint.
     output : str
         The ``.safetensors`` file to write.
+    clean : Image or None
+        The region of a layer with clean images, not read yet.
     method : str
         A key of `METHODS`.
     minutes : float or None
@@ -64,6 +67,7 @@ class AdaptJob:
     image: Image
     model: str
     output: str
+    clean: Image | None = None
     method: str = "auto"
     minutes: float | None = None
     overwrite: bool = False
@@ -125,8 +129,8 @@ def adapt(job: AdaptJob, controls: Controls) -> Generator[AdaptProgress | Adapte
             return not controls.finish.is_set()
 
         return api.adapt(
-            job.image, job.output, model=job.model, method=job.method, minutes=job.minutes, overwrite=job.overwrite,
-            progress=progress, view=lambda: controls.part, **job.settings,
+            job.image, job.output, model=job.model, clean=job.clean, method=job.method, minutes=job.minutes,
+            overwrite=job.overwrite, progress=progress, view=lambda: controls.part, **job.settings,
         )  # fmt: skip
 
     yield from follow(call, None)

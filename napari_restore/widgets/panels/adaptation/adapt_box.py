@@ -20,6 +20,10 @@ from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.wording import human_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari.layers import Image as ImageLayer
+
     from napari_restore.adapting.outcome import Adapted, AdaptProgress
 
 AdaptState = Literal["idle", "running", "paused", "finishing"]
@@ -36,7 +40,7 @@ class AdaptBox(Box):
         super().__init__("Adapt")
         self.state: AdaptState = "idle"
         self._suggestion = ""
-        self.method, self.minutes = Choice(), QDoubleSpinBox()
+        self.clean, self.method, self.minutes = Choice(), Choice(), QDoubleSpinBox()
         for name, title in METHODS.items():
             self.method.addItem(title, name)
         self.minutes.setRange(0, _MOST_MINUTES)
@@ -47,6 +51,7 @@ class AdaptBox(Box):
         self.path, self.browse, self.overwrite = QLineEdit(), QPushButton("…"), QCheckBox("Replace")
         self.path.setPlaceholderText("mine.safetensors")
         self.browse.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        self.add("Clean", self.clean, "Layer with clean images of the same fields, if there is one: the targets then")
         self.add("Method", self.method, "How to learn from noisy images alone; auto chooses by the measured noise")
         self.add("Budget", self.minutes, "Minutes of training; auto: 5 on a CPU, 1 on a GPU")
         self.made = {name: make_control(settings()[name]) for name in ("device", "memory_budget")}
@@ -104,6 +109,16 @@ class AdaptBox(Box):
         values = {name: made.value() for name, made in self.made.items()}
         return {name: value for name, value in values.items() if value not in (None, settings()[name].default)}
 
+    def offer_clean(self, layers: Sequence[ImageLayer]) -> None:
+        """List the layers that may be clean images; what is chosen stays."""
+        chosen = self.clean.currentData()
+        with signals_blocked(self.clean):
+            self.clean.clear()
+            self.clean.addItem("none", None)
+            for layer in layers:
+                self.clean.addItem(layer.name, layer)
+            self.clean.setCurrentIndex(1 + list(layers).index(chosen) if chosen in layers else 0)
+
     def suggest(self, path: str) -> None:
         """Fill in a file, unless the user has typed one."""
         if self.path.text() in ("", self._suggestion):
@@ -117,7 +132,7 @@ class AdaptBox(Box):
         self.state = state
         idle = state == "idle"
         made = (each.native for each in self.made.values())
-        for part in (self.method, self.minutes, self.path, self.browse, self.overwrite, *made):
+        for part in (self.clean, self.method, self.minutes, self.path, self.browse, self.overwrite, *made):
             part.setEnabled(idle)
         resting = "Resume" if resumes(self.output()) and not self.overwrite.isChecked() else "Adapt"
         self.start.setText({"running": "Stop", "paused": "Stop", "finishing": "Stopping…"}.get(state, resting))
