@@ -20,11 +20,19 @@ IMAGE = np.random.default_rng(0).poisson(100, (104, 96)).astype(np.uint16)
 TILES = {"tile": 64, "halo": 8, "blend": 16, "value_range": (60, 140), "valid_range": "all", "neighbours": "none"}
 
 
+def opened_by_spec(test: Any) -> Any:
+    """bioimageio.spec leaves the package open that it has read."""
+    for warning in ("unclosed file:ResourceWarning", ":pytest.PytestUnraisableExceptionWarning"):
+        test = pytest.mark.filterwarnings(f"ignore:{warning}")(test)
+    return test
+
+
 @pytest.fixture
 def spec() -> Any:
     return pytest.importorskip("bioimageio.spec", reason="bioimageio.spec is not installed; see `tox -e exports`")
 
 
+@opened_by_spec
 @pytest.mark.parametrize("kind", ["denoiser", "upscaler"])
 def test_a_package_is_valid_and_is_a_model_here(
     spec: Any, checkpoints: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -42,6 +50,7 @@ def test_a_package_is_valid_and_is_a_model_here(
     np.testing.assert_array_equal(before, after)
 
 
+@opened_by_spec
 def test_bundled_weights_have_their_licence_and_windows(spec: Any, tmp_path: Path) -> None:
     package = api.export_bioimageio("restormer-denoise-light", tmp_path / "a.zip")
     described = spec.load_model_description(package)

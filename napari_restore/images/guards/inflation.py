@@ -91,7 +91,14 @@ def decode_bounded(codec: Codec, data: Any, declared: int) -> Any:
         _check(said(memoryview(data).cast("B")), declared)
     if opened := _OPENERS.get(codec.codec_id):
         return _inflate(partial(opened, codec), bytes(memoryview(data).cast("B")), declared)
-    decoded = codec.decode(data)
+    try:
+        decoded = codec.decode(data)
+    except RuntimeError:
+        if codec.codec_id != "zstd":
+            raise
+        import imagecodecs
+
+        decoded = imagecodecs.zstd_decode(bytes(data))  # numcodecs before 0.16 needs a frame that says its size
     _check(getattr(decoded, "nbytes", None) or len(decoded), declared)
     return decoded
 
@@ -134,7 +141,12 @@ _OPENERS: dict[str, Callable[[Any], _Decompressor]] = {
 
 
 def _said_by_blosc(data: memoryview) -> int:
-    return int(struct.unpack_from("<I", data, 4)[0]) if len(data) >= 16 else 0
+    if len(data) < 16:
+        return 0
+    size, _, stored = struct.unpack_from("<III", data, 4)
+    if stored > len(data):  # the library may read what lies behind it in memory
+        raise ChunkError("it ends too early; copy the image again")
+    return int(size)
 
 
 def _said_by_lz4(data: memoryview) -> int:
