@@ -59,8 +59,9 @@ PATIENCE = 3
 """Judgements without a better one after which the adaptation ends."""
 _TIMED = 3
 """Steps after which the number of steps is set by the budget, at least; the first of them is not counted."""
-_TIMED_SHARE = 0.05
-"""Share of the budget that they take, about: on a GPU, the first steps take several times as long as the others."""
+_TIMED_SECONDS, _TIMED_SHARE = 3.0, 0.05
+"""Seconds that they take at least, or this share of a short budget: on a GPU, the first ones take several times as long
+as the others."""
 _SAVED = 10.0
 """Seconds after which the state is saved again, at most."""
 _TOO_FEW = "fewer than four crops without missing pixels can be cut, too few to set one aside"
@@ -195,7 +196,8 @@ class Adaptation:
                 with denormals_are_zero():
                     state.advance(self._loss(free, pool, choice, state.step, device))
                 durations.append(time.monotonic() - step_began)
-                if not state.total and len(durations) >= _TIMED and sum(durations) > _TIMED_SHARE * self._budget:
+                timed = min(_TIMED_SECONDS, _TIMED_SHARE * self._budget)
+                if not state.total and len(durations) >= _TIMED and sum(durations) > timed:
                     affordable = self._affordable(min(durations[1:]), judging, time.monotonic() - began)
                     state.total = max(2 * _TIMED, state.step + affordable)
                 if state.total and state.step % max(1, state.total // JUDGEMENTS) == 0:
