@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
 import subprocess
@@ -189,6 +190,9 @@ def write_plate(path: Path, stack: np.ndarray, version: str) -> None:
     plate = zarr.open_group(path, mode="w", zarr_format=fmt.zarr_format)
     wells = ["A/1", "B/3", "B/1"]
     acquisitions = [{"id": 1, "name": "Friday"}]
+    size: dict[str, Any] = {"scale": {"c": 1.0, "y": 0.5, "x": 0.5}}
+    if "scale" not in inspect.signature(write_image).parameters:  # older versions
+        size = {"coordinate_transformations": [[{"type": "scale", "scale": [1.0, 0.5, 0.5]}]]}
     write_plate_metadata(plate, ["A", "B"], ["1", "2", "3"], wells, fmt=fmt, name="screen", acquisitions=acquisitions)
     for well, fields in (("A/1", ["0", "1"]), ("B/3", ["0"])):
         group = plate.require_group(well)
@@ -196,7 +200,7 @@ def write_plate(path: Path, stack: np.ndarray, version: str) -> None:
         for name in fields:
             image = group.require_group(name)
             pixels = stack[:2] + (200 if name == "1" else 0)
-            write_image(pixels, image, axes="cyx", fmt=fmt, scale_factors=[], scale={"c": 1.0, "y": 0.5, "x": 0.5})
+            write_image(pixels, image, axes="cyx", fmt=fmt, scale_factors=[], **size)
 
 
 @pytest.mark.parametrize("version", ["0.5", "0.4"])

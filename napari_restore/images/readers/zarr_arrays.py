@@ -131,7 +131,8 @@ def open_node(
 
 def _unreadable(location: str, error: Exception) -> str:
     """Explain why metadata cannot be read: a codec that is not installed, or anything else."""
-    if type(error).__name__ == "UnknownCodecError":
+    # numcodecs before 0.16 raises a ValueError.
+    if type(error).__name__ == "UnknownCodecError" or str(error).startswith("codec not available"):
         return (
             f"{location} is stored with a codec that is not installed here ({error}); install the Python package that "
             "has it, or store the image again with another one, such as zstd or blosc."
