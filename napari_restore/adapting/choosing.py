@@ -91,7 +91,11 @@ def check_method(method: str, *, clean: bool = False) -> None:
     if clean and method not in ("auto", "supervised"):
         raise RecipeError(
             f"method {method!r} does not use clean images",
-            WayOut("leave clean= out, or use 'auto'.", "leave --clean out, or use auto.", "choose no Clean, or auto."),
+            WayOut(
+                "leave clean= out, or use 'auto'.",
+                "leave --clean out, or use auto.",
+                "choose none under Clean, or auto under Method.",
+            ),
         )
 
 
