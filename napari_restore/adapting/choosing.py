@@ -215,13 +215,15 @@ def blocks_of_jpeg(crops: Sequence[SourceCrop]) -> bool:
 
 
 def _step_at_borders(crops: Sequence[SourceCrop], axis: int) -> float:
-    """Return the mean step at the multiples of 8 from the image's origin, relative to the median of the others."""
-    sums, counts = np.zeros(8), np.zeros(8)
+    """Return the step at the multiples of 8 from the image's origin, relative to that elsewhere.
+
+    The median counts: the seams of a mosaic are at multiples of 8 too, but at a few of them.
+    """
+    steps: list[list[float]] = [[] for _ in range(8)]
     for crop in crops:
-        steps = np.abs(np.diff(crop.pixels, axis=axis)).mean(axis=(0, -2 if axis == -1 else -1))
-        phases = (crop.origin[axis] + 1 + np.arange(len(steps))) % 8
-        sums += np.bincount(phases, steps, 8)
-        counts += np.bincount(phases, minlength=8)
-    means = sums / np.maximum(counts, 1)
-    usual = float(np.median(means[1:]))
-    return float(means[0]) / usual if usual > 0 else 1.0
+        along = np.abs(np.diff(crop.pixels, axis=axis)).mean(axis=(0, -2 if axis == -1 else -1))
+        for place, step in enumerate(along, start=crop.origin[axis] + 1):
+            steps[place % 8].append(float(step))
+    medians = [float(np.median(each)) if each else 0.0 for each in steps]
+    usual = float(np.median(medians[1:]))
+    return medians[0] / usual if usual > 0 else 1.0

@@ -13,6 +13,7 @@ from scipy import ndimage
 from napari_restore.errors import SourceError
 from napari_restore.images.axes import canonical_axes, transposition
 from napari_restore.images.image import Image
+from napari_restore.intensity.scaling import without_infinities
 
 __all__ = ["Floats", "Paired", "pair_images"]
 
@@ -73,14 +74,14 @@ class Paired:
         Returns
         -------
         numpy.ndarray
-            Shape ``(planes, h, w)``, float64.
+            Shape ``(planes, h, w)``, float64; NaN where a value is infinite.
         """
-        return np.asarray(read_planes(self.source, region), np.float64)
+        return without_infinities(read_planes(self.source, region))
 
     def fine(self, region: dict[str, slice]) -> Floats:
         """Read planes of the result on its own pixels, in the units of the source; `region` is in source pixels."""
         inner = {axis: _times(part, self.scale) if axis in "YX" else part for axis, part in region.items()}
-        return (np.asarray(read_planes(self.result, inner), np.float64) - self.offset) / self.slope
+        return (without_infinities(read_planes(self.result, inner)) - self.offset) / self.slope
 
     def restored(self, region: dict[str, slice]) -> Floats:
         """Read planes of the result through the point spread function and on the pixels of the source."""

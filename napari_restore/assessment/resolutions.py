@@ -171,4 +171,6 @@ def measure_beyond(
         content["before"] = _median(
             [power_beyond(plane, frequency * paired.scale) for plane, _ in crops if np.isfinite(plane).all()]
         )
+    if content["after"] is None:
+        content["note"] = "all sampled crops of the result have missing pixels"
     return content

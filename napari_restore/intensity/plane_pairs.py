@@ -17,7 +17,7 @@ from scipy import ndimage
 from napari_restore.intensity.fusion import FusionNoise, Missing
 from napari_restore.intensity.local_means import noise_gain
 from napari_restore.intensity.noise import estimate_noise
-from napari_restore.intensity.scaling import missing
+from napari_restore.intensity.scaling import fill_missing, missing
 from napari_restore.intensity.stabilise import CameraNoise
 
 __all__ = ["Pair", "PlaneSample", "calibrated", "compare", "sample_regions", "summarise"]
@@ -140,10 +140,7 @@ def summarise(crops: Sequence[npt.NDArray[Any]], missing: Missing = missing) -> 
     """
     levels, ends = [], []
     for crop in crops:
-        mask = missing(crop)
-        values = crop.astype(np.float64)
-        if mask is not None:
-            values[mask] = np.nan
+        values = _without_missing(crop, missing)
         present = values[np.isfinite(values)]
         ends += [present.min(), present.max()] if present.size else []
         height, width = (max(length // _BLOCK, 1) for length in values.shape)
@@ -151,6 +148,15 @@ def summarise(crops: Sequence[npt.NDArray[Any]], missing: Missing = missing) -> 
         cut = values[: height * sides[0], : width * sides[1]].reshape(height, sides[0], width, sides[1])
         levels.append(cut.mean((1, 3)))
     return PlaneSample(tuple(levels), not ends or min(ends) == max(ends))
+
+
+def _without_missing(crop: npt.NDArray[Any], missing: Missing) -> Floats:
+    """Return a float64 copy of a crop with NaN for missing pixels."""
+    mask = missing(crop)
+    values = crop.astype(np.float64)
+    if mask is not None:
+        values[mask] = np.nan
+    return values
 
 
 def compare(plane: PlaneSample, other: PlaneSample, noise: FusionNoise) -> Pair:
@@ -213,7 +219,9 @@ def _correlated(plane: PlaneSample, other: PlaneSample, there: npt.NDArray[np.bo
     return size > 0 and float(one @ two) / size > least
 
 
-def calibrated(noise: FusionNoise, pairs: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any]]]) -> FusionNoise:
+def calibrated(
+    noise: FusionNoise, pairs: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any]]], missing: Missing = missing
+) -> FusionNoise:
     """Correct a noise estimate by the differences of neighbouring planes, in which still structure cancels.
 
     Texture and smooth shapes raise the estimates from single planes: the noise by up to several times, and the
@@ -225,6 +233,8 @@ def calibrated(noise: FusionNoise, pairs: Sequence[tuple[npt.NDArray[Any], npt.N
         Noise as estimated from single planes.
     pairs : sequence of (numpy.ndarray, numpy.ndarray)
         Crops ``(h, w)`` of two neighbouring planes each, data units.
+    missing : callable
+        Returns the mask of the pixels that are no image, see `napari_restore.intensity.fusion.fuse`.
 
     Returns
     -------
@@ -242,16 +252,17 @@ def calibrated(noise: FusionNoise, pairs: Sequence[tuple[npt.NDArray[Any], npt.N
     (1.0, True)
     """
     camera = noise.camera
-    estimate = estimate_noise([_standard_difference(*pair, camera) for pair in pairs]) if pairs else None
+    known = [(_without_missing(one, missing), _without_missing(other, missing)) for one, other in pairs]
+    estimate = estimate_noise([_standard_difference(*pair, camera) for pair in known]) if known else None
     if estimate is None or estimate.sigma_median == 0:
         return noise
     share = min(max(estimate.sigma_median**2, _LEAST_SHARE), 1.0)
     along = tuple(min(one, max(other, 0.0)) for one, other in zip(noise.correlation, estimate.correlation, strict=True))
-    gain = max(camera.gain * share, _gain_of_bright_pixels(pairs))
+    gain = max(camera.gain * share, _gain_of_bright_pixels(known))
     return FusionNoise(CameraNoise(gain, camera.offset, camera.read_noise * share**0.5), (along[0], along[1]))
 
 
-def _gain_of_bright_pixels(pairs: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any]]]) -> float:
+def _gain_of_bright_pixels(pairs: Sequence[tuple[Floats, Floats]]) -> float:
     """Estimate the gain by the noise of the brightest pixels beside that of the others; 0 if they are too few.
 
     In a sparse image hardly any pixel is bright, and an estimate from all pixels is about the background alone. Fine
@@ -259,8 +270,7 @@ def _gain_of_bright_pixels(pairs: Sequence[tuple[npt.NDArray[Any], npt.NDArray[A
     """
     within, between, levels = [], [], []
     for one, other in pairs:
-        one, other = one.astype(np.float64), other.astype(np.float64)
-        level = ndimage.gaussian_filter((one + other) / 2, 2.0)[:-1, :-1]
+        level = _smooth((one + other) / 2)[:-1, :-1]
         each = [_mixed_difference(plane) ** 2 for plane in (one, (one - other) / np.sqrt(2))]
         there = np.isfinite(level) & np.isfinite(each[0]) & np.isfinite(each[1])
         levels.append(level[there])
@@ -284,13 +294,18 @@ def _mixed_difference(plane: Floats) -> Floats:
     return np.asarray((across[1:] - across[:-1]) / 2, np.float64)
 
 
-def _standard_difference(one: npt.NDArray[Any], other: npt.NDArray[Any], camera: CameraNoise) -> Floats:
+def _smooth(plane: Floats) -> Floats:
+    """Smooth a plane; pixels that are NaN get the values around them, and are not spread."""
+    return np.asarray(ndimage.gaussian_filter(fill_missing(plane, missing(plane), mirrored=False), 2.0))
+
+
+def _standard_difference(one: Floats, other: Floats, camera: CameraNoise) -> Floats:
     """Compute the stabilised difference of two planes: standard deviation 1 if the noise is the camera's.
 
     A pixel that is NaN in one plane is NaN. Stabilised counts of few photons have a standard deviation below 1, which
     is corrected.
     """
-    variance = camera.variance(ndimage.gaussian_filter((one.astype(np.float64) + other) / 2, 2.0))
+    variance = camera.variance(_smooth((one + other) / 2))
     # Without noise, as below the offset of a camera without read noise, any difference is a large one.
     share = np.maximum(variance / (variance + 3 / 8 * camera.gain**2), 1e-6)
     return np.asarray((camera.stabilise(one) - camera.stabilise(other)) / np.sqrt(2 * share), np.float64)

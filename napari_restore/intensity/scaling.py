@@ -17,7 +17,17 @@ from scipy import ndimage
 from napari_restore.errors import RecipeError
 from napari_restore.intensity.table import by_table
 
-__all__ = ["FAR", "FILL_VERSION", "ValueRange", "estimate_range", "fill_missing", "missing", "put_back", "to_dtype"]
+__all__ = [
+    "FAR",
+    "FILL_VERSION",
+    "ValueRange",
+    "estimate_range",
+    "fill_missing",
+    "missing",
+    "put_back",
+    "to_dtype",
+    "without_infinities",
+]
 
 Array = npt.NDArray[Any]
 
@@ -227,6 +237,29 @@ def missing(plane: Array, limits: tuple[float, float] = (-math.inf, math.inf)) -
     low, high = max(limits[0], -largest), min(limits[1], largest)
     mask: npt.NDArray[np.bool_] = ~((plane >= low) & (plane <= high))
     return mask if mask.any() else None
+
+
+def without_infinities(values: Array) -> npt.NDArray[np.float64]:
+    """Return a float64 copy with NaN for infinite values, whose differences and means mean nothing.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Any shape.
+
+    Returns
+    -------
+    numpy.ndarray
+        Float64, of the same shape.
+
+    Examples
+    --------
+    >>> without_infinities(np.array([1.0, -np.inf]))
+    array([ 1., nan])
+    """
+    found = values.astype(np.float64)
+    found[np.isinf(found)] = np.nan
+    return found
 
 
 def fill_missing(plane: Array, mask: npt.NDArray[np.bool_] | None, *, mirrored: bool = True) -> Array:

@@ -27,14 +27,14 @@ def psnr(reference: Array, image: Array, data_range: float) -> float:
     Parameters
     ----------
     reference, image : numpy.ndarray
-        Of one shape, any number of axes.
+        Of one shape, any number of axes. Pixels that are not finite in both are left out.
     data_range : float
         Range of the data, such as 1 or 255.
 
     Returns
     -------
     float
-        ``10 log10(data_range^2 / mse)``; infinity for equal images.
+        ``10 log10(data_range^2 / mse)``; infinity for equal images, NaN if no pixel is finite in both.
 
     Raises
     ------
@@ -49,7 +49,10 @@ def psnr(reference: Array, image: Array, data_range: float) -> float:
     from skimage.metrics import mean_squared_error
 
     _check_pair(reference, image)
-    error = float(mean_squared_error(reference.astype(np.float64), image.astype(np.float64)))
+    known = np.isfinite(reference) & np.isfinite(image)
+    if not known.any():
+        return math.nan
+    error = float(mean_squared_error(reference[known].astype(np.float64), image[known].astype(np.float64)))
     return math.inf if error == 0 else 10 * math.log10(data_range**2 / error)
 
 
@@ -59,7 +62,8 @@ def ssim(reference: Array, image: Array, data_range: float, *, channel_axis: int
     Parameters
     ----------
     reference, image : numpy.ndarray
-        Of one shape. Every axis except `channel_axis` is spatial and has 7 pixels or more.
+        Of one shape. Every axis except `channel_axis` is spatial and has 7 pixels or more. Windows with pixels that are
+        not finite in both are left out.
     data_range : float
         Range of the data, such as 1 or 255.
     channel_axis : int, optional
@@ -68,7 +72,7 @@ def ssim(reference: Array, image: Array, data_range: float, *, channel_axis: int
     Returns
     -------
     float
-        In [-1, 1]; 1 for equal images.
+        In [-1, 1]; 1 for equal images, NaN if no window is whole.
 
     Raises
     ------
@@ -85,8 +89,14 @@ def ssim(reference: Array, image: Array, data_range: float, *, channel_axis: int
         raise SourceError(
             f"an image of shape {reference.shape} is too small for SSIM; each axis needs {_SSIM_WINDOW} pixels."
         )
-    first, second = reference.astype(np.float64), image.astype(np.float64)
-    return float(structural_similarity(first, second, data_range=data_range, channel_axis=channel_axis))  # type: ignore[no-untyped-call]
+    known = np.isfinite(reference) & np.isfinite(image)
+    first, second = (np.where(known, each, 0.0) for each in (reference, image))
+    _, similarity = structural_similarity(first, second, data_range=data_range, channel_axis=channel_axis, full=True)  # type: ignore[no-untyped-call]
+    window, inner = [_SSIM_WINDOW] * known.ndim, [slice(_SSIM_WINDOW // 2, -(_SSIM_WINDOW // 2))] * known.ndim
+    if channel_axis is not None:
+        window[channel_axis], inner[channel_axis] = 1, slice(None)
+    whole = ndimage.minimum_filter(known, window)[tuple(inner)]
+    return float(similarity[tuple(inner)][whole].mean()) if whole.any() else math.nan
 
 
 def seam_ratio(

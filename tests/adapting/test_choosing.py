@@ -89,3 +89,9 @@ def test_blocks_of_jpeg_are_found() -> None:
 def test_images_with_hardly_any_noise_are_too_clean() -> None:
     assert "hardly any noise (0.1 % of its value range)" in too_clean(0.001)
     assert too_clean(0.02) == ""
+
+
+def test_the_seams_of_a_mosaic_are_no_blocks_of_jpeg() -> None:
+    rng = np.random.default_rng(0)
+    brightness = np.kron([[1.0, 2.5, 1.2], [2.2, 0.8, 2.0], [1.1, 2.4, 0.9]], np.ones((104, 104)))[:256, :256]
+    assert not blocks_of_jpeg(crops_of(100 * brightness + rng.normal(0, 5, brightness.shape)))

@@ -143,6 +143,23 @@ def test_super_resolution_is_compared_on_the_pixels_of_the_source() -> None:
     assert fitted.places[0].added and any("fitted" in note for note in fitted.content["notes"])
 
 
+@pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
+def test_missing_pixels_are_left_out(hole: float) -> None:
+    source, result = noisy().astype(np.float32), TRUTH + vesicle(70, 20, 60.0)
+    for plane in (source, result):
+        plane[10:20, 30:50], plane[40, 40] = hole, hole
+    found = api.assess(source, result, axes="YX", noise=NOISE)
+    assert found.places[0].added and found.places[0].y[0] <= 70 < found.places[0].y[1]
+    assert found.residual is not None and not found.residual[10:20, 30:50].any()
+    assert (
+        found.content["notes"]
+        == api.assess(noisy(), TRUTH + vesicle(70, 20, 60.0), axes="YX", noise=NOISE).content["notes"]
+    )
+    large = api.assess(source, np.kron(result, np.ones((2, 2))), axes="YX", noise=NOISE, psf=1.5)
+    assert large.content["beyond_cut_off"]["after"] is None
+    assert "Power beyond the cut-off of the optics: none; all sampled crops of the result have missing" in large.page
+
+
 def test_regions_are_compared_by_their_sums() -> None:
     labels = np.zeros(TRUTH.shape, np.uint8)
     labels[10:40, 10:40], labels[60:90, 60:120] = 4, 9

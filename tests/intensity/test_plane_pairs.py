@@ -102,3 +102,18 @@ def test_the_gain_of_a_sparse_image_is_that_of_its_bright_pixels() -> None:
     grain = truth * rng.uniform(0.5, 1.5, truth.shape)
     still = [tuple(2.0 * rng.poisson(grain) + rng.normal(0, 4, truth.shape) for _ in range(2)) for _ in range(4)]
     assert calibrated(FusionNoise(CameraNoise(0.3, 0.0, 4.0)), still).camera.gain == pytest.approx(2.0, rel=0.15)
+
+
+@pytest.mark.parametrize("fill", [np.nan, np.inf, -np.inf, -1e30])
+def test_missing_pixels_do_not_change_the_noise(fill: float) -> None:
+    rng = np.random.default_rng(0)
+    truth = structure(192)
+    pairs = [tuple(2.0 * rng.poisson(truth) + rng.normal(0, 4, truth.shape) for _ in range(2)) for _ in range(4)]
+    guess = FusionNoise(CameraNoise(3.0, 0.0, 6.0))
+    expected = calibrated(guess, pairs).camera
+    for one, other in pairs:
+        one[40:60, 50:90], other[:, 100] = fill, fill
+        other[::48, ::48] = fill  # dead pixels
+    found = calibrated(guess, pairs, lambda plane: ~np.isfinite(plane) | (plane < -1e20)).camera
+    assert found.gain == pytest.approx(expected.gain, rel=0.05)
+    assert found.read_noise == pytest.approx(expected.read_noise, rel=0.05)

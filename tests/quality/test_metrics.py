@@ -30,6 +30,20 @@ def test_psnr_is_that_of_the_formula_and_does_not_wrap() -> None:
     assert psnr(image, image, 255) == math.inf
 
 
+@pytest.mark.parametrize("hole", [np.nan, np.inf])
+def test_pixels_that_are_not_finite_are_left_out(hole: float) -> None:
+    first, second = noise(32, 32), noise(32, 32, seed=1)
+    holed = second.copy()
+    holed[:10, :] = hole
+    assert psnr(first, holed, 1.0) == pytest.approx(psnr(first[10:], second[10:], 1.0))
+    assert ssim(first, holed, 1.0) == pytest.approx(ssim(first[10:], second[10:], 1.0))
+    colours = [np.stack([first, first]), np.stack([holed, second])]
+    each = [ssim(first[10:], second[10:], 1.0), ssim(first, second, 1.0)]
+    assert min(each) < ssim(*colours, 1.0, channel_axis=0) < max(each)
+    assert math.isnan(psnr(first, np.full_like(first, hole), 1.0))
+    assert math.isnan(ssim(first, np.full_like(first, hole), 1.0))
+
+
 def test_ssim_falls_with_noise() -> None:
     reference = np.random.default_rng(0).uniform(size=(32, 32))
     assert ssim(reference, reference, 1.0) == pytest.approx(1.0)

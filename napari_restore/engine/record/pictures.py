@@ -15,6 +15,7 @@ from napari_restore.engine.planning.plan import Plan
 from napari_restore.html_page import Html, picture
 from napari_restore.images.writing import ome_zarr
 from napari_restore.intensity.noise import estimate_noise
+from napari_restore.intensity.scaling import without_infinities
 from napari_restore.intensity.stabilise import CameraNoise
 from napari_restore.thumbnail import display_limits, picture_of
 from napari_restore.tiling.grid import AxisTiling
@@ -73,8 +74,8 @@ def pictures_of(plan: Plan, output: Path | str) -> Pictures:
     before = _samples(plan.image.read(tuple(places.values())), plan.axes)
     enlarged = {axis: slice(s.start * scale, s.stop * scale) if axis in "YX" else s for axis, s in places.items()}
     after = _samples(_stored(plan, output, enlarged), plan.axes)
-    compared = after if scale == 1 else _mean(after, scale)
-    removed = before.astype(np.float64) - compared
+    compared = without_infinities(after) if scale == 1 else _mean(after, scale)
+    removed = without_infinities(before) - compared
     where = ", ".join(f"{axis} {s.start}:{s.stop}" for axis, s in places.items() if axis != "S")
     html = "".join(_drawn(before, after, removed, (row_borders, column_borders), scale, where))
     return Pictures(Html(html), _histogram(plan, before[0], compared[0], removed[0]))
@@ -105,7 +106,7 @@ def _stored(plan: Plan, output: Path | str, places: dict[str, slice]) -> NDArray
 def _mean(pixels: NDArray[Any], scale: int) -> NDArray[np.float64]:
     """Return the means over the pixels of the result that one pixel of the source became."""
     count, height, width = pixels.shape
-    parts = pixels.astype(np.float64).reshape(count, height // scale, scale, width // scale, scale)
+    parts = without_infinities(pixels).reshape(count, height // scale, scale, width // scale, scale)
     return np.asarray(parts.mean(axis=(2, 4)))
 
 
@@ -123,7 +124,8 @@ def _drawn(
     # A result in other units than its source has limits of its own.
     same = before.dtype == after.dtype
     restored = picture_of(after, limits if same else display_limits(after), colours, side)
-    spread = 3 * float(np.nanstd(np.where(np.isfinite(removed), removed, np.nan))) or 1.0
+    known = removed[np.isfinite(removed)]
+    spread = (3 * float(known.std()) if known.size else 0.0) or 1.0
     lined = np.repeat(restored[..., None], 3, axis=-1) if restored.ndim == 2 else restored.copy()
     lined[[row * scale for row in borders[0]]] = _BORDER
     lined[:, [column * scale for column in borders[1]]] = _BORDER
@@ -139,9 +141,11 @@ def _drawn(
     ]  # fmt: skip
 
 
-def _histogram(plan: Plan, before: NDArray[Any], after: NDArray[Any], removed: NDArray[np.float64]) -> dict[str, Any]:
+def _histogram(
+    plan: Plan, before: NDArray[Any], after: NDArray[np.float64], removed: NDArray[np.float64]
+) -> dict[str, Any]:
     """Return the histogram of what was removed, divided by the standard deviation of the expected noise."""
-    deviation, told = _expected(plan, before, np.asarray(after, np.float64))
+    deviation, told = _expected(plan, before, after)
     finite = np.isfinite(removed)
     if deviation is None:
         end = 4 * float(removed[finite].std()) if finite.any() else 0.0

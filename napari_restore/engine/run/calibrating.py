@@ -21,6 +21,7 @@ from napari_restore.engine.compute.predictor import predictor_of
 from napari_restore.engine.compute.region import restore_region
 from napari_restore.engine.compute.uncertainty import Calibration
 from napari_restore.engine.hardware.devices import choose_devices
+from napari_restore.engine.planning.normalisation import validity_of
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.planner import make_plan
 from napari_restore.engine.planning.reading import with_retries
@@ -31,7 +32,7 @@ from napari_restore.engine.store.resume import check_output, continues, stored_r
 from napari_restore.errors import RecipeError, SourceError
 from napari_restore.images.opening import open_image
 from napari_restore.intensity.noise import NoiseEstimate
-from napari_restore.intensity.scaling import to_dtype
+from napari_restore.intensity.scaling import fill_missing, to_dtype
 from napari_restore.quality.structure import noise_spectrum
 from napari_restore.ways_out import WayOut
 
@@ -45,6 +46,8 @@ _SIDE = 128
 """Height and width of a crop in pixels, at most."""
 _EDGE = 8
 """Pixels at each edge of a crop whose error is not used, as their surroundings are missing."""
+_KNOWN = 0.1
+"""Share of the pixels of a crop that must not be missing for it to be used."""
 _UNSEEN = 1.15
 """Factor on the fitted uncertainty. A restored crop is smoother than what it stands for, so the errors lack structure
 that the network loses. Measured with known truths (``python -m benchmarks.trust.calibration``)."""
@@ -79,7 +82,7 @@ def calibrated(plan: Plan) -> Plan:
     Raises
     ------
     SourceError
-        If the noise cannot be estimated, or no crop is free of missing pixels.
+        If the noise cannot be estimated, or nearly all pixels are missing.
     """
     recipe = plan.recipe
     if not recipe.uncertainty or recipe.calibration is not None:
@@ -139,7 +142,7 @@ def _channel(plan: Plan, channel: int, noise: NoiseEstimate | None, *, skip: boo
         raise _refusal(plan, "its noise cannot be estimated")
     found = list(_errors(plan, channel, noise, skip=skip))
     if not found:
-        raise _refusal(plan, "there are no crops of it without missing pixels")
+        raise _refusal(plan, "nearly all pixels of its crops are missing")
     error, spread, sigma = (
         np.concatenate([getattr(each, name) for each in found]) for name in ("error", "spread", "noise")
     )
@@ -162,10 +165,14 @@ def _refusal(plan: Plan, why: str) -> SourceError:
 def _errors(plan: Plan, channel: int, noise: NoiseEstimate, *, skip: bool) -> Iterator[_Errors]:
     """Yield the errors of crops that are restored, made noisy and restored again."""
     left = broadcast(plan.recipe.neighbours.left or (1.0,), channel + 1)[channel] if plan.recipe.neighbours else 1.0
+    valid = broadcast(validity_of(plan.recipe), channel + 1)[channel]
     for number, crop in enumerate(sample_planes(plan.image, channel, crops=_CROPS, skip_damaged=skip)[:_CROPS]):
         pixels = _middle(crop)
-        if min(pixels.shape[-2:]) <= 2 * _EDGE or not np.isfinite(pixels).all():
+        missing = valid.missing(pixels)
+        known = np.ones(pixels.shape, bool) if missing is None else ~missing
+        if min(pixels.shape[-2:]) <= 2 * _EDGE or known.mean() < _KNOWN:
             continue
+        pixels = fill_missing(pixels, missing)
         truth, _ = _restored(plan, pixels, channel, once=True)
         rng = np.random.default_rng([number, channel])
         noisy = to_dtype(truth + left * _drawn(truth, noise, rng), plan.image.dtype)
@@ -173,7 +180,7 @@ def _errors(plan: Plan, channel: int, noise: NoiseEstimate, *, skip: bool) -> It
         assert spread is not None
         inner = (..., slice(_EDGE, -_EDGE), slice(_EDGE, -_EDGE))
         values = found[inner].ravel()
-        there = np.isfinite(spread[inner]).ravel()
+        there = (np.isfinite(spread[inner]) & known[inner]).ravel()
         yield _Errors((found - truth)[inner].ravel()[there], spread[inner].ravel()[there], noise.sigma(values)[there])
 
 

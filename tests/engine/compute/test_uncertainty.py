@@ -166,6 +166,28 @@ def test_an_image_without_measurable_noise_cannot_be_calibrated(checkpoints: dic
     assert not (tmp_path / "a.zarr").exists()
 
 
+@pytest.mark.parametrize("hole", [np.nan, np.inf, 0])
+def test_missing_pixels_do_not_change_the_calibration(
+    checkpoints: dict[str, Path], image: np.ndarray, hole: float
+) -> None:
+    def numbers(pixels: np.ndarray, **settings: Any) -> np.ndarray:
+        plan = api.plan(pixels, model=checkpoints["denoiser"], axes="YX", uncertainty=True, **GIVEN, **settings)
+        calibration = calibrated(plan).recipe.calibration
+        assert calibration is not None
+        return np.asarray(calibration[0])
+
+    given: dict[str, Any] = {"value_range": (80, 220)}
+    expected = numbers(image.astype(np.float32 if hole else np.uint16), **given)
+    holed = image.astype(np.float32 if hole else np.uint16)
+    holed[20:26, 30:40], holed[5, 50] = hole, hole
+    given |= {} if hole else {"missing_values": 0}
+    assert numbers(holed, **given)[0] == pytest.approx(expected[0], rel=0.15)  # the factor on the spread
+    nearly_all = np.full(image.shape, np.nan, np.float32)
+    nearly_all[:4] = image[:4]
+    with pytest.raises(SourceError, match="cannot be calibrated"):
+        numbers(nearly_all, value_range=(0, 300))
+
+
 def test_a_calibration_that_is_given_is_kept(checkpoints: dict[str, Path], image: np.ndarray) -> None:
     plan = api.plan(image, model=checkpoints["denoiser"], uncertainty=True, calibration=NUMBERS)
     assert calibrated(plan) is plan and "2 times the spread" in str(plan)

@@ -74,3 +74,15 @@ def test_what_super_resolution_removed_is_on_the_grid_of_the_source(
     ome_zarr.open_level(tmp_path / "o.zarr", 0, "r+")[...] = pixels.repeat(2, axis=0).repeat(2, axis=1)
     made = pictures_of(plan, tmp_path / "o.zarr")
     assert made.removed["density"][30] == max(made.removed["density"]) and spread(made.removed) < 0.1
+
+
+@pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("rows", [7, 90])
+def test_missing_pixels_are_left_out(hole: float, rows: int, tmp_path: Path, checkpoints: dict[str, Path]) -> None:
+    source = np.random.default_rng(0).normal(1000, 30, (90, 100)).astype(np.float32)
+    source[:rows, :50] = hole
+    source[:rows, 50:] = -hole
+    removed = np.random.default_rng(1).normal(0, 30, source.shape).astype(np.float32)
+    found = replaced(source, removed, tmp_path / "o.zarr", checkpoints["local"], "YX")
+    assert found.html.count("<img ") == 4 and np.isfinite(found.removed["density"]).all()
+    assert (sum(found.removed["density"]) > 0) == (rows < 90)

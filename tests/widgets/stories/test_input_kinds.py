@@ -77,6 +77,21 @@ def test_rgb(qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path], model: st
     )
 
 
+def test_missing_pixels(qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path]) -> None:
+    pixels = np.random.default_rng(1).normal(1000, 30, (40, 48)).astype(np.float32)
+    pixels[3:9, 5:20], pixels[30, 30], pixels[20:24, 40:] = np.nan, np.inf, -np.inf
+    dock = dock_in(viewer, checkpoints["denoiser"])
+    layer = run(qtbot, viewer, dock, pixels, "holes")
+    np.testing.assert_array_equal(np.isfinite(layer.data), np.isfinite(pixels))
+    click(qtbot, dock.compare.measure)
+    qtbot.waitUntil(lambda: "Whiteness" in dock.compare.figures.text() and not dock.works)
+    assert "nan" not in dock.compare.figures.text()
+    click(qtbot, dock.compare.difference)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 3 and not dock.works)
+    low, high = viewer.layers[-1].contrast_limits
+    assert low == -high and 0 < high < 200
+
+
 def test_what_cannot_be_restored_is_told_of(qtbot: Any, viewer: Viewer, checkpoints: dict[str, Path]) -> None:
     viewer.add_image(np.zeros((20, 30), bool), name="mask")
     dock = dock_in(viewer, checkpoints["denoiser"])

@@ -110,7 +110,8 @@ def choose_neighbours(image: Image, card: ModelCard, recipe: Recipe, values: Int
     source, skip = with_retries(image, "raise", ()), recipe.on_error == "fill"
     sample = [_read(source, asked, axes, channel, skip) for channel in range(image.sizes.get("C", 1))]
     estimates = values.noise or estimate_image_noise(source, skip_damaged=skip)
-    noise = asked.noise or _noise(estimates, recipe, sample)
+    valid = broadcast(validity_of(recipe.model_copy(update=values.settings)), len(sample))
+    noise = asked.noise or _noise(estimates, recipe, sample, valid)
     if noise is None:
         if automatic:
             return Chosen(NONE, "as the noise cannot be estimated from this image")
@@ -123,7 +124,6 @@ def choose_neighbours(image: Image, card: ModelCard, recipe: Recipe, values: Int
             ),
         )
     known = asked.model_copy(update={"noise": noise})
-    valid = broadcast(validity_of(recipe.model_copy(update=values.settings)), len(sample))
     found = {axis: _agreement(known, axis, sample, valid) for axis in axes}
     if automatic:
         axes = "".join(axis for axis in axes if found[axis].worth)
@@ -144,18 +144,21 @@ def _reason_for_none(card: ModelCard, recipe: Recipe) -> str:
 
 
 def _noise(
-    estimates: Sequence[NoiseEstimate | None], recipe: Recipe, sample: list[list[_Crop]]
+    estimates: Sequence[NoiseEstimate | None],
+    recipe: Recipe,
+    sample: list[list[_Crop]],
+    validity: Sequence[Validity],
 ) -> tuple[_Noise, ...] | None:
     """Return gain, offset, read noise and correlation of each channel; None if the noise of a channel is unknown."""
     given = broadcast(recipe.noise, len(estimates)) if recipe.noise else (None,) * len(estimates)
     found = []
-    for estimate, known, crops in zip(estimates, given, sample, strict=True):
+    for estimate, known, crops, valid in zip(estimates, given, sample, validity, strict=True):
         camera = CameraNoise(*known) if known else CameraNoise.from_estimate(estimate) if estimate else None
         if camera is None:
             return None
         along = estimate.correlation if estimate else (0.0, 0.0)
         pairs = [(crop.pixels, other) for crop in crops for (_, step), other in crop.beside.items() if step == 1]
-        seen = calibrated(FusionNoise(camera, (max(along[0], 0.0), max(along[1], 0.0))), pairs)
+        seen = calibrated(FusionNoise(camera, (max(along[0], 0.0), max(along[1], 0.0))), pairs, valid.missing)
         camera = camera if known else seen.camera
         numbers = (camera.gain, camera.offset, camera.read_noise)
         found.append((*(float(f"{x:.6g}") for x in numbers), *(round(rho, 3) for rho in seen.correlation)))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_restore.intensity.scaling import without_infinities
 from napari_restore.quality.metrics import fit_gain_offset, psnr, residual_autocorrelation, seam_ratio, ssim
 from napari_restore.widgets.jobs.compare.comparison import Comparison
 from napari_restore.widgets.jobs.compare.pairs import Pair, Planes, find_reference, tile_borders
@@ -134,8 +135,8 @@ def measure_planes(
     Measures
         Figures, a sentence about them, and the histogram of what was removed.
     """
-    before, after = _gray(before).astype(float), _gray(after).astype(float)
-    found = [] if reference is None else _closeness(_gray(reference).astype(float), after)
+    before, after = _gray(before), _gray(after)
+    found = [] if reference is None else _closeness(_gray(reference), after)
     sentence, counts, reach = "Too few pixels are on screen to judge the result.", np.zeros(0, np.int64), 0.0
     factor = after.shape[0] // before.shape[0]
     if min(before.shape) > 1 and factor >= 1:
@@ -159,14 +160,18 @@ def measure_planes(
 def _closeness(reference: Plane, after: Plane) -> list[Figure]:
     if reference.shape != after.shape:
         return []
-    span = float(np.ptp(reference)) or 1.0
+    known = reference[np.isfinite(reference) & np.isfinite(after)]
+    if not known.size:
+        return []
+    span = float(np.ptp(known)) or 1.0
     # Two exposures of one specimen differ in gain and offset; the figures must not count that as an error.
     gain, offset = fit_gain_offset(after, reference)
     fitted = gain * after + offset
-    return [
-        Figure(f"PSNR {psnr(reference, fitted, span):.1f} dB", "closeness to the reference; higher is closer"),
-        Figure(f"SSIM {ssim(reference, fitted, span):.3f}", "likeness to the reference; 1 is equal"),
-    ]
+    found = [Figure(f"PSNR {psnr(reference, fitted, span):.1f} dB", "closeness to the reference; higher is closer")]
+    likeness = ssim(reference, fitted, span)
+    if not np.isnan(likeness):
+        found.append(Figure(f"SSIM {likeness:.3f}", "likeness to the reference; 1 is equal"))
+    return found
 
 
 def _noise_figures(white: float, structure: float) -> tuple[Figure, Figure]:
@@ -210,5 +215,6 @@ def _seams(before: Plane, after: Plane, borders: tuple[Sequence[int], Sequence[i
 
 
 def _gray(plane: Plane) -> Plane:
-    """Return the mean of the colour samples, if there are any."""
-    return plane.mean(axis=-1) if plane.ndim == 3 else plane
+    """Return the mean of the colour samples, if there are any, as floats; NaN where a value is infinite."""
+    values = without_infinities(plane)
+    return values.mean(axis=-1) if plane.ndim == 3 else values

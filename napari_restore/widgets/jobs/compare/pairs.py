@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_restore.errors import RestoreError
 from napari_restore.images.geometry import first_centre
+from napari_restore.intensity.scaling import without_infinities
 from napari_restore.widgets.jobs.layers.image_layers import full_resolution, translation_of
 from napari_restore.widgets.jobs.regions import current_view
 from napari_restore.widgets.jobs.results import result_axes
@@ -51,8 +52,8 @@ class Planes:
 
     @property
     def difference(self) -> NDArray[np.float32]:
-        """`before` minus `after`, of the size of `after`."""
-        return np.asarray(self.stretched - self.after.astype(np.float32), np.float32)
+        """`before` minus `after`, of the size of `after`; NaN where one is missing."""
+        return np.asarray(without_infinities(self.stretched) - without_infinities(self.after), np.float32)
 
 
 @dataclass(frozen=True)

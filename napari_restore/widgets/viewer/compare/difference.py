@@ -60,7 +60,8 @@ def differences_of(viewer: Viewer, what: str) -> list[Any]:
 def _show(viewer: Viewer, name: str, plane: Planes, difference: NDArray[Any]) -> None:
     gray = difference.mean(axis=-1) if difference.ndim == 3 else difference
     y, x = (plane.placed["axes"].index(letter) for letter in "YX")
-    reach = float(np.percentile(np.abs(gray), 99.5)) or 1.0
+    known = np.abs(gray[np.isfinite(gray)])
+    reach = (float(np.percentile(known, 99.5)) if known.size else 0.0) or 1.0
     placed = {key: value for key, value in plane.placed.items() if key not in ("shape", "axes")}
     ordered = (gray if y < x else gray.T).reshape(plane.placed["shape"][: len(placed["scale"])])
     viewer.add_image(

@@ -31,6 +31,24 @@ def test_structure_that_was_removed_shows() -> None:
     assert [each.mark for each in found.figures] == ["?", "?"] and found.sentence.startswith("Part of the image")
 
 
+@pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("factor", [1, 2])
+def test_pixels_without_a_value_are_left_out(hole: float, factor: int) -> None:
+    rng = np.random.default_rng(0)
+    truth = np.add.outer(np.arange(64.0), np.arange(64.0))
+    noisy, result = truth + rng.normal(0, 5, truth.shape), np.kron(truth, np.ones((factor, factor)))
+    reference = result.copy()
+    whole = measure_planes(noisy, result, reference=reference)
+    noisy[5:9, 30:40], result[5 * factor : 9 * factor, 30 * factor : 40 * factor] = hole, hole
+    reference[-3:, -3:] = hole
+    found = measure_planes(noisy, result, reference=reference)
+    assert found.sentence == whole.sentence and [each.mark for each in found.figures] == ["", "", "✓", "✓"]
+    assert found.figures[1].text == "SSIM 1.000" and "nan" not in str(found.figures)
+    assert found.counts.sum() == pytest.approx(whole.counts.sum() - 40, abs=3)
+    missing = np.full(reference.shape, hole)
+    assert [each.mark for each in measure_planes(noisy, result, reference=missing).figures] == ["✓", "✓"]
+
+
 def test_says_what_is_doubtful() -> None:
     rng = np.random.default_rng(0)
     truth = rng.normal(0, 20, (64, 64)).repeat(4, 0).repeat(4, 1)
