@@ -56,7 +56,7 @@ class Judge:
         self._choice, self._seed = choice, seed
         pixels = sum(batch.pixels.numel() for batch in self._batches) * (2 if choice.method == "r2r" else 1)
         self._draws = 1 if choice.method == "supervised" else min(_DRAWS, max(1, round(_PIXELS / pixels)))
-        self._parent, self._weights = self._sums(parent)
+        self._parent, self._weights, self._levels = self._sums(parent)
 
     @property
     def of_parent(self) -> Judgement:
@@ -75,27 +75,31 @@ class Judge:
         Returns
         -------
         Judgement
-            Losses of both, and the standard error of their difference. For R2R, the loss of the adapted network is
-            that for the variances of the noise, among those that the estimates allow, for which it has gained least.
+            Losses of both, and the standard error of their difference. The loss of the adapted network is that by which
+            it has gained least, relative to the parent: each crop in units of its own noise, or all in the same units,
+            where bright crops count more; and, for R2R, any variances of the noise that the estimates allow.
         """
-        sums, _ = self._sums(network)
+        sums, _, _ = self._sums(network)
         total = float(self._weights.sum())
         count = int((self._weights > 0).sum())
         found = []
-        plain, of_pixels, of_lines = self._parent - sums
         recorrupted = self._choice.method == "r2r"
-        for factor, of_line in product(
-            _VARIANCES if recorrupted else (1.0,), _OF_LINES if recorrupted and self._choice.lines else (1.0,)
+        for level, factor, of_line in product(
+            (torch.ones_like(self._levels), self._levels / self._levels.mean()),
+            _VARIANCES if recorrupted else (1.0,),
+            _OF_LINES if recorrupted and self._choice.lines else (1.0,),
         ):
+            plain, of_pixels, of_lines = (self._parent - sums) * level
             difference = plain + factor * of_pixels + of_line * of_lines
             mean = float(difference.sum()) / total
             scatter = float((difference - mean * self._weights).square().sum()) * count / max(count - 1, 1)
-            found.append((mean, math.sqrt(scatter) / total))
-        mean, error = min(found)
+            loss = float((self._parent * level).sum()) / total
+            found.append((mean / loss, math.sqrt(scatter) / total / loss))
+        gain, error = min(found)
         loss = self.of_parent.loss
-        return Judgement(loss, loss - mean, error)
+        return Judgement(loss, loss * (1 - gain), loss * error)
 
-    def _sums(self, network: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+    def _sums(self, network: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Sum errors and weights over each block, in float64.
 
         Returns
@@ -105,8 +109,10 @@ class Judge:
             that of the noise of pixels, and to that of lines.
         weights : torch.Tensor
             ``(blocks,)``.
+        levels : torch.Tensor
+            ``(blocks,)``: the mean variance of the noise of the block's crop, in which its errors are measured.
         """
-        sums, weights = [], []
+        sums, weights, levels = [], [], []
         generator = Generator().manual_seed(self._seed)
         with torch.no_grad():
             for batch in self._batches:
@@ -132,4 +138,5 @@ class Judge:
                 blocks = F.avg_pool2d(drawn[None], side, divisor_override=1)[0].flatten(1)
                 sums.append(blocks[:3])
                 weights.append(blocks[3])
-        return torch.cat(sums, 1), torch.cat(weights)
+                levels.append(torch.full_like(blocks[3], float(pairs.scale.mean())))
+        return torch.cat(sums, 1), torch.cat(weights), torch.cat(levels)

@@ -55,6 +55,27 @@ def test_lines_that_are_taken_away_are_a_gain_as_far_as_their_variance_is_known(
         assert judged.is_significant is gained, (before, after)
 
 
+def noise_left(dark: float, bright: float) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A network that leaves other shares of the noise in bright crops than in dark ones."""
+
+    def network(pixels: torch.Tensor) -> torch.Tensor:
+        level = 100.0 * (pixels.mean((1, 2, 3), keepdim=True) > 50)
+        return level + torch.where(level > 0, bright, dark) * (pixels - level)
+
+    return network
+
+
+def test_dark_crops_do_not_gain_at_the_cost_of_bright_ones() -> None:
+    """In units of its own noise, a dark crop counts as much as a bright one with 25 times its variance."""
+    dark = [replace(crop, partner=np.zeros_like(crop.pixels)) for crop in crops(7)]
+    ones = np.ones_like(dark[0].pixels)
+    bright = replace(dark[0], pixels=100 + 5 * dark[0].pixels, variance=25 * ones, partner=100 * ones)
+    judged = Judge([*dark, bright], Choice("supervised"), noise_left(0.5, 0.5), "cpu", 0)
+    assert judged.judge(noise_left(0.3, 0.4)).is_significant
+    assert judged.judge(noise_left(0.3, 0.7)).significance < 0
+    assert judged.judge(noise_left(0.9, 0.1)).significance < 0
+
+
 def test_weights_whose_gain_is_no_chance_are_preferred_to_a_larger_one_that_may_be() -> None:
     parent, sure, more, unsure = (
         Judgement(1.0, 1.0 - gain, error) for gain, error in ((0, 0), (0.1, 0.01), (0.2, 0.02), (0.3, 0.2))
