@@ -152,8 +152,7 @@ def summarise(crops: Sequence[npt.NDArray[Any]], missing: Missing = missing) -> 
 
 def _without_missing(crop: npt.NDArray[Any], missing: Missing) -> Floats:
     """Return a float64 copy of a crop with NaN for missing pixels."""
-    mask = missing(crop)
-    values = crop.astype(np.float64)
+    values, mask = crop.astype(np.float64), missing(crop)
     if mask is not None:
         values[mask] = np.nan
     return values
