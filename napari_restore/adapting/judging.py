@@ -75,29 +75,42 @@ class Judge:
         Returns
         -------
         Judgement
-            Losses of both, and the standard error of their difference. The loss of the adapted network is that by which
-            it has gained least, relative to the parent: each crop in units of its own noise, or all in the same units,
-            where bright crops count more; and, for R2R, any variances of the noise that the estimates allow.
+            Losses of both, and the standard error of their difference, each crop in units of its own noise; in the same
+            units for all crops, where bright ones count more, if the network has lost by that. For R2R, the loss of the
+            adapted network is that for the variances of the noise, among those that the estimates allow, for which it
+            has gained least.
         """
         sums, _, _ = self._sums(network)
-        total = float(self._weights.sum())
-        count = int((self._weights > 0).sum())
-        found = []
+        loss = self.of_parent.loss
+        gain, error = self._least(sums, torch.ones_like(self._levels))
+        equal = self._least(sums, self._levels)
+        if equal[0] < min(gain, 0):
+            gain, error = equal
+        return Judgement(loss, loss * (1 - gain), loss * error)
+
+    def _least(self, sums: Tensor, units: Tensor) -> tuple[float, float]:
+        """Return the least gain that the estimates of the noise allow, relative to the parent, and its standard error.
+
+        Parameters
+        ----------
+        sums : torch.Tensor
+            Those of the network, see `_sums`.
+        units : torch.Tensor
+            ``(blocks,)``: unit of the errors of each block.
+        """
+        total, count = float(self._weights.sum()), int((self._weights > 0).sum())
+        plain, of_pixels, of_lines = (self._parent - sums) * units
+        loss = float((self._parent * units).sum())
         recorrupted = self._choice.method == "r2r"
-        for level, factor, of_line in product(
-            (torch.ones_like(self._levels), self._levels / self._levels.mean()),
-            _VARIANCES if recorrupted else (1.0,),
-            _OF_LINES if recorrupted and self._choice.lines else (1.0,),
+        found = []
+        for factor, of_line in product(
+            _VARIANCES if recorrupted else (1.0,), _OF_LINES if recorrupted and self._choice.lines else (1.0,)
         ):
-            plain, of_pixels, of_lines = (self._parent - sums) * level
             difference = plain + factor * of_pixels + of_line * of_lines
             mean = float(difference.sum()) / total
             scatter = float((difference - mean * self._weights).square().sum()) * count / max(count - 1, 1)
-            loss = float((self._parent * level).sum()) / total
-            found.append((mean / loss, math.sqrt(scatter) / total / loss))
-        gain, error = min(found)
-        loss = self.of_parent.loss
-        return Judgement(loss, loss * (1 - gain), loss * error)
+            found.append((mean * total / loss, math.sqrt(scatter) / loss))
+        return min(found)
 
     def _sums(self, network: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Sum errors and weights over each block, in float64.
