@@ -107,9 +107,9 @@ class Judge:
             _VARIANCES if recorrupted else (1.0,), _OF_LINES if recorrupted and self._choice.lines else (1.0,)
         ):
             difference = plain + factor * of_pixels + of_line * of_lines
-            mean = float(difference.sum()) / total
-            scatter = float((difference - mean * self._weights).square().sum()) * count / max(count - 1, 1)
-            found.append((mean * total / loss, math.sqrt(scatter) / loss))
+            gained = float(difference.sum())
+            scatter = float((difference - gained / total * self._weights).square().sum()) * count / max(count - 1, 1)
+            found.append((gained / loss, math.sqrt(scatter) / loss))
         return min(found)
 
     def _sums(self, network: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor]:

@@ -90,7 +90,7 @@ def ssim(reference: Array, image: Array, data_range: float, *, channel_axis: int
             f"an image of shape {reference.shape} is too small for SSIM; each axis needs {_SSIM_WINDOW} pixels."
         )
     known = np.isfinite(reference) & np.isfinite(image)
-    first, second = (np.where(known, each, 0.0) for each in (reference, image))
+    first, second = (np.where(known, each.astype(np.float64), 0.0) for each in (reference, image))
     _, similarity = structural_similarity(first, second, data_range=data_range, channel_axis=channel_axis, full=True)  # type: ignore[no-untyped-call]
     window, inner = [_SSIM_WINDOW] * known.ndim, [slice(_SSIM_WINDOW // 2, -(_SSIM_WINDOW // 2))] * known.ndim
     if channel_axis is not None:

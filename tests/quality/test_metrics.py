@@ -37,6 +37,8 @@ def test_pixels_that_are_not_finite_are_left_out(hole: float) -> None:
     holed[:10, :] = hole
     assert psnr(first, holed, 1.0) == pytest.approx(psnr(first[10:], second[10:], 1.0))
     assert ssim(first, holed, 1.0) == pytest.approx(ssim(first[10:], second[10:], 1.0))
+    single = [each.astype(np.float32) for each in (first, second)]
+    assert ssim(*single, 1.0) == ssim(*(each.astype(np.float64) for each in single), 1.0)
     colours = [np.stack([first, first]), np.stack([holed, second])]
     each = [ssim(first[10:], second[10:], 1.0), ssim(first, second, 1.0)]
     assert min(each) < ssim(*colours, 1.0, channel_axis=0) < max(each)

@@ -21,7 +21,6 @@ from napari_restore.engine.compute.predictor import predictor_of
 from napari_restore.engine.compute.region import restore_region
 from napari_restore.engine.compute.uncertainty import Calibration
 from napari_restore.engine.hardware.devices import choose_devices
-from napari_restore.engine.planning.normalisation import validity_of
 from napari_restore.engine.planning.plan import Plan
 from napari_restore.engine.planning.planner import make_plan
 from napari_restore.engine.planning.reading import with_retries
@@ -82,7 +81,7 @@ def calibrated(plan: Plan) -> Plan:
     Raises
     ------
     SourceError
-        If the noise cannot be estimated, or nearly all pixels are missing.
+        If the noise cannot be estimated, or the crops are too small or have hardly any pixels that are not missing.
     """
     recipe = plan.recipe
     if not recipe.uncertainty or recipe.calibration is not None:
@@ -142,7 +141,7 @@ def _channel(plan: Plan, channel: int, noise: NoiseEstimate | None, *, skip: boo
         raise _refusal(plan, "its noise cannot be estimated")
     found = list(_errors(plan, channel, noise, skip=skip))
     if not found:
-        raise _refusal(plan, "nearly all pixels of its crops are missing")
+        raise _refusal(plan, "its crops are too small, or nearly all of their pixels are missing")
     error, spread, sigma = (
         np.concatenate([getattr(each, name) for each in found]) for name in ("error", "spread", "noise")
     )
@@ -165,10 +164,11 @@ def _refusal(plan: Plan, why: str) -> SourceError:
 def _errors(plan: Plan, channel: int, noise: NoiseEstimate, *, skip: bool) -> Iterator[_Errors]:
     """Yield the errors of crops that are restored, made noisy and restored again."""
     left = broadcast(plan.recipe.neighbours.left or (1.0,), channel + 1)[channel] if plan.recipe.neighbours else 1.0
-    valid = broadcast(validity_of(plan.recipe), channel + 1)[channel]
+    valid = broadcast(plan.validity, channel + 1)[channel]
+    limits = broadcast(plan.scales, channel + 1)[channel].limits
     for number, crop in enumerate(sample_planes(plan.image, channel, crops=_CROPS, skip_damaged=skip)[:_CROPS]):
         pixels = _middle(crop)
-        missing = valid.missing(pixels)
+        missing = valid.missing(pixels, limits)
         known = np.ones(pixels.shape, bool) if missing is None else ~missing
         if min(pixels.shape[-2:]) <= 2 * _EDGE or known.mean() < _KNOWN:
             continue
