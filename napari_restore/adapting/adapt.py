@@ -15,16 +15,7 @@ import torch
 from torch import Tensor
 
 from napari_restore import __version__
-from napari_restore.adapting.choosing import (
-    Choice,
-    blocks_of_jpeg,
-    check_method,
-    choose_method,
-    correlation_reach,
-    share_noise,
-    too_clean,
-)  # fmt: skip
-from napari_restore.adapting.clean import unlike_clean
+from napari_restore.adapting.choosing import Choice, check_method, choose_method, correlation_reach, noise_skewness
 from napari_restore.adapting.crops import Pool, SourceCrop, averages, read_pool
 from napari_restore.adapting.free_parameters import FreeParameters, choose_kind
 from napari_restore.adapting.judging import Judge
@@ -32,6 +23,7 @@ from napari_restore.adapting.memory import check_memory
 from napari_restore.adapting.outcome import Adapted, AdaptProgress, View, state_path
 from napari_restore.adapting.self_supervision import Batch, make_pairs
 from napari_restore.adapting.state import State
+from napari_restore.adapting.suitability import blocks_of_jpeg, share_noise, too_clean, unlike_clean
 from napari_restore.adapting.view import SECONDS, Region, restored_view, slices_of
 from napari_restore.adapting.weights import write_adapted
 from napari_restore.engine.planning.plan import Plan
@@ -255,10 +247,13 @@ class Adaptation:
         crops = (*pool.training, *pool.held_out)
         if blocks_of_jpeg(crops):
             return "it has the blocks of JPEG compression, which has changed its noise"
-        choice = choose_method(request.method, correlation, correlation_reach(crops), agreeing, planes)
-        if request.method == "auto" and choice.method == "noise2void" and not choice.lines:
-            # Measured on a wide-field frame of FMD: the loss of hidden pixels fell by 22 %, and the image lost 1.1 dB.
-            return f"{choice.why}, and the loss of hidden pixels does not tell then whether whole images become better"
+        reach = correlation_reach(crops)
+        choice = choose_method(request.method, correlation, reach, agreeing, planes)
+        if choice.method == "r2r":
+            skewness = noise_skewness(crops, choice.lines)
+            choice = choose_method(request.method, correlation, reach, agreeing, planes, skewness)
+        if request.method == "auto" and choice.doubt:
+            return choice.doubt
         return replace(choice, averaged=averages(plan, choice.partners)), pool
 
     def _supervised(
@@ -339,7 +334,8 @@ class Adaptation:
             "steps": state.best_step, "batch": BATCH, "patch": self._crop, "seed": request.seed,
             "parent": plan.card.name, "parent_sha256": plan.card.sha256,
             "source_name": plan.image.name, "source_crops": dict(plan.source_crops),
-            "method": choice.method, "why": choice.why, "free": f"{kind}, {state.free.count} numbers",
+            "method": choice.method, "why": choice.why, "doubt": choice.doubt,
+            "free": f"{kind}, {state.free.count} numbers",
             "noise": [None if one is None else asdict(one) for one in noise],
             "parent_loss": judged.parent_loss, "loss": judged.loss, "standard_error": judged.error,
             "steps_tried": state.step, "seconds": round(state.seconds, 1), "device": plan.device.kind,
@@ -352,6 +348,8 @@ class Adaptation:
             f"Adapting has helped ({_percent(judged.gain)} loss on crops set aside, {judged.significance:.1f} standard "
             f"errors; {choice.method}, {state.best_step} steps): {request.output}."
         )
+        if choice.doubt:
+            told += f" That may be wrong: {choice.doubt}. Compare both results before you use it."
         return Adapted(
             "adapted", str(request.output), told, request.output, choice.method, state.best_step, state.seconds, judged
         )

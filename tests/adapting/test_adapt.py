@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import signal
 import subprocess
 import sys
@@ -33,6 +34,11 @@ SHORT: dict[str, Any] = {"model": TINY, "method": "r2r", "steps": 12, **SETTINGS
 def noisy(seed: int = 0) -> np.ndarray:
     """An image whose noise is lower than what the model was trained for."""
     return np.random.default_rng(seed).poisson(TRUTH).astype(np.uint16)
+
+
+def few_photons() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return (20 * rng.poisson(TRUTH / 300) + rng.normal(20, 4, TRUTH.shape)).astype(np.uint16)
 
 
 def error(image: np.ndarray) -> float:
@@ -211,9 +217,10 @@ def jpeg(plane: np.ndarray) -> np.ndarray:
         (jpeg(np.random.default_rng(0).poisson(TRUTH)), "blocks of JPEG"),
         (np.random.default_rng(0).poisson(TRUTH[:40, :60]), "too few to set one aside"),
         (TRUTH + ndimage.gaussian_filter(np.random.default_rng(0).normal(0, 90, TRUTH.shape), 1), "is correlated"),
+        (few_photons(), "as that of few photons is, and r2r takes it for Gaussian"),
         (np.stack([noisy()] * 3), "planes along T share their noise"),
     ],
-    ids=["constant", "NaN", "denoised", "JPEG", "small", "correlated", "copies"],
+    ids=["constant", "NaN", "denoised", "JPEG", "small", "correlated", "few photons", "copies"],
 )
 def test_sources_that_are_not_suitable_are_declined(source: np.ndarray, reason: str, tmp_path: Path) -> None:
     axes, method = ("TYX", "noise2noise") if source.ndim == 3 else ("YX", "auto")
@@ -221,6 +228,16 @@ def test_sources_that_are_not_suitable_are_declined(source: np.ndarray, reason: 
     found = api.adapt(source, tmp_path / "mine.safetensors", **given)
     assert found.outcome == "declined" and reason in found.reason and found.model == str(TINY)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_asked_for_with_few_photons_is_told_to_be_doubtful(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "mine.safetensors"
+    monkeypatch.setattr(judging.Judge, "judge", lambda self, network: outcome.Judgement(1.0, 0.9, 0.01))
+    found = api.adapt(few_photons(), out, **SHORT)
+    assert found.outcome == "adapted" and re.search(r"That may be wrong: the noise is skewed \(\d\.\d\)", found.reason)
+    assert "is skewed" in api.model_card(out).training["doubt"]
 
 
 def test_too_little_memory_is_refused_before_any_work(tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import io
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image as Picture
 
-from napari_restore.adapting.choosing import blocks_of_jpeg, choose_method, correlation_reach, share_noise, too_clean
+from napari_restore.adapting.choosing import choose_method, correlation_reach, noise_skewness
 from napari_restore.adapting.crops import SourceCrop
 from napari_restore.errors import RecipeError
 
@@ -63,35 +63,59 @@ def test_reach_of_the_noise() -> None:
     assert correlation_reach(crops_of(np.pad(pairs, ((0, 0), (0, 1)), mode="edge"))) == (0, 1)
 
 
-def test_planes_that_share_their_noise_are_found() -> None:
+@pytest.mark.parametrize(
+    ("asked", "correlation", "planes", "skewness", "doubt"),
+    [
+        ("auto", (0.0, 0.0), "", 0.51, r"skewed \(0\.5\), as that of few photons is, and r2r takes it for Gaussian"),
+        ("r2r", (0.0, 0.0), "", 2.1, r"skewed \(2\.1\)"),
+        ("r2r", (0.0, 0.3), "", 0.8, r"skewed \(0\.8\)"),
+        ("auto", (0.6, 0.6), "", 0.0, "correlated .*hidden pixels does not tell"),
+        ("noise2void", (0.0, 0.0), "", 0.0, "hidden pixels does not tell"),
+        ("r2r", (0.6, 0.6), "", 0.0, "correlated .*r2r takes it for independent"),
+        ("noise2noise", (0.0, 0.0), "Z", 0.0, "along Z do not agree"),
+        ("auto", (0.0, 0.0), "", 0.34, "^$"),
+        ("auto", (0.0, 0.3), "", 0.0, "^$"),
+    ],
+)
+def test_a_loss_that_does_not_tell_is_doubted(
+    asked: str, correlation: tuple[float, float], planes: str, skewness: float, doubt: str
+) -> None:
+    chosen = choose_method(asked, correlation, (0, 8) if correlation[0] == 0 else (3, 3), "", planes, skewness)
+    assert re.search(doubt, chosen.doubt)
+    assert chosen.why == "asked for" or not chosen.doubt or asked == "auto"
+
+
+def test_frames_that_agree_teach_with_few_photons_too() -> None:
+    assert choose_method("auto", (0, 0), (0, 0), "T", "T", 2.0).doubt == ""
+
+
+def scene(photons: float, side: int = 256) -> np.ndarray:
+    y, x = np.mgrid[:side, :side]
+    return photons * (1 + 0.5 * np.sin(x / 11) * np.cos(y / 9))
+
+
+@pytest.mark.parametrize("photons", [0.2, 1.0, 4.0, 20.0, 400.0])
+def test_skewness_is_that_of_the_photons(photons: float) -> None:
+    noisy = 7.0 * np.random.default_rng(0).poisson(scene(photons))
+    assert noise_skewness(crops_of(noisy)) == pytest.approx(photons**-0.5, rel=0.35, abs=0.2)
+
+
+def test_skewness_with_lines_values_cut_off_and_missing_pixels() -> None:
     rng = np.random.default_rng(0)
-    first, second, ones = (rng.normal(size=(1, 64, 64)).astype(np.float32) for _ in range(3))
-    ones[:] = 1
-
-    def shared(partner: np.ndarray) -> bool:
-        return share_noise([SourceCrop(first, ones > 0, ones, (0, 0), 1.0, partner)])
-
-    assert shared(first) and shared(0.9 * first + 0.4 * second)
-    assert not shared(second) and not shared(second + 3)
-    assert not share_noise([])
-
-
-def test_blocks_of_jpeg_are_found() -> None:
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[:256, :256]
-    noisy = np.clip(120 + 60 * np.sin(x / 9) * np.cos(y / 7) + rng.normal(0, 12, (256, 256)), 0, 255).astype(np.uint8)
-    assert not blocks_of_jpeg(crops_of(noisy))
-    stored = io.BytesIO()
-    Picture.fromarray(noisy).save(stored, "JPEG", quality=60)
-    assert blocks_of_jpeg(crops_of(np.asarray(Picture.open(stored))))
-
-
-def test_images_with_hardly_any_noise_are_too_clean() -> None:
-    assert "hardly any noise (0.1 % of its value range)" in too_clean(0.001)
-    assert too_clean(0.02) == ""
-
-
-def test_the_seams_of_a_mosaic_are_no_blocks_of_jpeg() -> None:
-    rng = np.random.default_rng(0)
-    brightness = np.kron([[1.0, 2.5, 1.2], [2.2, 0.8, 2.0], [1.1, 2.4, 0.9]], np.ones((104, 104)))[:256, :256]
-    assert not blocks_of_jpeg(crops_of(100 * brightness + rng.normal(0, 5, brightness.shape)))
+    gaussian = rng.normal(size=(256, 256))
+    assert abs(noise_skewness(crops_of(gaussian))) < 0.1
+    assert noise_skewness(crops_of(np.maximum(gaussian, -0.5))) > 0.6  # a black level that cuts values off
+    lines = rng.gamma(0.5, 20, (256, 1))
+    assert abs(noise_skewness(crops_of(gaussian + lines), "X")) < 0.1
+    assert abs(noise_skewness(crops_of((gaussian + lines).T), "Y")) < 0.1
+    few = rng.poisson(1.0, (256, 256)).astype(float)
+    few[:, 100:140] = 1.0
+    there = np.zeros((256, 256), bool)
+    there[:, :100], there[:, 140:] = True, True
+    masked = [
+        replace(crop, there=there[None, crop.origin[0] :, crop.origin[1] :][:, :64, :64]) for crop in crops_of(few)
+    ]
+    assert noise_skewness(masked) == pytest.approx(1.0, rel=0.3)
+    assert correlation_reach(masked) == (0, 0)
+    nothing = [replace(crop, there=np.zeros_like(crop.there)) for crop in crops_of(few)]
+    assert noise_skewness(nothing) == 0.0 and correlation_reach(nothing) == (0, 0)

@@ -1,7 +1,8 @@
-"""Adapting with clean images of the same fields as targets."""
+"""Which sources can teach a network: alone, and with clean images of the same fields as targets."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image as Picture
 from scipy import ndimage
 from typer.testing import CliRunner
 
 from napari_restore import api
 from napari_restore.adapting import adapt
+from napari_restore.adapting.crops import SourceCrop
+from napari_restore.adapting.suitability import blocks_of_jpeg, share_noise, too_clean
 from napari_restore.cli import app
 from napari_restore.errors import OutputError, RecipeError
 
@@ -109,3 +113,46 @@ def test_stacks_with_channels_by_the_command_line(tmp_path: Path) -> None:
     options = ["--axes", "CZYX", "--range", "0", "800", "--steps", "12", "--model", str(TINY)]
     done = CliRunner().invoke(app, ["adapt", *paths, *options])
     assert done.exit_code == 0 and "Adapting has helped" in done.stdout and out.exists(), done.output
+
+
+def crops_of(plane: np.ndarray, side: int = 64) -> list[SourceCrop]:
+    pixels, there, ones = plane.astype(np.float32), np.ones((1, side, side), bool), np.ones((1, side, side), np.float32)
+    return [
+        SourceCrop(pixels[None, y : y + side, x : x + side], there, ones, (y, x), 1.0)
+        for y in range(0, plane.shape[0], side)
+        for x in range(0, plane.shape[1], side)
+    ]
+
+
+def test_planes_that_share_their_noise_are_found() -> None:
+    rng = np.random.default_rng(0)
+    first, second, ones = (rng.normal(size=(1, 64, 64)).astype(np.float32) for _ in range(3))
+    ones[:] = 1
+
+    def shared(partner: np.ndarray) -> bool:
+        return share_noise([SourceCrop(first, ones > 0, ones, (0, 0), 1.0, partner)])
+
+    assert shared(first) and shared(0.9 * first + 0.4 * second)
+    assert not shared(second) and not shared(second + 3)
+    assert not share_noise([])
+
+
+def test_blocks_of_jpeg_are_found() -> None:
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:256, :256]
+    noisy = np.clip(120 + 60 * np.sin(x / 9) * np.cos(y / 7) + rng.normal(0, 12, (256, 256)), 0, 255).astype(np.uint8)
+    assert not blocks_of_jpeg(crops_of(noisy))
+    stored = io.BytesIO()
+    Picture.fromarray(noisy).save(stored, "JPEG", quality=60)
+    assert blocks_of_jpeg(crops_of(np.asarray(Picture.open(stored))))
+
+
+def test_images_with_hardly_any_noise_are_too_clean() -> None:
+    assert "hardly any noise (0.1 % of its value range)" in too_clean(0.001)
+    assert too_clean(0.02) == ""
+
+
+def test_the_seams_of_a_mosaic_are_no_blocks_of_jpeg() -> None:
+    rng = np.random.default_rng(0)
+    brightness = np.kron([[1.0, 2.5, 1.2], [2.2, 0.8, 2.0], [1.1, 2.4, 0.9]], np.ones((104, 104)))[:256, :256]
+    assert not blocks_of_jpeg(crops_of(100 * brightness + rng.normal(0, 5, brightness.shape)))
