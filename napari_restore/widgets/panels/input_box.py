@@ -10,7 +10,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLineEdit
 from superqt.utils import QSignalDebouncer, signals_blocked
 
-from napari_restore.errors import RestoreError
+from napari_restore.errors import AxesError, RestoreError
+from napari_restore.images.axes import check_axes
 from napari_restore.widgets.jobs.layers.image_layers import (
     Region,
     channel_names,
@@ -117,6 +118,17 @@ class InputBox(Box):
     def letters(self) -> str:
         """Return the typed axes, in upper case."""
         return str(self.axes.text()).strip().upper()
+
+    def axes_fit(self) -> bool:
+        """Return whether there is a layer and the typed axes name each of its dimensions."""
+        layer = self.layer()
+        if layer is None:
+            return False
+        try:
+            check_axes(self.letters(), full_resolution(layer).shape)
+        except AxesError:
+            return False
+        return True
 
     def channels(self) -> tuple[str, ...]:
         """Return the names of the layer's channels; none if it has no axis C or the axes do not fit."""

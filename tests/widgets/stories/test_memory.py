@@ -65,6 +65,27 @@ def test_a_layer_of_another_kind_has_its_own_last_settings(qtbot: Any, viewer: V
     other.end()
 
 
+def test_axes_that_are_being_typed_recall_nothing(qtbot: Any, viewer: Viewer, dock: RestoreDock) -> None:
+    dock.output.made["strength"].show(0.6)
+    click(qtbot, dock.bar.run)  # of a stack
+    until_idle(qtbot, dock)
+    dock.end()
+    viewer.layers.clear()
+    viewer.add_image(np.zeros((3, 2, 4, 40, 50), np.uint8), name="channels", axis_labels=tuple("tczyx"))
+    other = opened(qtbot, viewer)
+    assert other.input.letters() == "TCZYX" and other.choices().settings() == {}
+    other.input.axes.setFocus()
+    other.input.axes.selectAll()
+    qtbot.keyClicks(other.input.axes, "TZCYX")  # "TZ" is no axes of this layer
+    assert other.input.letters() == "TZCYX" and other.choices().settings() == {} and other.memory.row.isHidden()
+    viewer.add_image(np.zeros((3, 40, 50), np.uint8), name="stack")
+    other.input.choose("stack")
+    assert other.choices().recipe.strength == 0.6 and not other.memory.row.isHidden()
+    other.input.choose("channels")  # of which there was no run
+    assert other.choices().settings() == {} and other.memory.row.isHidden()
+    other.end()
+
+
 @pytest.mark.parametrize("content", ["", "{", '{"model": 3}', '{"model": "m", "tiel": 3}', "[]"])
 def test_a_damaged_file_stops_nothing(viewer: Viewer, content: str) -> None:
     folder = memory_folder()

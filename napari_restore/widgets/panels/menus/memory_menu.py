@@ -42,7 +42,7 @@ class MemoryMenu:
 
     def __init__(self, form: Form, task: Task, menu: QMenu, tell: Tell, parent: QWidget) -> None:
         self._form, self._task, self._tell, self._parent = form, task, tell, parent
-        self._kind, self._untouched = "", self._settings()
+        self._kind, self._untouched, self._recalled = "", self._settings(), False
         defaults = "Set all settings to their defaults; the output stays"
         self.row = NoteRow("Settings that are not at their defaults", "Defaults", defaults)
         self.menu = QMenu("Presets", menu)
@@ -75,7 +75,7 @@ class MemoryMenu:
         self.row.say("")
 
     def _layer_may_have_changed(self) -> None:
-        if self._form.input.layer() is None:
+        if self._form.input.layer() is None or not self._form.input.axes_fit():  # while axes are typed, they do not
             return
         kind, folder = self._kind_of_layer(), memory_folder()
         if kind == self._kind or folder is None:
@@ -88,7 +88,10 @@ class MemoryMenu:
             self._form.show_recipe(choices.recipe, keep=OF_THE_MACHINE)
             self._say_recalled(choices)
         else:
+            if self._recalled:  # those of another kind of layer
+                self._form.show_defaults()
             self.row.say(why)
+        self._recalled = choices is not None
         self._untouched = self._settings()
 
     def _say_recalled(self, choices: Choices) -> None:
