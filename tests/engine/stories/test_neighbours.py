@@ -165,6 +165,17 @@ def test_by_default_neighbours_count_where_they_agree(checkpoints: dict[str, Pat
     assert "neighbours none (as the model is for super-resolve; name an axis to use them)" in str(plan)
 
 
+def test_values_that_a_run_takes_for_missing_do_not_count() -> None:
+    stack = exposed(np.broadcast_to(structure(), (6, 70, 90))).astype(np.float32)
+    settings = SETTINGS | {"axes": "ZYX", "value_range": (100, 300)}
+    usual = api.plan(stack, **settings).recipe.neighbours
+    assert usual is not None and usual.axis == "Z"
+    for z, plane in enumerate(stack):  # above 3000 value ranges, which valid_range does not exclude
+        plane[10 * z + 5, 10 * z + 5] = 1e9
+    found = api.plan(stack, valid_range=(-1e30, 1e30), **settings).recipe.neighbours
+    assert found is not None and found.axis == "Z" and found.left == pytest.approx(usual.left, abs=0.05)
+
+
 def test_a_recipe_without_neighbours_is_what_it_was(checkpoints: dict[str, Path], source: NDArray[np.uint16]) -> None:
     none = api.plan(source, axes="TZYX", model=checkpoints["denoiser"], neighbours="none")
     single = api.plan(source[0, 0], axes="YX", model=checkpoints["denoiser"])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_restore.engine.planning.normalisation import Intensity, validity_of
+from napari_restore.engine.planning.normalisation import Intensity, scales_of, validity_of
 from napari_restore.engine.planning.reading import with_retries
 from napari_restore.engine.planning.recipe import Recipe
 from napari_restore.engine.planning.sampling import estimate_image_noise, spread_regions
@@ -21,7 +22,6 @@ from napari_restore.intensity.fusion import Fused, FusionNoise, Missing, Neighbo
 from napari_restore.intensity.noise import NoiseEstimate
 from napari_restore.intensity.plane_pairs import calibrated, compare, summarise
 from napari_restore.intensity.stabilise import CameraNoise
-from napari_restore.intensity.validity import Validity
 from napari_restore.models.card import ModelCard
 from napari_restore.ways_out import WayOut
 
@@ -110,8 +110,8 @@ def choose_neighbours(image: Image, card: ModelCard, recipe: Recipe, values: Int
     source, skip = with_retries(image, "raise", ()), recipe.on_error == "fill"
     sample = [_read(source, asked, axes, channel, skip) for channel in range(image.sizes.get("C", 1))]
     estimates = values.noise or estimate_image_noise(source, skip_damaged=skip)
-    valid = broadcast(validity_of(recipe.model_copy(update=values.settings)), len(sample))
-    noise = asked.noise or _noise(estimates, recipe, sample, valid)
+    missing = _rules(recipe.model_copy(update=values.settings), card, len(sample))
+    noise = asked.noise or _noise(estimates, recipe, sample, missing)
     if noise is None:
         if automatic:
             return Chosen(NONE, "as the noise cannot be estimated from this image")
@@ -124,14 +124,14 @@ def choose_neighbours(image: Image, card: ModelCard, recipe: Recipe, values: Int
             ),
         )
     known = asked.model_copy(update={"noise": noise})
-    found = {axis: _agreement(known, axis, sample, valid) for axis in axes}
+    found = {axis: _agreement(known, axis, sample, missing) for axis in axes}
     if automatic:
         axes = "".join(axis for axis in axes if found[axis].worth)
         if not axes:
             most = max(agreement.agreeing for agreement in found.values())
             agree = "none of them agrees" if most < 0.05 else f"no more than {most:.1f} of them agree"
             return Chosen(NONE, f"as {agree}")
-    together = found[axes] if axes in found else _agreement(known, axes, sample, valid)
+    together = found[axes] if axes in found else _agreement(known, axes, sample, missing)
     chosen = known.model_copy(update={"axis": axes or asked.axis, "left": asked.left or together.left})
     return Chosen(chosen, _words(found, together.left, image, chosen))
 
@@ -143,22 +143,28 @@ def _reason_for_none(card: ModelCard, recipe: Recipe) -> str:
     return "as the padding of the authors is for comparison with their figures" if recipe.padding == "authors" else ""
 
 
+def _rules(recipe: Recipe, card: ModelCard, channels: int) -> list[Missing]:
+    """Return the rule for missing pixels of each channel: that of a run, of a recipe with chosen values."""
+    each = zip(broadcast(validity_of(recipe), channels), broadcast(scales_of(recipe, card), channels), strict=True)
+    return [partial(valid.missing, limits=scale.limits) for valid, scale in each]
+
+
 def _noise(
     estimates: Sequence[NoiseEstimate | None],
     recipe: Recipe,
     sample: list[list[_Crop]],
-    validity: Sequence[Validity],
+    missing: Sequence[Missing],
 ) -> tuple[_Noise, ...] | None:
     """Return gain, offset, read noise and correlation of each channel; None if the noise of a channel is unknown."""
     given = broadcast(recipe.noise, len(estimates)) if recipe.noise else (None,) * len(estimates)
     found = []
-    for estimate, known, crops, valid in zip(estimates, given, sample, validity, strict=True):
+    for estimate, known, crops, rule in zip(estimates, given, sample, missing, strict=True):
         camera = CameraNoise(*known) if known else CameraNoise.from_estimate(estimate) if estimate else None
         if camera is None:
             return None
         along = estimate.correlation if estimate else (0.0, 0.0)
         pairs = [(crop.pixels, other) for crop in crops for (_, step), other in crop.beside.items() if step == 1]
-        seen = calibrated(FusionNoise(camera, (max(along[0], 0.0), max(along[1], 0.0))), pairs, valid.missing)
+        seen = calibrated(FusionNoise(camera, (max(along[0], 0.0), max(along[1], 0.0))), pairs, rule)
         camera = camera if known else seen.camera
         numbers = (camera.gain, camera.offset, camera.read_noise)
         found.append((*(float(f"{x:.6g}") for x in numbers), *(round(rho, 3) for rho in seen.correlation)))
@@ -233,13 +239,11 @@ def _words(found: dict[str, _Agreement], left: tuple[float, ...], image: Image, 
     )
 
 
-def _agreement(
-    neighbours: Neighbours, axes: str, sample: list[list[_Crop]], validity: Sequence[Validity]
-) -> _Agreement:
+def _agreement(neighbours: Neighbours, axes: str, sample: list[list[_Crop]], missing: Sequence[Missing]) -> _Agreement:
     """Average the crops of a sample, and measure how many neighbours agree."""
     agreeing, left = [], []
-    for noise, crops, valid in zip(fusion_noises(neighbours), sample, validity, strict=True):
-        fused = [_fused(crop, axes, noise, neighbours.strength, valid.missing) for crop in crops]
+    for noise, crops, rule in zip(fusion_noises(neighbours), sample, missing, strict=True):
+        fused = [_fused(crop, axes, noise, neighbours.strength, rule) for crop in crops]
         agreeing += [float(f.planes.mean()) - 1 for f in fused]
         left.append(round(float(np.mean([f.noise.mean() for f in fused])) if fused else 1.0, 2))
     counts = [sum(axis in axes for axis, _ in crop.beside) for crops in sample for crop in crops]
