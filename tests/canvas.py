@@ -8,6 +8,7 @@ import numpy as np
 from napari import Viewer
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
+from qtpy.QtOpenGLWidgets import QOpenGLWidget
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_restore.widgets.dock import RestoreDock
@@ -17,7 +18,10 @@ def canvas_of(dock: RestoreDock) -> QWidget:
     """The widget that the mouse and the keys of the canvas go to."""
     window = dock.window()
     assert window is not None
-    (canvas,) = (widget for widget in window.findChildren(QWidget) if type(widget).__name__ == "CanvasBackendDesktop")
+    # Not among all children: PySide keeps each widget that is looked at, and its parents, in memory.
+    (canvas,) = (
+        found for found in window.findChildren(QOpenGLWidget) if type(found).__name__ == "CanvasBackendDesktop"
+    )
     return canvas
 
 

@@ -36,6 +36,8 @@ _MOST_VALUES = 8
 """Largest number of fill values, those of the largest areas."""
 _MARGIN = 4
 """Width, in pixels, of the margin around fill that no estimate uses: optics and resampling spread the fill value."""
+_LEFT = 0.1
+"""Least share of the other pixels that this margin may leave."""
 _FAR_FROM_BULK = 3.0
 """Largest distance of the brightest or darkest thousandth that is part of the range, as a multiple of the distance of
 the 99th or 1st percentile. None of 40 micrographs reaches 2.5."""
@@ -159,7 +161,8 @@ def without_fill(
 ) -> tuple[list[Floats], float]:
     """Convert crops to float64, with NaN for pixels that are fill, not finite, close to fill, or far from the rest.
 
-    Pixels close to fill are kept if no others would remain in all crops together.
+    Pixels close to fill are kept if no tenth of the others would remain in all crops together: then there are single
+    missing pixels all over, and not areas, beside which values are mixed with fill.
 
     Parameters
     ----------
@@ -188,7 +191,8 @@ def without_fill(
             mask |= plane == value
     total = sum(mask.size for mask in masks)
     share = sum(int(np.count_nonzero(mask)) for mask in masks) / total if total else 0.0
-    if all((near | mask).all() for near, mask in zip(close, masks, strict=True)):
+    there = sum(int(np.count_nonzero(~mask)) for mask in masks)
+    if sum(int(np.count_nonzero(~(near | mask))) for near, mask in zip(close, masks, strict=True)) < _LEFT * there:
         close = masks
     for plane, near, mask in zip(values, close, masks, strict=True):
         plane[near | mask] = np.nan

@@ -8,7 +8,8 @@ The method follows Foi et al., "Practical Poissonian-Gaussian noise modeling and
 IEEE TIP 17 (2008), with the filter of Immerkaer, "Fast noise variance estimation", CVIU 64 (1996):
 
 1. A high-pass filter leaves noise and fine structure; its mean square over a small block is a variance at the block's
-   mean level. Blocks with clipped or non-finite pixels are left out.
+   mean level. Blocks with clipped or non-finite pixels are left out. If single pixels are missing all over, so that
+   hardly a block is whole, they get the values of others nearby (sigma within a fifth with half of them missing).
 2. Among the blocks of similar level, those of low variance show noise alone: a lower quantile of the variances is
    divided by the same quantile of pure noise.
 3. A line is fitted robustly to these variances, above all against large ones, which come from structure.
@@ -33,7 +34,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,6 +42,7 @@ import numpy.typing as npt
 from scipy import ndimage, special
 
 from napari_restore.errors import SourceError
+from napari_restore.intensity.autocorrelation import CLIPPED, autocorrelation, covariance_of
 
 __all__ = ["NoiseEstimate", "estimate_noise"]
 
@@ -49,12 +51,9 @@ Mask = npt.NDArray[np.bool_]
 
 _BLOCK = 8  # side of the blocks whose variance is taken, in pixels
 _CELL = 4  # pixels from one block to the next; divides _BLOCK
-_FLAT_BLOCK = 16  # side of the blocks on which the autocorrelation is measured
-_FLATTEST = 0.15  # part of these blocks that is used
 _QUANTILE = 0.1  # of the block variances at one level
 _BINS = 24  # levels, at most
 _BLOCKS_PER_BIN = 32  # at least
-_CLIPPED = 0.02  # a block with more of its pixels at the data's extremes is left out
 _WHITE = 0.05  # autocorrelation that cannot be told from none
 _TOLERANCE = 0.1  # relative deviation of a variance from the line that may be chance
 _BELOW = 4.0  # cost of a variance far below the line, relative to one far above it
@@ -181,9 +180,12 @@ def estimate_noise(planes: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]) -> Noi
     low, high, median = float(finite.min()), float(finite.max()), float(np.median(finite))
     clipped = [((array == low) | (array == high)) & (low < high) for array in arrays]
     line = _fit(arrays, clipped, step=1, correlation=(0.0, 0.0))
+    if line is None:  # so many single pixels are missing that hardly a block is whole
+        arrays = [_without_gaps(array) for array in arrays]
+        line = _fit(arrays, clipped, step=1, correlation=(0.0, 0.0))
     if line is None:
         return None
-    correlation = _correlation(arrays, clipped, line)
+    correlation = autocorrelation(arrays, clipped, partial(_on_line, *line[:2], line.levels[0]))
     if max(correlation) > _WHITE:
         line = _fit(arrays, clipped, _filter_step(max(correlation)), correlation) or line
     return NoiseEstimate(*line, median_level=median, correlation=correlation)
@@ -200,6 +202,13 @@ def _float_planes(planes: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]) -> list
             values[~np.isfinite(values)] = np.nan
             result.append(values)
     return result
+
+
+def _without_gaps(plane: Floats) -> Floats:
+    """Give missing pixels the values of others, three pixels away: the filter of one step never sees both."""
+    for shift in ((3, 3), (3, -3), (-3, 3), (-3, -3)):
+        plane = np.where(np.isnan(plane), np.roll(plane, shift, (0, 1)), plane)
+    return plane
 
 
 def _on_line(gain: float, intercept: float, lowest: float, level: Floats) -> Floats:
@@ -235,7 +244,7 @@ def _block_variances(plane: Floats, clipped: Mask, step: int) -> tuple[Floats, F
     residual = ndimage.convolve1d(ndimage.convolve1d(plane, kernel, axis=0), kernel, axis=1)
     inner = (slice(step, -step), slice(step, -step))
     levels, variances = _block_means(plane[inner]), _block_means(residual[inner] ** 2)
-    keep = np.isfinite(variances) & (_block_means(clipped[inner].astype(np.float64)) <= _CLIPPED)
+    keep = np.isfinite(variances) & (_block_means(clipped[inner].astype(np.float64)) <= CLIPPED)
     return levels[keep], variances[keep]
 
 
@@ -270,7 +279,7 @@ def _response(step: int, correlation: tuple[float, float]) -> tuple[float, float
     kernel = _kernel(step)
     rows = np.array([np.pad(kernel, (i, _BLOCK - 1 - i)) for i in range(_BLOCK)])
     for rho in correlation:  # filter, block and model are separable
-        covariance = rows @ _covariance(_BLOCK + 2 * step, rho) @ rows.T
+        covariance = rows @ covariance_of(_BLOCK + 2 * step, rho) @ rows.T
         power *= float(np.trace(covariance)) / _BLOCK
         spread *= float((covariance**2).sum())
     return power, (power * _BLOCK**2) ** 2 / spread
@@ -309,87 +318,6 @@ def _best_candidate(levels: Floats, variances: Floats, floor: float) -> tuple[fl
     return float(gains[best]), float(intercepts[best])
 
 
-# --------------------------------------------------------------------------------- autocorrelation
-
-
 def _filter_step(rho: float) -> int:
     """Choose the step of the filter at which correlated noise is nearly independent."""
     return 2 if rho**4 < 0.08 else 3
-
-
-def _covariance(size: int, rho: float) -> Floats:
-    """Return the covariance along an axis of white noise blurred by a Gaussian: ``rho ** lag^2``."""
-    lag = np.subtract.outer(np.arange(size), np.arange(size)).astype(np.float64)
-    covariance: Floats = max(rho, 0.0) ** lag**2
-    return covariance
-
-
-def _correlation(planes: list[Floats], clipped: list[Mask], line: _Line) -> tuple[float, float]:
-    """Measure the autocorrelation of the noise along y and x at lag 1, on the flattest blocks for their level."""
-    blocks = np.concatenate([_flat_blocks(plane, bad) for plane, bad in zip(planes, clipped, strict=True)])
-    if len(blocks) < 4:
-        return 0.0, 0.0
-    levels = blocks.mean(axis=1)
-    basis = _plane_basis()
-    residual = blocks - (blocks @ basis) @ basis.T
-    power = (residual**2).mean(axis=1)
-    power[power <= 1e-24 * (blocks**2).mean(axis=1)] = np.inf  # rounding errors only: such a block has no noise
-    expected = _on_line(*line[:2], line.levels[0], levels)
-    flatness = power / np.maximum(expected, 1e-3 * expected.max() or 1.0)
-    keep = np.argsort(flatness, kind="stable")[: max(4, int(len(blocks) * _FLATTEST))]
-    keep = keep[np.isfinite(power[keep])]
-    if keep.size == 0:
-        return 0.0, 0.0
-    fields = residual[keep].reshape(-1, _FLAT_BLOCK, _FLAT_BLOCK)
-    along_y = np.median((fields[:, 1:] * fields[:, :-1]).mean((1, 2)) / power[keep])
-    along_x = np.median((fields[:, :, 1:] * fields[:, :, :-1]).mean((1, 2)) / power[keep])
-    return _undo_detrending(float(along_y), float(along_x))
-
-
-def _flat_blocks(plane: Floats, clipped: Mask) -> Floats:
-    """Return the usable non-overlapping blocks of a plane, shape ``(n, pixels)``."""
-    side = _FLAT_BLOCK
-    height, width = (n // side for n in plane.shape)
-
-    def cut(values: Floats) -> Floats:
-        part = values[: height * side, : width * side].reshape(height, side, width, side)
-        rows: Floats = part.swapaxes(1, 2).reshape(-1, side * side)
-        return rows
-
-    blocks = cut(plane)
-    usable = np.isfinite(blocks).all(axis=1) & (cut(clipped.astype(np.float64)).mean(axis=1) <= _CLIPPED)
-    kept: Floats = blocks[usable]
-    return kept
-
-
-def _undo_detrending(along_y: float, along_x: float) -> tuple[float, float]:
-    """Compute the autocorrelation of the noise that becomes `along_y` and `along_x` when a fitted plane is removed."""
-    rho_y, rho_x = along_y, along_x
-    for _ in range(8):
-        expected_y, expected_x = _detrended(round(rho_y, 4), round(rho_x, 4))
-        rho_y = min(max(rho_y + along_y - expected_y, -1.0), 0.95)
-        rho_x = min(max(rho_x + along_x - expected_x, -1.0), 0.95)
-    return rho_y, rho_x
-
-
-@lru_cache(maxsize=64)
-def _detrended(rho_y: float, rho_x: float) -> tuple[float, float]:
-    """Compute the autocorrelation at lag 1 of correlated noise in a block after a fitted plane is removed."""
-    side = _FLAT_BLOCK
-    basis = _plane_basis()
-    covariance = np.kron(_covariance(side, rho_y), _covariance(side, rho_x))
-    covariance -= basis @ (basis.T @ covariance)
-    covariance -= (covariance @ basis) @ basis.T
-    pairs = covariance.reshape(side, side, side, side)
-    power = np.einsum("ijij", pairs) / side**2
-    along_y = np.einsum("ijij", pairs[1:, :, :-1, :]) / (side * (side - 1))
-    along_x = np.einsum("ijij", pairs[:, 1:, :, :-1]) / (side * (side - 1))
-    return float(along_y / power), float(along_x / power)
-
-
-@lru_cache(maxsize=1)
-def _plane_basis() -> Floats:
-    """Return an orthonormal basis of the planes ``a + b y + c x`` over a block, shape ``(pixels, 3)``."""
-    y, x = (axis.ravel() for axis in np.indices((_FLAT_BLOCK, _FLAT_BLOCK)) - (_FLAT_BLOCK - 1) / 2)
-    basis: Floats = np.linalg.qr(np.stack([np.ones_like(x), y, x], axis=1))[0]
-    return basis

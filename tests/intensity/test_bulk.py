@@ -129,3 +129,22 @@ def test_missing_values_have_no_say_and_those_around_do() -> None:
     planes, share = without_fill([image], (), (0.0,))
     assert share == pytest.approx(1 / 6, abs=0.01) and np.isnan(planes[0]).sum() == (image == 0).sum()
     assert abs(robust_range(planes, None).low - expected.low) <= 4
+
+
+@pytest.mark.parametrize("share", [0.02, 0.11, 0.4])
+def test_values_between_single_pixels_that_are_not_finite_count(share: float) -> None:
+    image = camera().astype(float)
+    expected = estimate_range(image)
+    image[np.random.default_rng(1).random(image.shape) < share] = np.nan
+    planes, missing = without_fill([image], ())
+    assert missing == pytest.approx(share, abs=0.01)
+    assert np.isfinite(planes[0]).sum() > 0.1 * np.isfinite(image).sum()
+    found_range = robust_range(planes, None)
+    assert abs(found_range.high - expected.high) <= 0.15 * expected.high and abs(found_range.low - expected.low) <= 8
+
+
+def test_the_margin_of_an_area_does_not_count() -> None:
+    image = camera().astype(float)
+    image[:, :40] = np.nan
+    (plane,), _ = without_fill([image], ())
+    assert np.isnan(plane[:, :44]).all() and np.isfinite(plane[:, 44:]).all()

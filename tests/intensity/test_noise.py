@@ -116,6 +116,22 @@ def test_missing_and_hot_pixels_do_not_matter() -> None:
     assert damaged.sigma_median == pytest.approx(clean.sigma_median, rel=0.05)
 
 
+@pytest.mark.parametrize("missing", ["0.05", "0.11", "0.3", "0.5", "rows", "grid"])
+def test_single_pixels_may_be_missing_all_over(missing: str) -> None:
+    image = detect(photons("camera", 200), 2.0, 0.0, 4.0)
+    clean = estimate_noise(image)
+    if missing == "rows":
+        image[::5] = np.nan
+    elif missing == "grid":
+        image[::7, ::7] = np.nan
+    else:
+        image[np.random.default_rng(1).random(image.shape) < float(missing)] = np.nan
+    found = estimate_noise(image)
+    assert clean is not None and found is not None
+    assert found.sigma_median == pytest.approx(clean.sigma_median, rel=0.2)
+    assert found.correlation == pytest.approx(clean.correlation, abs=0.25)
+
+
 def test_a_flat_image_has_a_sigma_but_no_gain() -> None:
     noise = estimate_noise(detect(np.full((256, 256), 100.0), 1.0, 0.0, 0.0))
     assert noise is not None
