@@ -134,6 +134,7 @@ def test_our_own_ome_zarr_opens_by_a_drop(viewer: Viewer, checkpoints: dict[str,
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of ome-zarr-py itself
+@pytest.mark.filterwarnings("ignore:Dimension z is too small")
 def test_written_by_ome_zarr_py(tmp_path: Path) -> None:
     pytest.importorskip("ome_zarr", reason="ome-zarr-py is not a dependency")
     from ome_zarr.format import FormatV04, FormatV05
