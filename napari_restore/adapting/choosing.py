@@ -36,10 +36,12 @@ _FLATTEST = 0.15
 """Share of these blocks that is used: structure is correlated, so only the flattest show the noise."""
 _FEWEST = 4, 32
 """Blocks that are used at least: for the autocorrelation, and for the skewness, which scatters more."""
+_ONE_VALUE = 0.5
+"""Share of a block's pixels with one value from which it is empty: it shows no noise, or that of hardly any photons."""
 _SKEWED = 0.5
-"""Skewness of the noise from which R2R, which takes it for Gaussian, may teach what makes images worse: that of about 4
-photons. Cameras and lines of scanners have up to 0.3. Of an image with 2.1 (W2S), the loss fell by 7 %, and the image
-lost 6 dB."""
+"""Skewness of the noise, up or down, from which R2R, which takes it for Gaussian, may teach what makes images worse:
+that of about 4 photons. Cameras and lines of scanners have up to 0.3. Of an image with 2.1 (W2S), the loss fell by 7 %,
+and the image lost 6 dB."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def choose_method(
     planes : str
         Axes of "TZ" along which there are several planes.
     skewness : float
-        Of the noise, the largest of all channels, see `noise_skewness`.
+        Of the noise, see `noise_skewness`.
 
     Returns
     -------
@@ -153,12 +155,14 @@ def choose_method(
         why = f"the noise of neighbouring pixels is correlated ({_told(correlation)})"
     if asked == "r2r" or (asked == "auto" and (independent or lines)):
         doubt = "" if independent or lines else f"{why}, and r2r takes it for independent"
-        if skewness > _SKEWED:
-            doubt = f"the noise is skewed ({skewness:.1f}), as that of few photons is, and r2r takes it for Gaussian"
+        if abs(skewness) > _SKEWED:
+            skewed = f"the noise is skewed ({skewness:.2g}), as that of few photons is, and r2r takes it for Gaussian"
+            doubt = f"{skewed}; {doubt}" if doubt else skewed
         return Choice("r2r", lines=lines, why="asked for" if doubt else why, correlation=correlation, doubt=doubt)
     hidden = (0, 0) if lines else (min(masked[0], _REACH), min(masked[1], _REACH))
     # Measured on a wide-field frame of FMD: the loss of hidden pixels fell by 22 %, and the image lost 1.1 dB.
-    doubt = "" if lines else f"{why}, and the loss of hidden pixels does not tell whether whole images become better"
+    doubt = "" if lines else "the loss of hidden pixels does not tell whether whole images become better"
+    doubt = f"{why}, and {doubt}" if doubt and not independent else doubt
     why = "asked for" if independent else why
     return Choice("noise2void", hidden, lines, why=why, correlation=correlation, doubt=doubt)
 
@@ -199,12 +203,13 @@ def noise_skewness(crops: Sequence[SourceCrop], lines: str = "") -> float:
     Returns
     -------
     float
-        ``E[n**3] / E[n**2] ** 1.5`` of the noise `n`, the largest of all channels; one over the square root of the
-        number of photons, if there is no other noise. 0 if there are no blocks without missing pixels.
+        ``E[n**3] / E[n**2] ** 1.5`` of the noise `n`, of the channel where it is farthest from 0; one over the square
+        root of the number of photons, if there is no other noise. 0 if there are no blocks without missing pixels.
     """
     turned = [*(crops if lines != "Y" else ()), *(map(_turned, crops) if lines != "X" else ())]
     channels = len(crops[0].pixels)
-    return max(_skewness([_second_difference(crop, channel) for crop in turned]) for channel in range(channels))
+    each = [_skewness([_second_difference(crop, channel) for crop in turned]) for channel in range(channels)]
+    return max(each, key=abs)
 
 
 def _turned(crop: SourceCrop) -> SourceCrop:
@@ -237,9 +242,17 @@ def _reach(crops: Sequence[SourceCrop]) -> int:
 
 
 def _flattest(crops: Sequence[SourceCrop], fewest: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the blocks without missing pixels that vary least, around their means, and their variances."""
+    """Return the blocks without missing pixels that vary least, around their means, and their variances.
+
+    Empty ones, in which most pixels have one value, count only if there are hardly any others.
+    """
     there = np.concatenate([_blocks(channel) for crop in crops for channel in crop.there]).all(axis=(1, 2))
     blocks = np.concatenate([_blocks(channel) for crop in crops for channel in crop.pixels])[there].astype(np.float64)
+    if not len(blocks):
+        return blocks, np.zeros(0)
+    noisy = (blocks == np.median(blocks, axis=(1, 2), keepdims=True)).mean(axis=(1, 2)) < _ONE_VALUE
+    if np.count_nonzero(noisy) >= fewest:
+        blocks = blocks[noisy]
     blocks -= blocks.mean(axis=(1, 2), keepdims=True)
     power = (blocks**2).mean(axis=(1, 2))
     flattest = np.argsort(power, kind="stable")[: max(fewest, int(len(blocks) * _FLATTEST))]

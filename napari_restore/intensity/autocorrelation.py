@@ -28,7 +28,7 @@ def covariance_of(size: int, rho: float) -> Floats:
 
 def autocorrelation(
     planes: Sequence[Floats], clipped: Sequence[Mask], variance: Callable[[Floats], Floats]
-) -> tuple[float, float]:
+) -> tuple[float, float] | None:
     """Measure the autocorrelation of the noise along y and x at lag 1, on the flattest blocks for their level.
 
     Parameters
@@ -42,12 +42,12 @@ def autocorrelation(
 
     Returns
     -------
-    (float, float)
-        Along y and x, -1 to 0.95; 0 for too few blocks without missing pixels.
+    (float, float) or None
+        Along y and x, -1 to 0.95; None for fewer than four blocks without missing pixels, 0 for blocks without noise.
     """
     blocks = np.concatenate([_flat_blocks(plane, bad) for plane, bad in zip(planes, clipped, strict=True)])
     if len(blocks) < 4:
-        return 0.0, 0.0
+        return None
     levels = blocks.mean(axis=1)
     basis = _plane_basis()
     residual = blocks - (blocks @ basis) @ basis.T

@@ -36,8 +36,6 @@ _MOST_VALUES = 8
 """Largest number of fill values, those of the largest areas."""
 _MARGIN = 4
 """Width, in pixels, of the margin around fill that no estimate uses: optics and resampling spread the fill value."""
-_LEFT = 0.1
-"""Least share of the other pixels that this margin may leave."""
 _FAR_FROM_BULK = 3.0
 """Largest distance of the brightest or darkest thousandth that is part of the range, as a multiple of the distance of
 the 99th or 1st percentile. None of 40 micrographs reaches 2.5."""
@@ -161,8 +159,8 @@ def without_fill(
 ) -> tuple[list[Floats], float]:
     """Convert crops to float64, with NaN for pixels that are fill, not finite, close to fill, or far from the rest.
 
-    Pixels close to fill are kept if no tenth of the others would remain in all crops together: then there are single
-    missing pixels all over, and not areas, beside which values are mixed with fill.
+    Pixels close to fill are kept if no others would remain in all crops together, and those close to single pixels that
+    are not finite: beside areas only are values mixed with fill.
 
     Parameters
     ----------
@@ -185,14 +183,13 @@ def without_fill(
     for plane, mask in zip(planes, masks, strict=True):
         for value in fill:
             mask |= constant_areas(plane, value)
-    close = [_dilated(mask) for mask in masks]
+    close = [_dilated(_areas(mask)) for mask in masks]
     for plane, mask in zip(planes, masks, strict=True):
         for value in exact:
             mask |= plane == value
     total = sum(mask.size for mask in masks)
     share = sum(int(np.count_nonzero(mask)) for mask in masks) / total if total else 0.0
-    there = sum(int(np.count_nonzero(~mask)) for mask in masks)
-    if sum(int(np.count_nonzero(~(near | mask))) for near, mask in zip(close, masks, strict=True)) < _LEFT * there:
+    if all((near | mask).all() for near, mask in zip(close, masks, strict=True)):
         close = masks
     for plane, near, mask in zip(values, close, masks, strict=True):
         plane[near | mask] = np.nan
@@ -221,6 +218,12 @@ def _finite(planes: Sequence[Array]) -> Floats:
         values[end : end + found.size] = found
         end += found.size
     return values
+
+
+def _areas(mask: Mask) -> Mask:
+    """Return the parts of a mask that are 3 x 3 pixels or larger."""
+    opened: Mask = ndimage.binary_opening(mask, SQUARE.reshape((1,) * (mask.ndim - 2) + (3, 3))) if mask.any() else mask
+    return opened
 
 
 def _dilated(mask: Mask) -> Mask:

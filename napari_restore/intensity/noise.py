@@ -9,7 +9,7 @@ IEEE TIP 17 (2008), with the filter of Immerkaer, "Fast noise variance estimatio
 
 1. A high-pass filter leaves noise and fine structure; its mean square over a small block is a variance at the block's
    mean level. Blocks with clipped or non-finite pixels are left out. If single pixels are missing all over, so that
-   hardly a block is whole, they get the values of others nearby (sigma within a fifth with half of them missing).
+   hardly a block is whole, they get the values of others nearby (sigma within a quarter with half of them missing).
 2. Among the blocks of similar level, those of low variance show noise alone: a lower quantile of the variances is
    divided by the same quantile of pure noise.
 3. A line is fitted robustly to these variances, above all against large ones, which come from structure.
@@ -179,16 +179,24 @@ def estimate_noise(planes: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]) -> Noi
         return None
     low, high, median = float(finite.min()), float(finite.max()), float(np.median(finite))
     clipped = [((array == low) | (array == high)) & (low < high) for array in arrays]
-    line = _fit(arrays, clipped, step=1, correlation=(0.0, 0.0))
-    if line is None:  # so many single pixels are missing that hardly a block is whole
-        arrays = [_without_gaps(array) for array in arrays]
-        line = _fit(arrays, clipped, step=1, correlation=(0.0, 0.0))
+    line, correlation = _line_and_correlation(arrays, clipped)
+    if correlation is None and any(np.isnan(array).any() for array in arrays):
+        arrays = [_without_gaps(array) for array in arrays]  # hardly a block is whole
+        line, correlation = _line_and_correlation(arrays, clipped)
     if line is None:
         return None
-    correlation = autocorrelation(arrays, clipped, partial(_on_line, *line[:2], line.levels[0]))
+    correlation = correlation or (0.0, 0.0)
     if max(correlation) > _WHITE:
         line = _fit(arrays, clipped, _filter_step(max(correlation)), correlation) or line
     return NoiseEstimate(*line, median_level=median, correlation=correlation)
+
+
+def _line_and_correlation(planes: list[Floats], clipped: list[Mask]) -> tuple[_Line | None, tuple[float, float] | None]:
+    """Fit the noise line as if the noise were independent, and measure whether it is; None for too few blocks."""
+    line = _fit(planes, clipped, step=1, correlation=(0.0, 0.0))
+    if line is None:
+        return None, None
+    return line, autocorrelation(planes, clipped, partial(_on_line, *line[:2], line.levels[0]))
 
 
 def _float_planes(planes: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]) -> list[Floats]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from napari_restore.adapting.choosing import choose_method, correlation_reach, noise_skewness
 from napari_restore.adapting.crops import SourceCrop
@@ -66,11 +67,13 @@ def test_reach_of_the_noise() -> None:
 @pytest.mark.parametrize(
     ("asked", "correlation", "planes", "skewness", "doubt"),
     [
-        ("auto", (0.0, 0.0), "", 0.51, r"skewed \(0\.5\), as that of few photons is, and r2r takes it for Gaussian"),
+        ("auto", (0.0, 0.0), "", 0.51, r"skewed \(0\.51\), as that of few photons is, and r2r takes it for Gaussian"),
         ("r2r", (0.0, 0.0), "", 2.1, r"skewed \(2\.1\)"),
         ("r2r", (0.0, 0.3), "", 0.8, r"skewed \(0\.8\)"),
         ("auto", (0.6, 0.6), "", 0.0, "correlated .*hidden pixels does not tell"),
-        ("noise2void", (0.0, 0.0), "", 0.0, "hidden pixels does not tell"),
+        ("noise2void", (0.0, 0.0), "", 0.0, "^the loss of hidden pixels does not tell"),
+        ("auto", (0.0, 0.0), "", -0.9, r"skewed \(-0\.9\)"),
+        ("r2r", (0.6, 0.6), "", 2.1, "skewed .*correlated .*takes it for independent"),
         ("r2r", (0.6, 0.6), "", 0.0, "correlated .*r2r takes it for independent"),
         ("noise2noise", (0.0, 0.0), "Z", 0.0, "along Z do not agree"),
         ("auto", (0.0, 0.0), "", 0.34, "^$"),
@@ -119,3 +122,18 @@ def test_skewness_with_lines_values_cut_off_and_missing_pixels() -> None:
     assert correlation_reach(masked) == (0, 0)
     nothing = [replace(crop, there=np.zeros_like(crop.there)) for crop in crops_of(few)]
     assert noise_skewness(nothing) == 0.0 and correlation_reach(nothing) == (0, 0)
+
+
+def test_skewness_of_dark_images_and_of_empty_grounds() -> None:
+    rng = np.random.default_rng(0)
+    dark = 4000 - rng.poisson(scene(1.0))
+    assert noise_skewness(crops_of(dark)) == pytest.approx(-1.0, rel=0.35)
+    two = [replace(crop, pixels=np.concatenate([crop.pixels, other.pixels]), there=np.repeat(crop.there, 2, axis=0))
+           for crop, other in zip(crops_of(rng.normal(size=(256, 256))), crops_of(dark), strict=True)]  # fmt: skip
+    assert noise_skewness(two) < -0.6
+    lit = ndimage.gaussian_filter(rng.normal(size=(512, 512)), 25) > 0
+    photons = rng.poisson(6 * ndimage.gaussian_filter(lit.astype(float), 3) ** 2 + 0.003)
+    amplified = np.where(photons > 0, rng.gamma(np.maximum(photons, 1), 20.0), 0).astype(
+        np.uint16
+    )  # electron multiplication
+    assert noise_skewness(crops_of(amplified)) > 0.5

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from napari_restore.intensity.bulk import fill_values, robust_range, valid_range, without_fill
 from napari_restore.intensity.noise import estimate_noise
@@ -105,7 +106,7 @@ def test_peaks_of_noise_are_within_the_valid_range() -> None:
 
 
 @pytest.mark.parametrize("value", [-9999.0, 65535.0, -3.4028234663852886e38, -2147483648.0])
-@pytest.mark.parametrize("share", [0.02, 0.11, 0.4])
+@pytest.mark.parametrize("share", [0.02, 0.11])
 def test_a_value_far_from_all_others_is_fill_even_in_single_pixels(value: float, share: float) -> None:
     image = camera()
     expected = estimate_range(image)
@@ -131,14 +132,14 @@ def test_missing_values_have_no_say_and_those_around_do() -> None:
     assert abs(robust_range(planes, None).low - expected.low) <= 4
 
 
-@pytest.mark.parametrize("share", [0.02, 0.11, 0.4])
+@pytest.mark.parametrize("share", [0.02, 0.11])
 def test_values_between_single_pixels_that_are_not_finite_count(share: float) -> None:
     image = camera().astype(float)
     expected = estimate_range(image)
     image[np.random.default_rng(1).random(image.shape) < share] = np.nan
     planes, missing = without_fill([image], ())
     assert missing == pytest.approx(share, abs=0.01)
-    assert np.isfinite(planes[0]).sum() > 0.1 * np.isfinite(image).sum()
+    assert np.isfinite(planes[0]).sum() > 0.9 * np.isfinite(image).sum()
     found_range = robust_range(planes, None)
     assert abs(found_range.high - expected.high) <= 0.15 * expected.high and abs(found_range.low - expected.low) <= 8
 
@@ -148,3 +149,12 @@ def test_the_margin_of_an_area_does_not_count() -> None:
     image[:, :40] = np.nan
     (plane,), _ = without_fill([image], ())
     assert np.isnan(plane[:, :44]).all() and np.isfinite(plane[:, 44:]).all()
+
+
+def test_values_mixed_with_fill_do_not_count_between_areas() -> None:
+    there = np.outer(np.arange(512) % 40 < 10, np.arange(512) % 40 < 10)
+    mixed = np.clip(ndimage.distance_transform_edt(there) / 4, 0, 1)
+    image = (1000 + 20 * np.random.default_rng(0).normal(size=there.shape)) * mixed
+    image[~there] = np.nan
+    planes, _ = without_fill([image], ())
+    assert robust_range(planes, None).low > 900

@@ -132,6 +132,17 @@ def test_single_pixels_may_be_missing_all_over(missing: str) -> None:
     assert found.correlation == pytest.approx(clean.correlation, abs=0.25)
 
 
+@pytest.mark.parametrize("missing", [0.01, 0.03, 0.05, 0.11, 0.3])
+@pytest.mark.parametrize("blur", [0.7, 1.0])
+def test_correlated_noise_is_seen_where_single_pixels_are_missing(missing: float, blur: float) -> None:
+    noise = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(512, 512)), blur)
+    image = 500 + 20 * noise / noise.std()
+    image[np.random.default_rng(1).random(image.shape) < missing] = np.nan
+    found = estimate_noise(image)
+    assert found is not None and min(found.correlation) > 0.2
+    assert found.sigma_median == pytest.approx(20, rel=0.25)
+
+
 def test_a_flat_image_has_a_sigma_but_no_gain() -> None:
     noise = estimate_noise(detect(np.full((256, 256), 100.0), 1.0, 0.0, 0.0))
     assert noise is not None
