@@ -236,7 +236,7 @@ def test_what_is_asked_for_with_few_photons_is_told_to_be_doubtful(
     out = tmp_path / "mine.safetensors"
     monkeypatch.setattr(judging.Judge, "judge", lambda self, network: outcome.Judgement(1.0, 0.9, 0.01))
     found = api.adapt(few_photons(), out, **SHORT)
-    assert found.outcome == "adapted" and re.search(r"That may be wrong: the noise is skewed \(\d\.\d\)", found.reason)
+    assert found.outcome == "adapted" and re.search(r"That may be wrong: the noise is skewed \(\d\.\d+\)", found.reason)
     assert "is skewed" in api.model_card(out).training["doubt"]
 
 
