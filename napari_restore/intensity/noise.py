@@ -9,7 +9,7 @@ IEEE TIP 17 (2008), with the filter of Immerkaer, "Fast noise variance estimatio
 
 1. A high-pass filter leaves noise and fine structure; its mean square over a small block is a variance at the block's
    mean level. Blocks with clipped or non-finite pixels are left out. If single pixels are missing all over, so that
-   hardly a block is whole, they get the values of others nearby (sigma within a quarter with half of them missing).
+   hardly a block is whole, they get the values of others nearby (sigma within a quarter with a third of them missing).
 2. Among the blocks of similar level, those of low variance show noise alone: a lower quantile of the variances is
    divided by the same quantile of pure noise.
 3. A line is fitted robustly to these variances, above all against large ones, which come from structure.
@@ -213,10 +213,14 @@ def _float_planes(planes: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]) -> list
 
 
 def _without_gaps(plane: Floats) -> Floats:
-    """Give missing pixels the values of others, three pixels away: the filter of one step never sees both."""
+    """Give missing pixels the values of others three pixels away: the filter of one step never sees both.
+
+    Areas stay missing: beside them, the values of others would be structure.
+    """
+    areas = ndimage.binary_opening(np.isnan(plane), np.ones((3, 3)))
     for shift in ((3, 3), (3, -3), (-3, 3), (-3, -3)):
         plane = np.where(np.isnan(plane), np.roll(plane, shift, (0, 1)), plane)
-    return plane
+    return np.where(areas, np.nan, plane)
 
 
 def _on_line(gain: float, intercept: float, lowest: float, level: Floats) -> Floats:
