@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from napari_restore import __version__
-from napari_restore.adapting.choosing import Choice, check_method, choose_method, correlation_reach, noise_skewness
+from napari_restore.adapting.choosing import Choice, check_method, choose_method, correlation_reach, doubt_skewed
 from napari_restore.adapting.crops import Pool, SourceCrop, averages, read_pool
 from napari_restore.adapting.free_parameters import FreeParameters, choose_kind
 from napari_restore.adapting.judging import Judge
@@ -247,11 +247,8 @@ class Adaptation:
         crops = (*pool.training, *pool.held_out)
         if blocks_of_jpeg(crops):
             return "it has the blocks of JPEG compression, which has changed its noise"
-        reach = correlation_reach(crops)
-        choice = choose_method(request.method, correlation, reach, agreeing, planes)
-        if choice.method == "r2r":
-            skewness = noise_skewness(crops, choice.lines)
-            choice = choose_method(request.method, correlation, reach, agreeing, planes, skewness)
+        choice = choose_method(request.method, correlation, correlation_reach(crops), agreeing, planes)
+        choice = doubt_skewed(choice, crops)
         if request.method == "auto" and choice.doubt:
             return choice.doubt
         return replace(choice, averaged=averages(plan, choice.partners)), pool

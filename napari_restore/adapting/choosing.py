@@ -20,6 +20,7 @@ __all__ = [
     "check_method",
     "choose_method",
     "correlation_reach",
+    "doubt_skewed",
     "noise_skewness",
 ]
 
@@ -102,12 +103,7 @@ def check_method(method: str, *, clean: bool = False) -> None:
 
 
 def choose_method(
-    asked: str,
-    correlation: tuple[float, float],
-    reach: tuple[int, int],
-    agreeing: str,
-    planes: str,
-    skewness: float = 0.0,
+    asked: str, correlation: tuple[float, float], reach: tuple[int, int], agreeing: str, planes: str
 ) -> Choice:
     """Choose the self-supervision.
 
@@ -123,13 +119,11 @@ def choose_method(
         Axis of "TZ" along which neighbouring planes agree within the noise; empty for none.
     planes : str
         Axes of "TZ" along which there are several planes.
-    skewness : float
-        Of the noise, see `noise_skewness`.
 
     Returns
     -------
     Choice
-        The method with its masks, the reason, and what is doubtful about it.
+        The method with its masks, the reason, and what is doubtful about it; see also `doubt_skewed`.
 
     Raises
     ------
@@ -155,9 +149,6 @@ def choose_method(
         why = f"the noise of neighbouring pixels is correlated ({_told(correlation)})"
     if asked == "r2r" or (asked == "auto" and (independent or lines)):
         doubt = "" if independent or lines else f"{why}, and r2r takes it for independent"
-        if abs(skewness) > _SKEWED:
-            skewed = f"the noise is skewed ({skewness:.2g}), as that of few photons is, and r2r takes it for Gaussian"
-            doubt = f"{skewed}; {doubt}" if doubt else skewed
         return Choice("r2r", lines=lines, why="asked for" if doubt else why, correlation=correlation, doubt=doubt)
     hidden = (0, 0) if lines else (min(masked[0], _REACH), min(masked[1], _REACH))
     # Measured on a wide-field frame of FMD: the loss of hidden pixels fell by 22 %, and the image lost 1.1 dB.
@@ -165,6 +156,22 @@ def choose_method(
     doubt = f"{why}, and {doubt}" if doubt and not independent else doubt
     why = "asked for" if independent else why
     return Choice("noise2void", hidden, lines, why=why, correlation=correlation, doubt=doubt)
+
+
+def doubt_skewed(choice: Choice, crops: Sequence[SourceCrop]) -> Choice:
+    """Doubt a choice of R2R if the noise is skewed.
+
+    Parameters
+    ----------
+    choice : Choice
+        Any choice; only that of R2R is changed.
+    crops : sequence of SourceCrop
+        See `noise_skewness`.
+    """
+    if choice.method != "r2r" or abs(skewness := noise_skewness(crops, choice.lines)) <= _SKEWED:
+        return choice
+    skewed = f"the noise is skewed ({skewness:.2g}), as that of few photons is, and r2r takes it for Gaussian"
+    return replace(choice, why="asked for", doubt=f"{skewed}; {choice.doubt}" if choice.doubt else skewed)
 
 
 def _told(correlation: tuple[float, float]) -> str:

@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from napari_restore.intensity.noise import NoiseEstimate
 from napari_restore.intensity.scaling import ValueRange, estimate_range
-from napari_restore.intensity.validity import SQUARE, constant_areas
+from napari_restore.intensity.validity import SQUARE, areas_of, constant_areas
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -183,7 +183,7 @@ def without_fill(
     for plane, mask in zip(planes, masks, strict=True):
         for value in fill:
             mask |= constant_areas(plane, value)
-    close = [_dilated(_areas(mask)) for mask in masks]
+    close = [_dilated(areas_of(mask)) for mask in masks]
     for plane, mask in zip(planes, masks, strict=True):
         for value in exact:
             mask |= plane == value
@@ -218,12 +218,6 @@ def _finite(planes: Sequence[Array]) -> Floats:
         values[end : end + found.size] = found
         end += found.size
     return values
-
-
-def _areas(mask: Mask) -> Mask:
-    """Return the parts of a mask that are 3 x 3 pixels or larger."""
-    opened: Mask = ndimage.binary_opening(mask, SQUARE.reshape((1,) * (mask.ndim - 2) + (3, 3))) if mask.any() else mask
-    return opened
 
 
 def _dilated(mask: Mask) -> Mask:

@@ -43,6 +43,7 @@ from scipy import ndimage, special
 
 from napari_restore.errors import SourceError
 from napari_restore.intensity.autocorrelation import CLIPPED, autocorrelation, covariance_of
+from napari_restore.intensity.validity import areas_of
 
 __all__ = ["NoiseEstimate", "estimate_noise"]
 
@@ -217,7 +218,7 @@ def _without_gaps(plane: Floats) -> Floats:
 
     Areas stay missing: beside them, the values of others would be structure.
     """
-    areas = ndimage.binary_opening(np.isnan(plane), np.ones((3, 3)))
+    areas = areas_of(np.isnan(plane))
     for shift in ((3, 3), (3, -3), (-3, 3), (-3, -3)):
         plane = np.where(np.isnan(plane), np.roll(plane, shift, (0, 1)), plane)
     return np.where(areas, np.nan, plane)

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from napari_restore.intensity.scaling import missing
 
-__all__ = ["REACH", "SQUARE", "Validity", "constant_areas"]
+__all__ = ["REACH", "SQUARE", "Validity", "areas_of", "constant_areas"]
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -77,7 +77,7 @@ class Validity:
                 mask = areas if mask is None else mask | areas
         outside = self._outside(plane, mask)
         if outside is not None:
-            single = outside & ~_areas(outside)
+            single = outside & ~areas_of(outside)
             if single.any():
                 mask = single if mask is None else mask | single
         return mask
@@ -104,7 +104,7 @@ class Validity:
             outside &= ~constant_areas(plane, value)
         for value in self.exact:
             outside &= plane != value
-        areas = _areas(outside)
+        areas = areas_of(outside)
         return areas if areas.any() else None
 
     def _outside(self, plane: Array, mask: Mask | None) -> Mask | None:
@@ -142,14 +142,24 @@ def constant_areas(plane: Array, value: float) -> Mask:
            [ True, False, False],
            [False, False, False]])
     """
-    same: Mask = plane == value
-    if not same.any():
-        return same
-    return _areas(same)
+    return areas_of(plane == value)
 
 
-def _areas(mask: Mask) -> Mask:
-    """Keep only the squares of 3 x 3 pixels of a mask; pixels outside count as part of it."""
+def areas_of(mask: Mask) -> Mask:
+    """Keep only the squares of 3 x 3 pixels of a mask.
+
+    Parameters
+    ----------
+    mask : numpy.ndarray
+        Boolean, shape ``(..., h, w)``. Pixels outside count as part of it.
+
+    Returns
+    -------
+    numpy.ndarray
+        Boolean, of the same shape.
+    """
+    if not mask.any():
+        return mask
     square = SQUARE.reshape((1,) * (mask.ndim - 2) + (3, 3))
     padded = np.pad(mask, [(0, 0)] * (mask.ndim - 2) + [(REACH, REACH)] * 2, constant_values=True)
     opened: Mask = ndimage.binary_opening(padded, square)[..., REACH:-REACH, REACH:-REACH]

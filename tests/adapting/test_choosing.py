@@ -6,19 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import ndimage
+from source_crops import crops_of
 
-from napari_restore.adapting.choosing import choose_method, correlation_reach, noise_skewness
-from napari_restore.adapting.crops import SourceCrop
+from napari_restore.adapting import choosing
+from napari_restore.adapting.choosing import choose_method, correlation_reach, doubt_skewed, noise_skewness
 from napari_restore.errors import RecipeError
-
-
-def crops_of(plane: np.ndarray, side: int = 64) -> list[SourceCrop]:
-    pixels, there, ones = plane.astype(np.float32), np.ones((1, side, side), bool), np.ones((1, side, side), np.float32)
-    return [
-        SourceCrop(pixels[None, y : y + side, x : x + side], there, ones, (y, x), 1.0)
-        for y in range(0, plane.shape[0], side)
-        for x in range(0, plane.shape[1], side)
-    ]
 
 
 @pytest.mark.parametrize(
@@ -81,15 +73,23 @@ def test_reach_of_the_noise() -> None:
     ],
 )
 def test_a_loss_that_does_not_tell_is_doubted(
-    asked: str, correlation: tuple[float, float], planes: str, skewness: float, doubt: str
+    asked: str,
+    correlation: tuple[float, float],
+    planes: str,
+    skewness: float,
+    doubt: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    chosen = choose_method(asked, correlation, (0, 8) if correlation[0] == 0 else (3, 3), "", planes, skewness)
+    chosen = choose_method(asked, correlation, (0, 8) if correlation[0] == 0 else (3, 3), "", planes)
+    monkeypatch.setattr(choosing, "noise_skewness", lambda crops, lines: skewness)
+    chosen = doubt_skewed(chosen, [])
     assert re.search(doubt, chosen.doubt)
     assert chosen.why == "asked for" or not chosen.doubt or asked == "auto"
 
 
-def test_frames_that_agree_teach_with_few_photons_too() -> None:
-    assert choose_method("auto", (0, 0), (0, 0), "T", "T", 2.0).doubt == ""
+def test_frames_that_agree_teach_with_few_photons_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "noise_skewness", lambda crops, lines: 2.0)
+    assert doubt_skewed(choose_method("auto", (0, 0), (0, 0), "T", "T"), []).doubt == ""
 
 
 def scene(photons: float, side: int = 256) -> np.ndarray:
@@ -133,7 +133,5 @@ def test_skewness_of_dark_images_and_of_empty_grounds() -> None:
     assert noise_skewness(two) < -0.6
     lit = ndimage.gaussian_filter(rng.normal(size=(512, 512)), 25) > 0
     photons = rng.poisson(6 * ndimage.gaussian_filter(lit.astype(float), 3) ** 2 + 0.003)
-    amplified = np.where(photons > 0, rng.gamma(np.maximum(photons, 1), 20.0), 0).astype(
-        np.uint16
-    )  # electron multiplication
+    amplified = np.where(photons > 0, rng.gamma(np.maximum(photons, 1), 20.0), 0).astype(np.uint16)
     assert noise_skewness(crops_of(amplified)) > 0.5

@@ -12,6 +12,7 @@ import pytest
 import tifffile
 from PIL import Image as Picture
 from scipy import ndimage
+from source_crops import crops_of
 from typer.testing import CliRunner
 
 from napari_restore import api
@@ -113,15 +114,6 @@ def test_stacks_with_channels_by_the_command_line(tmp_path: Path) -> None:
     options = ["--axes", "CZYX", "--range", "0", "800", "--steps", "12", "--model", str(TINY)]
     done = CliRunner().invoke(app, ["adapt", *paths, *options])
     assert done.exit_code == 0 and "Adapting has helped" in done.stdout and out.exists(), done.output
-
-
-def crops_of(plane: np.ndarray, side: int = 64) -> list[SourceCrop]:
-    pixels, there, ones = plane.astype(np.float32), np.ones((1, side, side), bool), np.ones((1, side, side), np.float32)
-    return [
-        SourceCrop(pixels[None, y : y + side, x : x + side], there, ones, (y, x), 1.0)
-        for y in range(0, plane.shape[0], side)
-        for x in range(0, plane.shape[1], side)
-    ]
 
 
 def test_planes_that_share_their_noise_are_found() -> None:

@@ -106,7 +106,7 @@ def test_peaks_of_noise_are_within_the_valid_range() -> None:
 
 
 @pytest.mark.parametrize("value", [-9999.0, 65535.0, -3.4028234663852886e38, -2147483648.0])
-@pytest.mark.parametrize("share", [0.02, 0.11])
+@pytest.mark.parametrize("share", [0.02, 0.11, 0.4])
 def test_a_value_far_from_all_others_is_fill_even_in_single_pixels(value: float, share: float) -> None:
     image = camera()
     expected = estimate_range(image)

@@ -68,6 +68,17 @@ def test_nothing_of_a_closed_dock_lives_on(qtbot: Any, viewer: Viewer, checkpoin
     qtbot.waitUntil(lambda: gc.collect() >= 0 and gone() is None)
 
 
+@pytest.mark.parametrize("name", ["Super-resolution", "Adapt to my data", "Trust"])
+def test_every_dock_that_is_closed_is_freed(qtbot: Any, viewer: Viewer, name: str) -> None:
+    viewer.add_image(np.zeros((40, 50), np.uint8), name="cells")
+    dock = viewer.window.add_plugin_dock_widget("napari-restore", name)[1]
+    qtbot.waitUntil(lambda: dock.opened)
+    gone = weakref.ref(dock)
+    click(qtbot, close_button(dock))
+    del dock
+    qtbot.waitUntil(lambda: gc.collect() >= 0 and gone() is None)
+
+
 def test_the_wipe_and_the_grid_go_with_the_dock(qtbot: Any, viewer: Viewer, dock: RestoreDock) -> None:
     click(qtbot, dock.bar.run)
     until_idle(qtbot, dock)
