@@ -68,11 +68,16 @@ def test_nothing_of_a_closed_dock_lives_on(qtbot: Any, viewer: Viewer, checkpoin
     qtbot.waitUntil(lambda: gc.collect() >= 0 and gone() is None)
 
 
+def opened(qtbot: Any, viewer: Viewer, name: str) -> Any:
+    dock = viewer.window.add_plugin_dock_widget("napari-restore", name)[1]
+    qtbot.waitUntil(lambda: dock.opened)
+    return dock
+
+
 @pytest.mark.parametrize("name", ["Super-resolution", "Adapt to my data", "Trust"])
 def test_every_dock_that_is_closed_is_freed(qtbot: Any, viewer: Viewer, name: str) -> None:
     viewer.add_image(np.zeros((40, 50), np.uint8), name="cells")
-    dock = viewer.window.add_plugin_dock_widget("napari-restore", name)[1]
-    qtbot.waitUntil(lambda: dock.opened)
+    dock = opened(qtbot, viewer, name)
     gone = weakref.ref(dock)
     click(qtbot, close_button(dock))
     del dock
