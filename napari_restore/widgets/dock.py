@@ -36,7 +36,6 @@ from napari_restore.widgets.sections.batch import Batch
 from napari_restore.widgets.sections.closing import Closing
 from napari_restore.widgets.sections.comparing import Comparing
 from napari_restore.widgets.sections.run_display import RunDisplay
-from napari_restore.widgets.slots import slot
 from napari_restore.widgets.threads.turns import Steps, main_window
 from napari_restore.widgets.threads.works import Works
 from napari_restore.widgets.viewer.live_view import LiveView
@@ -143,7 +142,7 @@ class RestoreDock(ViewerDock):
         self.model.fetch_cancelled.connect(self.models.cancel_fetch)
         self.model.sample_wanted.connect(self.models.make_sample)
         self.output.neighbours.map_wanted.connect(self.weights.switch)
-        self.weights.ended.connect(slot(self, lambda *_: self.output.neighbours.map.setChecked(False)))
+        self.weights.ended.connect(lambda: self.output.neighbours.map.setChecked(False))
         self.comparing.scroll(self._column)
         self.batch.ended.connect(self._batch_ended)
 

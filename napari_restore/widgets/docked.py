@@ -8,10 +8,15 @@ from dis import get_instructions
 from inspect import GEN_RUNNING, getgeneratorstate
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from qtpy import PYSIDE6
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QWidget
 
 from napari_restore.widgets.threads.turns import Steps, Turns
+
+_kept: list[QWidget] = []
+"""Widgets that were closed by napari's ×: with PySide6 (6.11.3), the process can end when the garbage collector frees
+one."""
 
 
 class DockedWidget(QWidget):
@@ -124,6 +129,8 @@ class DockedWidget(QWidget):
         super().changeEvent(event)
         if event is None or event.type() != QEvent.Type.ParentChange or self.parent() is not None:
             return
+        if PYSIDE6 and self not in _kept:
+            _kept.append(self)
         if not self.opened:
             self.end()
         elif self._window is not None:

@@ -24,7 +24,6 @@ from napari_restore.widgets.panels.controls.box import set_tab_order
 from napari_restore.widgets.panels.controls.wheel import WheelNeedsFocus
 from napari_restore.widgets.panels.frame.report_window import ReportWindow
 from napari_restore.widgets.panels.trust.trust_box import TrustBox
-from napari_restore.widgets.slots import slot
 from napari_restore.widgets.threads.turns import Steps, main_window
 from napari_restore.widgets.threads.works import Works
 from napari_restore.widgets.viewer.trust.going import go_to
@@ -71,7 +70,7 @@ class TrustDock(ViewerDock):
         box.report_wanted.connect(self._show_report)
         box.map_changed.connect(self._show_map)
         box.places.chosen.connect(self.go_to)
-        self.map.ended.connect(slot(self, lambda *_: box.show_map.setChecked(False)))
+        self.map.ended.connect(lambda: box.show_map.setChecked(False))
         for keys, act in (("Ctrl+Return", self.assess), ("Ctrl+Enter", self.assess), ("Esc", self.stop)):
             QShortcut(QKeySequence(keys), self, act, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
         self._list()

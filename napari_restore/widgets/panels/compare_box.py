@@ -15,7 +15,6 @@ from napari_restore.widgets.panels.controls.box import Box, wrapped
 from napari_restore.widgets.panels.controls.choice import Choice
 from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.widgets.panels.menus.more_button import MoreButton
-from napari_restore.widgets.slots import forget, slot
 from napari_restore.wording import counted
 
 if TYPE_CHECKING:
@@ -84,14 +83,14 @@ class CompareBox(Box):
         self.set_references([])
         self.figures = Note("Figures of the region on screen, each with its meaning")
         self.add_wide(self.figures)
-        self.hold.pressed.connect(slot(self, lambda *_: self.before_held.emit(True)))
-        self.hold.released.connect(slot(self, lambda *_: self.before_held.emit(False)))
+        self.hold.pressed.connect(lambda: self.before_held.emit(True))
+        self.hold.released.connect(lambda: self.before_held.emit(False))
         self.comparisons.activated.connect(self.comparison_chosen)
         self.grid.toggled.connect(self.grid_wanted)
-        self.wipe.valueChanged.connect(slot(self, lambda percent: self.wipe_wanted.emit(percent / 100)))
+        self.wipe.valueChanged.connect(lambda percent: self.wipe_wanted.emit(percent / 100))
         self.difference.clicked.connect(self.difference_wanted)
         self.trust.clicked.connect(self.trust_wanted)
-        self.measure.clicked.connect(slot(self, lambda *_: self.figures_wanted.emit(self.references.currentData())))
+        self.measure.clicked.connect(lambda: self.figures_wanted.emit(self.references.currentData()))
         self.setEnabled(False)
 
     def set_comparisons(self, names: list[str], chosen: int) -> None:
@@ -104,13 +103,12 @@ class CompareBox(Box):
         self.setEnabled(bool(names))
         removals = self.removal.actions_menu
         removals.clear()
-        forget(self.removal)
         titles = {"this": "Remove this result"}
         if len(names) > 1:
             others = counted(len(names) - 1, "other result")
             titles |= {"others": f"Remove {others}", "all": f"Remove all {len(names)} results"}
         for which, title in titles.items():
-            removals.addAction(title, slot(self.removal, lambda *_, which=which: self.removal_wanted.emit(which)))
+            removals.addAction(title, lambda which=which: self.removal_wanted.emit(which))
 
     def show_grid(self, shown: bool) -> None:
         """Show whether the grid is on, without a signal."""

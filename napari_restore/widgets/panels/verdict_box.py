@@ -12,7 +12,6 @@ from qtpy.QtWidgets import QFrame, QPushButton, QVBoxLayout
 
 from napari_restore.engine.planning.recipe import settings
 from napari_restore.widgets.panels.controls.note import Note
-from napari_restore.widgets.slots import slot
 
 if TYPE_CHECKING:
     from napari_restore.widgets.jobs.advice.verdict import Verdict
@@ -38,7 +37,7 @@ class VerdictBox(QFrame):
         column.setSpacing(4)
         for part in (self.verdict, self.advice, self.button, self.change):
             column.addWidget(part)
-        self.button.clicked.connect(slot(self, lambda *_: self.help_wanted.emit(self._helps)))
+        self.button.clicked.connect(lambda: self.help_wanted.emit(self._helps))
         self.show_nothing()
 
     def show_pending(self) -> None:

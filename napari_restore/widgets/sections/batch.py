@@ -16,7 +16,6 @@ from napari_restore.errors import RestoreError, in_window
 from napari_restore.widgets.jobs.batch import BatchChoices, find_batch, state_in_words
 from napari_restore.widgets.panels.frame.batch_box import BatchBox
 from napari_restore.widgets.sections.ending import Ending
-from napari_restore.widgets.slots import slot
 from napari_restore.widgets.threads.turns import Turns
 from napari_restore.widgets.viewer.window_title import TitleProgress
 from napari_restore.wording import counted, human_duration
@@ -74,7 +73,7 @@ class Batch(QObject):
         self.box.list_wanted.connect(self.list_images)
         self.box.run_wanted.connect(self.run)
         self.box.cancel_wanted.connect(self.cancel)
-        self.box.report_wanted.connect(slot(self, lambda *_: self.ending.show_report(self.folder)))
+        self.box.report_wanted.connect(lambda: self.ending.show_report(self.folder))
 
     @property
     def running(self) -> bool:

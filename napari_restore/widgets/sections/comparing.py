@@ -13,7 +13,6 @@ from superqt.utils import QSignalDebouncer
 
 from napari_restore.widgets.panels.compare_box import CompareBox
 from napari_restore.widgets.panels.controls.column import Column
-from napari_restore.widgets.slots import slot
 from napari_restore.widgets.threads.turns import Turns
 from napari_restore.widgets.viewer.compare.compare_bar import CompareBar
 from napari_restore.widgets.viewer.compare.compare_tools import HOLD_KEY, CompareTools
@@ -86,7 +85,7 @@ class Comparing(QObject):
         laid_out = QSignalDebouncer(parent=self)
         laid_out.setTimeout(_LAID_OUT_AFTER)
         self.box.figures_shown.connect(laid_out.throttle)
-        laid_out.triggered.connect(slot(laid_out, lambda *_: column.ensureWidgetVisible(self.box.figures)))
+        laid_out.triggered.connect(lambda: column.ensureWidgetVisible(self.box.figures))
 
     def follow(self, window: QWidget) -> None:
         """Connect to the viewer, and use the canvas of this main window."""

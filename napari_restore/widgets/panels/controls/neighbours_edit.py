@@ -13,7 +13,6 @@ from napari_restore.engine.planning.settings.neighbours import Neighbours
 from napari_restore.widgets.panels.controls.box import side_by_side
 from napari_restore.widgets.panels.controls.choice import Choice
 from napari_restore.widgets.panels.controls.note import Note
-from napari_restore.widgets.slots import slot
 
 if TYPE_CHECKING:
     from napari_restore.engine.planning.plan import Plan
@@ -59,7 +58,7 @@ class NeighboursEdit(QWidget):
         column.addWidget(self.found)
         self.show_plan(None)
         self.axis.currentIndexChanged.connect(self._switched)
-        self.planes.valueChanged.connect(slot(self, lambda value: self.changed.emit()))
+        self.planes.valueChanged.connect(lambda value: self.changed.emit())
         self.map.toggled.connect(self.map_wanted)
 
     def value(self) -> Neighbours | None:

@@ -17,7 +17,6 @@ from napari_restore.errors import RecipeError
 from napari_restore.widgets.panels.controls.box import side_by_side
 from napari_restore.widgets.panels.controls.choice import Choice
 from napari_restore.widgets.panels.controls.histogram_slider import HistogramSlider
-from napari_restore.widgets.slots import slot
 
 if TYPE_CHECKING:
     from napari_restore.engine.planning.sampling import Histogram
@@ -70,7 +69,7 @@ class RangeEdit(QWidget):
         self.channel.currentIndexChanged.connect(self._switched)
         self.reset.clicked.connect(self._reset)
         self.histogram.moved.connect(self._dragged)
-        self.histogram.released.connect(slot(self, lambda pair: self._edited()))
+        self.histogram.released.connect(lambda pair: self._edited())
 
     def set_source(self, source: Hashable) -> None:
         """Set what the range is for. Each source has its own typed range, and no estimate yet.

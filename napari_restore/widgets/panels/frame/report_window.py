@@ -9,8 +9,6 @@ from collections.abc import Callable
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QPushButton, QTextBrowser, QVBoxLayout, QWidget
 
-from napari_restore.widgets.slots import slot
-
 
 class ReportWindow(QDialog):
     """The report of a run. It is deleted when it is closed.
@@ -42,7 +40,7 @@ class ReportWindow(QDialog):
         if in_browser is not None:
             self.pictures = buttons.addButton("With pictures", QDialogButtonBox.ButtonRole.ActionRole)
             self.pictures.setToolTip("Show the report with its pictures in a web browser")
-            self.pictures.clicked.connect(slot(self, lambda *_: in_browser()))
+            self.pictures.clicked.connect(lambda: in_browser())
         column = QVBoxLayout(self)
         column.addWidget(self.page)
         column.addWidget(buttons)

@@ -18,7 +18,6 @@ from napari_restore.widgets.panels.form import Form
 from napari_restore.widgets.panels.menus.guarded import Tell, guarded
 from napari_restore.widgets.panels.note_row import NoteRow
 from napari_restore.widgets.preferences import memory_folder
-from napari_restore.widgets.slots import forget, slot
 
 
 class MemoryMenu:
@@ -116,18 +115,17 @@ class MemoryMenu:
     def fill(self) -> None:
         """List the presets in their menu."""
         self.menu.clear()
-        forget(self.menu)
         folder = memory_folder()
         names = [] if folder is None else presets.preset_names(folder, self._task)
         for name in names:
-            self.menu.addAction(name, slot(self.menu, guarded(partial(self.load, name), self._tell)))
+            self.menu.addAction(name, guarded(partial(self.load, name), self._tell))
         if names:
             self.menu.addSeparator()
-        self.menu.addAction("Save as preset…", slot(self.menu, guarded(self._ask_and_save, self._tell)))
+        self.menu.addAction("Save as preset…", guarded(self._ask_and_save, self._tell))
         if names:
             removal = QMenu("Delete preset", self.menu)
             for name in names:
-                removal.addAction(name, slot(self.menu, guarded(partial(self.delete, name), self._tell)))
+                removal.addAction(name, guarded(partial(self.delete, name), self._tell))
             self.menu.addMenu(removal)
 
     def save(self, name: str) -> None:

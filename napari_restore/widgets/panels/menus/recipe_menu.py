@@ -10,7 +10,6 @@ from napari_restore.errors import RestoreError
 from napari_restore.widgets.jobs import calls
 from napari_restore.widgets.panels.form import Form
 from napari_restore.widgets.panels.menus.guarded import Tell, guarded
-from napari_restore.widgets.slots import slot
 
 
 class RecipeMenu:
@@ -39,7 +38,7 @@ class RecipeMenu:
             ("Load recipe…", "Set all controls from a recipe file", self.load),
             ("Load recipe of an OME-Zarr…", "Set all controls from the recipe of an OME-Zarr", self.load_of_output),
         ):
-            added = menu.addAction(title, slot(self, guarded(action, tell)))
+            added = menu.addAction(title, guarded(action, tell))
             if added is not None:
                 added.setToolTip(tip)
 

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
-from napari_restore.widgets.slots import slot
-
 if TYPE_CHECKING:
     from napari_restore.assessment.places import Place
 
@@ -48,7 +46,7 @@ class PlaceList(QTableWidget):
         columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.currentCellChanged.connect(self._moved)
-        self.cellClicked.connect(slot(self, lambda row, column: self.chosen.emit(self._places[row])))
+        self.cellClicked.connect(lambda row, column: self.chosen.emit(self._places[row]))
 
     def show_places(self, places: Sequence[Place], axes: str) -> None:
         """List places.

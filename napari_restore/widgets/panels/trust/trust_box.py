@@ -16,7 +16,6 @@ from napari_restore.widgets.panels.controls.box import Box, wrapped
 from napari_restore.widgets.panels.controls.choice import Choice
 from napari_restore.widgets.panels.controls.note import Note
 from napari_restore.widgets.panels.trust.place_list import PlaceList
-from napari_restore.widgets.slots import slot
 from napari_restore.wording import counted
 
 if TYPE_CHECKING:
@@ -79,9 +78,7 @@ class TrustBox(QWidget):
         self.results.currentIndexChanged.connect(self.result_chosen)
         self.sources.currentIndexChanged.connect(self.pair_changed)
         self.axes.editingFinished.connect(self.pair_changed)
-        self.assess.clicked.connect(
-            slot(self, lambda *_: (self.stop_wanted if self.running else self.assess_wanted).emit())
-        )
+        self.assess.clicked.connect(lambda: (self.stop_wanted if self.running else self.assess_wanted).emit())
         self.report.clicked.connect(self.report_wanted)
         self.show_map.toggled.connect(self.map_changed)
         self.maps.currentIndexChanged.connect(self.map_changed)
