@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from docks import click, dock_in, to_disk, until_idle, until_preflight
 from napari import Viewer
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
@@ -98,10 +98,11 @@ def test_keys_run_preview_and_stop(qtbot: Any, viewer: Viewer, large: RestoreDoc
     assert bar.state == "idle"
 
 
-def test_the_focus_can_be_seen(qtbot: Any, viewer: Viewer, dock: RestoreDock) -> None:
+def test_the_focus_can_be_seen(qtbot: Any, viewer: Viewer, dock: RestoreDock, tmp_path: Path) -> None:
     until_preflight(qtbot, dock)
     dock.performance.expand(animate=False)
-    dock.output.place.setCurrentIndex(1)
+    to_disk(dock, tmp_path / "out.ome.zarr")
+    until_preflight(qtbot, dock)  # what it finds moves the controls
     controls = [
         widget
         for kind in (QPushButton, QToolButton, QComboBox, QLineEdit, QAbstractSpinBox, QCheckBox, QSlider)
@@ -119,6 +120,7 @@ def test_the_focus_can_be_seen(qtbot: Any, viewer: Viewer, dock: RestoreDock) ->
             for focused in (widget, other, widget):  # Qt lays out some controls once more at their first focus
                 focus(qtbot, dock, focused)
                 qtbot.wait(30)
+                QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
                 image = widget.grab().toImage()
                 sizes.append(widget.size())
                 pictures.append(
