@@ -147,6 +147,10 @@ class DeviceLost(RestoreError, RuntimeError):
     """A device stopped working during a run."""
 
 
+class Cancelled(RestoreError):
+    """The caller has stopped the work."""
+
+
 class OutOfMemory(RestoreError, MemoryError):
     """A single tile does not fit in the memory of the device."""
 

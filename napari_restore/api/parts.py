@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,11 @@ __all__ = ["neighbour_weights", "part"]
 
 @bounded("restoring a part of")
 def part(
-    plan: Plan, region: Region, *, after_batch: Callable[[int], None] = lambda tiles: None
+    plan: Plan,
+    region: Region,
+    *,
+    after_batch: Callable[[int], None] = lambda tiles: None,
+    stop: threading.Event | None = None,
 ) -> np.ndarray[Any, Any]:
     """Compute a region of the result of a plan: the same pixels that a run of the plan stores there.
 
@@ -30,6 +35,8 @@ def part(
         One slice per axis in canonical order (TCZYXS), in pixels of the result.
     after_batch : callable
         Called with the number of tiles of each batch that is done. An exception that it raises ends the work.
+    stop : threading.Event, optional
+        Ends the work once it is set: on a CPU in the middle of a batch.
 
     Returns
     -------
@@ -38,6 +45,8 @@ def part(
 
     Raises
     ------
+    Cancelled
+        If `stop` is set.
     ChunkError
         If the source cannot be read there.
     """
@@ -47,7 +56,7 @@ def part(
 
     assert plan.recipe.value_range is not None
     watch = Stopwatch(after_batch)
-    pixels = restore_region(plan, region, predictor_of(plan), watch)
+    pixels = restore_region(plan, region, predictor_of(plan), watch, stop=stop)
     remember_tile_seconds(plan, watch.tiles, watch.seconds)
     return pixels
 

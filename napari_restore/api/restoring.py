@@ -198,7 +198,7 @@ def iter_restore(
 ) -> Generator[Progress, None, None]:
     """Restore into an OME-Zarr as `restore` does, as a generator of progress events.
 
-    Closing the generator stops the run after the tiles in progress; the same call resumes it.
+    Closing the generator stops the run; the same call resumes it.
 
     Parameters
     ----------

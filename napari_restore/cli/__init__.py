@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -90,7 +91,7 @@ class _Stopped(BaseException):
 
 
 class _Interrupts:
-    """Signal handler: the first signal stops a run after the tiles in progress, the third ends the process at once."""
+    """Signal handler: the first signal stops a run, the third ends the process at once."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -100,7 +101,7 @@ class _Interrupts:
         if self.count == 1:
             raise _Stopped
         if self.count == 2:
-            note = b"napari-restore: stopping after the tiles in progress; interrupt once more to end at once\n"
+            note = b"napari-restore: stopping; stored blocks are kept. Interrupt once more to end at once\n"
             with contextlib.suppress(OSError):
                 os.write(2, note)
             return
@@ -130,6 +131,7 @@ def main(run: Callable[[], None] = app) -> None:
         errors.print(
             "napari-restore: stopped; stored blocks stay, and the same command (without --overwrite) resumes the run."
         )
+        atexit.register(_ignore_interrupts)
         sys.exit(130)
     except OSError as error:  # the functions of the API raise none
         _print_error(error, f"standard output cannot be written: {error}; results that were written stay.")
@@ -144,6 +146,12 @@ def main(run: Callable[[], None] = app) -> None:
         sys.exit(2)
     finally:
         _flush_errors()
+
+
+def _ignore_interrupts() -> None:
+    """Ignore further signals. At its very end Python drops its handlers, and a signal would change the exit code."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _flush_errors() -> None:

@@ -82,7 +82,20 @@ class SwinLayer(nn.Module):
         return torch.add(x, self.mlp(self.norm2(x)), out=out)
 
     def forward(self, x: Tensor, groups: tuple[Group, ...]) -> Tensor:
-        """Apply the layer to ``(windows, images, pixels, c)``, with the windows in the order of the groups."""
+        """Apply the layer.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            Windows of all images, ``(windows, images, pixels, channels)``, in the order of the groups.
+        groups : tuple of Group
+            Numbers of windows, and the mask of their attention.
+
+        Returns
+        -------
+        torch.Tensor
+            As `x`.
+        """
         bias = self.attn.position_bias()
         sizes = [windows * x.shape[1] for windows, _ in groups]
         tokens = rearrange(x, "w b n c -> (w b) n c")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -87,7 +88,11 @@ class BlockStore(Protocol):
 
 
 def restore_block(
-    plan: Plan, store: BlockStore, index: Block, after_batch: Callable[[int], None] = lambda tiles: None
+    plan: Plan,
+    store: BlockStore,
+    index: Block,
+    after_batch: Callable[[int], None] = lambda tiles: None,
+    stop: threading.Event | None = None,
 ) -> Receipt:
     """Restore one block and store it, in the calling thread.
 
@@ -100,7 +105,9 @@ def restore_block(
     index : tuple of int
         Index of the block, in canonical order.
     after_batch : callable
-        Called with the number of tiles of each finished batch; may raise `Cancelled`.
+        Called with the number of tiles of each finished batch.
+    stop : threading.Event, optional
+        Ends the work once it is set.
 
     Returns
     -------
@@ -109,6 +116,8 @@ def restore_block(
 
     Raises
     ------
+    Cancelled
+        If `stop` is set.
     DeviceLost
         If the device stops working and the plan has no other device.
     OutOfMemory
@@ -118,7 +127,7 @@ def restore_block(
     """
     recipe = plan.recipe
     assert recipe.value_range is not None
-    began, work = time.monotonic(), _Work(plan, index, after_batch)
+    began, work = time.monotonic(), _Work(plan, index, after_batch, stop)
     block = work.restored()
     filled = tuple(dict.fromkeys(str(part) for part in work.image.filled if work.of_its_planes(part)))
     store.write(index, block, filled, work.uncertainty)
@@ -132,8 +141,10 @@ def restore_block(
 class _Work:
     """The computation of one block, over all its attempts."""
 
-    def __init__(self, plan: Plan, index: Block, after_batch: Callable[[int], None]) -> None:
-        self.plan, self.region, self.after_batch = plan, plan.region(index), after_batch
+    def __init__(
+        self, plan: Plan, index: Block, after_batch: Callable[[int], None], stop: threading.Event | None
+    ) -> None:
+        self.plan, self.region, self.after_batch, self.stop = plan, plan.region(index), after_batch, stop
         self.image = self._retrying_image()
         self.tiles, self.device, self.batch = 0, plan.device, 0
         self.failures: list[str] = []
@@ -195,7 +206,7 @@ class _Work:
         recipe = self.plan.recipe
         predict = predictor_of(self.plan, self.device)
         plan = self.plan.with_image(self.image)
-        block = restore_region(plan, self.region, predict, self._count, self._record, self._keep)
+        block = restore_region(plan, self.region, predict, self._count, self._record, self._keep, self.stop)
         self.batch = min(recipe.batch or 1, getattr(predict, "largest_batch", None) or recipe.batch or 1)
         for part in self.image.filled:
             self._fill_result(block, part)

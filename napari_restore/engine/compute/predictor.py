@@ -19,6 +19,7 @@ from torch import nn
 from napari_restore.engine.compute.backends.backend import Backend, Eager
 from napari_restore.engine.compute.backends.ensemble import ORIENTATIONS, Ensemble
 from napari_restore.engine.compute.backends.making import make_backend
+from napari_restore.engine.compute.backends.stopping import check_stop, stoppable
 from napari_restore.engine.compute.gpu.copies import Arriving, Copies
 from napari_restore.engine.compute.gpu.planes import PlaneTiles, restored
 from napari_restore.engine.compute.lost_devices import working_device
@@ -129,6 +130,7 @@ class Predictor:
         threads: int | None = None,
         *,
         many: bool = True,
+        stop: threading.Event | None = None,
     ) -> Generator[Tiles | None, None, None]:
         """Restore batches in order, with the next ones in the network while the caller uses a result.
 
@@ -143,6 +145,8 @@ class Predictor:
             Whether to wait until earlier streams have no more batches. Then the blocks of a run go through the network
             one after the other: while one block is computed, others are written and read. If blocks took turns, all
             would be read and written at the same time, and the network would wait.
+        stop : threading.Event, optional
+            Ends the work once it is set: on a CPU between two layers of the network.
 
         Yields
         ------
@@ -151,6 +155,8 @@ class Predictor:
 
         Raises
         ------
+        Cancelled
+            If `stop` is set.
         OutOfMemory
             If not even one tile fits.
         """
@@ -158,7 +164,7 @@ class Predictor:
         try:
             with self._turn if many else nullcontext():
                 for tiles in batches:
-                    waiting.append(self._submit(tiles, batch, lanes, threads))
+                    waiting.append(self._submit(tiles, batch, lanes, threads, stop))
                     if len(waiting) > lanes:
                         yield _together(waiting.popleft().result())
             while waiting:
@@ -172,18 +178,28 @@ class Predictor:
         """Whether `stream` takes tiles of planes, which it cuts, blends and finishes on its GPU."""
         return self._copies is not None
 
-    def _submit(self, tiles: Tiles | PlaneTiles, batch: int, lanes: int, threads: int | None) -> Future[Parts]:
+    def _submit(
+        self,
+        tiles: Tiles | PlaneTiles,
+        batch: int,
+        lanes: int,
+        threads: int | None,
+        stop: threading.Event | None = None,
+    ) -> Future[Parts]:
         lanes = min(lanes, self._cores)
-        return self._lanes.submit(self._restore, tiles, batch, lanes, threads or self._cores // lanes)
+        return self._lanes.submit(self._restore, tiles, batch, lanes, threads or self._cores // lanes, stop)
 
-    def _restore(self, tiles: Tiles | PlaneTiles, batch: int, lanes: int, threads: int) -> Parts:
+    def _restore(
+        self, tiles: Tiles | PlaneTiles, batch: int, lanes: int, threads: int, stop: threading.Event | None
+    ) -> Parts:
         with self._room:
             self._room.wait_for(lambda: self._busy < lanes)
             self._busy += 1
         try:
             if self.device.is_cpu and torch.get_num_threads() != threads:
                 set_own_threads(threads)
-            return self._restore_all(tiles, batch)
+            with stoppable(stop):
+                return self._restore_all(tiles, batch)
         finally:
             with self._room:
                 self._busy -= 1
@@ -194,6 +210,7 @@ class Predictor:
         size, first = min(batch, self._largest.get(shape, batch)), 0
         parts: list[Any] = []
         while first < len(tiles):
+            check_stop()
             try:
                 parts.append(self._forward(tiles[first : first + size], size))
                 first += size

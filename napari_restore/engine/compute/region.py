@@ -6,6 +6,7 @@ A region depends on no other region. Two regions that share a tile compute the s
 from __future__ import annotations
 
 import math
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_restore.engine.compute.backends.stopping import raise_if_set
 from napari_restore.engine.compute.fusion_counts import FusionCounts
 from napari_restore.engine.compute.gpu.copies import TYPES as GPU_TYPES
 from napari_restore.engine.compute.gpu.planes import GpuPlane, PlaneTiles
@@ -31,7 +33,7 @@ from napari_restore.intensity.scaling import ValueRange, fill_missing, put_back,
 from napari_restore.intensity.validity import Validity
 from napari_restore.tiling.blend import Canvas, cut_tile, source_window
 
-__all__ = ["Cancelled", "Predict", "restore_region"]
+__all__ = ["Predict", "restore_region"]
 
 Predict = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
 """A function that restores ``(n, channels, height, width)`` tiles; its second argument is the size of a full batch."""
@@ -44,10 +46,6 @@ _ROWS = 16
 """Number of rows that are restored to data units at a time."""
 
 
-class Cancelled(Exception):
-    """A request to stop the run, raised between two batches of tiles."""
-
-
 def restore_region(
     plan: Plan,
     region: Region,
@@ -55,6 +53,7 @@ def restore_region(
     after_batch: Callable[[int], None] = lambda tiles: None,
     record: Callable[[FusionCounts], None] = lambda counts: None,
     uncertain: Callable[[NDArray[np.float32]], None] = lambda sigma: None,
+    stop: threading.Event | None = None,
 ) -> NDArray[Any]:
     """Compute a region of the result.
 
@@ -67,12 +66,14 @@ def restore_region(
     predict : callable
         The network. With a `Predictor`, a result is blended while the next batches are in the network.
     after_batch : callable
-        Called with the number of tiles of each finished batch; may raise `Cancelled`.
+        Called with the number of tiles of each finished batch.
     record : callable
         Called at the end with the statistics of the averaging of neighbouring planes, if there was any.
     uncertain : callable
         Called at the end with the uncertainty of the region, if the recipe asks for it: float32 in data units and
         canonical order, NaN for missing pixels. `predict` is one of `predictor_of` then.
+    stop : threading.Event, optional
+        Ends the work once it is set.
 
     Returns
     -------
@@ -81,13 +82,15 @@ def restore_region(
 
     Raises
     ------
+    Cancelled
+        If `stop` is set.
     ChunkError
         If the source of the region cannot be read.
     ModelError
         If the network returns NaN or infinite values.
     """
     work = _RegionWork(plan, region)
-    with closing(_restored(work, predict, after_batch)) as results:
+    with closing(_restored(work, predict, after_batch, stop)) as results:
         for (outer, ky, kx), result in results:
             work.add(outer, ky, kx, result)
     if work.fused is not None:
@@ -98,7 +101,7 @@ def restore_region(
 
 
 def _restored(
-    work: _RegionWork, predict: Predict, after_batch: Callable[[int], None]
+    work: _RegionWork, predict: Predict, after_batch: Callable[[int], None], stop: threading.Event | None
 ) -> Generator[tuple[TileIndex, NDArray[np.float32]], None, None]:
     """Yield the restored tiles of a region in order."""
     recipe, indices = work.plan.recipe, deque[list[TileIndex]]()
@@ -115,7 +118,8 @@ def _restored(
             )
 
     def batches() -> Iterator[Any]:
-        after_batch(0)  # the run may have been stopped while this block waited for the network
+        after_batch(0)
+        raise_if_set(stop)  # the run may have been stopped while this block waited for the network
         for _, same in groupby(tiles, key=lambda item: isinstance(item[1], GpuPlane)):
             while group := list(islice(same, batch)):
                 indices.append([index for index, _ in group])
@@ -130,7 +134,7 @@ def _restored(
     lanes = recipe.lanes or 1
     few = work.batches <= 2 * lanes  # a preview does not wait until a block is finished
     results = (
-        stream(batches(), batch, lanes, recipe.threads, many=not few)
+        stream(batches(), batch, lanes, recipe.threads, many=not few, stop=stop)
         if stream
         else (predict(tiles, batch) for tiles in batches())
     )
@@ -143,6 +147,7 @@ def _restored(
                 check(bool(np.isfinite(total)))
                 yield from zip(done, result, strict=True)
             after_batch(len(done))
+            raise_if_set(stop)
 
 
 class _RegionWork:

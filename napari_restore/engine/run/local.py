@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 from napari_restore.engine.compute.block import Receipt, restore_block
 from napari_restore.engine.compute.predictor import predictor_of
-from napari_restore.engine.compute.region import Cancelled
 from napari_restore.engine.compute.speed import Stopwatch, remember_tile_seconds
 from napari_restore.engine.planning.plan import Block, Plan
 from napari_restore.engine.store.progress import Progress
@@ -85,17 +84,15 @@ def bounded_map(
 
 
 class _Counter:
-    """Counter of tiles over all workers, which stops them between two batches."""
+    """Counter of tiles over all workers."""
 
-    def __init__(self, stop: threading.Event) -> None:
-        self.stop, self.value = stop, 0
+    def __init__(self) -> None:
+        self.value = 0
         self._lock = threading.Lock()
 
     def __call__(self, tiles: int) -> None:
         with self._lock:
             self.value += tiles
-        if self.stop.is_set():
-            raise Cancelled
 
 
 def run_blocks(
@@ -107,7 +104,7 @@ def run_blocks(
 ) -> Generator[Progress, None, None]:
     """Restore the blocks that are missing in a sink.
 
-    Closing the generator stops the run after the batches in progress. Stored blocks stay.
+    Closing the generator stops the run, on a CPU in the middle of a batch. Stored blocks stay.
 
     Parameters
     ----------
@@ -138,7 +135,7 @@ def run_blocks(
     if first is not None:
         indices = _first_in(plan, first, sink.missing()[1], indices)
     done, stop = plan.blocks - count, threading.Event()
-    counter, began = _Counter(stop), time.monotonic()
+    counter, began = _Counter(), time.monotonic()
     tiles_total = round(plan.tiles * count / plan.blocks)
 
     def progress(block: Block | None = None) -> Progress:
@@ -153,7 +150,7 @@ def run_blocks(
     watch = Stopwatch(counter)
 
     def restore(index: Block) -> Receipt:
-        receipt = restore_block(plan, sink, index, watch)
+        receipt = restore_block(plan, sink, index, watch, stop)
         sink.settle(index)
         return receipt
 

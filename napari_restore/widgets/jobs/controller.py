@@ -299,7 +299,7 @@ class Controller:
             self._view.show_progress(event, self._plan)
 
     def cancel(self) -> None:
-        """Stop the run after the batch in progress. Stored blocks are kept."""
+        """Stop the run. Stored blocks are kept."""
         if self._works.stop("run"):
             self._become("cancelling")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_restore import api
+from napari_restore.errors import Cancelled
 from napari_restore.widgets.jobs.job import Job
 from napari_restore.widgets.jobs.layers.image_layers import Region
 from napari_restore.widgets.jobs.regions import overlap, result_region
@@ -54,10 +55,6 @@ _CENTRE = (160, 288)
 """Height and width of the piece that is restored first, in pixels: they take about half a second of two cores."""
 _GAIN = 1.5
 """A first look comes first if what follows computes so many times its pixels."""
-
-
-class _Stopped(Exception):
-    pass
 
 
 def middle(region: Region, axes: str, height: int = LARGEST, width: int = LARGEST) -> Region:
@@ -108,7 +105,7 @@ def make_preview(job: Job, view: Region, plan: Plan | None, stop: threading.Even
     plan : Plan or None
         The plan of the job, if it has been made.
     stop : threading.Event
-        Stops after the batch in progress.
+        Stops the preview, on a CPU in the middle of a batch.
 
     Yields
     ------
@@ -123,12 +120,8 @@ def make_preview(job: Job, view: Region, plan: Plan | None, stop: threading.Even
     plan = plan or job.in_memory().plan()
     region = previewed_region(job, view, plan)
 
-    def check(tiles: int) -> None:
-        if stop.is_set():
-            raise _Stopped
-
     def restored(part: Region, its_plan: Plan, wanted: Region, *, complete: bool = False) -> Preview:
-        pixels = api.part(its_plan, wanted, after_batch=check)
+        pixels = api.part(its_plan, wanted, stop=stop)
         place = dict(zip(plan.axes, result_region(plan, part, job.region), strict=True))
         origin = (place["Y"].start, place["X"].start)
         return Preview(plan, part, origin, pixels, complete)
@@ -137,7 +130,7 @@ def make_preview(job: Job, view: Region, plan: Plan | None, stop: threading.Even
         for part, its_plan, wanted in _first_looks(job, plan, region):
             yield restored(part, its_plan, wanted)
         yield restored(region, plan, result_region(plan, region, job.region), complete=True)
-    except _Stopped:
+    except Cancelled:
         return
 
 

@@ -59,7 +59,7 @@ class BlocksStored:
 
 
 def restore(job: Job, on_screen: Region | None = None) -> Generator[Started | Progress | BlocksStored, None, None]:
-    """Run a job. Call this on a worker thread. Closing the generator stops the run after the batch in progress.
+    """Run a job. Call this on a worker thread. Closing the generator stops the run.
 
     Parameters
     ----------

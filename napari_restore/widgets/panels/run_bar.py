@@ -82,9 +82,7 @@ class RunBar(QWidget):
         resting = "Resume" if self._resumes else "Run"
         self.run.setText({"running": "Cancel", "cancelling": "Cancelling…"}.get(state, resting))
         self.run.setToolTip(
-            "Stop after the tiles in progress (Esc)"
-            if state == "running"
-            else "Restore the region into memory or an OME-Zarr (Ctrl+Enter)"
+            "Stop the run (Esc)" if state == "running" else "Restore the region into memory or an OME-Zarr (Ctrl+Enter)"
         )
         self.bar.setVisible(state != "idle")
 

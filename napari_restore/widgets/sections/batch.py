@@ -155,7 +155,7 @@ class Batch(QObject):
         self._tell(f"Image {progress.number} of {progress.total}: {progress.item.name}")
 
     def cancel(self) -> None:
-        """Stop after the tiles in progress. What is stored is kept, and the same batch resumes it."""
+        """Stop. What is stored is kept, and the same batch resumes it."""
         self._runs_after_listing = False
         if self._works.stop(WORK):
             self.box.set_state("cancelling")

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from napari_restore.engine.compute.backends.stopping import stop_between
 from napari_restore.engine.hardware.device import Device
+from napari_restore.networks.restormer import TransformerBlock
+from napari_restore.networks.swin_layers import SwinLayer
 
 __all__ = ["Backend", "Eager", "InSequence"]
 
@@ -55,7 +58,7 @@ class InSequence(Backend):
 
 
 class Eager(Backend):
-    """A network in torch, without compiling it.
+    """A network in torch, without compiling it. On a CPU it stops between two layers, if its thread was stopped.
 
     Parameters
     ----------
@@ -65,10 +68,17 @@ class Eager(Backend):
         Device of the network.
     precision : {"float32", "bfloat16"}
         Precision of the network.
+    layers : sequence of types of torch.nn.Module
+        Types of the layers between which it stops.
     """
 
-    def __init__(self, network: nn.Module, device: Device, precision: str = "float32") -> None:
+    def __init__(
+        self, network: nn.Module, device: Device, precision: str = "float32",
+        layers: Sequence[type[nn.Module]] = (TransformerBlock, SwinLayer),
+    ) -> None:  # fmt: skip
         self._network, self._device, self._precision = network, device, precision
+        if device.is_cpu:
+            stop_between(network, *layers)
 
     def __call__(self, tiles: Tensor) -> Tensor:
         with torch.autocast(self._device.kind, torch.bfloat16, enabled=self._precision == "bfloat16"):

@@ -14,7 +14,9 @@ from napari_restore.engine.compute.backends.backend import Backend, Eager
 from napari_restore.engine.compute.backends.recorded import Recorded
 from napari_restore.engine.hardware.compiling import import_compiler
 from napari_restore.engine.hardware.device import Device
+from napari_restore.errors import Cancelled
 from napari_restore.networks.restormer import TransformerBlock
+from napari_restore.networks.swin_layers import SwinLayer
 
 __all__ = ["Compiled"]
 
@@ -51,7 +53,8 @@ class Compiled(Backend):
             for block in network.modules():
                 if isinstance(block, TransformerBlock):
                     block.compile(dynamic=False)
-            self._network = Eager(network, device, precision)
+            # The compiler is not to see what stops a network, so it stops between stages of blocks.
+            self._network = Eager(network, device, precision, layers=(nn.Sequential, SwinLayer))
         self._state: Literal["untried", "works", "fails"] = "untried"
         self._first = threading.Lock()
 
@@ -66,7 +69,7 @@ class Compiled(Backend):
         try:
             result = self._network(tiles)
         except Exception as error:
-            if self._state == "works" or isinstance(error, torch.OutOfMemoryError):
+            if self._state == "works" or isinstance(error, torch.OutOfMemoryError | Cancelled):
                 raise
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             _log.warning("the network could not be compiled and runs without: %s", reason)

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 import warnings
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -16,10 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_restore.engine.compute.backends.backend import Backend, Eager
+from napari_restore.engine.compute.backends.stopping import check_stop
 from napari_restore.engine.hardware.backends import openvino_version
 from napari_restore.engine.hardware.converted import Conversion, find_converted, keep_converted, refuse
 from napari_restore.engine.hardware.devices import cores
 from napari_restore.engine.hardware.precision import BFLOAT16_ERROR
+from napari_restore.errors import Cancelled
 from napari_restore.models.card import ModelCard
 from napari_restore.networks.restormer import Restormer
 from napari_restore.networks.swinir import SwinIR
@@ -30,6 +33,8 @@ _log = logging.getLogger(__name__)
 
 FLOAT32_ERROR = 1e-5
 """Largest accepted difference from torch in float32, as a share of the range."""
+_TICK = 50
+"""Milliseconds between two looks whether a batch was stopped."""
 _converting = threading.Lock()
 """Tracing changes global state of torch, so only one network is converted at a time."""
 _preparing = threading.Lock()
@@ -87,6 +92,8 @@ class OpenVINO(Backend):
             if not there.refused:
                 return _Graph(there.content, self._precision, threads)
             reason = there.refused
+        except Cancelled:
+            raise
         except _Disagrees as error:
             reason = str(error)
             refuse(conversion, reason)
@@ -156,7 +163,17 @@ class _Graph:
     def __call__(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
-        result: NDArray[np.float32] = self._own.request.infer([tiles], share_inputs=True)[0]
+        request = self._own.request
+        request.start_async([tiles], share_inputs=True)
+        try:
+            while not request.wait_for(_TICK):
+                check_stop()
+        except Cancelled:
+            request.cancel()
+            with suppress(RuntimeError):  # that it was cancelled
+                request.wait()
+            raise
+        result: NDArray[np.float32] = request.results[0]
         return result.copy()
 
 

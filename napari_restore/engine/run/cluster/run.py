@@ -54,7 +54,7 @@ def run_on(
 ) -> Generator[Progress, None, None]:
     """Restore the missing blocks of an output on a cluster, and then compute its coarser levels.
 
-    Closing the generator stops the workers after the batches in progress. Stored blocks stay.
+    Closing the generator stops the workers, on a CPU in the middle of a batch. Stored blocks stay.
 
     Parameters
     ----------

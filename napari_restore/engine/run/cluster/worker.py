@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from distributed import WorkerPlugin, get_worker
 
-from napari_restore.errors import OutOfMemory, RestoreError
+from napari_restore.errors import Cancelled, OutOfMemory, RestoreError
 
 # The scheduler imports this module too, to read messages, and must not need torch.
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ __all__ = ["Failure", "Run", "compute_unit", "first_pixel", "obstacle", "planned
 SIGN = 10.0
 """Shortest time between two signs that a task goes on, in seconds."""
 PATIENCE = 30.0
-"""Seconds for which a worker waits for the tiles in progress when a run is stopped."""
+"""Seconds for which a worker waits for what is in progress when a run is stopped."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,14 @@ class Run(WorkerPlugin):
 
     def setup(self, worker: Any) -> None:
         """Prepare the run. Source and output are opened later, by `open`."""
-        self._slots, self._stop = threading.BoundedSemaphore(self.at_once), threading.Event()
+        self._slots, self.stop = threading.BoundedSemaphore(self.at_once), threading.Event()
         self._opening, self._idle = threading.Lock(), threading.Condition()
         self._busy, self._cores_before = 0, 0
         self.address: str = worker.address
 
     async def teardown(self, worker: Any) -> None:
-        """Stop between two batches of tiles, and wait until nothing more is written."""
-        self._stop.set()
+        """Stop, and wait until nothing more is written."""
+        self.stop.set()
         await asyncio.to_thread(self._wait_until_idle)
 
     def _wait_until_idle(self) -> None:
@@ -128,9 +128,7 @@ class Run(WorkerPlugin):
 
     def check(self) -> None:
         """Raise `Cancelled` if the run was stopped."""
-        from napari_restore.engine.compute.region import Cancelled
-
-        if self._stop.is_set():
+        if self.stop.is_set():
             raise Cancelled
 
 
@@ -183,8 +181,6 @@ class _Signs:
 
 def _outcome(name: str, unit: WriteUnit, sign: Callable[[], None]) -> Receipt | Failure:
     """Compute a write unit, and return its receipt or its failure."""
-    from napari_restore.engine.compute.region import Cancelled
-
     worker = get_worker()
     run: Any = worker.plugins.get(name)
     if run is None:
@@ -205,14 +201,10 @@ def _outcome(name: str, unit: WriteUnit, sign: Callable[[], None]) -> Receipt | 
 def _computed(run: Run, unit: WriteUnit, sign: Callable[[], None]) -> Receipt:
     from napari_restore.engine.compute.block import Receipt, restore_block
 
-    def after_batch(tiles: int) -> None:
-        run.check()
-        sign()
-
     plan, sink = run.open()
     sign()
     if unit.level == 0:
-        return restore_block(plan, sink, plan.block_of(unit), after_batch)
+        return restore_block(plan, sink, plan.block_of(unit), lambda tiles: sign(), run.stop)
     sink.downsample(unit)
     return Receipt(unit.index, 0, 0.0, run.address)
 
