@@ -120,6 +120,7 @@ def main(run: Callable[[], None] = app) -> None:
         The application.
     """
     interrupts = _Interrupts()
+    atexit.register(_ignore_interrupts)  # before others are registered, as the last one is called first
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, interrupts)
     try:
@@ -131,7 +132,6 @@ def main(run: Callable[[], None] = app) -> None:
         errors.print(
             "napari-restore: stopped; stored blocks stay, and the same command (without --overwrite) resumes the run."
         )
-        atexit.register(_ignore_interrupts)
         sys.exit(130)
     except OSError as error:  # the functions of the API raise none
         _print_error(error, f"standard output cannot be written: {error}; results that were written stay.")

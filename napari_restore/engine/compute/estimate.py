@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, replace
 
@@ -62,7 +63,7 @@ def _noise(estimate: NoiseEstimate | None) -> str:
     return f"sigma {estimate.sigma_median:.3g} at the median, gain {estimate.gain:.3g} per photon, {kind}"
 
 
-def tile_seconds(plan: Plan) -> float:
+def tile_seconds(plan: Plan, stop: threading.Event | None = None) -> float:
     """Measure the time of one tile in the network, in seconds.
 
     It is measured with all concurrent batches in the network, after one round that warms up.
@@ -71,13 +72,20 @@ def tile_seconds(plan: Plan) -> float:
     ----------
     plan : Plan
         The run.
+    stop : threading.Event, optional
+        Ends the work once it is set.
+
+    Raises
+    ------
+    Cancelled
+        If `stop` is set.
     """
     predict = predictor_of(plan)
     batch, lanes = plan.recipe.batch or 1, plan.recipe.lanes or 1
     tiles = np.zeros((batch, plan.card.in_channels, *plan.grid.tile_shape), np.float32)
     for _ in range(2):
         began = time.perf_counter()
-        for _ in predict.stream([tiles] * lanes, batch, lanes, plan.recipe.threads, many=False):
+        for _ in predict.stream([tiles] * lanes, batch, lanes, plan.recipe.threads, many=False, stop=stop):
             pass
     return (time.perf_counter() - began) / (batch * lanes)
 
@@ -115,13 +123,15 @@ def make_report(plan: Plan, *, timed: bool = True) -> Report:
     return with_time(report) if timed else report
 
 
-def with_time(report: Report) -> Report:
+def with_time(report: Report, stop: threading.Event | None = None) -> Report:
     """Return a report with the time of the run: the speed of the network is measured if it is not known.
 
     Parameters
     ----------
     report : Report
         A report, with or without the time.
+    stop : threading.Event, optional
+        Ends the work once it is set.
 
     Returns
     -------
@@ -130,9 +140,11 @@ def with_time(report: Report) -> Report:
 
     Raises
     ------
+    Cancelled
+        If `stop` is set.
     ModelError
         If the weights cannot be loaded.
     """
     if report.seconds is not None:
         return report
-    return replace(report, seconds=tile_seconds(report.plan) * report.plan.tiles)
+    return replace(report, seconds=tile_seconds(report.plan, stop) * report.plan.tiles)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from functools import lru_cache
@@ -19,7 +19,7 @@ from torch import nn
 from napari_restore.engine.compute.backends.backend import Backend, Eager
 from napari_restore.engine.compute.backends.ensemble import ORIENTATIONS, Ensemble
 from napari_restore.engine.compute.backends.making import make_backend
-from napari_restore.engine.compute.backends.stopping import check_stop, stoppable
+from napari_restore.engine.compute.backends.stopping import TICK, check_stop, finished, held, stoppable
 from napari_restore.engine.compute.gpu.copies import Arriving, Copies
 from napari_restore.engine.compute.gpu.planes import PlaneTiles, restored
 from napari_restore.engine.compute.lost_devices import working_device
@@ -161,15 +161,17 @@ class Predictor:
             If not even one tile fits.
         """
         waiting: deque[Future[Parts]] = deque()
+        left = threading.Event()
         try:
-            with self._turn if many else nullcontext():
+            with held(self._turn, stop) if many else nullcontext():
                 for tiles in batches:
-                    waiting.append(self._submit(tiles, batch, lanes, threads, stop))
+                    waiting.append(self._submit(tiles, batch, lanes, threads, left, stop))
                     if len(waiting) > lanes:
-                        yield _together(waiting.popleft().result())
+                        yield _together(finished(waiting.popleft(), stop))
             while waiting:
-                yield _together(waiting.popleft().result())
+                yield _together(finished(waiting.popleft(), stop))
         finally:
+            left.set()  # nobody waits for the batches in progress any more
             for future in waiting:
                 future.cancel()
 
@@ -184,26 +186,27 @@ class Predictor:
         batch: int,
         lanes: int,
         threads: int | None,
-        stop: threading.Event | None = None,
+        *stops: threading.Event | None,
     ) -> Future[Parts]:
         lanes = min(lanes, self._cores)
-        return self._lanes.submit(self._restore, tiles, batch, lanes, threads or self._cores // lanes, stop)
+        return self._lanes.submit(self._restore, tiles, batch, lanes, threads or self._cores // lanes, stops)
 
     def _restore(
-        self, tiles: Tiles | PlaneTiles, batch: int, lanes: int, threads: int, stop: threading.Event | None
+        self, tiles: Tiles | PlaneTiles, batch: int, lanes: int, threads: int, stops: Sequence[threading.Event | None]
     ) -> Parts:
-        with self._room:
-            self._room.wait_for(lambda: self._busy < lanes)
-            self._busy += 1
-        try:
-            if self.device.is_cpu and torch.get_num_threads() != threads:
-                set_own_threads(threads)
-            with stoppable(stop):
-                return self._restore_all(tiles, batch)
-        finally:
+        with stoppable(*stops):
             with self._room:
-                self._busy -= 1
-                self._room.notify_all()
+                while not self._room.wait_for(lambda: self._busy < lanes, TICK):
+                    check_stop()
+                self._busy += 1
+            try:
+                if self.device.is_cpu and torch.get_num_threads() != threads:
+                    set_own_threads(threads)
+                return self._restore_all(tiles, batch)
+            finally:
+                with self._room:
+                    self._busy -= 1
+                    self._room.notify_all()
 
     def _restore_all(self, tiles: Tiles | PlaneTiles, batch: int) -> Parts:
         shape = tiles.shape[1:]

@@ -178,7 +178,7 @@ class Controller:
             return
 
         self._view.show_looking("Loading libraries…")
-        self._works.start("preflight", lambda stop: look_at(job), self._found, self._not_found)
+        self._works.start("preflight", lambda stop: look_at(job, stop), self._found, self._not_found)
 
     def _found(self, found: str | Preflight) -> None:
         if isinstance(found, str):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 __all__ = ["Preflight", "free_memory_for", "look_at", "make_preflight"]
 
+import threading
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_restore import api
-from napari_restore.errors import OutputError
+from napari_restore.errors import Cancelled, OutputError
 from napari_restore.images.store import Place, place_of
 from napari_restore.widgets.jobs.job import Job
 
@@ -71,12 +73,12 @@ class Preflight:
 
 def make_preflight(job: Job) -> Preflight:
     """Return the outcome of `look_at`."""
-    *_, found = look_at(job)
+    *_, found = look_at(job, threading.Event())
     assert isinstance(found, Preflight)
     return found
 
 
-def look_at(job: Job) -> Generator[str | Preflight, None, None]:
+def look_at(job: Job, stop: threading.Event) -> Generator[str | Preflight, None, None]:
     """Plan a job, estimate its noise and time, and check the space for its result. Call this on a worker thread.
 
     Nothing is downloaded: the time of a model whose weights are missing is not estimated.
@@ -85,6 +87,8 @@ def look_at(job: Job) -> Generator[str | Preflight, None, None]:
     ----------
     job : Job
         The job.
+    stop : threading.Event
+        Ends the measurement of the speed once it is set; then no preflight with the time is yielded.
 
     Yields
     ------
@@ -135,7 +139,8 @@ def look_at(job: Job) -> Generator[str | Preflight, None, None]:
     yield found
     if unknown:
         yield "Measuring the speed of the network…"
-        yield replace(found, report=with_time(report), measuring=False)
+        with suppress(Cancelled):
+            yield replace(found, report=with_time(report, stop), measuring=False)
 
 
 def free_memory_for(plan: Plan) -> int:

@@ -26,6 +26,17 @@ _VARIANTS = 1000
 """Largest number of compiled variants of a block in a process; each model, tile size and precision needs five."""
 
 
+class _CompiledBlock(nn.Module):
+    """A compiled block, in a module of its own: what stops a network before a block is not to be compiled."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.block(features)  # type: ignore[no-any-return]
+
+
 class Compiled(Backend):
     """A network that is compiled at its first batch, for tiles of one shape.
 
@@ -50,11 +61,12 @@ class Compiled(Backend):
             compiled: Any = torch.compile(network, dynamic=False)
             self._network: Backend = Recorded(Eager(compiled, device, precision))
         else:
-            for block in network.modules():
-                if isinstance(block, TransformerBlock):
-                    block.compile(dynamic=False)
-            # The compiler is not to see what stops a network, so it stops between stages of blocks.
-            self._network = Eager(network, device, precision, layers=(nn.Sequential, SwinLayer))
+            for stage in [part for part in network.modules() if isinstance(part, nn.Sequential)]:
+                for number, block in enumerate(stage):
+                    if isinstance(block, TransformerBlock):
+                        block.compile(dynamic=False)
+                        stage[number] = _CompiledBlock(block)
+            self._network = Eager(network, device, precision, layers=(_CompiledBlock, SwinLayer))
         self._state: Literal["untried", "works", "fails"] = "untried"
         self._first = threading.Lock()
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_restore.engine.compute.backends.backend import Backend, Eager
-from napari_restore.engine.compute.backends.stopping import check_stop
+from napari_restore.engine.compute.backends.stopping import TICK, check_stop
 from napari_restore.engine.hardware.backends import openvino_version
 from napari_restore.engine.hardware.converted import Conversion, find_converted, keep_converted, refuse
 from napari_restore.engine.hardware.devices import cores
@@ -33,8 +33,6 @@ _log = logging.getLogger(__name__)
 
 FLOAT32_ERROR = 1e-5
 """Largest accepted difference from torch in float32, as a share of the range."""
-_TICK = 50
-"""Milliseconds between two looks whether a batch was stopped."""
 _converting = threading.Lock()
 """Tracing changes global state of torch, so only one network is converted at a time."""
 _preparing = threading.Lock()
@@ -166,7 +164,7 @@ class _Graph:
         request = self._own.request
         request.start_async([tiles], share_inputs=True)
         try:
-            while not request.wait_for(_TICK):
+            while not request.wait_for(round(1000 * TICK)):
                 check_stop()
         except Cancelled:
             request.cancel()

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -98,12 +99,14 @@ def test_a_batch_that_waits_for_a_lane_does_not_begin(stop: threading.Event) -> 
 def test_a_stop_is_no_fault_of_the_compiler(stop: threading.Event, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     torch.manual_seed(0)
-    network = Compiled(nn.Sequential(TransformerBlock(8, 2, 2.66, bias=False, layer_norm="BiasFree")).eval(), CPU)
+    blocks = [TransformerBlock(8, 2, 2.66, bias=False, layer_norm="BiasFree") for _ in range(3)]
+    blocks[1].norm1.register_forward_pre_hook(lambda part, given: stop.set())
+    network, begun = Compiled(nn.Sequential(*blocks).eval(), CPU), list[int]()
+    blocks[2].register_forward_pre_hook(lambda part, given: begun.append(1))
     given = torch.rand(1, 8, 16, 16)
-    stop.set()
     with torch.inference_mode(), stoppable(stop), pytest.raises(Cancelled):
         network(given)
-    assert network._state == "untried" and not caplog.records
+    assert stop.is_set() and not begun and network._state == "untried" and not caplog.records
 
 
 def test_a_stop_is_no_fault_of_a_conversion(stop: threading.Event, caplog: pytest.LogCaptureFixture) -> None:
@@ -117,6 +120,54 @@ def test_a_stop_is_no_fault_of_a_conversion(stop: threading.Event, caplog: pytes
     hook.remove()
     predict(tile(), 1)
     assert not caplog.records and list(predict._network._graphs.values()) != [None]  # type: ignore[attr-defined]
+
+
+def test_what_waits_for_its_turn_is_stopped(stop: threading.Event) -> None:
+    goes_on = threading.Event()
+
+    class Waits(nn.Module):
+        def forward(self, given: torch.Tensor) -> torch.Tensor:
+            goes_on.wait(60)
+            return given
+
+    predict = Predictor(Waits(), CPU)
+    with ThreadPoolExecutor(1) as other:
+        first = other.submit(lambda: list(predict.stream([tile()] * 9, 1)))
+        while not predict._busy:
+            time.sleep(0.01)
+        for many in (False, True):  # one waits for a lane, the other for the end of the first stream
+            stop.clear()
+            threading.Timer(0.1, stop.set).start()
+            with pytest.raises(Cancelled):
+                list(predict.stream([tile()], 1, many=many, stop=stop))
+        assert not first.done()
+        goes_on.set()
+        assert len(first.result()) == 9
+
+
+def test_a_stream_that_is_left_ends_its_batches() -> None:
+    network, begun = load_weights(find_card("restormer-denoise-light")), list[int]()
+    predict = Predictor(network, CPU)
+    layers = [part for part in network.modules() if isinstance(part, TransformerBlock)]
+    entered, goes_on = threading.Event(), threading.Event()
+
+    def first(part: nn.Module, given: object) -> None:
+        begun.append(1)
+        entered.set()
+        goes_on.wait(60)
+
+    def batches() -> Iterator[np.ndarray]:
+        yield tile()
+        assert entered.wait(60)
+        raise OSError("the source is gone")
+
+    for layer in layers:
+        layer.register_forward_pre_hook(first)
+    with pytest.raises(OSError, match="gone"):
+        list(predict.stream(batches(), 1))
+    goes_on.set()
+    predict._lanes.shutdown(wait=True)
+    assert len(begun) == 1
 
 
 def test_a_stop_is_that_of_its_own_work(stop: threading.Event) -> None:
