@@ -5,6 +5,9 @@ the image, and no noise. Noise of the measured kind is added, and the noisy crop
 error of each pixel is known, beside the spread of the ensemble there (parametric bootstrap, Efron and Tibshirani, "An
 Introduction to the Bootstrap", 1993, chapter 6). An error of 10 % in the measured noise changes the uncertainty by
 about 10 %; the residual of the source itself, whose variance is nearly all noise, would change it by far more.
+
+But a restored crop lacks the structure that the network loses, and would be restored too well. So what is lost as it is
+made noisy and restored once more is added to it first (twicing, Tukey, "Exploratory Data Analysis", 1977).
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ from napari_restore.intensity.scaling import fill_missing, to_dtype
 from napari_restore.quality.structure import noise_spectrum
 from napari_restore.ways_out import WayOut
 
-__all__ = ["calibrated", "fit_calibration", "with_calibration"]
+__all__ = ["calibrated", "fit_calibration", "lost_structure", "with_calibration"]
 
 Floats = NDArray[np.float64]
 
@@ -47,9 +50,6 @@ _EDGE = 8
 """Pixels at each edge of a crop whose error is not used, as their surroundings are missing."""
 _KNOWN = 0.1
 """Share of the pixels of a crop that must not be missing for it to be used."""
-_UNSEEN = 1.15
-"""Factor on the fitted uncertainty. A restored crop is smoother than what it stands for, so the errors lack structure
-that the network loses. Measured with known truths (``python -m benchmarks.trust.calibration``)."""
 _WITHIN = {0.6827: 1.0, 0.9545: 2.0}
 """Shares of a normal distribution, and the standard deviations within which they lie."""
 _SHARES = (0.0, *np.geomspace(0.02, 1.0, 24).tolist())
@@ -145,7 +145,7 @@ def _channel(plan: Plan, channel: int, noise: NoiseEstimate | None, *, skip: boo
     error, spread, sigma = (
         np.concatenate([getattr(each, name) for each in found]) for name in ("error", "spread", "noise")
     )
-    factor, share = (_UNSEEN * number for number in fit_calibration(error, spread, sigma))
+    factor, share = fit_calibration(error, spread, sigma)
     dark = noise.levels[0]
     return (factor, share**2 * noise.gain, dark, share * float(noise.sigma(dark)))
 
@@ -173,8 +173,9 @@ def _errors(plan: Plan, channel: int, noise: NoiseEstimate, *, skip: bool) -> It
         if min(pixels.shape[-2:]) <= 2 * _EDGE or known.mean() < _KNOWN:
             continue
         pixels = fill_missing(pixels, missing)
-        truth, _ = _restored(plan, pixels, channel, once=True)
+        smooth, _ = _restored(plan, pixels, channel, once=True)
         rng = np.random.default_rng([number, channel])
+        truth = smooth + lost_structure(plan, smooth, left * _drawn(smooth, noise, rng), channel)
         noisy = to_dtype(truth + left * _drawn(truth, noise, rng), plan.image.dtype)
         found, spread = _restored(plan, noisy, channel)
         assert spread is not None
@@ -182,6 +183,29 @@ def _errors(plan: Plan, channel: int, noise: NoiseEstimate, *, skip: bool) -> It
         values = found[inner].ravel()
         there = (np.isfinite(spread[inner]) & known[inner]).ravel()
         yield _Errors((found - truth)[inner].ravel()[there], spread[inner].ravel()[there], noise.sigma(values)[there])
+
+
+def lost_structure(plan: Plan, truth: Floats, noise: Floats, channel: int) -> Floats:
+    """Find the structure that is lost as an image with noise is restored.
+
+    Parameters
+    ----------
+    plan : Plan
+        The run.
+    truth, noise : numpy.ndarray
+        An image ``(y, x)`` or ``(s, y, x)`` of the plan's source, and noise, in data units. The noise is added and
+        subtracted, so that most of what is left of it cancels in the mean.
+    channel : int
+        Channel that the image is of.
+
+    Returns
+    -------
+    numpy.ndarray
+        The image minus the mean of both results, in data units.
+    """
+    noisy = (to_dtype(truth + sign * noise, plan.image.dtype) for sign in (1, -1))
+    plus, minus = (_restored(plan, pixels, channel, once=True)[0] for pixels in noisy)
+    return truth - (plus + minus) / 2
 
 
 def _middle(crop: NDArray[Any]) -> NDArray[Any]:

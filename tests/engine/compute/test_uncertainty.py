@@ -7,9 +7,10 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
+from scipy.ndimage import gaussian_filter
 
 from napari_restore import api
-from napari_restore.engine.run.calibrating import calibrated, fit_calibration
+from napari_restore.engine.run.calibrating import calibrated, fit_calibration, lost_structure
 from napari_restore.errors import RecipeError, SourceError
 from napari_restore.images.staging import Stage
 from napari_restore.images.writing.layout import WriteUnit
@@ -45,6 +46,19 @@ def test_the_stated_shares_of_errors_lie_within(kind: str) -> None:
         assert np.mean(np.abs(error) < within * found) == pytest.approx(part, abs=0.01)
     if kind == "uneven":
         assert factor == pytest.approx(1.5, rel=0.15)
+
+
+def test_the_truth_of_a_calibration_gets_back_what_the_network_loses() -> None:
+    rows, columns = np.mgrid[:96, :96]
+    lines = 100.0 + 60 * (np.abs((columns + 2 * rows) % 24 - 12) < 1.5)
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 25, lines.shape)
+    plan = api.plan(np.rint(lines + noise).clip(0).astype(np.uint16), axes="YX", model=api.DENOISER, device="cpu")
+    again = gaussian_filter(lines, 0.8)  # as a network that loses structure leaves it
+    lost = lost_structure(plan, again, noise, 0)
+    wanted = lines - again
+    assert np.corrcoef(lost.ravel(), wanted.ravel())[0, 1] > 0.5
+    assert np.abs(lines - (again + lost)).mean() < np.abs(wanted).mean()
 
 
 def test_a_run_calibrates_stores_and_resumes_it(
