@@ -53,7 +53,9 @@ def bundled_networks_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     from napari_restore.engine.compute import estimate
 
     timed = estimate.tile_seconds
-    monkeypatch.setattr(estimate, "tile_seconds", lambda plan: 0.5 if plan.card.networks[0].bundled else timed(plan))
+    monkeypatch.setattr(
+        estimate, "tile_seconds", lambda plan, stop: 0.5 if plan.card.networks[0].bundled else timed(plan, stop)
+    )
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ def test_the_verdict_does_not_wait_for_the_time(qtbot: Any, viewer: Viewer, monk
     """For a large layer on a slow computer, the speed of the network takes a minute to measure."""
     measured = threading.Event()
 
-    def slow(plan: object) -> float:
+    def slow(plan: object, stop: object) -> float:
         assert measured.wait(60)
         return 0.5
 
