@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from napari_restore import api
-from napari_restore.engine.compute.predictor import predictor_of
+from napari_restore.engine.compute.estimate import tile_seconds
 from napari_restore.engine.hardware.machine_cache import processor
 from napari_restore.engine.planning.plan import Plan
 
@@ -23,19 +23,6 @@ CASES: tuple[tuple[str, str, int], ...] = (
 )
 """Model, back end and orientations of an ensemble."""
 ROW = "| {} | {} | {} | {} | {} | {} | {} |"
-
-
-def batch_seconds(plan: Plan) -> float:
-    """The time of a batch on each lane, after one that loads or converts the network."""
-    recipe = plan.recipe
-    assert recipe.batch is not None and recipe.lanes is not None
-    tiles = np.random.default_rng(0).random((recipe.batch, plan.card.in_channels, *plan.grid.tile_shape), np.float32)
-    predict, began = predictor_of(plan), 0.0
-    for _ in range(2):
-        began = time.perf_counter()
-        for _ in predict.stream([tiles] * recipe.lanes, recipe.batch, recipe.lanes, recipe.threads):
-            pass
-    return time.perf_counter() - began
 
 
 def stop_seconds(plan: Plan, after: float) -> float:
@@ -56,7 +43,8 @@ def main() -> None:
     print(ROW.format(*["---"] * 7))
     for model, backend, ensemble in CASES:
         plan = api.plan(image, axes="ZYX", model=model, device="cpu", backend=backend, ensemble=ensemble)
-        batch = batch_seconds(plan)
+        assert plan.recipe.batch is not None and plan.recipe.lanes is not None
+        batch = tile_seconds(plan) * plan.recipe.batch * plan.recipe.lanes  # a batch on each lane
         stop = stop_seconds(plan, batch / 3)
         tile = " × ".join(map(str, plan.grid.tile_shape))
         print(ROW.format(model, backend, ensemble, tile, f"{batch:.1f} s", f"{stop:.1f} s", f"{stop / batch:.0%}"))

@@ -263,6 +263,34 @@ def test_a_run_does_not_need_anybody_to_tell(
     assert ome_zarr.stored_units(tmp_path / "o.zarr", 0).all()
 
 
+SLOW_TO_END = """
+import atexit, signal, time
+from napari_restore.cli import main
+
+def app():
+    atexit.register(lambda: (print("ends", flush=True), time.sleep(60)))
+    print("works", flush=True)
+    signal.pause()
+
+main(app)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "kill") or sys.platform == "win32", reason="needs signals")
+def test_a_process_that_does_not_end_is_ended_by_the_third_interrupt() -> None:
+    command = [sys.executable, "-c", SLOW_TO_END]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None and child.stderr is not None
+        for line in ("works", "ends"):
+            assert child.stdout.readline().strip() == line
+            child.send_signal(signal.SIGINT)
+        for line in ("stopped; stored blocks stay", "Interrupt once more to end at once"):
+            while line not in (told := child.stderr.readline()):
+                assert told
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=30) == 130
+
+
 @pytest.mark.skipif(not hasattr(os, "kill") or sys.platform == "win32", reason="needs signals")
 @pytest.mark.parametrize("times", [2, *(pytest.param(times, marks=pytest.mark.long) for times in (1, 3, 6))])
 def test_interrupted_many_times(checkpoints: dict[str, Path], tmp_path: Path, times: int) -> None:

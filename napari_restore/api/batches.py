@@ -137,8 +137,7 @@ def run_batch(plan: BatchPlan) -> Generator[BatchProgress, None, None]:
     """Carry out the plan of a batch, one image after the other; one that fails does not stop the others.
 
     A report is kept in the folder of the results, as ``batch.report.json`` and ``batch.report.md``, and one beside each
-    result. Closing the generator stops the batch; the same batch, planned again, resumes
-    it.
+    result. Closing the generator stops the batch; the same batch, planned again, resumes it.
 
     Parameters
     ----------

@@ -118,7 +118,7 @@ def _restored(
             )
 
     def batches() -> Iterator[Any]:
-        after_batch(0)
+        after_batch(0)  # a sign that the network is free for this block
         raise_if_set(stop)  # the run may have been stopped while this block waited for the network
         for _, same in groupby(tiles, key=lambda item: isinstance(item[1], GpuPlane)):
             while group := list(islice(same, batch)):

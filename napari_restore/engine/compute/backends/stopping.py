@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from contextlib import contextmanager
-from typing import TypeVar
-
-from torch import nn
+from typing import TYPE_CHECKING, TypeVar
 
 from napari_restore.errors import Cancelled
+
+# Workers of a cluster import this module where the scheduler does, which must not need torch.
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = ["TICK", "check_stop", "finished", "held", "raise_if_set", "stop_between", "stoppable"]
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from distributed import WorkerPlugin, get_worker
 
+from napari_restore.engine.compute.backends.stopping import raise_if_set
 from napari_restore.errors import Cancelled, OutOfMemory, RestoreError
 
 # The scheduler imports this module too, to read messages, and must not need torch.
@@ -128,8 +129,7 @@ class Run(WorkerPlugin):
 
     def check(self) -> None:
         """Raise `Cancelled` if the run was stopped."""
-        if self.stop.is_set():
-            raise Cancelled
+        raise_if_set(self.stop)
 
 
 def planned(image: Image, card: ModelCard, recipe: Recipe) -> Plan | RestoreError:

@@ -71,18 +71,18 @@ def test_a_long_batch_ends_early(backend: str, stop: threading.Event) -> None:
     if backend == "openvino":
         pytest.importorskip("openvino", reason='OpenVINO is not installed: pip install "napari-restore[openvino]"')
     predict = predictor_for(find_card("swinir-denoise-light"), CPU, backend=backend)  # type: ignore[arg-type]
-    large = tile(112)
-    predict(large, 1)  # converts the network, or chooses kernels
+    large = np.repeat(tile(112), 6, axis=0)  # a second or more
+    predict(large, 6)  # converts the network, or chooses kernels
     began = time.perf_counter()
-    expected = predict(large, 1)
+    expected = predict(large, 6)
     whole = time.perf_counter() - began
     timer = threading.Timer(0.1 * whole, stop.set)
     began = time.perf_counter()
     timer.start()
     with pytest.raises(Cancelled):
-        list(predict.stream([large], 1, stop=stop))
+        list(predict.stream([large], 6, stop=stop))
     assert time.perf_counter() - began < 0.7 * whole
-    np.testing.assert_array_equal(predict(large, 1), expected)
+    np.testing.assert_array_equal(predict(large, 6), expected)
 
 
 def test_a_batch_that_waits_for_a_lane_does_not_begin(stop: threading.Event) -> None:
